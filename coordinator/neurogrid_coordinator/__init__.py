@@ -1,0 +1,1 @@
+"""The coordinator: the public REST facade and the auctions behind it."""

@@ -1,0 +1,1 @@
+"""The whole market on one machine, as the processes it is in production."""

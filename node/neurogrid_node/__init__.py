@@ -1,0 +1,1 @@
+"""The provider daemon: it advertises one machine, bids, runs jobs in containers and is paid."""

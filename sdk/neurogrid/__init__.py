@@ -1,0 +1,1 @@
+"""The NeuroGrid client SDK and the neurogrid command."""

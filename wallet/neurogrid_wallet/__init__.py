@@ -1,0 +1,1 @@
+"""Keys, the encrypted keystore, USDC and payments that are sent exactly once."""
