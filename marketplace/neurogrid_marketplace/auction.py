@@ -1,0 +1,93 @@
+"""One auction: collect bids, then award by price and expected time to start.
+
+The lowest score wins and is paid the second score, so that a node gains nothing by asking more than
+its cost or by hiding how slowly it starts. It knows no clock: whoever holds it decides when to
+close.
+
+    score = price per hour + WAIT_WEIGHT * expected seconds to start
+    paid  = second score - the winner's own waiting part, at least what it bid, at most the maximum
+
+A lone bidder is paid what it bid: with nobody to compare, the second score would be the client's
+own maximum, and clients would learn to lie about that instead (docs/adr/0004-second-score.md).
+"""
+
+from dataclasses import dataclass, field
+
+from .bid import Bid, Decline
+
+# One second of waiting weighs as much as this part of the client's maximum price: a node that
+# starts ten seconds later must be 1 % of the maximum cheaper.
+_WAIT_WEIGHT_PER_MILLE_OF_MAX = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RankedBid:
+    """A bid in the order of the award.
+
+    Attributes:
+        node_id: who.
+        bid, bid_hash: what, and the hash of the envelope that carried it.
+        score: micro-USDC per hour, waiting included; lower is better.
+        award_price_micro_usdc_per_hour: what this node is paid if it gets the lease.
+    """
+
+    node_id: str
+    bid: Bid
+    bid_hash: str
+    score: int
+    award_price_micro_usdc_per_hour: int
+
+
+@dataclass(slots=True)
+class Auction:
+    """Bids and declines of one demand."""
+
+    max_price_micro_usdc_per_hour: int
+    asked: frozenset[str]
+    _bids: dict[str, tuple[Bid, str]] = field(default_factory=dict)
+    _declines: dict[str, Decline] = field(default_factory=dict)
+
+    def bid(self, node_id: str, bid: Bid, bid_hash: str) -> None:
+        """Take a bid. Only the first of each asked node counts; others are ignored."""
+        if (
+            node_id in self.asked
+            and node_id not in self._bids
+            and node_id not in self._declines
+            and bid.price_micro_usdc_per_hour <= self.max_price_micro_usdc_per_hour
+        ):
+            self._bids[node_id] = (bid, bid_hash)
+
+    def decline(self, node_id: str, decline: Decline) -> None:
+        """Take a decline of a node that was asked."""
+        if node_id in self.asked and node_id not in self._bids:
+            self._declines.setdefault(node_id, decline)
+
+    def complete(self) -> bool:
+        """Whether everybody who was asked has answered, so that the window may close early."""
+        return len(self._bids) + len(self._declines) == len(self.asked)
+
+    @property
+    def declines(self) -> dict[str, Decline]:
+        """Node id -> its decline."""
+        return dict(self._declines)
+
+    def ranking(self) -> tuple[RankedBid, ...]:
+        """All bids, best first, each with the price it would be paid. Ties: smaller node id."""
+        wait_weight = self.max_price_micro_usdc_per_hour * _WAIT_WEIGHT_PER_MILLE_OF_MAX
+
+        def waiting(bid: Bid) -> int:
+            # per mille of the maximum for each 1000 ms: two thousands in the divisor
+            return -(-wait_weight * bid.start_ms // 1_000_000)
+
+        scored = sorted(
+            (bid.price_micro_usdc_per_hour + waiting(bid), node_id, bid, bid_hash)
+            for node_id, (bid, bid_hash) in self._bids.items()
+        )
+        ranked = []
+        for place, (score, node_id, bid, bid_hash) in enumerate(scored):
+            price = bid.price_micro_usdc_per_hour
+            if place + 1 < len(scored):
+                price = max(price, scored[place + 1][0] - waiting(bid))
+            price = min(price, self.max_price_micro_usdc_per_hour)
+            ranked.append(RankedBid(node_id, bid, bid_hash, score, price))
+        return tuple(ranked)

@@ -1,0 +1,48 @@
+"""Answers to a demand: a bid, or a decline with a code that explains it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .fields import Address, Id, MicroUsdc, Millis, Sha256, Text
+
+
+class DeclineCode(StrEnum):
+    """Why a node does not bid, or does not take what it won."""
+
+    BUSY = "busy"
+    NOT_ACCEPTING = "not_accepting"
+    DOES_NOT_FIT = "does_not_fit"
+    PRICE_TOO_LOW = "price_too_low"
+    IMAGE_NOT_ALLOWED = "image_not_allowed"
+    TOO_LONG = "too_long"
+    RESERVATION_EXPIRED = "reservation_expired"
+    TERMS_CHANGED = "terms_changed"
+    NOT_READY = "not_ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """A binding offer until ``valid_until_ms``; the node holds the resources that long.
+
+    Attributes:
+        demand_hash: envelope hash of the demand, so that the bid can't be moved to another.
+        price_micro_usdc_per_hour: asked.
+        start_ms: expected time from award to a running container.
+        wallet: address that owns the node's provider account; it will be paid.
+    """
+
+    demand_id: Id
+    demand_hash: Sha256
+    price_micro_usdc_per_hour: MicroUsdc
+    start_ms: Millis
+    valid_until_ms: Millis
+    wallet: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """No bid, and why."""
+
+    demand_id: Id
+    code: DeclineCode
+    detail: Text = ""

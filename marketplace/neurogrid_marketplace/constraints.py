@@ -1,0 +1,94 @@
+"""The conditions a node must meet, one by one, so that a refusal can say which one it was.
+
+Each constraint is a name, a test, and a sentence about how a node misses it. `matching` uses them
+to filter; `explain` uses them to count survivors and to find the single one to relax.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .demand import Demand
+from .money import format_usdc
+from .offer import Offer
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One condition.
+
+    Attributes:
+        name: the word users and declines know it by.
+        met: whether this node meets it for this demand.
+        shortfall: how the node misses it, in words.
+    """
+
+    name: str
+    met: Callable[[Offer, Demand], bool]
+    shortfall: Callable[[Offer, Demand], str]
+
+
+def _fits_free(offer: Offer, demand: Demand) -> bool:
+    return offer.free.take(demand.requirements) is not None
+
+
+def _gib(value: int) -> str:
+    return f"{value / _GIB:.1f} GiB"
+
+
+# In the order in which a person would ask: where, what hardware, is it free, at what price.
+CONSTRAINTS: tuple[Constraint, ...] = (
+    Constraint(
+        "region",
+        lambda o, d: not d.requirements.regions or o.region in d.requirements.regions,
+        lambda o, d: f"is in {o.region}; asked for {', '.join(d.requirements.regions)}",
+    ),
+    Constraint(
+        "cpu_cores",
+        lambda o, d: o.total.cpu_millis >= d.requirements.cpu_millis,
+        lambda o, d: (
+            f"has {o.total.cpu_millis / 1000:g} cores; asked for "
+            f"{d.requirements.cpu_millis / 1000:g}"
+        ),
+    ),
+    Constraint(
+        "ram",
+        lambda o, d: o.total.memory_bytes >= d.requirements.memory_bytes,
+        lambda o, d: (
+            f"has {_gib(o.total.memory_bytes)} of memory; asked for "
+            f"{_gib(d.requirements.memory_bytes)}"
+        ),
+    ),
+    Constraint(
+        "storage",
+        lambda o, d: o.total.disk_bytes >= d.requirements.disk_bytes,
+        lambda o, d: (
+            f"offers {_gib(o.total.disk_bytes)} of disk; asked for "
+            f"{_gib(d.requirements.disk_bytes)}"
+        ),
+    ),
+    Constraint(
+        "gpu",
+        lambda o, d: o.total.largest_gpu_group(d.requirements) >= d.requirements.gpu_count,
+        lambda o, d: (
+            f"has {o.total.largest_gpu_group(d.requirements)} suitable GPUs of "
+            f"{len(o.total.gpus)}; asked for {d.requirements.gpu_count}"
+        ),
+    ),
+    Constraint("accepting", lambda o, d: o.accepting, lambda o, d: "is draining or paused"),
+    Constraint("free_now", _fits_free, lambda o, d: "has it, but it is in use now"),
+    Constraint(
+        "max_price",
+        lambda o, d: o.prices.quote(d.requirements) <= d.max_price_micro_usdc_per_hour,
+        lambda o, d: (
+            f"asks {format_usdc(o.prices.quote(d.requirements))} USDC per hour; at most "
+            f"{format_usdc(d.max_price_micro_usdc_per_hour)} was offered"
+        ),
+    ),
+)
+
+
+def misses(offer: Offer, demand: Demand) -> tuple[Constraint, ...]:
+    """The constraints that this node does not meet, in order."""
+    return tuple(constraint for constraint in CONSTRAINTS if not constraint.met(offer, demand))

@@ -1,0 +1,54 @@
+"""What is auctioned: everything a node must know to price a task, and nothing more."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from .fields import Id, ImageRef, MicroUsdc, Millis, Sha256
+from .money import cost_micro_usdc
+from .resources import Requirements
+
+# Bounds of what a client may ask for. 30 days is beyond any unbonding period we run with.
+MAX_TIMEOUT_S = 30 * 24 * 3600
+TimeoutS = Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_S)]
+
+
+class VerifyMode(StrEnum):
+    """How a result is verified before it is paid."""
+
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The signed call for bids.
+
+    Attributes:
+        demand_id: of this auction; a retry has another one.
+        job_hash: of the job that the winner will get (`job.Job.hash`).
+        image: so that nodes can say how long it takes to get it.
+        input_bytes: total size of the input files.
+        max_price_micro_usdc_per_hour: bids above are not considered.
+        timeout_s: the longest the job may run; the escrow covers this long.
+        bid_window_ms: how long bids are collected.
+        voucher_interval_s: how often a voucher is due.
+        dead_after_s: how long the node may be silent before the task is given to another.
+    """
+
+    demand_id: Id
+    job_hash: Sha256
+    requirements: Requirements
+    image: ImageRef
+    input_bytes: Millis
+    max_price_micro_usdc_per_hour: MicroUsdc
+    timeout_s: TimeoutS
+    bid_window_ms: Millis
+    voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)]
+    dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
+    verify: VerifyMode = VerifyMode.NONE
+
+    def max_cost_micro_usdc(self) -> int:
+        """The most this task can cost: the client's price for the whole time limit."""
+        return cost_micro_usdc(self.max_price_micro_usdc_per_hour, self.timeout_s * 1000)

@@ -1,0 +1,43 @@
+"""The errors of the rules.
+
+MarketError
+├── InvalidValue           a value breaks its own rules (ours or a user's; the message says which and why)
+├── RemoteError            a peer broke the protocol; drop the message or the peer, never crash
+│   ├── MalformedMessage   not decodable, wrong field, over a limit
+│   ├── BadSignature       forged, or signed for another network, type or sender
+│   └── ReplayedMessage    seen before, from another session, or too old
+├── IllegalTransition      our own bug: an event that the state's table does not list
+└── ReceiptInvalid         a receipt that does not prove what it says
+"""
+
+
+class MarketError(Exception):
+    """Base of every error raised by the rules."""
+
+
+class InvalidValue(MarketError, ValueError):
+    """A value breaks its own rules; the message names the field and what is allowed."""
+
+
+class RemoteError(MarketError):
+    """A peer broke the protocol."""
+
+
+class MalformedMessage(RemoteError):
+    """The peer sent something that cannot be decoded or is over a limit."""
+
+
+class BadSignature(RemoteError):
+    """The signature does not match the message, its sender or its domain."""
+
+
+class ReplayedMessage(RemoteError):
+    """The message was seen before, belongs to another session, or is too old."""
+
+
+class IllegalTransition(MarketError):
+    """An event arrived that the present state's table does not list: our own bug."""
+
+
+class ReceiptInvalid(MarketError):
+    """A receipt does not prove what it says; the message names the first link that fails."""

@@ -1,0 +1,85 @@
+"""The types that message fields are made of, with their bounds.
+
+Every text, list and number that a peer or a client may send is bounded here, once. `decode` turns
+untrusted JSON or msgpack into frozen dataclasses and refuses whatever does not fit.
+"""
+
+import dataclasses
+from enum import Enum
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from .canonical import Json
+from .errors import MalformedMessage
+
+T = TypeVar("T")
+
+# JSON numbers are exact up to 2^53 in every language; 9 * 10^15 micro-USDC is nine billion USDC.
+_EXACT_MAX = 2**53 - 1
+
+MicroUsdc = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
+Millis = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
+Seconds = Annotated[int, Meta(ge=0, le=10**9)]
+Bytes = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
+Count = Annotated[int, Meta(ge=0, le=10**9)]
+CpuMillis = Annotated[int, Meta(ge=0, le=10**7)]
+Permille = Annotated[int, Meta(ge=0, le=1000)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+SignatureHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
+# Our ids: UUIDv7 as 32 hex digits with a prefix that says what they name ("task_", "lease_", ...).
+Id = Annotated[str, Meta(pattern=r"^[a-z]{1,12}_[0-9a-f]{32}\Z")]
+Address = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}\Z")]
+PeerId = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{46,59}\Z")]
+TransactionSignature = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{64,88}\Z")]
+Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}\Z")]
+Text = Annotated[str, Meta(max_length=1024)]
+ImageRef = Annotated[str, Meta(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]{0,511}\Z")]
+Argument = Annotated[str, Meta(max_length=32_768)]
+EnvName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]
+# Relative, without "." or ".." parts, empty parts or control characters.
+FilePath = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.{1,2}(/|\Z))[^/\x00-\x1f\\]{1,128}(/(?!\.{1,2}(/|\Z))[^/\x00-\x1f\\]{1,128}){0,15}\Z",
+        max_length=512,
+    ),
+]
+
+
+def decode(kind: type[T], value: object) -> T:
+    """Read ``value`` (dicts, lists, strings, integers) as a ``kind``.
+
+    Unknown fields are ignored, so that a newer peer can add some; wrong types and values out of
+    bounds are refused.
+
+    Raises:
+        MalformedMessage: it does not fit; the message names the field.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(f"{kind.__name__}: {error}") from error
+
+
+def plain(value: object) -> dict[str, Json]:
+    """A dataclass as the dictionary that travels; enums become their values, tuples lists."""
+    result = _plain(value)
+    assert isinstance(result, dict), "only dataclasses travel"
+    return result
+
+
+def _plain(value: Any) -> Json:
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    assert value is None or isinstance(value, bool | int | str), f"{value!r} does not travel"
+    return value

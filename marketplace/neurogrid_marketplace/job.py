@@ -1,0 +1,63 @@
+"""The job itself: what runs in the container. Only the winner of the auction gets to see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+from .canonical import sha256_hex
+from .errors import InvalidValue
+from .fields import Argument, Bytes, EnvName, FilePath, ImageRef, Sha256, plain
+
+# A job travels in one frame of 256 KiB together with its envelope.
+MAX_JOB_TEXT_BYTES = 160 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file placed read-only under /inputs before the job starts."""
+
+    path: FilePath
+    sha256: Sha256
+    size_bytes: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that the job left under /outputs."""
+
+    path: FilePath
+    sha256: Sha256
+    size_bytes: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: image, command (empty: the image's own), environment and input files."""
+
+    image: ImageRef
+    command: Annotated[tuple[Argument, ...], Meta(max_length=256)] = ()
+    environment: Annotated[Mapping[EnvName, Argument], Meta(max_length=256)] = field(
+        default_factory=dict
+    )
+    inputs: Annotated[tuple[InputFile, ...], Meta(max_length=256)] = ()
+
+    def __post_init__(self) -> None:
+        text = sum(len(item.encode("utf-8", "surrogatepass")) for item in self.command) + sum(
+            len(name) + len(value.encode("utf-8", "surrogatepass"))
+            for name, value in self.environment.items()
+        )
+        if text > MAX_JOB_TEXT_BYTES:
+            raise InvalidValue(
+                f"command and environment have {text} bytes; at most {MAX_JOB_TEXT_BYTES} travel. "
+                "Put large data into an input file"
+            )
+        if len({item.path for item in self.inputs}) != len(self.inputs):
+            raise InvalidValue("two inputs have the same path")
+        if any("\0" in item for item in (*self.command, *self.environment.values())):
+            raise InvalidValue("a command or environment value holds a NUL byte")
+
+    def hash(self) -> str:
+        """SHA-256 that the award names, so that neither side can swap the job later."""
+        return sha256_hex(plain(self))

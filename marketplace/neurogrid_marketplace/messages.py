@@ -1,0 +1,314 @@
+"""Every message between a node and a coordinator, and the names they travel under.
+
+A message is the body of an `Envelope`. Node to coordinator: hello, heartbeat, bid, decline, accept,
+deny, event, meter, log, claimed. Coordinator to node: welcome, demand, award, start, voucher, stop,
+acknowledge. docs/protocol.md says who sends what when.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from .bid import Bid, Decline, DeclineCode
+from .canonical import Json
+from .demand import Demand, TimeoutS
+from .errors import MalformedMessage
+from .faults import Outcome
+from .fields import (
+    Address,
+    Bytes,
+    Count,
+    Id,
+    MicroUsdc,
+    Millis,
+    Sha256,
+    SignatureHex,
+    Text,
+    TransactionSignature,
+    Word,
+    decode,
+    plain,
+)
+from .job import Job, OutputFile
+from .offer import LeaseStatus, Offer
+from .resources import Capacity
+
+PROTOCOL_ID = "/neurogrid/control/1"
+# A node beats this often; two timers follow from it (supervision in `orchestration`).
+HEARTBEAT_INTERVAL_S = 5
+# Nothing at all for this long: the connection is dead (TCP alone never says so).
+SILENCE_LIMIT_S = 45
+MAX_LOG_CHUNK_CHARS = 32_768
+
+LogText = Annotated[str, Meta(max_length=MAX_LOG_CHUNK_CHARS)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s\x00-\x1f]{1,500}\Z")]
+Outputs = Annotated[tuple[OutputFile, ...], Meta(max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """First message of a coordinator: names the session, before the node says anything."""
+
+    session: Word
+    software: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A node's answer: what it offers, and which leases of this coordinator it still has."""
+
+    offer: Offer
+    leases: Annotated[tuple[LeaseStatus, ...], Meta(max_length=256)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Every ``HEARTBEAT_INTERVAL_S``, and at once when what is free changes."""
+
+    free: Capacity
+    accepting: bool
+    leases: Annotated[tuple[LeaseStatus, ...], Meta(max_length=256)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Award:
+    """The auction is won: the lease on offer. Answered by accept or deny within two seconds.
+
+    Attributes:
+        demand_hash, bid_hash: envelope hashes of what was agreed on.
+        other_bid_hashes: every bid that lost, so that the price can be checked later.
+        price_micro_usdc_per_hour: the second score; at least what was bid.
+        max_cost_micro_usdc: what the escrow will hold.
+    """
+
+    lease_id: Id
+    demand_id: Id
+    demand_hash: Sha256
+    bid_hash: Sha256
+    other_bid_hashes: Annotated[tuple[Sha256, ...], Meta(max_length=64)]
+    price_micro_usdc_per_hour: MicroUsdc
+    max_cost_micro_usdc: MicroUsdc
+    timeout_s: TimeoutS
+    voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)]
+    job_hash: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The node takes the lease; with the award it makes the agreement both have signed."""
+
+    lease_id: Id
+    award_hash: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The node does not take the lease after all."""
+
+    lease_id: Id
+    code: DeclineCode
+    detail: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The escrow is open; here is the job.
+
+    Attributes:
+        client: owner of the client account that the escrow is charged to.
+        escrow: address of the escrow account; the node reads it before it starts.
+        voucher_signer: public key (as an address) whose vouchers the escrow pays.
+        artifacts_url: where inputs are fetched and outputs are put, by hash.
+        artifacts_token: bearer token for this lease alone.
+    """
+
+    lease_id: Id
+    job: Job
+    client: Address
+    escrow: Address
+    voucher_signer: Address
+    artifacts_url: Url
+    artifacts_token: Annotated[str, Meta(max_length=256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the job now (cancelled, or the coordinator gave the task to another)."""
+
+    lease_id: Id
+    reason: Outcome
+    detail: Text = ""
+
+
+class EventKind(StrEnum):
+    """The milestones of a lease that must not be lost."""
+
+    PREPARING = "preparing"
+    STARTED = "started"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended, as the node states it.
+
+    Attributes:
+        exit_code: of the program, -1 if it never ran.
+        metered_ms: running time to be paid for.
+        outputs: what it left under /outputs, sorted by path, all uploaded.
+        logs_sha256, logs_bytes: of the whole log text that was sent.
+        profile_hash: SHA-256 of the sandbox profile that was applied.
+    """
+
+    outcome: Outcome
+    exit_code: int
+    message: Text
+    metered_ms: Millis
+    outputs: Outputs = ()
+    logs_sha256: Sha256 = "0" * 64
+    logs_bytes: Bytes = 0
+    memory_peak_bytes: Bytes = 0
+    profile_hash: Sha256 = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A milestone: numbered, kept in the node's journal and resent until acknowledged.
+
+    ``previous_hash`` is the accept's or the previous event's envelope-independent body hash, so
+    that the events of a lease form a chain.
+    """
+
+    lease_id: Id
+    number: Count
+    kind: EventKind
+    at_ms: Millis
+    previous_hash: Sha256
+    result: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Metered time so far: what the next voucher should cover."""
+
+    lease_id: Id
+    metered_ms: Millis
+    cumulative_micro_usdc: MicroUsdc
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A piece of the job's log text; ``offset`` counts UTF-8 bytes before it."""
+
+    lease_id: Id
+    offset: Bytes
+    text: LogText
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The final voucher is redeemed (or the escrow given up) by this transaction."""
+
+    lease_id: Id
+    transaction: TransactionSignature
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherMessage:
+    """A signed voucher. ``final``: nothing more will be paid; redeem it and close the escrow."""
+
+    lease_id: Id
+    cumulative_micro_usdc: MicroUsdc
+    signature: SignatureHex
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """What the coordinator has stored, so the node need not send it again.
+
+    Attributes:
+        events: how many events of the lease are stored.
+        log_bytes: how many bytes of its log are.
+        closed: the lease is settled; the node may forget it.
+    """
+
+    lease_id: Id
+    events: Count
+    log_bytes: Bytes
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The coordinator's answer to a heartbeat, so that a node notices when it is gone."""
+
+    received_ms: Millis
+
+
+Message = (
+    Welcome
+    | Hello
+    | Heartbeat
+    | Demand
+    | Bid
+    | Decline
+    | Award
+    | Accept
+    | Deny
+    | Start
+    | Stop
+    | Event
+    | Meter
+    | Log
+    | Claimed
+    | VoucherMessage
+    | Acknowledge
+    | Pulse
+)
+
+MESSAGE_TYPES: dict[str, type[Message]] = {
+    "welcome": Welcome,
+    "hello": Hello,
+    "heartbeat": Heartbeat,
+    "demand": Demand,
+    "bid": Bid,
+    "decline": Decline,
+    "award": Award,
+    "accept": Accept,
+    "deny": Deny,
+    "start": Start,
+    "stop": Stop,
+    "event": Event,
+    "meter": Meter,
+    "log": Log,
+    "claimed": Claimed,
+    "voucher": VoucherMessage,
+    "acknowledge": Acknowledge,
+    "pulse": Pulse,
+}
+_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}
+
+
+def type_name(message: Message) -> str:
+    """The name a message travels under."""
+    return _NAMES[type(message)]
+
+
+def to_body(message: Message) -> dict[str, Json]:
+    """The message as an envelope's body."""
+    return plain(message)
+
+
+def parse_body(name: str, body: object) -> Message:
+    """Read an envelope's body.
+
+    Raises:
+        MalformedMessage: unknown name, or fields that do not fit.
+    """
+    kind = MESSAGE_TYPES.get(name)
+    if kind is None:
+        raise MalformedMessage(f"no message is called {name[:40]!r}")
+    return decode(kind, body)

@@ -1,0 +1,107 @@
+"""What a node offers: its hello and its heartbeats, and the view of it that the auction filters."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from .fields import (
+    Address,
+    Bytes,
+    ImageRef,
+    MicroUsdc,
+    Millis,
+    PeerId,
+    Permille,
+    Text,
+    Word,
+)
+from .resources import Capacity, Requirements
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """A node's asking prices, micro-USDC per hour; they add up (see `quote`)."""
+
+    base_micro_usdc_per_hour: MicroUsdc = 0
+    cpu_core_micro_usdc_per_hour: MicroUsdc = 0
+    memory_gib_micro_usdc_per_hour: MicroUsdc = 0
+    gpu_micro_usdc_per_hour: MicroUsdc = 0
+
+    def quote(self, need: Requirements) -> int:
+        """Price of ``need`` in micro-USDC per hour; each part is rounded up."""
+        return (
+            self.base_micro_usdc_per_hour
+            + -(-self.cpu_core_micro_usdc_per_hour * need.cpu_millis // 1000)
+            + -(-self.memory_gib_micro_usdc_per_hour * need.memory_bytes // _GIB)
+            + self.gpu_micro_usdc_per_hour * need.gpu_count
+        )
+
+
+class LeasePhase(StrEnum):
+    """Where the node is with a lease; the node's table is in `lease`."""
+
+    ACCEPTED = "accepted"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    COLLECTING = "collecting"
+    REPORTED = "reported"
+    CLAIMING = "claiming"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStatus:
+    """One lease in a heartbeat. The latest wins; nothing here needs to arrive.
+
+    Attributes:
+        metered_ms: running time metered so far.
+        progress_permille: as the program itself says (``NEUROGRID_PROGRESS``), 0 where it doesn't.
+        note: the program's latest progress words, or bytes pulled.
+    """
+
+    lease_id: Word
+    phase: LeasePhase
+    metered_ms: Millis = 0
+    progress_permille: Permille = 0
+    note: Text = ""
+    memory_peak_bytes: Bytes = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Everything about a node that the market needs to know; the body of its hello.
+
+    Attributes:
+        node_id: the node's peer id.
+        wallet: Solana address that owns its provider account.
+        software: name and version of the daemon.
+        total: what the machine offers in all; free: what is not reserved now.
+        images: references and digests of images that are already there.
+        accepting: False while draining or paused.
+        enforcement: "hard" where the disk limit is a file system's own, else "watched".
+        engine: container engine and version.
+        summary: one line for people, e.g. the CPU's name.
+    """
+
+    node_id: PeerId
+    wallet: Address
+    software: Word
+    region: Word
+    total: Capacity
+    free: Capacity
+    prices: PriceList
+    images: Annotated[tuple[ImageRef, ...], Meta(max_length=512)] = ()
+    accepting: bool = True
+    enforcement: Word = "watched"
+    engine: Text = ""
+    summary: Text = ""
+
+    def has_image(self, image: ImageRef) -> bool:
+        """Whether the image need not be pulled."""
+        return image in self.images

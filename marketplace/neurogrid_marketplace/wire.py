@@ -1,0 +1,75 @@
+"""Frames on a stream: four bytes of length (big-endian), then one msgpack map.
+
+``feed`` takes bytes as they arrive, in any pieces, and returns whole messages; nothing here reads
+a socket. Every limit has a name and stands before any memory is taken.
+"""
+
+import struct
+
+import msgpack
+
+from .errors import InvalidValue, MalformedMessage
+
+# The largest message is a result with a manifest of 1,000 files, about 700 KiB at the longest paths.
+MAX_FRAME_BYTES = 1024 * 1024
+_HEADER = struct.Struct(">I")
+_MAX_ITEMS = 16_384
+
+
+def encode_frame(value: dict[str, object]) -> bytes:
+    """One frame.
+
+    Raises:
+        InvalidValue: larger than ``MAX_FRAME_BYTES``.
+    """
+    payload: bytes = msgpack.packb(value, use_bin_type=True)
+    if len(payload) > MAX_FRAME_BYTES:
+        raise InvalidValue(f"a frame of {len(payload)} bytes; the limit is {MAX_FRAME_BYTES}")
+    return _HEADER.pack(len(payload)) + payload
+
+
+class FrameDecoder:
+    """Turns a byte stream into messages. One per stream; after an error the stream is useless."""
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max_frame_bytes = max_frame_bytes
+
+    def feed(self, data: bytes) -> list[dict[str, object]]:
+        """Take the next bytes; return the messages they complete.
+
+        Raises:
+            MalformedMessage: a frame over the limit, no msgpack, or no map at the top.
+        """
+        self._buffer += data
+        messages: list[dict[str, object]] = []
+        while len(self._buffer) >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._buffer)
+            if length > self._max_frame_bytes:
+                raise MalformedMessage(
+                    f"a frame of {length} bytes; the limit is {self._max_frame_bytes}"
+                )
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            messages.append(_unpack(bytes(self._buffer[_HEADER.size : end])))
+            del self._buffer[:end]
+        return messages
+
+
+def _unpack(payload: bytes) -> dict[str, object]:
+    try:
+        value = msgpack.unpackb(
+            payload,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=_MAX_ITEMS,
+            max_map_len=_MAX_ITEMS,
+            max_ext_len=0,
+        )
+    # msgpack documents ValueError as the base of its own; the others come from hostile input.
+    except (ValueError, msgpack.UnpackException, RecursionError, TypeError) as error:
+        raise MalformedMessage(f"not msgpack: {error}") from error
+    if not isinstance(value, dict):
+        raise MalformedMessage("the top of a message is a map")
+    return value
