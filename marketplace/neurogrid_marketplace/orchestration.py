@@ -1,0 +1,336 @@
+"""The coordinator's side of a task: stored state and an event in, new state and actions out.
+
+No I/O, no clock. A shell (the coordinator's orchestrator, or the simulator) stores the new state
+first, then performs the actions and feeds back what happened. Every action is idempotent, and
+`due` names what a task in a given state still needs, so that a restarted coordinator just asks.
+
+Unknown is not dead: a lease ends by its owner's cancel, its end, its time limit, or a silence
+longer than the demand agreed to (`Demand.dead_after_s`). A restart of anything ends nothing.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from .demand import Demand
+from .errors import IllegalTransition
+from .exposure import signable_micro_usdc
+from .faults import CONSEQUENCES, Fault, Outcome
+from .messages import Result
+from .money import cost_micro_usdc
+from .task import (
+    TERMINAL,
+    TRANSITIONS,
+    Abandon,
+    Accepted,
+    Action,
+    AuctionClosed,
+    CancelRequested,
+    CheckOutputs,
+    Due,
+    Ending,
+    EscrowFailed,
+    EscrowOpened,
+    Event,
+    Finished,
+    HoldAuction,
+    Lease,
+    OpenEscrow,
+    OutputsChecked,
+    Phase,
+    Refused,
+    SendAward,
+    SendStart,
+    SendStop,
+    Settle,
+    Started,
+    Task,
+)
+
+# A node answers an award within this, or the next bid gets it (architecture, section 3).
+AWARD_ANSWER_MS = 2_000
+# From accept to a running container: an image of 10 GB takes 4-10 minutes to pull (peers.md 3a).
+START_LIMIT_MS = 30 * 60_000
+# From the end of the run to outputs checked.
+VERIFY_LIMIT_MS = 15 * 60_000
+# How long the chain may be away while an escrow is to be opened (architecture, section 3: an hour).
+CHAIN_LIMIT_MS = 2 * 3_600_000
+# How far beyond its time limit a run may go before it is told to stop, and before it counts as lost.
+OVERTIME_MS = 60_000
+LOST_OVERTIME_MS = 10 * OVERTIME_MS
+# Leases that failed by no fault of the user's before the task is given up.
+MAX_ATTEMPTS = 4
+_BACKOFF_MS = (250, 500, 1_000, 2_000, 5_000, 10_000, 30_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What `decide` returns: the state to store, then the actions to perform in order."""
+
+    task: Task
+    actions: tuple[Action, ...] = ()
+
+
+def submit(task_id: str, demand: Demand, now_ms: int, queue_timeout_ms: int) -> Task:
+    """A new task, queued."""
+    return Task(
+        task_id,
+        demand,
+        Phase.QUEUED,
+        since_ms=now_ms,
+        queue_timeout_ms=queue_timeout_ms,
+        queue_until_ms=now_ms + queue_timeout_ms,
+    )
+
+
+def demand_of(task: Task) -> Demand:
+    """The demand of the task's present auction, with its own id."""
+    return replace(task.demand, demand_id=_derived_id("demand", task.task_id, task.auctions))
+
+
+def _derived_id(prefix: str, task_id: str, number: int) -> str:
+    # Derived, not random: a coordinator that crashed between storing and acting repeats the same
+    # ids, so repeating is harmless.
+    digest = hashlib.sha256(f"{prefix}:{task_id}:{number}".encode()).hexdigest()
+    return f"{prefix}_{digest[:32]}"
+
+
+def decide(task: Task, event: Event, now_ms: int) -> Decision:
+    """One step. Events of other leases than the present one, and repeated events, change nothing.
+
+    Raises:
+        IllegalTransition: our own bug: a step that the table does not list.
+    """
+    decision = _decide(task, event, now_ms)
+    after = decision.task.phase
+    if after is not task.phase and after not in TRANSITIONS[task.phase]:
+        raise IllegalTransition(f"{task.task_id}: {task.phase} -> {after} on {event!r}")
+    return decision
+
+
+def due(task: Task, now_ms: int) -> tuple[Action, ...]:
+    """What a task in this state needs done (again) to get on; every action is idempotent."""
+    lease = task.lease
+    match task.phase:
+        case Phase.MATCHING:
+            return (HoldAuction(demand_of(task), task.excluded),)
+        case Phase.AWARDED if lease:
+            return (SendAward(lease),)
+        case Phase.STARTING if lease:
+            start: Action = SendStart(lease) if lease.escrow_open else OpenEscrow(lease)
+            return (SendStop(lease, Outcome.CANCELLED),) if task.cancel_requested else (start,)
+        case Phase.RUNNING if lease and task.cancel_requested:
+            return (SendStop(lease, Outcome.CANCELLED),)
+        case Phase.VERIFYING if lease and task.result:
+            return (CheckOutputs(lease, task.result),)
+    return ()
+
+
+def _decide(task: Task, event: Event, now_ms: int) -> Decision:
+    if task.phase in TERMINAL:
+        return Decision(task)
+    lease_id = getattr(event, "lease_id", None)
+    if lease_id is not None and (task.lease is None or task.lease.lease_id != lease_id):
+        return Decision(task)
+    match event:
+        case Due(heard_ms):
+            return _on_due(task, heard_ms, now_ms)
+        case CancelRequested():
+            return _on_cancel(task, now_ms)
+        case AuctionClosed():
+            return _on_auction(task, event, now_ms)
+    lease = task.lease
+    assert lease is not None, "the other events name the present lease"
+    match event:
+        case Accepted() if task.phase is Phase.AWARDED:
+            return Decision(_move(task, Phase.STARTING, now_ms), (OpenEscrow(lease),))
+        case Refused(_, code) if task.phase is Phase.AWARDED:
+            return _next_candidate(task, f"{lease.node_id} refused: {code}", now_ms)
+        case EscrowOpened() if task.phase is Phase.STARTING and not lease.escrow_open:
+            lease = replace(lease, escrow_open=True, funded_at_ms=now_ms)
+            task = replace(task, lease=lease)
+            if task.cancel_requested:
+                return Decision(task, (SendStop(lease, Outcome.CANCELLED),))
+            return Decision(task, (SendStart(lease),))
+        case EscrowFailed(_, message, of_client) if task.phase is Phase.STARTING:
+            stop = SendStop(lease, Outcome.ESCROW_UNSEEN)
+            if of_client:
+                ending = Ending("INSUFFICIENT_CREDITS", message)
+                return Decision(_end(task, Phase.FAILED, ending, now_ms), (stop,))
+            decision = _retry(task, Outcome.ESCROW_UNSEEN, message, now_ms)
+            return Decision(decision.task, (stop, *decision.actions))
+        case Started(_, at_ms) if task.phase is Phase.STARTING:
+            # A coordinator that was away hears of the start late, so the node's own time counts,
+            # between the two moments that bound it.
+            started_at_ms = min(max(at_ms, lease.funded_at_ms), now_ms)
+            task = replace(task, lease=replace(lease, started_at_ms=started_at_ms))
+            task = _move(task, Phase.RUNNING, now_ms)
+            return Decision(task, due(task, now_ms))
+        case Finished(_, result) if task.phase in (Phase.STARTING, Phase.RUNNING):
+            return _on_finished(task, lease, result, now_ms)
+        case OutputsChecked(_, missing) if task.phase is Phase.VERIFYING:
+            return _on_checked(task, lease, missing, now_ms)
+    return Decision(task)
+
+
+def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
+    waited_ms = now_ms - task.since_ms
+    lease = task.lease
+    match task.phase:
+        case Phase.QUEUED | Phase.MATCHING if now_ms >= task.queue_until_ms:
+            ending = Ending("NODE_UNAVAILABLE", task.last_explanation or "No node was found.")
+            return Decision(_end(task, Phase.EXPIRED, ending, now_ms))
+        case Phase.QUEUED if now_ms >= task.retry_at_ms:
+            task = replace(task, auctions=task.auctions + 1, candidates=())
+            task = _move(task, Phase.MATCHING, now_ms)
+            return Decision(task, due(task, now_ms))
+        case Phase.AWARDED if waited_ms > AWARD_ANSWER_MS and lease:
+            return _next_candidate(task, f"{lease.node_id} did not answer", now_ms)
+        case Phase.STARTING | Phase.RUNNING if lease:
+            silent_ms = now_ms - heard_ms
+            if silent_ms > task.demand.dead_after_s * 1000:
+                message = f"silent for {silent_ms // 1000} s"
+                return _lose(task, lease, Outcome.NODE_LOST, message, now_ms)
+            limit_ms = START_LIMIT_MS if lease.escrow_open else CHAIN_LIMIT_MS
+            if task.phase is Phase.STARTING and waited_ms > limit_ms:
+                return _lose(task, lease, Outcome.START_FAILED, "did not start in time", now_ms)
+            overtime_ms = waited_ms - task.demand.timeout_s * 1000
+            if task.phase is Phase.RUNNING and overtime_ms > LOST_OVERTIME_MS:
+                return _lose(task, lease, Outcome.NODE_LOST, "did not end in time", now_ms)
+            if task.phase is Phase.RUNNING and overtime_ms > OVERTIME_MS:
+                return Decision(task, (SendStop(lease, Outcome.TIME_EXCEEDED),))
+        case Phase.VERIFYING if waited_ms > VERIFY_LIMIT_MS and lease:
+            return _lose(task, lease, Outcome.RESULT_INVALID, "outputs did not arrive", now_ms)
+    return Decision(task, due(task, now_ms))
+
+
+def _on_cancel(task: Task, now_ms: int) -> Decision:
+    ending = Ending("CANCELLED", "Cancelled by its owner.")
+    match task.phase:
+        case Phase.QUEUED | Phase.MATCHING:
+            return Decision(_end(task, Phase.CANCELLED, ending, now_ms))
+        case Phase.AWARDED if task.lease:
+            # The escrow is not open yet, so ending here costs nobody anything.
+            stop = SendStop(task.lease, Outcome.CANCELLED)
+            return Decision(_end(task, Phase.CANCELLED, ending, now_ms), (stop,))
+        case Phase.STARTING | Phase.RUNNING if task.lease:
+            task = replace(task, cancel_requested=True)
+            return Decision(task, due(task, now_ms))
+    return Decision(task)
+
+
+def _on_auction(task: Task, event: AuctionClosed, now_ms: int) -> Decision:
+    if task.phase is not Phase.MATCHING or event.demand_id != demand_of(task).demand_id:
+        return Decision(task)
+    task = replace(task, candidates=event.ranking, last_explanation=event.explanation)
+    return _next_candidate(task, event.explanation, now_ms)
+
+
+def _next_candidate(task: Task, why: str, now_ms: int) -> Decision:
+    """Award the best bid that is left, or go back to the queue with a growing pause."""
+    stop: tuple[Action, ...] = ()
+    if task.phase is Phase.AWARDED and task.lease:
+        # It may still have accepted, too late for us to know: tell it.
+        stop = (SendStop(task.lease, Outcome.CANCELLED),)
+    if not task.candidates:
+        pause_ms = _BACKOFF_MS[min(task.auctions, len(_BACKOFF_MS)) - 1]
+        task = replace(task, lease=None, retry_at_ms=now_ms + pause_ms, last_explanation=why)
+        return Decision(_move(task, Phase.QUEUED, now_ms), stop)
+    best, *rest = task.candidates
+    lease = Lease(
+        lease_id=_derived_id("lease", task.task_id, task.leases),
+        node_id=best.node_id,
+        wallet=best.bid.wallet,
+        price_micro_usdc_per_hour=best.award_price_micro_usdc_per_hour,
+        max_cost_micro_usdc=cost_micro_usdc(
+            best.award_price_micro_usdc_per_hour, task.demand.timeout_s * 1000
+        ),
+        demand_id=best.bid.demand_id,
+        bid_hash=best.bid_hash,
+    )
+    task = replace(task, lease=lease, leases=task.leases + 1, candidates=tuple(rest))
+    return Decision(_move(task, Phase.AWARDED, now_ms), (*stop, SendAward(lease)))
+
+
+def _on_finished(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
+    task = replace(task, result=result)
+    if result.outcome is Outcome.COMPLETED:
+        return Decision(_move(task, Phase.VERIFYING, now_ms), (CheckOutputs(lease, result),))
+    consequence = CONSEQUENCES[result.outcome]
+    cost = _cost(lease, result, now_ms) if consequence.charged else 0
+    settle: Action = Settle(lease, cost)
+    if consequence.retried and not task.cancel_requested:
+        decision = _retry(task, result.outcome, result.message, now_ms)
+        return Decision(decision.task, (settle, *decision.actions))
+    task = replace(task, cost_micro_usdc=cost)
+    if task.cancel_requested or result.outcome is Outcome.CANCELLED:
+        ending = Ending("CANCELLED", "Cancelled by its owner.", result.exit_code)
+        return Decision(_end(task, Phase.CANCELLED, ending, now_ms), (settle,))
+    message = " ".join(part for part in (result.message, consequence.advice) if part)
+    ending = Ending(result.outcome.value.upper(), message, result.exit_code)
+    return Decision(_end(task, Phase.FAILED, ending, now_ms), (settle,))
+
+
+def _on_checked(task: Task, lease: Lease, missing: str, now_ms: int) -> Decision:
+    assert task.result is not None, "verifying holds a result"
+    if missing:
+        decision = _retry(task, Outcome.RESULT_INVALID, missing, now_ms)
+        return Decision(decision.task, (Settle(lease, 0), *decision.actions))
+    result = task.result
+    cost = _cost(lease, result, now_ms)
+    task = replace(task, cost_micro_usdc=cost)
+    ending = Ending("COMPLETED", "", result.exit_code)
+    return Decision(_end(task, Phase.COMPLETED, ending, now_ms), (Settle(lease, cost),))
+
+
+def _lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int) -> Decision:
+    """The node is given up: take the money back and try another, unless the owner cancelled."""
+    gone: tuple[Action, ...] = (SendStop(lease, outcome), Abandon(lease))
+    if task.cancel_requested:
+        ending = Ending("CANCELLED", f"Cancelled by its owner; the node was {message}.")
+        return Decision(_end(task, Phase.CANCELLED, ending, now_ms), gone)
+    decision = _retry(task, outcome, message, now_ms)
+    return Decision(decision.task, (*gone, *decision.actions))
+
+
+def _retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
+    """Back to auction without this node, or give up after ``MAX_ATTEMPTS``."""
+    assert task.lease is not None, "only a leased task is retried"
+    attempts = task.attempts + 1
+    excluded = (*task.excluded, task.lease.node_id)
+    if CONSEQUENCES[outcome].fault is Fault.INFRASTRUCTURE:
+        excluded = task.excluded
+    if attempts >= MAX_ATTEMPTS:
+        ending = Ending(outcome.value.upper(), f"Given up after {attempts} attempts: {message}")
+        return Decision(_end(replace(task, attempts=attempts), Phase.FAILED, ending, now_ms))
+    task = replace(
+        task,
+        attempts=attempts,
+        excluded=excluded,
+        candidates=(),
+        lease=None,
+        result=None,
+        retry_at_ms=now_ms,
+        # Waiting for a node starts anew: the time it ran was not spent in the queue.
+        queue_until_ms=now_ms + task.queue_timeout_ms,
+        last_explanation=message,
+    )
+    return Decision(_move(task, Phase.QUEUED, now_ms))
+
+
+def _cost(lease: Lease, result: Result, now_ms: int) -> int:
+    if not lease.started_at_ms:
+        return 0
+    return signable_micro_usdc(
+        lease.price_micro_usdc_per_hour,
+        lease.max_cost_micro_usdc,
+        result.metered_ms,
+        now_ms - lease.started_at_ms,
+    )
+
+
+def _move(task: Task, phase: Phase, now_ms: int) -> Task:
+    return replace(task, phase=phase, since_ms=now_ms)
+
+
+def _end(task: Task, phase: Phase, ending: Ending, now_ms: int) -> Task:
+    return replace(_move(task, phase, now_ms), ending=ending)

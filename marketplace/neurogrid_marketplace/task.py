@@ -1,0 +1,278 @@
+"""A task: its phases, the one table of what may follow what, and the events and actions around it.
+
+The rules that move it are in `orchestration`. Stored as one document by the coordinator.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .auction import RankedBid
+from .demand import Demand
+from .faults import Outcome
+from .messages import Result
+
+
+class Phase(StrEnum):
+    """Where a task is. The first six have a deadline and somebody who sweeps it."""
+
+    QUEUED = "queued"
+    MATCHING = "matching"
+    AWARDED = "awarded"
+    STARTING = "starting"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})
+
+# The one transition table: what may follow what. `decide` asserts every step against it.
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.MATCHING, Phase.CANCELLED, Phase.EXPIRED}),
+    Phase.MATCHING: frozenset({Phase.AWARDED, Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED}),
+    Phase.AWARDED: frozenset({Phase.STARTING, Phase.QUEUED, Phase.CANCELLED}),
+    Phase.STARTING: frozenset(
+        {Phase.RUNNING, Phase.VERIFYING, Phase.QUEUED, Phase.AWARDED, Phase.FAILED, Phase.CANCELLED}
+    ),
+    Phase.RUNNING: frozenset({Phase.VERIFYING, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
+    Phase.VERIFYING: frozenset({Phase.COMPLETED, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
+    Phase.COMPLETED: frozenset(),
+    Phase.FAILED: frozenset(),
+    Phase.CANCELLED: frozenset(),
+    Phase.EXPIRED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease a task has now.
+
+    Attributes:
+        max_cost_micro_usdc: what the escrow holds.
+        escrow_open: whether the escrow is known to be on the chain.
+        funded_at_ms: coordinator's clock when that became known: no work can be older.
+        started_at_ms: when the container started, 0 before; never earlier than ``funded_at_ms``.
+    """
+
+    lease_id: str
+    node_id: str
+    wallet: str
+    price_micro_usdc_per_hour: int
+    max_cost_micro_usdc: int
+    demand_id: str
+    bid_hash: str
+    escrow_open: bool = False
+    funded_at_ms: int = 0
+    started_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a task ended, for people and programs."""
+
+    code: str
+    message: str
+    exit_code: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task's whole orchestration state; stored as one document.
+
+    Attributes:
+        demand: as submitted; each auction gets its own ``demand_id``.
+        since_ms: when the present phase began.
+        retry_at_ms: earliest next auction while queued.
+        queue_timeout_ms, queue_until_ms: a task that finds no node for so long expires.
+        auctions, attempts: how many were held; how many leases were lost by no user's fault.
+        candidates: bids of the last auction that were not tried yet.
+        excluded: nodes that are not asked again.
+        result: the node's result while it is verified and after.
+        cost_micro_usdc: what the task is charged in all, known at its end.
+    """
+
+    task_id: str
+    demand: Demand
+    phase: Phase
+    since_ms: int
+    queue_timeout_ms: int
+    queue_until_ms: int
+    retry_at_ms: int = 0
+    auctions: int = 0
+    leases: int = 0
+    attempts: int = 0
+    candidates: tuple[RankedBid, ...] = ()
+    excluded: tuple[str, ...] = ()
+    lease: Lease | None = None
+    cancel_requested: bool = False
+    result: Result | None = None
+    ending: Ending | None = None
+    cost_micro_usdc: int = 0
+    last_explanation: str = ""
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Time has passed, or the coordinator restarted.
+
+    ``heard_ms`` is when the lease's node last spoke; a coordinator that has just started knows
+    nothing and says "now", because unknown is not dead.
+    """
+
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionClosed:
+    """The auction of ``demand_id`` is over; an empty ranking means no bids."""
+
+    demand_id: str
+    ranking: tuple[RankedBid, ...]
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The node took the lease."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The node denied the award or did not answer in time."""
+
+    lease_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowOpened:
+    """The escrow is confirmed on the chain."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowFailed:
+    """The chain refused the escrow. ``of_client``: the client's funds or limit, not the node."""
+
+    lease_id: str
+    message: str
+    of_client: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The node reported a running container; ``at_ms`` is the node's clock."""
+
+    lease_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The node reported the end of the run."""
+
+    lease_id: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsChecked:
+    """Whether every output the result names is here with the hash it names."""
+
+    lease_id: str
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The owner cancelled."""
+
+
+Event = (
+    Due
+    | AuctionClosed
+    | Accepted
+    | Refused
+    | EscrowOpened
+    | EscrowFailed
+    | Started
+    | Finished
+    | OutputsChecked
+    | CancelRequested
+)
+
+# --- actions --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAuction:
+    """Ask the market; answer with `AuctionClosed`."""
+
+    demand: Demand
+    excluded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendAward:
+    """Offer the lease; answer with `Accepted` or `Refused`."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEscrow:
+    """Open the escrow on the chain; answer with `EscrowOpened` or `EscrowFailed`."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class SendStart:
+    """Send the job and the escrow's address to the node."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class SendStop:
+    """Tell the node to end the lease; sent again until the node has reported its end."""
+
+    lease: Lease
+    reason: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutputs:
+    """Compare the uploaded files with the result; answer with `OutputsChecked`."""
+
+    lease: Lease
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Nothing more will be earned on this lease: pay exactly this much in all, then close it."""
+
+    lease: Lease
+    cumulative_micro_usdc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """The node is lost: take the escrow back, subject to vouchers it already holds."""
+
+    lease: Lease
+
+
+Action = (
+    HoldAuction | SendAward | OpenEscrow | SendStart | SendStop | CheckOutputs | Settle | Abandon
+)
