@@ -1,0 +1,77 @@
+/* SPL Token accounts: checking them, moving USDC, creating vaults. */
+#pragma once
+#include "accounts.h"
+#include "checks.h"
+#include "cpi.h"
+
+/* An SPL Token account: mint 0..31, owner 32..63, state at 108. */
+#define TOKEN_ACCOUNT_SIZE 165
+#define TOKEN_ACCOUNT_OWNER 32
+#define TOKEN_ACCOUNT_STATE 108
+#define TOKEN_ACCOUNT_INITIALIZED 1 /* 2 would be frozen */
+/* An SPL Token mint: is_initialized at 45. */
+#define MINT_SIZE 82
+#define MINT_IS_INITIALIZED 45
+
+/* A usable token account of `mint`, of any owner or (if not null) of `owner`. */
+NO_INLINE u64 check_token_account(u64 index, const pubkey *mint, const pubkey *owner) {
+    account_info *account = ACCOUNT(index);
+    REQUIRE(same_key(account->owner, &TOKEN_PROGRAM), ERR_BAD_TOKEN_ACCOUNT);
+    REQUIRE(account->data_len == TOKEN_ACCOUNT_SIZE, ERR_BAD_TOKEN_ACCOUNT);
+    REQUIRE(account->data[TOKEN_ACCOUNT_STATE] == TOKEN_ACCOUNT_INITIALIZED, ERR_BAD_TOKEN_ACCOUNT);
+    REQUIRE(same_key((pubkey *)account->data, mint), ERR_WRONG_MINT);
+    REQUIRE(!owner || same_key((pubkey *)(account->data + TOKEN_ACCOUNT_OWNER), owner),
+            ERR_BAD_TOKEN_ACCOUNT);
+    return 0;
+}
+
+NO_INLINE u64 check_mint(u64 index) {
+    account_info *account = ACCOUNT(index);
+    REQUIRE(same_key(account->owner, &TOKEN_PROGRAM), ERR_WRONG_MINT);
+    REQUIRE(account->data_len == MINT_SIZE && account->data[MINT_IS_INITIALIZED] == 1,
+            ERR_WRONG_MINT);
+    return 0;
+}
+
+/* Move `amount` from token account `source` to `destination`. The account at `authority` signs:
+ * itself, or through the seeds set before when seed_count > 0. Books are changed before this. */
+NO_INLINE u64 transfer_tokens(u64 source, u64 destination, u64 authority, u64 amount,
+                              u64 seed_count) {
+    if (amount == 0) return 0;
+    cpi_account(0, source, WRITABLE, NOT_SIGNER);
+    cpi_account(1, destination, WRITABLE, NOT_SIGNER);
+    cpi_account(2, authority, READ_ONLY, SIGNER);
+    SCRATCH->cpi_data[0] = TOKEN_TRANSFER;
+    *(u64 *)(SCRATCH->cpi_data + 1) = amount;
+    return invoke(&TOKEN_PROGRAM, 3, 9, seed_count);
+}
+
+/* Seeds with which a client or provider account signs for its vault; returns their number. */
+ALWAYS_INLINE u64 client_seeds(client_account *client) {
+    set_seed(0, "client", 6);
+    set_seed(1, &client->config, 32);
+    set_seed(2, &client->owner, 32);
+    set_seed(3, &client->bump, 1);
+    return 4;
+}
+
+ALWAYS_INLINE u64 provider_seeds(provider_account *provider) {
+    set_seed(0, "provider", 8);
+    set_seed(1, &provider->config, 32);
+    set_seed(2, &provider->owner, 32);
+    set_seed(3, &provider->bump, 1);
+    return 4;
+}
+
+/* Create the vault at `vault` for the client or provider account at `holder`. One vault per party:
+ * whatever goes wrong with one touches nobody else's money. */
+NO_INLINE u64 create_vault(u64 payer, u64 vault, u64 holder, u64 mint) {
+    set_seed(0, "vault", 5);
+    set_seed(1, ACCOUNT(holder)->key, 32);
+    TRY(create_account(payer, vault, 2, TOKEN_ACCOUNT_SIZE, &TOKEN_PROGRAM));
+    cpi_account(0, vault, WRITABLE, NOT_SIGNER);
+    cpi_account(1, mint, READ_ONLY, NOT_SIGNER);
+    SCRATCH->cpi_data[0] = TOKEN_INITIALIZE_ACCOUNT3;
+    *(pubkey *)(SCRATCH->cpi_data + 1) = *ACCOUNT(holder)->key;
+    return invoke(&TOKEN_PROGRAM, 2, 33, 0);
+}
