@@ -1,0 +1,68 @@
+# Everything a developer types. Each target first does whatever set-up it still lacks; what stands is left alone, so a
+# second run is quick. On a bare Debian machine with Python 3.11+, git and make, as root, `make test` needs nothing else.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.NOTPARALLEL: # two steps may want apt, and a person reads the lines
+.DEFAULT_GOAL := help
+
+python := .venv/bin/python
+packages := .venv/.installed
+# Files that come from Debian packages but need no installation: a static shell for the images, the demo job's pictures.
+debian_files := build/debian/busybox-static build/debian/iso-flags-png-320x240
+
+# What `make test` runs; say `make test TESTS=tests/wallet` for less.
+TESTS ?= tests
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: setup ## bring the whole market up, run the main job through it, take it down
+	@.venv/bin/neurogrid devnet demo
+
+test: setup compiler ## the whole test suite
+	@.venv/bin/pytest $(TESTS)
+
+check: $(packages) ## formatting, lint, direction of imports, types
+	@.venv/bin/ruff format --check
+	@.venv/bin/ruff check
+	@.venv/bin/lint-imports
+	@.venv/bin/mypy
+
+fix: $(packages) ## what of `make check` can be mended by a program
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+bench: setup ## the numbers we are judged by
+	@$(python) -m bench
+
+program: $(packages) compiler ## rebuild the on-chain program from its sources
+	@$(python) contracts-client/program/build.py
+
+setup: $(packages) engine images ## all set-up that demo, test and bench need
+
+images: $(packages) engine $(debian_files) ## the container images of the jobs
+	@$(python) images/build.py
+
+engine: ## a Docker engine that answers
+	@scripts/engine.sh
+
+compiler: ## clang-16, for the on-chain program
+	@scripts/compiler.sh
+
+lock: $(packages) ## resolve the dependencies again and write requirements.lock (UPGRADE=--upgrade for the newest)
+	@echo '--editable .[devnet]' | .venv/bin/uv pip compile - --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-package neurogrid --no-header --no-annotate --quiet \
+	  $(UPGRADE) --output-file requirements.lock
+
+clean: ## remove what set-up made in this folder (the images and the engine stay)
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(packages): requirements.lock pyproject.toml
+	@scripts/python.sh
+	@touch $@
+
+build/debian/%:
+	@scripts/debian_files.sh $*
+
+.PHONY: help demo test check fix bench program setup images engine compiler lock clean
