@@ -1,0 +1,271 @@
+"""Payments on disk: SQLite, one owner, every commit forced to the disk before it returns.
+
+Plain synchronous code. ``outbox.py`` calls it from one worker thread at a time.
+"""
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from neurogrid_wallet.chain import TransactionFailure
+from neurogrid_wallet.errors import (
+    OutboxCorrupt,
+    OutboxFull,
+    OutboxInUse,
+    PaymentConflict,
+    SignerMissing,
+)
+from neurogrid_wallet.intent import Intent, decode_intent
+from neurogrid_wallet.payment import (
+    DECIDED,
+    Payment,
+    PaymentState,
+    Signed,
+    SignedTransaction,
+    advance,
+)
+
+# "NGob": tells our file from any other SQLite database.
+_APPLICATION_ID = 0x4E476F62
+_SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE payment (
+    sequence INTEGER PRIMARY KEY,
+    payment_id TEXT NOT NULL UNIQUE,
+    identity BLOB NOT NULL,
+    intent TEXT,                            -- cleared once decided
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    raw BLOB,                               -- cleared once decided
+    signature TEXT UNIQUE,                  -- see sign_new
+    last_valid_block_height INTEGER,
+    signed_slot INTEGER,
+    landed_slot INTEGER,
+    failure TEXT,
+    created_at_s INTEGER NOT NULL,
+    decided_at_s INTEGER
+) STRICT;
+CREATE INDEX payment_undecided ON payment (state, sequence) WHERE decided_at_s IS NULL;
+CREATE INDEX payment_decided ON payment (decided_at_s) WHERE decided_at_s IS NOT NULL;
+"""
+
+_COLUMNS = (
+    "payment_id, state, attempts, raw, signature, last_valid_block_height, signed_slot,"
+    " landed_slot, failure"
+)
+
+SignIntent = Callable[[Intent, int], SignedTransaction]
+"""Signs an intent. The number is mixed into the bytes, so that another one gives other bytes."""
+
+# The number starts from a hash of the payment id and the attempt, so that payments of the same
+# thing rarely meet, in other outboxes either; where they do, the next numbers are tried.
+_VARIATIONS = 4096
+_SIGNATURE_CHOICES_MAX = 64
+
+
+class PaymentStore:
+    """The outbox's file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create it.
+
+        Raises:
+            OutboxInUse: another process, or another store in this one, has it open.
+            OutboxCorrupt: it is something else, or of a newer version.
+        """
+        self._database = sqlite3.connect(
+            path,
+            isolation_level=None,
+            # Calls come from whichever worker thread is free, never from two at once.
+            check_same_thread=False,
+            # One owner: whoever is locked out shall hear it at once.
+            timeout=0,
+        )
+        try:
+            self._prepare(path)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _prepare(self, path: Path) -> None:
+        execute = self._database.execute
+        try:
+            # Before WAL, so that no other process can even read: two owners would pay twice.
+            execute("PRAGMA locking_mode = EXCLUSIVE")
+            execute("PRAGMA journal_mode = WAL")
+            execute("PRAGMA synchronous = FULL")
+            execute("BEGIN IMMEDIATE")
+            (application_id,) = execute("PRAGMA application_id").fetchone()
+            (version,) = execute("PRAGMA user_version").fetchone()
+            (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if tables == 0:
+                for statement in _SCHEMA.split(";")[:-1]:
+                    execute(statement)
+                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            elif (application_id, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
+                raise OutboxCorrupt(f"{path} is no outbox of version {_SCHEMA_VERSION}")
+            execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise OutboxInUse(f"{path} is in use by another process") from error
+            raise
+        except sqlite3.DatabaseError as error:
+            raise OutboxCorrupt(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Give the file up."""
+        self._database.close()
+
+    def add(self, payment_id: str, intent: Intent, undecided_max: int) -> Payment:
+        """Store a new payment, or return the one that already has this id.
+
+        Raises:
+            PaymentConflict: the id names a payment of something else.
+            OutboxFull: ``undecided_max`` payments are undecided.
+        """
+        identity = intent.identity()
+        with self._transaction():
+            row = self._database.execute(
+                f"SELECT identity, {_COLUMNS} FROM payment WHERE payment_id = ?", (payment_id,)
+            ).fetchone()
+            if row is not None:
+                if row[0] != identity:
+                    raise PaymentConflict(payment_id, "the id names another payment already")
+                return _payment(row[1:])
+            if self.count_undecided() >= undecided_max:
+                raise OutboxFull(payment_id, f"{undecided_max} payments are undecided already")
+            self._database.execute(
+                "INSERT INTO payment (payment_id, identity, intent, state, attempts, created_at_s)"
+                " VALUES (?, ?, ?, ?, 0, ?)",
+                (payment_id, identity, intent.encode(), PaymentState.NEW.value, int(time.time())),
+            )
+        return Payment(payment_id)
+
+    def get(self, payment_id: str) -> Payment | None:
+        """The payment with this id."""
+        row = self._database.execute(
+            f"SELECT {_COLUMNS} FROM payment WHERE payment_id = ?", (payment_id,)
+        ).fetchone()
+        return None if row is None else _payment(row)
+
+    def in_flight(self) -> list[Payment]:
+        """Everything that was signed and is not decided, oldest first."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM payment"
+            " WHERE decided_at_s IS NULL AND state != 'new' ORDER BY sequence"
+        )
+        return [_payment(row) for row in rows]
+
+    def sign_new(self, count_max: int, sign: SignIntent) -> tuple[list[Payment], dict[str, str]]:
+        """Sign the oldest new payments and store their bytes; when this returns, send them.
+
+        Two payments of the same thing, signed over the same blockhash, would be the same bytes,
+        which the chain executes once: one of them would never be paid. So no signature is taken
+        twice, and ``sign`` is asked for other bytes.
+
+        Returns: the signed payments, and by payment id why others could not be signed.
+        """
+        signed: list[Payment] = []
+        problems: dict[str, str] = {}
+        with self._transaction():
+            rows = self._database.execute(
+                f"SELECT intent, {_COLUMNS} FROM payment"
+                " WHERE decided_at_s IS NULL AND state = 'new' ORDER BY sequence LIMIT ?",
+                (count_max,),
+            ).fetchall()
+            for intent, *row in rows:
+                payment = _payment(row)
+                try:
+                    signed.append(self._sign(payment, decode_intent(intent), sign))
+                except SignerMissing as error:
+                    problems[payment.payment_id] = str(error)
+        return signed, problems
+
+    def save(self, payments: Iterable[Payment]) -> None:
+        """Store what became of these payments."""
+        with self._transaction():
+            for payment in payments:
+                self._save(payment)
+
+    def count_undecided(self) -> int:
+        """How many payments are not decided."""
+        (count,) = self._database.execute(
+            "SELECT count(*) FROM payment WHERE decided_at_s IS NULL"
+        ).fetchone()
+        return int(count)
+
+    def forget_decided(self, before_s: float) -> int:
+        """Delete what was decided before this Unix time; its ids may then be paid again."""
+        with self._transaction():
+            return self._database.execute(
+                "DELETE FROM payment WHERE decided_at_s < ?", (int(before_s),)
+            ).rowcount
+
+    def _sign(self, payment: Payment, intent: Intent, sign: SignIntent) -> Payment:
+        seed = f"{payment.payment_id}/{payment.attempts}".encode()
+        first = int.from_bytes(hashlib.sha256(seed).digest()[:2], "big") % _VARIATIONS
+        for variation in range(first, first + _SIGNATURE_CHOICES_MAX):
+            signed = advance(payment, Signed(sign(intent, variation)))
+            try:
+                self._save(signed)
+            except sqlite3.IntegrityError:
+                continue
+            return signed
+        raise AssertionError(f"{_SIGNATURE_CHOICES_MAX} signatures in a row are taken")
+
+    def _save(self, payment: Payment) -> None:
+        signed = payment.signed
+        decided = payment.state in DECIDED
+        self._database.execute(
+            "UPDATE payment SET state = ?, attempts = ?, raw = ?, signature = ?,"
+            " last_valid_block_height = ?, signed_slot = ?, landed_slot = ?, failure = ?,"
+            " intent = CASE WHEN ? THEN NULL ELSE intent END, decided_at_s = ?"
+            " WHERE payment_id = ?",
+            (
+                payment.state.value,
+                payment.attempts,
+                signed.raw if signed and not decided else None,
+                signed.signature if signed else None,
+                signed.last_valid_block_height if signed else None,
+                signed.slot if signed else None,
+                payment.landed_slot,
+                json.dumps(asdict(payment.failure)) if payment.failure else None,
+                decided,
+                int(time.time()) if decided else None,
+                payment.payment_id,
+            ),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+
+def _payment(row: Sequence[Any]) -> Payment:
+    payment_id, state, attempts, raw, signature, last_valid, slot, landed_slot, failure = row
+    signed = None
+    if signature is not None:
+        # The bytes are gone once the payment is decided: nobody sends them again.
+        signed = SignedTransaction(raw or b"", signature, last_valid, slot)
+    return Payment(
+        payment_id,
+        PaymentState(state),
+        attempts,
+        signed,
+        landed_slot,
+        None if failure is None else TransactionFailure(**json.loads(failure)),
+    )
