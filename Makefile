@@ -42,7 +42,7 @@ program: $(packages) compiler ## rebuild the on-chain program from its sources
 setup: $(packages) engine images ## all set-up that demo, test and bench need
 
 images: $(packages) engine $(debian_files) ## the container images of the jobs
-	@$(python) images/build.py
+	@$(python) images/build_images.py
 
 engine: ## a Docker engine that answers
 	@scripts/engine.sh
