@@ -25,7 +25,7 @@ class Bid:
     """A binding offer until ``valid_until_ms``; the node holds the resources that long.
 
     Attributes:
-        demand_hash: envelope hash of the demand, so that the bid can't be moved to another.
+        demand_hash: `Demand.hash`, so that the bid can't be moved to another.
         price_micro_usdc_per_hour: asked.
         start_ms: expected time from award to a running container.
         wallet: address that owns the node's provider account; it will be paid.

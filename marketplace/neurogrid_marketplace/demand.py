@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .fields import Id, ImageRef, MicroUsdc, Millis, Sha256
+from .canonical import sha256_hex
+from .fields import Id, ImageRef, MicroUsdc, Millis, Sha256, plain
 from .money import cost_micro_usdc
 from .resources import Requirements
 
@@ -48,6 +49,10 @@ class Demand:
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)]
     dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
     verify: VerifyMode = VerifyMode.NONE
+
+    def hash(self) -> str:
+        """What bids and awards refer to; the same for every node that was asked."""
+        return sha256_hex(plain(self))
 
     def max_cost_micro_usdc(self) -> int:
         """The most this task can cost: the client's price for the whole time limit."""

@@ -77,8 +77,8 @@ class Award:
     """The auction is won: the lease on offer. Answered by accept or deny within two seconds.
 
     Attributes:
-        demand_hash, bid_hash: envelope hashes of what was agreed on.
-        other_bid_hashes: every bid that lost, so that the price can be checked later.
+        demand_hash: `Demand.hash`; bid_hash: envelope hash of the bid that won.
+        other_bid_hashes: of every other bid, so that the price can be checked later.
         price_micro_usdc_per_hour: the second score; at least what was bid.
         max_cost_micro_usdc: what the escrow will hold.
     """
@@ -177,8 +177,9 @@ class Result:
 class Event:
     """A milestone: numbered, kept in the node's journal and resent until acknowledged.
 
-    ``previous_hash`` is the accept's or the previous event's envelope-independent body hash, so
-    that the events of a lease form a chain.
+    ``previous_hash`` chains the events of a lease: the first names the envelope hash of the accept,
+    each later one the canonical SHA-256 of the event before it (events travel again in other
+    sessions, so their envelopes differ, their bodies don't).
     """
 
     lease_id: Id

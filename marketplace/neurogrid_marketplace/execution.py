@@ -1,0 +1,313 @@
+"""The node's side of one lease: stored state and an event in, new state and actions out.
+
+No I/O, no clock. The shell (the node's executor, or the simulator) journals the new state first,
+then performs the actions and feeds back what happened. `due` names what a lease in a given state
+still needs, so that a restarted node asks it for every lease in its journal and goes on.
+"""
+
+from dataclasses import dataclass, replace
+
+from .canonical import sha256_hex
+from .errors import IllegalTransition
+from .exposure import must_pause, voucher_due
+from .faults import Outcome
+from .fields import plain
+from .lease import (
+    TRANSITIONS,
+    ClaimConfirmed,
+    Collect,
+    Collected,
+    ContainerEnded,
+    ContainerRunning,
+    Forget,
+    Kill,
+    LeaseAction,
+    LeaseEvent,
+    NodeLease,
+    Pause,
+    Prepare,
+    PrepareFailed,
+    Ran,
+    RedeemEscrow,
+    Resume,
+    SendClaimed,
+    SendEvents,
+    SendMeter,
+    StartReceived,
+    StopReceived,
+    Stored,
+    Tick,
+    VoucherReceived,
+    Watch,
+)
+from .messages import Award, Event, EventKind, Meter, Result, Start, VoucherMessage
+from .money import cost_micro_usdc
+from .offer import LeasePhase
+
+# A lease that was accepted but never started is dropped after this: the coordinator has long
+# given it to another node (its own limits in `orchestration` are shorter).
+ACCEPTED_LIMIT_MS = 3 * 3_600_000
+# How long a paused container waits for a voucher before it is stopped.
+PAUSE_LIMIT_MS = 3_600_000
+# After its end is reported and no final voucher comes, the node redeems what it holds and closes.
+SETTLE_LIMIT_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseDecision:
+    """The state to journal, then the actions to perform in order."""
+
+    lease: NodeLease
+    actions: tuple[LeaseAction, ...] = ()
+
+
+def accept(
+    award: Award, coordinator: str, agreement_hash: str, max_unpaid_ms: int, now_ms: int
+) -> NodeLease:
+    """A lease that this node has just accepted."""
+    return NodeLease(
+        lease_id=award.lease_id,
+        coordinator=coordinator,
+        award=award,
+        agreement_hash=agreement_hash,
+        max_unpaid_ms=max_unpaid_ms,
+        phase=LeasePhase.ACCEPTED,
+        since_ms=now_ms,
+    )
+
+
+def metered_ms(lease: NodeLease, now_ms: int) -> int:
+    """Running time so far: from the engine's start to its end (or now), less the pauses."""
+    if not lease.started_at_ms:
+        return 0
+    end_ms = lease.ran.finished_at_ms if lease.ran else (lease.paused_at_ms or now_ms)
+    return max(0, end_ms - lease.started_at_ms - lease.paused_ms)
+
+
+def decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
+    """One step. Repeated events change nothing.
+
+    Raises:
+        IllegalTransition: our own bug: a step that the table does not list.
+    """
+    decision = _decide(lease, event, now_ms)
+    after = decision.lease.phase
+    if after is not lease.phase and after not in TRANSITIONS[lease.phase]:
+        raise IllegalTransition(f"{lease.lease_id}: {lease.phase} -> {after} on {event!r}")
+    return decision
+
+
+def due(lease: NodeLease) -> tuple[LeaseAction, ...]:
+    """What a lease in this state needs done (again); every action is idempotent."""
+    match lease.phase:
+        case LeasePhase.PREPARING if lease.start:
+            return (SendEvents(), Prepare(lease.start))
+        case LeasePhase.RUNNING:
+            return (SendEvents(), Resume(), Watch())
+        case LeasePhase.PAUSED:
+            return (SendEvents(), Pause(), Watch())
+        case LeasePhase.STOPPING:
+            return (SendEvents(), Kill(lease.stop_reason or Outcome.CANCELLED), Watch())
+        case LeasePhase.COLLECTING:
+            return (SendEvents(), Collect())
+        case LeasePhase.REPORTED:
+            return (SendEvents(),)
+        case LeasePhase.CLAIMING if lease.claim_transaction:
+            return (SendEvents(), SendClaimed(lease.claim_transaction))
+        case LeasePhase.CLAIMING:
+            return (SendEvents(), RedeemEscrow(lease.voucher))
+        case LeasePhase.CLOSED:
+            return (Forget(),)
+    return ()
+
+
+def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
+    match event:
+        case Tick():
+            return _on_tick(lease, now_ms)
+        case StartReceived(start):
+            return _on_start(lease, start, now_ms)
+        case StopReceived(reason):
+            return _on_stop(lease, reason, now_ms)
+        case VoucherReceived(voucher):
+            return _on_voucher(lease, voucher, now_ms)
+        case Stored():
+            return _on_stored(lease, event, now_ms)
+        case PrepareFailed(outcome, message) if lease.phase is LeasePhase.PREPARING:
+            ran = Ran(outcome, -1, message, now_ms)
+            return _report(replace(lease, ran=ran), Result(outcome, -1, message, 0), now_ms)
+        case ContainerRunning(started_at_ms) if lease.phase is LeasePhase.PREPARING:
+            lease = replace(lease, started_at_ms=started_at_ms)
+            lease = _milestone(lease, EventKind.STARTED, now_ms)
+            return LeaseDecision(_move(lease, LeasePhase.RUNNING, now_ms), (SendEvents(), Watch()))
+        case ContainerEnded(ran):
+            return _on_ended(lease, ran, now_ms)
+        case Collected() if lease.phase is LeasePhase.COLLECTING:
+            return _on_collected(lease, event, now_ms)
+        case ClaimConfirmed(transaction) if lease.phase is LeasePhase.CLAIMING:
+            if not transaction:
+                return _close(lease, now_ms)
+            lease = replace(lease, claim_transaction=transaction)
+            return LeaseDecision(lease, (SendClaimed(transaction),))
+    return LeaseDecision(lease)
+
+
+def _on_start(lease: NodeLease, start: Start, now_ms: int) -> LeaseDecision:
+    if lease.phase is not LeasePhase.ACCEPTED or start.lease_id != lease.lease_id:
+        return LeaseDecision(lease)
+    lease = replace(lease, start=start)
+    if start.job.hash() != lease.award.job_hash:
+        message = "the job is not the one that was auctioned"
+        return _report(lease, Result(Outcome.CANCELLED, -1, message, 0), now_ms)
+    lease = _milestone(lease, EventKind.PREPARING, now_ms)
+    return LeaseDecision(_move(lease, LeasePhase.PREPARING, now_ms), (SendEvents(), Prepare(start)))
+
+
+def _on_stop(lease: NodeLease, reason: Outcome, now_ms: int) -> LeaseDecision:
+    match lease.phase:
+        case LeasePhase.ACCEPTED:
+            return _report(lease, Result(reason, -1, "stopped before it started", 0), now_ms)
+        case LeasePhase.PREPARING | LeasePhase.RUNNING | LeasePhase.PAUSED:
+            return _stop(lease, reason, now_ms)
+    return LeaseDecision(lease)
+
+
+def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
+    waited_ms = now_ms - lease.since_ms
+    award = lease.award
+    match lease.phase:
+        case LeasePhase.ACCEPTED if waited_ms > ACCEPTED_LIMIT_MS:
+            return _close(lease, now_ms)
+        case LeasePhase.RUNNING:
+            run_ms = metered_ms(lease, now_ms)
+            if run_ms > award.timeout_s * 1000:
+                return _stop(lease, Outcome.TIME_EXCEEDED, now_ms)
+            held = lease.voucher.cumulative_micro_usdc if lease.voucher else 0
+            price = award.price_micro_usdc_per_hour
+            if must_pause(price, run_ms, held, lease.max_unpaid_ms):
+                lease = replace(lease, paused_at_ms=now_ms)
+                meter = _meter(lease, now_ms)
+                return LeaseDecision(
+                    _move(lease, LeasePhase.PAUSED, now_ms), (Pause(), SendMeter(meter))
+                )
+            if voucher_due(run_ms, lease.covered_ms, award.voucher_interval_s):
+                meter = _meter(lease, now_ms)
+                return LeaseDecision(replace(lease, covered_ms=run_ms), (SendMeter(meter),))
+        case LeasePhase.PAUSED:
+            if waited_ms > PAUSE_LIMIT_MS:
+                return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
+            return LeaseDecision(lease, (SendMeter(_meter(lease, now_ms)),))
+        case LeasePhase.REPORTED if waited_ms > SETTLE_LIMIT_MS:
+            # The coordinator is gone: what is signed is redeemed, the rest goes back to the client.
+            lease = _move(lease, LeasePhase.CLAIMING, now_ms)
+            return LeaseDecision(lease, due(lease))
+    return LeaseDecision(lease)
+
+
+def _on_voucher(lease: NodeLease, voucher: VoucherMessage, now_ms: int) -> LeaseDecision:
+    held = lease.voucher
+    if held is None or voucher.cumulative_micro_usdc > held.cumulative_micro_usdc:
+        lease = replace(lease, voucher=voucher)
+    if lease.phase is LeasePhase.REPORTED and voucher.final:
+        lease = _move(lease, LeasePhase.CLAIMING, now_ms)
+        return LeaseDecision(lease, due(lease))
+    if lease.phase is LeasePhase.PAUSED and lease.voucher is not None:
+        owed = (
+            cost_micro_usdc(lease.award.price_micro_usdc_per_hour, metered_ms(lease, now_ms))
+            - lease.voucher.cumulative_micro_usdc
+        )
+        # Resume only when there is room to run again, so that it does not flap.
+        room = cost_micro_usdc(lease.award.price_micro_usdc_per_hour, lease.max_unpaid_ms // 2)
+        if owed <= room:
+            paused_ms = lease.paused_ms + (now_ms - lease.paused_at_ms)
+            lease = replace(lease, paused_at_ms=0, paused_ms=paused_ms)
+            return LeaseDecision(_move(lease, LeasePhase.RUNNING, now_ms), (Resume(),))
+    return LeaseDecision(lease)
+
+
+def _on_stored(lease: NodeLease, stored: Stored, now_ms: int) -> LeaseDecision:
+    lease = replace(
+        lease,
+        events_stored=min(max(lease.events_stored, stored.events), len(lease.events)),
+        log_bytes_stored=max(lease.log_bytes_stored, stored.log_bytes),
+    )
+    if not stored.closed or lease.phase is LeasePhase.CLOSED:
+        return LeaseDecision(lease)
+    match lease.phase:
+        case LeasePhase.REPORTED | LeasePhase.CLAIMING | LeasePhase.ACCEPTED:
+            return _close(lease, now_ms)
+        case LeasePhase.COLLECTING | LeasePhase.STOPPING:
+            return LeaseDecision(lease)
+    # Settled while we were away and still running: nothing more will be paid.
+    return _stop(lease, Outcome.NODE_LOST, now_ms)
+
+
+def _on_ended(lease: NodeLease, ran: Ran, now_ms: int) -> LeaseDecision:
+    if lease.phase not in (LeasePhase.RUNNING, LeasePhase.PAUSED, LeasePhase.STOPPING):
+        return LeaseDecision(lease)
+    if lease.stop_reason is not None and ran.outcome is not Outcome.COMPLETED:
+        ran = replace(ran, outcome=lease.stop_reason, message=_STOP_WORDS[lease.stop_reason])
+    if lease.paused_at_ms:
+        paused_ms = lease.paused_ms + max(0, ran.finished_at_ms - lease.paused_at_ms)
+        lease = replace(lease, paused_at_ms=0, paused_ms=paused_ms)
+    lease = replace(lease, ran=ran)
+    return LeaseDecision(_move(lease, LeasePhase.COLLECTING, now_ms), (Collect(),))
+
+
+def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseDecision:
+    ran = lease.ran
+    assert ran is not None, "collecting follows the end of the run"
+    outcome, message = ran.outcome, ran.message
+    if collected.refused is not None and outcome is Outcome.COMPLETED:
+        outcome, message = collected.refused, collected.message
+    result = Result(
+        outcome=outcome,
+        exit_code=ran.exit_code,
+        message=message[:1024],
+        metered_ms=metered_ms(lease, now_ms),
+        outputs=collected.outputs,
+        logs_sha256=collected.logs_sha256,
+        logs_bytes=collected.logs_bytes,
+        memory_peak_bytes=ran.memory_peak_bytes,
+        profile_hash=collected.profile_hash,
+    )
+    return _report(lease, result, now_ms)
+
+
+_STOP_WORDS = {outcome: outcome.value.replace("_", " ") for outcome in Outcome} | {
+    Outcome.CANCELLED: "cancelled by the coordinator",
+    Outcome.TIME_EXCEEDED: "ran longer than its time limit",
+    Outcome.EXPOSURE_EXHAUSTED: "no voucher came for too long",
+}
+
+
+def _stop(lease: NodeLease, reason: Outcome, now_ms: int) -> LeaseDecision:
+    lease = _move(replace(lease, stop_reason=reason), LeasePhase.STOPPING, now_ms)
+    return LeaseDecision(lease, (Kill(reason), Watch()))
+
+
+def _report(lease: NodeLease, result: Result, now_ms: int) -> LeaseDecision:
+    lease = _milestone(lease, EventKind.FINISHED, now_ms, result)
+    return LeaseDecision(_move(lease, LeasePhase.REPORTED, now_ms), (SendEvents(),))
+
+
+def _close(lease: NodeLease, now_ms: int) -> LeaseDecision:
+    return LeaseDecision(_move(lease, LeasePhase.CLOSED, now_ms), (Forget(),))
+
+
+def _milestone(
+    lease: NodeLease, kind: EventKind, now_ms: int, result: Result | None = None
+) -> NodeLease:
+    previous = sha256_hex(plain(lease.events[-1])) if lease.events else lease.agreement_hash
+    event = Event(lease.lease_id, len(lease.events), kind, now_ms, previous, result)
+    return replace(lease, events=(*lease.events, event))
+
+
+def _meter(lease: NodeLease, now_ms: int) -> Meter:
+    run_ms = metered_ms(lease, now_ms)
+    cost = cost_micro_usdc(lease.award.price_micro_usdc_per_hour, run_ms)
+    return Meter(lease.lease_id, run_ms, min(cost, lease.award.max_cost_micro_usdc))
+
+
+def _move(lease: NodeLease, phase: LeasePhase, now_ms: int) -> NodeLease:
+    return replace(lease, phase=phase, since_ms=now_ms)

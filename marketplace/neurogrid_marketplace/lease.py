@@ -1,0 +1,260 @@
+"""A lease as its node sees it: phases, the table of what may follow what, events and actions.
+
+The rules that move it are in `execution`. Stored as one document in the node's journal.
+
+    accepted -> preparing -> running <-> paused
+                   |            |          |
+                   |         stopping <----+
+                   v            v
+                reported <- collecting
+                   |
+                claiming -> closed
+"""
+
+from dataclasses import dataclass
+
+from .faults import Outcome
+from .job import OutputFile
+from .messages import Award, Event, Meter, Start, VoucherMessage
+from .offer import LeasePhase
+
+TRANSITIONS: dict[LeasePhase, frozenset[LeasePhase]] = {
+    LeasePhase.ACCEPTED: frozenset({LeasePhase.PREPARING, LeasePhase.REPORTED, LeasePhase.CLOSED}),
+    LeasePhase.PREPARING: frozenset(
+        {LeasePhase.RUNNING, LeasePhase.STOPPING, LeasePhase.REPORTED, LeasePhase.CLOSED}
+    ),
+    LeasePhase.RUNNING: frozenset(
+        {LeasePhase.PAUSED, LeasePhase.STOPPING, LeasePhase.COLLECTING, LeasePhase.REPORTED}
+    ),
+    LeasePhase.PAUSED: frozenset(
+        {LeasePhase.RUNNING, LeasePhase.STOPPING, LeasePhase.COLLECTING, LeasePhase.REPORTED}
+    ),
+    LeasePhase.STOPPING: frozenset({LeasePhase.COLLECTING, LeasePhase.REPORTED}),
+    LeasePhase.COLLECTING: frozenset({LeasePhase.REPORTED}),
+    LeasePhase.REPORTED: frozenset({LeasePhase.CLAIMING, LeasePhase.CLOSED}),
+    LeasePhase.CLAIMING: frozenset({LeasePhase.CLOSED}),
+    LeasePhase.CLOSED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How the container ended, as the engine tells it."""
+
+    outcome: Outcome
+    exit_code: int
+    message: str
+    finished_at_ms: int
+    memory_peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLease:
+    """Everything a node knows of one lease; its journal holds this document.
+
+    Attributes:
+        coordinator: peer id of the coordinator that awarded it.
+        agreement_hash: envelope hash of our accept; the events are chained to it.
+        started_at_ms: engine's time of the start, 0 before.
+        paused_at_ms, paused_ms: since when it is paused now (0 if not), and for how long before.
+        covered_ms: metered time at the last voucher that was asked for.
+        voucher: the best voucher we hold.
+        stop_reason: why the container is being stopped.
+        events: all milestones so far; the coordinator has the first ``events_stored``.
+        claim_transaction: the transaction that closed the escrow.
+    """
+
+    lease_id: str
+    coordinator: str
+    award: Award
+    agreement_hash: str
+    max_unpaid_ms: int
+    phase: LeasePhase
+    since_ms: int
+    start: Start | None = None
+    started_at_ms: int = 0
+    paused_at_ms: int = 0
+    paused_ms: int = 0
+    covered_ms: int = 0
+    voucher: VoucherMessage | None = None
+    stop_reason: Outcome | None = None
+    ran: Ran | None = None
+    events: tuple[Event, ...] = ()
+    events_stored: int = 0
+    log_bytes_stored: int = 0
+    claim_transaction: str = ""
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartReceived:
+    """The job and the escrow's address arrived."""
+
+    start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareFailed:
+    """Escrow, image, inputs or container could not be made ready."""
+
+    outcome: Outcome
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRunning:
+    """The container runs, since ``started_at_ms`` by the engine's clock."""
+
+    started_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEnded:
+    """The container is no longer running."""
+
+    ran: Ran
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Outputs are uploaded, or refused with an outcome that replaces the run's own."""
+
+    outputs: tuple[OutputFile, ...]
+    logs_sha256: str
+    logs_bytes: int
+    profile_hash: str
+    refused: Outcome | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherReceived:
+    """A voucher whose signature the shell has checked."""
+
+    voucher: VoucherMessage
+
+
+@dataclass(frozen=True, slots=True)
+class StopReceived:
+    """The coordinator ends the lease."""
+
+    reason: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The coordinator has stored this much; ``closed``: it has settled the lease."""
+
+    events: int
+    log_bytes: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimConfirmed:
+    """The escrow is closed on the chain, by this transaction (or was already gone: "")."""
+
+    transaction: str
+
+
+LeaseEvent = (
+    Tick
+    | StartReceived
+    | PrepareFailed
+    | ContainerRunning
+    | ContainerEnded
+    | Collected
+    | VoucherReceived
+    | StopReceived
+    | Stored
+    | ClaimConfirmed
+)
+
+# --- actions --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Check the escrow, get image and inputs, create and start the container."""
+
+    start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow the running container: its logs and its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Freeze the container: unpaid work is beyond the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let it go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Stop the container, politely and then not."""
+
+    reason: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Read, check and upload the outputs and the rest of the logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvents:
+    """Send every milestone the coordinator has not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendMeter:
+    """Ask for a voucher over the metered time."""
+
+    meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemEscrow:
+    """Redeem the voucher (none: give the escrow up) and close the escrow, once."""
+
+    voucher: VoucherMessage | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendClaimed:
+    """Tell the coordinator which transaction closed the escrow."""
+
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove container and workspace; give the resources back."""
+
+
+LeaseAction = (
+    Prepare
+    | Watch
+    | Pause
+    | Resume
+    | Kill
+    | Collect
+    | SendEvents
+    | SendMeter
+    | RedeemEscrow
+    | SendClaimed
+    | Forget
+)
