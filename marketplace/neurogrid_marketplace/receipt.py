@@ -7,35 +7,34 @@ claimed (what ran inside the container, and that the transaction is on the chain
 a file). The file has exactly one valid byte form, so any changed byte is found.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
 
-from msgspec import Meta
-
-from .auction import Auction, RankedBid
-from .bid import Bid
 from .canonical import Json, canonical_bytes, sha256_hex
-from .demand import Demand
 from .envelope import Envelope, check_envelope, parse_envelope
 from .errors import BadSignature, InvalidValue, MalformedMessage, ReceiptInvalid
-from .faults import CONSEQUENCES
-from .fields import (
-    Address,
-    Id,
-    MicroUsdc,
-    Millis,
-    SignatureHex,
-    TransactionSignature,
-    decode,
-    plain,
+from .fields import Id, decode, plain
+from .identity import check_signature, public_key_of
+from .messages import Result
+from .money import format_usdc
+from .receipt_checks import (
+    SettlementStatement,
+    check_agreement,
+    check_money,
+    check_ranking,
+    check_run,
+    escrow_job_id,
 )
-from .identity import address_bytes, check_signature, public_key_of
-from .messages import Accept, Award, Event, EventKind, Result, parse_body
-from .money import cost_micro_usdc, format_usdc
-from .voucher import Voucher
+
+__all__ = [
+    "Evidence",
+    "SettlementStatement",
+    "Verification",
+    "build_receipt",
+    "escrow_job_id",
+    "verify_receipt",
+]
 
 VERSION = 1
 # A receipt holds at most one demand, 64 bids, three events with one manifest of 1,000 files.
@@ -55,33 +54,6 @@ class Evidence:
     award: Envelope
     accept: Envelope
     events: tuple[Envelope, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SettlementStatement:
-    """What the coordinator states about the money of a lease.
-
-    Attributes:
-        client: owner of the client account; client_account, escrow: program addresses.
-        escrow_bump: with it anybody can derive the escrow from the client account and the lease.
-        voucher_signature: over the final cumulative amount; all zero where nothing was signed.
-        transaction: that closed the escrow.
-        paid_micro_usdc: what left the client's account, the market's fee included.
-    """
-
-    program_id: Address
-    domain: Millis
-    client: Address
-    client_account: Address
-    escrow: Address
-    escrow_bump: Annotated[int, Meta(ge=0, le=255)]
-    escrow_sequence: Millis
-    voucher_signer: Address
-    cumulative_micro_usdc: MicroUsdc
-    voucher_signature: SignatureHex
-    transaction: TransactionSignature
-    paid_micro_usdc: MicroUsdc
-    closed_at_ms: Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +77,6 @@ class Verification:
     transaction: str
     proven: tuple[str, ...]
     claimed: tuple[str, ...]
-
-
-def escrow_job_id(lease_id: str) -> bytes:
-    """The 32-byte job id under which a lease's escrow is opened."""
-    return hashlib.sha256(f"neurogrid:lease:{lease_id}".encode()).digest()
 
 
 def build_receipt(
@@ -177,10 +144,9 @@ def _verify(document: dict[str, Json]) -> Verification:
         raise ReceiptInvalid("the coordinator's signature over the receipt fails") from error
     links = _links(document["links"])
     kinds = [kind for kind, _ in links]
-    bids_count, events_count = kinds.count("bid"), kinds.count("event")
-    if kinds != ["demand", *["bid"] * bids_count, "award", "accept", *["event"] * events_count] + [
-        "settlement"
-    ]:
+    bids = ["bid"] * kinds.count("bid")
+    events = ["event"] * kinds.count("event")
+    if kinds != ["demand", *bids, "award", "accept", *events, "settlement"]:
         raise ReceiptInvalid("the links are not in the order of a lease")
 
     def envelopes(kind: str) -> list[Envelope]:
@@ -196,22 +162,23 @@ def _verify(document: dict[str, Json]) -> Verification:
 
     award_envelope, accept_envelope = envelopes("award")[0], envelopes("accept")[0]
     node_id = accept_envelope.sender
-    demand, award = _agreement(
+    demand, award = check_agreement(
         envelopes("demand")[0], award_envelope, accept_envelope, coordinator, lease_id
     )
-    ranked = _ranking(envelopes("bid"), demand, award)
+    ranked = check_ranking(envelopes("bid"), demand, award)
     if ranked.node_id != node_id:
         raise ReceiptInvalid("the lease was accepted by a node that did not place the winning bid")
-    result = _run(envelopes("event"), accept_envelope, lease_id)
+    result = check_run(envelopes("event"), accept_envelope, lease_id)
     settlement = decode(SettlementStatement, links[-1][1])
-    paid_words = _money(settlement, award, result, lease_id)
+    paid_words = check_money(settlement, award, result, lease_id)
+    price = format_usdc(award.price_micro_usdc_per_hour)
+    ran = f"{result.outcome.value}, exit code {result.exit_code}"
+    seconds = f"{result.metered_ms / 1000:.3f} s metered"
     proven = (
         f"coordinator {coordinator} called for bids on job {award.job_hash[:16]}…",
-        f"{bids_count} signed bids; {node_id} was awarded at "
-        f"{format_usdc(award.price_micro_usdc_per_hour)} USDC/h, the price the rules give",
+        f"{len(bids)} signed bids; {node_id} was awarded at {price} USDC/h, as the rules give",
         f"{node_id} accepted these terms",
-        f"{node_id} reported: {result.outcome.value}, exit code {result.exit_code}, "
-        f"{result.metered_ms / 1000:.3f} s metered, {len(result.outputs)} output files by hash",
+        f"{node_id} reported: {ran}, {seconds}, {len(result.outputs)} output files by hash",
         *paid_words,
     )
     claimed = (
@@ -231,112 +198,6 @@ def _verify(document: dict[str, Json]) -> Verification:
         proven=proven,
         claimed=claimed,
     )
-
-
-def _agreement(
-    demand_envelope: Envelope,
-    award_envelope: Envelope,
-    accept: Envelope,
-    coordinator: str,
-    lease: str,
-) -> tuple[Demand, Award]:
-    demand = parse_body("demand", demand_envelope.body)
-    award = parse_body("award", award_envelope.body)
-    accepted = parse_body("accept", accept.body)
-    assert isinstance(demand, Demand) and isinstance(award, Award) and isinstance(accepted, Accept)
-    if demand_envelope.sender != coordinator or award_envelope.sender != coordinator:
-        raise ReceiptInvalid("demand or award was not signed by this receipt's coordinator")
-    if award.demand_hash != demand.hash() or award.demand_id != demand.demand_id:
-        raise ReceiptInvalid("the award is for another demand")
-    if award.job_hash != demand.job_hash or award.timeout_s != demand.timeout_s:
-        raise ReceiptInvalid("the award changes what was demanded")
-    if award.lease_id != lease or accepted.lease_id != lease:
-        raise ReceiptInvalid("award or accept is for another lease")
-    if accepted.award_hash != award_envelope.hash() or accept.sender != award_envelope.recipient:
-        raise ReceiptInvalid("what was accepted is not this award")
-    return demand, award
-
-
-def _ranking(envelopes: Sequence[Envelope], demand: Demand, award: Award) -> RankedBid:
-    """Hold the auction again and find the awarded bid in it."""
-    hashes = {envelope.hash() for envelope in envelopes}
-    if hashes != {award.bid_hash, *award.other_bid_hashes} or len(hashes) != len(envelopes):
-        raise ReceiptInvalid("the bids are not those that the award names")
-    auction = Auction(
-        demand.max_price_micro_usdc_per_hour, frozenset(envelope.sender for envelope in envelopes)
-    )
-    for envelope in envelopes:
-        bid = parse_body("bid", envelope.body)
-        assert isinstance(bid, Bid)
-        if bid.demand_hash != demand.hash():
-            raise ReceiptInvalid(f"the bid of {envelope.sender} is for another demand")
-        auction.bid(envelope.sender, bid, envelope.hash())
-    for ranked in auction.ranking():
-        if ranked.bid_hash == award.bid_hash:
-            if ranked.award_price_micro_usdc_per_hour != award.price_micro_usdc_per_hour:
-                raise ReceiptInvalid(
-                    f"awarded at {award.price_micro_usdc_per_hour} micro-USDC/h; the bids give "
-                    f"{ranked.award_price_micro_usdc_per_hour}"
-                )
-            return ranked
-    raise ReceiptInvalid("the awarded bid was above the client's maximum")
-
-
-def _run(envelopes: Sequence[Envelope], accept: Envelope, lease_id: str) -> Result:
-    previous = accept.hash()
-    last: Event | None = None
-    for number, envelope in enumerate(envelopes):
-        event = parse_body("event", envelope.body)
-        assert isinstance(event, Event)
-        if envelope.sender != accept.sender or event.lease_id != lease_id:
-            raise ReceiptInvalid(f"event {number} is not of this lease")
-        if event.number != number or event.previous_hash != previous:
-            raise ReceiptInvalid(f"event {number} does not follow the one before it")
-        previous = sha256_hex(plain(event))
-        last = event
-    if last is None or last.kind is not EventKind.FINISHED or last.result is None:
-        raise ReceiptInvalid("the events do not end with a result")
-    return last.result
-
-
-def _money(
-    settlement: SettlementStatement, award: Award, result: Result, lease_id: str
-) -> tuple[str, ...]:
-    """Check escrow, voucher and amount; say what they prove."""
-    derived = hashlib.sha256(
-        b"escrow"
-        + address_bytes(settlement.client_account)
-        + escrow_job_id(lease_id)
-        + bytes([settlement.escrow_bump])
-        + address_bytes(settlement.program_id)
-        + b"ProgramDerivedAddress"
-    ).digest()
-    escrow = address_bytes(settlement.escrow)
-    if derived != escrow:
-        raise ReceiptInvalid("the escrow's address does not belong to this lease")
-    amount = settlement.cumulative_micro_usdc
-    if settlement.paid_micro_usdc > amount or amount > award.max_cost_micro_usdc:
-        raise ReceiptInvalid("more was paid than was signed or held in escrow")
-    words = [f"escrow {settlement.escrow} is the one of this lease"]
-    if amount:
-        voucher = Voucher(settlement.domain, escrow, settlement.escrow_sequence, amount)
-        check_signature(
-            address_bytes(settlement.voucher_signer),
-            voucher.message(),
-            bytes.fromhex(settlement.voucher_signature),
-        )
-        words.append(f"a voucher over {format_usdc(amount)} USDC was signed for it")
-    metered = min(
-        cost_micro_usdc(award.price_micro_usdc_per_hour, result.metered_ms),
-        award.max_cost_micro_usdc,
-    )
-    if CONSEQUENCES[result.outcome].charged:
-        if amount > metered:
-            raise ReceiptInvalid("the voucher is over more than the metered time costs")
-        words.append(
-            f"that is at most the metered time at the agreed price ({format_usdc(metered)})"
-        )
-    return tuple(words)
 
 
 def _links(value: Json) -> list[tuple[str, Json]]:
