@@ -34,7 +34,7 @@ class WalletError(Exception):
     """Something about keys, the chain or a payment went wrong."""
 
 
-class KeyInvalid(WalletError):
+class KeyInvalid(WalletError, ValueError):
     """These bytes or this text are not a key, an address or a key file."""
 
 

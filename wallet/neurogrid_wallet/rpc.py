@@ -7,9 +7,9 @@ last look (settlement report, section 4). ``outbox.py`` does that instead.
 """
 
 import base64
+import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,18 +20,30 @@ from pydantic import ValidationError
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.jsonrpc import JsonRpcRequest, JsonRpcResponseEnvelope, SolanaJsonRpcError
-from solders.hash import Hash
 from solders.pubkey import Pubkey
 
-from neurogrid_wallet.chain import (
-    ChainPosition,
-    Commitment,
-    SignatureStatus,
-    SignatureStatuses,
-    TransactionFailure,
-    parse_failure,
-)
+from neurogrid_wallet.chain import ChainPosition, Commitment, SignatureStatuses, parse_failure
 from neurogrid_wallet.errors import RpcRejected, RpcUnavailable
+from neurogrid_wallet.rpc_answers import (
+    Account,
+    Blockhash,
+    SignatureRecord,
+    Simulation,
+    TransactionRecord,
+    parse_account,
+    parse_accounts,
+    parse_balance,
+    parse_blockhash,
+    parse_count,
+    parse_position,
+    parse_records,
+    parse_simulation,
+    parse_statuses,
+    parse_text,
+    parse_transaction,
+)
+
+__all__ = ["Account", "Blockhash", "Rpc", "SignatureRecord", "Simulation", "TransactionRecord"]
 
 T = TypeVar("T")
 
@@ -54,88 +66,11 @@ _CONNECTIONS_MAX = 16
 _UNAVAILABLE_CODES = frozenset({-32004, -32005, -32014, -32016, -32019, -32603, 429, -32429})
 _UNAVAILABLE_HTTP_STATUSES = frozenset({408, 425, 429})
 
+# What a parser raises for an answer of another shape (rpc_answers.py).
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account's content.
-
-    Attributes:
-        data: what its owner program stores there.
-        owner: the program that may change it.
-        lamports: its SOL, in lamports.
-    """
-
-    data: bytes
-    owner: Pubkey
-    lamports: int
-
-
-@dataclass(frozen=True, slots=True)
-class Blockhash:
-    """What a transaction is signed over.
-
-    Attributes:
-        blockhash: the hash itself.
-        last_valid_block_height: the last block that may include such a transaction.
-        slot: how far the answering node was.
-    """
-
-    blockhash: Hash
-    last_valid_block_height: int
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """What a transaction would do if it ran now.
-
-    Attributes:
-        failure: why it would fail, or None.
-        logs: the programs' log lines.
-        units_consumed: compute units.
-    """
-
-    failure: TransactionFailure | None
-    logs: tuple[str, ...]
-    units_consumed: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureRecord:
-    """One transaction that touched an address.
-
-    Attributes:
-        signature: Base58.
-        slot: where it landed.
-        failure: why it changed nothing, or None.
-        block_time_s: Unix seconds, or None where the node does not know.
-    """
-
-    signature: str
-    slot: int
-    failure: TransactionFailure | None
-    block_time_s: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionRecord:
-    """A transaction as the chain keeps it.
-
-    Attributes:
-        slot: where it landed.
-        raw: its bytes, as sent.
-        failure: why it changed nothing, or None.
-        fee_lamports: what its payer paid.
-        logs: the programs' log lines.
-        block_time_s: Unix seconds, or None where the node does not know.
-    """
-
-    slot: int
-    raw: bytes
-    failure: TransactionFailure | None
-    fee_lamports: int
-    logs: tuple[str, ...]
-    block_time_s: int | None
+# It logs every request with its address, which may hold an access key.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class Rpc:
@@ -195,11 +130,7 @@ class Rpc:
     ) -> Account | None:
         """The account at ``address``, or None where there is none."""
         config = {"encoding": "base64", "commitment": commitment.value}
-        return await self._call(
-            "getAccountInfo",
-            [str(address), config],
-            lambda result: _parse_account(result["value"]),
-        )
+        return await self._call("getAccountInfo", [str(address), config], parse_account)
 
     async def get_accounts(
         self, addresses: Sequence[Pubkey], commitment: Commitment = Commitment.CONFIRMED
@@ -209,11 +140,9 @@ class Rpc:
         accounts: list[Account | None] = []
         for start in range(0, len(addresses), _ACCOUNTS_PER_CALL_MAX):
             chunk = [str(address) for address in addresses[start : start + _ACCOUNTS_PER_CALL_MAX]]
-
-            def parse(result: Any, expected: int = len(chunk)) -> list[Account | None]:
-                return [_parse_account(value) for value in _exactly(expected, result["value"])]
-
-            accounts += await self._call("getMultipleAccounts", [chunk, config], parse)
+            accounts += await self._call(
+                "getMultipleAccounts", [chunk, config], parse_accounts(len(chunk))
+            )
         return accounts
 
     async def sol_balance(
@@ -221,38 +150,25 @@ class Rpc:
     ) -> int:
         """The SOL at ``address``, in lamports; 0 where there is no account."""
         config = {"commitment": commitment.value}
-        return await self._call(
-            "getBalance", [str(address), config], lambda result: int(result["value"])
-        )
+        return await self._call("getBalance", [str(address), config], parse_balance)
 
     async def latest_blockhash(self, commitment: Commitment = Commitment.CONFIRMED) -> Blockhash:
         """The newest blockhash to sign over."""
-
-        def parse(result: Any) -> Blockhash:
-            value = result["value"]
-            return Blockhash(
-                Hash.from_string(value["blockhash"]),
-                int(value["lastValidBlockHeight"]),
-                int(result["context"]["slot"]),
-            )
-
-        return await self._call("getLatestBlockhash", [{"commitment": commitment.value}], parse)
+        return await self._call(
+            "getLatestBlockhash", [{"commitment": commitment.value}], parse_blockhash
+        )
 
     async def block_height(self, commitment: Commitment = Commitment.FINALIZED) -> int:
         """How many blocks the chain has."""
-        return await self._call("getBlockHeight", [{"commitment": commitment.value}], int)
+        return await self._call("getBlockHeight", [{"commitment": commitment.value}], parse_count)
 
     async def position(self, commitment: Commitment = Commitment.FINALIZED) -> ChainPosition:
         """Slot and block height of the same instant, which two separate calls cannot give."""
-        return await self._call(
-            "getEpochInfo",
-            [{"commitment": commitment.value}],
-            lambda result: ChainPosition(int(result["absoluteSlot"]), int(result["blockHeight"])),
-        )
+        return await self._call("getEpochInfo", [{"commitment": commitment.value}], parse_position)
 
     async def first_available_slot(self) -> int:
         """The oldest slot whose transactions this node still knows."""
-        return await self._call("getFirstAvailableBlock", [], int)
+        return await self._call("getFirstAvailableBlock", [], parse_count)
 
     async def signature_statuses(
         self, signatures: Sequence[str], *, search_history: bool
@@ -264,15 +180,10 @@ class Rpc:
             search_history: look beyond the last few minutes too; dearer, and necessary before an
                 unknown transaction may be called dead.
         """
-
-        def parse(result: Any) -> SignatureStatuses:
-            values = _exactly(len(signatures), result["value"])
-            return SignatureStatuses(
-                int(result["context"]["slot"]), tuple(_parse_status(value) for value in values)
-            )
-
         config = {"searchTransactionHistory": search_history}
-        return await self._call("getSignatureStatuses", [list(signatures), config], parse)
+        return await self._call(
+            "getSignatureStatuses", [list(signatures), config], parse_statuses(len(signatures))
+        )
 
     async def send_raw(self, transaction: bytes) -> str:
         """Hand a signed transaction to the network once; sending the same bytes again is safe.
@@ -289,28 +200,23 @@ class Rpc:
             # The sender repeats; a node that repeats on its own cannot be told to stop.
             "maxRetries": 0,
         }
-        return await self._call("sendTransaction", [_text(transaction), config], str, retry=False)
+        return await self._call(
+            "sendTransaction", [_text(transaction), config], parse_text, retry=False
+        )
 
     async def simulate(
         self, transaction: bytes, commitment: Commitment = Commitment.CONFIRMED
     ) -> Simulation:
         """What ``transaction`` would do now; signatures and blockhash are not checked."""
-
-        def parse(result: Any) -> Simulation:
-            value = result["value"]
-            return Simulation(
-                parse_failure(value["err"]),
-                tuple(str(line) for line in value.get("logs") or ()),
-                int(value.get("unitsConsumed") or 0),
-            )
-
         config = {
             "encoding": "base64",
             "commitment": commitment.value,
             "sigVerify": False,
             "replaceRecentBlockhash": True,
         }
-        return await self._call("simulateTransaction", [_text(transaction), config], parse)
+        return await self._call(
+            "simulateTransaction", [_text(transaction), config], parse_simulation
+        )
 
     async def token_balance(
         self, token_account: Pubkey, commitment: Commitment = Commitment.CONFIRMED
@@ -343,50 +249,25 @@ class Rpc:
         if before is not None:
             config["before"] = before
 
-        def parse(result: Any) -> list[SignatureRecord]:
-            return [
-                SignatureRecord(
-                    str(entry["signature"]),
-                    int(entry["slot"]),
-                    parse_failure(entry["err"]),
-                    entry.get("blockTime"),
-                )
-                for entry in result
-            ]
-
-        return await self._call("getSignaturesForAddress", [str(address), config], parse)
+        return await self._call("getSignaturesForAddress", [str(address), config], parse_records)
 
     async def transaction(
         self, signature: str, commitment: Commitment = Commitment.CONFIRMED
     ) -> TransactionRecord | None:
         """The transaction with this signature, or None where the node knows none."""
-
-        def parse(result: Any) -> TransactionRecord | None:
-            if result is None:
-                return None
-            meta = result["meta"]
-            return TransactionRecord(
-                int(result["slot"]),
-                base64.b64decode(result["transaction"][0], validate=True),
-                parse_failure(meta["err"]),
-                int(meta["fee"]),
-                tuple(str(line) for line in meta.get("logMessages") or ()),
-                result.get("blockTime"),
-            )
-
         config = {
             "encoding": "base64",
             "commitment": commitment.value,
             "maxSupportedTransactionVersion": 0,
         }
-        return await self._call("getTransaction", [signature, config], parse)
+        return await self._call("getTransaction", [signature, config], parse_transaction)
 
     async def request_airdrop(self, address: Pubkey, lamports: int) -> str:
         """Ask the faucet of a test network for SOL; each call may give again.
 
         Returns: the signature of the faucet's transaction.
         """
-        return await self._call("requestAirdrop", [str(address), lamports], str, retry=False)
+        return await self._call("requestAirdrop", [str(address), lamports], parse_text, retry=False)
 
     async def _call(
         self,
@@ -402,7 +283,7 @@ class Rpc:
                 result = await self._call_once(method, params)
                 try:
                     return parse(result)
-                except (KeyError, IndexError, TypeError, ValueError) as error:
+                except _MALFORMED as error:
                     raise RpcUnavailable(method, f"malformed answer: {error!r}") from error
             except RpcUnavailable:
                 if attempt == attempts_max:
@@ -422,9 +303,10 @@ class Rpc:
             raise RpcUnavailable(method, "the answer is not JSON-RPC") from error
         except SolanaRpcException as error:
             cause = error.__cause__
+            # Without the cause, whose text holds the address and perhaps an access key.
             if isinstance(cause, httpx2.HTTPStatusError):
-                raise _http_refusal(method, cause.response) from error
-            raise RpcUnavailable(method, type(cause).__name__) from error
+                raise _http_refusal(method, cause.response) from None
+            raise RpcUnavailable(method, type(cause).__name__) from None
 
 
 def _http_refusal(method: str, response: httpx2.Response) -> RpcUnavailable | RpcRejected:
@@ -454,34 +336,6 @@ def _refusal(method: str, code: int, message: str, data: Any) -> RpcUnavailable 
         logs=tuple(str(line) for line in logs) if isinstance(logs, list) else (),
         custom_program_error=failure.custom_program_error if failure else None,
     )
-
-
-def _parse_account(value: Any) -> Account | None:
-    if value is None:
-        return None
-    return Account(
-        base64.b64decode(value["data"][0], validate=True),
-        Pubkey.from_string(value["owner"]),
-        int(value["lamports"]),
-    )
-
-
-def _parse_status(value: Any) -> SignatureStatus | None:
-    if value is None:
-        return None
-    return SignatureStatus(
-        int(value["slot"]),
-        # Absent where the transaction is so old that the node keeps no votes for it any more.
-        Commitment(value["confirmationStatus"] or Commitment.FINALIZED.value),
-        parse_failure(value["err"]),
-    )
-
-
-def _exactly(length: int, values: Any) -> list[Any]:
-    """An answer about n things has n entries: pairing them up otherwise would mix them."""
-    if not isinstance(values, list) or len(values) != length:
-        raise ValueError(f"expected a list of {length}")
-    return values
 
 
 def _text(transaction: bytes) -> str:
