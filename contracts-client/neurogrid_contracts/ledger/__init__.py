@@ -1,0 +1,19 @@
+"""The local ledger: Solana's JSON-RPC and PubSub in front of a real SVM, durable in SQLite.
+
+A program that speaks to it speaks to devnet and mainnet by changing the URL. ``docs/ledger.md``
+lists the methods, the differences from a real cluster, and the limits.
+
+How the files fit together, top down:
+
+``__main__``    the command line
+``server``      sockets, HTTP, the ready file; the composition root
+``pubsub``      websocket connections and their subscriptions (event loop)
+``rpc``         the method table; ``rpc_*`` hold the methods, ``params`` reads their arguments
+``owner``       the one thread that everything below runs on
+``faucet``      test SOL and USDC
+``ledger``      what a transaction goes through: checks, preflight, execution, commit
+``genesis``     the first state of a new ledger
+``svm``         LiteSVM, the clock, recent blockhashes, the finalized view
+``store``       SQLite
+``encoding``, ``parsed``, ``transactions``    JSON forms and transaction bytes; pure
+"""

@@ -1,0 +1,133 @@
+"""The command ``neurogrid-ledger``."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts.ledger.config import LedgerConfig
+from neurogrid_contracts.ledger.errors import LedgerError
+from neurogrid_contracts.ledger.server import serve
+
+
+class _ProgramParam(click.ParamType[tuple[Pubkey, Path]]):
+    name = "PUBKEY=FILE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Pubkey, Path]:
+        if isinstance(value, tuple):
+            return value
+        address, separator, path = str(value).partition("=")
+        if not separator or not path:
+            self.fail(f"{value!r} is not PUBKEY=FILE", param, ctx)
+        try:
+            return Pubkey.from_string(address), Path(path)
+        except ValueError as error:
+            self.fail(f"{address!r} is not a public key: {error}", param, ctx)
+
+
+@click.group(help="A local Solana: JSON-RPC and PubSub over a real SVM, durable in SQLite.")
+def main() -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+@main.command(help="Serve the ledger in DIR until SIGTERM or SIGINT; create it when there is none.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Directory of the ledger's files. DIR/ledger.json says how to reach it.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65534),
+    default=8899,
+    show_default=True,
+    help="JSON-RPC and PubSub; the next port serves the same. 0: a free pair.",
+)
+@click.option(
+    "--slot-ms",
+    type=click.IntRange(1, 60_000),
+    default=400,
+    show_default=True,
+    help="Length of a slot, milliseconds.",
+)
+@click.option(
+    "--finality-slots",
+    type=click.IntRange(0, 75),
+    default=2,
+    show_default=True,
+    help="Slots until a transaction is finalized.",
+)
+@click.option(
+    "--program",
+    "programs",
+    type=_ProgramParam(),
+    multiple=True,
+    help="Install or replace a program. May be given several times.",
+)
+@click.option("--no-program", is_flag=True, help="Do not install the NeuroGrid program.")
+@click.option(
+    "--upgrade-program", is_flag=True, help="Replace the NeuroGrid program by the packaged one."
+)
+@click.option("--allow-warp", is_flag=True, help="Let callers move the clock (neurogrid_warp).")
+@click.option(
+    "--no-fsync",
+    is_flag=True,
+    help="Survive the death of the process but not a power cut; faster on slow disks.",
+)
+@click.option(
+    "--history-max",
+    type=click.IntRange(1000),
+    default=1_000_000,
+    show_default=True,
+    help="How many transactions to keep.",
+)
+def start(
+    data: Path,
+    host: str,
+    port: int,
+    slot_ms: int,
+    finality_slots: int,
+    programs: tuple[tuple[Pubkey, Path], ...],
+    no_program: bool,
+    upgrade_program: bool,
+    allow_warp: bool,
+    no_fsync: bool,
+    history_max: int,
+) -> None:
+    config = LedgerConfig(
+        data=data,
+        host=host,
+        port=port,
+        slot_ms=slot_ms,
+        finality_slots=finality_slots,
+        programs=programs,
+        load_program=not no_program,
+        upgrade_program=upgrade_program,
+        allow_warp=allow_warp,
+        fsync=not no_fsync,
+        history_max=history_max,
+    )
+    if not config.is_loopback:
+        click.echo(
+            f"warning: {host} is not the loopback address: whoever reaches it can mint test money"
+            + (", and move the clock" if allow_warp else ""),
+            err=True,
+        )
+    try:
+        serve(config)
+    except LedgerError as error:
+        click.echo(f"neurogrid-ledger: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
