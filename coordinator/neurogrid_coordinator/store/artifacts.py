@@ -1,0 +1,69 @@
+"""Which account has which artifact. The bytes are on the disk (`neurogrid_coordinator.artifacts`)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy import func as sql
+
+from .tables import artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of an account, by content. ``lease_id``: the lease that uploaded it, if one did."""
+
+    sha256: str
+    account_id: str
+    size_bytes: int
+    lease_id: str | None
+    created_at_ms: int
+
+
+def add(
+    conn: Connection,
+    sha256: str,
+    account_id: str,
+    size_bytes: int,
+    lease_id: str | None,
+    now_ms: int,
+) -> Artifact:
+    """Give the account a file whose bytes are stored; the first entry stays."""
+    present = get(conn, sha256, account_id)
+    if present is not None:
+        return present
+    row = Artifact(sha256, account_id, size_bytes, lease_id, now_ms)
+    conn.execute(
+        insert(artifacts).values(
+            sha256=sha256,
+            account_id=account_id,
+            size_bytes=size_bytes,
+            lease_id=lease_id,
+            created_at_ms=now_ms,
+        )
+    )
+    return row
+
+
+def get(conn: Connection, sha256: str, account_id: str) -> Artifact | None:
+    """The file, if this account has it."""
+    row = conn.execute(
+        select(artifacts).where(artifacts.c.sha256 == sha256, artifacts.c.account_id == account_id)
+    ).first()
+    return Artifact(*row) if row else None
+
+
+def sizes(conn: Connection, account_id: str, sha256s: Iterable[str]) -> dict[str, int]:
+    """Size in bytes of those of these files that the account has."""
+    rows = conn.execute(
+        select(artifacts.c.sha256, artifacts.c.size_bytes).where(
+            artifacts.c.account_id == account_id, artifacts.c.sha256.in_(list(sha256s))
+        )
+    )
+    return {row.sha256: row.size_bytes for row in rows}
+
+
+def total_bytes(conn: Connection, account_id: str) -> int:
+    """What the account's files take, for its quota."""
+    query = select(sql.sum(artifacts.c.size_bytes)).where(artifacts.c.account_id == account_id)
+    return int(conn.scalar(query) or 0)

@@ -1,0 +1,236 @@
+"""Leases: a task's agreement with one node, its money, and how far its messages are stored."""
+
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select, update
+
+from neurogrid_marketplace.settlement import Settlement, SettlementPhase
+from neurogrid_marketplace.task import Lease
+
+from .tables import leases, receipts
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """A stored lease.
+
+    Attributes:
+        lease: as it was awarded; what became of it since is in the task's state.
+        settlement: where its money is.
+        escrow, escrow_sequence: of the escrow account, "" and 0 before it is known to be open.
+        opened_by: signature of the transaction that opened it.
+        events_stored: how many events of the node are stored: the number of the next one.
+        event_hash: what the next event must name as its previous.
+        finished: whether the event that ends the run is among them.
+        log_bytes: how many bytes of the log are taken, stored or cut off.
+        metered_ms: the most running time the node asked to be paid for.
+    """
+
+    id: str
+    task_id: str
+    account_id: str
+    node_id: str
+    wallet: str
+    created_at_ms: int
+    updated_at_ms: int
+    lease: Lease
+    settlement: Settlement
+    escrow: str
+    escrow_sequence: int
+    opened_by: str
+    events_stored: int
+    event_hash: str
+    finished: bool
+    log_bytes: int
+    metered_ms: int
+
+
+def insert_new(conn: Connection, lease: Lease, task_id: str, account_id: str, now_ms: int) -> None:
+    """Store a lease that is about to be awarded."""
+    settlement = Settlement(lease.lease_id, lease.max_cost_micro_usdc)
+    conn.execute(
+        insert(leases).values(
+            id=lease.lease_id,
+            task_id=task_id,
+            account_id=account_id,
+            node_id=lease.node_id,
+            wallet=lease.wallet,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            lease_json=_text(lease),
+            settlement_json=_text(settlement),
+            settlement_phase=settlement.phase.value,
+            escrow="",
+            escrow_sequence=0,
+            opened_by="",
+            events_stored=0,
+            event_hash="",
+            finished=0,
+            log_bytes=0,
+            metered_ms=0,
+        )
+    )
+
+
+def get(conn: Connection, lease_id: str) -> LeaseRow | None:
+    """The lease with this id."""
+    row = conn.execute(select(leases).where(leases.c.id == lease_id)).first()
+    return _lease_row(row) if row else None
+
+
+def of_task(conn: Connection, task_id: str) -> list[LeaseRow]:
+    """The task's leases, oldest first."""
+    rows = conn.execute(
+        select(leases)
+        .where(leases.c.task_id == task_id)
+        .order_by(leases.c.created_at_ms, leases.c.id)
+    )
+    return [_lease_row(row) for row in rows]
+
+
+def of_node(conn: Connection, node_id: str, *, limit: int = 100, offset: int = 0) -> list[LeaseRow]:
+    """The node's leases, newest first."""
+    rows = conn.execute(
+        select(leases)
+        .where(leases.c.node_id == node_id)
+        .order_by(leases.c.created_at_ms.desc(), leases.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [_lease_row(row) for row in rows]
+
+
+def unsettled(conn: Connection) -> list[str]:
+    """Ids of the leases whose escrow is not known to be closed, oldest first."""
+    rows = conn.execute(
+        select(leases.c.id)
+        .where(leases.c.settlement_phase != SettlementPhase.CLOSED.value)
+        .order_by(leases.c.created_at_ms, leases.c.id)
+    )
+    return [row.id for row in rows]
+
+
+def save_settlement(conn: Connection, settlement: Settlement, now_ms: int) -> None:
+    """Store where the money is."""
+    _update(
+        conn,
+        settlement.lease_id,
+        now_ms,
+        settlement_json=_text(settlement),
+        settlement_phase=settlement.phase.value,
+    )
+
+
+def save_escrow(
+    conn: Connection, lease_id: str, escrow: str, sequence: int, opened_by: str, now_ms: int
+) -> None:
+    """Store which escrow account was opened, and by which transaction."""
+    _update(conn, lease_id, now_ms, escrow=escrow, escrow_sequence=sequence, opened_by=opened_by)
+
+
+def save_accept(conn: Connection, lease_id: str, accept_hash: str, now_ms: int) -> None:
+    """The node took the lease: its first event must name this hash."""
+    _update(conn, lease_id, now_ms, event_hash=accept_hash)
+
+
+def save_event(
+    conn: Connection, lease_id: str, stored: int, event_hash: str, finished: bool, now_ms: int
+) -> None:
+    """An event was stored as evidence: now there are ``stored``."""
+    _update(
+        conn,
+        lease_id,
+        now_ms,
+        events_stored=stored,
+        event_hash=event_hash,
+        finished=int(finished),
+    )
+
+
+def save_log_bytes(conn: Connection, lease_id: str, log_bytes: int, now_ms: int) -> None:
+    """How far the log is taken."""
+    _update(conn, lease_id, now_ms, log_bytes=log_bytes)
+
+
+def save_metered(conn: Connection, lease_id: str, metered_ms: int, now_ms: int) -> None:
+    """What the node asked to be paid for."""
+    _update(conn, lease_id, now_ms, metered_ms=metered_ms)
+
+
+def insert_receipt(conn: Connection, row: LeaseRow, receipt: bytes, now_ms: int) -> None:
+    """Store a lease's receipt. It is final: a second one is not taken."""
+    conn.execute(
+        insert(receipts).values(
+            lease_id=row.id,
+            task_id=row.task_id,
+            account_id=row.account_id,
+            created_at_ms=now_ms,
+            receipt_json=receipt.decode(),
+        )
+    )
+
+
+def receipt(conn: Connection, lease_id: str) -> bytes | None:
+    """The receipt file of a lease."""
+    text = conn.execute(
+        select(receipts.c.receipt_json).where(receipts.c.lease_id == lease_id)
+    ).scalar()
+    return text.encode() if text is not None else None
+
+
+def receipts_of_task(conn: Connection, task_id: str) -> list[tuple[str, bytes]]:
+    """Lease id and receipt file of every closed lease of a task, oldest first."""
+    rows = conn.execute(
+        select(receipts.c.lease_id, receipts.c.receipt_json)
+        .where(receipts.c.task_id == task_id)
+        .order_by(receipts.c.created_at_ms, receipts.c.lease_id)
+    )
+    return [(row.lease_id, row.receipt_json.encode()) for row in rows]
+
+
+def without_receipt(conn: Connection) -> list[str]:
+    """Ids of leases that ended, were paid out of an escrow, and have no receipt yet."""
+    rows = conn.execute(
+        select(leases.c.id)
+        .join(receipts, receipts.c.lease_id == leases.c.id, isouter=True)
+        .where(
+            leases.c.settlement_phase == SettlementPhase.CLOSED.value,
+            leases.c.finished == 1,
+            leases.c.escrow != "",
+            receipts.c.lease_id.is_(None),
+        )
+    )
+    return [row.id for row in rows]
+
+
+def _update(conn: Connection, lease_id: str, now_ms: int, **values: object) -> None:
+    conn.execute(
+        update(leases).where(leases.c.id == lease_id).values(updated_at_ms=now_ms, **values)
+    )
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _lease_row(row: Row[tuple[object, ...]]) -> LeaseRow:
+    return LeaseRow(
+        id=row.id,
+        task_id=row.task_id,
+        account_id=row.account_id,
+        node_id=row.node_id,
+        wallet=row.wallet,
+        created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        lease=msgspec.json.decode(row.lease_json, type=Lease),
+        settlement=msgspec.json.decode(row.settlement_json, type=Settlement),
+        escrow=row.escrow,
+        escrow_sequence=row.escrow_sequence,
+        opened_by=row.opened_by,
+        events_stored=row.events_stored,
+        event_hash=row.event_hash,
+        finished=bool(row.finished),
+        log_bytes=row.log_bytes,
+        metered_ms=row.metered_ms,
+    )

@@ -1,0 +1,173 @@
+"""Every table, as SQLAlchemy sees it. `migrations` creates them; a test compares the two.
+
+Times are Unix milliseconds (``*_at_ms``), money is micro-USDC, JSON is text written by msgspec.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("applied_at_ms", BigInteger, nullable=False),
+)
+
+# Whoever submits tasks. One account per wallet: what the wallet has on the chain is its budget.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("wallet", Text, nullable=False, unique=True),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+# The key itself is never stored. `hint` is its first characters, for people with several.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("key_sha256", Text, nullable=False, unique=True),
+    Column("scopes_json", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    Column("revoked_at_ms", BigInteger),
+    Column("last_used_at_ms", BigInteger),
+)
+Index("api_keys_account", api_keys.c.account_id)
+
+# `spec_json`: as submitted. `job_json`: marketplace `Job`. `state_json`: marketplace `Task`, the
+# one truth; the columns after it repeat parts of it so that they can be listed and filtered.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("idempotency_key", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Column("deleted_at_ms", BigInteger),
+    Column("spec_json", Text, nullable=False),
+    Column("job_json", Text, nullable=False),
+    Column("state_json", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("hold_micro_usdc", BigInteger, nullable=False),
+    Column("cost_micro_usdc", BigInteger, nullable=False),
+    Column("node_id", Text),
+    Column("lease_id", Text),
+    Column("started_at_ms", BigInteger),
+    Column("ended_at_ms", BigInteger),
+    Column("progress_permille", Integer, nullable=False),
+    Column("progress_note", Text, nullable=False),
+    UniqueConstraint("account_id", "idempotency_key", name="tasks_idempotency"),
+)
+Index("tasks_of_account", tasks.c.account_id, tasks.c.created_at_ms)
+Index("tasks_phase", tasks.c.phase)
+
+# A lease is a task's agreement with one node. `lease_json`: marketplace `Lease` as awarded.
+# `settlement_json`: marketplace `Settlement`. `event_hash`: what the next event must name.
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("wallet", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Column("lease_json", Text, nullable=False),
+    Column("settlement_json", Text, nullable=False),
+    Column("settlement_phase", Text, nullable=False),
+    Column("escrow", Text, nullable=False),
+    Column("escrow_sequence", BigInteger, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("events_stored", Integer, nullable=False),
+    Column("event_hash", Text, nullable=False),
+    Column("finished", Integer, nullable=False),
+    Column("log_bytes", BigInteger, nullable=False),
+    Column("metered_ms", BigInteger, nullable=False),
+)
+Index("leases_of_task", leases.c.task_id)
+Index("leases_of_node", leases.c.node_id)
+Index("leases_settlement", leases.c.settlement_phase)
+
+# Append-only: what happened to a task, in order; feeds /ws and timelines.
+task_events = Table(
+    "task_events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("task_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("data_json", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("task_events_of_task", task_events.c.task_id, task_events.c.seq)
+Index("task_events_of_account", task_events.c.account_id, task_events.c.seq)
+
+# Signed envelopes, as they travelled. `subject_id`: a lease, or the demand of an auction.
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("subject_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("envelope_json", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("evidence_of_subject", evidence.c.subject_id, evidence.c.seq)
+
+# A lease's log: UTF-8 pieces by the number of bytes before them.
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    Column("lease_id", Text, ForeignKey("leases.id"), primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# Files by content; the blob lies once on disk, each account that uploaded it has a row.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("lease_id", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+Index("artifacts_of_account", artifacts.c.account_id, artifacts.c.created_at_ms)
+
+# The finished, signed receipt of a closed lease.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("lease_id", Text, ForeignKey("leases.id"), primary_key=True),
+    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("receipt_json", Text, nullable=False),
+)
+Index("receipts_of_task", receipts.c.task_id)

@@ -1,0 +1,318 @@
+"""Tasks: what was submitted, and the orchestration state that moves it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+from sqlalchemy import func as sql
+
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.task import TERMINAL, Phase, Task
+
+from . import events
+from .tables import accounts, tasks
+
+_LIST_MAX = 1000
+
+
+class IdempotencyConflict(Exception):
+    """The idempotency key was used before, for another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to store.
+
+    Attributes:
+        kind: the ``type`` the client gave it; a word for people and filters.
+        spec: the request as submitted, to show it again.
+        state: from `orchestration.submit`; holds the task's id.
+    """
+
+    account_id: str
+    name: str
+    kind: str
+    priority: int
+    spec: dict[str, Json]
+    job: Job
+    state: Task
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A stored task. See `NewTask` and `tables` for the fields."""
+
+    id: str
+    account_id: str
+    name: str
+    kind: str
+    priority: int
+    idempotency_key: str | None
+    created_at_ms: int
+    updated_at_ms: int
+    deleted_at_ms: int | None
+    spec: dict[str, Json]
+    job: Job
+    state: Task
+    phase: Phase
+    hold_micro_usdc: int
+    cost_micro_usdc: int
+    node_id: str | None
+    lease_id: str | None
+    started_at_ms: int | None
+    ended_at_ms: int | None
+    progress_permille: int
+    progress_note: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks of a list; None leaves a condition out.
+
+    Attributes:
+        created_after_ms, created_before_ms: after is inclusive, before exclusive.
+        text: occurs in the name, without regard to ASCII case.
+    """
+
+    account_id: str | None = None
+    phases: frozenset[Phase] | None = None
+    kind: str | None = None
+    node_id: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+    text: str | None = None
+
+
+def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, bool]:
+    """Store a task and its ``task.created`` event; the row, and whether it is new.
+
+    With an idempotency key that was used for the same spec the first task is returned.
+
+    Raises:
+        IdempotencyConflict: the key was used for another spec.
+    """
+    if task.idempotency_key is not None:
+        row = conn.execute(
+            select(tasks).where(
+                tasks.c.account_id == task.account_id,
+                tasks.c.idempotency_key == task.idempotency_key,
+            )
+        ).first()
+        if row is not None:
+            before = _task_row(row)
+            if before.spec != task.spec:
+                raise IdempotencyConflict(
+                    f"the idempotency key {task.idempotency_key!r} was used for task "
+                    f"{before.id}, which was another request"
+                )
+            return before, False
+    state = task.state
+    conn.execute(
+        insert(tasks).values(
+            id=state.task_id,
+            account_id=task.account_id,
+            name=task.name,
+            kind=task.kind,
+            priority=task.priority,
+            idempotency_key=task.idempotency_key,
+            created_at_ms=now_ms,
+            spec_json=_text(task.spec),
+            job_json=_text(task.job),
+            progress_permille=0,
+            progress_note="",
+            **_state_columns(state, now_ms),
+        )
+    )
+    events.append(conn, state.task_id, task.account_id, now_ms, "task.created", {"name": task.name})
+    stored = get(conn, state.task_id)
+    assert stored is not None, "just inserted"
+    return stored, True
+
+
+def get(conn: Connection, task_id: str, account_id: str | None = None) -> TaskRow | None:
+    """The task (if it belongs to this account); deleted ones are gone for accounts."""
+    query = select(tasks).where(tasks.c.id == task_id)
+    if account_id is not None:
+        query = query.where(tasks.c.account_id == account_id, tasks.c.deleted_at_ms.is_(None))
+    row = conn.execute(query).first()
+    return _task_row(row) if row else None
+
+
+def state_of(conn: Connection, task_id: str) -> tuple[Task, str] | None:
+    """The orchestration state and the account: what one step needs."""
+    row = conn.execute(
+        select(tasks.c.state_json, tasks.c.account_id).where(tasks.c.id == task_id)
+    ).first()
+    return (msgspec.json.decode(row.state_json, type=Task), row.account_id) if row else None
+
+
+def job_of(conn: Connection, task_id: str) -> Job:
+    """The job of a stored task."""
+    text = conn.execute(select(tasks.c.job_json).where(tasks.c.id == task_id)).scalar_one()
+    return msgspec.json.decode(text, type=Job)
+
+
+def save_state(conn: Connection, state: Task, now_ms: int) -> None:
+    """Store the next orchestration state and the columns that repeat parts of it."""
+    conn.execute(
+        update(tasks).where(tasks.c.id == state.task_id).values(**_state_columns(state, now_ms))
+    )
+
+
+def save_progress(conn: Connection, task_id: str, permille: int, note: str) -> None:
+    """Store what the program says of its progress. It moves nothing."""
+    conn.execute(
+        update(tasks)
+        .where(tasks.c.id == task_id)
+        .values(progress_permille=permille, progress_note=note)
+    )
+
+
+def active(conn: Connection) -> list[Task]:
+    """The state of every task that has not ended, most urgent first."""
+    rows = conn.execute(
+        select(tasks.c.state_json)
+        .where(tasks.c.phase.not_in([phase.value for phase in TERMINAL]))
+        .order_by(tasks.c.priority.desc(), tasks.c.id)
+    )
+    return [msgspec.json.decode(row.state_json, type=Task) for row in rows]
+
+
+def held_micro_usdc(conn: Connection, wallet: str) -> int:
+    """What this wallet's tasks may still cost and no open escrow covers yet."""
+    total = conn.scalar(
+        select(sql.sum(tasks.c.hold_micro_usdc))
+        .join(accounts, accounts.c.id == tasks.c.account_id)
+        .where(accounts.c.wallet == wallet)
+    )
+    return int(total or 0)
+
+
+def list_rows(
+    conn: Connection,
+    which: TaskFilter,
+    *,
+    limit: int = 50,
+    offset: int = 0,
+    oldest_first: bool = False,
+) -> list[TaskRow]:
+    """Tasks that fit, newest first, without deleted ones."""
+    order = tasks.c.id.asc() if oldest_first else tasks.c.id.desc()
+    rows = conn.execute(
+        select(tasks)
+        .where(_condition(which))
+        .order_by(order)
+        .limit(min(limit, _LIST_MAX))
+        .offset(offset)
+    )
+    return [_task_row(row) for row in rows]
+
+
+def count(conn: Connection, which: TaskFilter) -> int:
+    """How many tasks fit."""
+    return conn.scalar(select(sql.count()).select_from(tasks).where(_condition(which))) or 0
+
+
+def count_by_phase(conn: Connection, account_id: str | None = None) -> dict[Phase, int]:
+    """How many tasks are in each phase, without deleted ones."""
+    query = (
+        select(tasks.c.phase, sql.count())
+        .where(_condition(TaskFilter(account_id)))
+        .group_by(tasks.c.phase)
+    )
+    found = {Phase(phase): number for phase, number in conn.execute(query)}
+    return {phase: found.get(phase, 0) for phase in Phase}
+
+
+def delete(conn: Connection, task_id: str, account_id: str, now_ms: int) -> bool:
+    """Hide a task that has ended from its account; whether it was there. Its evidence stays."""
+    found = conn.execute(
+        update(tasks)
+        .where(
+            tasks.c.id == task_id,
+            tasks.c.account_id == account_id,
+            tasks.c.deleted_at_ms.is_(None),
+            tasks.c.phase.in_([phase.value for phase in TERMINAL]),
+        )
+        .values(deleted_at_ms=now_ms)
+        .returning(tasks.c.id)
+    ).first()
+    return found is not None
+
+
+def hold_micro_usdc(state: Task) -> int:
+    """What the budget must keep free for this task: nothing once an escrow covers it."""
+    if state.phase in TERMINAL or (state.lease is not None and state.lease.escrow_open):
+        return 0
+    return state.demand.max_cost_micro_usdc()
+
+
+def _condition(which: TaskFilter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [tasks.c.deleted_at_ms.is_(None)]
+    if which.account_id is not None:
+        conditions.append(tasks.c.account_id == which.account_id)
+    if which.phases is not None:
+        conditions.append(tasks.c.phase.in_(_values(which.phases)))
+    if which.kind is not None:
+        conditions.append(tasks.c.kind == which.kind)
+    if which.node_id is not None:
+        conditions.append(tasks.c.node_id == which.node_id)
+    if which.created_after_ms is not None:
+        conditions.append(tasks.c.created_at_ms >= which.created_after_ms)
+    if which.created_before_ms is not None:
+        conditions.append(tasks.c.created_at_ms < which.created_before_ms)
+    if which.text is not None:
+        conditions.append(tasks.c.name.icontains(which.text, autoescape=True))
+    return and_(*conditions)
+
+
+def _values(phases: Iterable[Phase]) -> list[str]:
+    return sorted(phase.value for phase in phases)
+
+
+def _state_columns(state: Task, now_ms: int) -> dict[str, object]:
+    lease = state.lease
+    return {
+        "updated_at_ms": now_ms,
+        "state_json": _text(state),
+        "phase": state.phase.value,
+        "hold_micro_usdc": hold_micro_usdc(state),
+        "cost_micro_usdc": state.cost_micro_usdc,
+        "node_id": lease.node_id if lease else None,
+        "lease_id": lease.lease_id if lease else None,
+        "started_at_ms": (lease.started_at_ms or None) if lease else None,
+        "ended_at_ms": state.since_ms if state.phase in TERMINAL else None,
+    }
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _task_row(row: Row[tuple[object, ...]]) -> TaskRow:
+    return TaskRow(
+        id=row.id,
+        account_id=row.account_id,
+        name=row.name,
+        kind=row.kind,
+        priority=row.priority,
+        idempotency_key=row.idempotency_key,
+        created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        deleted_at_ms=row.deleted_at_ms,
+        spec=msgspec.json.decode(row.spec_json),
+        job=msgspec.json.decode(row.job_json, type=Job),
+        state=msgspec.json.decode(row.state_json, type=Task),
+        phase=Phase(row.phase),
+        hold_micro_usdc=row.hold_micro_usdc,
+        cost_micro_usdc=row.cost_micro_usdc,
+        node_id=row.node_id,
+        lease_id=row.lease_id,
+        started_at_ms=row.started_at_ms,
+        ended_at_ms=row.ended_at_ms,
+        progress_permille=row.progress_permille,
+        progress_note=row.progress_note,
+    )
