@@ -1,13 +1,11 @@
 """Build the container images of the jobs, on this machine, without a registry: ``make images``.
 
-| image                  | what                                              | from                                     |
-|------------------------|---------------------------------------------------|------------------------------------------|
-| ``neurogrid/python:V`` | Python V with a static shell                      | this machine's CPython, Debian's busybox |
-| ``neurogrid/job:1``    | the same with numpy and Pillow; ``job_image``     | the wheels that requirements.lock pins   |
-| ``neurogrid/true:1``   | one static binary                                 | Debian's busybox                         |
+    neurogrid/python:V    Python V with a shell: this machine's CPython, Debian's static busybox
+    neurogrid/job:1       the same with numpy and Pillow, from the wheels that requirements.lock pins
+    neurogrid/true:1      the shell alone
 
-An image carries a label with the fingerprint of everything that went into it, so a second run builds nothing.
-No Dockerfile here has a RUN line: building runs nothing and needs no network.
+An image carries a label with the fingerprint of everything that went into it, so a second run
+builds nothing. No Dockerfile here has a RUN line: building runs nothing and needs no network.
 """
 
 from __future__ import annotations
@@ -27,8 +25,8 @@ import docker
 import docker.errors
 from docker.models.images import Image
 
+from image_tree import Tree
 from python_rootfs import SITE_PACKAGES, add_shell, fingerprint_parts, python_tree
-from tree import Tree
 
 IMAGES = Path(__file__).parent
 REPOSITORY = IMAGES.parent
@@ -40,7 +38,8 @@ JOB_IMAGE = "neurogrid/job:1"
 TRUE_IMAGE = "neurogrid/true:1"
 
 JOB_PACKAGES = ("numpy", "pillow")
-# Packages are trees of files once installed; these parts of them are for those who develop or compile against them.
+# Once installed, packages are trees of files. These parts are for those who develop them or compile
+# against them.
 _SKIPPED_IN_PACKAGES = {"bin", "tests", "include", "uv_cache.json"}
 
 # Sending and unpacking 120 MB takes seconds; a busy disk may make it a minute.
@@ -57,9 +56,9 @@ class Recipe:
     layer: str
     """The name under which the Dockerfile adds the tree."""
     tree: Callable[[Path], Tree]
-    """Makes the tree; may leave files in the folder it is given, which lives until the image is built."""
+    """Makes the tree; may leave files in the folder it is given, which outlives the build."""
     ingredients: tuple[str, ...]
-    """Whatever, when it changes, changes the image; hashed together with the code in this folder."""
+    """Whatever changes the image when it changes, besides the code in this folder."""
     build_arguments: dict[str, str] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
@@ -139,7 +138,7 @@ def _skip_in_packages(path: PurePosixPath) -> bool:
 
 
 def build(engine: docker.DockerClient, recipe: Recipe) -> None:
-    """Build one image and give it its tag; an older one that had the tag is removed, if nothing uses it."""
+    """Build one image and give it its tag; the one that had the tag goes, if nothing uses it."""
     older = present(engine, recipe.tag)
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as context:
         layer = Path(scratch, recipe.layer)

@@ -1,7 +1,8 @@
 """The root file system of a minimal Python image, made from the CPython that runs this file.
 
-It works for an interpreter built from source (pyenv, uv) as for Debian's /usr/bin/python3: both find their library by
-looking for ``../lib/pythonX.Y/os.py`` from where the executable lies, so both may be moved to /usr/local.
+It works for an interpreter built from source (pyenv, uv) as for Debian's /usr/bin/python3: both
+find their library by looking for ``../lib/pythonX.Y/os.py`` from where the executable lies, so both
+may be moved to /usr/local.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from tree import Tree
+from image_tree import Tree
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _LIBRARY = f"/usr/local/lib/python{_VERSION}"
@@ -22,8 +23,8 @@ _LIBRARY = f"/usr/local/lib/python{_VERSION}"
 SITE_PACKAGES = f"{_LIBRARY}/site-packages"
 """Where a layer on top of this image puts its packages."""
 
-# What a job has no use for: the tests, what needs a screen, what installs packages, what compiles extensions. And the
-# host's own packages, which are not CPython's.
+# What a job has no use for: tests, what needs a screen, what installs packages, what compiles
+# extensions. And the host's own packages, which are not CPython's.
 _SKIPPED_FOLDERS = {
     "dist-packages",
     "ensurepip",
@@ -71,7 +72,7 @@ job:x:{JOB_USER_ID}:
 
 
 def python_tree(busybox: Path) -> Tree:
-    """The whole root file system: interpreter, standard library, C libraries, a shell, users, mount points.
+    """The root file system: interpreter, standard library, C libraries, shell, users, mount points.
 
     Args:
         busybox: a statically linked busybox.
@@ -146,8 +147,8 @@ def _skip(path: PurePosixPath) -> bool:
 def _shared_libraries(binaries: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     """Every C library that ``binaries`` or wheels load: its path in the image, and the file here.
 
-    All go to the folder where the C library lies, which its loader searches without being told: the folders written into
-    the binaries (RPATH) do not exist in the image.
+    All go to the folder where the C library lies, which its loader searches without being told:
+    the folders written into the binaries (RPATH) do not exist in the image.
     """
     search_path = f"{sysconfig.get_config_var('LIBDIR')}:{os.environ.get('LD_LIBRARY_PATH', '')}"
     listing = subprocess.run(

@@ -42,10 +42,13 @@ class Tree:
         self.entries[path] = _Entry(tarfile.REGTYPE, 0o755 if executable else 0o644, source)
 
     def add_python(self, path: str, source: Path, skip: Callable[[PurePosixPath], bool]) -> None:
-        """Add the folder of Python code ``source``, with bytecode, except what ``skip`` says of paths relative to it.
+        """Add the Python code in the folder ``source``, with bytecode.
 
-        The bytecode is of the kind that is never checked against its source: a job's container has a read-only root,
-        and without bytecode every start would compile what it imports.
+        The bytecode is of the kind that is never checked against its source. A job's container has
+        a read-only root, so that without bytecode every start would compile what it imports.
+
+        Args:
+            skip: says of a path relative to ``source`` whether it stays behind.
         """
         with tempfile.TemporaryDirectory() as scratch:
             for file in sorted(source.rglob("*")):
@@ -66,7 +69,7 @@ class Tree:
                 invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
             )
         except py_compile.PyCompileError:
-            return  # lib2to3 ships files in Python 2 on purpose; importing them fails with or without bytecode
+            return  # some packages ship Python 2 on purpose; it is as useless with bytecode
         assert compiled is not None
         place = PurePosixPath(path)
         name = f"{place.parent}/__pycache__/{place.stem}.{sys.implementation.cache_tag}.pyc"
