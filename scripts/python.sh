@@ -57,6 +57,8 @@ install_packages() {
     .venv/bin/python -m pip install --disable-pip-version-check "${requirements[@]}"
   # No build isolation: hatchling is in the lock, so nothing unpinned is downloaded to build the project.
   VIRTUAL_ENV=$repository/.venv .venv/bin/uv pip install --offline --no-deps --no-build-isolation --editable .
+  # trio-typing, which libp2p imports, also ships stubs from 2023 that hide trio's own types from mypy.
+  rm -rf .venv/lib/python*/site-packages/trio-stubs
 }
 
 python=$(find_python) || stop "Python 3.11 or newer is needed. On Debian 12 or later: sudo apt-get install python3
