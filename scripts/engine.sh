@@ -8,7 +8,7 @@ start_timeout_s=60
 engine_log=$log_folder/dockerd.log
 
 answers() {
-  docker info --format '{{.ServerVersion}}' >/dev/null 2>&1
+  docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
 
 ! answers || exit 0
@@ -20,7 +20,7 @@ esac
 
 if [ "$(id -u)" != 0 ]; then
   if command -v docker >/dev/null; then
-    stop "no Docker engine answers you: $(docker info --format '{{.ServerVersion}}' 2>&1 | tail -n 1)
+    stop "no Docker engine answers you: $(docker ps 2>&1 | tail -n 1)
 If it is not running:              sudo systemctl start docker
 If you may not speak to it:        sudo usermod -aG docker $(id -un)   (then log in again)"
   fi
@@ -59,6 +59,7 @@ start_engine() {
     systemctl start docker
     answers
   else
+    : >"$engine_log"
     start_dockerd || start_dockerd --bridge=none --iptables=false --ip6tables=false || {
       tail -n "$log_tail_lines" "$engine_log"
       return 1
