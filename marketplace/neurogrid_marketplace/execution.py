@@ -7,11 +7,9 @@ still needs, so that a restarted node asks it for every lease in its journal and
 
 from dataclasses import dataclass, replace
 
-from .canonical import sha256_hex
 from .errors import IllegalTransition
 from .exposure import must_pause, voucher_due
 from .faults import Outcome
-from .fields import plain
 from .lease import (
     TRANSITIONS,
     ClaimConfirmed,
@@ -40,7 +38,7 @@ from .lease import (
     VoucherReceived,
     Watch,
 )
-from .messages import Award, Event, EventKind, Meter, Result, Start, VoucherMessage
+from .messages import Accept, Award, Event, EventKind, Meter, Result, Start, VoucherMessage
 from .money import cost_micro_usdc
 from .offer import LeasePhase
 
@@ -61,15 +59,18 @@ class LeaseDecision:
     actions: tuple[LeaseAction, ...] = ()
 
 
-def accept(
-    award: Award, coordinator: str, agreement_hash: str, max_unpaid_ms: int, now_ms: int
-) -> NodeLease:
+def agreement(award: Award) -> Accept:
+    """The answer that takes an award."""
+    return Accept(award.lease_id, award.hash())
+
+
+def accept(award: Award, coordinator: str, max_unpaid_ms: int, now_ms: int) -> NodeLease:
     """A lease that this node has just accepted."""
     return NodeLease(
         lease_id=award.lease_id,
         coordinator=coordinator,
         award=award,
-        agreement_hash=agreement_hash,
+        agreement_hash=agreement(award).hash(),
         max_unpaid_ms=max_unpaid_ms,
         phase=LeasePhase.ACCEPTED,
         since_ms=now_ms,
@@ -250,7 +251,8 @@ def _on_ended(lease: NodeLease, ran: Ran, now_ms: int) -> LeaseDecision:
     if lease.paused_at_ms:
         paused_ms = lease.paused_ms + max(0, ran.finished_at_ms - lease.paused_at_ms)
         lease = replace(lease, paused_at_ms=0, paused_ms=paused_ms)
-    lease = replace(lease, ran=ran)
+    started_at_ms = ran.started_at_ms or lease.started_at_ms
+    lease = replace(lease, ran=ran, started_at_ms=started_at_ms)
     return LeaseDecision(_move(lease, LeasePhase.COLLECTING, now_ms), (Collect(),))
 
 
@@ -298,7 +300,7 @@ def _close(lease: NodeLease, now_ms: int) -> LeaseDecision:
 def _milestone(
     lease: NodeLease, kind: EventKind, now_ms: int, result: Result | None = None
 ) -> NodeLease:
-    previous = sha256_hex(plain(lease.events[-1])) if lease.events else lease.agreement_hash
+    previous = lease.events[-1].hash() if lease.events else lease.agreement_hash
     event = Event(lease.lease_id, len(lease.events), kind, now_ms, previous, result)
     return replace(lease, events=(*lease.events, event))
 

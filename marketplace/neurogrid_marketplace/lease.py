@@ -39,12 +39,17 @@ TRANSITIONS: dict[LeasePhase, frozenset[LeasePhase]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How the container ended, as the engine tells it."""
+    """How the container ended, as the engine tells it.
+
+    Attributes:
+        started_at_ms: by the engine's clock, more exact than what was reported; 0 if it never ran.
+    """
 
     outcome: Outcome
     exit_code: int
     message: str
     finished_at_ms: int
+    started_at_ms: int = 0
     memory_peak_bytes: int = 0
 
 
@@ -54,7 +59,7 @@ class NodeLease:
 
     Attributes:
         coordinator: peer id of the coordinator that awarded it.
-        agreement_hash: envelope hash of our accept; the events are chained to it.
+        agreement_hash: `Accept.hash` of our answer; the events are chained to it.
         started_at_ms: engine's time of the start, 0 before.
         paused_at_ms, paused_ms: since when it is paused now (0 if not), and for how long before.
         covered_ms: metered time at the last voucher that was asked for.

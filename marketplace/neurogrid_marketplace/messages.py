@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from .bid import Bid, Decline, DeclineCode
-from .canonical import Json
+from .canonical import Json, sha256_hex
 from .demand import Demand, TimeoutS
 from .errors import MalformedMessage
 from .faults import Outcome
@@ -94,13 +94,24 @@ class Award:
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)]
     job_hash: Sha256
 
+    def hash(self) -> str:
+        """What the accept refers to: the terms, however often they were sent."""
+        return sha256_hex(plain(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """The node takes the lease; with the award it makes the agreement both have signed."""
+    """The node takes the lease; with the award it makes the agreement both have signed.
+
+    ``award_hash`` is `Award.hash`.
+    """
 
     lease_id: Id
     award_hash: Sha256
+
+    def hash(self) -> str:
+        """The agreement, which the lease's events are chained to."""
+        return sha256_hex(plain(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +188,9 @@ class Result:
 class Event:
     """A milestone: numbered, kept in the node's journal and resent until acknowledged.
 
-    ``previous_hash`` chains the events of a lease: the first names the envelope hash of the accept,
-    each later one the canonical SHA-256 of the event before it (events travel again in other
-    sessions, so their envelopes differ, their bodies don't).
+    ``previous_hash`` chains the events of a lease: the first names `Accept.hash`, each later one
+    the `Event.hash` before it. These are hashes of the messages, not of their envelopes: a message
+    that is sent again in another session has another envelope.
     """
 
     lease_id: Id
@@ -188,6 +199,10 @@ class Event:
     at_ms: Millis
     previous_hash: Sha256
     result: Result | None = None
+
+    def hash(self) -> str:
+        """What the next event refers to."""
+        return sha256_hex(plain(self))
 
 
 @dataclass(frozen=True, slots=True)

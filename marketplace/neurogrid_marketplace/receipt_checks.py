@@ -9,12 +9,11 @@ from msgspec import Meta
 
 from .auction import Auction, RankedBid
 from .bid import Bid
-from .canonical import sha256_hex
 from .demand import Demand
 from .envelope import Envelope
 from .errors import ReceiptInvalid
 from .faults import CONSEQUENCES
-from .fields import Address, MicroUsdc, Millis, SignatureHex, TransactionSignature, decode, plain
+from .fields import Address, MicroUsdc, Millis, SignatureHex, TransactionSignature, decode
 from .identity import address_bytes, check_signature
 from .messages import Accept, Award, Event, EventKind, Result
 from .money import cost_micro_usdc, format_usdc
@@ -72,7 +71,7 @@ def check_agreement(
         raise ReceiptInvalid("the award changes what was demanded")
     if award.lease_id != lease or accepted.lease_id != lease:
         raise ReceiptInvalid("award or accept is for another lease")
-    if accepted.award_hash != award_envelope.hash() or accept.sender != award_envelope.recipient:
+    if accepted.award_hash != award.hash() or accept.sender != award_envelope.recipient:
         raise ReceiptInvalid("what was accepted is not this award")
     return demand, award
 
@@ -103,7 +102,7 @@ def check_ranking(envelopes: Sequence[Envelope], demand: Demand, award: Award) -
 
 def check_run(envelopes: Sequence[Envelope], accept: Envelope, lease_id: str) -> Result:
     """The events follow one another and end with a result."""
-    previous = accept.hash()
+    previous = decode(Accept, accept.body).hash()
     last: Event | None = None
     for number, envelope in enumerate(envelopes):
         event = decode(Event, envelope.body)
@@ -111,7 +110,7 @@ def check_run(envelopes: Sequence[Envelope], accept: Envelope, lease_id: str) ->
             raise ReceiptInvalid(f"event {number} is not of this lease")
         if event.number != number or event.previous_hash != previous:
             raise ReceiptInvalid(f"event {number} does not follow the one before it")
-        previous = sha256_hex(plain(event))
+        previous = event.hash()
         last = event
     if last is None or last.kind is not EventKind.FINISHED or last.result is None:
         raise ReceiptInvalid("the events do not end with a result")
