@@ -1,0 +1,125 @@
+"""Files by their hash: upload inputs, download outputs."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+import httpx
+
+from .errors import IntegrityError, NotFoundError
+from .models import Artifact, OutputFile
+from .transport import Transport
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class Artifacts:
+    """The account's stored files."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(self, path: str | PathLike[str]) -> Artifact:
+        """Store a file; nothing is sent if the coordinator has it already.
+
+        Raises:
+            OSError: the file can't be read.
+            InvalidRequestError: it is larger than the coordinator takes.
+        """
+        file = Path(path)
+        digest, size_bytes = _hash_file(file)
+        try:
+            self._transport.send("HEAD", f"/artifacts/{digest}")
+        except NotFoundError:
+            return self._transport.call(
+                Artifact,
+                "PUT",
+                f"/artifacts/{digest}",
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(size_bytes),
+                },
+                content=lambda: _pieces(file),
+            )
+        return Artifact(sha256=digest, size=size_bytes)
+
+    def download_outputs(
+        self,
+        task_id: str,
+        directory: Path,
+        outputs: Sequence[OutputFile],
+        paths: Sequence[str] | None,
+    ) -> list[Path]:
+        """See `Tasks.download`."""
+        by_path = {output.path: output for output in outputs}
+        wanted = list(by_path) if paths is None else list(paths)
+        written = []
+        for path in wanted:
+            output = by_path.get(path)
+            if output is None:
+                raise NotFoundError(
+                    f"{task_id} has no output {path!r}", code="NOT_FOUND", status=404, details={}
+                )
+            target = directory / _inside(output.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._download(f"/tasks/{task_id}/outputs/{quote(output.path)}", output, target)
+            written.append(target)
+        return written
+
+    def _download(self, url: str, output: OutputFile, target: Path) -> None:
+        """Write beside the target, check, then rename: a half file never carries the real name."""
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".neurogrid-")
+        part = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                digest, received = hashlib.sha256(), 0
+
+                def attempt() -> Iterator[bytes]:
+                    headers = {"Range": f"bytes={received}-"} if received else {}
+                    with self._transport.stream(url, headers=headers) as response:
+                        if received and response.status_code != httpx.codes.PARTIAL_CONTENT:
+                            raise IntegrityError(f"{output.path} can't be resumed")
+                        yield from response.iter_bytes(_CHUNK_BYTES)
+
+                for piece in self._transport.resume(attempt):
+                    received += len(piece)
+                    if received > output.size:
+                        break
+                    digest.update(piece)
+                    file.write(piece)
+            if received != output.size or digest.hexdigest() != output.sha256:
+                raise IntegrityError(f"{output.path} does not have the hash {output.sha256}")
+            # mkstemp makes it 0600; a downloaded file is an ordinary one.
+            part.chmod(0o644)
+            part.replace(target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                part.unlink()
+            raise
+
+
+def _inside(path: str) -> PurePosixPath:
+    """The output's path, unless it would leave the directory: the server is not trusted with that."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or "\\" in path or "\0" in path:
+        raise IntegrityError(f"the coordinator names an output {path!r}, which is no plain path")
+    return relative
+
+
+def _hash_file(path: Path) -> tuple[str, int]:
+    digest, size_bytes = hashlib.sha256(), 0
+    for piece in _pieces(path):
+        digest.update(piece)
+        size_bytes += len(piece)
+    return digest.hexdigest(), size_bytes
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK_BYTES):
+            yield piece

@@ -1,0 +1,129 @@
+"""The client: one coordinator, one key, and a room for each kind of thing."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from .artifacts import Artifacts
+from .models import Account, Explanation, NodeInfo, NodePage
+from .profile import find_profile
+from .tasks import Tasks, task_body
+from .transport import Transport
+
+
+class Nodes:
+    """The market's nodes."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        region: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> NodePage:
+        """Nodes known now, filtered by status (online, offline, busy) and region."""
+        params: dict[str, str | int] = {"limit": limit, "offset": offset}
+        if status is not None:
+            params["status"] = status
+        if region is not None:
+            params["region"] = region
+        return self._transport.call(NodePage, "GET", "/nodes", params=params)
+
+    def get(self, node_id: str) -> NodeInfo:
+        """One node.
+
+        Raises:
+            NotFoundError: no such node is known.
+        """
+        return self._transport.call(NodeInfo, "GET", f"/nodes/{node_id}")
+
+
+class Client:
+    """A connection to one coordinator in the name of one account.
+
+    Safe to use from several threads. Close it, or use it in a ``with`` block.
+
+    Args:
+        api_key: begins with ``ng_``; default NEUROGRID_API_KEY.
+        base_url: of the coordinator; default NEUROGRID_API_URL.
+        network: a devnet's network.json, in place of both.
+        timeout_s: the longest silence on one request.
+        retries_max: how often a failed request is repeated, with growing pauses.
+        transport: httpx transport, for tests and proxies.
+
+    Raises:
+        ConfigurationError: there is no address or no key.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        network: str | PathLike[str] | None = None,
+        timeout_s: float = 30.0,
+        retries_max: int = 4,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        profile = find_profile(
+            base_url=base_url,
+            api_key=api_key,
+            network=None if network is None else Path(network),
+        )
+        self._transport = Transport(
+            profile, timeout_s=timeout_s, retries_max=retries_max, http=transport
+        )
+        self.artifacts = Artifacts(self._transport)
+        self.tasks = Tasks(self._transport, self.artifacts)
+        self.nodes = Nodes(self._transport)
+
+    def account(self) -> Account:
+        """Who the key belongs to, and its money."""
+        return self._transport.call(Account, "GET", "/account")
+
+    def explain(
+        self,
+        *,
+        type: str = "cpu",
+        resource_requirements: Mapping[str, Any] | None = None,
+        docker_image: str,
+        max_price_per_hour: str,
+        timeout_seconds: int = 3600,
+        regions: Sequence[str] = (),
+        max_total_cost: str | None = None,
+    ) -> Explanation:
+        """How such a task would meet the market now. Nothing is stored and nothing is paid."""
+        body = task_body(
+            name="",
+            type=type,
+            resource_requirements=resource_requirements,
+            docker_image=docker_image,
+            max_price_per_hour=max_price_per_hour,
+            timeout_seconds=timeout_seconds,
+            regions=regions,
+            max_total_cost=max_total_cost,
+        )
+        return self._transport.call(Explanation, "POST", "/match/explain", json=body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

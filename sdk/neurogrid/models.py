@@ -1,0 +1,305 @@
+"""What the API answers with, as typed values.
+
+Unknown fields are ignored, so that a newer coordinator can add some. Money is `Decimal` USDC, times
+are aware datetimes.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+ENDED: frozenset[TaskStatus] = frozenset({"completed", "failed", "cancelled"})
+
+
+class TaskError(Struct, frozen=True, kw_only=True):
+    """Why a task failed. ``advice`` says what to change."""
+
+    code: str
+    message: str
+    advice: str = ""
+
+
+class InputFile(Struct, frozen=True, kw_only=True):
+    """A file that the job finds at ``/inputs/<path>``."""
+
+    path: str
+    sha256: str
+    size: int = 0
+
+
+class OutputFile(Struct, frozen=True, kw_only=True):
+    """A file that the job left at ``/outputs/<path>``; ``size`` in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+    url: str = ""
+
+
+class ResourceRequirements(Struct, frozen=True, kw_only=True):
+    """What the job needs; a GB is 10^9 bytes."""
+
+    cpu_cores: float = 1
+    gpu_memory_gb: float = 0
+    gpu_count: int = 0
+    gpu_model: str = ""
+    ram_gb: float = 0
+    storage_gb: float = 0
+
+
+class LeaseInfo(Struct, frozen=True, kw_only=True):
+    """One attempt to run the task on one node.
+
+    Attributes:
+        settlement: where its escrow is: none, opening, open, final, releasing, closed.
+        paid: what left the account for it, USDC; None until the escrow is closed.
+        transaction: signature of the Solana transaction that closed the escrow.
+    """
+
+    id: str
+    node_id: str
+    price_per_hour: Decimal
+    wallet: str = ""
+    max_cost: Decimal | None = None
+    settlement: str = "none"
+    paid: Decimal | None = None
+    transaction: str | None = None
+    escrow: str | None = None
+
+
+class TimelineEntry(Struct, frozen=True, kw_only=True):
+    """Something that happened to the task."""
+
+    at: datetime
+    event: str
+    data: dict[str, Any] = {}
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """A task as its owner sees it.
+
+    Attributes:
+        phase: finer than ``status``: queued, matching, awarded, starting, running, verifying,
+            completed, failed, cancelled, expired.
+        progress: percent, as the program itself says.
+        cost: what it is charged in all, USDC; final when it has ended.
+        price_per_hour: agreed with its node, USDC.
+        explanation: why it waits, while it waits.
+        settled: whether the money has moved and the receipt is complete.
+    """
+
+    id: str
+    status: TaskStatus
+    phase: str
+    created_at: datetime
+    name: str = ""
+    type: str = "cpu"
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    node_id: str | None = None
+    progress: float = 0.0
+    progress_note: str = ""
+    cost: Decimal = field(name="cost_usdc", default=Decimal(0))
+    price_per_hour: Decimal | None = None
+    max_price_per_hour: Decimal | None = None
+    max_cost: Decimal | None = None
+    exit_code: int | None = None
+    error: TaskError | None = None
+    explanation: str | None = None
+    docker_image: str = ""
+    command: list[str] = []
+    env: dict[str, str] = {}
+    inputs: list[InputFile] = []
+    resource_requirements: ResourceRequirements | None = None
+    timeout_seconds: int = 0
+    priority: str = "normal"
+    settled: bool = False
+    leases: list[LeaseInfo] = []
+    timeline: list[TimelineEntry] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it, but for its payment."""
+        return self.status in ENDED
+
+
+class TaskPage(Struct, frozen=True, kw_only=True):
+    """Some of the account's tasks; ``total`` counts all that match."""
+
+    tasks: list[Task]
+    total: int
+    limit: int = 0
+    offset: int = 0
+
+    def __iter__(self) -> Any:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+
+class TaskUpdate(Struct, frozen=True, kw_only=True):
+    """One event of a task, with what the task looked like after it.
+
+    Attributes:
+        type: such as ``task.started``.
+        sequence: position in the account's events; a stream resumes after it.
+    """
+
+    type: str
+    task_id: str
+    sequence: int
+    timestamp: datetime
+    status: TaskStatus
+    phase: str = ""
+    progress: float = 0.0
+    progress_note: str = ""
+    node_id: str | None = None
+    cost: Decimal = field(name="cost_usdc", default=Decimal(0))
+    price_per_hour: Decimal | None = None
+    error: TaskError | None = None
+    message: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the task has ended with this event."""
+        return self.status in ENDED
+
+
+class CancelResult(Struct, frozen=True, kw_only=True):
+    """What ``cancel`` did: ``cancelled``, ``cancelling`` (its node is being told) or ``deleted``."""
+
+    id: str
+    result: str
+    status: TaskStatus
+
+
+class LogPage(Struct, frozen=True, kw_only=True):
+    """A piece of a task's log; offsets count UTF-8 bytes. ``complete``: nothing more will come."""
+
+    task_id: str
+    text: str
+    offset: int
+    next_offset: int
+    total_bytes: int
+    complete: bool
+
+
+class Artifact(Struct, frozen=True, kw_only=True):
+    """A stored file, named by its SHA-256; ``size`` in bytes."""
+
+    sha256: str
+    size: int
+    created: bool = False
+
+
+class GpuInfo(Struct, frozen=True, kw_only=True):
+    """A node's GPUs: ``count`` of ``model``."""
+
+    model: str
+    memory: str = ""
+    compute_capability: str = ""
+    count: int = 1
+
+
+class NodeInfo(Struct, frozen=True, kw_only=True):
+    """A provider's machine."""
+
+    id: str
+    status: Literal["online", "offline", "busy"]
+    region: str = ""
+    capabilities: list[str] = []
+    gpu_info: GpuInfo | None = None
+    performance_score: float | None = None
+    last_seen: datetime | None = None
+    wallet: str = ""
+    software: str = ""
+    summary: str = ""
+    cpu_cores: float = 0
+    cpu_cores_free: float = 0
+    ram_gb: float = 0
+    ram_gb_free: float = 0
+    storage_gb: float = 0
+    price_per_hour: Decimal | None = None
+    current_load: float | None = None
+    total_tasks_completed: int | None = None
+
+
+class NodePage(Struct, frozen=True, kw_only=True):
+    """Some of the market's nodes; ``total`` counts all that match."""
+
+    nodes: list[NodeInfo]
+    total: int
+    limit: int = 0
+    offset: int = 0
+
+
+class Survivors(Struct, frozen=True, kw_only=True):
+    """How many nodes are left after this constraint."""
+
+    constraint: str
+    left: int
+
+
+class NearMiss(Struct, frozen=True, kw_only=True):
+    """A node that fails few constraints, and how."""
+
+    node_id: str
+    reasons: list[str]
+
+
+class Relaxation(Struct, frozen=True, kw_only=True):
+    """The one constraint whose removal would let most nodes in."""
+
+    constraint: str
+    nodes: int
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """How a request meets the nodes known now.
+
+    Attributes:
+        summary: in one sentence.
+        nodes: known in all; matching: that meet everything.
+        clearing_price_per_hour: the lowest ask among nodes that meet all but the price, USDC.
+        max_cost: what the task could cost at most, USDC.
+    """
+
+    summary: str
+    nodes: int
+    matching: int
+    survivors: list[Survivors] = []
+    nearest: list[NearMiss] = []
+    clearing_price_per_hour: Decimal | None = None
+    relaxation: Relaxation | None = None
+    declines: dict[str, int] = {}
+    max_cost: Decimal | None = None
+
+
+class Balance(Struct, frozen=True, kw_only=True):
+    """An account's money, USDC.
+
+    Attributes:
+        available: what new tasks can spend.
+        held: promised to tasks that have no escrow yet.
+        escrowed: locked on the chain for running tasks.
+        wallet: in the owner's own wallet, not deposited; None if not known now.
+    """
+
+    available: Decimal
+    held: Decimal
+    escrowed: Decimal
+    wallet: Decimal | None = None
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """Who the key belongs to, and its money."""
+
+    id: str
+    balance: Balance
+    name: str = ""
+    wallet: str = ""
+    currency: str = "USDC"

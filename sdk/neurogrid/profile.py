@@ -1,0 +1,74 @@
+"""Which coordinator to talk to, and with which key.
+
+In this order: what the caller passes, the ``network.json`` that `neurogrid devnet up` wrote, the
+environment variables NEUROGRID_API_URL and NEUROGRID_API_KEY. There is no built-in address: a key
+must never go to a host that its owner did not name.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from .errors import ConfigurationError
+
+API_URL_VARIABLE = "NEUROGRID_API_URL"
+API_KEY_VARIABLE = "NEUROGRID_API_KEY"
+_API_PATH = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An address (without ``/api/v1``) and a key; ``repr`` hides the key."""
+
+    base_url: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Profile(base_url={self.base_url!r}, api_key={self.api_key[:6] + '…'!r})"
+
+
+class _Network(msgspec.Struct):
+    """The part of network.json that a client needs."""
+
+    api_url: str
+    api_key: str
+
+
+def find_profile(
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    network: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Profile:
+    """The profile to use.
+
+    Raises:
+        ConfigurationError: an address or a key is missing, or network.json can't be read.
+    """
+    file = _read_network(network) if network is not None else None
+    url = base_url or (file.api_url if file else environment.get(API_URL_VARIABLE))
+    key = api_key or (file.api_key if file else environment.get(API_KEY_VARIABLE))
+    if not url:
+        raise ConfigurationError(
+            f"no coordinator is named: set {API_URL_VARIABLE}, or use the network.json of a devnet"
+        )
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{url!r} is not an address: it starts with http:// or https://")
+    if not key:
+        raise ConfigurationError(
+            f"no API key is given: set {API_KEY_VARIABLE}, or use the network.json of a devnet"
+        )
+    return Profile(url.rstrip("/").removesuffix(_API_PATH), key)
+
+
+def _read_network(path: Path) -> _Network:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Network)
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{path} is no network.json: {error}") from error

@@ -1,0 +1,300 @@
+"""Tasks: submit, watch, fetch, cancel. The arguments are document 003's, and our own beside them."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import msgspec
+
+from .artifacts import Artifacts
+from .errors import WaitTimeout
+from .models import CancelResult, LogPage, OutputFile, Task, TaskPage, TaskUpdate
+from .sse import read_events
+from .transport import STREAM_SILENCE_S, Transport
+
+# The first look comes quickly, for short jobs; later ones are cheap enough for thousands of waiters.
+_POLL_FIRST_S = 0.1
+_POLL_MAX_S = 2.0
+# The server returns at most this much of a log in one answer (document in its OpenAPI page).
+_LOG_PAGE_BYTES = 1024 * 1024
+
+TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+Priority = Literal["high", "normal", "low"]
+# Value: a pathlib path to upload, or the SHA-256 of an artifact that is there already.
+Inputs = Mapping[str, str | PathLike[str]]
+# Named here because inside the class `list` is the method.
+_OutputFiles = list[OutputFile]
+_Paths = list[Path]
+
+
+class _OutputList(msgspec.Struct):
+    outputs: list[OutputFile]
+
+
+class _LogPiece(msgspec.Struct):
+    text: str
+    next_offset: int
+
+
+class Tasks:
+    """The account's tasks."""
+
+    def __init__(self, transport: Transport, artifacts: Artifacts) -> None:
+        self._transport = transport
+        self._artifacts = artifacts
+
+    def create(
+        self,
+        *,
+        name: str = "",
+        type: Literal["gpu", "cpu"] = "cpu",
+        resource_requirements: Mapping[str, Any] | None = None,
+        docker_image: str,
+        command: Sequence[str] = (),
+        max_price_per_hour: str,
+        timeout_seconds: int = 3600,
+        priority: Priority = "normal",
+        env: Mapping[str, str] | None = None,
+        inputs: Inputs | None = None,
+        regions: Sequence[str] = (),
+        queue_timeout_seconds: int | None = None,
+        max_total_cost: str | None = None,
+        wait_for_node: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Submit a container job.
+
+        Sending it again after a lost connection never submits twice: each call carries a key of its
+        own, or yours.
+
+        Args:
+            type: "gpu" asks for at least one GPU.
+            resource_requirements: cpu_cores, gpu_memory_gb, gpu_count, gpu_model, ram_gb,
+                storage_gb; a GB is 10^9 bytes.
+            command: empty for the image's own.
+            max_price_per_hour: USDC, as in "10.00".
+            timeout_seconds: the longest the job may run; it is charged for what it ran.
+            inputs: path below /inputs -> a `pathlib.Path` to upload, or an artifact's SHA-256.
+            regions: any of these; empty for anywhere.
+            queue_timeout_seconds: how long it may wait for a node before it fails.
+            max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
+            wait_for_node: queue even if no known node could ever serve it.
+            idempotency_key: the same key with the same arguments returns the first task.
+
+        Raises:
+            InvalidRequestError, InsufficientFundsError, ProviderUnavailableError: before anything
+                was stored or paid.
+            ConflictError: the idempotency key was used for something else.
+        """
+        references = [
+            {"path": path, "sha256": self._reference(source)}
+            for path, source in (inputs or {}).items()
+        ]
+        body = task_body(
+            name=name,
+            type=type,
+            resource_requirements=resource_requirements,
+            docker_image=docker_image,
+            command=command,
+            max_price_per_hour=max_price_per_hour,
+            timeout_seconds=timeout_seconds,
+            priority=priority,
+            env=env,
+            inputs=references,
+            regions=regions,
+            queue_timeout_seconds=queue_timeout_seconds,
+            max_total_cost=max_total_cost,
+            wait_for_node=wait_for_node,
+        )
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)
+
+    def get(self, task_id: str) -> Task:
+        """One task, with its leases and timeline.
+
+        Raises:
+            TaskNotFoundError: there is no such task of this account.
+        """
+        return self._transport.call(Task, "GET", f"/tasks/{task_id}", task_id=task_id)
+
+    def list(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        order: Literal["desc", "asc"] = "desc",
+    ) -> TaskPage:
+        """The account's tasks, newest first unless ``order`` is "asc"."""
+        params: dict[str, str | int] = {"limit": limit, "offset": offset, "order": order}
+        if status is not None:
+            params["status"] = status
+        return self._transport.call(TaskPage, "GET", "/tasks", params=params)
+
+    def cancel(self, task_id: str) -> CancelResult:
+        """End a task that waits or runs; delete one that has ended.
+
+        Raises:
+            TaskNotFoundError: there is no such task of this account.
+        """
+        return self._transport.call(CancelResult, "DELETE", f"/tasks/{task_id}", task_id=task_id)
+
+    def wait(self, task_id: str, *, timeout_s: float | None = None) -> Task:
+        """The task once it has ended; a failed task is returned, not raised.
+
+        Raises:
+            WaitTimeout: it has not ended after ``timeout_s``. It goes on.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause_s = _POLL_FIRST_S
+        while True:
+            task = self.get(task_id)
+            if task.ended:
+                return task
+            if deadline is not None and time.monotonic() + pause_s > deadline:
+                raise WaitTimeout(f"{task_id} is {task.phase} after {timeout_s:g} s")
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.3, _POLL_MAX_S)
+
+    def stream(self, task_id: str) -> Iterator[TaskUpdate]:
+        """Every event of the task from its beginning, as they come, until it has ended.
+
+        A broken connection is resumed after the last event that arrived.
+        """
+        last: str | None = None
+
+        def attempt() -> Iterator[TaskUpdate]:
+            nonlocal last
+            headers = {"Last-Event-ID": last} if last is not None else {}
+            with self._transport.stream(
+                f"/tasks/{task_id}/events",
+                headers=headers,
+                task_id=task_id,
+                silence_s=STREAM_SILENCE_S,
+            ) as response:
+                for event in read_events(response.iter_lines()):
+                    if event.event == "end":
+                        return
+                    last = event.id
+                    yield msgspec.json.decode(event.data, type=TaskUpdate)
+            raise _stream_cut()
+
+        return self._transport.resume(attempt)
+
+    @overload
+    def get_logs(self, task_id: str, lines: int = 100, follow: Literal[False] = False) -> str: ...
+
+    @overload
+    def get_logs(
+        self, task_id: str, lines: int = 100, *, follow: Literal[True]
+    ) -> Iterator[str]: ...
+
+    def get_logs(self, task_id: str, lines: int = 100, follow: bool = False) -> str | Iterator[str]:
+        """What the job printed, standard output and error together.
+
+        Args:
+            lines: so many from the end.
+            follow: from there on, piece by piece, until the job has ended and all of it was sent.
+        """
+        if follow:
+            return self._follow_logs(task_id, lines)
+        return self._transport.call(
+            LogPage, "GET", f"/tasks/{task_id}/logs", params={"lines": lines}, task_id=task_id
+        ).text
+
+    def all_logs(self, task_id: str) -> Iterator[str]:
+        """The whole log that is stored now, from its beginning, piece by piece."""
+        offset = 0
+        while True:
+            page = self._transport.call(
+                LogPage,
+                "GET",
+                f"/tasks/{task_id}/logs",
+                params={"offset": offset, "limit": _LOG_PAGE_BYTES},
+                task_id=task_id,
+            )
+            if not page.text:
+                return
+            yield page.text
+            offset = page.next_offset
+
+    def outputs(self, task_id: str) -> _OutputFiles:
+        """The files that the job left under /outputs; empty until it has completed."""
+        return self._transport.call(
+            _OutputList, "GET", f"/tasks/{task_id}/outputs", task_id=task_id
+        ).outputs
+
+    def download(
+        self, task_id: str, directory: str | PathLike[str], *, paths: Sequence[str] | None = None
+    ) -> _Paths:
+        """Fetch outputs into ``directory``, each checked against its hash.
+
+        Args:
+            paths: only these; None for all.
+
+        Raises:
+            NotFoundError: the task has no such output.
+            IntegrityError: a file is not what its hash says; nothing is left of it.
+        """
+        return self._artifacts.download_outputs(
+            task_id, Path(directory), self.outputs(task_id), paths
+        )
+
+    def receipt(self, task_id: str) -> bytes:
+        """The signed receipt, byte for byte; `neurogrid verify` checks it offline.
+
+        Raises:
+            NotSettledError: the money has not moved yet; ``missing`` says what is lacking.
+        """
+        return self._transport.send("GET", f"/tasks/{task_id}/receipt", task_id=task_id).content
+
+    def _follow_logs(self, task_id: str, lines: int) -> Iterator[str]:
+        offset: int | None = None
+
+        def attempt() -> Iterator[str]:
+            nonlocal offset
+            params: dict[str, str | int] = {"follow": "true"}
+            if offset is None:
+                params["lines"] = lines
+            else:
+                params["offset"] = offset
+            with self._transport.stream(
+                f"/tasks/{task_id}/logs",
+                params=params,
+                task_id=task_id,
+                silence_s=STREAM_SILENCE_S,
+            ) as response:
+                for event in read_events(response.iter_lines()):
+                    if event.event == "end":
+                        return
+                    piece = msgspec.json.decode(event.data, type=_LogPiece)
+                    offset = piece.next_offset
+                    if piece.text:
+                        yield piece.text
+            raise _stream_cut()
+
+        return self._transport.resume(attempt)
+
+    def _reference(self, source: str | PathLike[str]) -> str:
+        if isinstance(source, str):
+            return source
+        return self._artifacts.upload(source).sha256
+
+
+def task_body(**values: Any) -> dict[str, Any]:
+    """The JSON body of a task: what is empty is left to the server's defaults."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and value != "" and value is not False and value != () and value != []
+    }
+
+
+def _stream_cut() -> Exception:
+    # A stream that ends without its "end" event was cut off, e.g. by a coordinator that restarts.
+    import httpx
+
+    return httpx.RemoteProtocolError("the stream ended early")
