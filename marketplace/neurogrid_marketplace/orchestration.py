@@ -54,9 +54,12 @@ START_LIMIT_MS = 30 * 60_000
 VERIFY_LIMIT_MS = 15 * 60_000
 # How long the chain may be away while an escrow is to be opened (architecture, section 3: an hour).
 CHAIN_LIMIT_MS = 2 * 3_600_000
-# How far beyond its time limit a run may go before it is told to stop, and before it counts as lost.
-OVERTIME_MS = 60_000
-LOST_OVERTIME_MS = 10 * OVERTIME_MS
+# How far beyond its time limit a run may go, by the wall clock, before it is told to stop, and
+# before it counts as lost. The node keeps the limit itself, by metered time, which stands still
+# while it waits up to an hour for our vouchers (`execution.PAUSE_LIMIT_MS`): a coordinator that was
+# away for so long must not end the runs it comes back to.
+OVERTIME_MS = 3_600_000 + 60_000
+LOST_OVERTIME_MS = OVERTIME_MS + 600_000
 # Leases that failed by no fault of the user's before the task is given up.
 MAX_ATTEMPTS = 4
 _BACKOFF_MS = (250, 500, 1_000, 2_000, 5_000, 10_000, 30_000)
@@ -151,14 +154,16 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             if task.cancel_requested:
                 return Decision(task, (SendStop(lease, Outcome.CANCELLED),))
             return Decision(task, (SendStart(lease),))
-        case EscrowFailed(_, message, of_client) if task.phase is Phase.STARTING:
+        case EscrowFailed(_, message, of_client, of_node) if task.phase is Phase.STARTING:
             stop = SendStop(lease, Outcome.ESCROW_UNSEEN)
             if of_client:
                 ending = Ending("INSUFFICIENT_CREDITS", message)
                 return Decision(_end(task, Phase.FAILED, ending, now_ms), (stop,))
-            decision = _retry(task, Outcome.ESCROW_UNSEEN, message, now_ms)
+            outcome = Outcome.START_FAILED if of_node else Outcome.ESCROW_UNSEEN
+            decision = _retry(task, outcome, message, now_ms)
             return Decision(decision.task, (stop, *decision.actions))
-        case Started(_, at_ms) if task.phase is Phase.STARTING:
+        # Only after the escrow: a start before it would let the node choose what it is paid from.
+        case Started(_, at_ms) if task.phase is Phase.STARTING and lease.escrow_open:
             # A coordinator that was away hears of the start late, so the node's own time counts,
             # between the two moments that bound it.
             started_at_ms = min(max(at_ms, lease.funded_at_ms), now_ms)
@@ -295,6 +300,9 @@ def _lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int)
 def _retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
     """Back to auction without this node, or give up after ``MAX_ATTEMPTS``."""
     assert task.lease is not None, "only a leased task is retried"
+    if task.cancel_requested:
+        ending = Ending("CANCELLED", "Cancelled by its owner.")
+        return Decision(_end(task, Phase.CANCELLED, ending, now_ms))
     attempts = task.attempts + 1
     excluded = (*task.excluded, task.lease.node_id)
     if CONSEQUENCES[outcome].fault is Fault.INFRASTRUCTURE:

@@ -161,11 +161,17 @@ class EscrowOpened:
 
 @dataclass(frozen=True, slots=True)
 class EscrowFailed:
-    """The chain refused the escrow. ``of_client``: the client's funds or limit, not the node."""
+    """The chain refused the escrow.
+
+    Attributes:
+        of_client: the client's funds or limit are the reason: no node would change that.
+        of_node: the node is, for example its stake: another one may do.
+    """
 
     lease_id: str
     message: str
     of_client: bool
+    of_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)

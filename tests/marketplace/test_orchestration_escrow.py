@@ -1,0 +1,81 @@
+"""What a task does when its escrow fails, is early, or its coordinator was away."""
+
+from dataclasses import replace
+
+import pytest
+
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.orchestration import OVERTIME_MS, decide, submit
+from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.task import (
+    Due,
+    EscrowFailed,
+    EscrowOpened,
+    Lease,
+    Phase,
+    SendStop,
+    Started,
+    Task,
+)
+
+NOW_MS = 1_800_000_000_000
+LEASE = Lease("lease_1", "node", "wallet", 3_600_000, 60_000, "demand_1", "0" * 64)
+
+
+@pytest.fixture
+def starting() -> Task:
+    demand = Demand(
+        demand_id="demand_" + "0" * 32,
+        job_hash="0" * 64,
+        requirements=Requirements(),
+        image="neurogrid/job:1",
+        input_bytes=0,
+        max_price_micro_usdc_per_hour=3_600_000,
+        timeout_s=60,
+        bid_window_ms=250,
+        voucher_interval_s=30,
+        dead_after_s=45,
+    )
+    task = submit("task_1", demand, NOW_MS, 600_000)
+    return replace(task, phase=Phase.STARTING, lease=LEASE, leases=1)
+
+
+def test_a_start_before_the_escrow_does_not_count(starting: Task) -> None:
+    early = decide(starting, Started(LEASE.lease_id, 0), NOW_MS)
+    assert (early.task, early.actions) == (starting, ())
+
+    funded = decide(starting, EscrowOpened(LEASE.lease_id), NOW_MS).task
+    started = decide(funded, Started(LEASE.lease_id, 0), NOW_MS + 5).task
+    assert started.phase is Phase.RUNNING
+    assert started.lease is not None
+    assert started.lease.started_at_ms == NOW_MS
+
+
+def test_a_node_whose_stake_is_refused_is_not_asked_again(starting: Task) -> None:
+    failed = EscrowFailed(LEASE.lease_id, "stake too small", of_client=False, of_node=True)
+    after = decide(starting, failed, NOW_MS).task
+    assert (after.phase, after.excluded) == (Phase.QUEUED, ("node",))
+
+
+def test_a_chain_that_is_away_does_not_exclude_the_node(starting: Task) -> None:
+    failed = EscrowFailed(LEASE.lease_id, "never landed", of_client=False)
+    after = decide(starting, failed, NOW_MS).task
+    assert (after.phase, after.excluded) == (Phase.QUEUED, ())
+
+
+def test_a_cancelled_task_is_not_retried_when_its_escrow_fails(starting: Task) -> None:
+    failed = EscrowFailed(LEASE.lease_id, "never landed", of_client=False)
+    decision = decide(replace(starting, cancel_requested=True), failed, NOW_MS)
+    assert decision.task.phase is Phase.CANCELLED
+    assert decision.actions == (SendStop(LEASE, Outcome.ESCROW_UNSEEN),)
+
+
+def test_an_hour_without_its_coordinator_does_not_end_a_run(starting: Task) -> None:
+    running = replace(starting, phase=Phase.RUNNING, lease=replace(LEASE, escrow_open=True))
+    now_ms = NOW_MS + 60_000 + 3_600_000
+    assert decide(running, Due(heard_ms=now_ms), now_ms).actions == ()
+    now_ms = NOW_MS + 60_000 + OVERTIME_MS + 1
+    (stop,) = decide(running, Due(heard_ms=now_ms), now_ms).actions
+    assert isinstance(stop, SendStop)
+    assert stop.reason is Outcome.TIME_EXCEEDED
