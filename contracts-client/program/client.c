@@ -22,7 +22,7 @@ static u64 open_client(void) {
     TRY(check_signer(OWNER));
     config_account *config;
     TRY(load_config(CONFIG, READ_ONLY, &config));
-    REQUIRE(same_key(ACCOUNT(MINT)->key, &config->mint), ERR_WRONG_MINT);
+    REQUIRE(same_key(ACCOUNT(MINT)->key, &config->usdc_mint), ERR_WRONG_MINT);
     TRY(check_program(SYSTEM, &SYSTEM_PROGRAM));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
 
@@ -65,7 +65,7 @@ static u64 deposit(void) {
     TRY(load_client(CLIENT, CONFIG, WRITABLE, &client));
     REQUIRE(!config->paused, ERR_PAUSED);
     TRY(check_link(&client->vault, VAULT));
-    TRY(check_token_account(SOURCE, &config->mint, 0));
+    TRY(check_token_account(SOURCE, &config->usdc_mint, 0));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
     u64 amount = arg_u64(0);
     REQUIRE(amount > 0, ERR_WRONG_AMOUNT);
@@ -97,7 +97,7 @@ static u64 withdraw(void) {
     TRY(load_client(CLIENT, CONFIG, WRITABLE, &client));
     TRY(check_authority(OWNER, &client->owner));
     TRY(check_link(&client->vault, VAULT));
-    TRY(check_token_account(DESTINATION, &config->mint, 0));
+    TRY(check_token_account(DESTINATION, &config->usdc_mint, 0));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
     u64 amount = arg_u64(0);
     REQUIRE(amount > 0, ERR_WRONG_AMOUNT);

@@ -60,7 +60,7 @@ static u64 init_config(void) {
     config->slash_bps = slash_bps;
     config->admin = *ACCOUNT(ADMIN)->key;
     config->arbiter = arbiter;
-    config->mint = *ACCOUNT(MINT)->key;
+    config->usdc_mint = *ACCOUNT(MINT)->key;
     config->treasury = *ACCOUNT(TREASURY)->key;
     config->min_stake = arg_u64(MIN_STAKE);
     config->unbonding_window = unbonding;

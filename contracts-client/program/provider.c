@@ -23,7 +23,7 @@ static u64 register_provider(void) {
     TRY(check_signer(OWNER));
     config_account *config;
     TRY(load_config(CONFIG, READ_ONLY, &config));
-    REQUIRE(same_key(ACCOUNT(MINT)->key, &config->mint), ERR_WRONG_MINT);
+    REQUIRE(same_key(ACCOUNT(MINT)->key, &config->usdc_mint), ERR_WRONG_MINT);
     TRY(check_program(SYSTEM, &SYSTEM_PROGRAM));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
     pubkey payout_owner = arg_key(0);
@@ -69,7 +69,7 @@ static u64 stake(void) {
     TRY(load_provider(PROVIDER, CONFIG, WRITABLE, &provider));
     REQUIRE(!config->paused, ERR_PAUSED);
     TRY(check_link(&provider->vault, VAULT));
-    TRY(check_token_account(SOURCE, &config->mint, 0));
+    TRY(check_token_account(SOURCE, &config->usdc_mint, 0));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
     u64 amount = arg_u64(0);
     REQUIRE(amount > 0, ERR_WRONG_AMOUNT);
@@ -130,7 +130,7 @@ static u64 withdraw_stake(void) {
     TRY(load_provider(PROVIDER, CONFIG, WRITABLE, &provider));
     TRY(check_authority(OWNER, &provider->owner));
     TRY(check_link(&provider->vault, VAULT));
-    TRY(check_token_account(DESTINATION, &config->mint, 0));
+    TRY(check_token_account(DESTINATION, &config->usdc_mint, 0));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
     u64 amount = provider->unbonding;
     REQUIRE(amount > 0, ERR_WRONG_AMOUNT);

@@ -31,7 +31,7 @@ NO_INLINE u64 load_payment(void) {
     TRY(check_link(&s->escrow->client, PAY_CLIENT));
     TRY(check_link(&s->escrow->provider, PAY_PROVIDER));
     TRY(check_link(&s->client->vault, PAY_CLIENT_VAULT));
-    TRY(check_token_account(PAY_PAYOUT, &s->config->mint, &s->provider->payout_owner));
+    TRY(check_token_account(PAY_PAYOUT, &s->config->usdc_mint, &s->provider->payout_owner));
     TRY(check_link(&s->config->treasury, PAY_TREASURY));
     TRY(check_program(PAY_TOKEN_PROGRAM, &TOKEN_PROGRAM));
     TRY(check_writable(PAY_CLIENT_VAULT));
@@ -89,7 +89,7 @@ ALWAYS_INLINE u64 return_rent(u64 escrow_index, escrow_account *escrow) {
 
 /* A treasury that was closed or frozen loses its fee; it must not stop a provider's pay. */
 ALWAYS_INLINE int treasury_can_receive(void) {
-    return check_token_account(PAY_TREASURY, &SCRATCH->config->mint, 0) == 0;
+    return check_token_account(PAY_TREASURY, &SCRATCH->config->usdc_mint, 0) == 0;
 }
 
 /*

@@ -29,7 +29,7 @@ typedef struct config_account {
     u16 slash_bps; /* the most of a provider's whole stake that one dispute may take */
     pubkey admin;
     pubkey arbiter;
-    pubkey mint;
+    pubkey usdc_mint;
     pubkey treasury; /* token account */
     u64 min_stake;
     i64 unbonding_window;  /* from request_unstake to withdraw_stake */

@@ -1,0 +1,288 @@
+"""The parties of a test market, and every instruction with them filled in.
+
+No chain here: ``program_world`` executes what this builds.
+"""
+
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts import instructions
+from neurogrid_contracts.deployment import Deployment
+from neurogrid_contracts.instructions import MarketTerms
+
+NOW = 1_800_000_000
+DAY_S = 86_400
+USDC = 1_000_000
+FUNDS = 10_000 * USDC
+DEPOSIT = 5_000 * USDC
+STAKE = 1_000 * USDC
+OPERATOR_LIMIT = 1_000 * USDC
+
+TERMS = MarketTerms(
+    fee_bps=250,
+    slash_bps=5_000,
+    min_stake_micro_usdc=100 * USDC,
+    unbonding_window_s=7 * DAY_S,
+    grace_window_s=3_600,
+    arbitration_window_s=3 * DAY_S,
+    domain=7,
+)
+
+
+def job_id(name: str) -> bytes:
+    """A readable 32-byte job id."""
+    return name.encode().ljust(32, b"\0")
+
+
+JOB = job_id("job")
+
+
+class Parties:
+    """One of each party. A method names the instruction it builds; its defaults are the honest
+    use, and ``by`` puts somebody else in the signer's place."""
+
+    def __init__(self, terms: MarketTerms) -> None:
+        self.terms = terms
+        self.keys: dict[Pubkey, Keypair] = {}
+        self.relay = self.new_key(1)  # pays fees, and has no part in anything
+        self.admin = self.new_key(2)
+        self.arbiter = self.new_key(3)
+        self.client = self.new_key(4)
+        self.operator = self.new_key(5)
+        self.provider = self.new_key(6)
+        self.payout_owner = self.new_key(7)
+        self.session = self.new_key(8)  # signs vouchers
+        self.mallory = self.new_key(9)
+        self.wallets = list(self.keys.values())
+        mint, program = self.new_key(10), self.new_key(11)
+        self.other_mint = self.new_key(12).pubkey()
+        self.deployment = Deployment(program.pubkey(), mint.pubkey(), self.admin.pubkey())
+        # The usual USDC accounts of the admin and of the provider's payout wallet.
+        self.treasury = self.usdc(self.admin)
+        self.payout = self.usdc(self.payout_owner)
+
+    def new_key(self, number: int) -> Keypair:
+        """Keys are fixed, so that addresses, bumps and compute units are too."""
+        key = Keypair.from_seed(bytes([number]) * 32)
+        self.keys[key.pubkey()] = key
+        return key
+
+    def usdc(self, owner: Keypair) -> Pubkey:
+        """The usual USDC account of a party."""
+        return self.deployment.token_account(owner.pubkey())
+
+    def init_config(self) -> Instruction:
+        return instructions.init_config(
+            self.deployment,
+            treasury=self.treasury,
+            arbiter=self.arbiter.pubkey(),
+            terms=self.terms,
+        )
+
+    def stake(self, amount: int) -> Instruction:
+        return instructions.stake(
+            self.deployment,
+            funder=self.provider.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            source=self.usdc(self.provider),
+            amount_micro_usdc=amount,
+        )
+
+    def request_unstake(self, amount: int) -> Instruction:
+        return instructions.request_unstake(
+            self.deployment, owner=self.provider.pubkey(), amount_micro_usdc=amount
+        )
+
+    def withdraw_stake(self) -> Instruction:
+        return instructions.withdraw_stake(
+            self.deployment,
+            owner=self.provider.pubkey(),
+            destination=self.usdc(self.provider),
+        )
+
+    def slash(self, amount: int, *, job: bytes = JOB, by: Keypair | None = None) -> Instruction:
+        return instructions.slash(
+            self.deployment,
+            arbiter=(self.arbiter if by is None else by).pubkey(),
+            provider_owner=self.provider.pubkey(),
+            client_owner=self.client.pubkey(),
+            job_id=job,
+            amount_micro_usdc=amount,
+        )
+
+    def deposit(self, amount: int) -> Instruction:
+        return instructions.deposit(
+            self.deployment,
+            funder=self.client.pubkey(),
+            client_owner=self.client.pubkey(),
+            source=self.usdc(self.client),
+            amount_micro_usdc=amount,
+        )
+
+    def withdraw(self, amount: int, *, to: Keypair | None = None) -> Instruction:
+        return instructions.withdraw(
+            self.deployment,
+            owner=self.client.pubkey(),
+            destination=self.usdc(self.client if to is None else to),
+            amount_micro_usdc=amount,
+        )
+
+    def set_operator(
+        self, limit: int = OPERATOR_LIMIT, expiry: int = NOW + 30 * DAY_S
+    ) -> Instruction:
+        return instructions.set_operator(
+            self.deployment,
+            owner=self.client.pubkey(),
+            operator=self.operator.pubkey(),
+            limit_micro_usdc=limit,
+            expiry_unix_s=expiry,
+        )
+
+    def open(
+        self,
+        maximum: int = 100 * USDC,
+        *,
+        job: bytes = JOB,
+        by: Keypair | None = None,
+        deadline: int = NOW + 3_600,
+        voucher_signer: Keypair | None = None,
+    ) -> Instruction:
+        return instructions.open_escrow(
+            self.deployment,
+            authority=(self.client if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            max_micro_usdc=maximum,
+            deadline_unix_s=deadline,
+            voucher_signer=(self.session if voucher_signer is None else voucher_signer).pubkey(),
+        )
+
+    def release(
+        self,
+        amount: int,
+        *,
+        job: bytes = JOB,
+        by: Keypair | None = None,
+        released: int = 0,
+        final: bool = False,
+        close_to: Keypair | None = None,
+        payout: Pubkey | None = None,
+        treasury: Pubkey | None = None,
+    ) -> Instruction:
+        return instructions.release(
+            self.deployment,
+            authority=(self.client if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            payout=self.payout if payout is None else payout,
+            treasury=self.treasury if treasury is None else treasury,
+            amount_micro_usdc=amount,
+            expected_released_micro_usdc=released,
+            final=final,
+            close_to=None if close_to is None else close_to.pubkey(),
+        )
+
+    def claim(
+        self,
+        cumulative: int,
+        *,
+        job: bytes = JOB,
+        proof_index: int = 0,
+        signature_index: int = 0,
+        close_to: Keypair | None = None,
+        client_cosigns: bool = False,
+        payout: Pubkey | None = None,
+    ) -> Instruction:
+        return instructions.claim_voucher(
+            self.deployment,
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            payout=self.payout if payout is None else payout,
+            treasury=self.treasury,
+            cumulative_micro_usdc=cumulative,
+            ed25519_instruction_index=proof_index,
+            signature_index=signature_index,
+            close_to=None if close_to is None else close_to.pubkey(),
+            client_cosigns=client_cosigns,
+        )
+
+    def refund(self, *, job: bytes = JOB, rent_payer: Keypair | None = None) -> Instruction:
+        return instructions.refund(
+            self.deployment,
+            client_owner=self.client.pubkey(),
+            job_id=job,
+            rent_payer=(self.client if rent_payer is None else rent_payer).pubkey(),
+        )
+
+    def relinquish(
+        self,
+        *,
+        job: bytes = JOB,
+        rent_payer: Keypair | None = None,
+        client_cosigns: bool = False,
+    ) -> Instruction:
+        return instructions.relinquish(
+            self.deployment,
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            rent_payer=(self.client if rent_payer is None else rent_payer).pubkey(),
+            client_cosigns=client_cosigns,
+        )
+
+    def dispute(self, *, job: bytes = JOB, by: Keypair | None = None) -> Instruction:
+        return instructions.dispute(
+            self.deployment,
+            party=(self.client if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+        )
+
+    def resolve(
+        self,
+        to_provider: int,
+        *,
+        job: bytes = JOB,
+        by: Keypair | None = None,
+        rent_payer: Keypair | None = None,
+    ) -> Instruction:
+        return instructions.resolve(
+            self.deployment,
+            arbiter=(self.arbiter if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            payout=self.payout,
+            treasury=self.treasury,
+            rent_payer=(self.client if rent_payer is None else rent_payer).pubkey(),
+            to_provider_micro_usdc=to_provider,
+        )
+
+
+def with_account(
+    instruction: Instruction,
+    index: int,
+    key: Pubkey | None = None,
+    *,
+    signer: bool | None = None,
+    writable: bool | None = None,
+) -> Instruction:
+    """The instruction with one account exchanged, or with other rights."""
+    accounts = list(instruction.accounts)
+    old = accounts[index]
+    accounts[index] = AccountMeta(
+        old.pubkey if key is None else key,
+        is_signer=old.is_signer if signer is None else signer,
+        is_writable=old.is_writable if writable is None else writable,
+    )
+    return Instruction(instruction.program_id, bytes(instruction.data), accounts)
+
+
+def with_data(instruction: Instruction, data: bytes) -> Instruction:
+    """The instruction with other data."""
+    return Instruction(instruction.program_id, data, list(instruction.accounts))
