@@ -1,0 +1,190 @@
+"""One authenticated, multiplexed connection: TCP, then Noise, then Yamux.
+
+Source: libp2p specifications `noise`, `yamux` and `connections`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from . import multistream
+from ._libp2p import (
+    ID,
+    NOISE_PROTOCOL_ID,
+    ConnectionClosedError,
+    KeyPair,
+    MuxedConnUnavailable,
+    MuxedStreamError,
+    NoiseTransport,
+    RawConnection,
+    SecureSession,
+    ed25519_key_pair,
+    x25519_key_pair,
+    yamux,
+)
+from .errors import HandshakeFailed
+from .patches import Muxer, Stream
+from .tcp import TcpStream
+
+# Time for a connection to authenticate, and for a new stream to name its protocol. On a loaded
+# machine a handshake takes 20 ms of CPU a side.
+HANDSHAKE_LIMIT_S = 10.0
+# How long the handlers of a connection may clean up after it has ended.
+HANDLER_GRACE_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Keys:
+    """A host's identity as the handshake needs it."""
+
+    def __init__(self, seed: bytes) -> None:
+        """Take a 32-byte Ed25519 seed; the key of the Noise exchange is fresh for each host."""
+        self.libp2p: KeyPair = ed25519_key_pair(seed)
+        self.peer_id: str = ID.from_pubkey(self.libp2p.public_key).to_base58()
+        self.noise = NoiseTransport(self.libp2p, noise_privkey=x25519_key_pair().private_key)
+
+
+async def secure(socket: trio.SocketStream, keys: Keys, expected: str | None) -> "Connection":
+    """Authenticate both ends and set up the multiplexer.
+
+    Args:
+        expected: the peer id that was dialled, or None for a connection that came in.
+
+    Raises:
+        HandshakeFailed: a wrong or unproven peer id, another protocol, or too slow.
+    """
+    tcp = TcpStream(socket)
+    dialled = expected is not None
+    try:
+        with trio.fail_after(HANDSHAKE_LIMIT_S):
+            if expected is not None:
+                await multistream.propose(tcp, NOISE_PROTOCOL_ID)
+                raw = RawConnection(tcp, initiator=True)
+                session = await keys.noise.secure_outbound(raw, ID.from_base58(expected))
+                await multistream.propose(session, yamux.PROTOCOL_ID)
+            else:
+                await multistream.answer(tcp, (NOISE_PROTOCOL_ID,))
+                session = await keys.noise.secure_inbound(RawConnection(tcp, initiator=False))
+                await multistream.answer(session, (yamux.PROTOCOL_ID,))
+            remote = session.get_remote_peer()
+    except trio.TooSlowError:
+        tcp.abort()
+        raise HandshakeFailed(f"no handshake within {HANDSHAKE_LIMIT_S:.0f} s") from None
+    except HandshakeFailed:
+        tcp.abort()
+        raise
+    except Exception as error:
+        # Not a task's boundary, but libp2p's: what it raises on hostile bytes has no common base.
+        tcp.abort()
+        raise HandshakeFailed(f"{type(error).__name__}: {error}") from error
+    except BaseException:
+        tcp.abort()
+        raise
+    assert isinstance(session, SecureSession), "Noise makes secure sessions"
+    assert not dialled or remote.to_base58() == expected, "Noise checks who answers"
+    return Connection(Muxer(session, remote, tcp), tcp, remote.to_base58())
+
+
+class Connection:
+    """One peer at the other end of one TCP connection.
+
+    Attributes:
+        remote_id: its peer id, proven in the handshake.
+        remote_host: its IP address.
+        ended: set when the connection is over.
+    """
+
+    def __init__(self, muxer: Muxer, tcp: TcpStream, remote_id: str) -> None:
+        self.remote_id = remote_id
+        self.remote_host = tcp.remote_host
+        self.ended = trio.Event()
+        self._muxer = muxer
+        self._tcp = tcp
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def nursery(self) -> trio.Nursery:
+        """Where tasks live that belong to this connection."""
+        assert self._nursery is not None, "run() comes first"
+        return self._nursery
+
+    async def run(
+        self,
+        accepted: Callable[["Connection", Stream], Awaitable[None]],
+        max_streams: int,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Carry traffic until either end closes.
+
+        Args:
+            accepted: called in a task of its own for each stream that the peer opens; it must
+                not raise.
+            max_streams: a peer that opens more at once is cut off.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._run_muxer, nursery)
+                await self._muxer.event_started.wait()
+                task_status.started()
+                await self._accept(nursery, accepted, max_streams)
+        finally:
+            self.abort()
+
+    async def open_stream(self, protocol: str) -> Stream:
+        """Open a stream on which the peer agrees to speak ``protocol``.
+
+        Raises:
+            HandshakeFailed: it does not, or not in time.
+        """
+        try:
+            with trio.fail_after(HANDSHAKE_LIMIT_S):
+                stream = await self._muxer.open_stream()
+                assert isinstance(stream, Stream), "patches.py replaces the stream class"
+                await multistream.propose(stream, protocol)
+        except trio.TooSlowError:
+            raise HandshakeFailed(f"no stream within {HANDSHAKE_LIMIT_S:.0f} s") from None
+        except (MuxedStreamError, ConnectionClosedError) as error:
+            raise HandshakeFailed(str(error)) from error
+        return stream
+
+    def abort(self) -> None:
+        """Close at once, dropping what was not sent; never waits."""
+        self._tcp.abort()
+
+    async def finish(self, limit_s: float) -> None:
+        """Let what was written arrive, for up to ``limit_s``, then close."""
+        self._tcp.finish()
+        with trio.CancelScope(shield=True), trio.move_on_after(limit_s):
+            await self.ended.wait()
+        self.abort()
+
+    async def _run_muxer(self, nursery: trio.Nursery) -> None:
+        try:
+            await self._muxer.start()
+        except Exception:  # noqa: BLE001 - what libp2p raises here must not end the host
+            _log.warning("connection to %s failed", self.remote_id, exc_info=True)
+        finally:
+            self.abort()
+            self.ended.set()
+            nursery.cancel_scope.deadline = trio.current_time() + HANDLER_GRACE_S
+
+    async def _accept(
+        self,
+        nursery: trio.Nursery,
+        accepted: Callable[["Connection", Stream], Awaitable[None]],
+        max_streams: int,
+    ) -> None:
+        while True:
+            try:
+                stream = await self._muxer.accept_stream()
+            except MuxedConnUnavailable:
+                return
+            if len(self._muxer.streams) > max_streams:
+                _log.warning("%s opened more than %d streams", self.remote_id, max_streams)
+                self.abort()
+                return
+            assert isinstance(stream, Stream), "patches.py replaces the stream class"
+            nursery.start_soon(accepted, self, stream)

@@ -1,0 +1,235 @@
+"""A host: our identity on the network, the sockets it listens on, and the connections it has."""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from . import multistream
+from ._libp2p import ConnectionClosedError, MuxedStreamError
+from .address import Address, parse_address, reachable_hosts
+from .channel import Channel
+from .connection import HANDSHAKE_LIMIT_S, Connection, Keys, secure
+from .errors import AddressInvalid, ChannelClosed, DialFailed, HandshakeFailed
+from .patches import Stream
+
+# For the TCP connection alone; handshakes have their own.
+CONNECT_LIMIT_S = 10.0
+_BACKLOG = 512
+
+Handler = Callable[[Channel], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much strangers may take. Whoever is over a limit is disconnected.
+
+    Attributes:
+        connections: in all, those in their handshake included; about 70 KiB each.
+        connections_per_peer: two, so that a node whose old connection hangs can come back.
+        connections_per_host: from one IP address; a farm behind one address is legitimate.
+        streams_per_connection: open at once; we use one.
+    """
+
+    connections: int = 4096
+    connections_per_peer: int = 2
+    connections_per_host: int = 1024
+    streams_per_connection: int = 4
+
+
+@asynccontextmanager
+async def open_host(
+    seed: bytes, listen: Sequence[str] = (), limits: Limits | None = None
+) -> AsyncIterator["Host"]:
+    """Run a host until the block ends.
+
+    Args:
+        seed: 32-byte Ed25519 seed of its identity.
+        listen: addresses such as ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any free one. A host
+            that only dials needs none.
+
+    Raises:
+        AddressInvalid: one of ``listen`` is not such an address.
+        OSError: one of them is taken, or not ours.
+    """
+    addresses = [parse_address(text) for text in listen]
+    async with trio.open_nursery() as nursery:
+        host = Host(Keys(seed), nursery, limits or Limits())
+        try:
+            for address in addresses:
+                await host._listen(address)
+            yield host
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+class Host:
+    """One peer: ours. Made by `open_host`.
+
+    Attributes:
+        peer_id: our id.
+    """
+
+    def __init__(self, keys: Keys, nursery: trio.Nursery, limits: Limits) -> None:
+        self.peer_id = keys.peer_id
+        self._keys = keys
+        self._nursery = nursery
+        self._limits = limits
+        self._handlers: dict[str, Handler] = {}
+        self._listening: list[Address] = []
+        self._connections = 0
+        self._by_host: Counter[str] = Counter()
+        self._by_peer: Counter[str] = Counter()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where others reach us, each with our peer id at its end."""
+        return tuple(
+            str(Address(address.kind, host, address.port, self.peer_id))
+            for address in self._listening
+            for host in reachable_hosts(address.host)
+        )
+
+    @property
+    def listen_addresses(self) -> tuple[str, ...]:
+        """What was asked for, with the ports that were taken: give it to the next `open_host`."""
+        return tuple(str(address) for address in self._listening)
+
+    @property
+    def connections(self) -> int:
+        """How many there are, those in their handshake included."""
+        return self._connections
+
+    def serve(self, protocol: str, handler: Handler) -> None:
+        """Call ``handler`` with a channel for each stream of ``protocol`` that a peer opens.
+
+        Each call has its own task, and its channel is closed when it returns. What it raises is
+        logged and goes no further.
+        """
+        self._handlers[protocol] = handler
+
+    async def dial(self, address: str, protocol: str) -> Channel:
+        """Connect to a peer and open a channel, once: trying again, later, is up to the caller.
+
+        Every call makes a connection of its own, so nothing stale is ever used. It takes at most
+        ``CONNECT_LIMIT_S`` and twice ``HANDSHAKE_LIMIT_S``.
+
+        Args:
+            address: with ``/p2p/`` and the id of the peer, which has to prove it.
+
+        Raises:
+            AddressInvalid: not such an address.
+            DialFailed: nobody there, somebody else there, or it does not speak ``protocol``.
+        """
+        target = parse_address(address)
+        if target.peer_id is None:
+            raise AddressInvalid(f"{address} does not say who is there: add /p2p/ and its peer id")
+        try:
+            with trio.fail_after(CONNECT_LIMIT_S):
+                socket = await trio.open_tcp_stream(target.host, target.port)
+        except trio.TooSlowError:
+            raise DialFailed(address, f"no connection in {CONNECT_LIMIT_S:.0f} s") from None
+        except OSError as error:
+            raise DialFailed(address, str(error)) from error
+        try:
+            connection = await secure(socket, self._keys, target.peer_id)
+        except HandshakeFailed as error:
+            raise DialFailed(address, str(error)) from error
+        await self._nursery.start(self._run, connection)
+        try:
+            return Channel(connection, await connection.open_stream(protocol))
+        except HandshakeFailed as error:
+            connection.abort()
+            raise DialFailed(address, str(error)) from error
+        except BaseException:
+            connection.abort()
+            raise
+
+    async def _listen(self, address: Address) -> None:
+        listeners = await trio.open_tcp_listeners(address.port, host=address.host, backlog=_BACKLOG)
+        for listener in listeners:
+            port = listener.socket.getsockname()[1]
+            self._listening.append(Address(address.kind, address.host, port, None))
+        self._nursery.start_soon(trio.serve_listeners, self._accept, listeners)
+
+    async def _accept(self, socket: trio.SocketStream) -> None:
+        try:
+            remote_host: str = socket.socket.getpeername()[0]
+        except OSError:
+            return  # gone already
+        if (
+            self._connections >= self._limits.connections
+            or self._by_host[remote_host] >= self._limits.connections_per_host
+        ):
+            _log.debug("refused a connection from %s: too many", remote_host)
+            return  # serve_listeners closes it
+        self._connections += 1
+        self._by_host[remote_host] += 1
+        try:
+            await self._welcome(await secure(socket, self._keys, None))
+        except HandshakeFailed as error:
+            _log.debug("handshake with %s: %s", remote_host, error)
+        except Exception:  # noqa: BLE001 - a stranger's connection must not end the host
+            _log.exception("connection from %s", remote_host)
+        finally:
+            self._connections -= 1
+            _decrement(self._by_host, remote_host)
+
+    async def _welcome(self, connection: Connection) -> None:
+        peer = connection.remote_id
+        if self._by_peer[peer] >= self._limits.connections_per_peer:
+            _log.debug("refused a connection of %s: too many", peer)
+            connection.abort()
+            return
+        self._by_peer[peer] += 1
+        try:
+            await self._run(connection)
+        finally:
+            _decrement(self._by_peer, peer)
+
+    async def _run(
+        self,
+        connection: Connection,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        try:
+            await connection.run(
+                self._serve_stream, self._limits.streams_per_connection, task_status
+            )
+        except Exception:  # noqa: BLE001 - one connection must not end the host
+            _log.exception("connection with %s", connection.remote_id)
+
+    async def _serve_stream(self, connection: Connection, stream: Stream) -> None:
+        try:
+            with trio.fail_after(HANDSHAKE_LIMIT_S):
+                protocol = await multistream.answer(stream, self._handlers)
+        except (
+            HandshakeFailed,
+            MuxedStreamError,
+            ConnectionClosedError,
+            trio.TooSlowError,
+        ) as error:
+            _log.debug("%s opened a stream for nothing: %s", connection.remote_id, error)
+            connection.abort()
+            return
+        channel = Channel(connection, stream)
+        try:
+            await self._handlers[protocol](channel)
+        except ChannelClosed as error:
+            _log.debug("%s: %s", connection.remote_id, error)
+        except Exception:  # noqa: BLE001 - the handler's outermost boundary
+            _log.exception("handler of %s for %s", protocol, connection.remote_id)
+        finally:
+            await channel.aclose()
+
+
+def _decrement(counter: Counter[str], key: str) -> None:
+    """Count one less, and forget what is at zero, so that strangers leave nothing behind."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
