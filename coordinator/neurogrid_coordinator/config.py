@@ -1,0 +1,170 @@
+"""coordinator.toml -> one frozen `Config`, checked once. The template beside this file lists every key.
+
+Unknown keys are errors: a misspelt limit must not silently become the default.
+"""
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from neurogrid_contracts.deployment import Deployment
+from neurogrid_marketplace.fields import Address
+from neurogrid_marketplace.messages import Url
+
+CONFIG_NAME = "coordinator.toml"
+
+_Positive = Annotated[int, Meta(ge=1)]
+_Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")]
+_UrlOrEmpty = Annotated[str, Meta(pattern=r"^(https?://[^\s\x00-\x1f]{1,500})?\Z")]
+_Multiaddress = Annotated[str, Meta(pattern=r"^/ip[46]/[0-9a-fA-F:.]+/tcp/[0-9]{1,5}\Z")]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the file, the key and what is allowed."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class ChainConfig(_Section, frozen=True):
+    """Which market on which chain. See the template for each key."""
+
+    rpc_url: Url
+    program_id: Address
+    usdc_mint: Address
+    admin: Address
+    genesis_hash: Address
+    compute_unit_price_micro_lamports: Annotated[int, Meta(ge=0, le=10**12)] = 0
+
+    @property
+    def deployment(self) -> Deployment:
+        """The market's addresses."""
+        return Deployment.from_json(
+            {"program_id": self.program_id, "usdc_mint": self.usdc_mint, "admin": self.admin}
+        )
+
+
+class HttpConfig(_Section, frozen=True):
+    """The REST API."""
+
+    listen: _Listen = "127.0.0.1:8080"
+    public_url: _UrlOrEmpty = ""
+    requests_per_minute: Annotated[int, Meta(ge=0)] = 600
+
+    @property
+    def host(self) -> str:
+        """The host part of ``listen``, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part of ``listen``."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class P2pConfig(_Section, frozen=True):
+    """Where nodes connect."""
+
+    listen: Annotated[tuple[_Multiaddress, ...], Meta(min_length=1, max_length=16)] = (
+        "/ip4/0.0.0.0/tcp/4001",
+    )
+    nodes: _Positive = 2000
+
+
+class TimersConfig(_Section, frozen=True):
+    """How long things take; the unit is in the name."""
+
+    bid_window_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
+    voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+    dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 45
+    queue_timeout_s: Annotated[int, Meta(ge=1, le=30 * 24 * 3600)] = 3600
+
+
+class LimitsConfig(_Section, frozen=True):
+    """How much there may be of everything."""
+
+    steps: Annotated[int, Meta(ge=1, le=4096)] = 64
+    database_queue: _Positive = 4096
+    artifact_bytes: _Positive = 2 * 1024**3
+    account_artifact_bytes: _Positive = 20 * 1024**3
+
+
+class Config(_Section, frozen=True):
+    """One coordinator."""
+
+    chain: ChainConfig
+    http: HttpConfig = HttpConfig()
+    p2p: P2pConfig = P2pConfig()
+    timers: TimersConfig = TimersConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a coordinator.toml.
+
+    Raises:
+        ConfigError: it cannot be read, or a key is unknown, missing or out of bounds.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist: run `neurogrid-coordinator init`") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, name: str) -> Config:
+    """Check the text of a coordinator.toml; ``name`` stands in the errors.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config)
+        if config.http.port > 65535:
+            raise ConfigError(f"{name}: http.listen: a port is at most 65535")
+        # Reading the addresses as keys is their check.
+        assert config.chain.deployment
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from error
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return config
+
+
+def template() -> str:
+    """The commented file with all defaults."""
+    return resources.files(__package__).joinpath(CONFIG_NAME).read_text("utf-8")
+
+
+def filled(values: dict[str, str | list[str]]) -> str:
+    """The template with other values, comments and all.
+
+    Args:
+        values: ``section.key`` -> a string or a list of strings.
+    """
+    lines = template().splitlines()
+    section = ""
+    left = dict(values)
+    for number, line in enumerate(lines):
+        header = re.fullmatch(r"\[(\w+)\]", line)
+        if header:
+            section = header[1]
+        key = line.partition(" = ")[0]
+        if f"{section}.{key}" in left:
+            lines[number] = f"{key} = {_toml(left.pop(f'{section}.{key}'))}"
+    if left:
+        raise KeyError(f"the template has no {', '.join(left)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | list[str]) -> str:
+    # JSON's strings are TOML's basic strings, as long as no character needs a surrogate pair.
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from neurogrid_coordinator.config import (
+    ChainConfig,
+    Config,
+    ConfigError,
+    filled,
+    load_config,
+    parse_config,
+    template,
+)
+
+REPOSITORY = Path(__file__).parents[2]
+ADDRESS = "1" * 32
+CHAIN = f"""
+[chain]
+rpc_url = "http://127.0.0.1:8899"
+program_id = "{ADDRESS}"
+usdc_mint = "{ADDRESS}"
+admin = "{ADDRESS}"
+genesis_hash = "{ADDRESS}"
+"""
+
+
+def test_the_shipped_file_lists_every_key_with_its_default() -> None:
+    chain = ChainConfig(
+        rpc_url="http://127.0.0.1:8899",
+        program_id=ADDRESS,
+        usdc_mint=ADDRESS,
+        admin=ADDRESS,
+        genesis_hash=ADDRESS,
+    )
+    assert parse_config(template(), "template") == Config(chain=chain)
+    for section in ("chain", "http", "p2p", "timers", "limits"):
+        for key in Config(chain=chain).__getattribute__(section).__struct_fields__:
+            assert f"\n{key} = " in template(), key
+    assert (REPOSITORY / "configs" / "coordinator.toml").read_text() == template()
+
+
+def test_only_the_chain_is_required() -> None:
+    assert parse_config(CHAIN, "x").timers.bid_window_ms == 250
+    with pytest.raises(ConfigError, match="chain"):
+        parse_config("", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[timers]\nbid_window = 3", "bid_window"),
+        ("[timer]", "timer"),
+        ("[timers]\nbid_window_ms = 0", "bid_window_ms"),
+        ("[timers]\nbid_window_ms = '1'", "bid_window_ms"),
+        ("[http]\nlisten = 'localhost'", "listen"),
+        ("[http]\nlisten = 'localhost:70000'", "65535"),
+        ("[p2p]\nlisten = []", "listen"),
+        ("[p2p]\nlisten = ['/ip4/0.0.0.0/udp/1/quic']", "listen"),
+        ("[http", "TOML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config(CHAIN + text, "x")
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="program_id"):
+        parse_config(CHAIN.replace(f'program_id = "{ADDRESS}"', 'program_id = "0OIl"'), "x")
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="init"):
+        load_config(tmp_path / "coordinator.toml")
+
+
+def test_a_filled_template_keeps_its_comments() -> None:
+    text = filled({"http.listen": "[::1]:0", "p2p.listen": ["/ip4/127.0.0.1/tcp/0"]})
+    config = parse_config(text, "x")
+    assert (config.http.host, config.http.port) == ("::1", 0)
+    assert config.p2p.listen == ("/ip4/127.0.0.1/tcp/0",)
+    assert len(text.splitlines()) == len(template().splitlines())
+    with pytest.raises(KeyError):
+        filled({"http.lisen": "x"})
