@@ -1,0 +1,48 @@
+"""requirements.lock pins everything that pyproject.toml asks for, and names no registry."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[2]
+LOCK = (REPOSITORY / "requirements.lock").read_text()
+ENTRIES = re.split(r"\n(?=\S)", LOCK.strip())
+
+
+def test_every_entry_is_an_exact_version_with_hashes() -> None:
+    for entry in ENTRIES:
+        assert re.match(
+            r"[A-Za-z0-9._-]+==\S+( ; .+)?( \\\n    --hash=sha256:[0-9a-f]{64})+$", entry
+        )
+
+
+def test_no_index_is_named() -> None:
+    assert "://" not in LOCK
+    assert "index" not in {line.split("=")[0].strip("- ") for line in LOCK.splitlines()}
+
+
+def test_what_pyproject_asks_for_is_locked_at_a_version_it_accepts() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    groups = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+        project["build-system"]["requires"],
+    ]
+    asked = [Requirement(text) for group in groups for text in group if isinstance(text, str)]
+    # A package may be locked at several versions, for different releases of Python.
+    locked: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in ENTRIES:
+        pin = Requirement(entry.split(" \\\n")[0])
+        locked[canonicalize_name(pin.name)] += [spec.version for spec in pin.specifier]
+    for requirement in asked:
+        if requirement.name != "neurogrid":
+            versions = locked[canonicalize_name(requirement.name)]
+            assert versions, requirement
+            assert all(version in requirement.specifier for version in versions), requirement
