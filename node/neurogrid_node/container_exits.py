@@ -1,0 +1,111 @@
+"""Which containers have ended, from the engine's one event stream. No I/O.
+
+One stream serves every container of the node: waiting costs no thread, and the engine's word
+arrives about a millisecond after the fact.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import trio
+
+from neurogrid_node.container_outcome import Exit
+
+# Containers remembered after they ended without anybody waiting; each is some 200 bytes.
+_REMEMBERED_MAX: Final = 4096
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One wait for one container.
+
+    Attributes:
+        changed: set when there is reason to look again: it ended, or the engine came or went.
+        interrupted: the engine was away at some time since the wait began.
+    """
+
+    changed: trio.Event = field(default_factory=trio.Event)
+    interrupted: bool = False
+
+
+class ExitBoard:
+    """Clean ends seen, and who is waiting. Used from the trio thread only."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[str, set[Waiter]] = {}
+        self._started_at_ns: OrderedDict[str, int] = OrderedDict()
+        self._clean_exits: OrderedDict[str, Exit] = OrderedDict()
+        self._connected = trio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the engine's events are being followed."""
+        return self._connected.is_set()
+
+    async def until_connected(self) -> None:
+        await self._connected.wait()
+
+    def connected(self) -> None:
+        """The stream is open. What happened while it was not is for each waiter to look up."""
+        self._connected.set()
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.changed.set()
+
+    def disconnected(self) -> None:
+        self._connected = trio.Event()
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.interrupted = True
+                waiter.changed.set()
+
+    @contextmanager
+    def waiting(self, container_id: str) -> Iterator[Waiter]:
+        """Registered before the caller looks, so that no end falls between look and wait."""
+        waiter = Waiter(interrupted=not self.is_connected)
+        self._waiters.setdefault(container_id, set()).add(waiter)
+        try:
+            yield waiter
+        finally:
+            self._waiters[container_id].discard(waiter)
+            if not self._waiters[container_id]:
+                del self._waiters[container_id]
+
+    def clean_exit(self, container_id: str) -> Exit | None:
+        """The end of a container that ended with 0, if it was seen from start to end.
+
+        For any other code the engine must be asked, because only it knows of an out-of-memory
+        kill; and its answer waits for its own clean-up (50 ms measured), which a clean end spares.
+        """
+        return self._clean_exits.get(container_id)
+
+    def record(self, event: Mapping[str, Any]) -> None:
+        """Take one event of the engine (API 1.41 form); repeated ones change nothing."""
+        container_id = str(event.get("id", ""))
+        at_ns = int(event.get("timeNano", 0))
+        if event.get("Action") == "start":
+            _remember(self._started_at_ns, container_id, at_ns)
+        elif event.get("Action") == "die":
+            attributes = event.get("Actor", {}).get("Attributes", {})
+            started_at_ns = self._started_at_ns.pop(container_id, None)
+            if attributes.get("exitCode") == "0" and started_at_ns is not None:
+                ended = Exit(container_id, 0, False, started_at_ns, at_ns)
+                _remember(self._clean_exits, container_id, ended)
+            for waiter in self._waiters.get(container_id, ()):
+                waiter.changed.set()
+
+    def forget(self, container_id: str) -> None:
+        """The container was removed."""
+        self._started_at_ns.pop(container_id, None)
+        self._clean_exits.pop(container_id, None)
+
+
+def _remember(memory: OrderedDict[str, T], key: str, value: T) -> None:
+    memory[key] = value
+    while len(memory) > _REMEMBERED_MAX:
+        memory.popitem(last=False)
