@@ -67,3 +67,11 @@ def total_bytes(conn: Connection, account_id: str) -> int:
     """What the account's files take, for its quota."""
     query = select(sql.sum(artifacts.c.size_bytes)).where(artifacts.c.account_id == account_id)
     return int(conn.scalar(query) or 0)
+
+
+def lease_bytes(conn: Connection, account_id: str, lease_id: str) -> int:
+    """What a lease of this account has uploaded."""
+    query = select(sql.sum(artifacts.c.size_bytes)).where(
+        artifacts.c.account_id == account_id, artifacts.c.lease_id == lease_id
+    )
+    return int(conn.scalar(query) or 0)

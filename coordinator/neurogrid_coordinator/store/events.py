@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
@@ -12,6 +12,7 @@ from .tables import task_events
 
 # What one read returns at most; callers ask again after the last `seq`.
 PAGE_MAX = 500
+PROGRESS = "task.progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,31 @@ def after(
     if task_id is not None:
         query = query.where(task_events.c.task_id == task_id)
     rows = conn.execute(query.order_by(task_events.c.seq).limit(min(limit, PAGE_MAX)))
-    return [
-        TaskEvent(
-            row.seq,
-            row.task_id,
-            row.account_id,
-            row.at_ms,
-            row.kind,
-            msgspec.json.decode(row.data_json),
-        )
-        for row in rows
-    ]
+    return [_task_event(row) for row in rows]
+
+
+def milestones(conn: Connection, task_id: str) -> list[TaskEvent]:
+    """What happened to a task, without its progress, oldest first: the newest ``PAGE_MAX``."""
+    rows = conn.execute(
+        select(task_events)
+        .where(task_events.c.task_id == task_id, task_events.c.kind != PROGRESS)
+        .order_by(task_events.c.seq.desc())
+        .limit(PAGE_MAX)
+    ).all()
+    return [_task_event(row) for row in reversed(rows)]
 
 
 def last_seq(conn: Connection) -> int:
     """The newest event's ``seq``; 0 where there is none. A new listener starts after it."""
     return conn.scalar(select(sql.max(task_events.c.seq))) or 0
+
+
+def _task_event(row: Row[tuple[object, ...]]) -> TaskEvent:
+    return TaskEvent(
+        row.seq,
+        row.task_id,
+        row.account_id,
+        row.at_ms,
+        row.kind,
+        msgspec.json.decode(row.data_json),
+    )

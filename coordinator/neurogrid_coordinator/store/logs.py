@@ -56,6 +56,11 @@ def append(
     return taken
 
 
+def stored_bytes(taken: int) -> int:
+    """How long the kept log is, of which ``taken`` bytes were taken."""
+    return taken if taken <= LOG_BYTES_MAX else LOG_BYTES_MAX + len(_CUT_NOTE)
+
+
 def read(conn: Connection, lease_id: str, offset: int, max_bytes: int = READ_BYTES_MAX) -> LogPart:
     """The log from ``offset`` on, up to ``max_bytes``; pieces may split a UTF-8 character."""
     rows = conn.execute(

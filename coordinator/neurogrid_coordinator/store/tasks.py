@@ -95,14 +95,8 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         IdempotencyConflict: the key was used for another spec.
     """
     if task.idempotency_key is not None:
-        row = conn.execute(
-            select(tasks).where(
-                tasks.c.account_id == task.account_id,
-                tasks.c.idempotency_key == task.idempotency_key,
-            )
-        ).first()
-        if row is not None:
-            before = _task_row(row)
+        before = by_idempotency_key(conn, task.account_id, task.idempotency_key)
+        if before is not None:
             if before.spec != task.spec:
                 raise IdempotencyConflict(
                     f"the idempotency key {task.idempotency_key!r} was used for task "
@@ -130,6 +124,14 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
     stored = get(conn, state.task_id)
     assert stored is not None, "just inserted"
     return stored, True
+
+
+def by_idempotency_key(conn: Connection, account_id: str, key: str) -> TaskRow | None:
+    """The account's task that was submitted with this key; also if it was deleted since."""
+    row = conn.execute(
+        select(tasks).where(tasks.c.account_id == account_id, tasks.c.idempotency_key == key)
+    ).first()
+    return _task_row(row) if row else None
 
 
 def get(conn: Connection, task_id: str, account_id: str | None = None) -> TaskRow | None:

@@ -1,0 +1,378 @@
+"""What the native API takes and answers: the shapes, their bounds and their documentation.
+
+Requests are decoded straight into these, so a bound that stands here is enforced; the OpenAPI page
+is made of the same definitions. A GB is 10^9 bytes. Money is a decimal string in USDC, and a number
+only where document 002 shows one.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from neurogrid_marketplace.demand import MAX_TIMEOUT_S
+from neurogrid_marketplace.fields import Argument, EnvName, FilePath, ImageRef, Sha256, Word
+
+TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+Amount = Annotated[Decimal, Meta(description="USDC, at most six decimals.", examples=["10.00"])]
+Gigabytes = Annotated[float, Meta(ge=0, le=1_000_000)]
+Time = Annotated[str, Meta(description="UTC.", examples=["2024-01-15T10:30:00.000Z"])]
+Priority = Literal["high", "normal", "low"] | Annotated[int, Meta(ge=1, le=10)]
+
+# What a field must look like, for the message when it does not.
+TASK_RULES = {
+    "docker_image": 'the name of an image, such as "python:3.12-slim" or "registry/name@sha256:..."',
+    "inputs[].path": 'a plain relative path such as "data/corpus.txt"',
+    "inputs[].sha256": "64 lower-case hex digits",
+    "env": "a mapping whose names are letters, digits and underscores",
+    "regions[]": 'a region such as "eu-west"',
+}
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+class ResourceRequirements(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the job needs of one machine; what is left out is "any" or a small default."""
+
+    cpu_cores: Annotated[
+        float, Meta(ge=0.01, le=10_000, description="Cores; a fraction is a share of one.")
+    ] = 1
+    ram_gb: Annotated[
+        float, Meta(ge=0.01, le=1_000_000, description="Memory limit of the container, 10^9 bytes.")
+    ] = 0.5
+    storage_gb: Annotated[
+        float,
+        Meta(ge=0.01, le=1_000_000, description="What it may write to disk in all, 10^9 bytes."),
+    ] = 1
+    gpu_count: Annotated[int, Meta(ge=0, le=64, description="GPUs of one machine.")] = 0
+    gpu_memory_gb: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Least memory of each GPU, 10^9 bytes.")
+    ] = 0
+    gpu_model: Annotated[
+        str, Meta(max_length=128, description="Text that occurs in the GPU's model name.")
+    ] = ""
+    gpu_compute_capability: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9]{1,2}\.[0-9])?\Z",
+            description="Least CUDA compute capability.",
+            examples=["8.0"],
+        ),
+    ] = ""
+
+
+class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file for the job: an artifact that was uploaded before, and where the job finds it."""
+
+    path: Annotated[FilePath, Meta(description="Below /inputs, read-only.")]
+    sha256: Annotated[Sha256, Meta(description="Of an artifact of this account.")]
+
+
+class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A container job. Document 003's arguments, and ours after ``priority``."""
+
+    docker_image: Annotated[
+        ImageRef, Meta(description="Best by digest.", examples=["python:3.12-slim"])
+    ]
+    max_price_per_hour: Annotated[
+        Decimal, Meta(description="Bids above are not considered, USDC.", examples=["10.00"])
+    ]
+    name: Annotated[str, Meta(max_length=200, examples=["Resize images"])] = ""
+    type: Annotated[
+        Literal["gpu", "cpu"] | None,
+        Meta(
+            description="`gpu` asks for at least one GPU. Follows from the resources if left out."
+        ),
+    ] = None
+    resource_requirements: ResourceRequirements = field(default_factory=ResourceRequirements)
+    command: Annotated[
+        tuple[Argument, ...],
+        Meta(max_length=256, description="Empty: the image's own.", examples=[["python", "-V"]]),
+    ] = ()
+    timeout_seconds: Annotated[
+        int, Meta(ge=1, le=MAX_TIMEOUT_S, description="The longest it may run, once started.")
+    ] = 3600
+    priority: Annotated[
+        Priority, Meta(description="Order among your own waiting tasks; 10 is the most urgent.")
+    ] = "normal"
+    env: Annotated[dict[EnvName, Argument], Meta(max_length=256)] = {}
+    inputs: Annotated[tuple[InputReference, ...], Meta(max_length=256)] = ()
+    regions: Annotated[
+        tuple[Word, ...], Meta(max_length=32, description="Any of these; empty: anywhere.")
+    ] = ()
+    queue_timeout_seconds: Annotated[
+        int, Meta(ge=1, le=7 * 24 * 3600, description="How long it may wait for a node.")
+    ] = 3600
+    max_total_cost: Annotated[
+        Decimal | None,
+        Meta(description="USDC. Lowers the price until the whole time limit costs no more."),
+    ] = None
+    wait_for_node: Annotated[
+        bool, Meta(description="Queue even if no node that is known could ever serve it.")
+    ] = False
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+class ErrorBody(Struct, frozen=True):
+    """What went wrong; ``code`` and ``details`` are for programs."""
+
+    code: str
+    message: str
+    type: str
+    details: dict[str, Any]
+
+
+class ErrorAnswer(Struct, frozen=True):
+    """Every error looks like this."""
+
+    success: Literal[False]
+    error: ErrorBody
+
+
+class TaskFailure(Struct, frozen=True):
+    """Why a task failed, and what to change."""
+
+    code: str
+    message: str
+    advice: str
+
+
+class InputView(Struct, frozen=True):
+    """An input; ``size`` in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class OutputView(Struct, frozen=True):
+    """A file that the job left under /outputs; ``size`` in bytes, ``url`` on this host."""
+
+    path: str
+    sha256: str
+    size: int
+    url: str
+
+
+class OutputListView(Struct, frozen=True):
+    """All output files, sorted by path."""
+
+    task_id: str
+    outputs: list[OutputView]
+    total: int
+
+
+class LeaseView(Struct, frozen=True):
+    """One attempt to run the task on one node, and its money."""
+
+    id: str
+    node_id: str
+    wallet: str
+    created_at: Time
+    price_per_hour: Amount
+    max_cost: Amount
+    settlement: Annotated[
+        str, Meta(description="Its escrow: none, opening, open, final, releasing or closed.")
+    ]
+    paid: Annotated[Amount | None, Meta(description="Known when the escrow is closed.")]
+    escrow: str | None
+    transaction: Annotated[
+        str | None, Meta(description="Of the Solana transaction that closed the escrow.")
+    ]
+
+
+class TimelineView(Struct, frozen=True):
+    """Something that happened to the task."""
+
+    at: Time
+    event: str
+    data: dict[str, Any]
+
+
+class TaskSummary(Struct, frozen=True):
+    """A task in a list."""
+
+    id: str
+    name: str
+    type: str
+    status: TaskStatus
+    phase: Annotated[
+        str,
+        Meta(
+            description="queued, matching, awarded, starting, running, verifying, completed, "
+            "failed, cancelled or expired."
+        ),
+    ]
+    docker_image: str
+    created_at: Time
+    started_at: Time | None
+    completed_at: Annotated[Time | None, Meta(description="When it ended, however it ended.")]
+    node_id: str | None
+    progress: Annotated[float, Meta(description="Percent, as the program itself says.")]
+    progress_note: str
+    cost: Annotated[float, Meta(description="USDC as a number; `cost_usdc` is exact.")]
+    cost_usdc: Amount
+    error: TaskFailure | None
+
+
+class TaskView(TaskSummary, frozen=True):
+    """A task with everything its owner may know."""
+
+    command: list[str]
+    env: dict[str, str]
+    inputs: list[InputView]
+    resource_requirements: ResourceRequirements
+    regions: list[str]
+    timeout_seconds: int
+    queue_timeout_seconds: int
+    priority: Priority
+    max_price_per_hour: Amount
+    max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
+    price_per_hour: Annotated[Amount | None, Meta(description="Agreed with its node.")]
+    currency: Literal["USDC"]
+    exit_code: int | None
+    explanation: Annotated[str | None, Meta(description="Why it waits, while it waits.")]
+    settled: Annotated[bool, Meta(description="The money has moved; the receipt is complete.")]
+    leases: list[LeaseView]
+    timeline: list[TimelineView]
+
+
+class TaskListView(Struct, frozen=True):
+    """A page of tasks; ``total`` counts all that match."""
+
+    tasks: list[TaskSummary]
+    total: int
+    limit: int
+    offset: int
+
+
+class CancelView(Struct, frozen=True):
+    """What DELETE did."""
+
+    id: str
+    result: Annotated[
+        Literal["cancelled", "cancelling", "deleted"],
+        Meta(description="`cancelling`: its node is being told."),
+    ]
+    status: TaskStatus
+
+
+class LogView(Struct, frozen=True):
+    """A piece of the log; offsets count UTF-8 bytes of the lease's log."""
+
+    task_id: str
+    lease_id: str | None
+    text: str
+    offset: int
+    next_offset: int
+    total_bytes: int
+    complete: Annotated[bool, Meta(description="Nothing will come after ``next_offset``.")]
+
+
+class ArtifactView(Struct, frozen=True):
+    """A stored file; ``created`` is false where it was there already."""
+
+    sha256: str
+    size: int
+    created: bool
+
+
+class GpuView(Struct, frozen=True):
+    """A node's GPUs of its first model."""
+
+    model: str
+    memory: Annotated[str, Meta(examples=["24GB"])]
+    compute_capability: str
+    count: int
+
+
+class NodeView(Struct, frozen=True):
+    """A provider's machine as the market knows it."""
+
+    id: Annotated[str, Meta(description="Its libp2p peer id.")]
+    status: Literal["online", "offline", "busy"]
+    region: str
+    capabilities: list[str]
+    gpu_info: GpuView | None
+    performance_score: Annotated[float | None, Meta(description="0 to 100; null before any job.")]
+    last_seen: Time | None
+    wallet: str
+    software: str
+    summary: str
+    cpu_cores: float
+    cpu_cores_free: float
+    ram_gb: float
+    ram_gb_free: float
+    storage_gb: float
+    storage_gb_free: float
+    gpu_count: int
+    gpu_count_free: int
+    price_per_hour: Annotated[
+        Amount, Meta(description="Its ask for one core, 0.5 GB of memory and no GPU.")
+    ]
+    accepting: bool
+    enforcement: str
+
+
+class Earnings(Struct, frozen=True):
+    """What a node was paid through this coordinator."""
+
+    total: Amount
+    currency: Literal["USDC"]
+    last_30_days: Amount
+
+
+class NodeDetailView(NodeView, frozen=True):
+    """A node with its record here."""
+
+    owner: Annotated[str, Meta(description="The wallet that owns its provider account.")]
+    current_load: Annotated[float, Meta(description="0 to 1: the part of its cores in use.")]
+    total_tasks_completed: int
+    uptime: Annotated[str, Meta(description="Of its connection.", examples=["15d 8h 32m"])]
+    earnings: Earnings
+
+
+class NodeListView(Struct, frozen=True):
+    """A page of nodes; ``total`` counts all that match."""
+
+    nodes: list[NodeView]
+    total: int
+    limit: int
+    offset: int
+
+
+class BalanceView(Struct, frozen=True):
+    """An account's money in USDC.
+
+    ``available`` is what new tasks can spend; ``held`` is promised to tasks without an escrow;
+    ``escrowed`` is locked on the chain; ``wallet`` is the owner's own, not deposited.
+    """
+
+    available: Amount
+    held: Amount
+    escrowed: Amount
+    wallet: Amount | None
+
+
+class AccountView(Struct, frozen=True):
+    """Who the key belongs to, and its money."""
+
+    id: str
+    name: str
+    wallet: str
+    currency: Literal["USDC"]
+    balance: BalanceView
+
+
+class StatusView(Struct, frozen=True):
+    """How the coordinator is."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    network: str
+    market: Annotated[Literal["up", "down"], Meta(description="The process that holds auctions.")]
+    nodes: Annotated[int | None, Meta(description="Connected now.")]
+    tasks: dict[str, int]
+    uptime_seconds: int

@@ -1,0 +1,104 @@
+"""What a task left behind: its output files, and the receipt of what was paid for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.job import OutputFile
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import TERMINAL, Phase
+
+from ..store import artifacts, leases
+from ..store.accounts import Account
+from ..store.database import Database
+from ..store.leases import LeaseRow
+from ..store.tasks import TaskRow
+from .errors import NotFound, NotSettled
+from .tasks import owned
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt file, byte for byte as it was signed."""
+
+    lease_id: str
+    data: bytes
+
+
+class Results:
+    """Outputs and receipts of tasks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def outputs(self, account: Account, task_id: str) -> Sequence[OutputFile]:
+        """The files that a completed task left, sorted by path; none before.
+
+        Raises:
+            NotFound: no such task of this account.
+        """
+        return await self._database.read(lambda conn: _outputs(owned(conn, account, task_id)))
+
+    async def output(self, account: Account, task_id: str, path: str) -> OutputFile:
+        """One output file.
+
+        Raises:
+            NotFound: no such task of this account, or no such output of it.
+        """
+
+        def read(conn: Connection) -> OutputFile:
+            for output in _outputs(owned(conn, account, task_id)):
+                # The account's own row must be there too: the blob alone is nobody's.
+                if output.path == path and artifacts.get(conn, output.sha256, account.id):
+                    return output
+            raise NotFound(f"this task has no output {path[:512]!r}", {"path": path[:512]})
+
+        return await self._database.read(read)
+
+    async def receipt(self, account: Account, task_id: str) -> Receipt:
+        """The receipt of the lease under which the task ended.
+
+        Raises:
+            NotFound: no such task of this account; or it ended without a lease, so that nothing
+                was run or paid.
+            NotSettled: it is not complete yet; says what is missing.
+        """
+
+        def read(conn: Connection) -> Receipt:
+            row = owned(conn, account, task_id)
+            its_leases = leases.of_task(conn, task_id)
+            if its_leases:
+                data = leases.receipt(conn, its_leases[-1].id)
+                if data is not None and row.phase in TERMINAL:
+                    return Receipt(its_leases[-1].id, data)
+            missing = _missing(row, its_leases)
+            if not missing:
+                raise NotFound(
+                    "there is no receipt: the task ended without a lease that was run and paid for"
+                )
+            raise NotSettled(missing)
+
+        return await self._database.read(read)
+
+
+def _outputs(row: TaskRow) -> Sequence[OutputFile]:
+    result = row.state.result
+    # Before it has completed the node's list is only a claim that nobody has checked.
+    if row.phase is not Phase.COMPLETED or result is None:
+        return ()
+    return sorted(result.outputs, key=lambda output: output.path)
+
+
+def _missing(row: TaskRow, its_leases: list[LeaseRow]) -> tuple[str, ...]:
+    """What a receipt still lacks; empty if there will never be one."""
+    if row.phase not in TERMINAL:
+        return (f"the task is {row.phase.value}",)
+    if not its_leases:
+        return ()
+    last = its_leases[-1]
+    if last.settlement.phase is not SettlementPhase.CLOSED:
+        return (f"the payment is under way: its escrow is {last.settlement.phase.value}",)
+    if last.escrow and last.finished:
+        return ("the coordinator is writing it",)
+    return ()

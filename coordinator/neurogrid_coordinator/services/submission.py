@@ -1,0 +1,134 @@
+"""A task as its owner asks for it, and the demand and job that it becomes. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.job import InputFile, Job
+from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
+from neurogrid_marketplace.resources import Requirements
+
+from .errors import InvalidRequest
+
+# What a demand's numbers can hold (marketplace `fields`): nine billion USDC.
+_MICRO_USDC_MAX = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What this coordinator sets for every task.
+
+    Attributes:
+        bid_window_ms: how long bids are collected.
+        voucher_interval_s: how often a running job is paid.
+        dead_after_s: how long a node may be silent before its task goes to another.
+        queue_timeout_s: how long a task waits for a node unless its owner says so.
+    """
+
+    bid_window_ms: int
+    voucher_interval_s: int
+    dead_after_s: int
+    queue_timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputWanted:
+    """An artifact of the account, and where the job shall find it below /inputs."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A container job, as asked for.
+
+    Attributes:
+        kind: "gpu" or "cpu".
+        queue_timeout_s: how long it may wait for a node; None for the coordinator's default.
+        priority: 1 to 10, 10 is the most urgent.
+        max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more.
+        wait_for_node: queue even if no known node could ever serve it.
+        idempotency_key: the same key with the same request is the same task.
+    """
+
+    image: str
+    max_price_micro_usdc_per_hour: int
+    timeout_s: int
+    requirements: Requirements
+    queue_timeout_s: int | None = None
+    name: str = ""
+    kind: str = "cpu"
+    priority: int = 5
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[InputWanted] = ()
+    max_total_cost_micro_usdc: int | None = None
+    wait_for_node: bool = False
+    idempotency_key: str | None = None
+
+    def price_micro_usdc_per_hour(self) -> int:
+        """The highest price that neither limit forbids.
+
+        Raises:
+            InvalidRequest: the whole time limit would cost more than there is money.
+        """
+        price = self.max_price_micro_usdc_per_hour
+        if price * self.timeout_s * 1000 // MS_PER_HOUR > _MICRO_USDC_MAX:
+            raise InvalidRequest("max_price_per_hour: is beyond all means", "max_price_per_hour")
+        limit = self.max_total_cost_micro_usdc
+        if limit is None:
+            return price
+        return min(price, limit * MS_PER_HOUR // (self.timeout_s * 1000))
+
+    def job(self, sizes: Mapping[str, int]) -> Job:
+        """The job.
+
+        Args:
+            sizes: SHA-256 -> size in bytes of every input.
+
+        Raises:
+            InvalidRequest: it breaks a rule that no single field shows.
+        """
+        inputs = tuple(
+            InputFile(item.path, item.sha256, sizes[item.sha256])
+            for item in sorted(self.inputs, key=lambda item: item.path)
+        )
+        try:
+            return Job(self.image, self.command, dict(self.environment), inputs)
+        except InvalidValue as error:
+            raise InvalidRequest(str(error)) from error
+
+    def demand(self, demand_id: str, job: Job, terms: Terms) -> Demand:
+        """What is auctioned."""
+        return Demand(
+            demand_id=demand_id,
+            job_hash=job.hash(),
+            requirements=self.requirements,
+            image=job.image,
+            input_bytes=sum(item.size_bytes for item in job.inputs),
+            max_price_micro_usdc_per_hour=self.price_micro_usdc_per_hour(),
+            timeout_s=self.timeout_s,
+            bid_window_ms=terms.bid_window_ms,
+            voucher_interval_s=terms.voucher_interval_s,
+            dead_after_s=terms.dead_after_s,
+        )
+
+    def record(self, job: Job) -> dict[str, Json]:
+        """The request as it is kept: enough to show it again and to tell it from another."""
+        limit = self.max_total_cost_micro_usdc
+        return {
+            "name": self.name,
+            "type": self.kind,
+            "priority": self.priority,
+            "job_hash": job.hash(),
+            "requirements": plain(self.requirements),
+            "max_price_per_hour": format_usdc(self.max_price_micro_usdc_per_hour),
+            "max_total_cost": None if limit is None else format_usdc(limit),
+            "timeout_seconds": self.timeout_s,
+            "queue_timeout_seconds": self.queue_timeout_s,
+            "wait_for_node": self.wait_for_node,
+        }

@@ -1,0 +1,293 @@
+"""Tasks: submit one, look at them, end one."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.explain import Explanation
+from neurogrid_marketplace.orchestration import submit
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import TERMINAL, Phase
+
+from ..store import artifacts, events, leases, tasks
+from ..store.accounts import Account
+from ..store.database import Database
+from ..store.events import TaskEvent
+from ..store.feed import Feed
+from ..store.ids import new_id
+from ..store.leases import LeaseRow
+from ..store.tasks import NewTask, TaskFilter, TaskRow
+from .errors import (
+    Conflict,
+    IdempotencyMismatch,
+    InsufficientCredits,
+    InvalidRequest,
+    NodeUnavailable,
+    NotFound,
+    Unavailable,
+)
+from .funds import Balance, Deposit
+from .submission import Submission, Terms
+
+# A list is a page for people; programs page on.
+LIST_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """A task with what became of it.
+
+    Attributes:
+        timeline: its milestones, oldest first.
+    """
+
+    row: TaskRow
+    leases: tuple[LeaseRow, ...] = ()
+    timeline: tuple[TaskEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some tasks; ``total`` counts all that match."""
+
+    rows: tuple[TaskRow, ...]
+    total: int
+
+
+class CancelResult(StrEnum):
+    """What `Tasks.end` did."""
+
+    CANCELLED = "cancelled"
+    CANCELLING = "cancelling"
+    DELETED = "deleted"
+
+
+class Tasks:
+    """What clients do with tasks.
+
+    Args:
+        explain: asks the market how a demand meets the nodes known now; raises `Unavailable`
+            where the market does not answer.
+        deposit: reads a wallet's client account on the chain; raises `Unavailable`.
+        wake: tells the orchestrator that this task needs attention.
+        request_cancel: has the orchestrator carry out a cancellation; the phase after it.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        feed: Feed,
+        terms: Terms,
+        explain: Callable[[Demand], Awaitable[Explanation]],
+        deposit: Callable[[str], Awaitable[Deposit]],
+        wake: Callable[[str], None],
+        request_cancel: Callable[[str], Awaitable[Phase]],
+    ) -> None:
+        self._database = database
+        self._feed = feed
+        self._terms = terms
+        self._explain = explain
+        self._deposit = deposit
+        self._wake = wake
+        self._request_cancel = request_cancel
+
+    async def submit(self, account: Account, wanted: Submission) -> tuple[TaskDetail, bool]:
+        """Store a task; the task, and whether it is new.
+
+        Everything that can be known to fail is refused here, before anything is stored or paid.
+
+        Raises:
+            InvalidRequest, InsufficientCredits, NodeUnavailable, IdempotencyMismatch, Unavailable.
+        """
+        price = wanted.price_micro_usdc_per_hour()
+        digests = [item.sha256 for item in wanted.inputs]
+        key = wanted.idempotency_key
+
+        def look(conn: Connection) -> tuple[dict[str, int], TaskRow | None]:
+            repeated = tasks.by_idempotency_key(conn, account.id, key) if key else None
+            return artifacts.sizes(conn, account.id, digests) if digests else {}, repeated
+
+        sizes, repeated = await self._database.read(look)
+        _require_inputs(wanted, sizes)
+        job = wanted.job(sizes)
+        record = wanted.record(job)
+        if repeated is not None:
+            if repeated.spec != record:
+                raise IdempotencyMismatch(
+                    f"the idempotency key {key!r} was used for task {repeated.id}, which was "
+                    "another request"
+                )
+            return TaskDetail(repeated), False
+        demand = wanted.demand(new_id("demand"), job, self._terms)
+        assert demand.max_price_micro_usdc_per_hour == price, "one way to get the price"
+        if not wanted.wait_for_node:
+            await self._require_node(demand)
+        deposit = await self._deposit(account.wallet)
+        now_ms = _now_ms()
+        queue_timeout_s = wanted.queue_timeout_s or self._terms.queue_timeout_s
+        new = NewTask(
+            account_id=account.id,
+            name=wanted.name,
+            kind=wanted.kind,
+            priority=wanted.priority,
+            spec=record,
+            job=job,
+            state=submit(new_id("task"), demand, now_ms, queue_timeout_s * 1000),
+            idempotency_key=key,
+        )
+
+        def store(conn: Connection) -> tuple[TaskRow, bool]:
+            # Checked and held in one transaction, so that two submissions can't spend the same
+            # money. The chain has the last word when the escrow is opened.
+            held = tasks.held_micro_usdc(conn, account.wallet)
+            available = Balance.of(deposit, held).available_micro_usdc
+            needed = demand.max_cost_micro_usdc()
+            if needed > available:
+                raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
+            return tasks.insert_new(conn, new, now_ms)
+
+        try:
+            row, created = await self._database.write(store)
+        except tasks.IdempotencyConflict as error:
+            raise IdempotencyMismatch(str(error)) from error
+        if created:
+            self._feed.notify()
+            self._wake(row.id)
+        return TaskDetail(row), created
+
+    async def explain(self, wanted: Submission) -> tuple[Explanation, Demand]:
+        """How such a task would meet the market now, and what would be asked; nothing is stored.
+
+        Inputs need not be there yet.
+
+        Raises:
+            InvalidRequest, Unavailable.
+        """
+        job = wanted.job({item.sha256: 0 for item in wanted.inputs})
+        demand = wanted.demand(new_id("demand"), job, self._terms)
+        return await self._explain(demand), demand
+
+    async def get(self, account: Account, task_id: str) -> TaskDetail:
+        """One task of this account.
+
+        Raises:
+            NotFound: there is none, or it is somebody else's.
+        """
+
+        def read(conn: Connection) -> TaskDetail:
+            return detail(conn, owned(conn, account, task_id))
+
+        return await self._database.read(read)
+
+    async def list(
+        self,
+        account: Account,
+        *,
+        phases: frozenset[Phase] | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        oldest_first: bool = False,
+    ) -> TaskPage:
+        """The account's tasks in these phases (None: all), newest first."""
+        which = TaskFilter(account.id, phases=phases)
+
+        def read(conn: Connection) -> TaskPage:
+            rows = tasks.list_rows(
+                conn, which, limit=min(limit, LIST_MAX), offset=offset, oldest_first=oldest_first
+            )
+            return TaskPage(tuple(rows), tasks.count(conn, which))
+
+        return await self._database.read(read)
+
+    async def end(self, account: Account, task_id: str) -> tuple[CancelResult, TaskRow]:
+        """Cancel a task that waits or runs; delete one that has ended.
+
+        Raises:
+            NotFound: see `get`.
+            Conflict: its money is still under way, so it can't be deleted yet.
+        """
+        row = await self._database.read(lambda conn: owned(conn, account, task_id))
+        if row.phase not in TERMINAL:
+            phase = await self._request_cancel(task_id)
+            row = await self._database.read(lambda conn: owned(conn, account, task_id))
+            ended = phase in TERMINAL
+            return CancelResult.CANCELLED if ended else CancelResult.CANCELLING, row
+        now_ms = _now_ms()
+
+        def delete(conn: Connection) -> None:
+            if not settled(row, leases.of_task(conn, task_id)):
+                raise Conflict(
+                    "this task has ended, but its payment is not settled yet; delete it then"
+                )
+            tasks.delete(conn, task_id, account.id, now_ms)
+
+        await self._database.write(delete)
+        return CancelResult.DELETED, row
+
+    async def _require_node(self, demand: Demand) -> None:
+        try:
+            explanation = await self._explain(demand)
+        except Unavailable:
+            # The market process is being restarted. Accepting needs nothing of it: the task waits,
+            # and expires with an explanation if nobody comes.
+            return
+        if never_served(explanation):
+            raise NodeUnavailable(explanation)
+
+
+def owned(conn: Connection, account: Account, task_id: str) -> TaskRow:
+    """The account's task: the one place where a task's tenancy is checked.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    row = tasks.get(conn, task_id, account.id)
+    if row is None:
+        raise NotFound(f"there is no task {task_id[:80]}", {"task_id": task_id[:80]})
+    return row
+
+
+def detail(conn: Connection, row: TaskRow) -> TaskDetail:
+    """The task with its leases and milestones."""
+    return TaskDetail(
+        row, tuple(leases.of_task(conn, row.id)), tuple(events.milestones(conn, row.id))
+    )
+
+
+def settled(row: TaskRow, its_leases: "tuple[LeaseRow, ...] | list[LeaseRow]") -> bool:
+    """Whether the task has ended and no money of it is under way."""
+    return row.phase in TERMINAL and all(
+        lease.settlement.phase is SettlementPhase.CLOSED for lease in its_leases
+    )
+
+
+def never_served(explanation: Explanation) -> bool:
+    """Whether no node that is known could serve this even if it were idle.
+
+    Being in use or paused passes; hardware, place and price don't. Where some suitable nodes are
+    busy their price is not known to be too high, so the task may wait for them.
+    """
+    if explanation.matching:
+        return False
+    left = {item.constraint: item.left for item in explanation.survivors}
+    suitable, ready = left.get("gpu", 0), left.get("free_now", 0)
+    return suitable == ready
+
+
+def _require_inputs(wanted: Submission, sizes: dict[str, int]) -> None:
+    for index, item in enumerate(wanted.inputs):
+        if item.sha256 not in sizes:
+            raise InvalidRequest(
+                f"inputs[{index}]: the artifact {item.sha256} is not here; upload it first with "
+                f"PUT /api/v1/artifacts/{item.sha256}",
+                f"inputs[{index}].sha256",
+            )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
