@@ -32,6 +32,7 @@ from .task import (
     EscrowOpened,
     Event,
     Finished,
+    Forgotten,
     HoldAuction,
     Lease,
     OpenEscrow,
@@ -44,6 +45,7 @@ from .task import (
     Settle,
     Started,
     Task,
+    TurnCame,
 )
 
 # A node answers an award within this, or the next bid gets it (architecture, section 3).
@@ -137,6 +139,11 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
     match event:
         case Due(heard_ms):
             return _on_due(task, heard_ms, now_ms)
+        case TurnCame():
+            if task.phase is Phase.QUEUED:
+                task = replace(task, retry_at_ms=min(task.retry_at_ms, now_ms))
+                return _on_due(task, now_ms, now_ms)
+            return Decision(task)
         case CancelRequested():
             return _on_cancel(task, now_ms)
         case AuctionClosed():
@@ -172,6 +179,9 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             return Decision(task, due(task, now_ms))
         case Finished(_, result) if task.phase in (Phase.STARTING, Phase.RUNNING):
             return _on_finished(task, lease, result, now_ms)
+        case Forgotten() if task.phase in (Phase.STARTING, Phase.RUNNING):
+            message = "does not know the lease any more"
+            return _lose(task, lease, Outcome.NODE_LOST, message, now_ms)
         case OutputsChecked(_, missing) if task.phase is Phase.VERIFYING:
             return _on_checked(task, lease, missing, now_ms)
     return Decision(task)

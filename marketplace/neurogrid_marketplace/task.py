@@ -129,6 +129,11 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnCame:
+    """A queued task is next: nodes came or became free, so it need not wait out its pause."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuctionClosed:
     """The auction of ``demand_id`` is over; an empty ranking means no bids."""
 
@@ -191,6 +196,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The node is there and says that it has no such lease: it has lost its journal."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputsChecked:
     """Whether every output the result names is here with the hash it names."""
 
@@ -205,6 +217,7 @@ class CancelRequested:
 
 Event = (
     Due
+    | TurnCame
     | AuctionClosed
     | Accepted
     | Refused
@@ -212,6 +225,7 @@ Event = (
     | EscrowFailed
     | Started
     | Finished
+    | Forgotten
     | OutputsChecked
     | CancelRequested
 )

@@ -1,4 +1,4 @@
-"""What a task does when its escrow fails, is early, or its coordinator was away."""
+"""What a task does when its escrow fails, its node forgets, or its coordinator was away."""
 
 from dataclasses import replace
 
@@ -9,14 +9,18 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.orchestration import OVERTIME_MS, decide, submit
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.task import (
+    Abandon,
     Due,
     EscrowFailed,
     EscrowOpened,
+    Forgotten,
+    HoldAuction,
     Lease,
     Phase,
     SendStop,
     Started,
     Task,
+    TurnCame,
 )
 
 NOW_MS = 1_800_000_000_000
@@ -79,3 +83,19 @@ def test_an_hour_without_its_coordinator_does_not_end_a_run(starting: Task) -> N
     (stop,) = decide(running, Due(heard_ms=now_ms), now_ms).actions
     assert isinstance(stop, SendStop)
     assert stop.reason is Outcome.TIME_EXCEEDED
+
+
+def test_a_task_whose_turn_came_does_not_wait_out_its_pause(starting: Task) -> None:
+    queued = replace(starting, phase=Phase.QUEUED, lease=None, retry_at_ms=NOW_MS + 30_000)
+    assert decide(queued, Due(heard_ms=0), NOW_MS).actions == ()
+    decision = decide(queued, TurnCame(), NOW_MS)
+    assert decision.task.phase is Phase.MATCHING
+    assert isinstance(decision.actions[0], HoldAuction)
+    assert decide(starting, TurnCame(), NOW_MS).task == starting
+
+
+def test_a_node_that_forgot_a_lease_loses_it_at_once(starting: Task) -> None:
+    decision = decide(starting, Forgotten(LEASE.lease_id), NOW_MS)
+    assert (decision.task.phase, decision.task.excluded) == (Phase.QUEUED, ("node",))
+    assert Abandon(LEASE) in decision.actions
+    assert decide(starting, Forgotten("lease_other"), NOW_MS).task == starting
