@@ -13,7 +13,7 @@ from solders.account import Account
 from solders.clock import Clock
 from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.litesvm import LiteSVM
+from solders.litesvm import FeatureSet, LiteSVM
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, create_account
@@ -55,6 +55,20 @@ from neurogrid_contracts.program import elf_path
 from neurogrid_marketplace.voucher import Voucher
 
 MINT_BYTES = 82
+
+
+def svm_of_today() -> LiteSVM:
+    """With the features that were active on mainnet when solders was released."""
+    return LiteSVM().with_mainnet_features().with_builtins().with_default_programs()
+
+
+def svm_of_tomorrow() -> LiteSVM:
+    """With every feature the runtime knows: only version 3 programs deploy, and accounts are
+    mapped one by one and checked for ownership at each access (SIMD-0500, SIMD-0219)."""
+    # The builtins and programs again, because they were loaded for the default features.
+    return (
+        LiteSVM().with_feature_set(FeatureSet.all_enabled()).with_builtins().with_default_programs()
+    )
 
 
 @dataclass
@@ -131,6 +145,15 @@ class World(Parties):
         assert self._snapshot() == before, "a refused transaction changed an account"
         return result
 
+    def attempt(self, *steps: Instruction) -> bool:
+        """Execute a transaction that may fail; the books must be right either way."""
+        before = self._snapshot()
+        result, _ = self._send(steps, None)
+        failed = isinstance(result, FailedTransactionMetadata)
+        assert not failed or self._snapshot() == before
+        self.audit()
+        return not failed
+
     def _send(
         self, steps: tuple[Instruction, ...], payer: Keypair | None
     ) -> tuple[TransactionMetadata | FailedTransactionMetadata, int]:
@@ -146,6 +169,7 @@ class World(Parties):
         return self.svm.send_transaction(transaction), len(bytes(transaction))
 
     def set_time(self, unix_s: int) -> None:
+        self.now = unix_s
         old = self.svm.get_clock()
         self.svm.set_clock(
             Clock(old.slot, old.epoch_start_timestamp, old.epoch, old.leader_schedule_epoch, unix_s)

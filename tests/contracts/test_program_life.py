@@ -1,7 +1,6 @@
 """What the program does for honest parties, step by step, on the real VM."""
 
 import pytest
-from solders.litesvm import LiteSVM
 
 from contracts.program_parties import (
     DAY_S,
@@ -15,15 +14,15 @@ from contracts.program_parties import (
     USDC,
     job_id,
 )
-from contracts.program_world import World
+from contracts.program_world import World, svm_of_today, svm_of_tomorrow
 from neurogrid_contracts import instructions
 from neurogrid_contracts.accounts import EscrowState
 from neurogrid_contracts.instructions import MarketTerms
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
+@pytest.fixture(params=[svm_of_today, svm_of_tomorrow])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(svm=request.param())
 
 
 def test_a_market_keeps_its_terms(world: World) -> None:
@@ -427,12 +426,3 @@ def test_a_stranger_cannot_block_an_address_by_funding_it() -> None:
         world.svm.airdrop(address, 890_880)
     world.create_market()
     assert world.client_account().balance_micro_usdc == DEPOSIT
-
-
-@pytest.mark.parametrize("features", ["default", "mainnet"])
-def test_the_program_runs_under_each_feature_set(features: str) -> None:
-    svm = LiteSVM() if features == "default" else LiteSVM().with_mainnet_features()
-    world = World(svm=svm)
-    world.do(world.open())
-    world.do(world.proof(USDC), world.claim(USDC, close_to=world.client))
-    assert world.is_closed()
