@@ -96,13 +96,13 @@ class Ledger:
         self.store = Store(config.data / "ledger.sqlite", fsync=config.fsync)
         try:
             self.svm = Svm(finality_slots=config.finality_slots)
-            self.genesis = genesis.load_or_create(self.store, self.svm, config.data)
-            for address, account in self.store.accounts():
-                self.svm.put_account(address, account)
             self._time_offset_s = self._int_fact("time_offset_s")
             self._slots_promised = self._int_fact("slots_promised")
             self._next_id = self.store.last_id() + 1
             self._begin()
+            self.genesis = genesis.load_or_create(self.store, self.svm, config.data)
+            for address, account in self.store.accounts():
+                self.svm.put_account(address, account)
         except BaseException:
             self.store.close()
             raise
@@ -115,9 +115,7 @@ class Ledger:
         """Start so far ahead that no blockhash, nor its last valid height, is still to come."""
         first = self._slots_promised + BLOCKHASH_AGE_MAX_SLOTS + 1 if self._slots_promised else 1
         self.svm.unix_time = self.store.latest_unix_time()
-        # A finalized blockhash has to exist from the start.
-        for slot in range(first, first + self._config.finality_slots + 1):
-            self._advance_to(slot)
+        self._jump_to(first + self._config.finality_slots)
 
     def close(self) -> None:
         self.store.close()
@@ -165,7 +163,12 @@ class Ledger:
         time_offset_s = self._time_offset_s + seconds
         self.store.put(facts=[("time_offset_s", time_offset_s)])
         self._time_offset_s = time_offset_s
-        self._advance_to(self.svm.slot + slots)
+        self._jump_to(self.svm.slot + slots)
+
+    def _jump_to(self, slot: int) -> None:
+        """Leave out the slots between, but for the last: a finalized blockhash has to exist."""
+        for each in range(max(slot - self._config.finality_slots, self.svm.slot + 1), slot + 1):
+            self._advance_to(each)
 
     def _advance_to(self, slot: int) -> None:
         if slot > self._slots_promised:

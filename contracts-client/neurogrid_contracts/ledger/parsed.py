@@ -9,7 +9,7 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.ledger import base58, records
+from neurogrid_contracts.ledger import base58, records, transactions
 from neurogrid_contracts.ledger.encoding import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, token_amount
 from neurogrid_contracts.ledger.transactions import Decoded
 
@@ -28,16 +28,13 @@ def parsed_transaction(
     loaded = meta["loadedAddresses"]
     keys = [str(key) for key in message.account_keys] + loaded["writable"] + loaded["readonly"]
     static = len(message.account_keys)
-    header = message.header
-    signed = header.num_required_signatures
+    signed = message.header.num_required_signatures
 
-    def writable(index: int) -> bool:
-        if index >= static:
-            return index < static + len(loaded["writable"])
-        if index < signed:
-            return index < signed - header.num_readonly_signed_accounts
-        return index < static - header.num_readonly_unsigned_accounts
-
+    writable = [
+        *transactions.static_writable(message),
+        *(True for _ in loaded["writable"]),
+        *(False for _ in loaded["readonly"]),
+    ]
     body = records.transaction_json(decoded)
     plain = body["message"]
     plain.pop("header")
@@ -45,7 +42,7 @@ def parsed_transaction(
         {
             "pubkey": key,
             "signer": index < signed,
-            "writable": writable(index),
+            "writable": writable[index],
             "source": "transaction" if index < static else "lookupTable",
         }
         for index, key in enumerate(keys)

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -47,6 +48,8 @@ _CONNECTIONS_MAX = 1024
 _STUCK_PEER_MS = 20_000
 # Together with uvicorn's own pause this keeps a stop under two seconds.
 _GRACE_S = 1
+# Longer than clients pause between polls: one that posts on a connection just being closed fails.
+_KEEP_ALIVE_S = 75
 _PORT_PAIR_ATTEMPTS = 100
 
 # Wallets in browsers call a ledger from any page; it holds test money only.
@@ -66,21 +69,12 @@ def serve(config: LedgerConfig) -> None:
     config.data.mkdir(parents=True, exist_ok=True)
     with _locked(config.data), contextlib.ExitStack() as sockets:
         pair = [sockets.enter_context(one) for one in bind_pair(config.host, config.port)]
-        # uvicorn raises the signal again once it has stopped; by then it has done its work.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopped)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, pair))
 
 
-def _stopped(number: int, frame: FrameType | None) -> None:
-    pass
-
-
-def _loop_factory() -> Any:
-    import uvloop
-
-    return uvloop.new_event_loop
+def _stopping(number: int, frame: FrameType | None) -> None:
+    """The signal that uvicorn raises again after it has stopped; it has had its effect."""
 
 
 @contextlib.contextmanager
@@ -151,6 +145,8 @@ async def _serve(config: LedgerConfig, sockets: list[socket.socket]) -> None:
         info = describe(ledger, config, port=sockets[0].getsockname()[1])
         backend = Backend(ledger, Faucet(ledger), info, config.allow_warp)
         server = _Server(build_app(backend, owner, hub), ready, info)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopping)
         await server.serve(sockets=sockets)
         ready.unlink(missing_ok=True)
         await owner.call(ledger.close)
@@ -189,6 +185,7 @@ class _Server(uvicorn.Server):
                 ws_per_message_deflate=False,
                 limit_concurrency=_CONNECTIONS_MAX,
                 timeout_graceful_shutdown=_GRACE_S,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 server_header=False,
             )
         )
@@ -223,7 +220,7 @@ def build_app(backend: Backend, owner: Owner, hub: Hub) -> Starlette:
             return PlainTextResponse("request body too large", 413, _CORS)
         try:
             parsed = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _json(rpc.error_response(RpcError(PARSE_ERROR, "Parse error")))
         if not isinstance(parsed, list):
             return _json(await respond(parsed))

@@ -74,7 +74,6 @@ class AccountKeys:
     """Every account a transaction names, in the order its instructions count them."""
 
     keys: tuple[Pubkey, ...]
-    writable: tuple[bool, ...]
     loaded_writable: tuple[Pubkey, ...]
     loaded_readonly: tuple[Pubkey, ...]
 
@@ -130,13 +129,6 @@ def resolve(message: AnyMessage, account: AccountLookup) -> AccountKeys:
         RpcError: a table that does not exist or is too short.
     """
     keys = message.account_keys
-    header = message.header
-    signed = header.num_required_signatures
-    writable_signed = signed - header.num_readonly_signed_accounts
-    writable_unsigned = len(keys) - header.num_readonly_unsigned_accounts
-    writable = [
-        index < writable_signed or signed <= index < writable_unsigned for index in range(len(keys))
-    ]
     loaded_writable: list[Pubkey] = []
     loaded_readonly: list[Pubkey] = []
     if isinstance(message, MessageV0):
@@ -151,14 +143,21 @@ def resolve(message: AnyMessage, account: AccountLookup) -> AccountKeys:
             loaded_readonly += [_table_entry(data, i) for i in lookup.readonly_indexes]
     return AccountKeys(
         keys=(*keys, *loaded_writable, *loaded_readonly),
-        writable=(
-            *writable,
-            *(True for _ in loaded_writable),
-            *(False for _ in loaded_readonly),
-        ),
         loaded_writable=tuple(loaded_writable),
         loaded_readonly=tuple(loaded_readonly),
     )
+
+
+def static_writable(message: AnyMessage) -> list[bool]:
+    """Which of the accounts that stand in the message itself it may write."""
+    header = message.header
+    count = len(message.account_keys)
+    signed = header.num_required_signatures
+    writable_signed = signed - header.num_readonly_signed_accounts
+    writable_unsigned = count - header.num_readonly_unsigned_accounts
+    return [
+        index < writable_signed or signed <= index < writable_unsigned for index in range(count)
+    ]
 
 
 def _table_entry(data: bytes, index: int) -> Pubkey:
@@ -218,6 +217,9 @@ def durable_nonce(decoded: Decoded) -> tuple[Pubkey, tuple[Pubkey, ...]] | None:
     message = decoded.message
     keys = message.account_keys
     accounts = message.instructions[0].accounts
+    # solders looks at the instruction's kind only.
+    if not accounts or accounts[0] >= len(keys) or not static_writable(message)[accounts[0]]:
+        return None
     signers = tuple(keys[i] for i in accounts if i < len(keys) and message.is_signer(i))
     return keys[accounts[0]], signers
 

@@ -95,7 +95,7 @@ class Connection:
                 return
             try:
                 request = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 self._answer(error_response(RpcError(PARSE_ERROR, "Parse error")))
                 continue
             await self._take(request)
