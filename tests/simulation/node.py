@@ -1,0 +1,295 @@
+"""A simulated node: the real rules of `execution` around an engine that outlives the process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from neurogrid_marketplace import execution
+from neurogrid_marketplace.bid import Bid, DeclineCode
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.lease import (
+    ClaimConfirmed,
+    Collect,
+    Collected,
+    ContainerEnded,
+    ContainerRunning,
+    Forget,
+    Kill,
+    LeaseAction,
+    LeaseEvent,
+    NodeLease,
+    Pause,
+    Prepare,
+    Ran,
+    RedeemEscrow,
+    Resume,
+    SendClaimed,
+    SendEvents,
+    SendMeter,
+    StartReceived,
+    StopReceived,
+    Stored,
+    Tick,
+    VoucherReceived,
+    Watch,
+)
+from neurogrid_marketplace.messages import (
+    Acknowledge,
+    Award,
+    Claimed,
+    Deny,
+    Message,
+    Start,
+    Stop,
+    VoucherMessage,
+)
+from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
+
+from .chain import ChainSilent, SimChain
+from .clockwork import Clockwork, Process
+
+_TICK_MS = 1_000
+_BEAT_MS = 5_000
+_RESEND_MS = 3_000
+
+
+@dataclass(slots=True)
+class SimContainer:
+    """A container in the engine; it knows nothing of who watches it."""
+
+    runs_for_ms: int
+    started_ms: int
+    paused_since_ms: int = 0
+    ended: Ran | None = None
+    starts: int = 1
+
+
+class SimNode(Process):
+    """One provider."""
+
+    def __init__(
+        self,
+        clockwork: Clockwork,
+        name: str,
+        chain: SimChain,
+        price: int,
+        send: Callable[[str, Message | list[LeaseStatus]], None],
+    ) -> None:
+        super().__init__(clockwork, name)
+        self.chain = chain
+        self.price = price
+        self._send = send
+        self.journal: dict[str, NodeLease] = {}  # durable
+        self.engine: dict[str, SimContainer] = {}  # outlives the process
+        self.containers_started: dict[str, int] = {}
+        # Between far less and far more than a voucher interval, so that some jobs are paused.
+        self.max_unpaid_ms = clockwork.random.choice((5_000, 40_000, 600_000))
+        self.dead = False
+        self._steps: set[tuple[str, str]] = set()
+        self._sent_ms: dict[str, int] = {}
+
+    def forget(self) -> None:
+        self._steps.clear()
+        self._sent_ms.clear()
+
+    def die(self) -> None:
+        """The machine burns down: the process, its containers and its journal."""
+        self.dead = True
+        self.up = False
+        self.forget()
+        self.engine.clear()
+        self.journal.clear()
+
+    def _come_back(self) -> None:
+        if not self.dead:
+            super()._come_back()
+
+    def begin(self) -> None:
+        self.in_this_life(_TICK_MS, self._tick)
+        self.in_this_life(1, self._beat)
+        for lease in list(self.journal.values()):
+            for action in execution.due(lease):
+                self._perform(lease.lease_id, action)
+
+    # --- what the coordinator sees ------------------------------------------------------------
+
+    def bid(self, demand: Demand) -> Bid:
+        """Always interested."""
+        valid = self.clockwork.now_ms + 15_000
+        return Bid(demand.demand_id, demand.hash(), self.price, 300, valid, "1" * 32)
+
+    def receive(self, message: Message) -> None:
+        """One message from the coordinator."""
+        self.guarded(lambda: self._receive(message))
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Award():
+                self._on_award(message)
+            case Start():
+                self._feed(message.lease_id, StartReceived(message))
+            case Stop(lease_id, reason):
+                self._feed(lease_id, StopReceived(reason))
+            case VoucherMessage(lease_id):
+                lease = self.journal.get(lease_id)
+                if lease and lease.start:
+                    self._feed(lease_id, VoucherReceived(message))
+            case Acknowledge(lease_id, events, log_bytes, closed):
+                self._feed(lease_id, Stored(events, log_bytes, closed))
+
+    def _on_award(self, award: Award) -> None:
+        known = self.journal.get(award.lease_id)
+        if known is None:
+            if self.clockwork.chance(0.05):
+                self._send(self.name, Deny(award.lease_id, DeclineCode.BUSY))
+                return
+            self.crash_point()
+            self.journal[award.lease_id] = execution.accept(
+                award, "coordinator", self.max_unpaid_ms, self.clockwork.now_ms
+            )
+            self.crash_point()
+        self._send(self.name, execution.agreement(award))
+
+    def _beat(self) -> None:
+        statuses = [LeaseStatus(lease.lease_id, lease.phase) for lease in self.journal.values()]
+        self._send(self.name, statuses)
+        self.in_this_life(_BEAT_MS, self._beat)
+
+    # --- the shell ----------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self.in_this_life(_TICK_MS, self._tick)
+        for lease_id in list(self.journal):
+            self._feed(lease_id, Tick())
+            lease = self.journal.get(lease_id)
+            if lease is None:
+                continue
+            if self.clockwork.now_ms - self._sent_ms.get(lease_id, 0) >= _RESEND_MS:
+                if lease.events_stored < len(lease.events):
+                    self._perform(lease_id, SendEvents())
+                elif lease.claim_transaction:
+                    self._perform(lease_id, SendClaimed(lease.claim_transaction))
+
+    def _feed(self, lease_id: str, event: LeaseEvent) -> None:
+        lease = self.journal.get(lease_id)
+        if lease is None:
+            return
+        decision = execution.decide(lease, event, self.clockwork.now_ms)
+        self.crash_point()
+        self.journal[lease_id] = decision.lease
+        for action in decision.actions:
+            self.crash_point()
+            self._perform(lease_id, action)
+
+    def _perform(self, lease_id: str, action: LeaseAction) -> None:
+        lease = self.journal[lease_id]
+        match action:
+            case Prepare():
+                self._step(lease_id, "prepare", 300, self._prepare)
+            case Watch():
+                self._step(lease_id, "watch", 200, self._watch)
+            case Pause():
+                self._pause(lease_id)
+            case Resume():
+                self._resume(lease_id)
+            case Kill():
+                self._kill(lease_id)
+            case Collect():
+                self._step(lease_id, "collect", 100, self._collect)
+            case SendEvents():
+                self._sent_ms[lease_id] = self.clockwork.now_ms
+                for event in lease.events[lease.events_stored :]:
+                    self._send(self.name, event)
+            case SendMeter(meter):
+                self._send(self.name, meter)
+            case RedeemEscrow(voucher):
+                amount = voucher.cumulative_micro_usdc if voucher else 0
+                self._step(lease_id, "redeem", 50, lambda name: self._redeem(name, amount))
+            case SendClaimed(transaction):
+                self._sent_ms[lease_id] = self.clockwork.now_ms
+                self._send(self.name, Claimed(lease_id, transaction))
+            case Forget():
+                self.engine.pop(lease_id, None)
+                self.crash_point()
+                del self.journal[lease_id]
+
+    def _step(self, lease_id: str, name: str, delay_ms: int, run: Callable[[str], bool]) -> None:
+        """A long action beside the decisions; ``run`` returns False to be tried again."""
+        if (lease_id, name) in self._steps:
+            return
+        self._steps.add((lease_id, name))
+
+        def attempt() -> None:
+            if lease_id not in self.journal or run(lease_id):
+                self._steps.discard((lease_id, name))
+            else:
+                self.in_this_life(delay_ms, attempt)
+
+        self.in_this_life(delay_ms, attempt)
+
+    def _prepare(self, lease_id: str) -> bool:
+        if self.journal[lease_id].phase is not LeasePhase.PREPARING:
+            return True
+        try:
+            if not self.chain.is_open(lease_id):
+                return False
+        except ChainSilent:
+            return False
+        container = self.engine.get(lease_id)
+        if container is None:
+            # One in twenty runs into its time limit of ten minutes.
+            longest_ms = 90_000 if self.clockwork.random.random() < 0.95 else 900_000
+            runs_for_ms = self.clockwork.random.randrange(500, longest_ms)
+            container = SimContainer(runs_for_ms, self.clockwork.now_ms)
+            self.engine[lease_id] = container
+            self.containers_started[lease_id] = self.containers_started.get(lease_id, 0) + 1
+        self.crash_point()
+        self._feed(lease_id, ContainerRunning(container.started_ms))
+        return True
+
+    def _watch(self, lease_id: str) -> bool:
+        container = self.engine.get(lease_id)
+        now_ms = self.clockwork.now_ms
+        if container is None:
+            self._feed(lease_id, ContainerEnded(Ran(Outcome.ENGINE_LOST, -1, "gone", now_ms)))
+            return True
+        end_ms = container.started_ms + container.runs_for_ms
+        if container.ended is None and not container.paused_since_ms and now_ms >= end_ms:
+            container.ended = Ran(Outcome.COMPLETED, 0, "", end_ms, container.started_ms)
+        if container.ended is None:
+            return False
+        self._feed(lease_id, ContainerEnded(container.ended))
+        return True
+
+    def _pause(self, lease_id: str) -> None:
+        container = self.engine.get(lease_id)
+        if container and not container.paused_since_ms and container.ended is None:
+            container.paused_since_ms = self.clockwork.now_ms
+
+    def _resume(self, lease_id: str) -> None:
+        container = self.engine.get(lease_id)
+        if container and container.paused_since_ms:
+            container.runs_for_ms += self.clockwork.now_ms - container.paused_since_ms
+            container.paused_since_ms = 0
+
+    def _kill(self, lease_id: str) -> None:
+        container = self.engine.get(lease_id)
+        if container and container.ended is None:
+            now_ms = self.clockwork.now_ms
+            container.ended = Ran(Outcome.EXIT_NONZERO, 137, "killed", now_ms, container.started_ms)
+
+    def _collect(self, lease_id: str) -> bool:
+        self._feed(lease_id, Collected((), "0" * 64, 0, "0" * 64))
+        return True
+
+    def _redeem(self, lease_id: str, amount: int) -> bool:
+        try:
+            self.chain.redeem(lease_id, amount)
+            gone = not self.chain.is_open(lease_id)
+        except ChainSilent:
+            return False
+        if not gone:
+            return False
+        self.crash_point()
+        self._feed(lease_id, ClaimConfirmed("1" * 64))
+        return True
