@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from neurogrid_wallet.errors import KeystoreCorrupt, PassphraseMissing, WrongPassphrase
-from neurogrid_wallet.keys import SEED_BYTES, KeyPair
+from neurogrid_wallet.keys import SEED_BYTES, KeyPair, public_key_of
 from neurogrid_wallet.secret_file import read_secret_file, write_secret_file
 
 _FORMAT = "neurogrid-keystore"
@@ -98,7 +98,8 @@ class _Header:
     def cipher(self, passphrase: str) -> ChaCha20Poly1305:
         return ChaCha20Poly1305(
             hash_secret_raw(
-                passphrase.encode(),
+                # An environment variable need not be UTF-8; its bytes are kept as they are.
+                passphrase.encode(errors="surrogateescape"),
                 self.salt,
                 time_cost=self.kdf.iterations,
                 memory_cost=self.kdf.memory_kib,
@@ -212,6 +213,7 @@ def _parse(path: Path, content: bytes) -> tuple[_Header, bytes]:
     try:
         fields = json.loads(content)
         kdf, cipher = fields["kdf"], fields["cipher"]
+        public_key_of(fields["address"])
         header = _Header(
             fields["address"],
             KdfParameters(kdf["memory_kib"], kdf["iterations"], kdf["lanes"]),

@@ -26,7 +26,7 @@ def read_secret_file(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise SecretFileError(f"cannot read {path}: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SecretFileError(f"{path} is not a regular file")
@@ -35,7 +35,12 @@ def read_secret_file(path: Path) -> bytes:
             raise SecretFilePermissions(
                 f"{path} has mode {mode:04o}, so that others may use its secret: chmod 600 it"
             )
-        content = file.read(SECRET_FILE_BYTES_MAX + 1)
+        # One read: of a regular file it is only short at the end.
+        content = os.read(descriptor, SECRET_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise SecretFileError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if len(content) > SECRET_FILE_BYTES_MAX:
         raise SecretFileError(f"{path} has more than {SECRET_FILE_BYTES_MAX} bytes: not a secret")
     return content
