@@ -118,7 +118,7 @@ async def test_lists_filter_count_and_hide_what_was_deleted(tmp_path: Path) -> N
 
         ended = replace(first.state, phase=Phase.CANCELLED, ending=Ending("CANCELLED", ""))
         await db.write(tasks.save_state, ended, NOW_MS + 1)
-        assert [state.task_id for state in await db.read(tasks.active)] == [second.id]
+        assert [found.task.task_id for found in await db.read(tasks.active)] == [second.id]
         assert await db.write(tasks.delete, first.id, account.id, NOW_MS)
         assert await db.read(tasks.get, first.id, account.id) is None
         assert await db.read(tasks.get, first.id) is not None
@@ -146,7 +146,7 @@ async def test_an_open_escrow_ends_the_hold(tmp_path: Path) -> None:
         assert account is not None
         found = await db.read(tasks.state_of, row.task_id)
         assert found is not None
-        state = replace(found[0], phase=Phase.STARTING, lease=row.lease)
+        state = replace(found.task, phase=Phase.STARTING, lease=row.lease)
         await db.write(tasks.save_state, state, NOW_MS)
         assert await db.read(tasks.held_micro_usdc, account.wallet) == 60_000
         state = replace(state, lease=replace(row.lease, escrow_open=True))

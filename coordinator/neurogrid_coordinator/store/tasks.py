@@ -69,6 +69,15 @@ class TaskRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task as the orchestrator needs it."""
+
+    task: Task
+    account_id: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFilter:
     """Which tasks of a list; None leaves a condition out.
 
@@ -143,12 +152,14 @@ def get(conn: Connection, task_id: str, account_id: str | None = None) -> TaskRo
     return _task_row(row) if row else None
 
 
-def state_of(conn: Connection, task_id: str) -> tuple[Task, str] | None:
-    """The orchestration state and the account: what one step needs."""
+def state_of(conn: Connection, task_id: str) -> TaskState | None:
+    """What one step of the task needs."""
     row = conn.execute(
-        select(tasks.c.state_json, tasks.c.account_id).where(tasks.c.id == task_id)
+        select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority).where(
+            tasks.c.id == task_id
+        )
     ).first()
-    return (msgspec.json.decode(row.state_json, type=Task), row.account_id) if row else None
+    return _task_state(row.state_json, row.account_id, row.priority) if row else None
 
 
 def job_of(conn: Connection, task_id: str) -> Job:
@@ -173,14 +184,14 @@ def save_progress(conn: Connection, task_id: str, permille: int, note: str) -> N
     )
 
 
-def active(conn: Connection) -> list[Task]:
-    """The state of every task that has not ended, most urgent first."""
+def active(conn: Connection) -> list[TaskState]:
+    """Every task that has not ended, most urgent first."""
     rows = conn.execute(
-        select(tasks.c.state_json)
+        select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority)
         .where(tasks.c.phase.not_in([phase.value for phase in TERMINAL]))
         .order_by(tasks.c.priority.desc(), tasks.c.id)
     )
-    return [msgspec.json.decode(row.state_json, type=Task) for row in rows]
+    return [_task_state(row.state_json, row.account_id, row.priority) for row in rows]
 
 
 def held_micro_usdc(conn: Connection, wallet: str) -> int:
@@ -292,6 +303,10 @@ def _state_columns(state: Task, now_ms: int) -> dict[str, object]:
 
 def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _task_state(state_json: str, account_id: str, priority: int) -> TaskState:
+    return TaskState(msgspec.json.decode(state_json, type=Task), account_id, priority)
 
 
 def _task_row(row: Row[tuple[object, ...]]) -> TaskRow:

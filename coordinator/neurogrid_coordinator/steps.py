@@ -1,0 +1,145 @@
+"""One step of a task as one transaction: load, decide, save; what is to be done comes back.
+
+Whatever a step decides about money (`Settle`, `Abandon`, `OpenEscrow`) is stored together with the
+task's new state, so that a crash between the two cannot lose it: the settler finds it in the lease.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace import orchestration, settlement
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.orchestration import Decision
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import (
+    TERMINAL,
+    Abandon,
+    Action,
+    Event,
+    Lease,
+    OpenEscrow,
+    Settle,
+    Task,
+)
+
+from .store import events, evidence, leases, tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A committed step.
+
+    Attributes:
+        before, after: the task's state; equal where the event changed nothing.
+        actions: to be performed now, in order; each may be performed again at any time.
+    """
+
+    before: Task
+    after: Task
+    account_id: str
+    priority: int
+    actions: tuple[Action, ...]
+
+    @property
+    def moved(self) -> bool:
+        """Whether the phase is another one now: an event for listeners was stored."""
+        return self.before.phase is not self.after.phase
+
+
+def take(
+    conn: Connection,
+    task_id: str,
+    event: Event,
+    now_ms: int,
+    proof: Iterable[tuple[str, Envelope]] = (),
+) -> Step | None:
+    """Step a task; None if there is no such task.
+
+    Args:
+        proof: (lease or demand id, envelope) to keep as evidence if the event changes the task.
+    """
+    found = tasks.state_of(conn, task_id)
+    if found is None:
+        return None
+    decision = orchestration.decide(found.task, event, now_ms)
+    if decision.task != found.task:
+        _save(conn, found.task, decision, found.account_id, now_ms)
+        for subject_id, envelope in proof:
+            evidence.append(conn, subject_id, envelope)
+    return Step(found.task, decision.task, found.account_id, found.priority, decision.actions)
+
+
+def _save(conn: Connection, before: Task, decision: Decision, account_id: str, now_ms: int) -> None:
+    after = decision.task
+    tasks.save_state(conn, after, now_ms)
+    if after.lease is not None and not _same(before.lease, after.lease):
+        leases.insert_new(conn, after.lease, after.task_id, account_id, now_ms)
+    for action in decision.actions:
+        match action:
+            case OpenEscrow(lease):
+                _settle(conn, lease, partial(settlement.opening, now_ms=now_ms), now_ms)
+            case Settle(lease, due):
+                _settle(
+                    conn,
+                    lease,
+                    partial(settlement.decided, cumulative_micro_usdc=due, now_ms=now_ms),
+                    now_ms,
+                )
+            case Abandon(lease):
+                _settle(conn, lease, partial(settlement.abandoned, now_ms=now_ms), now_ms)
+    if before.lease is not None and (
+        after.phase in TERMINAL or not _same(before.lease, after.lease)
+    ):
+        # A lease that was left before any escrow was wanted has nothing to settle.
+        _settle(conn, before.lease, partial(_close_unopened, now_ms=now_ms), now_ms)
+    if after.phase is not before.phase:
+        kind = f"task.{after.phase.value}"
+        events.append(conn, after.task_id, account_id, now_ms, kind, _news(after))
+
+
+def _settle(
+    conn: Connection,
+    lease: Lease,
+    change: Callable[[settlement.Settlement], settlement.Settlement],
+    now_ms: int,
+) -> None:
+    row = leases.get(conn, lease.lease_id)
+    assert row is not None, "a lease is stored when it is awarded"
+    changed = change(row.settlement)
+    if changed != row.settlement:
+        leases.save_settlement(conn, changed, now_ms)
+
+
+def _close_unopened(state: settlement.Settlement, now_ms: int) -> settlement.Settlement:
+    if state.phase is not SettlementPhase.NONE:
+        return state
+    return settlement.decided(state, 0, now_ms)
+
+
+def _same(one: Lease | None, other: Lease | None) -> bool:
+    return one is not None and other is not None and one.lease_id == other.lease_id
+
+
+def _news(task: Task) -> dict[str, Json]:
+    """What listeners are told about the new phase."""
+    news: dict[str, Json] = {"phase": task.phase.value}
+    if task.lease is not None:
+        news |= {
+            "node_id": task.lease.node_id,
+            "lease_id": task.lease.lease_id,
+            "price_micro_usdc_per_hour": task.lease.price_micro_usdc_per_hour,
+        }
+    if task.ending is not None:
+        news |= {
+            "code": task.ending.code,
+            "message": task.ending.message,
+            "exit_code": task.ending.exit_code,
+            "cost_micro_usdc": task.cost_micro_usdc,
+        }
+    elif task.lease is None and task.last_explanation:
+        news["message"] = task.last_explanation
+    return news

@@ -1,0 +1,100 @@
+"""Whose turn it is: queued tasks, the most urgent and oldest first, without futile auctions.
+
+Tasks that would meet the market alike (same demand but for the job itself) wait in one line. When
+the first of a line finds no node, the others would not either: the whole line waits until a node
+comes or becomes free, or until the pause of the first is over. So an auction is held per chance of
+a node, not per waiting task.
+"""
+
+import heapq
+from dataclasses import dataclass, field, replace
+
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.task import Task
+
+_Key = tuple[int, str]
+_Shape = tuple[Demand, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class _Line:
+    tasks: list[_Key] = field(default_factory=list)
+    blocked_until_ms: int = 0
+
+
+class WaitingRoom:
+    """Ids of queued tasks; bounded by the number of tasks that are queued in the database."""
+
+    def __init__(self) -> None:
+        self._lines: dict[_Shape, _Line] = {}
+        # Heads of lines that are not blocked, by key. May hold stale entries: checked when taken.
+        self._heads: list[tuple[_Key, int, _Shape]] = []
+        self._blocked: set[_Shape] = set()
+        self._ids: set[str] = set()
+        self._pushed = 0
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, task: Task, priority: int) -> None:
+        """A queued task takes its place; one that has a place keeps it."""
+        if task.task_id in self._ids:
+            return
+        self._ids.add(task.task_id)
+        shape = _shape(task)
+        line = self._lines.setdefault(shape, _Line())
+        heapq.heappush(line.tasks, (-priority, task.task_id))
+        if shape not in self._blocked and line.tasks[0][1] == task.task_id:
+            self._push(shape, line)
+
+    def take(self, now_ms: int) -> str | None:
+        """Remove and return the task whose turn it is; None if all lines are blocked or empty."""
+        for shape in [s for s in self._blocked if self._lines[s].blocked_until_ms <= now_ms]:
+            self._unblock(shape)
+        while self._heads:
+            key, _, shape = heapq.heappop(self._heads)
+            line = self._lines.get(shape)
+            if line is None or shape in self._blocked or line.tasks[0] != key:
+                continue
+            heapq.heappop(line.tasks)
+            self._ids.discard(key[1])
+            if line.tasks:
+                self._push(shape, line)
+            else:
+                del self._lines[shape]
+            return key[1]
+        return None
+
+    def block(self, task: Task, until_ms: int) -> None:
+        """This task found no node: its line waits."""
+        shape = _shape(task)
+        line = self._lines.setdefault(shape, _Line())
+        line.blocked_until_ms = until_ms
+        self._blocked.add(shape)
+
+    def wake(self) -> None:
+        """A node came or became free: every line may try."""
+        for shape in list(self._blocked):
+            self._unblock(shape)
+
+    def next_due_ms(self) -> int | None:
+        """When the first blocked line may try again; None if none is blocked."""
+        return min((self._lines[shape].blocked_until_ms for shape in self._blocked), default=None)
+
+    def _unblock(self, shape: _Shape) -> None:
+        self._blocked.discard(shape)
+        line = self._lines[shape]
+        if line.tasks:
+            self._push(shape, line)
+        else:
+            del self._lines[shape]
+
+    def _push(self, shape: _Shape, line: _Line) -> None:
+        # The number keeps the heap from comparing shapes.
+        self._pushed += 1
+        heapq.heappush(self._heads, (line.tasks[0], self._pushed, shape))
+
+
+def _shape(task: Task) -> _Shape:
+    alike = replace(task.demand, demand_id="", job_hash="", input_bytes=0)
+    return alike, task.excluded
