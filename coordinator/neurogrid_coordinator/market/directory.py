@@ -1,0 +1,49 @@
+"""Who is connected, and what they offer. In memory, bounded by the number of connections."""
+
+from dataclasses import replace
+
+from neurogrid_marketplace.messages import Heartbeat, Hello
+from neurogrid_marketplace.offer import Offer
+
+from .reports import NodeView
+
+
+class Directory:
+    """Node id -> `NodeView`."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeView] = {}
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, node_id: object) -> bool:
+        return node_id in self._nodes
+
+    def join(self, hello: Hello, now_ms: int) -> NodeView:
+        """A node has said hello, for the first time or with a changed offer."""
+        known = self._nodes.get(hello.offer.node_id)
+        since_ms = known.connected_since_ms if known else now_ms
+        view = NodeView(hello.offer, since_ms, now_ms, hello.leases)
+        self._nodes[hello.offer.node_id] = view
+        return view
+
+    def beat(self, node_id: str, heartbeat: Heartbeat, now_ms: int) -> NodeView:
+        """A node said what is free and how its leases are."""
+        known = self._nodes[node_id]
+        offer = replace(known.offer, free=heartbeat.free, accepting=heartbeat.accepting)
+        view = NodeView(offer, known.connected_since_ms, now_ms, heartbeat.leases)
+        self._nodes[node_id] = view
+        return view
+
+    def heard(self, node_id: str, now_ms: int) -> None:
+        """A node said anything else."""
+        self._nodes[node_id] = replace(self._nodes[node_id], last_heard_ms=now_ms)
+
+    def leave(self, node_id: str) -> NodeView:
+        """A node's connection has ended; returns what was last known."""
+        return self._nodes.pop(node_id)
+
+    def offers(self) -> list[Offer]:
+        """Every node's."""
+        return [view.offer for view in self._nodes.values()]

@@ -1,0 +1,111 @@
+"""The market's end of the socket to the api (see `rpc` for what travels)."""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from neurogrid_marketplace.fields import decode
+
+from .rpc import MAX_CALLS, CallFailed, Frame, decoder, encode
+
+# Frames that wait for the api to read; then the nodes wait.
+_OUTBOX_FRAMES = 256
+_READ_BYTES = 262_144
+
+_log = logging.getLogger(__name__)
+
+
+class ApiGone(Exception):
+    """The other process closed the socket or died."""
+
+
+class Door:
+    """The market's end.
+
+    Args:
+        call: answers one call; what it raises is reported, `CallFailed` with its code.
+        taken: told that the api has dealt with some messages of a node.
+    """
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        call: Callable[[str, Frame], Awaitable[Frame]],
+        taken: Callable[[str, int], None],
+    ) -> None:
+        self._stream = stream
+        self._call = call
+        self._taken = taken
+        self._calls: dict[int, trio.CancelScope] = {}
+        self._outbox, self._to_write = trio.open_memory_channel[bytes](_OUTBOX_FRAMES)
+
+    async def notify(self, kind: str, **values: object) -> None:
+        """Tell the api something; waits while it does not read, and ends when it is gone."""
+        await self._put(encode({"kind": kind, **values}))
+
+    async def run(self) -> None:
+        """Answer calls until the api is gone.
+
+        Raises:
+            ApiGone: always, in the end.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write)
+            frames = decoder()
+            while data := await self._stream.receive_some(_READ_BYTES):
+                for frame in frames.feed(bytes(data)):
+                    self._take(frame, nursery)
+            raise ApiGone
+
+    def _take(self, frame: Frame, nursery: trio.Nursery) -> None:
+        match frame["kind"]:
+            case "call":
+                call_id = decode(int, frame["id"])
+                # The scope exists before the task runs, so that a cancel cannot come too early.
+                self._calls[call_id] = trio.CancelScope()
+                nursery.start_soon(self._answer, call_id, frame)
+            case "cancel":
+                scope = self._calls.get(decode(int, frame["id"]))
+                if scope is not None:
+                    scope.cancel()
+            case "taken":
+                self._taken(decode(str, frame["node_id"]), decode(int, frame["count"]))
+
+    async def _answer(self, call_id: int, frame: Frame) -> None:
+        reply: Frame = {"kind": "failure", "id": call_id, "code": "cancelled", "message": ""}
+        try:
+            with self._calls[call_id]:
+                encoded = encode(reply | await self._reply(frame))
+                await self._put(encoded)
+                return
+        except CallFailed as error:
+            reply |= {"code": error.code, "message": str(error)}
+        except Exception as error:  # noqa: BLE001 - one call's outermost boundary
+            _log.exception("call %s", frame.get("method"))
+            reply |= {"code": "bug", "message": f"{type(error).__name__}: {error}"}
+        finally:
+            del self._calls[call_id]
+        await self._put(encode(reply))
+
+    async def _reply(self, frame: Frame) -> Frame:
+        if len(self._calls) > MAX_CALLS:
+            raise CallFailed("busy", f"more than {MAX_CALLS} calls")
+        arguments = decode(dict[str, object], frame["arguments"])
+        value = await self._call(decode(str, frame["method"]), arguments)
+        return {"kind": "reply", "value": value}
+
+    async def _put(self, encoded: bytes) -> None:
+        # Broken: the api is gone, and this process is about to be.
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self._outbox.send(encoded)
+
+    async def _write(self) -> None:
+        # Leaving the block lets go of whoever waits in `_put`, shielded or not.
+        async with self._to_write:
+            async for encoded in self._to_write:
+                try:
+                    await self._stream.send_all(encoded)
+                except trio.BrokenResourceError:
+                    raise ApiGone from None

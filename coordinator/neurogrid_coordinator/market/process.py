@@ -1,0 +1,217 @@
+"""The market process: puts its parts together and runs until the api is gone."""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+
+from neurogrid_marketplace import __version__
+from neurogrid_marketplace.bid import Bid, Decline
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.explain import explain
+from neurogrid_marketplace.fields import decode, plain
+from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.messages import (
+    PROTOCOL_ID,
+    Accept,
+    Award,
+    Deny,
+    Message,
+    parse_body,
+)
+from neurogrid_p2p.errors import ChannelClosed
+from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.session import Party
+from neurogrid_wallet.keys import KeyPair
+
+from .auctioneer import Auctioneer
+from .directory import Directory
+from .door import ApiGone, Door
+from .leases import Leases
+from .network import Network, NodeMessage
+from .reports import NodeView, auction_to_wire, award_to_wire
+from .rpc import CallFailed, Frame
+from .settings import MarketSettings
+
+# Messages of one node that the api has not dealt with yet; then the node is not read.
+MESSAGE_CREDIT = 64
+# PR_SET_PDEATHSIG of <sys/prctl.h>.
+_SET_PARENT_DEATH_SIGNAL = 1
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the child. Only `client.MarketClient` starts it.
+
+    Args:
+        arguments: the descriptor of the socket, the parent's process id, the settings as JSON.
+    """
+    descriptor, parent_pid, settings_json = arguments
+    _die_with(int(parent_pid))
+    # Ctrl-C reaches the whole process group; it is the api that decides what then ends, and when.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = decode(MarketSettings, json.loads(settings_json))
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    door = socket.socket(fileno=int(descriptor))
+    try:
+        trio.run(_run, settings, door)
+    except* ApiGone:
+        _log.info("the api is gone")
+    return 0
+
+
+def _die_with(parent_pid: int) -> None:
+    """Have the kernel kill us when the parent dies, whatever we are doing then."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL) != 0:
+        _log.warning("prctl: %s", os.strerror(ctypes.get_errno()))
+    if os.getppid() != parent_pid:
+        os._exit(0)  # it died before we asked
+
+
+async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
+    keys = KeyPair.read_solana_file(Path(settings.key_file))
+    party = Party(
+        peer_id=peer_id_of(keys.public_key),
+        network=settings.network,
+        sign=keys.sign,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    limits = Limits(
+        connections=2 * settings.limits.nodes,
+        connections_per_host=settings.limits.nodes_per_host,
+    )
+    async with open_host(keys.seed, settings.listen, limits) as host:
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(door_socket))
+        await Market(party, settings, stream).run(host)
+
+
+class _Credit:
+    """How many messages of one node the api has not dealt with."""
+
+    __slots__ = ("outstanding", "room")
+
+    def __init__(self) -> None:
+        self.outstanding = 0
+        self.room = trio.Event()
+
+
+class Market:
+    """Everything of this process: routes what nodes say and what the api asks."""
+
+    def __init__(self, party: Party, settings: MarketSettings, stream: trio.SocketStream) -> None:
+        self._door = Door(stream, self._answer, self._taken)
+        self._directory = Directory()
+        self._network = Network(
+            party, self._directory, settings.limits, self, f"neurogrid/{__version__}"
+        )
+        self._auctioneer = Auctioneer(self._directory, self._network.send)
+        self._leases = Leases(self._network.send)
+        self._credits: dict[str, _Credit] = {}
+
+    async def run(self, host: Host) -> None:
+        """Serve nodes and the api until the api is gone.
+
+        Raises:
+            ApiGone: in the end, inside an ExceptionGroup.
+        """
+        host.serve(PROTOCOL_ID, self._network.serve)
+        await self._door.notify(
+            "ready",
+            peer_id=host.peer_id,
+            addresses=host.addresses,
+            listen=host.listen_addresses,
+        )
+        await self._door.run()
+
+    async def node_joined(self, view: NodeView) -> None:
+        """See `network.Listener`."""
+        await self._door.notify("joined", view=plain(view))
+
+    async def node_beat(self, view: NodeView) -> None:
+        """See `network.Listener`. Only what a heartbeat changes travels: offers can be large."""
+        await self._door.notify(
+            "beat",
+            node_id=view.offer.node_id,
+            free=plain(view.offer.free),
+            accepting=view.offer.accepting,
+            leases=[plain(status) for status in view.leases],
+            last_heard_ms=view.last_heard_ms,
+        )
+
+    async def node_left(self, view: NodeView) -> None:
+        """See `network.Listener`."""
+        node_id = view.offer.node_id
+        self._auctioneer.node_left(node_id)
+        self._leases.node_left(node_id)
+        await self._door.notify("left", node_id=node_id, last_heard_ms=view.last_heard_ms)
+
+    async def received(self, node_id: str, envelope: Envelope, message: NodeMessage) -> None:
+        """See `network.Listener`."""
+        match message:
+            case Bid():
+                self._auctioneer.bid_received(node_id, envelope, message)
+            case Decline():
+                self._auctioneer.decline_received(node_id, message)
+            case Accept() | Deny():
+                if not self._leases.answer_received(node_id, envelope, message):
+                    await self._forward(node_id, envelope)
+            case _:
+                await self._forward(node_id, envelope)
+
+    async def _forward(self, node_id: str, envelope: Envelope) -> None:
+        credit = self._credits.setdefault(node_id, _Credit())
+        while credit.outstanding >= MESSAGE_CREDIT:
+            credit.room = trio.Event()
+            await credit.room.wait()
+        credit.outstanding += 1
+        await self._door.notify("message", node_id=node_id, envelope=envelope.to_dict())
+
+    def _taken(self, node_id: str, count: int) -> None:
+        credit = self._credits[node_id]
+        credit.outstanding -= count
+        credit.room.set()
+        if credit.outstanding == 0:
+            del self._credits[node_id]
+
+    async def _answer(self, method: str, arguments: Frame) -> Frame:
+        match method:
+            case "ping":
+                return {}
+            case "hold_auction":
+                return auction_to_wire(
+                    await self._auctioneer.hold(
+                        decode(Demand, arguments["demand"]),
+                        frozenset(decode(list[str], arguments["excluded"])),
+                        decode(dict[str, int], arguments["weights"]),
+                    )
+                )
+            case "award":
+                award = decode(Award, arguments["award"])
+                return award_to_wire(
+                    await self._leases.award(decode(str, arguments["node_id"]), award)
+                )
+            case "send":
+                message = parse_body(decode(str, arguments["type"]), arguments["body"])
+                return await self._send(decode(str, arguments["node_id"]), message)
+            case "explain":
+                demand = decode(Demand, arguments["demand"])
+                return dict(plain(explain(self._directory.offers(), demand)))
+        raise CallFailed("unknown_method", method)
+
+    async def _send(self, node_id: str, message: Message) -> Frame:
+        try:
+            return dict((await self._network.send(node_id, message)).to_dict())
+        except ChannelClosed as error:
+            raise CallFailed("unreachable", str(error)) from error

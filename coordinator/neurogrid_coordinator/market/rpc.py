@@ -1,0 +1,58 @@
+"""The talk between the api and the market process: msgpack frames on a Unix socket.
+
+The socket is one end of a pair that the child inherits, so it has no path that another user could open and
+no name that is too long; when either process dies, the other sees the end of it at once.
+
+Frames are maps with a ``kind``:
+
+| api to market | |
+|---|---|
+| call | ``id``, ``method``, ``arguments``: answered by reply or failure |
+| cancel | ``id``: nobody waits for the answer any more |
+| taken | ``node_id``, ``count``: so many of its messages have been dealt with |
+
+| market to api | |
+|---|---|
+| ready | ``peer_id``, ``addresses``, ``listen``: once, first |
+| reply | ``id``, ``value`` |
+| failure | ``id``, ``code``, ``message`` |
+| message | ``node_id``, ``envelope``: what a node said |
+| joined, left | ``view`` or ``node_id`` |
+| beat | ``node_id``, ``free``, ``accepting``, ``leases``, ``last_heard_ms`` |
+"""
+
+import struct
+
+import msgpack
+
+from neurogrid_marketplace.wire import FrameDecoder
+
+# The largest frame is an auction's report: 16 demands and bids, 64 KiB each at the very most. Both
+# ends are ours, so this catches bugs, not strangers.
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+# Calls that may be under way; the api starts fewer (`limits.steps`).
+MAX_CALLS = 1024
+_HEADER = struct.Struct(">I")
+
+Frame = dict[str, object]
+
+
+class CallFailed(Exception):
+    """A call that cannot be answered; ``code`` and message go to the caller."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def encode(frame: Frame) -> bytes:
+    """One frame, ready to be written."""
+    payload: bytes = msgpack.packb(frame, use_bin_type=True)
+    if len(payload) > MAX_FRAME_BYTES:
+        raise CallFailed("too_large", f"a frame of {len(payload)} bytes")
+    return _HEADER.pack(len(payload)) + payload
+
+
+def decoder() -> FrameDecoder:
+    """For the bytes of one end."""
+    return FrameDecoder(MAX_FRAME_BYTES)

@@ -1,0 +1,45 @@
+"""What the market process is told when it starts. Nothing here is secret: it stands in its argv."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+_Positive = Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLimits:
+    """What the nodes may take, all together and each.
+
+    Attributes:
+        nodes: connected at a time. Each may be connected twice, while a newer connection
+            replaces an older one; connections beyond that are refused.
+        nodes_per_host: connections from one IP address.
+        messages_per_s, bytes_per_s: of one node, on average; twice that in a burst. A node that
+            sends faster is read more slowly.
+    """
+
+    nodes: _Positive = 2000
+    nodes_per_host: _Positive = 2000
+    messages_per_s: _Positive = 200
+    bytes_per_s: _Positive = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSettings:
+    """How the market process runs.
+
+    Attributes:
+        key_file: the coordinator's identity, a Solana key file (`neurogrid_wallet.keys`).
+        network: the market's tag (`envelope.network_id`).
+        listen: where nodes connect, for example ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any free
+            port, and a restarted child takes the same again.
+        log_level: of the child, which logs to its standard error.
+    """
+
+    key_file: str
+    network: str
+    listen: tuple[str, ...]
+    limits: NodeLimits = NodeLimits()
+    log_level: str = "WARNING"

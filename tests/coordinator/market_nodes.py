@@ -1,0 +1,242 @@
+"""Fake nodes: real libp2p, real signatures, scripted answers. They run on trio in a thread of their own."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from neurogrid_marketplace.bid import Bid, Decline
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.messages import (
+    PROTOCOL_ID,
+    Accept,
+    Award,
+    Deny,
+    Heartbeat,
+    Hello,
+    Message,
+)
+from neurogrid_marketplace.offer import Offer, PriceList
+from neurogrid_marketplace.resources import Capacity, Requirements
+from neurogrid_p2p.errors import ChannelClosed, DialFailed
+from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.session import Party, SignedChannel
+
+NETWORK = "ng-0123456789abcdef"
+WALLET = "1" * 32
+GIB = 1024**3
+NOW_MS = 1_800_000_000_000
+
+Answer = Message | None
+
+
+def demand(number: int = 0, **changes: object) -> Demand:
+    """A demand that every fake node meets."""
+    plain = Demand(
+        demand_id=f"demand_{number:032x}",
+        job_hash="0" * 64,
+        requirements=Requirements(cpu_millis=1000, memory_bytes=GIB, disk_bytes=GIB),
+        image="neurogrid/job:1",
+        input_bytes=0,
+        max_price_micro_usdc_per_hour=1_000_000,
+        timeout_s=60,
+        bid_window_ms=2_000,
+        voucher_interval_s=30,
+        dead_after_s=60,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]  # the caller names real fields
+
+
+def award(terms: Demand, bid_hash: str, number: int = 0) -> Award:
+    """An award of ``terms`` at the maximum."""
+    return Award(
+        lease_id=f"lease_{number:032x}",
+        demand_id=terms.demand_id,
+        demand_hash=terms.hash(),
+        bid_hash=bid_hash,
+        other_bid_hashes=(),
+        price_micro_usdc_per_hour=terms.max_price_micro_usdc_per_hour,
+        max_cost_micro_usdc=terms.max_cost_micro_usdc(),
+        timeout_s=terms.timeout_s,
+        voucher_interval_s=terms.voucher_interval_s,
+        job_hash=terms.job_hash,
+    )
+
+
+@dataclass
+class FakeNode:
+    """One node and its script.
+
+    Attributes:
+        price: what it bids; its price list asks the same, so it only meets demands above it.
+        answer: what it says to a message of the coordinator, instead of the usual.
+        heard: everything the coordinator said to it.
+    """
+
+    price: int = 500_000
+    start_ms: int = 1_000
+    region: str = "eu"
+    answer: Callable[["FakeNode", Envelope, Message], Answer] | None = None
+    seed: bytes = field(default_factory=lambda: os.urandom(32))
+    heard: list[Message] = field(default_factory=list)
+    joined: int = 0
+    channel: SignedChannel | None = None
+
+    @property
+    def keys(self) -> Ed25519PrivateKey:
+        """Its key."""
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+    @property
+    def node_id(self) -> str:
+        """Its peer id."""
+        return peer_id_of(self.keys.public_key().public_bytes_raw())
+
+    def offer(self) -> Offer:
+        """Eight cores and sixteen GiB."""
+        capacity = Capacity(8_000, 16 * GIB, 100 * GIB)
+        return Offer(
+            node_id=self.node_id,
+            wallet=WALLET,
+            software="fake/1",
+            region=self.region,
+            total=capacity,
+            free=capacity,
+            prices=PriceList(base_micro_usdc_per_hour=self.price),
+        )
+
+    def usual_answer(self, message: Message) -> Answer:
+        """Bid on every demand, accept every award."""
+        match message:
+            case Demand():
+                return self.bid(message)
+            case Award():
+                return Accept(message.lease_id, message.hash())
+        return None
+
+    def bid(self, terms: Demand) -> Bid:
+        """Its bid."""
+        return Bid(terms.demand_id, terms.hash(), self.price, self.start_ms, NOW_MS, WALLET)
+
+    async def run(self, host: Host, address: str) -> None:
+        """Stay connected, whatever happens."""
+        party = Party(self.node_id, NETWORK, self.keys.sign, _now_ms)
+        while True:
+            try:
+                channel = await host.dial(address, PROTOCOL_ID)
+                self.channel, _ = await SignedChannel.join(channel, party)
+                await self.channel.send(Hello(self.offer()))
+                self.joined += 1
+                while True:
+                    envelope, message = await self.channel.receive()
+                    self.heard.append(message)
+                    if self.answer is not None:
+                        said = self.answer(self, envelope, message)
+                    else:
+                        said = self.usual_answer(message)
+                    if said is not None:
+                        await self.channel.send(said)
+            except (DialFailed, ChannelClosed):
+                await trio.sleep(0.05)
+
+    async def beat(self, *, accepting: bool = True, cpu_millis: int = 8_000) -> None:
+        """Say how it is."""
+        assert self.channel is not None, "connected"
+        free = replace(self.offer().free, cpu_millis=cpu_millis)
+        await self.channel.send(Heartbeat(free, accepting))
+
+
+class Farm:
+    """The thread, and the nodes in it."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._commands: list[Callable[[], None]] = []
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=(self._main,))
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._nursery: trio.Nursery | None = None
+        self._scopes: dict[str, trio.CancelScope] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._nursery is not None, "entered"
+        trio.from_thread.run_sync(self._nursery.cancel_scope.cancel, trio_token=self._token)
+        self._thread.join()
+
+    def add(self, node: FakeNode) -> FakeNode:
+        """Connect a node; it reconnects until it is removed."""
+        assert self._nursery is not None, "entered"
+        trio.from_thread.run_sync(
+            self._nursery.start_soon, self._run, node, trio_token=self._token
+        )
+        return node
+
+    def remove(self, node: FakeNode) -> None:
+        """Disconnect a node."""
+        trio.from_thread.run_sync(self._scopes[node.node_id].cancel, trio_token=self._token)
+
+    def say(self, node: FakeNode, message: Message) -> None:
+        """Have a node say something."""
+        assert node.channel is not None, "connected"
+        trio.from_thread.run(node.channel.send, message, trio_token=self._token)
+
+    def beat(self, node: FakeNode, *, accepting: bool = True) -> None:
+        """Have a node send a heartbeat."""
+        capacity = node.offer().free
+        self.say(node, Heartbeat(capacity, accepting))
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as self._nursery:
+            self._ready.set()
+            await trio.sleep_forever()
+
+    async def _run(self, node: FakeNode) -> None:
+        with trio.CancelScope() as self._scopes[node.node_id]:
+            async with open_host(node.seed) as host:
+                await node.run(host, self._address)
+
+
+def declining(decline: Decline) -> Callable[[FakeNode, Envelope, Message], Answer]:
+    """A script that declines every demand with this code."""
+
+    def answer(node: FakeNode, envelope: Envelope, message: Message) -> Answer:
+        if isinstance(message, Demand):
+            return replace(decline, demand_id=message.demand_id)
+        return node.usual_answer(message)
+
+    return answer
+
+
+def denying(deny: Deny) -> Callable[[FakeNode, Envelope, Message], Answer]:
+    """A script that denies every award with this code."""
+
+    def answer(node: FakeNode, envelope: Envelope, message: Message) -> Answer:
+        if isinstance(message, Award):
+            return replace(deny, lease_id=message.lease_id)
+        return node.usual_answer(message)
+
+    return answer
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
