@@ -1,29 +1,21 @@
-"""The container engine, from trio: the node's only door to Docker, and the only import of it.
-
-docker-py blocks, so each call runs in a worker thread of a bounded pool, and each stream (events,
-logs, pulls) in a thread that ends when it is cancelled (`container_stream.py`). Calls that change
-something are carried through once begun, so that a cancelled task never leaves it half known.
+"""The container engine, from trio: everything a node does with containers.
 
 Every operation may be repeated: creating finds the container that exists, removing one that is
-gone succeeds. A restarted daemon lists its containers and goes on.
+gone succeeds, and a restarted daemon lists its containers and goes on. What is said to the engine
+goes through `container_docker.py`; what it says is parsed in `container_views.py`.
 """
 
-import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
-import docker
-import docker.auth
-import docker.errors
-import docker.types
-import docker.utils
 import trio
 
+from neurogrid_node.container_docker import DockerClient, translated
 from neurogrid_node.container_errors import (
     ContainerGone,
     EngineConflict,
@@ -33,9 +25,8 @@ from neurogrid_node.container_errors import (
     EngineUnavailable,
     PullFailed,
     PullStalled,
-    engine_answer,
 )
-from neurogrid_node.container_exits import ExitBoard
+from neurogrid_node.container_exits import ExitBoard, Waiter
 from neurogrid_node.container_logs import LogBuffer, LogChunk
 from neurogrid_node.container_outcome import Exit
 from neurogrid_node.container_profile import (
@@ -44,12 +35,11 @@ from neurogrid_node.container_profile import (
     ImageInfo,
     create_arguments,
 )
-from neurogrid_node.container_pull import PullMeter, PullProgress, pull_error
+from neurogrid_node.container_pull import PullMeter, PullProgress
 from neurogrid_node.container_stream import BlockingStream, read_stream, reader_thread
 from neurogrid_node.container_usage import Usage, add_sample
 from neurogrid_node.container_views import (
     ContainerView,
-    EngineInfo,
     LeaseContainer,
     container_view,
     engine_info,
@@ -57,23 +47,10 @@ from neurogrid_node.container_views import (
     lease_containers,
 )
 
-T = TypeVar("T")
-
-# Of 20.10, the engine of Debian 12: private cgroup namespaces, device requests and one-shot
-# statistics came before or with it.
-_API_VERSION_MIN: Final = (1, 41)
 # Measured with 24 jobs: 3.9 jobs/s at 2 starts at once, 5.0 at 4, and no more at 8, only later.
 _STARTS_AT_ONCE: Final = 4
-_CALLS_AT_ONCE: Final = 16
-# Events, and a log and a pull for each lease.
-_STREAMS_AT_ONCE: Final = 256
-# A start on a busy machine with GPUs to prepare can take tens of seconds.
-_CALL_TIMEOUT_S: Final = 120
 _GRACE_S_MAX: Final = 60
 _RECONNECT_DELAY_S: Final = 0.2
-# Events are asked for from a little before now: repeated ones are harmless, and the engine answers
-# before it listens.
-_EVENT_OVERLAP_S: Final = 2
 _USAGE_INTERVAL_S: Final = 1.0
 # What a follower forwards of one job at most.
 LOG_BYTES_MAX: Final = 64 << 20
@@ -81,8 +58,11 @@ LOG_BYTES_MAX: Final = 64 << 20
 _LOG_BYTES_UNROTATED: Final = 1 << 20
 
 
-async def connect_engine(node_id: str, *, url: str | None = None, grace_s: float = 30) -> "Engine":
-    """Connect to the engine of this machine.
+@asynccontextmanager
+async def connect_engine(
+    node_id: str, *, url: str | None = None, grace_s: float = 30
+) -> AsyncIterator["Engine"]:
+    """Connect to the engine of this machine; leaving closes the connection, containers run on.
 
     Args:
         node_id: this node's peer id; its containers carry it as a label.
@@ -92,110 +72,66 @@ async def connect_engine(node_id: str, *, url: str | None = None, grace_s: float
     Raises:
         EngineUnavailable: nothing answers, or it is too old; the message says what to do.
     """
-
-    def connect() -> tuple[docker.APIClient, dict[str, Any]]:
-        api = docker.APIClient(
-            base_url=url or docker.utils.kwargs_from_env().get("base_url"),
-            version="auto",
-            timeout=_CALL_TIMEOUT_S,
-            max_pool_size=_CALLS_AT_ONCE + _STREAMS_AT_ONCE,
-        )
-        return api, api.info()
-
+    client = await DockerClient.connect(url)
     try:
-        api, info = await trio.to_thread.run_sync(connect, abandon_on_cancel=True)
-    except (docker.errors.DockerException, OSError) as error:
-        raise EngineUnavailable(_connection_advice(error)) from error
-    version = tuple(int(part) for part in api.api_version.split("."))
-    if version < _API_VERSION_MIN:
-        api.close()
-        raise EngineUnavailable(
-            f"the engine speaks API {api.api_version}: install Docker 20.10 or newer"
-        )
-    return Engine(api, engine_info(info), node_id, grace_s=grace_s)
-
-
-def _connection_advice(error: Exception) -> str:
-    words = str(error)
-    if "Permission denied" in words:
-        return (
-            "no permission to use the container engine: run the node as root, or add its user to "
-            f"the group docker (usermod -aG docker USER) and log in again ({words})"
-        )
-    if "No such file" in words or "FileNotFound" in words:
-        return (
-            "no container engine found: install one (apt-get install docker.io) and start it "
-            f"(systemctl start docker), or set DOCKER_HOST ({words})"
-        )
-    return (
-        "the container engine does not answer: start it (systemctl start docker) and look at "
-        f"journalctl -u docker ({words})"
-    )
+        engine = Engine(client, node_id, grace_s=grace_s)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            yield engine
+            nursery.cancel_scope.cancel()
+    finally:
+        client.close()
 
 
 class Engine:
     """One connected engine, for one node's containers. Made by `connect_engine`.
 
-    `run` must be running (``await nursery.start(engine.run)``) for `wait` to learn of ends.
+    `run` is what tells `wait` of ends; `connect_engine` keeps it running.
     """
 
-    def __init__(
-        self, api: docker.APIClient, info: EngineInfo, node_id: str, *, grace_s: float
-    ) -> None:
-        self.info = info
+    def __init__(self, client: DockerClient, node_id: str, *, grace_s: float) -> None:
+        self.info = engine_info(client.info)
         self.node_id = node_id
-        self._api = api
+        self._client = client
+        self._api = client.api
         self._grace_s = grace_s
         self._board = ExitBoard()
-        self._calls = trio.CapacityLimiter(_CALLS_AT_ONCE)
         self._starts = trio.CapacityLimiter(_STARTS_AT_ONCE)
-        self._streams = trio.CapacityLimiter(_STREAMS_AT_ONCE)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow the engine's events for ever; reports itself started once they are followed."""
         token = trio.lowlevel.current_trio_token()
-        is_first = True
+        label = f"{LABEL_NODE}={self.node_id}"
 
         def open_events() -> BlockingStream[dict[str, Any]]:
-            events = self._api.events(
-                since=int(time.time()) - _EVENT_OVERLAP_S,
-                filters={
-                    "type": "container",
-                    "event": ["start", "die"],
-                    "label": f"{LABEL_NODE}={self.node_id}",
-                },
-                decode=True,
-            )
-            trio.from_thread.run_sync(connected, trio_token=token)
-            return _Closable(events)
-
-        def connected() -> None:
-            nonlocal is_first
-            self._board.connected()
-            if is_first:
-                task_status.started()
-            is_first = False
+            events = self._client.open_events(label, ("start", "die"))
+            trio.from_thread.run_sync(self._board.connected, trio_token=token)
+            return events
 
         def handle(event: dict[str, Any]) -> bool:
             trio.from_thread.run_sync(self._board.record, event, trio_token=token)
             return True
 
-        while True:
-            with suppress(EngineError), _translated():
-                await read_stream(open_events, handle, limiter=self._streams)
-            self._board.disconnected()
-            await trio.sleep(_RECONNECT_DELAY_S)
+        async def report_started() -> None:
+            await self._board.until_connected()
+            task_status.started()
 
-    def close(self) -> None:
-        """Close the connections. Containers run on."""
-        self._api.close()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(report_started)
+            while True:
+                with suppress(EngineError), translated():
+                    await read_stream(open_events, handle, limiter=self._client.streams)
+                self._board.disconnected()
+                await trio.sleep(_RECONNECT_DELAY_S)
 
     # Images
 
     async def image(self, reference: str) -> ImageInfo | None:
         """The image as it is on this machine, or None."""
         try:
-            return image_info(reference, await self._look(self._api.inspect_image, reference))
+            return image_info(
+                reference, await self._client.look(self._api.inspect_image, reference)
+            )
         except ContainerGone:  # the engine's 404
             return None
 
@@ -233,8 +169,10 @@ class Engine:
             trio.from_thread.run_sync(progressed, progress, is_alive, trio_token=token)
             return True
 
-        with scope, _translated():
-            await read_stream(partial(self._open_pull, reference), handle, limiter=self._streams)
+        with scope, translated():
+            await read_stream(
+                partial(self._client.open_pull, reference), handle, limiter=self._client.streams
+            )
         if scope.cancelled_caught:
             raise PullStalled(
                 f"no byte of {reference} for {stall_timeout_s:g} s: check the node's network and "
@@ -244,23 +182,6 @@ class Engine:
         if image is None:
             raise PullFailed(f"{reference} was pulled, and yet the engine does not have it")
         return image
-
-    def _open_pull(self, reference: str) -> BlockingStream[dict[str, Any]]:
-        # docker-py's own pull() cannot be closed, and closing it is what stops a download.
-        repository, tag = docker.utils.parse_repository_tag(reference)
-        registry, _ = docker.auth.resolve_repository_name(repository)
-        credentials = docker.auth.get_config_header(self._api, registry)
-        response = self._api.post(
-            f"{self._api.base_url}/v{self._api.api_version}/images/create",
-            params={"fromImage": repository, "tag": tag or "latest"},
-            headers={"X-Registry-Auth": credentials} if credentials else {},
-            stream=True,
-            timeout=None,
-        )
-        if response.status_code != 200:
-            raise pull_error(response.json().get("message", f"HTTP {response.status_code}"))
-        messages = (json.loads(line) for line in response.iter_lines() if line)
-        return _Closable(docker.types.CancellableStream(messages, response))
 
     # One container's life
 
@@ -273,7 +194,7 @@ class Engine:
             EngineRefused: ``container_conflict`` when the name is taken by something else.
         """
         try:
-            made = await self._change(
+            made = await self._client.change(
                 self._api.create_container_from_config, create_arguments(spec), spec.container_name
             )
         except EngineConflict:
@@ -295,7 +216,7 @@ class Engine:
             EngineRefused: ``gpu_runtime_missing``, or whatever else the engine says.
         """
         async with self._starts:
-            await self._change(self._api.start, container_id)
+            await self._client.change(self._api.start, container_id)
 
     async def wait(self, container_id: str) -> Exit:
         """How it ended, once it has. Survives an engine that restarts.
@@ -316,7 +237,7 @@ class Engine:
                     await trio.sleep(_RECONNECT_DELAY_S)
                 else:
                     if view.ended is not None:
-                        return replace(view.ended, engine_lost=waiter.interrupted)
+                        return _with_interruption(view.ended, waiter)
                     if self._board.is_connected:
                         await waiter.changed.wait()
                 await self._until_connected()
@@ -324,12 +245,12 @@ class Engine:
     async def pause(self, container_id: str) -> None:
         """Freeze every process of it. One that is paused, or has ended, is left alone."""
         with suppress(EngineConflict):
-            await self._change(self._api.pause, container_id)
+            await self._client.change(self._api.pause, container_id)
 
     async def unpause(self, container_id: str) -> None:
         """Let it go on. One that is not paused is left alone."""
         with suppress(EngineConflict):
-            await self._change(self._api.unpause, container_id)
+            await self._client.change(self._api.unpause, container_id)
 
     async def stop(self, container_id: str, *, grace_s: float) -> None:
         """Ask it to end, and kill it after ``grace_s`` (rounded up to whole seconds).
@@ -339,17 +260,17 @@ class Engine:
         if not 0 <= grace_s <= _GRACE_S_MAX:
             raise ValueError(f"a grace period is 0 to {_GRACE_S_MAX} s, not {grace_s}")
         with suppress(ContainerGone, EngineConflict):
-            await self._change(self._api.stop, container_id, timeout=math.ceil(grace_s))
+            await self._client.change(self._api.stop, container_id, timeout=math.ceil(grace_s))
 
     async def kill(self, container_id: str) -> None:
         """End it now. One that has ended, or is gone, is left alone."""
         with suppress(ContainerGone, EngineConflict):
-            await self._change(self._api.kill, container_id)
+            await self._client.change(self._api.kill, container_id)
 
     async def remove(self, container_id: str) -> None:
         """Remove it, running or not. One that is gone, or being removed, is no error."""
         with suppress(ContainerGone, EngineConflict):
-            await self._change(self._api.remove_container, container_id, force=True, v=True)
+            await self._client.change(self._api.remove_container, container_id, force=True, v=True)
         self._board.forget(container_id)
 
     async def inspect(self, container_id: str) -> ContainerView:
@@ -358,11 +279,11 @@ class Engine:
         Raises:
             ContainerGone: there is no such container.
         """
-        return container_view(await self._look(self._api.inspect_container, container_id))
+        return container_view(await self._client.look(self._api.inspect_container, container_id))
 
     async def list_leases(self) -> tuple[LeaseContainer, ...]:
         """Every container of this node, ended ones too: what a restarted daemon adopts."""
-        found = await self._look(
+        found = await self._client.look(
             self._api.containers, all=True, filters={"label": f"{LABEL_NODE}={self.node_id}"}
         )
         return lease_containers(found)
@@ -377,7 +298,9 @@ class Engine:
             try:
                 sample = add_sample(
                     usage,
-                    await self._look(self._api.stats, container_id, stream=False, one_shot=True),
+                    await self._client.look(
+                        self._api.stats, container_id, stream=False, one_shot=True
+                    ),
                 )
             except ContainerGone:
                 return
@@ -432,16 +355,11 @@ class Engine:
     async def _reading_logs(
         self, container_id: str, since_ns: int, buffer: LogBuffer
     ) -> AsyncIterator[None]:
-        def open_logs() -> BlockingStream[bytes]:
-            # A float keeps a quarter of a microsecond at this size: ask from a little before; the
-            # buffer drops what was seen.
-            since = (since_ns - 1000) / 1e9 if since_ns else None
-            return _Closable(
-                self._api.logs(container_id, stream=True, follow=True, timestamps=True, since=since)
-            )
-
-        with _translated():
-            async with reader_thread(open_logs, buffer.put, buffer.end, limiter=self._streams):
+        open_logs = partial(self._client.open_logs, container_id, since_ns)
+        with translated():
+            async with reader_thread(
+                open_logs, buffer.put, buffer.end, limiter=self._client.streams
+            ):
                 try:
                     yield
                 finally:
@@ -456,43 +374,12 @@ class Engine:
                 "may be running: start it again (systemctl start docker)"
             )
 
-    async def _change(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """A call that changes something: carried through even when the task is cancelled."""
-        with _translated():
-            return await trio.to_thread.run_sync(
-                partial(call, *arguments, **options), limiter=self._calls
-            )
 
-    async def _look(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """A call that only reads: abandoned when the task is cancelled (its thread ends itself)."""
-        with _translated():
-            return await trio.to_thread.run_sync(
-                partial(call, *arguments, **options), limiter=self._calls, abandon_on_cancel=True
-            )
-
-
-class _Closable(Generic[T]):
-    """A docker-py stream whose `close` may come at any time."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._stream)
-
-    def close(self) -> None:
-        # docker-py looks for the socket in objects that the reader releases at its end, and
-        # shuts it down a second time: both mean that the stream is closed already.
-        with suppress(AttributeError, OSError):
-            self._stream.close()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """docker-py's errors, and those of requests beneath it (which are OSErrors), as ours."""
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise engine_answer(error.status_code or 0, error.explanation or str(error)) from error
-    except (docker.errors.DockerException, OSError) as error:
-        raise EngineUnavailable(_connection_advice(error)) from error
+def _with_interruption(ended: Exit, waiter: Waiter) -> Exit:
+    """An end during which the engine, or the whole machine, went away, is not the job's doing."""
+    booted_at_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    # What ended before the machine did has a time before the boot.
+    is_rebooted = 0 < ended.started_at_ns < booted_at_ns and not (
+        ended.started_at_ns <= ended.finished_at_ns < booted_at_ns
+    )
+    return replace(ended, is_interrupted=waiter.interrupted or is_rebooted)

@@ -110,3 +110,21 @@ def engine_answer(status: int, explanation: str) -> EngineError:
         if "permission denied" in words:
             return CommandFailed(explanation, code="command_not_executable")
     return EngineRefused(f"the engine refused (HTTP {status}): {explanation}")
+
+
+def connection_advice(words: str) -> str:
+    """What to do about an engine that cannot be reached, from the system's words."""
+    if "Permission denied" in words:
+        return (
+            "no permission to use the container engine: run the node as root, or add its user to "
+            f"the group docker (usermod -aG docker USER) and log in again ({words})"
+        )
+    if "No such file" in words or "FileNotFound" in words:
+        return (
+            "no container engine found: install one (apt-get install docker.io) and start it "
+            f"(systemctl start docker), or set DOCKER_HOST ({words})"
+        )
+    return (
+        "the container engine does not answer: start it (systemctl start docker) and look at "
+        f"journalctl -u docker ({words})"
+    )

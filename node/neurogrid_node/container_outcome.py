@@ -6,8 +6,9 @@ disk was. `classify` puts them together, once, for the journal and the receipt.
 
 import signal
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
+
+from neurogrid_marketplace.faults import Outcome
 
 # Shell convention, also followed by the init we run jobs under (tini).
 _NOT_EXECUTABLE: Final = 126
@@ -24,7 +25,7 @@ class Exit:
         oom_killed: the kernel killed *some* process of it for memory. Also true when only a child
             died and the job finished well, so it counts only beside a code that is not zero.
         started_at_ns, finished_at_ns: Unix time by the engine's clock; 0 when it never started.
-        engine_lost: the engine was away at some time while we waited.
+        is_interrupted: the engine or the machine was restarted while it ran, as far as we saw.
         error: the engine's own words, usually empty.
     """
 
@@ -33,7 +34,7 @@ class Exit:
     oom_killed: bool
     started_at_ns: int
     finished_at_ns: int
-    engine_lost: bool = False
+    is_interrupted: bool = False
     error: str = ""
 
     @property
@@ -42,47 +43,6 @@ class Exit:
         if self.started_at_ns == 0:
             return 0
         return max(0, self.finished_at_ns - self.started_at_ns)
-
-
-class StopReason(StrEnum):
-    """Why the node stopped a container itself."""
-
-    TIME_LIMIT = "time_limit"
-    CANCELLED = "cancelled"
-    UNPAID = "unpaid"
-    DISK_EXCEEDED = "disk_exceeded"
-    NODE_STOPPING = "node_stopping"
-
-
-class Outcome(StrEnum):
-    """How the job ended."""
-
-    COMPLETED = "completed"
-    NONZERO_EXIT = "nonzero_exit"
-    OUT_OF_MEMORY = "out_of_memory"
-    OUT_OF_DISK = "out_of_disk"
-    OUT_OF_PIDS = "out_of_pids"
-    COMMAND_NOT_FOUND = "command_not_found"
-    COMMAND_NOT_EXECUTABLE = "command_not_executable"
-    TIMED_OUT = "timed_out"
-    CANCELLED = "cancelled"
-    UNPAID = "unpaid"
-    NODE_STOPPING = "node_stopping"
-    ENGINE_LOST = "engine_lost"
-
-    @property
-    def is_infrastructure(self) -> bool:
-        """The provider's machine failed, not the job: requeue, do not charge for it."""
-        return self in (Outcome.ENGINE_LOST, Outcome.NODE_STOPPING)
-
-
-_STOPPED: Final = {
-    StopReason.TIME_LIMIT: Outcome.TIMED_OUT,
-    StopReason.CANCELLED: Outcome.CANCELLED,
-    StopReason.UNPAID: Outcome.UNPAID,
-    StopReason.DISK_EXCEEDED: Outcome.OUT_OF_DISK,
-    StopReason.NODE_STOPPING: Outcome.NODE_STOPPING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,41 +56,39 @@ class Verdict:
 def classify(
     ended: Exit,
     *,
-    stopped_for: StopReason | None = None,
+    stopped_for: Outcome | None = None,
     disk_full: bool = False,
     pids_exhausted: bool = False,
 ) -> Verdict:
     """What this end means.
 
     Args:
-        stopped_for: set when the node asked the container to stop, before it ended.
+        stopped_for: what the node stopped it for, if it did.
         disk_full: the workspace had no block or no file left when the container ended.
-        pids_exhausted: the last usage seen was at the limit of processes.
+        pids_exhausted: it was seen at its limit of processes.
 
-    A job that ends with 0 has completed, whatever happened on the way, unless we stopped it. The
-    evidence in the flags explains a failure; it never makes one.
+    A job that ends with 0 has completed, whatever happened on the way, unless the node stopped it.
+    The other evidence explains a failure; it never makes one.
     """
+    how = describe_code(ended.code)
     if stopped_for is not None:
-        outcome = _STOPPED[stopped_for]
-        return Verdict(outcome, f"stopped by the node: {stopped_for.value.replace('_', ' ')}")
+        return Verdict(stopped_for, f"stopped by the node ({stopped_for.value}); {how}")
     if ended.code == 0:
         return Verdict(Outcome.COMPLETED, "completed")
-    how = describe_code(ended.code)
-    # Without an interruption seen, 143 is the job's own doing: a client could exit(143) to run
-    # for nothing.
-    if ended.engine_lost:
+    # Only with an interruption that was seen: a client could exit(143) to run for nothing.
+    if ended.is_interrupted:
         return Verdict(Outcome.ENGINE_LOST, f"the container engine was interrupted; {how}")
     if ended.oom_killed:
-        return Verdict(Outcome.OUT_OF_MEMORY, f"killed at its memory limit; {how}")
+        return Verdict(Outcome.MEMORY_EXCEEDED, f"killed at its memory limit; {how}")
     if ended.code == _NOT_FOUND:
-        return Verdict(Outcome.COMMAND_NOT_FOUND, "the image has no such command (exit code 127)")
+        return Verdict(Outcome.COMMAND_NOT_FOUND, "there is no such command (exit code 127)")
     if ended.code == _NOT_EXECUTABLE:
-        return Verdict(Outcome.COMMAND_NOT_EXECUTABLE, "the command cannot be run (exit code 126)")
+        return Verdict(Outcome.COMMAND_NOT_FOUND, "the command cannot be run (exit code 126)")
     if disk_full or ended.code == _SIGNAL_BASE + signal.SIGXFSZ:
-        return Verdict(Outcome.OUT_OF_DISK, f"/outputs was full; {how}")
+        return Verdict(Outcome.DISK_EXCEEDED, f"/outputs was full; {how}")
     if pids_exhausted:
-        return Verdict(Outcome.OUT_OF_PIDS, f"it was at its limit of processes; {how}")
-    return Verdict(Outcome.NONZERO_EXIT, how)
+        return Verdict(Outcome.PIDS_EXCEEDED, f"it was at its limit of processes; {how}")
+    return Verdict(Outcome.EXIT_NONZERO, how)
 
 
 def describe_code(code: int) -> str:

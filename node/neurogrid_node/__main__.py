@@ -1,0 +1,194 @@
+"""The neurogrid-node command."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from neurogrid_marketplace.money import format_usdc
+
+DEFAULT_DIRECTORY = Path("~/.neurogrid/node").expanduser()
+_EXIT_UNUSABLE = 2
+_EXIT_NOT_RUNNING = 3
+
+_directory = click.option(
+    "--data",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_DIRECTORY,
+    show_default=True,
+    help="Directory of this node's configuration, keys and journal.",
+)
+_passphrase = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with the wallet's passphrase; else NEUROGRID_PASSPHRASE, else it is asked for.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neurogrid", prog_name="neurogrid-node")
+def main() -> None:
+    """Offer this machine's GPUs on NeuroGrid and be paid in USDC."""
+
+
+@main.command()
+@_directory
+@click.option(
+    "--coordinator",
+    "coordinators",
+    multiple=True,
+    required=True,
+    help="libp2p address of a coordinator, ending in /p2p/<peer id>; may be repeated.",
+)
+@click.option(
+    "--chain",
+    "chain_file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="JSON file that names rpc_url, program_id, usdc_mint, admin and genesis_hash.",
+)
+@click.option("--region", default="local", show_default=True, help="Where the machine stands.")
+@click.option("--no-passphrase", is_flag=True, help="Keep the wallet's key unencrypted (0600).")
+@_passphrase
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def init(
+    directory: Path,
+    coordinators: tuple[str, ...],
+    chain_file: Path,
+    region: str,
+    no_passphrase: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Make keys and a commented node.toml."""
+    from neurogrid_wallet.errors import WalletError
+
+    from .config import ConfigError
+    from .setup import initialise
+
+    try:
+        made = initialise(
+            directory,
+            coordinators=coordinators,
+            chain_file=chain_file,
+            region=region,
+            encrypted=not no_passphrase,
+            passphrase_file=passphrase_file,
+        )
+    except (ConfigError, WalletError, OSError, ValueError) as error:
+        _fail(str(error))
+    if as_json:
+        click.echo(
+            json.dumps({"peer_id": made.peer_id, "wallet": made.wallet, "config": str(made.config)})
+        )
+        return
+    click.echo(f"peer id  {made.peer_id}\nwallet   {made.wallet}\nconfig   {made.config}")
+    click.echo(
+        f"\nBack up {directory}/identity.json and {directory}/wallet.json: without them the stake "
+        "and the earnings are lost.\nSend SOL for fees and USDC for the stake to the wallet, then: "
+        f"neurogrid-node start --data {directory}"
+    )
+
+
+@main.command()
+@_directory
+@_passphrase
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much is logged.",
+)
+def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None:
+    """Run the node until SIGTERM. Jobs survive a restart."""
+    import trio
+
+    from neurogrid_wallet.errors import WalletError
+
+    from .config import ConfigError, load_config
+    from .container_errors import EngineError
+    from .daemon import run
+    from .journal import JournalError
+    from .setup import load_keys
+
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        config = load_config(directory / "node.toml")
+        keys = load_keys(directory, passphrase_file)
+        trio.run(run, config, directory, keys)
+    except (ConfigError, WalletError, EngineError, JournalError, OSError) as error:
+        _fail(str(error))
+    except BaseExceptionGroup as group:
+        known, unknown = group.split((EngineError, JournalError, WalletError))
+        if unknown is not None or known is None:
+            raise
+        _fail("; ".join(str(error) for error in known.exceptions))
+
+
+@main.command()
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(directory: Path, as_json: bool) -> None:
+    """What the running node is doing. Exit code 3 if none runs."""
+    from .status import read_status
+
+    document = read_status(directory)
+    if document is None:
+        if as_json:
+            click.echo("null")
+        else:
+            click.echo(f"No node runs on {directory}. Start it: neurogrid-node start", err=True)
+        sys.exit(_EXIT_NOT_RUNNING)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    _print_status(document)
+
+
+def _print_status(document: dict[str, object]) -> None:
+    def number(name: str) -> int:
+        value = document[name]
+        assert isinstance(value, int), "our own file"
+        return value
+
+    def rows(name: str) -> list[dict[str, object]]:
+        value = document[name]
+        assert isinstance(value, list), "our own file"
+        return value
+
+    accepting = "accepting work" if document["accepting"] else "not accepting work yet"
+    click.echo(f"node      {document['peer_id']} ({accepting})")
+    click.echo(f"machine   {document['summary']}")
+    click.echo(f"wallet    {document['wallet']}")
+    click.echo(
+        f"money     {format_usdc(number('staked_micro_usdc'))} USDC staked, "
+        f"{format_usdc(number('earned_micro_usdc'))} USDC earned in {number('leases_paid')} leases"
+    )
+    click.echo(
+        f"free      {number('cpu_millis_free') / 1000:g} of {number('cpu_millis_total') / 1000:g} "
+        f"cores, {number('memory_bytes_free') / 2**30:.1f} of "
+        f"{number('memory_bytes_total') / 2**30:.1f} GiB"
+    )
+    for row in rows("coordinators"):
+        state = "connected" if row["connected"] else "not connected"
+        click.echo(f"serves    {row['peer_id']} ({state})")
+    for row in rows("leases"):
+        metered_ms = row["metered_ms"]
+        assert isinstance(metered_ms, int), "our own file"
+        click.echo(f"lease     {row['lease_id']} {row['phase']}, {metered_ms / 1000:.1f} s metered")
+
+
+def _fail(message: str) -> None:
+    click.echo(f"neurogrid-node: {message}", err=True)
+    sys.exit(_EXIT_UNUSABLE)
+
+
+if __name__ == "__main__":
+    main()

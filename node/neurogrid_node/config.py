@@ -1,0 +1,166 @@
+"""node.toml -> one frozen `Config`, checked once. configs/node.toml lists every key.
+
+Unknown keys are errors: a misspelt price must not silently become the default.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from neurogrid_contracts.deployment import Deployment
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.money import parse_usdc
+from neurogrid_marketplace.offer import PriceList
+
+_GIB = 1024**3
+_Usdc = Annotated[str, Meta(max_length=20)]
+_Positive = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the file, the key and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """Where the market's program lives."""
+
+    rpc_url: str
+    program_id: str
+    usdc_mint: str
+    admin: str
+    genesis_hash: str
+
+    def deployment(self) -> Deployment:
+        """The addresses as keys.
+
+        Raises:
+            ValueError: one is not an address.
+        """
+        return Deployment.from_json(
+            {"program_id": self.program_id, "usdc_mint": self.usdc_mint, "admin": self.admin}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PriceConfig:
+    """Asking prices, decimal USDC per hour. A bid is their sum over what a task asks for."""
+
+    base: _Usdc = "0.00"
+    cpu_core: _Usdc = "0.02"
+    memory_gib: _Usdc = "0.005"
+    gpu: _Usdc = "0.60"
+
+    def price_list(self) -> PriceList:
+        """As micro-USDC."""
+        return PriceList(
+            base_micro_usdc_per_hour=parse_usdc(self.base),
+            cpu_core_micro_usdc_per_hour=parse_usdc(self.cpu_core),
+            memory_gib_micro_usdc_per_hour=parse_usdc(self.memory_gib),
+            gpu_micro_usdc_per_hour=parse_usdc(self.gpu),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OfferConfig:
+    """How much of the machine is offered; 0 means all that there is.
+
+    Attributes:
+        cpu_cores: whole cores. memory_gib: memory. disk_gib: disk for jobs' files.
+        gpus: whether GPUs are offered.
+        pids: processes and threads that one job may have.
+    """
+
+    cpu_cores: Annotated[int, Meta(ge=0)] = 0
+    memory_gib: Annotated[int, Meta(ge=0)] = 0
+    disk_gib: Annotated[int, Meta(ge=0)] = 0
+    gpus: bool = True
+    pids: Annotated[int, Meta(ge=16, le=4096)] = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RiskConfig:
+    """How far the owner trusts clients.
+
+    Attributes:
+        max_unpaid_s: unpaid work, in seconds of the agreed price, before a job is paused.
+        max_timeout_s: longest job that is taken.
+        stake_usdc: stake that `start` brings the provider account up to.
+    """
+
+    max_unpaid_s: _Positive = 300
+    max_timeout_s: _Positive = 24 * 3600
+    stake_usdc: _Usdc = "10.00"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """Which images run here.
+
+    Attributes:
+        pull: whether images that are not here are fetched.
+        allow: prefixes of image references that may run; empty allows all.
+        stall_timeout_s: longest silence of a pull.
+    """
+
+    pull: bool = True
+    allow: tuple[str, ...] = ()
+    stall_timeout_s: _Positive = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One node.
+
+    Attributes:
+        coordinators: libp2p addresses, each with its /p2p/ peer id.
+        listen: libp2p addresses of our own; a node needs none.
+    """
+
+    coordinators: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+    chain: ChainConfig
+    region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")] = "local"
+    listen: tuple[str, ...] = ()
+    prices: PriceConfig = field(default_factory=PriceConfig)
+    offer: OfferConfig = field(default_factory=OfferConfig)
+    risk: RiskConfig = field(default_factory=RiskConfig)
+    images: ImageConfig = field(default_factory=ImageConfig)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a node.toml.
+
+    Raises:
+        ConfigError: it cannot be read, or a key is unknown, missing or out of bounds.
+    """
+    try:
+        document = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist: run `neurogrid-node init` first") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    _refuse_unknown(document, Config, path, "")
+    try:
+        config = msgspec.convert(document, Config)
+        config.prices.price_list()
+        parse_usdc(config.risk.stake_usdc)
+        config.chain.deployment()
+    except (msgspec.ValidationError, InvalidValue, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
+
+
+def _refuse_unknown(table: dict[str, object], kind: type, path: Path, prefix: str) -> None:
+    known = {item.name: item for item in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]  # a dataclass's type_info has fields
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(
+                f"{path}: unknown key {prefix}{key}; known here: {', '.join(sorted(known))}"
+            )
+        section = getattr(known[key].type, "cls", None)
+        if isinstance(value, dict) and section is not None:
+            _refuse_unknown(value, section, path, f"{prefix}{key}.")

@@ -1,0 +1,146 @@
+"""The control stream to one coordinator: dial, hello, heartbeats, messages, and again.
+
+One stream, outbound only. Whatever happens to it, leases go on: what must arrive is kept by the
+runners and sent again when the stream is back.
+"""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.messages import (
+    HEARTBEAT_INTERVAL_S,
+    PROTOCOL_ID,
+    SILENCE_LIMIT_S,
+    Heartbeat,
+    Hello,
+    Message,
+    Pulse,
+)
+from neurogrid_p2p.errors import P2pError
+from neurogrid_p2p.host import Host
+from neurogrid_p2p.session import Party, SignedChannel
+
+_log = logging.getLogger(__name__)
+
+_DIAL_TIMEOUT_S = 10
+_HANDSHAKE_TIMEOUT_S = 10
+_BACKOFF_FIRST_S = 0.2
+_BACKOFF_MAX_S = 15.0
+
+
+class CoordinatorLink:
+    """The way to one coordinator; is a `executor.Link`."""
+
+    def __init__(
+        self,
+        host: Host,
+        address: str,
+        party: Party,
+        *,
+        hello: Callable[[str], Hello],
+        heartbeat: Callable[[str], Heartbeat],
+        joined: Callable[[str], None],
+        received: Callable[["CoordinatorLink", Envelope, Message], Awaitable[None]],
+    ) -> None:
+        """
+        Args:
+            address: a libp2p address that ends in /p2p/<the coordinator's peer id>.
+            hello, heartbeat: what to say to the coordinator of this peer id.
+            joined: called when the stream is up; everything unacknowledged is sent again then.
+            received: called for each message, in order.
+        """
+        self.address = address
+        self.coordinator = address.rsplit("/p2p/", 1)[-1]
+        self._host = host
+        self._party = party
+        self._hello = hello
+        self._heartbeat = heartbeat
+        self._joined = joined
+        self._received = received
+        self._channel: SignedChannel | None = None
+        self._beat_now = trio.Event()
+
+    def is_connected(self) -> bool:
+        """Whether the stream is up."""
+        return self._channel is not None
+
+    async def send(self, message: Message) -> None:
+        """Send; nothing happens while disconnected."""
+        await self.send_signed(message)
+
+    async def send_signed(self, message: Message) -> Envelope | None:
+        """Send, and return what was signed; None while disconnected."""
+        channel = self._channel
+        if channel is None:
+            return None
+        try:
+            return await channel.send(message)
+        except P2pError:
+            return None
+
+    def beat_soon(self) -> None:
+        """Send a heartbeat now: what is free has changed."""
+        self._beat_now.set()
+
+    async def run(self) -> None:
+        """Keep the stream up for ever."""
+        backoff_s = _BACKOFF_FIRST_S
+        while True:
+            started_s = trio.current_time()
+            try:
+                await self._once()
+            except (P2pError, trio.TooSlowError) as error:
+                _log.info("coordinator %s: %s", self.coordinator, error or "no answer")
+            finally:
+                self._channel = None
+            if trio.current_time() - started_s > _BACKOFF_MAX_S:
+                backoff_s = _BACKOFF_FIRST_S
+            # Full jitter, so that a thousand nodes do not come back in the same instant.
+            await trio.sleep(random.uniform(backoff_s / 2, backoff_s))
+            backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+
+    async def _once(self) -> None:
+        with trio.fail_after(_DIAL_TIMEOUT_S):
+            raw = await self._host.dial(self.address, PROTOCOL_ID)
+        try:
+            with trio.fail_after(_HANDSHAKE_TIMEOUT_S):
+                channel, _ = await SignedChannel.join(raw, self._party)
+                await channel.send(self._hello(self.coordinator))
+            self._channel = channel
+            _log.info("joined coordinator %s", self.coordinator)
+            self._joined(self.coordinator)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._beat, channel)
+                reason = await self._receive(channel)
+                nursery.cancel_scope.cancel()
+            _log.info("left coordinator %s: %s", self.coordinator, reason)
+        finally:
+            self._channel = None
+            await raw.aclose()
+
+    async def _receive(self, channel: SignedChannel) -> str:
+        """Handle messages until the stream ends; returns why it did."""
+        while True:
+            try:
+                with trio.fail_after(SILENCE_LIMIT_S):
+                    envelope, message = await channel.receive()
+            except P2pError as error:
+                return str(error)
+            except trio.TooSlowError:
+                return f"silent for {SILENCE_LIMIT_S} s"
+            if not isinstance(message, Pulse):
+                await self._received(self, envelope, message)
+
+    async def _beat(self, channel: SignedChannel) -> None:
+        while True:
+            self._beat_now = trio.Event()
+            with trio.move_on_after(HEARTBEAT_INTERVAL_S):
+                await self._beat_now.wait()
+            try:
+                await channel.send(self._heartbeat(self.coordinator))
+            except P2pError:
+                return  # the reader hears of it too, and says why

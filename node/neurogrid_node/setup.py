@@ -1,0 +1,117 @@
+"""`neurogrid-node init` and the loading of what it made: keys and a commented node.toml."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.keystore import load_keystore, read_passphrase, save_keystore
+
+from .config import ConfigError, load_config
+from .daemon import Keys
+
+PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
+CONFIG_FILE = "node.toml"
+IDENTITY_FILE = "identity.json"
+SEALED_WALLET_FILE = "wallet.keystore"
+OPEN_WALLET_FILE = "wallet.json"
+_CHAIN_KEYS = ("rpc_url", "program_id", "usdc_mint", "admin", "genesis_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `initialise` made."""
+
+    peer_id: str
+    wallet: str
+    config: Path
+
+
+def initialise(
+    directory: Path,
+    *,
+    coordinators: tuple[str, ...],
+    chain_file: Path,
+    region: str,
+    encrypted: bool,
+    passphrase_file: Path | None,
+) -> Made:
+    """Make a node's directory; what is there already is kept, so that running it twice is safe.
+
+    Raises:
+        ConfigError: the chain file lacks something, or the result would not load.
+        WalletError: a key file exists and cannot be used, or no passphrase was given.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = directory / CONFIG_FILE
+    if not config.exists():
+        partial = config.with_suffix(".partial")
+        partial.write_text(_render(coordinators, _read_chain(chain_file), region))
+        load_config(partial)
+        partial.rename(config)
+    identity_path = directory / IDENTITY_FILE
+    if not identity_path.exists():
+        KeyPair.generate().write_solana_file(identity_path)
+    identity = KeyPair.read_solana_file(identity_path)
+    sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
+    if not sealed.exists() and not unsealed.exists():
+        if encrypted:
+            passphrase = _passphrase(passphrase_file, confirm=True)
+            save_keystore(sealed, KeyPair.generate(), passphrase)
+        else:
+            KeyPair.generate().write_solana_file(unsealed)
+    wallet = load_keys(directory, passphrase_file).wallet
+    return Made(peer_id_of(identity.public_key), wallet.address, config)
+
+
+def load_keys(directory: Path, passphrase_file: Path | None) -> Keys:
+    """The node's keys.
+
+    Raises:
+        ConfigError: there are none.
+        WalletError: a file is damaged, readable by others, or the passphrase is wrong.
+    """
+    identity = directory / IDENTITY_FILE
+    sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
+    if not identity.exists() or not (sealed.exists() or unsealed.exists()):
+        raise ConfigError(f"no keys in {directory}: run `neurogrid-node init` first")
+    if unsealed.exists():
+        wallet = KeyPair.read_solana_file(unsealed)
+    else:
+        wallet = load_keystore(sealed, _passphrase(passphrase_file, confirm=False))
+    return Keys(KeyPair.read_solana_file(identity), wallet)
+
+
+def _passphrase(file: Path | None, *, confirm: bool) -> str:
+    variable = PASSPHRASE_VARIABLE if PASSPHRASE_VARIABLE in os.environ else None
+    return read_passphrase(file, variable, prompt=sys.stdin.isatty(), confirm=confirm)
+
+
+def _read_chain(path: Path) -> dict[str, str]:
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    missing = [key for key in _CHAIN_KEYS if not isinstance(document.get(key), str)]
+    if missing:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    return {key: document[key] for key in _CHAIN_KEYS}
+
+
+def _render(coordinators: tuple[str, ...], chain: dict[str, str], region: str) -> str:
+    """The commented example with this node's values in it."""
+    values = {
+        "coordinators": json.dumps(list(coordinators)),
+        "region": json.dumps(region),
+        **{key: json.dumps(value) for key, value in chain.items()},
+    }
+    lines = []
+    for line in files(__package__).joinpath(CONFIG_FILE).read_text().splitlines():
+        key = line.split(" = ")[0]
+        lines.append(f"{key} = {values.pop(key)}" if key in values else line)
+    assert not values, f"the example config lacks {sorted(values)}"
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,69 @@
+"""What the daemon shows of itself: a small file, rewritten whole, that `neurogrid-node status` reads."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE_NAME = "status.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorStatus:
+    """One coordinator and whether its stream is up."""
+
+    peer_id: str
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLine:
+    """One lease in a line."""
+
+    lease_id: str
+    phase: str
+    metered_ms: int
+    progress_permille: int
+    price_micro_usdc_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """The daemon now. Money in micro-USDC, memory in bytes, CPU in thousandths of a core."""
+
+    pid: int
+    peer_id: str
+    wallet: str
+    region: str
+    summary: str
+    accepting: bool
+    staked_micro_usdc: int
+    earned_micro_usdc: int
+    leases_paid: int
+    cpu_millis_free: int
+    cpu_millis_total: int
+    memory_bytes_free: int
+    memory_bytes_total: int
+    gpus: tuple[str, ...]
+    coordinators: tuple[CoordinatorStatus, ...]
+    leases: tuple[LeaseLine, ...]
+    updated_at_ms: int
+
+
+def write_status(directory: Path, status: NodeStatus) -> None:
+    """Replace the file; readers see the old or the new one, never half."""
+    partial = directory / f"{FILE_NAME}.partial"
+    partial.write_text(json.dumps(asdict(status), indent=2) + "\n")
+    partial.replace(directory / FILE_NAME)
+
+
+def read_status(directory: Path) -> dict[str, object] | None:
+    """The file of a daemon that is running; None if none is."""
+    try:
+        document = json.loads((directory / FILE_NAME).read_text())
+        os.kill(document["pid"], 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    return document
