@@ -18,7 +18,7 @@ from .door import VERDICT_STATE
 from .rate_limit import RateLimit
 
 # Longer than any key or token of ours; nothing longer is hashed.
-_CREDENTIAL_CHARS_MAX = 512
+CREDENTIAL_CHARS_MAX = 512
 
 READ_SCOPE = "read"
 WRITE_SCOPE = "write"
@@ -107,6 +107,6 @@ def bearer(request: Request) -> str:
     """
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     credential = credential.strip()
-    if scheme.lower() != "bearer" or not 0 < len(credential) <= _CREDENTIAL_CHARS_MAX:
+    if scheme.lower() != "bearer" or not 0 < len(credential) <= CREDENTIAL_CHARS_MAX:
         raise Unauthorized("send your API key as 'Authorization: Bearer ng_...'")
     return credential

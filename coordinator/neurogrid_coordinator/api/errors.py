@@ -56,9 +56,13 @@ def error_response(
     Args:
         status: another HTTP status than the code's own.
     """
-    usual_status, kind = CODES[code]
-    error = {"code": code, "message": message, "type": kind, "details": details or {}}
-    return json_response({"success": False, "error": error}, status or usual_status, headers)
+    error = error_body(code, message, details)
+    return json_response({"success": False, "error": error}, status or CODES[code][0], headers)
+
+
+def error_body(code: str, message: str, details: dict[str, Json] | None = None) -> dict[str, Json]:
+    """The ``error`` part alone, as ``/ws`` sends it too."""
+    return {"code": code, "message": message, "type": CODES[code][1], "details": details or {}}
 
 
 def refusal(error: Refused) -> Response:

@@ -13,6 +13,7 @@ from neurogrid_marketplace.orchestration import submit
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 
+from ..market.errors import MarketAway
 from ..store import artifacts, events, leases, tasks
 from ..store.accounts import Account
 from ..store.database import Database
@@ -70,8 +71,8 @@ class Tasks:
     """What clients do with tasks.
 
     Args:
-        explain: asks the market how a demand meets the nodes known now; raises `Unavailable`
-            where the market does not answer.
+        explain: asks the market how a demand meets the nodes known now; raises `MarketAway`.
+        may_return: whether a node that was here a moment ago could serve a demand.
         deposit: reads a wallet's client account on the chain; raises `Unavailable`.
         wake: tells the orchestrator that this task needs attention.
         request_cancel: has the orchestrator carry out a cancellation; the phase after it.
@@ -84,6 +85,7 @@ class Tasks:
         feed: Feed,
         terms: Terms,
         explain: Callable[[Demand], Awaitable[Explanation]],
+        may_return: Callable[[Demand], bool],
         deposit: Callable[[str], Awaitable[Deposit]],
         wake: Callable[[str], None],
         request_cancel: Callable[[str], Awaitable[Phase]],
@@ -92,6 +94,7 @@ class Tasks:
         self._feed = feed
         self._terms = terms
         self._explain = explain
+        self._may_return = may_return
         self._deposit = deposit
         self._wake = wake
         self._request_cancel = request_cancel
@@ -170,7 +173,7 @@ class Tasks:
         """
         job = wanted.job({item.sha256: 0 for item in wanted.inputs})
         demand = wanted.demand(new_id("demand"), job, self._terms)
-        return await self._explain(demand), demand
+        return await self._market(demand), demand
 
     async def get(self, account: Account, task_id: str) -> TaskDetail:
         """One task of this account.
@@ -229,14 +232,20 @@ class Tasks:
         await self._database.write(delete)
         return CancelResult.DELETED, row
 
+    async def _market(self, demand: Demand) -> Explanation:
+        try:
+            return await self._explain(demand)
+        except MarketAway as error:
+            raise Unavailable("the market is being restarted; try again in a moment") from error
+
     async def _require_node(self, demand: Demand) -> None:
         try:
-            explanation = await self._explain(demand)
+            explanation = await self._market(demand)
         except Unavailable:
             # The market process is being restarted. Accepting needs nothing of it: the task waits,
             # and expires with an explanation if nobody comes.
             return
-        if never_served(explanation):
+        if never_served(explanation) and not self._may_return(demand):
             raise NodeUnavailable(explanation)
 
 

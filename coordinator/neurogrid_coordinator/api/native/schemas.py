@@ -101,8 +101,9 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Word, ...], Meta(max_length=32, description="Any of these; empty: anywhere.")
     ] = ()
     queue_timeout_seconds: Annotated[
-        int, Meta(ge=1, le=7 * 24 * 3600, description="How long it may wait for a node.")
-    ] = 3600
+        Annotated[int, Meta(ge=1, le=30 * 24 * 3600)] | None,
+        Meta(description="How long it may wait for a node; default: the coordinator's."),
+    ] = None
     max_total_cost: Annotated[
         Decimal | None,
         Meta(description="USDC. Lowers the price until the whole time limit costs no more."),
@@ -341,6 +342,45 @@ class NodeListView(Struct, frozen=True):
     total: int
     limit: int
     offset: int
+
+
+class SurvivorsView(Struct, frozen=True):
+    """How many nodes are left after this constraint."""
+
+    constraint: str
+    left: int
+
+
+class NearMissView(Struct, frozen=True):
+    """A node that fails few constraints, and how."""
+
+    node_id: str
+    reasons: list[str]
+
+
+class RelaxationView(Struct, frozen=True):
+    """The one constraint whose removal would let most nodes in."""
+
+    constraint: str
+    nodes: int
+
+
+class ExplanationView(Struct, frozen=True):
+    """How a task would meet the nodes that are connected now."""
+
+    summary: str
+    nodes: int
+    matching: int
+    survivors: Annotated[
+        list[SurvivorsView], Meta(description="In the order in which constraints are applied.")
+    ]
+    nearest: Annotated[list[NearMissView], Meta(description="Fewest misses first.")]
+    clearing_price_per_hour: Annotated[
+        Amount | None, Meta(description="The lowest ask of nodes that meet all but the price.")
+    ]
+    relaxation: RelaxationView | None
+    declines: dict[str, int]
+    max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
 
 
 class BalanceView(Struct, frozen=True):

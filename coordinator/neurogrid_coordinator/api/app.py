@@ -1,0 +1,179 @@
+"""The application: every route with the services it calls. `create_app` gets all it needs; no globals."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import HTMLResponse, Response
+from starlette.websockets import WebSocket
+
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.explain import Explanation
+from neurogrid_marketplace.task import Phase
+
+from ..artifacts import BlobStore, LeaseTokens
+from ..services.artifacts import Artifacts, Limits
+from ..services.balances import Balances
+from ..services.events import Events
+from ..services.funds import Deposit
+from ..services.logs import Logs
+from ..services.nodes import Nodes
+from ..services.overview import Overview
+from ..services.results import Results
+from ..services.submission import Terms
+from ..services.tasks import Tasks
+from ..store.database import Database
+from ..store.feed import Feed
+from . import docs_page, errors
+from .auth import Gate
+from .door import Door
+from .events import Sockets
+from .native.account import account_router
+from .native.artifacts import artifacts_router
+from .native.nodes import match_router, nodes_router
+from .native.results import results_router
+from .native.status import health_router, status_router
+from .native.tasks import tasks_router
+from .openapi import Schemas
+from .rate_limit import RateLimit
+
+API = "/api/v1"
+
+_DESCRIPTION = """
+A marketplace for GPU compute: submit a container job, nodes bid for it, the winner runs it and is paid
+in USDC on Solana for the time it ran.
+
+Send `Authorization: Bearer ng_...` with every request. Answers are
+`{"success": true, "data": ..., "timestamp": ...}`, errors
+`{"success": false, "error": {"code", "message", "type", "details"}}`. Money is USDC in decimal strings.
+Times are UTC. `X-RateLimit-*` headers say how many requests are left in this minute.
+"""
+_TAGS = [
+    {"name": "Tasks", "description": "Submit, watch and end container jobs."},
+    {"name": "Results", "description": "What a job prints, leaves and proves."},
+    {"name": "Artifacts", "description": "Files by their SHA-256: a job's inputs."},
+    {"name": "Nodes", "description": "Who offers what, and how a request would meet it."},
+    {"name": "Account", "description": "Your money."},
+    {"name": "Status", "description": "How the coordinator is; public."},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator sets.
+
+    Attributes:
+        network: the market's tag (marketplace `network_id`).
+        public_url: how clients reach us, without a slash at the end; "" for relative links.
+        requests_per_minute: per key; 0 for no limit.
+    """
+
+    network: str
+    terms: Terms
+    limits: Limits
+    public_url: str = ""
+    requests_per_minute: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """Who the api works with; see the services for what each call means.
+
+    Attributes:
+        nodes: told by the market's `on_node`.
+        explain, market_is_up: of the market client.
+        deposit: of the chain.
+        wake, request_cancel: of the orchestrator.
+        stopping: set when the coordinator stops: long answers end then.
+    """
+
+    database: Database
+    feed: Feed
+    blobs: BlobStore
+    tokens: LeaseTokens
+    nodes: Nodes
+    explain: Callable[[Demand], Awaitable[Explanation]]
+    market_is_up: Callable[[], bool]
+    deposit: Callable[[str], Awaitable[Deposit]]
+    wake: Callable[[str], None]
+    request_cancel: Callable[[str], Awaitable[Phase]]
+    stopping: asyncio.Event
+
+
+def create_app(settings: Settings, world: Collaborators) -> FastAPI:
+    """The ASGI application."""
+    version = installed_version("neurogrid")
+    limit = RateLimit(settings.requests_per_minute) if settings.requests_per_minute else None
+    gate = Gate(world.database, limit)
+    schemas = Schemas()
+    tasks = Tasks(
+        database=world.database,
+        feed=world.feed,
+        terms=settings.terms,
+        explain=world.explain,
+        may_return=world.nodes.may_return,
+        deposit=world.deposit,
+        wake=world.wake,
+        request_cancel=world.request_cancel,
+    )
+    artifacts = Artifacts(
+        database=world.database, blobs=world.blobs, tokens=world.tokens, limits=settings.limits
+    )
+    events = Events(world.database, world.feed)
+
+    native = APIRouter(prefix=API)
+    native.include_router(tasks_router(tasks, gate, schemas))
+    native.include_router(
+        results_router(
+            logs=Logs(world.database),
+            results=Results(world.database),
+            events=events,
+            artifacts=artifacts,
+            gate=gate,
+            schemas=schemas,
+            stopping=world.stopping,
+            public_url=settings.public_url,
+        )
+    )
+    native.include_router(artifacts_router(artifacts, gate, schemas))
+    native.include_router(nodes_router(world.nodes, gate, schemas))
+    native.include_router(match_router(tasks, gate, schemas))
+    native.include_router(account_router(Balances(world.database, world.deposit), gate, schemas))
+    native.include_router(
+        status_router(
+            overview=Overview(world.database),
+            nodes=world.nodes,
+            market_is_up=world.market_is_up,
+            network=settings.network,
+            version=version,
+            schemas=schemas,
+        )
+    )
+
+    app = FastAPI(
+        title="NeuroGrid",
+        version=version,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        # Our own page: FastAPI's loads its scripts from another host.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(Door)
+    errors.install(app)
+    app.include_router(health_router())
+    app.include_router(native)
+    schemas.install(app)
+    sockets = Sockets(gate=gate, events=events, nodes=world.nodes, stopping=world.stopping)
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket) -> None:
+        await sockets.serve(websocket)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page.HTML, headers=docs_page.HEADERS)
+
+    return app

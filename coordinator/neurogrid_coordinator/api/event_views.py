@@ -1,0 +1,70 @@
+"""How an event is shown on ``/ws`` and in event streams."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.money import format_usdc
+from neurogrid_marketplace.task import TERMINAL, Phase
+
+from ..services.events import Happening
+from .envelope import iso
+from .native.schemas import TaskFailure, TaskStatus
+from .native.task_views import failure_view
+from .native.words import STATUS_OF_PHASE
+
+
+class UpdateView(Struct, frozen=True):
+    """An event of a task, with what a watcher wants to know without asking again."""
+
+    type: str
+    task_id: str
+    sequence: int
+    timestamp: str
+    status: TaskStatus
+    phase: str
+    progress: float
+    progress_note: str
+    node_id: str | None
+    price_per_hour: Decimal | None
+    cost_usdc: Decimal
+    message: str | None
+    error: TaskFailure | None
+
+
+def update_view(happening: Happening) -> UpdateView:
+    """The event; what it does not say itself is as the task is now."""
+    row, data = happening.task, happening.data
+    told = data if "phase" in data else {"node_id": row.node_id, **data}
+    permille = told.get("progress_permille", row.progress_permille)
+    completed = happening.phase is Phase.COMPLETED
+    return UpdateView(
+        type=happening.name,
+        task_id=row.id,
+        sequence=happening.seq,
+        timestamp=iso(happening.at_ms),
+        status=STATUS_OF_PHASE[happening.phase],
+        phase=happening.phase.value,
+        progress=100.0 if completed else _number(permille) / 10,
+        progress_note=str(told.get("note", row.progress_note)),
+        node_id=_text(told.get("node_id")),
+        price_per_hour=_usdc(told.get("price_micro_usdc_per_hour")),
+        cost_usdc=_usdc(told.get("cost_micro_usdc", row.cost_micro_usdc)) or Decimal(0),
+        message=_text(told.get("message")),
+        error=failure_view(row) if happening.phase in TERMINAL else None,
+    )
+
+
+def _number(value: Json) -> int:
+    assert isinstance(value, int), "stored by us"
+    return value
+
+
+def _text(value: Json) -> str | None:
+    assert value is None or isinstance(value, str), "stored by us"
+    return value or None
+
+
+def _usdc(micro_usdc: Json) -> Decimal | None:
+    return None if micro_usdc is None else Decimal(format_usdc(_number(micro_usdc)))

@@ -1,0 +1,53 @@
+"""``/account``: who the key belongs to, and its money."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from neurogrid_marketplace.money import format_usdc
+
+from ...services.balances import Balances
+from ..auth import Caller, Gate
+from ..envelope import success
+from ..openapi import Schemas, errors
+from .schemas import AccountView, BalanceView
+
+
+def account_router(balances: Balances, gate: Gate, schemas: Schemas) -> APIRouter:
+    """The route."""
+    router = APIRouter(prefix="/account", tags=["Account"])
+
+    @router.get(
+        "",
+        summary="Show your account",
+        response_class=Response,
+        responses={
+            200: schemas.answer(AccountView, "With its balance."),
+            **errors("UNAUTHORIZED", "UNAVAILABLE"),
+        },
+    )
+    async def get_account(caller: Annotated[Caller, Depends(gate)]) -> Response:
+        """`available` is what new tasks can spend."""
+        balance = await balances.of(caller.account)
+        wallet = balance.wallet_micro_usdc
+        view = AccountView(
+            id=caller.account.id,
+            name=caller.account.name,
+            wallet=caller.account.wallet,
+            currency="USDC",
+            balance=BalanceView(
+                available=_usdc(balance.available_micro_usdc),
+                held=_usdc(balance.held_micro_usdc),
+                escrowed=_usdc(balance.escrowed_micro_usdc),
+                wallet=None if wallet is None else _usdc(wallet),
+            ),
+        )
+        return success(view)
+
+    return router
+
+
+def _usdc(amount_micro_usdc: int) -> Decimal:
+    return Decimal(format_usdc(amount_micro_usdc))

@@ -1,0 +1,84 @@
+"""``/artifacts/{sha256}``: files by their hash, for clients and for the nodes of their leases."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from ...services.artifacts import Artifacts
+from ..auth import Caller, Gate, bearer
+from ..envelope import success
+from ..openapi import Schemas, errors
+from .files import file_response
+from .schemas import ArtifactView
+
+
+def artifacts_router(artifacts: Artifacts, gate: Gate, schemas: Schemas) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/artifacts", tags=["Artifacts"])
+
+    async def client(request: Request) -> Caller | None:
+        """The client; None for a node with a lease's token, which the service checks."""
+        if artifacts.is_lease_token(bearer(request)):
+            return None
+        return await gate(request)
+
+    @router.put(
+        "/{sha256}",
+        summary="Upload a file",
+        response_class=Response,
+        responses={
+            201: schemas.answer(ArtifactView, "It is stored."),
+            200: schemas.answer(ArtifactView, "It was here already."),
+            **errors("INVALID_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "PAYLOAD_TOO_LARGE"),
+        },
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+                },
+            }
+        },
+    )
+    async def put_artifact(
+        request: Request, sha256: str, caller: Annotated[Caller | None, Depends(client)]
+    ) -> Response:
+        """The body is the file; it must have this SHA-256. Name it in a task's `inputs`."""
+        chunks = request.stream()
+        if caller is None:
+            stored = await artifacts.put_of_lease(bearer(request), sha256, chunks)
+        else:
+            stored = await artifacts.put(caller.account, sha256, chunks)
+        view = ArtifactView(stored.sha256, stored.size_bytes, stored.created)
+        return success(view, status=201 if stored.created else 200)
+
+    async def get_artifact(
+        request: Request, sha256: str, caller: Annotated[Caller | None, Depends(client)]
+    ) -> Response:
+        """`Range` resumes; `HEAD` asks whether it is here."""
+        if caller is None:
+            stored = await artifacts.find_of_lease(bearer(request), sha256)
+        else:
+            stored = await artifacts.find(caller.account, sha256)
+        return file_response(
+            request,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            content=lambda offset: artifacts.content(stored, offset),
+        )
+
+    for method in ("GET", "HEAD"):
+        router.add_api_route(
+            "/{sha256}",
+            get_artifact,
+            methods=[method],
+            summary="Download a file" if method == "GET" else "Ask for a file",
+            operation_id=f"{method.lower()}_artifact",
+            response_class=Response,
+            responses={
+                200: {"description": "The file."},
+                **errors("UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND"),
+            },
+        )
+    return router

@@ -1,0 +1,263 @@
+"""How a task is read from a request, and how it is shown."""
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.exposure import signable_micro_usdc
+from neurogrid_marketplace.faults import CONSEQUENCES
+from neurogrid_marketplace.job import OutputFile
+from neurogrid_marketplace.money import format_usdc
+from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import TERMINAL, Phase
+
+from ...services.errors import InvalidRequest
+from ...services.events import public_name
+from ...services.logs import LogPiece
+from ...services.submission import InputWanted, Submission
+from ...services.tasks import TaskDetail, settled
+from ...store.leases import LeaseRow
+from ...store.tasks import TaskRow
+from ..envelope import iso, iso_or_none
+from .amounts import micro_usdc, usdc_number
+from .schemas import (
+    InputView,
+    LeaseView,
+    LogView,
+    OutputView,
+    ResourceRequirements,
+    TaskFailure,
+    TaskRequest,
+    TaskSummary,
+    TaskView,
+    TimelineView,
+)
+from .words import STATUS_OF_PHASE, priority_number, priority_word
+
+# A GB is 10^9 bytes: a GPU sold with 24 GB reports a little less than 24 GiB, and would not be
+# found by who asks for 24 of those.
+BYTES_PER_GB = 10**9
+
+_AMOUNT_NAMES = {
+    "price_micro_usdc_per_hour": "price_per_hour",
+    "cost_micro_usdc": "cost_usdc",
+    "paid_micro_usdc": "paid_usdc",
+}
+_ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.items()} | {
+    "NODE_UNAVAILABLE": "Raise max_price_per_hour, ask for less, or raise queue_timeout_seconds.",
+    "INSUFFICIENT_CREDITS": "Deposit more USDC, or lower the price or the time limit.",
+}
+
+
+# --- read -----------------------------------------------------------------------------------------
+
+
+def submission(request: TaskRequest, idempotency_key: str | None = None) -> Submission:
+    """The request in the product's terms.
+
+    Raises:
+        InvalidRequest: values that do not go together.
+    """
+    needs = _requirements(request)
+    return Submission(
+        image=request.docker_image,
+        max_price_micro_usdc_per_hour=micro_usdc(request.max_price_per_hour, "max_price_per_hour"),
+        timeout_s=request.timeout_seconds,
+        requirements=needs,
+        queue_timeout_s=request.queue_timeout_seconds,
+        name=request.name,
+        kind="gpu" if needs.gpu_count else "cpu",
+        priority=priority_number(request.priority),
+        command=request.command,
+        environment=request.env,
+        inputs=tuple(InputWanted(item.path, item.sha256) for item in request.inputs),
+        max_total_cost_micro_usdc=(
+            None
+            if request.max_total_cost is None
+            else micro_usdc(request.max_total_cost, "max_total_cost")
+        ),
+        wait_for_node=request.wait_for_node,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _requirements(request: TaskRequest) -> Requirements:
+    wanted = request.resource_requirements
+    about_gpus = (
+        wanted.gpu_count,
+        wanted.gpu_memory_gb,
+        wanted.gpu_model,
+        wanted.gpu_compute_capability,
+    )
+    if request.type == "cpu" and any(about_gpus):
+        raise InvalidRequest(
+            'type: is "cpu", but resource_requirements asks for a GPU; leave one of them out',
+            "type",
+        )
+    wants_gpu = request.type == "gpu" or any(about_gpus)
+    return Requirements(
+        cpu_millis=round(wanted.cpu_cores * 1000),
+        memory_bytes=_bytes(wanted.ram_gb),
+        disk_bytes=_bytes(wanted.storage_gb),
+        gpu_count=max(wanted.gpu_count, 1) if wants_gpu else 0,
+        gpu_memory_bytes=_bytes(wanted.gpu_memory_gb),
+        gpu_model=wanted.gpu_model,
+        compute_capability=wanted.gpu_compute_capability or "0.0",
+        regions=request.regions,
+    )
+
+
+def _bytes(gigabytes: float) -> int:
+    return round(gigabytes * BYTES_PER_GB)
+
+
+# --- shown ----------------------------------------------------------------------------------------
+
+
+def summary_view(row: TaskRow) -> TaskSummary:
+    """A task in a list."""
+    return TaskSummary(**_common(row, row.cost_micro_usdc))
+
+
+def task_view(detail: TaskDetail) -> TaskView:
+    """A task with everything its owner may know."""
+    row = detail.row
+    state, demand, job = row.state, row.state.demand, row.job
+    lease = detail.leases[-1] if detail.leases else None
+    needs = demand.requirements
+    waiting = row.phase in (Phase.QUEUED, Phase.MATCHING)
+    return TaskView(
+        **_common(row, _cost_micro_usdc(row, lease)),
+        command=list(job.command),
+        env=dict(job.environment),
+        inputs=[InputView(item.path, item.sha256, item.size_bytes) for item in job.inputs],
+        resource_requirements=ResourceRequirements(
+            cpu_cores=needs.cpu_millis / 1000,
+            ram_gb=needs.memory_bytes / BYTES_PER_GB,
+            storage_gb=needs.disk_bytes / BYTES_PER_GB,
+            gpu_count=needs.gpu_count,
+            gpu_memory_gb=needs.gpu_memory_bytes / BYTES_PER_GB,
+            gpu_model=needs.gpu_model,
+            gpu_compute_capability=(
+                "" if needs.compute_capability == "0.0" else needs.compute_capability
+            ),
+        ),
+        regions=list(needs.regions),
+        timeout_seconds=demand.timeout_s,
+        queue_timeout_seconds=state.queue_timeout_ms // 1000,
+        priority=priority_word(row.priority),
+        max_price_per_hour=_decimal(demand.max_price_micro_usdc_per_hour),
+        max_cost=_decimal(demand.max_cost_micro_usdc()),
+        price_per_hour=_decimal(lease.lease.price_micro_usdc_per_hour) if lease else None,
+        currency="USDC",
+        exit_code=_exit_code(row),
+        explanation=(state.last_explanation or None) if waiting else None,
+        settled=settled(row, detail.leases),
+        leases=[_lease_view(item) for item in detail.leases],
+        timeline=[
+            TimelineView(iso(event.at_ms), public_name(event.kind), _public(event.data))
+            for event in detail.timeline
+        ],
+    )
+
+
+def failure_view(row: TaskRow) -> TaskFailure | None:
+    """Why the task failed, with what to do about it."""
+    ending = row.state.ending
+    if ending is None or STATUS_OF_PHASE[row.phase] != "failed":
+        return None
+    advice = _ADVICE.get(ending.code, "")
+    # The stored message ends with the advice, for readers that show nothing else.
+    message = ending.message.removesuffix(advice).strip()
+    return TaskFailure(ending.code, message or advice, advice)
+
+
+def output_view(task_id: str, output: OutputFile, public_url: str) -> OutputView:
+    """An output file and where to get it."""
+    url = f"{public_url}/api/v1/tasks/{task_id}/outputs/{quote(output.path)}"
+    return OutputView(output.path, output.sha256, output.size_bytes, url)
+
+
+def log_view(task_id: str, piece: LogPiece) -> LogView:
+    """A piece of a log."""
+    return LogView(
+        task_id=task_id,
+        lease_id=piece.lease_id,
+        text=piece.text,
+        offset=piece.offset,
+        next_offset=piece.next_offset,
+        total_bytes=piece.total_bytes,
+        complete=piece.complete,
+    )
+
+
+def _common(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "type": row.kind,
+        "status": STATUS_OF_PHASE[row.phase],
+        "phase": row.phase.value,
+        "docker_image": row.job.image,
+        "created_at": iso(row.created_at_ms),
+        "started_at": iso_or_none(row.started_at_ms),
+        "completed_at": iso_or_none(row.ended_at_ms),
+        "node_id": row.node_id,
+        "progress": 100.0 if row.phase is Phase.COMPLETED else row.progress_permille / 10,
+        "progress_note": row.progress_note,
+        "cost": usdc_number(cost_micro_usdc),
+        "cost_usdc": format_usdc(cost_micro_usdc),
+        "error": failure_view(row),
+    }
+
+
+def _cost_micro_usdc(row: TaskRow, lease: LeaseRow | None) -> int:
+    """The charge; while it runs, what its metered time comes to so far."""
+    if row.phase in TERMINAL or lease is None:
+        return row.cost_micro_usdc
+    agreed = lease.lease
+    return signable_micro_usdc(
+        agreed.price_micro_usdc_per_hour,
+        agreed.max_cost_micro_usdc,
+        lease.metered_ms,
+        lease.metered_ms,
+    )
+
+
+def _exit_code(row: TaskRow) -> int | None:
+    result = row.state.result
+    return None if result is None or result.exit_code < 0 else result.exit_code
+
+
+def _lease_view(row: LeaseRow) -> LeaseView:
+    settlement = row.settlement
+    closed = settlement.phase is SettlementPhase.CLOSED
+    return LeaseView(
+        id=row.id,
+        node_id=row.node_id,
+        wallet=row.wallet,
+        created_at=iso(row.created_at_ms),
+        price_per_hour=_decimal(row.lease.price_micro_usdc_per_hour),
+        max_cost=_decimal(row.lease.max_cost_micro_usdc),
+        settlement=settlement.phase.value,
+        paid=_decimal(settlement.paid_micro_usdc) if closed else None,
+        escrow=row.escrow or None,
+        transaction=settlement.closed_by or None,
+    )
+
+
+def _public(data: dict[str, Json]) -> dict[str, Any]:
+    """An event's data with its amounts as people read them."""
+    shown: dict[str, Any] = {}
+    for name, value in data.items():
+        if "micro_usdc" in name and isinstance(value, int):
+            shown[_AMOUNT_NAMES.get(name, name)] = format_usdc(value)
+        else:
+            shown[name] = value
+    return shown
+
+
+def _decimal(amount_micro_usdc: int) -> Decimal:
+    return Decimal(format_usdc(amount_micro_usdc))

@@ -1,0 +1,134 @@
+"""``/tasks``: submit, list, show, cancel."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.responses import Response
+
+from ...services.tasks import LIST_MAX, CancelResult, Tasks
+from ..auth import Caller, Gate
+from ..body import read_json
+from ..envelope import success
+from ..openapi import Schemas, errors
+from .schemas import TASK_RULES, CancelView, TaskListView, TaskRequest, TaskStatus, TaskView
+from .task_views import submission, summary_view, task_view
+from .words import STATUS_OF_PHASE, phases_of
+
+_EXAMPLE = {
+    "name": "Resize images",
+    "type": "cpu",
+    "resource_requirements": {"cpu_cores": 2, "ram_gb": 1, "storage_gb": 5},
+    "docker_image": "python:3.12-slim",
+    "command": ["python", "-c", "print('hello')"],
+    "max_price_per_hour": "1.00",
+    "timeout_seconds": 600,
+    "priority": "normal",
+}
+_MESSAGES = {
+    CancelResult.CANCELLED: "The task is cancelled.",
+    CancelResult.CANCELLING: "The task is being cancelled: its node is told to stop.",
+    CancelResult.DELETED: "The task is deleted. Its receipt stays valid.",
+}
+
+
+def tasks_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/tasks", tags=["Tasks"])
+
+    @router.post(
+        "",
+        status_code=201,
+        summary="Submit a container job",
+        response_class=Response,
+        responses={
+            201: schemas.answer(TaskView, "It is stored, and will run even if we crash now."),
+            200: schemas.answer(TaskView, "It was submitted before with this idempotency key."),
+            **errors(
+                "INVALID_REQUEST",
+                "UNAUTHORIZED",
+                "INSUFFICIENT_CREDITS",
+                "NODE_UNAVAILABLE",
+                "IDEMPOTENCY_MISMATCH",
+                "PAYLOAD_TOO_LARGE",
+                "RATE_LIMITED",
+            ),
+        },
+        openapi_extra=schemas.body(TaskRequest, _EXAMPLE),
+    )
+    async def create_task(
+        request: Request,
+        caller: Annotated[Caller, Depends(gate)],
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                min_length=1,
+                max_length=255,
+                description="Any text of yours. Sending the same request again with the same key "
+                "returns the first task instead of a second one.",
+            ),
+        ] = None,
+    ) -> Response:
+        """Everything that can be known to fail is refused now: values, missing inputs, the budget,
+        and a market that could never serve it (with the reasons, and what to relax)."""
+        wanted = submission(await read_json(request, TaskRequest, TASK_RULES), idempotency_key)
+        detail, created = await tasks.submit(caller.account, wanted)
+        location = {"Location": f"/api/v1/tasks/{detail.row.id}"}
+        return success(task_view(detail), status=201 if created else 200, headers=location)
+
+    @router.get(
+        "",
+        summary="List your tasks",
+        response_class=Response,
+        responses={
+            200: schemas.answer(TaskListView, "Newest first."),
+            **errors("INVALID_REQUEST", "UNAUTHORIZED", "RATE_LIMITED"),
+        },
+    )
+    async def list_tasks(
+        caller: Annotated[Caller, Depends(gate)],
+        status: Annotated[TaskStatus | None, Query(description="Only these.")] = None,
+        limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 50,
+        offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+        order: Annotated[Literal["desc", "asc"], Query(description="By age.")] = "desc",
+    ) -> Response:
+        """Without their details; see a task itself for those."""
+        page = await tasks.list(
+            caller.account,
+            phases=None if status is None else phases_of(status),
+            limit=limit,
+            offset=offset,
+            oldest_first=order == "asc",
+        )
+        views = [summary_view(row) for row in page.rows]
+        return success(TaskListView(views, page.total, limit, offset))
+
+    @router.get(
+        "/{task_id}",
+        summary="Show a task",
+        response_class=Response,
+        responses={
+            200: schemas.answer(TaskView, "With its leases, its money and its timeline."),
+            **errors("UNAUTHORIZED", "NOT_FOUND", "RATE_LIMITED"),
+        },
+    )
+    async def get_task(task_id: str, caller: Annotated[Caller, Depends(gate)]) -> Response:
+        """A task of another account is not found."""
+        return success(task_view(await tasks.get(caller.account, task_id)))
+
+    @router.delete(
+        "/{task_id}",
+        summary="Cancel or delete a task",
+        response_class=Response,
+        responses={
+            200: schemas.answer(CancelView, "What was done."),
+            **errors("UNAUTHORIZED", "NOT_FOUND", "CONFLICT", "RATE_LIMITED"),
+        },
+    )
+    async def delete_task(task_id: str, caller: Annotated[Caller, Depends(gate)]) -> Response:
+        """Cancels what waits or runs (what ran so far is charged); deletes what has ended and is
+        settled."""
+        result, row = await tasks.end(caller.account, task_id)
+        view = CancelView(row.id, result.value, STATUS_OF_PHASE[row.phase])
+        return success(view, message=_MESSAGES[result])
+
+    return router

@@ -1,0 +1,107 @@
+"""What happened to tasks, as a stream that can be resumed."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.task import TERMINAL, Phase
+
+from ..store import events, tasks
+from ..store.accounts import Account
+from ..store.database import Database
+from ..store.events import PAGE_MAX, TaskEvent
+from ..store.feed import Feed
+from ..store.tasks import TaskRow
+from .tasks import owned
+
+# Document 002's names, where they differ from the phase's.
+_PUBLIC_NAMES = {"task.running": "task.started", "task.expired": "task.failed"}
+_PHASE_OF_KIND = {f"task.{phase.value}": phase for phase in Phase} | {"task.created": Phase.QUEUED}
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event with the task it is about.
+
+    Attributes:
+        seq: position in the order of commits; a stream resumes after it.
+        name: public, such as ``task.started``.
+        phase: of the task after the event.
+        task: as it is now, which may be later than the event.
+    """
+
+    seq: int
+    name: str
+    at_ms: int
+    phase: Phase
+    data: dict[str, Json]
+    task: TaskRow
+
+
+def public_name(kind: str) -> str:
+    """The name under which clients know a stored event."""
+    return _PUBLIC_NAMES.get(kind, kind)
+
+
+class Events:
+    """Streams of events."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database = database
+        self._feed = feed
+
+    async def of_task(
+        self, account: Account, task_id: str, after_seq: int = 0
+    ) -> AsyncGenerator[Happening]:
+        """Every event of a task after ``after_seq``, as they come, until the task has ended.
+
+        Raises:
+            NotFound: no such task of this account (when the first event is asked for).
+        """
+        # The phases are folded from the beginning, so that a resumed stream knows them too.
+        seq, phase = 0, Phase.QUEUED
+
+        def read(conn: Connection) -> tuple[TaskRow, list[TaskEvent]]:
+            row = owned(conn, account, task_id)
+            return row, events.after(conn, seq, task_id=task_id)
+
+        async with self._feed.subscribe() as changed:
+            while True:
+                row, page = await self._database.read(read)
+                for event in page:
+                    seq, phase = event.seq, _PHASE_OF_KIND.get(event.kind, phase)
+                    if seq > after_seq:
+                        yield _happening(event, phase, row)
+                if len(page) < PAGE_MAX:
+                    if row.phase in TERMINAL:
+                        return
+                    await changed.wait()
+
+    async def of_account(
+        self, account: Account, after_seq: int | None = None
+    ) -> AsyncGenerator[Happening]:
+        """Events of all tasks of the account after ``after_seq`` (None: from now on); never ends."""
+        async with self._feed.subscribe() as changed:
+            newest = await self._database.read(events.last_seq)
+            seq = newest if after_seq is None else after_seq
+
+            def read(conn: Connection) -> list[tuple[TaskEvent, TaskRow | None]]:
+                page = events.after(conn, seq, account_id=account.id)
+                rows = {event.task_id: tasks.get(conn, event.task_id) for event in page}
+                return [(event, rows[event.task_id]) for event in page]
+
+            while True:
+                page = await self._database.read(read)
+                for event, row in page:
+                    seq = event.seq
+                    if row is not None:
+                        phase = _PHASE_OF_KIND.get(event.kind, row.phase)
+                        yield _happening(event, phase, row)
+                if len(page) < PAGE_MAX:
+                    await changed.wait()
+
+
+def _happening(event: TaskEvent, phase: Phase, row: TaskRow) -> Happening:
+    return Happening(event.seq, public_name(event.kind), event.at_ms, phase, event.data, row)

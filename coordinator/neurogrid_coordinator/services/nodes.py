@@ -1,0 +1,209 @@
+"""The market's nodes: who is there, who was, and what each has done through this coordinator."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.constraints import misses
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import Phase
+
+from ..market.deliveries import NodeChange
+from ..market.reports import NodeView
+from ..store import leases, tasks
+from ..store.database import Database
+from ..store.tasks import TaskFilter
+from .errors import NotFound
+
+LIST_MAX = 100
+# Nodes that left are remembered so long as there is room; a restart forgets them.
+_LEFT_MAX = 10_000
+# Changes that one watcher has not taken yet. A watcher that is further behind has lost track of the
+# market and starts anew.
+_WATCH_MAX = 1_000
+# Nodes reconnect within seconds; with the longest pause of their back-off, within this.
+_RETURN_S = 60.0
+_LEASES_PAGE = 500
+_MONTH_MS = 30 * 24 * 3_600_000
+
+
+class NodeStatus(StrEnum):
+    """Document 002's words."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNode:
+    """A node and how it is."""
+
+    view: NodeView
+    status: NodeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What a node did here. Amounts in micro-USDC, the market's fee included."""
+
+    tasks_completed: int
+    earned_micro_usdc: int
+    earned_30_days_micro_usdc: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodePage:
+    """Some nodes; ``total`` counts all that match."""
+
+    nodes: tuple[KnownNode, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A node's last words; ``at_s``: monotonic."""
+
+    view: NodeView
+    at_s: float
+
+
+class WatcherTooSlow(Exception):
+    """A watcher took too long over what it was told; it has missed changes."""
+
+
+class Nodes:
+    """What clients may know about nodes; told by the market through `on_node`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._started_s = time.monotonic()
+        self._connected: dict[str, NodeView] = {}
+        self._left: OrderedDict[str, _Left] = OrderedDict()
+        self._watchers: set[asyncio.Queue[KnownNode | None]] = set()
+
+    async def on_node(self, node_id: str, change: NodeChange, view: NodeView) -> None:
+        """A node joined, spoke, or left."""
+        before = self._known(node_id)
+        if change == "left":
+            self._connected.pop(node_id, None)
+            self._left[node_id] = _Left(view, time.monotonic())
+            self._left.move_to_end(node_id)
+            if len(self._left) > _LEFT_MAX:
+                self._left.popitem(last=False)
+        else:
+            self._left.pop(node_id, None)
+            self._connected[node_id] = view
+        now = self._known(node_id)
+        assert now is not None, "just entered"
+        if before is None or before.status is not now.status:
+            self._tell(now)
+
+    def list(
+        self,
+        *,
+        status: NodeStatus | None = None,
+        region: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> NodePage:
+        """Nodes that fit, in the order of their ids."""
+        node_ids = sorted({*self._connected, *self._left})
+        fit = [
+            node
+            for node_id in node_ids
+            if (node := self._known(node_id)) is not None
+            and (status is None or node.status is status)
+            and (region is None or node.view.offer.region == region)
+        ]
+        return NodePage(tuple(fit[offset : offset + min(limit, LIST_MAX)]), len(fit))
+
+    async def get(self, node_id: str) -> tuple[KnownNode, NodeRecord]:
+        """One node and its record.
+
+        Raises:
+            NotFound: it is not connected, and was not since we started.
+        """
+        node = self._known(node_id)
+        if node is None:
+            raise NotFound(f"no node {node_id[:80]} is known", {"node_id": node_id[:80]})
+        since_ms = time.time_ns() // 1_000_000 - _MONTH_MS
+        record = await self._database.read(lambda conn: _record(conn, node_id, since_ms))
+        return node, record
+
+    def connected_count(self) -> int:
+        """How many are connected now."""
+        return len(self._connected)
+
+    def may_return(self, demand: Demand) -> bool:
+        """Whether a node that was here a moment ago could serve this.
+
+        After a restart of ours nobody is here yet, and that says nothing: unknown is not dead.
+        """
+        now_s = time.monotonic()
+        if not self._connected and not self._left:
+            return now_s - self._started_s < _RETURN_S
+        gone = (left.view.offer for left in self._left.values() if now_s - left.at_s < _RETURN_S)
+        return any(not misses(offer, demand) for offer in gone)
+
+    async def watch(self) -> AsyncGenerator[KnownNode]:
+        """Changes of status from now on.
+
+        Raises:
+            WatcherTooSlow: too many were not taken.
+        """
+        queue: asyncio.Queue[KnownNode | None] = asyncio.Queue(_WATCH_MAX)
+        self._watchers.add(queue)
+        try:
+            while (node := await queue.get()) is not None:
+                yield node
+            raise WatcherTooSlow
+        finally:
+            self._watchers.discard(queue)
+
+    def _known(self, node_id: str) -> KnownNode | None:
+        view = self._connected.get(node_id)
+        if view is not None:
+            return KnownNode(view, _status(view))
+        left = self._left.get(node_id)
+        return KnownNode(left.view, NodeStatus.OFFLINE) if left else None
+
+    def _tell(self, node: KnownNode) -> None:
+        for queue in list(self._watchers):
+            if queue.full():
+                queue.get_nowait()
+                queue.put_nowait(None)
+                self._watchers.discard(queue)
+            else:
+                queue.put_nowait(node)
+
+
+def _status(view: NodeView) -> NodeStatus:
+    """Busy: it takes nothing more, or has no whole core or no GPU left of those it offers."""
+    offer = view.offer
+    exhausted = offer.free.cpu_millis < min(1000, offer.total.cpu_millis) or (
+        bool(offer.total.gpus) and not offer.free.gpus
+    )
+    return NodeStatus.BUSY if exhausted or not offer.accepting else NodeStatus.ONLINE
+
+
+def _record(conn: Connection, node_id: str, since_ms: int) -> NodeRecord:
+    total = recent = offset = 0
+    while True:
+        page = leases.of_node(conn, node_id, limit=_LEASES_PAGE, offset=offset)
+        for lease in page:
+            if lease.settlement.phase is SettlementPhase.CLOSED:
+                total += lease.settlement.paid_micro_usdc
+                if lease.settlement.since_ms >= since_ms:
+                    recent += lease.settlement.paid_micro_usdc
+        if len(page) < _LEASES_PAGE:
+            break
+        offset += _LEASES_PAGE
+    which = TaskFilter(node_id=node_id, phases=frozenset({Phase.COMPLETED}))
+    return NodeRecord(tasks.count(conn, which), total, recent)
