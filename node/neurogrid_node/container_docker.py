@@ -150,6 +150,10 @@ def translated() -> Iterator[None]:
         raise engine_answer(error.status_code or 0, error.explanation or str(error)) from error
     except (docker.errors.DockerException, OSError) as error:
         raise EngineUnavailable(connection_advice(str(error))) from error
+    except (docker.errors.StreamParseError, json.JSONDecodeError) as error:
+        raise EngineUnavailable(
+            f"the engine broke off in the middle of a message: {error}"
+        ) from error
 
 
 class _Closable(Generic[T]):

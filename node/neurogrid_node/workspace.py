@@ -166,7 +166,7 @@ class Workspaces:
         """Every output with its hash, ordered by path.
 
         Args:
-            max_bytes: of all together; None takes the lease's disk limit.
+            max_bytes: of all together; None takes what the lease's disk can hold.
 
         Raises:
             OutputRefused: there is something in it that we do not take.
@@ -174,7 +174,7 @@ class Workspaces:
         workspace = self._workspace(lease_id)
 
         def collect() -> tuple[CollectedFile, ...]:
-            limit = self._limit_bytes(lease_id) if max_bytes is None else max_bytes
+            limit = self._capacity_bytes(lease_id) if max_bytes is None else max_bytes
             return collect_files(workspace.outputs, max_bytes=limit)
 
         return await trio.to_thread.run_sync(collect, limiter=self._limiter)
@@ -216,6 +216,16 @@ class Workspaces:
         is_hard = self.enforcement is Enforcement.HARD
         outputs = home / "disk" / "outputs" if is_hard else home / "outputs"
         return Workspace(lease_id, home / "inputs", outputs)
+
+    def _capacity_bytes(self, lease_id: str) -> int:
+        """What all files together can have; with holes in them they could claim any length."""
+        if self.enforcement is Enforcement.WATCHED:
+            return self._limit_bytes(lease_id)
+        try:
+            space = os.statvfs(self._workspace(lease_id).outputs)
+        except FileNotFoundError:
+            return 0
+        return space.f_blocks * space.f_frsize
 
     def _limit_bytes(self, lease_id: str) -> int:
         return int((self._home(lease_id) / "limit").read_text())

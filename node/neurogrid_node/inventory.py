@@ -1,0 +1,114 @@
+"""What this machine has to offer: processors, memory, disk and GPUs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+import trio
+
+from neurogrid_marketplace.resources import Gpu
+
+from .gpu import GpuFault, GpuReader, GpuReading, GpuState
+
+_GIB: Final = 1 << 30
+# The system, the engine and the node keep this, or a sixteenth where that is more: jobs that use
+# all that was promised to them must not push the machine into its out-of-memory killer.
+_SYSTEM_MEMORY_BYTES: Final = 512 << 20
+# Images are unpacked beside the jobs' disks, and a full disk stops the engine.
+_SYSTEM_DISK_BYTES: Final = 2 * _GIB
+# nvmlInit takes seconds on a machine with many GPUs and no persistence daemon.
+_GPU_PATIENCE_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """This machine at one moment.
+
+    Attributes:
+        cpu_cores: that this process may use.
+        memory_bytes: for jobs: the machine's, less what the system keeps.
+        disk_free_bytes: for jobs, where their files lie: what is free, less what the system keeps.
+        gpus: those that work.
+        gpu_faults: those that do not, and why.
+        gpu_note: why there is none, or what else an operator should know.
+    """
+
+    cpu_cores: int
+    memory_bytes: int
+    disk_free_bytes: int
+    gpus: tuple[GpuState, ...] = ()
+    gpu_faults: tuple[GpuFault, ...] = ()
+    gpu_note: str = ""
+    driver: str = ""
+    cuda: str = ""
+
+    def offered_gpus(self) -> tuple[Gpu, ...]:
+        """The working GPUs in the market's terms."""
+        return tuple(
+            Gpu(gpu.uuid, gpu.model, gpu.memory_bytes, gpu.compute_capability) for gpu in self.gpus
+        )
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        parts = [f"{self.cpu_cores} cores", f"{self.memory_bytes / _GIB:.1f} GiB memory"]
+        parts.append(f"{self.disk_free_bytes / _GIB:.0f} GiB disk")
+        models = [f"{gpu.model} ({gpu.memory_bytes / _GIB:.0f} GiB)" for gpu in self.gpus]
+        for model in dict.fromkeys(models):
+            parts.append(f"{models.count(model)} x {model}")
+        if self.driver:
+            parts.append(f"driver {self.driver}, CUDA {self.cuda}")
+        parts.extend(f"GPU {fault.index} not offered: {fault.code}" for fault in self.gpu_faults)
+        if self.gpu_note:
+            parts.append(self.gpu_note)
+        return ", ".join(parts)[:1024]
+
+
+async def take_inventory(
+    directory: Path, *, gpus: bool = True, reader: GpuReader | None = None
+) -> Inventory:
+    """Look at this machine.
+
+    Args:
+        directory: on the filesystem where the jobs' files will lie.
+        gpus: False offers none.
+        reader: used again, it saves opening NVML each time.
+    """
+    reading = await read_gpus(reader) if gpus else GpuReading(note="GPUs are not offered")
+    memory, disk = await trio.to_thread.run_sync(_measure, directory)
+    return Inventory(
+        cpu_cores=len(os.sched_getaffinity(0)),
+        memory_bytes=memory,
+        disk_free_bytes=disk,
+        gpus=reading.gpus,
+        gpu_faults=reading.faults,
+        gpu_note=reading.note,
+        driver=reading.driver,
+        cuda=reading.cuda,
+    )
+
+
+async def read_gpus(reader: GpuReader | None = None) -> GpuReading:
+    """The GPUs now; a driver that does not answer in time counts as none."""
+    given = reader or GpuReader()
+    reading = None
+    with trio.move_on_after(_GPU_PATIENCE_S):
+        # Abandoned, not waited for: a thread inside a sick driver may never come back.
+        reading = await trio.to_thread.run_sync(given.read, abandon_on_cancel=True)
+    if reading is None:
+        return GpuReading(
+            note=f"the NVIDIA driver has not answered for {_GPU_PATIENCE_S} s: CPU only (reboot)"
+        )
+    if reader is None:
+        await trio.to_thread.run_sync(given.close)
+    return reading
+
+
+def _measure(directory: Path) -> tuple[int, int]:
+    total = psutil.virtual_memory().total
+    memory = max(0, total - max(_SYSTEM_MEMORY_BYTES, total // 16))
+    space = os.statvfs(directory)
+    disk = max(0, space.f_bavail * space.f_frsize - _SYSTEM_DISK_BYTES)
+    return memory, disk
