@@ -41,7 +41,12 @@ class World:
 
     def _open(self) -> None:
         self.ledger = Ledger(
-            LedgerConfig(data=self.data, finality_slots=self.finality_slots, history_max=1000),
+            LedgerConfig(
+                data=self.data,
+                finality_slots=self.finality_slots,
+                fsync=False,  # the machine does not lose power in a test
+                history_max=1000,
+            ),
             publish=self.events.append,
             wall_clock_s=lambda: self.now_s,
         )

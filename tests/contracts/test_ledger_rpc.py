@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
@@ -150,6 +152,45 @@ def test_a_context_slot_still_to_come(world: World) -> None:
     error = world.refused("getBalance", KEY, {"minContextSlot": 10**6})
     assert error["code"] == -32016
     assert error["data"] == {"contextSlot": world.ledger.slot - 2}
+
+
+OPTION_NAMES = (
+    *("commitment", "encoding", "dataSlice", "offset", "length", "filters", "memcmp", "bytes"),
+    *("limit", "before", "mint", "programId", "accounts", "addresses"),
+)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from([KEY, "confirmed", "base64", "all", "AA=="]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(OPTION_NAMES),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("fuzzed") / "ledger")
+    yield world
+    world.ledger.close()
+
+
+@given(method=st.sampled_from(sorted(rpc.METHODS)), params=st.lists(json_values, max_size=3))
+@settings(deadline=None, max_examples=300)
+def test_no_arguments_make_a_method_fail_by_itself(
+    fuzzed: World, method: str, params: list[Any]
+) -> None:
+    answer = rpc.respond(fuzzed.backend, request(method, *params))
+    assert answer.get("error", {}).get("code") != -32603
 
 
 # The cluster

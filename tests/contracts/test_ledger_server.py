@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +345,20 @@ def test_a_taken_port_is_said(shared: LedgerProcess, tmp_path: Path) -> None:
         assert "Address already in use" in said
 
 
+def test_the_open_network_is_warned_of(shared: LedgerProcess, tmp_path: Path) -> None:
+    options = ("--data", str(tmp_path), "--port", str(shared.port), "--allow-warp")
+    said = _start_fails(*options, "--host", "0.0.0.0")
+    assert "whoever reaches it can mint test money, and move the clock" in said
+    assert "warning" not in _start_fails(*options)
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database at all" * 100)
+    said = _start_fails("--data", str(tmp_path), "--port", "0")
+    assert "not a database" in said
+    assert "Traceback" not in said
+
+
 def _start_fails(*options: str) -> str:
     ended = subprocess.run(
         [sys.executable, "-m", "neurogrid_contracts.ledger", "start", *options],
@@ -400,12 +414,9 @@ def test_kill_9_in_a_stream_of_payments_loses_and_doubles_nothing(tmp_path: Path
             ledger.kill()
             ledger.start()
             # Their blockhashes are dead now: those that ran count, the others never will.
-            for signature in sent:
-                if signature in acknowledged:
-                    assert status_of(ledger, signature) == "finalized"
-        landed = [signature for signature in sent if status_of(ledger, signature)]
+            assert acknowledged <= landed_of(ledger, sent)
+        landed = landed_of(ledger, sent)
         assert len(acknowledged) > 100
-        assert acknowledged <= set(landed)
         assert len(landed) <= len(acknowledged) + 3  # at most the one in flight per life
         assert balance(ledger, to) == sum(sent[signature] for signature in landed)
         fees = 5000 * len(landed)
@@ -417,10 +428,19 @@ def ledger_kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def status_of(ledger: LedgerProcess, signature: str) -> str | None:
+def landed_of(ledger: LedgerProcess, signatures: Iterable[str]) -> set[str]:
+    """Those that the ledger has on record, all of them final."""
+    wanted = list(signatures)
     search = {"searchTransactionHistory": True}
-    (status,) = ledger.call("getSignatureStatuses", [signature], search)["value"]
-    return None if status is None else str(status["confirmationStatus"])
+    landed = set()
+    for start in range(0, len(wanted), 256):
+        part = wanted[start : start + 256]
+        statuses = ledger.call("getSignatureStatuses", part, search)["value"]
+        for signature, status in zip(part, statuses, strict=True):
+            if status is not None:
+                assert status["confirmationStatus"] == "finalized"
+                landed.add(signature)
+    return landed
 
 
 def test_the_same_bytes_after_kill_9_run_once(tmp_path: Path) -> None:

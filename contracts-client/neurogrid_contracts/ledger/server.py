@@ -149,6 +149,7 @@ async def _serve(config: LedgerConfig, sockets: list[socket.socket]) -> None:
             signal.signal(number, _stopping)
         await server.serve(sockets=sockets)
         ready.unlink(missing_ok=True)
+        owner.every_slot(lambda: None)
         await owner.call(ledger.close)
     finally:
         owner.stop()

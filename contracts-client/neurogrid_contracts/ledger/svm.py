@@ -185,7 +185,7 @@ class Svm:
         try:
             for address, account in images:
                 probe.put_account(address, account)
-        except Exception as error:  # noqa: BLE001 - solders does not export its LiteSVMError
+        except Exception as error:  # solders does not export its LiteSVMError
             raise ProgramInvalid(f"program {program}: {error}") from error
         return images
 
