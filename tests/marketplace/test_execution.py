@@ -1,0 +1,176 @@
+from dataclasses import replace
+
+from neurogrid_marketplace import execution
+from neurogrid_marketplace.execution import decide, due
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.lease import (
+    TRANSITIONS,
+    ClaimConfirmed,
+    Collected,
+    ContainerEnded,
+    ContainerRunning,
+    Forget,
+    Kill,
+    LeaseEvent,
+    NodeLease,
+    Pause,
+    Prepare,
+    PrepareFailed,
+    Ran,
+    RedeemEscrow,
+    Resume,
+    SendMeter,
+    StartReceived,
+    StopReceived,
+    Stored,
+    Tick,
+    VoucherReceived,
+)
+from neurogrid_marketplace.messages import EventKind, Start, VoucherMessage
+from neurogrid_marketplace.offer import LeasePhase
+
+from .keys import person
+from .story import JOB, LEASE_ID, evidence
+
+AWARD = evidence()[1]
+ADDRESS = person("somebody").address
+START = Start(LEASE_ID, JOB, ADDRESS, ADDRESS, ADDRESS, "http://c", "t")
+COLLECTED = Collected((), "0" * 64, 0, "0" * 64)
+PRICE = AWARD.price_micro_usdc_per_hour
+
+
+def voucher(amount: int, *, final: bool = False) -> VoucherReceived:
+    return VoucherReceived(VoucherMessage(LEASE_ID, amount, "0" * 128, final))
+
+
+def after(*steps: tuple[int, LeaseEvent], max_unpaid_ms: int = 60_000) -> NodeLease:
+    lease = execution.accept(AWARD, "coordinator", max_unpaid_ms, 0)
+    for now_ms, event in steps:
+        lease = decide(lease, event, now_ms).lease
+    return lease
+
+
+RUNNING = ((1, StartReceived(START)), (100, ContainerRunning(100)))
+ENDED = (*RUNNING, (5_100, ContainerEnded(Ran(Outcome.COMPLETED, 0, "", 5_100))))
+REPORTED = (*ENDED, (5_200, Collected((), "0" * 64, 0, "0" * 64)))
+
+
+def test_a_good_run_is_prepared_metered_reported_redeemed_and_forgotten() -> None:
+    lease = after(*REPORTED)
+    assert [event.kind for event in lease.events] == list(EventKind)
+    result = lease.events[-1].result
+    assert result is not None
+    assert (result.outcome, result.metered_ms) == (Outcome.COMPLETED, 5_000)
+    claiming = decide(lease, voucher(7, final=True), 5_300)
+    assert claiming.actions[-1] == RedeemEscrow(VoucherMessage(LEASE_ID, 7, "0" * 128, True))
+    claimed = decide(claiming.lease, ClaimConfirmed("2" * 88), 5_400).lease
+    closed = decide(claimed, Stored(3, 0, closed=True), 5_500)
+    assert closed.lease.phase is LeasePhase.CLOSED
+    assert closed.actions == (Forget(),)
+
+
+def test_events_are_chained_to_the_agreement() -> None:
+    lease = after(*REPORTED)
+    previous = execution.agreement(AWARD).hash()
+    for event in lease.events:
+        assert event.previous_hash == previous
+        previous = event.hash()
+
+
+def test_another_job_than_the_auctioned_one_is_not_run() -> None:
+    swapped = replace(START, job=Job("other:1"))
+    decision = decide(after(), StartReceived(swapped), 1)
+    assert decision.lease.phase is LeasePhase.REPORTED
+    assert not any(isinstance(action, Prepare) for action in decision.actions)
+
+
+def test_a_repeated_start_starts_nothing_twice() -> None:
+    assert decide(after(*RUNNING), StartReceived(START), 200).actions == ()
+
+
+def test_the_time_limit_stops_the_job() -> None:
+    lease = after(*RUNNING, max_unpaid_ms=10**9)
+    decision = decide(lease, Tick(), 100 + AWARD.timeout_s * 1000 + 1)
+    assert decision.actions[0] == Kill(Outcome.TIME_EXCEEDED)
+    ended = ContainerEnded(Ran(Outcome.EXIT_NONZERO, 137, "", 700_000))
+    assert decide(decision.lease, ended, 700_000).lease.ran.outcome is Outcome.TIME_EXCEEDED  # type: ignore[union-attr]  # it ended
+
+
+def test_unpaid_work_pauses_and_a_voucher_resumes_and_the_pause_is_not_metered() -> None:
+    lease = after(*RUNNING, max_unpaid_ms=60_000)
+    paused = decide(lease, Tick(), 62_000)
+    assert isinstance(paused.actions[0], Pause)
+    assert isinstance(paused.actions[1], SendMeter)
+    owed = paused.actions[1].meter.cumulative_micro_usdc
+    resumed = decide(paused.lease, voucher(owed), 162_000)
+    assert resumed.actions == (Resume(),)
+    assert execution.metered_ms(resumed.lease, 163_000) == 62_900
+
+
+def test_a_smaller_voucher_never_replaces_a_larger_one() -> None:
+    lease = after(*RUNNING, (200, voucher(9)), (300, voucher(4)))
+    assert lease.voucher is not None
+    assert lease.voucher.cumulative_micro_usdc == 9
+
+
+def test_a_voucher_is_asked_for_once_per_interval() -> None:
+    lease = after(*RUNNING, max_unpaid_ms=10**9)
+    first = decide(lease, Tick(), 100 + AWARD.voucher_interval_s * 1000)
+    assert isinstance(first.actions[0], SendMeter)
+    assert decide(first.lease, Tick(), 100 + AWARD.voucher_interval_s * 1000 + 500).actions == ()
+
+
+def test_stopping_before_the_start_reports_and_charges_nothing() -> None:
+    lease = after((1, StopReceived(Outcome.CANCELLED)))
+    result = lease.events[-1].result
+    assert result is not None
+    assert (result.outcome, result.metered_ms) == (Outcome.CANCELLED, 0)
+
+
+def test_a_job_that_finished_before_the_stop_reached_it_counts_as_finished() -> None:
+    lease = after(*RUNNING, (200, StopReceived(Outcome.CANCELLED)))
+    ended = decide(lease, ContainerEnded(Ran(Outcome.COMPLETED, 0, "", 300)), 300).lease
+    assert ended.ran is not None
+    assert ended.ran.outcome is Outcome.COMPLETED
+
+
+def test_refused_outputs_replace_a_good_outcome_only() -> None:
+    refused = Collected((), "0" * 64, 0, "0" * 64, Outcome.OUTPUT_REFUSED, "a symlink")
+    good = decide(after(*ENDED), refused, 6_000).lease.events[-1].result
+    assert good is not None
+    assert (good.outcome, good.message) == (Outcome.OUTPUT_REFUSED, "a symlink")
+
+
+def test_a_failed_preparation_is_reported() -> None:
+    failed = PrepareFailed(Outcome.IMAGE_NOT_FOUND, "no such image")
+    lease = after((1, StartReceived(START)), (2, failed))
+    assert lease.events[-1].result is not None
+    assert lease.events[-1].result.outcome is Outcome.IMAGE_NOT_FOUND
+
+
+def test_what_is_due_after_a_restart_leads_on_from_every_phase() -> None:
+    stories: list[tuple[tuple[int, LeaseEvent], ...]] = [
+        ((1, StartReceived(START)),),
+        RUNNING,
+        (*RUNNING, (200, StopReceived(Outcome.CANCELLED))),
+        ENDED,
+        REPORTED,
+        (*REPORTED, (5_300, voucher(1, final=True))),
+    ]
+    for story in stories:
+        assert due(after(*story)), f"nothing leads on from {after(*story).phase}"
+
+
+def test_every_phase_has_a_way_out() -> None:
+    assert set(TRANSITIONS) == set(LeasePhase)
+    assert [phase for phase, nexts in TRANSITIONS.items() if not nexts] == [LeasePhase.CLOSED]
+
+
+def test_a_coordinator_that_never_comes_back_costs_no_more_than_the_last_voucher() -> None:
+    lease = after(*RUNNING, (200, voucher(5)), *REPORTED[2:])
+    decision = decide(lease, Tick(), 5_200 + execution.SETTLE_LIMIT_MS + 1)
+    redeem = decision.actions[-1]
+    assert isinstance(redeem, RedeemEscrow)
+    assert redeem.voucher is not None
+    assert redeem.voucher.cumulative_micro_usdc == 5
