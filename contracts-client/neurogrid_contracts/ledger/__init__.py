@@ -7,13 +7,14 @@ How the files fit together, top down:
 
 ``__main__``    the command line
 ``server``      sockets, HTTP, the ready file; the composition root
-``pubsub``      websocket connections and their subscriptions (event loop)
-``rpc``         the method table; ``rpc_*`` hold the methods, ``params`` reads their arguments
+``websocket``   one websocket connection; ``pubsub``, who is told what (both on the event loop)
+``rpc``         the method table; ``rpc_*`` hold the methods, ``params`` and ``filters`` read their
+                arguments, ``backend`` is what they work on
 ``owner``       the one thread that everything below runs on
 ``faucet``      test SOL and USDC
 ``ledger``      what a transaction goes through: checks, preflight, execution, commit
-``genesis``     the first state of a new ledger
+``genesis``     the first state of a new ledger; ``programs``, what is installed at a start
 ``svm``         LiteSVM, the clock, recent blockhashes, the finalized view
 ``store``       SQLite
-``encoding``, ``parsed``, ``transactions``    JSON forms and transaction bytes; pure
+``transactions``, ``records``, ``parsed``, ``encoding``, ``base58``    bytes and JSON forms; pure
 """

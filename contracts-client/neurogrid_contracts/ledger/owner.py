@@ -67,10 +67,13 @@ class Owner:
 
     def stop(self) -> None:
         """Finish the call in progress and end; calls still waiting get no answer."""
+        self._jobs.put(None)
+        self.join()
+
+    def join(self) -> None:
+        """Wait until the thread has ended: after ``stop``, or after something fatal."""
         if self._thread is not None:
-            self._jobs.put(None)
             self._thread.join()
-            self._thread = None
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run ``function(*arguments)`` on the thread.
