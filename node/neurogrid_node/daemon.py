@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -21,7 +20,6 @@ from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.session import Party
-from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import signers_from
@@ -38,6 +36,7 @@ from .network import CoordinatorLink
 from .provider import Provider
 from .reservations import Reservations
 from .sandbox import Sandbox
+from .setup import Keys
 from .status import CoordinatorStatus, LeaseLine, NodeStatus, write_status
 from .workspace import Workspaces
 
@@ -48,14 +47,6 @@ _STATUS_INTERVAL_S = 1.0
 _IMAGE_KNOWN_S = 10.0
 _IMAGES_KNOWN_MAX = 512
 _GIB = 1024**3
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The node's two keys: who it is on the network, and who is paid."""
-
-    identity: KeyPair
-    wallet: KeyPair
 
 
 def _now_ms() -> int:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,6 @@ from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.keystore import load_keystore, read_passphrase, save_keystore
 
 from .config import ConfigError, load_config
-from .daemon import Keys
 
 PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
 CONFIG_FILE = "node.toml"
@@ -20,6 +20,14 @@ IDENTITY_FILE = "identity.json"
 SEALED_WALLET_FILE = "wallet.keystore"
 OPEN_WALLET_FILE = "wallet.json"
 _CHAIN_KEYS = ("rpc_url", "program_id", "usdc_mint", "admin", "genesis_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The node's two keys: who it is on the network, and who is paid."""
+
+    identity: KeyPair
+    wallet: KeyPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +47,23 @@ def initialise(
     region: str,
     encrypted: bool,
     passphrase_file: Path | None,
+    settings: Mapping[str, str | int] | None = None,
 ) -> Made:
     """Make a node's directory; what is there already is kept, so that running it twice is safe.
 
+    Args:
+        settings: further values for node.toml, by ``section.key``.
+
     Raises:
-        ConfigError: the chain file lacks something, or the result would not load.
+        ConfigError: the chain file lacks something, a setting is unknown, or the result would not
+            load.
         WalletError: a key file exists and cannot be used, or no passphrase was given.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = directory / CONFIG_FILE
     if not config.exists():
         partial = config.with_suffix(".partial")
-        partial.write_text(_render(coordinators, _read_chain(chain_file), region))
+        partial.write_text(_render(coordinators, _read_chain(chain_file), region, settings or {}))
         load_config(partial)
         partial.rename(config)
     identity_path = directory / IDENTITY_FILE
@@ -102,16 +115,28 @@ def _read_chain(path: Path) -> dict[str, str]:
     return {key: document[key] for key in _CHAIN_KEYS}
 
 
-def _render(coordinators: tuple[str, ...], chain: dict[str, str], region: str) -> str:
+def _render(
+    coordinators: tuple[str, ...],
+    chain: Mapping[str, str],
+    region: str,
+    settings: Mapping[str, str | int],
+) -> str:
     """The commented example with this node's values in it."""
-    values = {
-        "coordinators": json.dumps(list(coordinators)),
-        "region": json.dumps(region),
-        **{key: json.dumps(value) for key, value in chain.items()},
+    values: dict[str, object] = {
+        "coordinators": list(coordinators),
+        "region": region,
+        **{f"chain.{key}": value for key, value in chain.items()},
+        **settings,
     }
     lines = []
+    section = ""
     for line in files(__package__).joinpath(CONFIG_FILE).read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]") + "."
         key = line.split(" = ")[0]
-        lines.append(f"{key} = {values.pop(key)}" if key in values else line)
-    assert not values, f"the example config lacks {sorted(values)}"
+        # JSON's strings, numbers and lists are TOML's.
+        known = section + key in values
+        lines.append(f"{key} = {json.dumps(values.pop(section + key))}" if known else line)
+    if values:
+        raise ConfigError(f"no such settings: {', '.join(sorted(values))}")
     return "\n".join(lines) + "\n"
