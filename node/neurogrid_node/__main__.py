@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -16,7 +17,7 @@ _EXIT_NOT_RUNNING = 3
 _directory = click.option(
     "--data",
     "directory",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     default=DEFAULT_DIRECTORY,
     show_default=True,
     help="Directory of this node's configuration, keys and journal.",
@@ -129,7 +130,7 @@ def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None
         known, unknown = group.split((EngineError, JournalError, WalletError))
         if unknown is not None or known is None:
             raise
-        _fail("; ".join(str(error) for error in known.exceptions))
+        _fail("; ".join(str(error) for error in _leaves(known)))
 
 
 @main.command()
@@ -185,7 +186,15 @@ def _print_status(document: dict[str, object]) -> None:
         click.echo(f"lease     {row['lease_id']} {row['phase']}, {metered_ms / 1000:.1f} s metered")
 
 
-def _fail(message: str) -> None:
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors inside a group of groups."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _fail(message: str) -> NoReturn:
     click.echo(f"neurogrid-node: {message}", err=True)
     sys.exit(_EXIT_UNUSABLE)
 
