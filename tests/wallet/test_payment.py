@@ -295,7 +295,7 @@ class PayingOnce(RuleBasedStateMachine):
 TestPayingOnce = PayingOnce.TestCase
 TestPayingOnce.settings = settings(
     max_examples=400,
-    stateful_step_count=30,
+    stateful_step_count=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -25,6 +25,7 @@ from solders.pubkey import Pubkey
 from neurogrid_wallet.chain import ChainPosition, Commitment, SignatureStatuses, parse_failure
 from neurogrid_wallet.errors import RpcRejected, RpcUnavailable
 from neurogrid_wallet.rpc_answers import (
+    MALFORMED,
     Account,
     Blockhash,
     SignatureRecord,
@@ -65,9 +66,6 @@ _CONNECTIONS_MAX = 16
 # asked slot, archive unreachable, internal error; and two codes that providers use for a quota.
 _UNAVAILABLE_CODES = frozenset({-32004, -32005, -32014, -32016, -32019, -32603, 429, -32429})
 _UNAVAILABLE_HTTP_STATUSES = frozenset({408, 425, 429})
-
-# What a parser raises for an answer of another shape (rpc_answers.py).
-_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 # It logs every request with its address, which may hold an access key.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
@@ -283,7 +281,7 @@ class Rpc:
                 result = await self._call_once(method, params)
                 try:
                     return parse(result)
-                except _MALFORMED as error:
+                except MALFORMED as error:
                     raise RpcUnavailable(method, f"malformed answer: {error!r}") from error
             except RpcUnavailable:
                 if attempt == attempts_max:

@@ -1,8 +1,4 @@
-"""What the RPC answers: typed values, and the parsers that trust nothing.
-
-A parser raises what Python raises for a value of another shape (``KeyError``, ``TypeError``,
-``ValueError`` and the like); ``rpc.py`` makes ``RpcUnavailable`` of it.
-"""
+"""What the RPC answers: typed values, and the parsers that trust nothing."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -21,6 +17,10 @@ from neurogrid_wallet.chain import (
     TransactionFailure,
     parse_failure,
 )
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What the parsers raise for an answer of another shape than the documented one: what Python does
+when such a value is taken apart. ``rpc.py`` makes ``RpcUnavailable`` of it."""
 
 
 @dataclass(frozen=True, slots=True)
