@@ -7,10 +7,11 @@ connection: closing the one closes the other.
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 
 import trio
 
-from neurogrid_marketplace.errors import InvalidValue, MalformedMessage
+from neurogrid_marketplace.errors import MalformedMessage
 from neurogrid_marketplace.wire import FrameDecoder, encode_frame
 
 from ._libp2p import ConnectionClosedError, MuxedStreamError
@@ -53,6 +54,7 @@ class Channel:
         self._flushed.set()
         # No buffer: while nobody receives, nobody reads, and the peer's window fills up.
         self._deliver, self._inbox = trio.open_memory_channel[dict[str, object]](0)
+        connection.call_at_end(self._connection_ended)
         connection.nursery.start_soon(self._read)
         connection.nursery.start_soon(self._write)
 
@@ -66,7 +68,7 @@ class Channel:
         """What waits to be sent."""
         return self._outbox_bytes
 
-    async def send(self, message: dict[str, object]) -> None:
+    async def send(self, message: Mapping[str, object]) -> None:
         """Queue one message; waits while ``OUTBOX_BYTES`` are waiting already.
 
         Cancelled, it has queued nothing.
@@ -75,7 +77,7 @@ class Channel:
             ChannelClosed: it is closed.
             InvalidValue: the message is larger than `wire.MAX_FRAME_BYTES`.
         """
-        frame = encode_frame(message)
+        frame = encode_frame(dict(message))
         await trio.lowlevel.checkpoint()
         while self._reason is None and self._outbox_bytes >= OUTBOX_BYTES:
             self._has_room = trio.Event() if self._has_room.is_set() else self._has_room
@@ -116,13 +118,22 @@ class Channel:
         self._connection.abort()
 
     def _end(self, reason: str) -> None:
+        """Close for us: what has not been received yet never will be."""
+        self._stop_sending(reason)
+        self._inbox.close()
+
+    def _stop_sending(self, reason: str) -> None:
         if self._reason is None:
             self._reason = reason
             _log.debug("channel to %s: %s", self.remote_id, reason)
         self._wakes_writer.set()
         self._has_room.set()
         self._flushed.set()
-        self._inbox.close()
+
+    def _connection_ended(self) -> None:
+        # The reader may still hold messages that nobody has received, so it cannot be the one
+        # who notices.
+        self._stop_sending("closed by the peer")
 
     async def _read(self) -> None:
         decoder = FrameDecoder()
@@ -140,13 +151,8 @@ class Channel:
         except (MuxedStreamError, ConnectionClosedError) as error:
             reason = str(error)
         finally:
-            if self._reason is None:
-                self._reason = reason
-            # Not `_end`: a message already handed over may still be received.
+            self._stop_sending(reason)
             self._deliver.close()
-            self._wakes_writer.set()
-            self._has_room.set()
-            self._flushed.set()
             self._connection.abort()
 
     async def _write(self) -> None:
@@ -166,6 +172,3 @@ class Channel:
                 self._has_room.set()
         except (MuxedStreamError, ConnectionClosedError) as error:
             self.abort(str(error))
-
-
-__all__ = ["Channel", "ChannelClosed", "InvalidValue"]

@@ -103,6 +103,7 @@ class Connection:
         self._muxer = muxer
         self._tcp = tcp
         self._nursery: trio.Nursery | None = None
+        self._at_end: list[Callable[[], None]] = []
 
     @property
     def nursery(self) -> trio.Nursery:
@@ -150,6 +151,10 @@ class Connection:
             raise HandshakeFailed(str(error)) from error
         return stream
 
+    def call_at_end(self, function: Callable[[], None]) -> None:
+        """Have ``function`` called when the connection has ended."""
+        self._at_end.append(function)
+
     def abort(self) -> None:
         """Close at once, dropping what was not sent; never waits."""
         self._tcp.abort()
@@ -169,6 +174,8 @@ class Connection:
         finally:
             self.abort()
             self.ended.set()
+            for function in self._at_end:
+                function()
             nursery.cancel_scope.deadline = trio.current_time() + HANDLER_GRACE_S
 
     async def _accept(

@@ -1,0 +1,133 @@
+import pytest
+import trio
+
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.wire import MAX_FRAME_BYTES, encode_frame
+from neurogrid_p2p import patches
+from neurogrid_p2p.channel import OUTBOX_BYTES, Channel
+from neurogrid_p2p.errors import ChannelClosed
+from p2p.peers import channel_pair, until
+
+
+async def test_messages_arrive_whole_and_in_order_in_both_directions() -> None:
+    async with channel_pair() as (one, other), trio.open_nursery() as nursery:
+        for channel in (one, other):
+            nursery.start_soon(send_numbers, channel, 500)
+            nursery.start_soon(expect_numbers, channel, 500)
+
+
+async def send_numbers(channel: Channel, count: int) -> None:
+    for number in range(count):
+        await channel.send({"n": number, "filling": "x" * (number * 37 % 4_000)})
+
+
+async def expect_numbers(channel: Channel, count: int) -> None:
+    for number in range(count):
+        assert (await channel.receive())["n"] == number
+
+
+async def send_for_ever(channel: Channel) -> None:
+    while True:
+        await channel.send({"data": b"x" * 60_000})
+
+
+async def test_the_largest_message_travels_and_a_larger_one_is_refused_here() -> None:
+    overhead = len(encode_frame({"data": b"x" * 70_000})) - 4 - 70_000
+    async with channel_pair() as (one, other):
+        largest = {"data": b"x" * (MAX_FRAME_BYTES - overhead)}
+        await one.send(largest)
+        assert await other.receive() == largest
+        with pytest.raises(InvalidValue):
+            await one.send({"data": b"x" * (MAX_FRAME_BYTES - overhead + 1)})
+        await one.send({"still": "open"})
+        assert await other.receive() == {"still": "open"}
+
+
+async def test_who_is_not_read_waits_and_holds_a_bounded_amount() -> None:
+    async with channel_pair() as (one, other):
+        sent = 0
+        with trio.move_on_after(1.0):
+            while True:
+                await one.send({"data": b"x" * 60_000})
+                sent += 1
+        # What waits here, plus one window, one read and one message at the other end.
+        bound_bytes = OUTBOX_BYTES + patches.WINDOW_BYTES + 4 * 65_536
+        assert 16 <= sent <= bound_bytes // 60_000
+        for _ in range(sent):
+            await other.receive()
+        await one.send({"flows": "again"})
+        assert await other.receive() == {"flows": "again"}
+
+
+async def test_a_cancelled_send_has_sent_nothing_and_a_cancelled_receive_loses_nothing() -> None:
+    async with channel_pair() as (one, other):
+        expected = []
+        for number in range(300):
+            with trio.move_on_after(0):
+                await one.send({"n": number})
+                expected.append(number)
+            if number % 10 == 0:
+                await one.send({"n": number})
+                expected.append(number)
+        received: list[object] = []
+        while len(received) < len(expected):
+            with trio.move_on_after(0.0005):
+                received.append((await other.receive())["n"])
+        assert received == expected
+
+
+async def test_closing_sends_what_waits_first() -> None:
+    async with channel_pair() as (one, other):
+        for number in range(50):
+            await one.send({"n": number, "filling": "x" * 10_000})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.aclose, "enough")
+            for number in range(50):
+                assert (await other.receive())["n"] == number
+        with pytest.raises(ChannelClosed, match="closed by the peer"):
+            await other.receive()
+        with pytest.raises(ChannelClosed, match="enough"):
+            await one.send({})
+        with pytest.raises(ChannelClosed, match="enough"):
+            await one.receive()
+
+
+async def test_closing_takes_three_seconds_when_nobody_reads() -> None:
+    async with channel_pair() as (one, _):
+        with trio.move_on_after(0.5):
+            await send_for_ever(one)
+        started = trio.current_time()
+        await one.aclose()
+        assert trio.current_time() - started < 3.0
+
+
+async def test_whoever_waits_is_told_when_the_channel_closes() -> None:
+    async with channel_pair() as (one, other):
+        reasons = []
+
+        async def receive() -> None:
+            with pytest.raises(ChannelClosed) as error:
+                await one.receive()
+            reasons.append(error.value.reason)
+
+        async def send() -> None:
+            with pytest.raises(ChannelClosed) as error:
+                await send_for_ever(one)
+            reasons.append(error.value.reason)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            nursery.start_soon(send)
+            await trio.sleep(0.3)
+            one.abort("that is it")
+        assert reasons == ["that is it", "that is it"]
+        await until(lambda: other.closed_reason is not None)
+
+
+async def test_a_writer_gives_up_on_a_peer_that_reads_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patches, "STALL_LIMIT_S", 0.3)
+    async with channel_pair() as (one, _):
+        with pytest.raises(ChannelClosed, match="read nothing"):
+            await send_for_ever(one)
