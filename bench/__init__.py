@@ -1,0 +1,1 @@
+"""The numbers we are judged by, each measured beside its floor in one interleaved run."""
