@@ -29,8 +29,9 @@ from spl.token.instructions import get_associated_token_address, transfer_checke
 from spl.token.models import TransferCheckedParams
 
 from contracts.ledger_world import SOL, World, base64_text, request
-from neurogrid_contracts.ledger import base58, rpc
+from neurogrid_contracts.ledger import rpc
 from neurogrid_contracts.ledger.encoding import TOKEN_PROGRAM
+from neurogrid_marketplace import base58
 
 CONFIRMED = {"commitment": "confirmed"}
 BASE64 = {"commitment": "confirmed", "encoding": "base64"}

@@ -4,8 +4,8 @@ import hashlib
 
 from neurogrid_coordinator.store.ids import new_id
 from neurogrid_coordinator.store.tasks import NewTask
+from neurogrid_marketplace import base58
 from neurogrid_marketplace.demand import Demand
-from neurogrid_marketplace.identity import base58_encode
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.orchestration import submit
 from neurogrid_marketplace.resources import Requirements
@@ -16,7 +16,7 @@ QUEUE_TIMEOUT_MS = 600_000
 
 def wallet(name: str) -> str:
     """An address that nobody has the key of."""
-    return base58_encode(hashlib.sha256(name.encode()).digest())
+    return base58.encode(hashlib.sha256(name.encode()).digest())
 
 
 def job(text: str = "hello") -> Job:

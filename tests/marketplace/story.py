@@ -3,13 +3,14 @@
 import hashlib
 from dataclasses import replace
 
+from neurogrid_marketplace import base58
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope, network_id, seal
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.identity import address_bytes, base58_encode
+from neurogrid_marketplace.identity import address_bytes
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.messages import (
     Award,
@@ -119,13 +120,13 @@ def statement(award: Award, **changes: object) -> SettlementStatement:
         domain=7,
         client=person("client").address,
         client_account=client_account,
-        escrow=base58_encode(digest),
+        escrow=base58.encode(digest),
         escrow_bump=254,
         escrow_sequence=3,
         voucher_signer=SESSION_KEY.address,
         cumulative_micro_usdc=amount,
         voucher_signature=SESSION_KEY.sign(voucher.message()).hex(),
-        transaction=base58_encode(b"\x01" * 64),
+        transaction=base58.encode(b"\x01" * 64),
         paid_micro_usdc=amount,
         closed_at_ms=9,
     )

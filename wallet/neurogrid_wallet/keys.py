@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from neurogrid_wallet import base58
+from neurogrid_marketplace import base58
+from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_wallet.errors import KeyInvalid
 from neurogrid_wallet.secret_file import read_secret_file, write_secret_file
 
@@ -145,7 +146,10 @@ def public_key_of(address: str) -> bytes:
     Raises:
         KeyInvalid: not an address.
     """
-    return base58.decode(address, PUBLIC_KEY_BYTES)
+    try:
+        return base58.decode(address, PUBLIC_KEY_BYTES)
+    except InvalidValue as error:
+        raise KeyInvalid(f"not an address: {error}") from error
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:

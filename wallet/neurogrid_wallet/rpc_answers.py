@@ -8,7 +8,7 @@ from typing import Any
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 
-from neurogrid_wallet import base58
+from neurogrid_marketplace import base58
 from neurogrid_wallet.chain import (
     ChainPosition,
     Commitment,

@@ -9,8 +9,8 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.ledger import base58
 from neurogrid_contracts.ledger.errors import INVALID_REQUEST, RpcError, invalid_params
+from neurogrid_marketplace import base58
 
 TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022_PROGRAM = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")

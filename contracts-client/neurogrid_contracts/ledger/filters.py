@@ -7,10 +7,10 @@ from typing import Any
 
 from solders.account import Account
 
-from neurogrid_contracts.ledger import base58
 from neurogrid_contracts.ledger.encoding import token_account
 from neurogrid_contracts.ledger.errors import invalid_params
 from neurogrid_contracts.ledger.params import Options
+from neurogrid_marketplace import base58
 
 Filter = Callable[[Account], bool]
 

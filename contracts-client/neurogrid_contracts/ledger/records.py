@@ -6,10 +6,10 @@ from solders.instruction import CompiledInstruction
 from solders.message import MessageV0
 from solders.transaction_metadata import TransactionMetadata
 
-from neurogrid_contracts.ledger import base58
 from neurogrid_contracts.ledger.encoding import token_balances
 from neurogrid_contracts.ledger.svm import Execution
 from neurogrid_contracts.ledger.transactions import AccountKeys, AccountLookup, Decoded
+from neurogrid_marketplace import base58
 
 
 def meta(execution: Execution, accounts: AccountKeys, account: AccountLookup) -> dict[str, Any]:

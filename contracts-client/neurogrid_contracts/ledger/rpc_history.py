@@ -6,7 +6,7 @@ from typing import Any
 
 from solders.hash import Hash
 
-from neurogrid_contracts.ledger import base58, records, transactions
+from neurogrid_contracts.ledger import records, transactions
 from neurogrid_contracts.ledger.backend import Backend, Method, read_commitment, with_context
 from neurogrid_contracts.ledger.errors import (
     BLOCK_NOT_AVAILABLE,
@@ -20,6 +20,7 @@ from neurogrid_contracts.ledger.ledger import Commitment
 from neurogrid_contracts.ledger.params import Options, Params, signature
 from neurogrid_contracts.ledger.parsed import parsed_transaction
 from neurogrid_contracts.ledger.store import StoredTransaction
+from neurogrid_marketplace import base58
 
 # As on a real node.
 _STATUSES_PER_CALL_MAX = 256

@@ -6,12 +6,13 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.ledger import base58, records, transactions
+from neurogrid_contracts.ledger import records, transactions
 from neurogrid_contracts.ledger.backend import Backend, Method, with_context
 from neurogrid_contracts.ledger.encoding import encode_account
 from neurogrid_contracts.ledger.errors import RpcError, invalid_params
 from neurogrid_contracts.ledger.params import Options, Params, pubkey
 from neurogrid_contracts.ledger.svm import Simulation
+from neurogrid_marketplace import base58
 
 
 def _wire_bytes(params: Params, options: Options) -> bytes:

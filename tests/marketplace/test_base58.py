@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.ledger import base58
+from neurogrid_marketplace import base58
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -26,3 +26,9 @@ def test_the_largest_transaction_fits() -> None:
 def test_refuses_other_text(text: str) -> None:
     with pytest.raises(ValueError, match=r"base58"):
         base58.decode(text)
+
+
+@pytest.mark.parametrize("text", ["", "1" * 31, "1" * 33, "z" * 89])
+def test_what_does_not_have_the_length_that_is_asked_for_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"base58|bytes"):
+        base58.decode(text, 32)

@@ -1,11 +1,17 @@
-"""Base58 in Bitcoin's alphabet, the form of keys, signatures and instruction data in the RPC."""
+"""Base58 in Bitcoin's alphabet: how Solana and libp2p write keys, signatures and ids.
+
+Written out here because the package that libp2p uses has had no release since 2021, and forty lines
+are less than a dependency of the SDK.
+"""
+
+from .errors import InvalidValue
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
 # Ten digits fit into a machine word, so that the slow long arithmetic runs once per ten.
 _CHUNK = 10
 _CHUNK_BASE = 58**_CHUNK
-# Enough for the largest transaction; decoding time grows with the square of the length.
+# Enough for the largest Solana transaction; decoding time grows with the square of the length.
 TEXT_LENGTH_MAX = 2048
 
 
@@ -24,14 +30,16 @@ def encode(data: bytes) -> str:
     return "1" * zeros + "".join(reversed(chunks)).lstrip("1")
 
 
-def decode(text: str) -> bytes:
-    """Bytes of ``text``.
+def decode(text: str, length: int | None = None) -> bytes:
+    """Bytes of ``text``, exactly ``length`` of them where it is given.
 
     Raises:
-        ValueError: a character outside of the alphabet, or more than ``TEXT_LENGTH_MAX`` of them.
+        InvalidValue: a character outside the alphabet, too many of them, or another length.
     """
-    if len(text) > TEXT_LENGTH_MAX:
-        raise ValueError(f"base58 text of {len(text)} characters (max: {TEXT_LENGTH_MAX})")
+    # 1.366 characters per byte: text that could never be so short is not even converted.
+    longest = TEXT_LENGTH_MAX if length is None else length * 11 // 8 + 1
+    if len(text) > longest:
+        raise InvalidValue(f"base58 text of {len(text)} characters (at most {longest})")
     number = 0
     for start in range(0, len(text), _CHUNK):
         chunk = text[start : start + _CHUNK]
@@ -39,8 +47,11 @@ def decode(text: str) -> bytes:
         for character in chunk:
             digit = _DIGITS.get(character)
             if digit is None:
-                raise ValueError(f"{character!r} is not a base58 character")
+                raise InvalidValue(f"{character!r} is not a base58 character")
             value = value * 58 + digit
         number = number * 58 ** len(chunk) + value
     zeros = len(text) - len(text.lstrip("1"))
-    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    data = b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    if length is not None and len(data) != length:
+        raise InvalidValue(f"{text!r} stands for {len(data)} bytes, not {length}")
+    return data
