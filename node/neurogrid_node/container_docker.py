@@ -6,11 +6,12 @@ become ours at this door; what the answers mean is `container.py`'s business.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import docker
 import docker.auth
@@ -20,8 +21,12 @@ import docker.utils
 import trio
 
 from neurogrid_node.container_errors import EngineUnavailable, connection_advice, engine_answer
+from neurogrid_node.container_logs import read_records
 from neurogrid_node.container_pull import pull_error
 from neurogrid_node.container_stream import BlockingStream
+
+if TYPE_CHECKING:
+    import requests  # what docker-py is made of
 
 T = TypeVar("T")
 
@@ -102,21 +107,20 @@ class DockerClient:
 
     def open_events(self, label: str, actions: Sequence[str]) -> BlockingStream[dict[str, Any]]:
         """Container events with a label, from two seconds ago on."""
-        return _Closable(
-            self.api.events(
-                since=int(time.time()) - _EVENT_OVERLAP_S,
-                filters={"type": "container", "event": list(actions), "label": label},
-                decode=True,
-            )
-        )
+        filters = {"type": ["container"], "event": list(actions), "label": [label]}
+        since = int(time.time()) - _EVENT_OVERLAP_S
+        query = {"since": since, "filters": json.dumps(filters)}
+        response = self._open("GET", "/events", query)
+        _raise_for_status(response)
+        return _Stream(_messages(response), response)
 
     def open_logs(self, container_id: str, since_ns: int) -> BlockingStream[bytes]:
-        """Records of both outputs, each with its time in front; a little from before too."""
-        # A float keeps a quarter of a microsecond at this size.
-        since = (since_ns - 1000) / 1e9 if since_ns else None
-        return _Closable(
-            self.api.logs(container_id, stream=True, follow=True, timestamps=True, since=since)
-        )
+        """Records of both outputs, each with its time in front."""
+        since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09}"
+        query = {"stdout": 1, "stderr": 1, "follow": 1, "timestamps": 1, "since": since}
+        response = self._open("GET", f"/containers/{container_id}/logs", query)
+        _raise_for_status(response)
+        return _Stream(read_records(response.raw.read), response)
 
     def open_pull(self, reference: str) -> BlockingStream[dict[str, Any]]:
         """The engine's messages while it pulls; closing the stream stops the download.
@@ -124,21 +128,51 @@ class DockerClient:
         Raises:
             ImageError: the engine refuses to try.
         """
-        # docker-py's own pull() returns nothing that can be closed.
         repository, tag = docker.utils.parse_repository_tag(reference)
         registry, _ = docker.auth.resolve_repository_name(repository)
         credentials = docker.auth.get_config_header(self.api, registry)
-        response = self.api.post(
-            f"{self.api.base_url}/v{self.api.api_version}/images/create",
-            params={"fromImage": repository, "tag": tag or "latest"},
-            headers={"X-Registry-Auth": credentials} if credentials else {},
-            stream=True,
-            timeout=None,
-        )
+        query = {"fromImage": repository, "tag": tag or "latest"}
+        headers = {"X-Registry-Auth": credentials.decode()} if credentials else {}
+        response = self._open("POST", "/images/create", query, headers)
         if response.status_code != 200:
-            raise pull_error(response.json().get("message", f"HTTP {response.status_code}"))
-        messages = (json.loads(line) for line in response.iter_lines() if line)
-        return _Closable(docker.types.CancellableStream(messages, response))
+            with response:
+                raise pull_error(_explanation(response))
+        return _Stream(_messages(response), response)
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any],
+        headers: dict[str, str] | None = None,
+    ) -> "requests.Response":
+        # Through the session that docker-py's client is. Its own methods wrap what they stream so
+        # that it cannot be closed cleanly: pulls not at all, logs and events by leaking a socket.
+        return self.api.request(
+            method,
+            f"{self.api.base_url}/v{self.api.api_version}{path}",
+            params=query,
+            headers=headers,
+            stream=True,
+            timeout=(_CALL_TIMEOUT_S, None),
+        )
+
+
+def _messages(response: "requests.Response") -> Iterator[dict[str, Any]]:
+    return (json.loads(line) for line in response.iter_lines() if line)
+
+
+def _explanation(response: "requests.Response") -> str:
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {response.status_code}"
+
+
+def _raise_for_status(response: "requests.Response") -> None:
+    if response.status_code != 200:
+        with response:
+            raise engine_answer(response.status_code, _explanation(response))
 
 
 @contextmanager
@@ -150,23 +184,35 @@ def translated() -> Iterator[None]:
         raise engine_answer(error.status_code or 0, error.explanation or str(error)) from error
     except (docker.errors.DockerException, OSError) as error:
         raise EngineUnavailable(connection_advice(str(error))) from error
-    except (docker.errors.StreamParseError, json.JSONDecodeError) as error:
+    except json.JSONDecodeError as error:
         raise EngineUnavailable(
             f"the engine broke off in the middle of a message: {error}"
         ) from error
 
 
-class _Closable(Generic[T]):
-    """A docker-py stream whose `close` may come at any time."""
+class _Stream(Generic[T]):
+    """A response that is read in one thread and may be closed from another."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, items: Iterator[T], response: "requests.Response") -> None:
+        self._response = response
+        # Ends quietly when its socket is shut down.
+        self._items = docker.types.CancellableStream(items, response)
+        self._lock = threading.Lock()
+        self._is_read = False
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._stream)
+        with self._lock:
+            self._is_read = True
+        try:
+            yield from self._items
+        finally:
+            self._response.close()
 
     def close(self) -> None:
         # docker-py looks for the socket in objects that the reader releases at its end, and
-        # shuts it down a second time: both mean that the stream is closed already.
+        # shuts it down a second time: both mean that it has ended already.
         with suppress(AttributeError, OSError):
-            self._stream.close()
+            self._items.close()
+        with self._lock:
+            if not self._is_read:
+                self._response.close()

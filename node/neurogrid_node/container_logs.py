@@ -7,7 +7,9 @@ after a restart of the node it asks for what came later, and no line is reported
 
 import codecs
 import re
+import struct
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +21,9 @@ import trio
 # rest in its file, so a job is never blocked by a slow reader.
 BUFFER_BYTES: Final = 256 * 1024
 
+_HEADER: Final = struct.Struct(">4xI")
+# The engine splits lines at 16 KiB; a tenfold is still no danger.
+_RECORD_BYTES_MAX: Final = 256 * 1024
 _TIMESTAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z ?")
 
 
@@ -34,6 +39,33 @@ class LogChunk:
     text: str
     until_ns: int
     is_truncated: bool = False
+
+
+def read_records(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The records of both outputs, in the order the engine sends them.
+
+    Args:
+        read: reads up to so many bytes of the engine's answer.
+
+    Source: Engine API, "Attach to a container", stream format: 8 bytes in front of each record,
+    the last four its length. (Our containers have no terminal, which would have no such frames.)
+    """
+    while len(header := _read_fully(read, _HEADER.size)) == _HEADER.size:
+        (length,) = _HEADER.unpack(header)
+        if length > _RECORD_BYTES_MAX:
+            raise ValueError(f"a log record of {length} bytes")
+        record = _read_fully(read, length)
+        if len(record) < length:
+            return
+        yield record
+
+
+def _read_fully(read: Callable[[int], bytes], size: int) -> bytes:
+    """Exactly so many bytes, fewer only at the end."""
+    data = b""
+    while len(data) < size and (piece := read(size - len(data))):
+        data += piece
+    return data
 
 
 def parse_record(record: bytes) -> tuple[int, bytes]:

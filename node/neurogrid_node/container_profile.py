@@ -166,8 +166,12 @@ class ContainerSpec:
 
     @property
     def file_bytes_max(self) -> int:
-        """The largest single file. Not less than the memory: the limit also holds in /dev/shm."""
-        return max(self.disk_bytes, self.memory_bytes)
+        """The largest single file.
+
+        A little above the disk, so that a job at its limit is told "no space left" by the
+        filesystem, and not killed by SIGXFSZ. Not below the memory: it also holds in /dev/shm.
+        """
+        return max(self.disk_bytes + self.disk_bytes // 64 + _MIB, self.memory_bytes)
 
 
 def check_lease_id(lease_id: str) -> None:

@@ -1,0 +1,14 @@
+"""Tests on the machine's real container engine, mostly asserted from inside a container."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.bench import Bench, open_bench
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with open_bench(tmp_path) as opened:
+        yield opened
