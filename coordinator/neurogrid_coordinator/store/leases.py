@@ -189,21 +189,6 @@ def receipts_of_task(conn: Connection, task_id: str) -> list[tuple[str, bytes]]:
     return [(row.lease_id, row.receipt_json.encode()) for row in rows]
 
 
-def without_receipt(conn: Connection) -> list[str]:
-    """Ids of leases that ended, were paid out of an escrow, and have no receipt yet."""
-    rows = conn.execute(
-        select(leases.c.id)
-        .join(receipts, receipts.c.lease_id == leases.c.id, isouter=True)
-        .where(
-            leases.c.settlement_phase == SettlementPhase.CLOSED.value,
-            leases.c.finished == 1,
-            leases.c.escrow != "",
-            receipts.c.lease_id.is_(None),
-        )
-    )
-    return [row.id for row in rows]
-
-
 def _update(conn: Connection, lease_id: str, now_ms: int, **values: object) -> None:
     conn.execute(
         update(leases).where(leases.c.id == lease_id).values(updated_at_ms=now_ms, **values)

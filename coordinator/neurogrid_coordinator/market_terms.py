@@ -1,0 +1,47 @@
+"""The market's terms, which never change, and the chain's clock, by which escrows end."""
+
+import asyncio
+import struct
+from pathlib import Path
+
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts.accounts import AccountFormatError, ConfigAccount
+from neurogrid_contracts.deployment import Deployment
+from neurogrid_wallet.rpc import Account, Rpc
+
+CLOCK_SYSVAR = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+# slot u64, epoch start i64, epoch u64, leader schedule epoch u64, unix timestamp i64.
+_CLOCK_LAYOUT = struct.Struct("<QqQQq")
+
+
+async def load_terms(rpc: Rpc, deployment: Deployment, cache: Path) -> ConfigAccount:
+    """The market's terms. Nothing of them that we use ever changes, so the file is enough.
+
+    Raises:
+        LookupError: there is no such market on this chain.
+        RpcError: the chain is away, and this coordinator has never seen it.
+    """
+    try:
+        return ConfigAccount.parse(await asyncio.to_thread(cache.read_bytes))
+    except (FileNotFoundError, AccountFormatError):
+        account = await rpc.get_account(deployment.config)
+    if account is None:
+        raise LookupError(
+            f"there is no market at {deployment.config}: check [chain] of coordinator.toml"
+        )
+    terms = ConfigAccount.parse(account.data)
+    await asyncio.to_thread(_write, cache, account.data)
+    return terms
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def unix_s(clock: Account | None) -> int:
+    """The time that the clock sysvar tells, Unix seconds."""
+    assert clock is not None, "every chain has a clock"
+    return int(_CLOCK_LAYOUT.unpack_from(clock.data)[4])

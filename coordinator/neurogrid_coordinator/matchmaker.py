@@ -1,0 +1,105 @@
+"""Finding a node for one task: the auction and the award, as events for the task.
+
+What an award says is built from what is stored, so that it is the same however often it is sent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.messages import Accept, Award, Message
+from neurogrid_marketplace.orchestration import demand_of
+from neurogrid_marketplace.task import AuctionClosed, Lease, Refused, Task
+
+from . import node_messages, steps
+from .market.reports import AuctionReport, AwardReport
+from .steps import Step
+from .store import evidence
+from .store.database import Database
+
+Clock = Callable[[], int]
+
+
+class Market(Protocol):
+    """What the orchestrator needs of the market; is a `market.client.MarketClient`."""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the market process; None while it is away."""
+
+    async def hold_auction(self, demand: Demand, excluded: tuple[str, ...] = ()) -> AuctionReport:
+        """Auction a demand."""
+
+    async def award(self, node_id: str, award: Award) -> AwardReport:
+        """Offer a lease and wait for the answer."""
+
+    async def send(self, node_id: str, message: Message) -> Envelope:
+        """Send a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matchmaker:
+    """Holds auctions and offers leases."""
+
+    database: Database
+    market: Market
+
+    async def auction(self, task: Task, now_ms: Clock) -> Step | None:
+        """Hold the auction of a task that is matching, and store how it went.
+
+        Raises:
+            MarketError: it did not come about; ask again.
+        """
+        demand = demand_of(task)
+        report = await self.market.hold_auction(demand, task.excluded)
+        closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
+        # An auction without bids leaves nothing to prove.
+        bidders = [ranked.node_id for ranked in report.ranking]
+        proof = [(demand.demand_id, report.demands[node_id]) for node_id in bidders]
+        proof += [(demand.demand_id, report.bids[node_id]) for node_id in bidders]
+        return await self.database.write(steps.take, task.task_id, closed, now_ms(), proof)
+
+    async def award(self, task: Task, now_ms: Clock) -> Step | None:
+        """Offer the lease of a task that is awarded, and store the answer.
+
+        Raises:
+            MarketError: nothing is known; ask again.
+        """
+        lease = task.lease
+        assert lease is not None, "an awarded task has a lease"
+        award = await self.database.read(award_of, task, lease)
+        report = await self.market.award(lease.node_id, award)
+        if report.accepted and report.award is not None and report.answer is not None:
+            accept = Accept(lease.lease_id, award.hash())
+            return await self.database.write(
+                node_messages.take_accept,
+                lease.node_id,
+                report.answer,
+                accept,
+                report.award,
+                now_ms(),
+            )
+        refused = Refused(lease.lease_id, report.code)
+        return await self.database.write(steps.take, task.task_id, refused, now_ms())
+
+
+def award_of(conn: Connection, task: Task, lease: Lease) -> Award:
+    """The award of a lease."""
+    demand = replace(task.demand, demand_id=lease.demand_id)
+    bids = [envelope.hash() for envelope in evidence.of(conn, lease.demand_id, "bid")]
+    return Award(
+        lease_id=lease.lease_id,
+        demand_id=lease.demand_id,
+        demand_hash=demand.hash(),
+        bid_hash=lease.bid_hash,
+        other_bid_hashes=tuple(sorted(digest for digest in bids if digest != lease.bid_hash)),
+        price_micro_usdc_per_hour=lease.price_micro_usdc_per_hour,
+        max_cost_micro_usdc=lease.max_cost_micro_usdc,
+        timeout_s=demand.timeout_s,
+        voucher_interval_s=demand.voucher_interval_s,
+        job_hash=demand.job_hash,
+    )

@@ -1,0 +1,201 @@
+"""What a node says about a lease, stored: each message is one transaction, and answered after it.
+
+A node sends everything until it is acknowledged, so every function here may be called again with
+the same message. What does not fit (a gap, a broken chain) changes nothing and is answered with what
+is stored, from where the node then goes on.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace import settlement
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.exposure import signable_micro_usdc
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.messages import (
+    Accept,
+    Acknowledge,
+    Event,
+    EventKind,
+    Log,
+    Message,
+    Meter,
+    Stop,
+)
+from neurogrid_marketplace.orchestration import due
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import TERMINAL, Accepted, Action, Finished, Phase, Started
+
+from . import steps
+from .steps import Step
+from .store import evidence, leases, logs, tasks
+from .store.leases import LeaseRow
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What follows from a message, now that it is stored.
+
+    Attributes:
+        answers: to be sent to the node.
+        step: the step of the task that it caused.
+        voucher: the lease whose highest signed voucher is to be sent, if one is due.
+    """
+
+    answers: tuple[Message, ...] = ()
+    step: Step | None = None
+    voucher: LeaseRow | None = None
+
+
+def take_event(
+    conn: Connection, node_id: str, envelope: Envelope, event: Event, now_ms: int
+) -> Taken:
+    """Store a milestone and move the task."""
+    row = _lease_of(conn, node_id, event.lease_id)
+    if row is None or _is_closed(row):
+        return _without_lease(row, event.lease_id)
+    refusal = _refusal(row, event)
+    if refusal is not None:
+        _log.debug("lease %s, event %d: %s", row.id, event.number, refusal)
+        return Taken((_stored(row),))
+    finished = event.kind is EventKind.FINISHED
+    evidence.append(conn, row.id, envelope)
+    stored = event.number + 1
+    leases.save_event(conn, row.id, stored, event.hash(), finished, now_ms)
+    step = None
+    if event.result is not None:
+        step = steps.take(conn, row.task_id, Finished(row.id, event.result), now_ms)
+    elif event.kind is EventKind.STARTED:
+        step = steps.take(conn, row.task_id, Started(row.id, event.at_ms), now_ms)
+    return Taken((Acknowledge(row.id, stored, row.log_bytes),), step)
+
+
+def take_meter(conn: Connection, node_id: str, meter: Meter, now_ms: int) -> Taken:
+    """Decide, and store before anything is signed, how much the next voucher is over."""
+    row = _lease_of(conn, node_id, meter.lease_id)
+    if row is None or _is_closed(row):
+        return _without_lease(row, meter.lease_id)
+    if row.settlement.phase in (SettlementPhase.FINAL, SettlementPhase.RELEASING):
+        return Taken(voucher=row)
+    found = tasks.state_of(conn, row.task_id)
+    lease = found.task.lease if found is not None else None
+    if lease is None or lease.lease_id != row.id or not lease.started_at_ms:
+        return Taken()
+    amount = signable_micro_usdc(
+        lease.price_micro_usdc_per_hour,
+        lease.max_cost_micro_usdc,
+        meter.metered_ms,
+        now_ms - lease.started_at_ms,
+    )
+    signed = settlement.sign(row.settlement, amount)
+    if signed != row.settlement:
+        leases.save_settlement(conn, signed, now_ms)
+        leases.save_metered(conn, row.id, max(row.metered_ms, meter.metered_ms), now_ms)
+    return Taken(voucher=replace(row, settlement=signed) if signed.signed_micro_usdc else None)
+
+
+def take_log(conn: Connection, node_id: str, log: Log, now_ms: int) -> Taken:
+    """Store a piece of log text."""
+    row = _lease_of(conn, node_id, log.lease_id)
+    if row is None or _is_closed(row):
+        return _without_lease(row, log.lease_id)
+    taken = logs.append(conn, row.id, row.log_bytes, log.offset, log.text.encode(), now_ms)
+    return Taken((Acknowledge(row.id, row.events_stored, taken),))
+
+
+def take_claimed(conn: Connection, node_id: str, lease_id: str) -> Taken:
+    """A node says that the escrow is closed: the settler believes the chain, not the node."""
+    row = _lease_of(conn, node_id, lease_id)
+    if row is None or _is_closed(row):
+        return _without_lease(row, lease_id)
+    return Taken()
+
+
+def take_accept(
+    conn: Connection, node_id: str, envelope: Envelope, accept: Accept, award: Envelope, now_ms: int
+) -> Step | None:
+    """A node took a lease, or says so once more.
+
+    Args:
+        award: what it answers, for the evidence.
+    """
+    row = _lease_of(conn, node_id, accept.lease_id)
+    if row is None:
+        return None
+    proof = [(row.id, award), (row.id, envelope)]
+    step = steps.take(conn, row.task_id, Accepted(row.id), now_ms, proof)
+    if step is not None and step.moved:
+        leases.save_accept(conn, row.id, accept.hash(), now_ms)
+    return step
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a lease stands, for a node that has just said that it has it.
+
+    Attributes:
+        taken: what it is to be told.
+        task_id, actions: what the task itself needs done again.
+    """
+
+    taken: Taken
+    task_id: str = ""
+    actions: tuple[Action, ...] = ()
+
+
+def resume(conn: Connection, node_id: str, lease_id: str, now_ms: int) -> Resumed:
+    """What a node must hear about a lease it (still) has: it may have missed anything."""
+    row = _lease_of(conn, node_id, lease_id)
+    if row is None or _is_closed(row):
+        return Resumed(_without_lease(row, lease_id))
+    answers: list[Message] = [_stored(row)]
+    found = tasks.state_of(conn, row.task_id)
+    assert found is not None, "a lease refers to its task"
+    task = found.task
+    is_present = task.lease is not None and task.lease.lease_id == row.id
+    actions: tuple[Action, ...] = ()
+    if is_present and task.phase not in TERMINAL:
+        actions = due(task, now_ms)
+    elif not row.finished:
+        answers.append(Stop(row.id, Outcome.CANCELLED, "the task went on without this lease"))
+    owed = row.settlement.phase in (SettlementPhase.FINAL, SettlementPhase.RELEASING)
+    # While it runs, the voucher it has is repeated too: the last one may have been lost.
+    owed |= task.phase is Phase.RUNNING and is_present and row.settlement.signed_micro_usdc > 0
+    return Resumed(Taken(tuple(answers), voucher=row if owed else None), row.task_id, actions)
+
+
+def _lease_of(conn: Connection, node_id: str, lease_id: str) -> LeaseRow | None:
+    """The node's own lease: nobody may speak for another's."""
+    row = leases.get(conn, lease_id)
+    return row if row is not None and row.node_id == node_id else None
+
+
+def _is_closed(row: LeaseRow) -> bool:
+    return row.settlement.phase is SettlementPhase.CLOSED
+
+
+def _without_lease(row: LeaseRow | None, lease_id: str) -> Taken:
+    if row is None:
+        return Taken((Stop(lease_id, Outcome.CANCELLED, "this coordinator has no such lease"),))
+    return Taken((_stored(row),))
+
+
+def _stored(row: LeaseRow) -> Acknowledge:
+    return Acknowledge(row.id, row.events_stored, row.log_bytes, closed=_is_closed(row))
+
+
+def _refusal(row: LeaseRow, event: Event) -> str | None:
+    """Why this is not the lease's next event; None if it is."""
+    if event.number != row.events_stored:
+        return f"number {row.events_stored} is next"
+    if not row.event_hash or event.previous_hash != row.event_hash:
+        return "does not follow the one before it"
+    if row.finished:
+        return "the lease has finished"
+    if (event.kind is EventKind.FINISHED) != (event.result is not None):
+        return "a finish has a result, and nothing else has"
+    return None

@@ -1,0 +1,37 @@
+"""Signing vouchers: each lease has a key of its own, derived from one seed and never stored.
+
+How much is signed is decided and stored by `settlement.sign` and its kin before anything is signed here.
+"""
+
+from neurogrid_marketplace.identity import address_bytes
+from neurogrid_marketplace.messages import VoucherMessage
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.voucher import Voucher
+from neurogrid_wallet.keys import KeyPair
+
+from .store.leases import LeaseRow
+
+
+class VoucherDesk:
+    """Signs vouchers.
+
+    Args:
+        session: the seed that the leases' keys are derived from.
+        domain: of the market (`ConfigAccount.domain`).
+    """
+
+    def __init__(self, session: KeyPair, domain: int) -> None:
+        self._session = session
+        self.domain = domain
+
+    def signer(self, lease_id: str) -> KeyPair:
+        """The key whose vouchers the lease's escrow honours."""
+        return self._session.derive(b"voucher:" + lease_id.encode())
+
+    def voucher(self, row: LeaseRow) -> VoucherMessage:
+        """The voucher over what is signed for a lease; its escrow must be known."""
+        amount = row.settlement.signed_micro_usdc
+        statement = Voucher(self.domain, address_bytes(row.escrow), row.escrow_sequence, amount)
+        final = row.settlement.phase in (SettlementPhase.FINAL, SettlementPhase.RELEASING)
+        signature = self.signer(row.id).sign(statement.message()).hex()
+        return VoucherMessage(row.id, amount, signature, final)
