@@ -14,10 +14,10 @@ from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.task import Phase
 
 from ..artifacts import BlobStore, LeaseTokens
+from ..client_funds import ClientFunds
 from ..services.artifacts import Artifacts, Limits
 from ..services.balances import Balances
 from ..services.events import Events
-from ..services.funds import Deposit
 from ..services.logs import Logs
 from ..services.nodes import Nodes
 from ..services.overview import Overview
@@ -84,7 +84,7 @@ class Collaborators:
     Attributes:
         nodes: told by the market's `on_node`.
         explain, market_is_up: of the market client.
-        deposit: of the chain.
+        funds: of the chain.
         wake, request_cancel: of the orchestrator.
         stopping: set when the coordinator stops: long answers end then.
     """
@@ -96,7 +96,7 @@ class Collaborators:
     nodes: Nodes
     explain: Callable[[Demand], Awaitable[Explanation]]
     market_is_up: Callable[[], bool]
-    deposit: Callable[[str], Awaitable[Deposit]]
+    funds: Callable[[str], Awaitable[ClientFunds]]
     wake: Callable[[str], None]
     request_cancel: Callable[[str], Awaitable[Phase]]
     stopping: asyncio.Event
@@ -108,13 +108,14 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     limit = RateLimit(settings.requests_per_minute) if settings.requests_per_minute else None
     gate = Gate(world.database, limit)
     schemas = Schemas()
+    balances = Balances(world.database, world.funds)
     tasks = Tasks(
         database=world.database,
         feed=world.feed,
         terms=settings.terms,
         explain=world.explain,
         may_return=world.nodes.may_return,
-        deposit=world.deposit,
+        balances=balances,
         wake=world.wake,
         request_cancel=world.request_cancel,
     )
@@ -140,7 +141,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     native.include_router(artifacts_router(artifacts, gate, schemas))
     native.include_router(nodes_router(world.nodes, gate, schemas))
     native.include_router(match_router(tasks, gate, schemas))
-    native.include_router(account_router(Balances(world.database, world.deposit), gate, schemas))
+    native.include_router(account_router(balances, gate, schemas))
     native.include_router(
         status_router(
             overview=Overview(world.database),

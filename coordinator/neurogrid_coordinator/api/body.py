@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -23,8 +22,6 @@ _REGEX = re.compile(r"^Expected `str` matching regex '.*'$", re.DOTALL)
 
 class MalformedJson(InvalidRequest):
     """The body is not JSON at all (400, where a wrong value is 422)."""
-
-    status = HTTPStatus.BAD_REQUEST
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

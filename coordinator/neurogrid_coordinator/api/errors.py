@@ -16,6 +16,7 @@ from neurogrid_marketplace.canonical import Json
 
 from ..services.errors import InvalidRequest, NodeUnavailable, RateLimited, Refused, Unavailable
 from ..store.database import DatabaseClosed, Overloaded
+from .body import MalformedJson
 from .envelope import json_response
 from .explanations import explanation_view
 
@@ -69,16 +70,19 @@ def refusal(error: Refused) -> Response:
     """The answer to what a service refuses."""
     details = dict(error.details)
     headers: dict[str, str] = {}
+    status = CODES[error.code][0]
     match error:
+        case MalformedJson():
+            status = HTTPStatus.BAD_REQUEST
         case NodeUnavailable(explanation=explanation):
             details["explanation"] = explanation_view(explanation)
         case RateLimited(retry_after_s=seconds):
             headers["Retry-After"] = str(seconds)
         case Unavailable():
             headers["Retry-After"] = str(_RETRY_AFTER_UNAVAILABLE_S)
-    if CODES[error.code][0] == HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return error_response(error.code, error.message, details, headers=headers)
+    return error_response(error.code, error.message, details, status=status, headers=headers)
 
 
 def internal_error(request_id: str) -> Response:

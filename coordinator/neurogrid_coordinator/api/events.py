@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..services.errors import Unauthorized
 from ..services.events import Events
-from ..services.nodes import KnownNode, Nodes, WatcherTooSlow
+from ..services.nodes import KnownNode, Nodes, NodeWatch, WatcherTooSlow
 from ..store.accounts import Account
 from ..store.database import DatabaseClosed, Overloaded
 from .auth import CREDENTIAL_CHARS_MAX, Gate
@@ -162,9 +162,14 @@ class _Connection:
                 case "auth" if self.account is None:
                     self.account = await self._authenticate(message)
                     known()
+                    after = message.after
+                    if after is None:
+                        after = await self._events.newest()
+                    watch = self._nodes.watch()
+                    tasks.create_task(self._pump_nodes(watch))
+                    # Only now, so that nothing that happens after this word is missed.
                     await self._say("authenticated", account_id=self.account.id)
-                    tasks.create_task(self._pump_tasks(self.account, message.after))
-                    tasks.create_task(self._pump_nodes())
+                    tasks.create_task(self._pump_tasks(self.account, after))
                 case "ping":
                     await self._say("pong")
                 case _:
@@ -195,13 +200,14 @@ class _Connection:
             await asyncio.sleep(HEARTBEAT_S)
             await self._say("heartbeat")
 
-    async def _pump_tasks(self, account: Account, after: int | None) -> None:
+    async def _pump_tasks(self, account: Account, after: int) -> None:
         async for happening in self._events.of_account(account, after):
             await self._buffer.put(update_view(happening))
 
-    async def _pump_nodes(self) -> None:
-        async for node in self._nodes.watch():
-            await self._say("node.status", **_node_fields(node))
+    async def _pump_nodes(self, watch: NodeWatch) -> None:
+        with contextlib.closing(watch):
+            async for node in watch:
+                await self._say("node.status", **_node_fields(node))
 
     async def _say(self, kind: str, **fields: object) -> None:
         now = iso(time.time_ns() // 1_000_000)

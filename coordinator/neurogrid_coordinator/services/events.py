@@ -79,13 +79,14 @@ class Events:
                         return
                     await changed.wait()
 
-    async def of_account(
-        self, account: Account, after_seq: int | None = None
-    ) -> AsyncGenerator[Happening]:
-        """Events of all tasks of the account after ``after_seq`` (None: from now on); never ends."""
+    async def newest(self) -> int:
+        """The position of the newest event: where somebody begins who wants what is to come."""
+        return await self._database.read(events.last_seq)
+
+    async def of_account(self, account: Account, after_seq: int) -> AsyncGenerator[Happening]:
+        """Events of all tasks of the account after ``after_seq``, as they come; never ends."""
         async with self._feed.subscribe() as changed:
-            newest = await self._database.read(events.last_seq)
-            seq = newest if after_seq is None else after_seq
+            seq = after_seq
 
             def read(conn: Connection) -> list[tuple[TaskEvent, TaskRow | None]]:
                 page = events.after(conn, seq, account_id=account.id)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -86,7 +86,7 @@ class Nodes:
         self._started_s = time.monotonic()
         self._connected: dict[str, NodeView] = {}
         self._left: OrderedDict[str, _Left] = OrderedDict()
-        self._watchers: set[asyncio.Queue[KnownNode | None]] = set()
+        self._watches: set[NodeWatch] = set()
 
     async def on_node(self, node_id: str, change: NodeChange, view: NodeView) -> None:
         """A node joined, spoke, or left."""
@@ -152,20 +152,11 @@ class Nodes:
         gone = (left.view.offer for left in self._left.values() if now_s - left.at_s < _RETURN_S)
         return any(not misses(offer, demand) for offer in gone)
 
-    async def watch(self) -> AsyncGenerator[KnownNode]:
-        """Changes of status from now on.
-
-        Raises:
-            WatcherTooSlow: too many were not taken.
-        """
-        queue: asyncio.Queue[KnownNode | None] = asyncio.Queue(_WATCH_MAX)
-        self._watchers.add(queue)
-        try:
-            while (node := await queue.get()) is not None:
-                yield node
-            raise WatcherTooSlow
-        finally:
-            self._watchers.discard(queue)
+    def watch(self) -> "NodeWatch":
+        """Changes of status from now on; close it in the end."""
+        watch = NodeWatch(self._watches.discard)
+        self._watches.add(watch)
+        return watch
 
     def _known(self, node_id: str) -> KnownNode | None:
         view = self._connected.get(node_id)
@@ -175,13 +166,43 @@ class Nodes:
         return KnownNode(left.view, NodeStatus.OFFLINE) if left else None
 
     def _tell(self, node: KnownNode) -> None:
-        for queue in list(self._watchers):
-            if queue.full():
-                queue.get_nowait()
-                queue.put_nowait(None)
-                self._watchers.discard(queue)
-            else:
-                queue.put_nowait(node)
+        for watch in list(self._watches):
+            watch.tell(node)
+
+
+class NodeWatch:
+    """One watcher's changes; `async for` takes them.
+
+    Raises:
+        WatcherTooSlow: while iterating, after too many were not taken.
+    """
+
+    def __init__(self, forget: "Callable[[NodeWatch], None]") -> None:
+        self._forget = forget
+        self._queue: asyncio.Queue[KnownNode | None] = asyncio.Queue(_WATCH_MAX)
+
+    def tell(self, node: KnownNode) -> None:
+        """A node has changed."""
+        if self._queue.full():
+            # What it has not taken makes room for the news that it is too late.
+            self._queue.get_nowait()
+            self._queue.put_nowait(None)
+            self.close()
+        else:
+            self._queue.put_nowait(node)
+
+    def close(self) -> None:
+        """Take no more changes."""
+        self._forget(self)
+
+    def __aiter__(self) -> "NodeWatch":
+        return self
+
+    async def __anext__(self) -> KnownNode:
+        node = await self._queue.get()
+        if node is None:
+            raise WatcherTooSlow
+        return node
 
 
 def _status(view: NodeView) -> NodeStatus:

@@ -26,12 +26,14 @@ class Terms:
         voucher_interval_s: how often a running job is paid.
         dead_after_s: how long a node may be silent before its task goes to another.
         queue_timeout_s: how long a task waits for a node unless its owner says so.
+        timeout_s_max: the longest time limit for which an escrow can be opened.
     """
 
     bid_window_ms: int
     voucher_interval_s: int
     dead_after_s: int
     queue_timeout_s: int
+    timeout_s_max: int
 
 
 @dataclass(frozen=True, slots=True)

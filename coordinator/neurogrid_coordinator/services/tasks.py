@@ -22,6 +22,7 @@ from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.leases import LeaseRow
 from ..store.tasks import NewTask, TaskFilter, TaskRow
+from .balances import Balances
 from .errors import (
     Conflict,
     IdempotencyMismatch,
@@ -31,7 +32,7 @@ from .errors import (
     NotFound,
     Unavailable,
 )
-from .funds import Balance, Deposit
+from .funds import Balance
 from .submission import Submission, Terms
 
 # A list is a page for people; programs page on.
@@ -73,7 +74,6 @@ class Tasks:
     Args:
         explain: asks the market how a demand meets the nodes known now; raises `MarketAway`.
         may_return: whether a node that was here a moment ago could serve a demand.
-        deposit: reads a wallet's client account on the chain; raises `Unavailable`.
         wake: tells the orchestrator that this task needs attention.
         request_cancel: has the orchestrator carry out a cancellation; the phase after it.
     """
@@ -86,7 +86,7 @@ class Tasks:
         terms: Terms,
         explain: Callable[[Demand], Awaitable[Explanation]],
         may_return: Callable[[Demand], bool],
-        deposit: Callable[[str], Awaitable[Deposit]],
+        balances: Balances,
         wake: Callable[[str], None],
         request_cancel: Callable[[str], Awaitable[Phase]],
     ) -> None:
@@ -95,7 +95,7 @@ class Tasks:
         self._terms = terms
         self._explain = explain
         self._may_return = may_return
-        self._deposit = deposit
+        self._balances = balances
         self._wake = wake
         self._request_cancel = request_cancel
 
@@ -107,30 +107,30 @@ class Tasks:
         Raises:
             InvalidRequest, InsufficientCredits, NodeUnavailable, IdempotencyMismatch, Unavailable.
         """
-        price = wanted.price_micro_usdc_per_hour()
+        self._require_time(wanted)
         digests = [item.sha256 for item in wanted.inputs]
         key = wanted.idempotency_key
 
-        def look(conn: Connection) -> tuple[dict[str, int], TaskRow | None]:
-            repeated = tasks.by_idempotency_key(conn, account.id, key) if key else None
-            return artifacts.sizes(conn, account.id, digests) if digests else {}, repeated
+        def look(conn: Connection) -> tuple[dict[str, int], TaskDetail | None]:
+            row = tasks.by_idempotency_key(conn, account.id, key) if key else None
+            sizes = artifacts.sizes(conn, account.id, digests) if digests else {}
+            return sizes, detail(conn, row) if row else None
 
         sizes, repeated = await self._database.read(look)
         _require_inputs(wanted, sizes)
         job = wanted.job(sizes)
         record = wanted.record(job)
         if repeated is not None:
-            if repeated.spec != record:
+            if repeated.row.spec != record:
                 raise IdempotencyMismatch(
-                    f"the idempotency key {key!r} was used for task {repeated.id}, which was "
+                    f"the idempotency key {key!r} was used for task {repeated.row.id}, which was "
                     "another request"
                 )
-            return TaskDetail(repeated), False
+            return repeated, False
         demand = wanted.demand(new_id("demand"), job, self._terms)
-        assert demand.max_price_micro_usdc_per_hour == price, "one way to get the price"
         if not wanted.wait_for_node:
             await self._require_node(demand)
-        deposit = await self._deposit(account.wallet)
+        funds = await self._balances.funds(account)
         now_ms = _now_ms()
         queue_timeout_s = wanted.queue_timeout_s or self._terms.queue_timeout_s
         new = NewTask(
@@ -144,24 +144,25 @@ class Tasks:
             idempotency_key=key,
         )
 
-        def store(conn: Connection) -> tuple[TaskRow, bool]:
+        def store(conn: Connection) -> tuple[TaskDetail, bool]:
             # Checked and held in one transaction, so that two submissions can't spend the same
             # money. The chain has the last word when the escrow is opened.
             held = tasks.held_micro_usdc(conn, account.wallet)
-            available = Balance.of(deposit, held).available_micro_usdc
+            available = Balance.of(funds, held).available_micro_usdc
             needed = demand.max_cost_micro_usdc()
             if needed > available:
                 raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
-            return tasks.insert_new(conn, new, now_ms)
+            row, created = tasks.insert_new(conn, new, now_ms)
+            return detail(conn, row), created
 
         try:
-            row, created = await self._database.write(store)
+            submitted, created = await self._database.write(store)
         except tasks.IdempotencyConflict as error:
             raise IdempotencyMismatch(str(error)) from error
         if created:
             self._feed.notify()
-            self._wake(row.id)
-        return TaskDetail(row), created
+            self._wake(submitted.row.id)
+        return submitted, created
 
     async def explain(self, wanted: Submission) -> tuple[Explanation, Demand]:
         """How such a task would meet the market now, and what would be asked; nothing is stored.
@@ -171,6 +172,7 @@ class Tasks:
         Raises:
             InvalidRequest, Unavailable.
         """
+        self._require_time(wanted)
         job = wanted.job({item.sha256: 0 for item in wanted.inputs})
         demand = wanted.demand(new_id("demand"), job, self._terms)
         return await self._market(demand), demand
@@ -231,6 +233,15 @@ class Tasks:
 
         await self._database.write(delete)
         return CancelResult.DELETED, row
+
+    def _require_time(self, wanted: Submission) -> None:
+        limit_s = self._terms.timeout_s_max
+        if wanted.timeout_s > limit_s:
+            raise InvalidRequest(
+                f"timeout_seconds: at most {limit_s} s; for longer the stakes of this market's nodes "
+                "do not stand good",
+                "timeout_seconds",
+            )
 
     async def _market(self, demand: Demand) -> Explanation:
         try:

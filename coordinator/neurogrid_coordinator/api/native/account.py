@@ -31,7 +31,6 @@ def account_router(balances: Balances, gate: Gate, schemas: Schemas) -> APIRoute
     async def get_account(caller: Annotated[Caller, Depends(gate)]) -> Response:
         """`available` is what new tasks can spend."""
         balance = await balances.of(caller.account)
-        wallet = balance.wallet_micro_usdc
         view = AccountView(
             id=caller.account.id,
             name=caller.account.name,
@@ -41,7 +40,8 @@ def account_router(balances: Balances, gate: Gate, schemas: Schemas) -> APIRoute
                 available=_usdc(balance.available_micro_usdc),
                 held=_usdc(balance.held_micro_usdc),
                 escrowed=_usdc(balance.escrowed_micro_usdc),
-                wallet=None if wallet is None else _usdc(wallet),
+                wallet=_usdc(balance.wallet_micro_usdc),
+                operator_limit=_usdc(balance.operator_limit_micro_usdc),
             ),
         )
         return success(view)

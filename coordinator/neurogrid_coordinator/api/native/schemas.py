@@ -387,13 +387,15 @@ class BalanceView(Struct, frozen=True):
     """An account's money in USDC.
 
     ``available`` is what new tasks can spend; ``held`` is promised to tasks without an escrow;
-    ``escrowed`` is locked on the chain; ``wallet`` is the owner's own, not deposited.
+    ``escrowed`` is locked on the chain; ``wallet`` is the owner's own, not deposited;
+    ``operator_limit`` is what this coordinator may still open escrows for.
     """
 
     available: Amount
     held: Amount
     escrowed: Amount
-    wallet: Amount | None
+    wallet: Amount
+    operator_limit: Amount
 
 
 class AccountView(Struct, frozen=True):

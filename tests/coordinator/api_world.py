@@ -1,0 +1,306 @@
+"""The api as tests see it: the real application and store, and a market and a chain that do as told.
+
+What nodes and the orchestrator would do to a task is done here by the real rules (`steps`).
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from coordinator.records import NOW_MS, wallet
+from neurogrid_coordinator import steps
+from neurogrid_coordinator.api.app import Collaborators, Settings, create_app
+from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
+from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.market.errors import MarketAway
+from neurogrid_coordinator.market.reports import NodeView
+from neurogrid_coordinator.services.artifacts import Limits
+from neurogrid_coordinator.services.nodes import Nodes
+from neurogrid_coordinator.services.submission import Terms
+from neurogrid_coordinator.store import accounts, leases, logs, tasks
+from neurogrid_coordinator.store.accounts import Account
+from neurogrid_coordinator.store.database import Database
+from neurogrid_coordinator.store.feed import Feed
+from neurogrid_marketplace import settlement
+from neurogrid_marketplace.auction import RankedBid
+from neurogrid_marketplace.bid import Bid
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.explain import Explanation, explain
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.job import OutputFile
+from neurogrid_marketplace.messages import Result
+from neurogrid_marketplace.offer import Offer, PriceList
+from neurogrid_marketplace.orchestration import demand_of
+from neurogrid_marketplace.resources import Capacity, Gpu
+from neurogrid_marketplace.task import (
+    Accepted,
+    AuctionClosed,
+    CancelRequested,
+    Due,
+    EscrowOpened,
+    Event,
+    Finished,
+    OutputsChecked,
+    Phase,
+    Started,
+    Task,
+)
+from neurogrid_wallet.errors import RpcUnavailable
+
+GIB = 1024**3
+USDC = 1_000_000
+SCOPES = ("read", "write")
+TERMS = Terms(
+    bid_window_ms=250,
+    voucher_interval_s=30,
+    dead_after_s=45,
+    queue_timeout_s=600,
+    timeout_s_max=7 * 24 * 3600,
+)
+
+
+def node_id(name: str) -> str:
+    """A peer id that nobody has the key of."""
+    return peer_id_of(hashlib.sha256(name.encode()).digest())
+
+
+def node_view(name: str, **changes: Any) -> NodeView:
+    """A node with four cores and one GPU, asking 0.10 USDC per core and 1.00 per GPU."""
+    total = Capacity(4000, 8 * GIB, 100 * GIB, (Gpu("GPU-1", "NVIDIA L4", 24 * GIB, "8.9"),))
+    values: dict[str, Any] = {
+        "node_id": node_id(name),
+        "wallet": wallet(name),
+        "software": "neurogrid/0.1.0",
+        "region": "eu-west",
+        "total": total,
+        "free": total,
+        "prices": PriceList(cpu_core_micro_usdc_per_hour=USDC // 10, gpu_micro_usdc_per_hour=USDC),
+        "summary": "a test machine",
+    }
+    return NodeView(Offer(**(values | changes)), NOW_MS, NOW_MS + 90_000, ())
+
+
+@dataclass
+class FakeMarket:
+    """Explains by the real rules over the nodes it is given."""
+
+    views: list[NodeView] = field(default_factory=lambda: [node_view("one"), node_view("two")])
+    away: bool = False
+    bug: Exception | None = None
+
+    async def explain(self, demand: Demand) -> Explanation:
+        if self.bug is not None:
+            raise self.bug
+        if self.away:
+            raise MarketAway("the market process is being started")
+        return explain([view.offer for view in self.views], demand)
+
+
+@dataclass
+class FakeChain:
+    """Wallets with what tests give them."""
+
+    funds_of: dict[str, ClientFunds] = field(default_factory=dict)
+    away: bool = False
+
+    async def funds(self, owner: str) -> ClientFunds:
+        if self.away:
+            raise RpcUnavailable("getMultipleAccounts", "connection refused")
+        return self.funds_of.get(owner, ClientFunds(0, 0, 0, 0))
+
+
+@dataclass(frozen=True)
+class Customer:
+    """An account with a key, and a client that sends it."""
+
+    account: Account
+    key: str
+    http: httpx.AsyncClient
+
+
+class World:
+    """One coordinator's api with everything behind it."""
+
+    def __init__(self, database: Database, folder: Path, settings: Settings) -> None:
+        self.database = database
+        self.feed = Feed()
+        self.market = FakeMarket()
+        self.chain = FakeChain()
+        self.nodes = Nodes(database)
+        self.blobs = BlobStore(folder / "artifacts", free_bytes_min=0)
+        self.blobs.prepare()
+        self.tokens = LeaseTokens(b"t" * 32)
+        self.stopping = asyncio.Event()
+        self.woken: list[str] = []
+        # The api reads the real clock; what the orchestrator does here goes on from there.
+        self.now_ms = time.time_ns() // 1_000_000
+        self.app: FastAPI = create_app(
+            settings,
+            Collaborators(
+                database=database,
+                feed=self.feed,
+                blobs=self.blobs,
+                tokens=self.tokens,
+                nodes=self.nodes,
+                explain=self.market.explain,
+                market_is_up=lambda: not self.market.away,
+                funds=self.chain.funds,
+                wake=self.woken.append,
+                request_cancel=self._request_cancel,
+                stopping=self.stopping,
+            ),
+        )
+
+    async def customer(
+        self, name: str, *, deposit: int = 100 * USDC, scopes: tuple[str, ...] = SCOPES
+    ) -> Customer:
+        """A new account with a deposit on the chain."""
+        account = await self.database.write(
+            lambda conn: accounts.create(conn, name, wallet(name), NOW_MS)
+        )
+        self.chain.funds_of[account.wallet] = ClientFunds(deposit, 0, deposit, 5 * USDC)
+        return Customer(account, *await self.key_of(account, scopes))
+
+    async def key_of(
+        self, account: Account, scopes: tuple[str, ...] = SCOPES, expires_at_ms: int | None = None
+    ) -> tuple[str, httpx.AsyncClient]:
+        """A key and a client that sends it."""
+        issued = await self.database.write(
+            lambda conn: accounts.issue_key(conn, account.id, "test", scopes, NOW_MS, expires_at_ms)
+        )
+        return issued.secret, self.client(issued.secret)
+
+    def client(self, key: str = "") -> httpx.AsyncClient:
+        """A client with this key; "" for none."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        transport = httpx.ASGITransport(self.app)
+        return httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers)
+
+    # --- what nodes and the orchestrator do -------------------------------------------------------
+
+    async def step(self, task_id: str, event: Event) -> Task:
+        """One step by the real rules."""
+        self.now_ms += 1000
+        step = await self.database.write(lambda conn: steps.take(conn, task_id, event, self.now_ms))
+        assert step is not None, "the task is there"
+        self.feed.notify()
+        return step.after
+
+    async def award(self, task_id: str, name: str = "one") -> Task:
+        """Queued to starting, on this node, with its escrow open."""
+        task = await self.step(task_id, Due(self.now_ms))
+        price = 360_000
+        bid = Bid(
+            demand_of(task).demand_id, demand_of(task).hash(), price, 100, 2**50, wallet(name)
+        )
+        ranked = RankedBid(node_id(name), bid, "b" * 64, price, price)
+        closed = AuctionClosed(demand_of(task).demand_id, (ranked,), "1 of 1 nodes match.")
+        task = await self.step(task_id, closed)
+        assert task.lease is not None
+        lease_id = task.lease.lease_id
+        await self.step(task_id, Accepted(lease_id))
+        await self.settle(lease_id, lambda s: settlement.opened(s, self.now_ms))
+        await self.database.write(
+            lambda conn: leases.save_escrow(conn, lease_id, wallet("escrow"), 1, "5" * 88, NOW_MS)
+        )
+        return await self.step(task_id, EscrowOpened(lease_id))
+
+    async def start(self, task_id: str) -> Task:
+        """Queued to running."""
+        task = await self.award(task_id)
+        assert task.lease is not None
+        return await self.step(task_id, Started(task.lease.lease_id, self.now_ms))
+
+    async def finish(
+        self, task_id: str, *outputs: OutputFile, outcome: Outcome = Outcome.COMPLETED
+    ) -> Task:
+        """Running to its end, after ten seconds of work."""
+        task = await self.state(task_id)
+        assert task.lease is not None
+        exit_code = 0 if outcome is Outcome.COMPLETED else 3
+        result = Result(outcome, exit_code, "", metered_ms=10_000, outputs=outputs)
+        self.now_ms += 10_000
+        task = await self.step(task_id, Finished(task.lease.lease_id, result))
+        if task.phase is Phase.VERIFYING:
+            assert task.lease is not None
+            task = await self.step(task_id, OutputsChecked(task.lease.lease_id))
+        return task
+
+    async def pay(self, task_id: str, receipt: bytes = b'{"a": "receipt"}\n') -> None:
+        """Close the escrow of the task's lease, and write its receipt."""
+        rows = await self.database.read(lambda conn: leases.of_task(conn, task_id))
+        row = rows[-1]
+        due = row.settlement.due_micro_usdc or 0
+        await self.settle(row.id, lambda s: settlement.closed(s, "4" * 88, due, self.now_ms))
+        await self.database.write(
+            lambda conn: leases.insert_receipt(conn, row, receipt, self.now_ms)
+        )
+
+    async def settle(self, lease_id: str, change: Any) -> None:
+        """Change where the money of a lease is."""
+
+        def write(conn: Any) -> None:
+            row = leases.get(conn, lease_id)
+            assert row is not None
+            leases.save_settlement(conn, change(row.settlement), self.now_ms)
+
+        await self.database.write(write)
+
+    async def print(self, task_id: str, text: str | bytes) -> None:
+        """The job of the present lease prints something."""
+        data = text.encode() if isinstance(text, str) else text
+        task = await self.state(task_id)
+        assert task.lease is not None
+        lease_id = task.lease.lease_id
+
+        def write(conn: Any) -> None:
+            row = leases.get(conn, lease_id)
+            assert row is not None
+            logs.append(conn, lease_id, row.log_bytes, row.log_bytes, data, self.now_ms)
+
+        await self.database.write(write)
+
+    async def state(self, task_id: str) -> Task:
+        """The task's state."""
+        row = await self.database.read(lambda conn: tasks.get(conn, task_id))
+        assert row is not None
+        return row.state
+
+    async def _request_cancel(self, task_id: str) -> Phase:
+        return (await self.step(task_id, CancelRequested())).phase
+
+
+@asynccontextmanager
+async def open_world(folder: Path, **changes: Any) -> AsyncGenerator[World]:
+    """A world with its database in ``folder``; ``changes`` are of its `Settings`."""
+    values: dict[str, Any] = {
+        "network": "ng-0123456789abcdef",
+        "terms": TERMS,
+        "limits": Limits(file_bytes=1_000_000, account_bytes=3_000_000),
+    }
+    async with Database.open(folder / "coordinator.db") as database:
+        world = World(database, folder, Settings(**(values | changes)))
+        for view in world.market.views:
+            await world.nodes.on_node(view.offer.node_id, "joined", view)
+        yield world
+
+
+TASK = {
+    "name": "Resize images",
+    "type": "cpu",
+    "resource_requirements": {"cpu_cores": 2, "ram_gb": 1, "storage_gb": 5},
+    "docker_image": "neurogrid/job:1",
+    "command": ["python", "resize.py"],
+    "max_price_per_hour": "10.00",
+    "timeout_seconds": 3600,
+    "priority": "high",
+}

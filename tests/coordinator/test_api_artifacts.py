@@ -1,0 +1,146 @@
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from coordinator.api_world import TASK, open_world
+from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.services.artifacts import Limits
+
+DATA = b"some input of a job"
+DIGEST = hashlib.sha256(DATA).hexdigest()
+URL = f"/api/v1/artifacts/{DIGEST}"
+
+
+@on_asyncio
+async def test_an_artifact_is_stored_once_and_read_back(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        assert (await alice.http.head(URL)).status_code == 404
+        first = await alice.http.put(URL, content=DATA)
+        assert first.status_code == 201
+        assert first.json()["data"] == {"sha256": DIGEST, "size": len(DATA), "created": True}
+        again = await alice.http.put(URL, content=DATA)
+        assert (again.status_code, again.json()["data"]["created"]) == (200, False)
+        head = await alice.http.head(URL)
+        assert (head.status_code, head.headers["content-length"]) == (200, str(len(DATA)))
+        assert head.content == b""
+        assert (await alice.http.get(URL)).content == DATA
+        part = await alice.http.get(URL, headers={"Range": "bytes=5-9"})
+        assert (part.status_code, part.content) == (206, b"input")
+
+
+@on_asyncio
+async def test_wrong_hashes_and_names_are_refused(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wrong = await alice.http.put(URL, content=b"other bytes")
+        assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "INVALID_REQUEST")
+        assert (await alice.http.head(URL)).status_code == 404
+        for name in ("ABC", "0" * 63, "g" * 64, "0" * 64 + "%0A"):
+            answer = await alice.http.put(f"/api/v1/artifacts/{name}", content=b"")
+            assert answer.status_code == 422, name
+        assert (await alice.http.put("/api/v1/artifacts/..%2Fx", content=b"")).status_code == 404
+
+
+@on_asyncio
+async def test_files_and_accounts_have_limits(tmp_path: Path) -> None:
+    async with open_world(tmp_path, limits=Limits(file_bytes=1000, account_bytes=1500)) as world:
+        alice = await world.customer("alice")
+
+        async def too_much() -> AsyncIterator[bytes]:
+            for _ in range(100):
+                yield b"x" * 100
+
+        answer = await alice.http.put(URL, content=too_much())
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (413, "PAYLOAD_TOO_LARGE")
+        assert error["details"] == {"limit_bytes": 1000}
+        for letter, status in ((b"a", 201), (b"b", 413)):
+            data = letter * 1000
+            url = f"/api/v1/artifacts/{hashlib.sha256(data).hexdigest()}"
+            assert (await alice.http.put(url, content=data)).status_code == status
+        bob = await world.customer("bob")
+        assert (await bob.http.put(url, content=b"b" * 1000)).status_code == 201
+
+
+@on_asyncio
+async def test_an_artifact_of_somebody_else_does_not_exist(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice, mallory = await world.customer("alice"), await world.customer("mallory")
+        await alice.http.put(URL, content=DATA)
+        assert (await mallory.http.get(URL)).status_code == 404
+        assert (await mallory.http.head(URL)).status_code == 404
+        inputs = [{"path": "a", "sha256": DIGEST}]
+        answer = await mallory.http.post("/api/v1/tasks", json=TASK | {"inputs": inputs})
+        assert answer.status_code == 422
+        # The bytes lie here once, but each account brings its own.
+        assert (await mallory.http.put(URL, content=DATA)).status_code == 201
+
+
+@on_asyncio
+async def test_a_leases_token_opens_its_inputs_and_takes_its_outputs(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        await alice.http.put(URL, content=DATA)
+        other = b"not for this job"
+        other_url = f"/api/v1/artifacts/{hashlib.sha256(other).hexdigest()}"
+        await alice.http.put(other_url, content=other)
+        inputs = [{"path": "data/input.txt", "sha256": DIGEST}]
+        resources = {"cpu_cores": 1, "storage_gb": 0.01}
+        wanted = TASK | {"inputs": inputs, "resource_requirements": resources}
+        task = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]
+        assert task["inputs"] == [{"path": "data/input.txt", "sha256": DIGEST, "size": len(DATA)}]
+        state = await world.start(task["id"])
+        assert state.lease is not None
+        node = world.client(world.tokens.token(state.lease.lease_id))
+        assert (await node.get(URL)).content == DATA
+        assert (await node.get(other_url)).status_code == 404
+        output = b"a result"
+        output_url = f"/api/v1/artifacts/{hashlib.sha256(output).hexdigest()}"
+        assert (await node.head(output_url)).status_code == 404
+        assert (await node.put(output_url, content=output)).status_code == 201
+        assert (await node.head(output_url)).status_code == 200
+        # The output belongs to the task's owner.
+        assert (await alice.http.get(output_url)).content == output
+        # It opens nothing else.
+        for method, path in [
+            ("GET", "/api/v1/tasks"),
+            ("GET", f"/api/v1/tasks/{task['id']}"),
+            ("DELETE", f"/api/v1/tasks/{task['id']}"),
+            ("GET", "/api/v1/account"),
+        ]:
+            assert (await node.request(method, path)).status_code == 401, path
+        # With its lease it ends.
+        await world.finish(task["id"])
+        await world.pay(task["id"])
+        assert (await node.get(URL)).status_code == 403
+        assert (await node.put(output_url, content=output)).status_code == 403
+
+
+@on_asyncio
+async def test_a_lease_may_upload_what_its_task_asked_for_and_no_more(tmp_path: Path) -> None:
+    limits = Limits(file_bytes=50_000_000, account_bytes=100_000_000)
+    async with open_world(tmp_path, limits=limits) as world:
+        alice = await world.customer("alice")
+        resources = {"cpu_cores": 1, "storage_gb": 0.01}
+        wanted = TASK | {"resource_requirements": resources}
+        task_id = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]["id"]
+        state = await world.start(task_id)
+        assert state.lease is not None
+        node = world.client(world.tokens.token(state.lease.lease_id))
+        for letter, status in ((b"a", 201), (b"b", 413)):
+            data = letter * 6_000_000
+            url = f"/api/v1/artifacts/{hashlib.sha256(data).hexdigest()}"
+            assert (await node.put(url, content=data)).status_code == status
+
+
+@on_asyncio
+async def test_forged_tokens_open_nothing(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        lease_id = "lease_" + "0" * 32
+        good = world.tokens.token(lease_id)
+        forged = good[:-1] + ("0" if good[-1] != "0" else "1")
+        for token in (good, forged, lease_id, f"{lease_id}."):
+            # The first is signed by us, but there is no such lease.
+            assert (await world.client(token).get(URL)).status_code == 401
+            assert (await world.client(token).put(URL, content=DATA)).status_code == 401

@@ -1,0 +1,429 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.api_world import TASK, USDC, World, node_view, open_world
+from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.store import tasks
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.offer import PriceList
+from neurogrid_marketplace.orchestration import demand_of
+from neurogrid_marketplace.task import AuctionClosed, Due
+
+
+async def stored(world: World) -> int:
+    return await world.database.read(lambda conn: tasks.count(conn, tasks.TaskFilter()))
+
+
+@on_asyncio
+async def test_the_documents_arguments_make_a_task(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        answer = await alice.http.post("/api/v1/tasks", json=TASK)
+        assert answer.status_code == 201
+        body = answer.json()
+        assert body["success"] is True
+        assert body["timestamp"].endswith("Z")
+        task = body["data"]
+        assert answer.headers["location"] == f"/api/v1/tasks/{task['id']}"
+        assert task["status"] == "pending"
+        assert task["phase"] == "queued"
+        assert task["resource_requirements"] == {
+            "cpu_cores": 2.0,
+            "ram_gb": 1.0,
+            "storage_gb": 5.0,
+            "gpu_count": 0,
+            "gpu_memory_gb": 0.0,
+            "gpu_model": "",
+            "gpu_compute_capability": "",
+        }
+        assert task["command"] == ["python", "resize.py"]
+        assert task["priority"] == "high"
+        assert (task["max_price_per_hour"], task["max_cost"]) == ("10.00", "10.00")
+        assert (task["cost"], task["cost_usdc"], task["currency"]) == (0.0, "0.00", "USDC")
+        assert task["timeline"][0]["event"] == "task.created"
+        assert world.woken == [task["id"]]
+        shown = (await alice.http.get(f"/api/v1/tasks/{task['id']}")).json()["data"]
+        assert shown == task
+
+
+@on_asyncio
+async def test_a_gpu_task_asks_for_one_gpu(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wanted = TASK | {
+            "type": "gpu",
+            "resource_requirements": {
+                "cpu_cores": 4,
+                "gpu_memory_gb": 8,
+                "ram_gb": 4,
+                "storage_gb": 50,
+            },
+        }
+        task = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]
+        assert task["type"] == "gpu"
+        assert task["resource_requirements"]["gpu_count"] == 1
+        assert task["resource_requirements"]["gpu_memory_gb"] == 8.0
+
+
+BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
+    ({"docker_image": "Not An Image"}, "docker_image", "name of an image"),
+    ({"docker_image": None}, "docker_image", "expected `str`, got `null`"),
+    ({"max_price_per_hour": "-1"}, "max_price_per_hour", "not an amount"),
+    ({"max_price_per_hour": "1e999999999"}, "max_price_per_hour", "not an amount"),
+    ({"max_price_per_hour": "NaN"}, "max_price_per_hour", "not an amount"),
+    ({"max_price_per_hour": "0.0000001"}, "max_price_per_hour", "six decimals"),
+    ({"max_price_per_hour": "999999999999"}, "max_price_per_hour", "beyond all means"),
+    ({"max_total_cost": "ten"}, "max_total_cost", "invalid decimal"),
+    ({"timeout_seconds": 0}, "timeout_seconds", ">= 1"),
+    ({"timeout_seconds": 8 * 24 * 3600}, "timeout_seconds", "at most"),
+    ({"timeout_seconds": "60"}, "timeout_seconds", "expected `int`"),
+    ({"priority": "urgent"}, "priority", "invalid enum value"),
+    ({"priority": 11}, "priority", "<= 10"),
+    ({"type": "tpu"}, "type", "invalid enum value"),
+    ({"name": "x" * 201}, "name", "length"),
+    ({"command": ["x" * 40_000]}, "command[0]", "length"),
+    ({"command": ["x" * 30_000] * 6}, "", "Put large data into an input file"),
+    ({"command": ["a\0b"]}, "", "NUL"),
+    ({"env": {"1BAD": "x"}}, "env", "letters, digits"),
+    ({"resource_requirements": {"cpu_cores": 0}}, "resource_requirements.cpu_cores", ">= 0.01"),
+    ({"resource_requirements": {"cpus": 1}}, "resource_requirements.cpus", "is not a field"),
+    ({"resource_requirements": {"gpu_count": 1}}, "type", "leave one of them out"),
+    ({"timeout": 60}, "timeout", "is not a field"),
+    ({"inputs": [{"path": "../x", "sha256": "0" * 64}]}, "inputs[0].path", "plain relative path"),
+    ({"inputs": [{"path": "x", "sha256": "XYZ"}]}, "inputs[0].sha256", "64 lower-case hex"),
+    ({"inputs": [{"path": "x", "sha256": "0" * 64}]}, "inputs[0].sha256", "upload it first"),
+    ({"regions": ["nowhere at all"]}, "regions[0]", "a region"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field", "words"), BAD_FIELDS)
+def test_a_wrong_value_is_refused_with_its_field(
+    tmp_path: Path, changes: dict[str, Any], field: str, words: str
+) -> None:
+    async def check() -> None:
+        async with open_world(tmp_path) as world:
+            alice = await world.customer("alice")
+            answer = await alice.http.post("/api/v1/tasks", json=TASK | changes)
+            error = answer.json()["error"]
+            assert answer.status_code == 422, error
+            assert error["code"] == "INVALID_REQUEST"
+            assert error["type"] == "ValidationError"
+            assert words in error["message"]
+            assert error["details"].get("field", "") == field
+            assert await stored(world) == 0
+
+    asyncio.run(check())
+
+
+@on_asyncio
+async def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wanted = {name: value for name, value in TASK.items() if name != "docker_image"}
+        error = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["error"]
+        assert error["message"] == "docker_image: is missing"
+
+
+@on_asyncio
+async def test_more_than_the_balance_is_refused_with_both_amounts(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice", deposit=15 * USDC)
+        assert (await alice.http.post("/api/v1/tasks", json=TASK)).status_code == 201
+        # The first task holds 10 of the 15.
+        answer = await alice.http.post("/api/v1/tasks", json=TASK)
+        assert answer.status_code == 402
+        error = answer.json()["error"]
+        assert error["code"] == "INSUFFICIENT_CREDITS"
+        assert error["details"] == {"needed": "10.00", "available": "5.00", "currency": "USDC"}
+        # A limit on the total lowers the price until it fits.
+        capped = TASK | {"max_total_cost": "4.00"}
+        task = (await alice.http.post("/api/v1/tasks", json=capped)).json()["data"]
+        assert (task["max_price_per_hour"], task["max_cost"]) == ("4.00", "4.00")
+        assert await stored(world) == 2
+
+
+@on_asyncio
+async def test_submissions_at_once_cannot_spend_the_same_money(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice", deposit=30 * USDC)
+        answers = await asyncio.gather(
+            *(alice.http.post("/api/v1/tasks", json=TASK) for _ in range(8))
+        )
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [402] * 5
+
+
+@on_asyncio
+async def test_the_operators_limit_bounds_what_can_be_spent(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        world.chain.funds_of[alice.account.wallet] = ClientFunds(100 * USDC, 0, 3 * USDC, 0)
+        error = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["error"]
+        assert error["details"]["available"] == "3.00"
+
+
+@on_asyncio
+async def test_without_the_chain_nothing_is_submitted(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        world.chain.away = True
+        answer = await alice.http.post("/api/v1/tasks", json=TASK)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
+        assert answer.headers["retry-after"] == "1"
+        assert await stored(world) == 0
+
+
+@on_asyncio
+async def test_hardware_that_nobody_has_is_refused_with_the_explanation(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        huge = TASK | {"resource_requirements": {"cpu_cores": 64}}
+        answer = await alice.http.post("/api/v1/tasks", json=huge)
+        assert answer.status_code == 409
+        error = answer.json()["error"]
+        assert error["code"] == "NODE_UNAVAILABLE"
+        explanation = error["details"]["explanation"]
+        assert (explanation["nodes"], explanation["matching"]) == (2, 0)
+        assert {"constraint": "cpu_cores", "left": 0} in explanation["survivors"]
+        assert len(explanation["nearest"]) == 2
+        assert "asked for 64" in explanation["nearest"][0]["reasons"][0]
+        assert await stored(world) == 0
+        waiting = await alice.http.post("/api/v1/tasks", json=huge | {"wait_for_node": True})
+        assert waiting.status_code == 201
+
+
+@on_asyncio
+async def test_a_price_below_every_ask_is_refused_with_the_clearing_price(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        cheap = TASK | {"max_price_per_hour": "0.01"}
+        error = (await alice.http.post("/api/v1/tasks", json=cheap)).json()["error"]
+        assert error["code"] == "NODE_UNAVAILABLE"
+        explanation = error["details"]["explanation"]
+        assert explanation["clearing_price_per_hour"] == "0.20"
+        assert explanation["relaxation"] == {"constraint": "max_price", "nodes": 2}
+
+
+@on_asyncio
+async def test_a_market_that_is_only_busy_is_waited_for(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        view = node_view("one")
+        nothing_left = view.offer.total.__class__(0, 0, 0)
+        world.market.views = [
+            node_view("one", free=nothing_left),
+            node_view("two", prices=PriceList(base_micro_usdc_per_hour=99 * USDC)),
+        ]
+        assert (await alice.http.post("/api/v1/tasks", json=TASK)).status_code == 201
+
+
+@on_asyncio
+async def test_a_market_process_that_is_away_refuses_nothing(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        world.market.away = True
+        assert (await alice.http.post("/api/v1/tasks", json=TASK)).status_code == 201
+        explained = await alice.http.post("/api/v1/match/explain", json=TASK)
+        assert explained.json()["error"]["code"] == "UNAVAILABLE"
+
+
+@on_asyncio
+async def test_nodes_that_left_a_moment_ago_may_come_back(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        small = node_view("small", total=node_view("small").offer.total.__class__(1, 1, 1))
+        world.market.views = [small]
+        await world.nodes.on_node(small.offer.node_id, "joined", small)
+        assert (await alice.http.post("/api/v1/tasks", json=TASK)).status_code == 409
+        gone = node_view("one")
+        await world.nodes.on_node(gone.offer.node_id, "joined", gone)
+        await world.nodes.on_node(gone.offer.node_id, "left", gone)
+        assert (await alice.http.post("/api/v1/tasks", json=TASK)).status_code == 201
+
+
+@on_asyncio
+async def test_the_same_idempotency_key_is_the_same_task(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice", deposit=10 * USDC)
+        headers = {"Idempotency-Key": "order-1"}
+        first = await alice.http.post("/api/v1/tasks", json=TASK, headers=headers)
+        # The money is held by now, and the market is away: a repetition needs neither.
+        world.market.away = world.chain.away = True
+        again = await alice.http.post(
+            "/api/v1/tasks", json=TASK | {"max_price_per_hour": 10}, headers=headers
+        )
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json()["data"]["id"] == again.json()["data"]["id"]
+        world.chain.away = False
+        other = await alice.http.post(
+            "/api/v1/tasks", json=TASK | {"command": ["ls"]}, headers=headers
+        )
+        assert other.status_code == 409
+        assert other.json()["error"]["code"] == "IDEMPOTENCY_MISMATCH"
+        assert await stored(world) == 1
+        bob = await world.customer("bob")
+        mine = await bob.http.post("/api/v1/tasks", json=TASK, headers=headers)
+        assert mine.status_code == 201
+
+
+@on_asyncio
+async def test_the_same_key_at_once_makes_one_task(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        headers = {"Idempotency-Key": "order-1"}
+        answers = await asyncio.gather(
+            *(alice.http.post("/api/v1/tasks", json=TASK, headers=headers) for _ in range(6))
+        )
+        assert len({answer.json()["data"]["id"] for answer in answers}) == 1
+        assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
+        assert await stored(world) == 1
+
+
+@on_asyncio
+async def test_a_running_task_shows_its_node_price_and_cost(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        task_id = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        state = await world.start(task_id)
+        assert state.lease is not None
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+        assert (shown["status"], shown["phase"]) == ("running", "running")
+        assert shown["node_id"] == state.lease.node_id
+        assert shown["price_per_hour"] == "0.36"
+        assert shown["started_at"] is not None
+        assert shown["leases"][0]["settlement"] == "open"
+        await world.finish(task_id)
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+        assert (shown["status"], shown["progress"], shown["exit_code"]) == ("completed", 100.0, 0)
+        # Ten seconds at 0.36 per hour.
+        assert (shown["cost"], shown["cost_usdc"]) == (0.001, "0.001")
+        assert shown["error"] is None
+        assert shown["settled"] is False
+        await world.pay(task_id)
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+        assert shown["settled"] is True
+        assert shown["leases"][0]["paid"] == "0.001"
+        assert shown["leases"][0]["transaction"] == "4" * 88
+        names = [entry["event"] for entry in shown["timeline"]]
+        assert names[0] == "task.created"
+        assert names.index("task.started") < names.index("task.completed")
+        assert shown["timeline"][-1]["data"]["cost_usdc"] == "0.001"
+
+
+@on_asyncio
+async def test_a_failed_task_says_what_to_change(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        task_id = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        await world.start(task_id)
+        await world.finish(task_id, outcome=Outcome.MEMORY_EXCEEDED)
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+        assert shown["status"] == "failed"
+        assert shown["error"]["code"] == "MEMORY_EXCEEDED"
+        assert shown["error"]["advice"] == "Ask for more memory (resource_requirements.ram_gb)."
+        assert shown["cost_usdc"] == "0.00"
+
+
+@on_asyncio
+async def test_a_task_that_found_no_node_expires_as_failed(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        task_id = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        state = await world.step(task_id, Due(world.now_ms))
+        assert state.phase.value == "matching"
+        closed = AuctionClosed(demand_of(state).demand_id, (), "None of 2 nodes matches.")
+        await world.step(task_id, closed)
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+        assert shown["explanation"] == "None of 2 nodes matches."
+        world.now_ms += 86_400_000
+        await world.step(task_id, Due(world.now_ms))
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+        assert (shown["status"], shown["phase"]) == ("failed", "expired")
+        assert shown["error"]["code"] == "NODE_UNAVAILABLE"
+        assert "max_price_per_hour" in shown["error"]["advice"]
+
+
+@on_asyncio
+async def test_a_list_is_filtered_paged_and_counted(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        ids = [
+            (await alice.http.post("/api/v1/tasks", json=TASK | {"name": name})).json()["data"][
+                "id"
+            ]
+            for name in "abcd"
+        ]
+        await world.start(ids[0])
+        page = (await alice.http.get("/api/v1/tasks?limit=2&offset=1")).json()["data"]
+        assert ([task["id"] for task in page["tasks"]], page["total"]) == ([ids[2], ids[1]], 4)
+        assert (page["limit"], page["offset"]) == (2, 1)
+        oldest = (await alice.http.get("/api/v1/tasks?order=asc&limit=1")).json()["data"]
+        assert oldest["tasks"][0]["id"] == ids[0]
+        running = (await alice.http.get("/api/v1/tasks?status=running")).json()["data"]
+        assert [task["id"] for task in running["tasks"]] == [ids[0]]
+        pending = (await alice.http.get("/api/v1/tasks?status=pending")).json()["data"]
+        assert pending["total"] == 3
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "offset=-1", "status=done", "order=up", "limit=x"]
+)
+def test_a_wrong_query_is_refused(tmp_path: Path, query: str) -> None:
+    async def check() -> None:
+        async with open_world(tmp_path) as world:
+            alice = await world.customer("alice")
+            answer = await alice.http.get(f"/api/v1/tasks?{query}")
+            assert answer.status_code == 422
+            error = answer.json()["error"]
+            assert error["code"] == "INVALID_REQUEST"
+            assert error["details"] == {"field": query.partition("=")[0]}
+
+    asyncio.run(check())
+
+
+@on_asyncio
+async def test_delete_cancels_what_waits_and_what_runs(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        waiting = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        answer = (await alice.http.delete(f"/api/v1/tasks/{waiting}")).json()
+        assert answer["data"] == {"id": waiting, "result": "cancelled", "status": "cancelled"}
+        assert answer["message"] == "The task is cancelled."
+        running = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        await world.start(running)
+        answer = (await alice.http.delete(f"/api/v1/tasks/{running}")).json()
+        assert answer["data"]["result"] == "cancelling"
+        assert (await world.state(running)).cancel_requested
+
+
+@on_asyncio
+async def test_delete_removes_what_has_ended_once_it_is_paid(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        task_id = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        await world.start(task_id)
+        await world.finish(task_id)
+        early = await alice.http.delete(f"/api/v1/tasks/{task_id}")
+        assert (early.status_code, early.json()["error"]["code"]) == (409, "CONFLICT")
+        await world.pay(task_id)
+        gone = await alice.http.delete(f"/api/v1/tasks/{task_id}")
+        assert gone.json()["data"]["result"] == "deleted"
+        assert (await alice.http.get(f"/api/v1/tasks/{task_id}")).status_code == 404
+        assert (await alice.http.get("/api/v1/tasks")).json()["data"]["total"] == 0
+
+
+@on_asyncio
+async def test_explain_stores_nothing_and_needs_no_money(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice", deposit=0)
+        inputs = [{"path": "a", "sha256": "0" * 64}]
+        answer = await alice.http.post("/api/v1/match/explain", json=TASK | {"inputs": inputs})
+        data = answer.json()["data"]
+        assert (data["nodes"], data["matching"]) == (2, 2)
+        assert data["clearing_price_per_hour"] == "0.20"
+        assert data["max_cost"] == "10.00"
+        assert data["summary"] == "2 of 2 nodes match."
+        assert await stored(world) == 0
