@@ -316,6 +316,25 @@ class World(Parties):
         )
         return owner
 
+    def another_provider(self) -> Keypair:
+        """A second provider, with a stake of its own."""
+        owner = self.new_key(41)
+        self.svm.airdrop(owner.pubkey(), 10**10)
+        self.give_usdc(owner, FUNDS)
+        self.do(
+            instructions.register_provider(
+                self.deployment, owner=owner.pubkey(), payout_owner=self.payout_owner.pubkey()
+            ),
+            instructions.stake(
+                self.deployment,
+                funder=owner.pubkey(),
+                provider_owner=owner.pubkey(),
+                source=self.usdc(owner),
+                amount_micro_usdc=STAKE,
+            ),
+        )
+        return owner
+
     def second_market(self) -> Deployment:
         """A market on the same program whose admin and arbiter is Mallory."""
         hers = Deployment(
