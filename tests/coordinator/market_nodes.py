@@ -183,9 +183,7 @@ class Farm:
     def add(self, node: FakeNode) -> FakeNode:
         """Connect a node; it reconnects until it is removed."""
         assert self._nursery is not None, "entered"
-        trio.from_thread.run_sync(
-            self._nursery.start_soon, self._run, node, trio_token=self._token
-        )
+        trio.from_thread.run_sync(self._nursery.start_soon, self._run, node, trio_token=self._token)
         return node
 
     def remove(self, node: FakeNode) -> None:

@@ -31,7 +31,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Open:
-    """An auction under way."""
+    """An auction under way.
+
+    Attributes:
+        waiting_for: who was asked in this round and has not answered.
+        complete: set when that is nobody.
+    """
 
     demand_hash: str
     auction: Auction
@@ -97,21 +102,21 @@ class Auctioneer:
         )
 
     def bid_received(self, node_id: str, envelope: Envelope, bid: Bid) -> None:
-        """Take a bid; one that is late, or for something else, changes nothing."""
+        """Take a bid. One that is late, a second one, or one for something else changes nothing."""
         current = self._open.get(bid.demand_id)
-        if current is None or node_id not in current.waiting_for:
+        if current is None or node_id not in current.auction.asked or node_id in current.bids:
             return
         if bid.demand_hash != current.demand_hash:
             _log.warning("%s bids on other terms than those of %s", node_id, bid.demand_id)
-        else:
+        elif bid.price_micro_usdc_per_hour <= current.auction.max_price_micro_usdc_per_hour:
             current.auction.bid(node_id, bid, envelope.hash())
             current.bids[node_id] = envelope
         current.answered(node_id)
 
     def decline_received(self, node_id: str, decline: Decline) -> None:
-        """Take a decline; a late one changes nothing."""
+        """Take a decline. One that is late or after a bid changes nothing."""
         current = self._open.get(decline.demand_id)
-        if current is not None and node_id in current.waiting_for:
+        if current is not None:
             current.auction.decline(node_id, decline)
             current.answered(node_id)
 
@@ -124,7 +129,8 @@ class Auctioneer:
         if not node_ids:
             return
         current.auction.asked |= frozenset(node_ids)
-        current.waiting_for |= set(node_ids)
+        # Not for those of an earlier round: they have had their window, and may still answer.
+        current.waiting_for = set(node_ids)
         current.complete = trio.Event()
         with trio.move_on_after(min(demand.bid_window_ms, MAX_WINDOW_MS) / 1000):
             async with trio.open_nursery() as nursery:

@@ -70,7 +70,13 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )
-        child = cls(process, *await asyncio.open_unix_connection(sock=ours))
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            process.kill()
+            raise
+        child = cls(process, reader, writer)
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 await child._become_ready()

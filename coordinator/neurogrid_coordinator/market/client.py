@@ -223,6 +223,7 @@ class MarketClient:
         match frame["kind"]:
             case "message":
                 node_id = decode(str, frame["node_id"])
+                self._heard(node_id, frame)
                 taken = partial(child.tell, {"kind": "taken", "node_id": node_id, "count": 1})
                 self._deliveries.said(node_id, parse_envelope(frame["envelope"]), taken)
             case "joined":
@@ -236,9 +237,12 @@ class MarketClient:
                 self._deliveries.changed(node_id, "heartbeat", view)
             case "left":
                 node_id = decode(str, frame["node_id"])
-                heard_ms = decode(int, frame["last_heard_ms"])
-                view = replace(self._nodes.pop(node_id), last_heard_ms=heard_ms)
-                self._deliveries.changed(node_id, "left", view)
+                self._heard(node_id, frame)
+                self._deliveries.changed(node_id, "left", self._nodes.pop(node_id))
+
+    def _heard(self, node_id: str, frame: Frame) -> None:
+        heard_ms = decode(int, frame["last_heard_ms"])
+        self._nodes[node_id] = replace(self._nodes[node_id], last_heard_ms=heard_ms)
 
 
 def _after_beat(view: NodeView, frame: Frame) -> NodeView:

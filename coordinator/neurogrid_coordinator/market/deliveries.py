@@ -55,6 +55,11 @@ class Deliveries:
         self._waiting: dict[str, deque[_Said | _Changed]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait, of all nodes."""
+        return sum(len(items) for items in self._waiting.values())
+
     def said(self, node_id: str, envelope: Envelope, taken: Callable[[], None]) -> None:
         """Hand on a message, and call ``taken`` when that is done."""
         self._append(node_id, _Said(envelope, taken))

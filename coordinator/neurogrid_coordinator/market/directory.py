@@ -40,6 +40,10 @@ class Directory:
         """A node said anything else."""
         self._nodes[node_id] = replace(self._nodes[node_id], last_heard_ms=now_ms)
 
+    def last_heard_ms(self, node_id: str) -> int:
+        """When a node said something last."""
+        return self._nodes[node_id].last_heard_ms
+
     def leave(self, node_id: str) -> NodeView:
         """A node's connection has ended; returns what was last known."""
         return self._nodes.pop(node_id)

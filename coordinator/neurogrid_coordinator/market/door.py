@@ -54,10 +54,18 @@ class Door:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
             frames = decoder()
-            while data := await self._stream.receive_some(_READ_BYTES):
-                for frame in frames.feed(bytes(data)):
+            while True:
+                for frame in frames.feed(await self._read()):
                     self._take(frame, nursery)
+
+    async def _read(self) -> bytes:
+        try:
+            data = bytes(await self._stream.receive_some(_READ_BYTES))
+        except trio.BrokenResourceError:
+            raise ApiGone from None  # it died with something unread
+        if not data:
             raise ApiGone
+        return data
 
     def _take(self, frame: Frame, nursery: trio.Nursery) -> None:
         match frame["kind"]:
@@ -74,27 +82,29 @@ class Door:
                 self._taken(decode(str, frame["node_id"]), decode(int, frame["count"]))
 
     async def _answer(self, call_id: int, frame: Frame) -> None:
-        reply: Frame = {"kind": "failure", "id": call_id, "code": "cancelled", "message": ""}
+        failure = ("cancelled", "")
         try:
             with self._calls[call_id]:
-                encoded = encode(reply | await self._reply(frame))
-                await self._put(encoded)
+                value = await self._value(frame)
+                await self._put(encode({"kind": "reply", "id": call_id, "value": value}))
                 return
         except CallFailed as error:
-            reply |= {"code": error.code, "message": str(error)}
+            failure = (error.code, str(error))
         except Exception as error:  # noqa: BLE001 - one call's outermost boundary
             _log.exception("call %s", frame.get("method"))
-            reply |= {"code": "bug", "message": f"{type(error).__name__}: {error}"}
+            failure = ("bug", f"{type(error).__name__}: {error}")
         finally:
             del self._calls[call_id]
-        await self._put(encode(reply))
+        code, message = failure
+        await self._put(
+            encode({"kind": "failure", "id": call_id, "code": code, "message": message})
+        )
 
-    async def _reply(self, frame: Frame) -> Frame:
+    async def _value(self, frame: Frame) -> Frame:
         if len(self._calls) > MAX_CALLS:
             raise CallFailed("busy", f"more than {MAX_CALLS} calls")
         arguments = decode(dict[str, object], frame["arguments"])
-        value = await self._call(decode(str, frame["method"]), arguments)
-        return {"kind": "reply", "value": value}
+        return await self._call(decode(str, frame["method"]), arguments)
 
     async def _put(self, encoded: bytes) -> None:
         # Broken: the api is gone, and this process is about to be.

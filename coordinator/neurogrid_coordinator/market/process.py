@@ -4,8 +4,10 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +35,7 @@ from neurogrid_p2p.session import Party
 from neurogrid_wallet.keys import KeyPair
 
 from .auctioneer import Auctioneer
+from .credits import Credits
 from .directory import Directory
 from .door import ApiGone, Door
 from .leases import Leases
@@ -45,6 +48,8 @@ from .settings import MarketSettings
 MESSAGE_CREDIT = 64
 # PR_SET_PDEATHSIG of <sys/prctl.h>.
 _SET_PARENT_DEATH_SIGNAL = 1
+# Files beside the connections: modules while they load, listeners, the socket to the api.
+_OTHER_FILES = 256
 
 _log = logging.getLogger(__name__)
 
@@ -56,13 +61,15 @@ def main(arguments: Sequence[str]) -> int:
         arguments: the descriptor of the socket, the parent's process id, the settings as JSON.
     """
     descriptor, parent_pid, settings_json = arguments
-    _die_with(int(parent_pid))
+    if sys.platform == "linux":  # elsewhere the end of the socket has to do
+        _die_with(int(parent_pid))
     # Ctrl-C reaches the whole process group; it is the api that decides what then ends, and when.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = decode(MarketSettings, json.loads(settings_json))
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _allow_files(2 * settings.limits.nodes + _OTHER_FILES)
     door = socket.socket(fileno=int(descriptor))
     try:
         trio.run(_run, settings, door)
@@ -78,6 +85,16 @@ def _die_with(parent_pid: int) -> None:
         _log.warning("prctl: %s", os.strerror(ctypes.get_errno()))
     if os.getppid() != parent_pid:
         os._exit(0)  # it died before we asked
+
+
+def _allow_files(files: int) -> None:
+    """Raise the limit of open files, if it is lower and may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < files:
+        _log.warning("%d open files are allowed; so many nodes may need %d", wanted, files)
 
 
 async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
@@ -97,28 +114,18 @@ async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
         await Market(party, settings, stream).run(host)
 
 
-class _Credit:
-    """How many messages of one node the api has not dealt with."""
-
-    __slots__ = ("outstanding", "room")
-
-    def __init__(self) -> None:
-        self.outstanding = 0
-        self.room = trio.Event()
-
-
 class Market:
     """Everything of this process: routes what nodes say and what the api asks."""
 
     def __init__(self, party: Party, settings: MarketSettings, stream: trio.SocketStream) -> None:
-        self._door = Door(stream, self._answer, self._taken)
+        self._credits = Credits(MESSAGE_CREDIT)
+        self._door = Door(stream, self._answer, self._credits.give_back)
         self._directory = Directory()
         self._network = Network(
             party, self._directory, settings.limits, self, f"neurogrid/{__version__}"
         )
         self._auctioneer = Auctioneer(self._directory, self._network.send)
         self._leases = Leases(self._network.send)
-        self._credits: dict[str, _Credit] = {}
 
     async def run(self, host: Host) -> None:
         """Serve nodes and the api until the api is gone.
@@ -171,19 +178,15 @@ class Market:
                 await self._forward(node_id, envelope)
 
     async def _forward(self, node_id: str, envelope: Envelope) -> None:
-        credit = self._credits.setdefault(node_id, _Credit())
-        while credit.outstanding >= MESSAGE_CREDIT:
-            credit.room = trio.Event()
-            await credit.room.wait()
-        credit.outstanding += 1
-        await self._door.notify("message", node_id=node_id, envelope=envelope.to_dict())
-
-    def _taken(self, node_id: str, count: int) -> None:
-        credit = self._credits[node_id]
-        credit.outstanding -= count
-        credit.room.set()
-        if credit.outstanding == 0:
-            del self._credits[node_id]
+        await self._credits.take(node_id)
+        if node_id not in self._directory:
+            # It left while this waited; what is not acknowledged, it says again.
+            self._credits.give_back(node_id, 1)
+            return
+        heard_ms = self._directory.last_heard_ms(node_id)
+        await self._door.notify(
+            "message", node_id=node_id, envelope=envelope.to_dict(), last_heard_ms=heard_ms
+        )
 
     async def _answer(self, method: str, arguments: Frame) -> Frame:
         match method:

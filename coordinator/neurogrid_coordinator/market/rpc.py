@@ -16,8 +16,9 @@ Frames are maps with a ``kind``:
 | ready | ``peer_id``, ``addresses``, ``listen``: once, first |
 | reply | ``id``, ``value`` |
 | failure | ``id``, ``code``, ``message`` |
-| message | ``node_id``, ``envelope``: what a node said |
-| joined, left | ``view`` or ``node_id`` |
+| message | ``node_id``, ``envelope``, ``last_heard_ms``: what a node said |
+| joined | ``view`` |
+| left | ``node_id``, ``last_heard_ms`` |
 | beat | ``node_id``, ``free``, ``accepting``, ``leases``, ``last_heard_ms`` |
 """
 
