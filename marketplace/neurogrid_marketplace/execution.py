@@ -49,6 +49,8 @@ ACCEPTED_LIMIT_MS = 3 * 3_600_000
 PAUSE_LIMIT_MS = 3_600_000
 # After its end is reported and no final voucher comes, the node redeems what it holds and closes.
 SETTLE_LIMIT_MS = 24 * 3_600_000
+# What is signed is redeemed while this is left of the escrow's life: after it the chain pays nothing.
+CLAIM_MARGIN_MS = 10 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,8 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
         case PrepareFailed(outcome, message) if lease.phase is LeasePhase.PREPARING:
             ran = Ran(outcome, -1, message, now_ms)
             return _report(replace(lease, ran=ran), Result(outcome, -1, message, 0), now_ms)
-        case ContainerRunning(started_at_ms) if lease.phase is LeasePhase.PREPARING:
-            lease = replace(lease, started_at_ms=started_at_ms)
+        case ContainerRunning(started_at_ms, claim_until_ms) if lease.phase is LeasePhase.PREPARING:
+            lease = replace(lease, started_at_ms=started_at_ms, claim_until_ms=claim_until_ms)
             lease = _milestone(lease, EventKind.STARTED, now_ms)
             return LeaseDecision(_move(lease, LeasePhase.RUNNING, now_ms), (SendEvents(), Watch()))
         case ContainerEnded(ran):
@@ -179,6 +181,8 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
     match lease.phase:
         case LeasePhase.ACCEPTED if waited_ms > ACCEPTED_LIMIT_MS:
             return _close(lease, now_ms)
+        case LeasePhase.RUNNING | LeasePhase.PAUSED if _escrow_ends(lease, now_ms):
+            return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
         case LeasePhase.RUNNING:
             run_ms = metered_ms(lease, now_ms)
             if run_ms > award.timeout_s * 1000:
@@ -198,10 +202,12 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
             if waited_ms > PAUSE_LIMIT_MS:
                 return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
             return LeaseDecision(lease, (SendMeter(_meter(lease, now_ms)),))
-        case LeasePhase.REPORTED if waited_ms > SETTLE_LIMIT_MS:
+        case LeasePhase.REPORTED if waited_ms > SETTLE_LIMIT_MS or _escrow_ends(lease, now_ms):
             # The coordinator is gone: what is signed is redeemed, the rest goes back to the client.
-            lease = _move(lease, LeasePhase.CLAIMING, now_ms)
-            return LeaseDecision(lease, due(lease))
+            return _claim(lease, now_ms)
+        case LeasePhase.CLAIMING if lease.claim_transaction and waited_ms > SETTLE_LIMIT_MS:
+            # Paid, and nobody is left to be told.
+            return _close(lease, now_ms)
     return LeaseDecision(lease)
 
 
@@ -210,8 +216,7 @@ def _on_voucher(lease: NodeLease, voucher: VoucherMessage, now_ms: int) -> Lease
     if held is None or voucher.cumulative_micro_usdc > held.cumulative_micro_usdc:
         lease = replace(lease, voucher=voucher)
     if lease.phase is LeasePhase.REPORTED and voucher.final:
-        lease = _move(lease, LeasePhase.CLAIMING, now_ms)
-        return LeaseDecision(lease, due(lease))
+        return _claim(lease, now_ms)
     if lease.phase is LeasePhase.PAUSED and lease.voucher is not None:
         owed = (
             cost_micro_usdc(lease.award.price_micro_usdc_per_hour, metered_ms(lease, now_ms))
@@ -235,6 +240,11 @@ def _on_stored(lease: NodeLease, stored: Stored, now_ms: int) -> LeaseDecision:
     if not stored.closed or lease.phase is LeasePhase.CLOSED:
         return LeaseDecision(lease)
     match lease.phase:
+        case LeasePhase.REPORTED if lease.voucher and lease.voucher.cumulative_micro_usdc:
+            # Its word alone is no reason to let a voucher go: the chain says whether it is paid.
+            return _claim(lease, now_ms)
+        case LeasePhase.CLAIMING if not lease.claim_transaction:
+            return LeaseDecision(lease)
         case LeasePhase.REPORTED | LeasePhase.CLAIMING | LeasePhase.ACCEPTED:
             return _close(lease, now_ms)
         case LeasePhase.COLLECTING | LeasePhase.STOPPING:
@@ -279,7 +289,7 @@ def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseD
 _STOP_WORDS = {outcome: outcome.value.replace("_", " ") for outcome in Outcome} | {
     Outcome.CANCELLED: "cancelled by the coordinator",
     Outcome.TIME_EXCEEDED: "ran longer than its time limit",
-    Outcome.EXPOSURE_EXHAUSTED: "no voucher came for too long",
+    Outcome.EXPOSURE_EXHAUSTED: "no voucher came for too long, or the escrow was about to end",
 }
 
 
@@ -291,6 +301,15 @@ def _stop(lease: NodeLease, reason: Outcome, now_ms: int) -> LeaseDecision:
 def _report(lease: NodeLease, result: Result, now_ms: int) -> LeaseDecision:
     lease = _milestone(lease, EventKind.FINISHED, now_ms, result)
     return LeaseDecision(_move(lease, LeasePhase.REPORTED, now_ms), (SendEvents(),))
+
+
+def _escrow_ends(lease: NodeLease, now_ms: int) -> bool:
+    return 0 < lease.claim_until_ms < now_ms + CLAIM_MARGIN_MS
+
+
+def _claim(lease: NodeLease, now_ms: int) -> LeaseDecision:
+    lease = _move(lease, LeasePhase.CLAIMING, now_ms)
+    return LeaseDecision(lease, due(lease))
 
 
 def _close(lease: NodeLease, now_ms: int) -> LeaseDecision:

@@ -66,6 +66,7 @@ class NodeLease:
         voucher: the best voucher we hold.
         stop_reason: why the container is being stopped.
         events: all milestones so far; the coordinator has the first ``events_stored``.
+        claim_until_ms: when the escrow stops paying vouchers, 0 if not known.
         claim_transaction: the transaction that closed the escrow.
     """
 
@@ -87,6 +88,7 @@ class NodeLease:
     events: tuple[Event, ...] = ()
     events_stored: int = 0
     log_bytes_stored: int = 0
+    claim_until_ms: int = 0
     claim_transaction: str = ""
 
 
@@ -115,9 +117,15 @@ class PrepareFailed:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRunning:
-    """The container runs, since ``started_at_ms`` by the engine's clock."""
+    """The container runs.
+
+    Attributes:
+        started_at_ms: since when, by the engine's clock.
+        claim_until_ms: when its escrow stops paying vouchers, 0 if not known.
+    """
 
     started_at_ms: int
+    claim_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,3 +174,37 @@ def test_a_coordinator_that_never_comes_back_costs_no_more_than_the_last_voucher
     assert isinstance(redeem, RedeemEscrow)
     assert redeem.voucher is not None
     assert redeem.voucher.cumulative_micro_usdc == 5
+
+
+def test_a_coordinator_that_says_closed_cannot_make_the_node_drop_a_voucher() -> None:
+    lease = after(*REPORTED, (5_250, voucher(7)))
+    claiming = decide(lease, Stored(3, 0, closed=True), 5_300)
+    assert claiming.actions[-1] == RedeemEscrow(VoucherMessage(LEASE_ID, 7, "0" * 128, False))
+    again = decide(claiming.lease, Stored(3, 0, closed=True), 5_400)
+    assert again.lease.phase is LeasePhase.CLAIMING
+    gone = decide(again.lease, ClaimConfirmed(""), 5_500).lease
+    assert gone.phase is LeasePhase.CLOSED
+
+
+def test_without_a_voucher_closed_is_the_end() -> None:
+    assert decide(after(*REPORTED), Stored(3, 0, closed=True), 9).actions == (Forget(),)
+
+
+def test_vouchers_are_redeemed_before_the_escrow_stops_paying_them() -> None:
+    steps = (RUNNING[0], (100, ContainerRunning(100, claim_until_ms=20_000_000)))
+    late_ms = 20_000_000 - execution.CLAIM_MARGIN_MS
+    running = after(*steps, (200, voucher(7)), max_unpaid_ms=10**9)
+    assert decide(running, Tick(), 200).actions == ()
+    stopped = decide(running, Tick(), late_ms + 1)
+    assert stopped.actions[0] == Kill(Outcome.EXPOSURE_EXHAUSTED)
+    reported = after(*steps, (200, voucher(7)), *REPORTED[2:])
+    assert decide(reported, Tick(), late_ms).lease.phase is LeasePhase.REPORTED
+    claiming = decide(reported, Tick(), late_ms + 1)
+    assert isinstance(claiming.actions[-1], RedeemEscrow)
+
+
+def test_a_paid_lease_is_not_kept_for_a_coordinator_that_never_comes_back() -> None:
+    claimed = after(*REPORTED, (5_300, voucher(7, final=True)), (5_400, ClaimConfirmed("2" * 88)))
+    assert decide(claimed, Tick(), execution.SETTLE_LIMIT_MS).lease.phase is LeasePhase.CLAIMING
+    late_ms = 5_301 + execution.SETTLE_LIMIT_MS
+    assert decide(claimed, Tick(), late_ms).actions == (Forget(),)
