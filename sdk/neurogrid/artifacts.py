@@ -80,11 +80,15 @@ class Artifacts:
                 digest, received = hashlib.sha256(), 0
 
                 def attempt() -> Iterator[bytes]:
-                    headers = {"Range": f"bytes={received}-"} if received else {}
+                    # Positions count the file's own bytes, so nothing may compress it on its way.
+                    headers = {"Accept-Encoding": "identity"}
+                    if received:
+                        headers["Range"] = f"bytes={received}-"
                     with self._transport.stream(url, headers=headers) as response:
                         if received and response.status_code != httpx.codes.PARTIAL_CONTENT:
                             raise IntegrityError(f"{output.path} can't be resumed")
-                        yield from response.iter_bytes(_CHUNK_BYTES)
+                        # As it comes: what waits to fill a larger piece would be lost with the connection.
+                        yield from response.iter_raw()
 
                 for piece in self._transport.resume(attempt):
                     received += len(piece)

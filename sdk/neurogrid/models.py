@@ -160,8 +160,8 @@ class TaskUpdate(Struct, frozen=True, kw_only=True):
     node_id: str | None = None
     cost: Decimal = field(name="cost_usdc", default=Decimal(0))
     price_per_hour: Decimal | None = None
-    error: TaskError | None = None
     message: str | None = None
+    error: TaskError | None = None
 
     @property
     def ended(self) -> bool:
@@ -286,13 +286,15 @@ class Balance(Struct, frozen=True, kw_only=True):
         available: what new tasks can spend.
         held: promised to tasks that have no escrow yet.
         escrowed: locked on the chain for running tasks.
-        wallet: in the owner's own wallet, not deposited; None if not known now.
+        wallet: in the owner's own wallet, not deposited.
+        operator_limit: what the coordinator may still open escrows for.
     """
 
     available: Decimal
     held: Decimal
     escrowed: Decimal
     wallet: Decimal | None = None
+    operator_limit: Decimal | None = None
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, overload
 
+import httpx
 import msgspec
 
 from .artifacts import Artifacts
@@ -36,7 +37,6 @@ class _OutputList(msgspec.Struct):
 
 class _LogPiece(msgspec.Struct):
     text: str
-    next_offset: int
 
 
 class Tasks:
@@ -216,9 +216,10 @@ class Tasks:
                 params={"offset": offset, "limit": _LOG_PAGE_BYTES},
                 task_id=task_id,
             )
-            if not page.text:
+            if page.text:
+                yield page.text
+            if page.next_offset in (offset, page.total_bytes):
                 return
-            yield page.text
             offset = page.next_offset
 
     def outputs(self, task_id: str) -> _OutputFiles:
@@ -252,28 +253,24 @@ class Tasks:
         return self._transport.send("GET", f"/tasks/{task_id}/receipt", task_id=task_id).content
 
     def _follow_logs(self, task_id: str, lines: int) -> Iterator[str]:
-        offset: int | None = None
+        last: str | None = None
 
         def attempt() -> Iterator[str]:
-            nonlocal offset
-            params: dict[str, str | int] = {"follow": "true"}
-            if offset is None:
-                params["lines"] = lines
-            else:
-                params["offset"] = offset
+            nonlocal last
             with self._transport.stream(
                 f"/tasks/{task_id}/logs",
-                params=params,
+                params={"follow": "true", "lines": lines},
+                headers={"Last-Event-ID": last} if last is not None else {},
                 task_id=task_id,
                 silence_s=STREAM_SILENCE_S,
             ) as response:
                 for event in read_events(response.iter_lines()):
                     if event.event == "end":
                         return
-                    piece = msgspec.json.decode(event.data, type=_LogPiece)
-                    offset = piece.next_offset
-                    if piece.text:
-                        yield piece.text
+                    text = msgspec.json.decode(event.data, type=_LogPiece).text
+                    last = event.id
+                    if text:
+                        yield text
             raise _stream_cut()
 
         return self._transport.resume(attempt)
@@ -295,6 +292,4 @@ def task_body(**values: Any) -> dict[str, Any]:
 
 def _stream_cut() -> Exception:
     # A stream that ends without its "end" event was cut off, e.g. by a coordinator that restarts.
-    import httpx
-
     return httpx.RemoteProtocolError("the stream ended early")

@@ -23,6 +23,8 @@ _BACKOFF_MAX_S = 8.0
 _RETRY_AFTER_MAX_S = 30.0
 # The server's fault, and passing: a restart, a gateway without its upstream, an overload.
 _PASSING_STATUS = frozenset({502, 503, 504})
+# What an answer to HEAD, which has no body, means.
+_HEAD_CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
 # Server-sent streams carry a comment at least every 15 s; three times that is a dead connection.
 STREAM_SILENCE_S = 45.0
 # An error body is a few hundred bytes; this much is read of one that is not ours.
@@ -240,8 +242,11 @@ def _raise_for_error(response: httpx.Response, task_id: str | None) -> None:
     try:
         error = msgspec.json.decode(response.content[:_ERROR_BODY_MAX], type=_ErrorEnvelope).error
     except msgspec.DecodeError:
-        # Not one of ours: a proxy in between, or another service at this address.
-        error = _ErrorBody(message=f"HTTP {response.status_code} {response.reason_phrase}".strip())
+        # Without a body (HEAD), or not one of ours: a proxy, or another service at this address.
+        code = (
+            _HEAD_CODES.get(response.status_code, "") if response.request.method == "HEAD" else ""
+        )
+        error = _ErrorBody(code, f"HTTP {response.status_code} {response.reason_phrase}".strip())
     raise api_error(
         status=response.status_code,
         code=error.code,

@@ -287,6 +287,7 @@ async def open_world(folder: Path, **changes: Any) -> AsyncGenerator[World]:
         "terms": TERMS,
         "limits": Limits(file_bytes=1_000_000, account_bytes=3_000_000),
     }
+    folder.mkdir(exist_ok=True)
     async with Database.open(folder / "coordinator.db") as database:
         world = World(database, folder, Settings(**(values | changes)))
         for view in world.market.views:

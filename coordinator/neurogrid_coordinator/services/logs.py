@@ -115,6 +115,8 @@ class Logs:
         while True:
             # A lease's log is read to its end before the next lease's is begun.
             piece = await self.read(account, task_id, offset=offset, lease_id=lease_id)
+            # Before there was a lease, the first one's log is what was waited for.
+            lease_id = piece.lease_id
             if piece.text:
                 yield piece
                 offset = piece.next_offset

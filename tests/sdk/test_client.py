@@ -1,0 +1,192 @@
+"""The SDK against the real api, over a real socket."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import neurogrid
+from coordinator.api_world import USDC, Customer, World, node_id
+from coordinator.served import ServedWorld, served_in_thread
+from neurogrid import Client
+from neurogrid.models import Task
+from neurogrid_marketplace.job import OutputFile
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ServedWorld]:
+    with served_in_thread(tmp_path / "api") as world:
+        yield world
+
+
+@pytest.fixture
+def alice(api: ServedWorld) -> Customer:
+    return api.run(lambda world: world.customer("alice"))
+
+
+@pytest.fixture
+def client(api: ServedWorld, alice: Customer) -> Iterator[Client]:
+    with Client(alice.key, api.address, retries_max=2) as client:
+        yield client
+
+
+def create(client: Client) -> Task:
+    """Document 003's call, word for word but for its image."""
+    return client.tasks.create(
+        name="Task Name",
+        type="cpu",
+        resource_requirements={"cpu_cores": 4, "gpu_memory_gb": 0, "ram_gb": 1, "storage_gb": 50},
+        docker_image="your-registry/image:tag",
+        command=["python", "script.py"],
+        max_price_per_hour="10.00",  # USDC
+        timeout_seconds=3600,
+        priority="high",  # or "normal", "low"
+    )
+
+
+async def store(world: World, task_id: str, path: str, data: bytes) -> OutputFile:
+    digest = hashlib.sha256(data).hexdigest()
+    lease = (await world.state(task_id)).lease
+    assert lease is not None
+    node = world.client(world.tokens.token(lease.lease_id))
+    await node.put(f"/api/v1/artifacts/{digest}", content=data)
+    return OutputFile(path, digest, len(data))
+
+
+def test_the_documents_calls_work_as_written(client: Client, api: ServedWorld) -> None:
+    task = create(client)
+    assert (task.status, task.phase, task.priority) == ("pending", "queued", "high")
+    assert task.max_price_per_hour == Decimal("10.00")
+    assert task.created_at.tzinfo is not None
+    assert client.tasks.get(task.id).id == task.id
+    tasks = client.tasks.list(status="pending", limit=50, offset=0)
+    assert [item.id for item in tasks] == [task.id]
+    assert (len(tasks), tasks.total) == (1, 1)
+    api.run(lambda world: world.start(task.id))
+    api.run(lambda world: world.print(task.id, "one\ntwo\n"))
+    assert client.tasks.get_logs(task.id, lines=1, follow=False) == "two\n"
+    assert "".join(client.tasks.all_logs(task.id)) == "one\ntwo\n"
+    assert client.tasks.get(task.id).status == "running"
+    assert client.tasks.cancel(task.id).result == "cancelling"
+
+
+def test_a_task_is_followed_to_its_end_and_its_files_fetched(
+    client: Client, api: ServedWorld, tmp_path: Path
+) -> None:
+    source = tmp_path / "corpus.txt"
+    source.write_text("some words")
+    task = client.tasks.create(
+        docker_image="neurogrid/job:1",
+        max_price_per_hour="1.00",
+        inputs={"data/corpus.txt": source},
+        env={"LEVEL": "9"},
+    )
+    assert [(item.path, item.size) for item in task.inputs] == [("data/corpus.txt", 10)]
+    assert client.artifacts.upload(source).created is False
+
+    async def live(world: World) -> None:
+        await world.start(task.id)
+        await world.print(task.id, "working\n")
+        await asyncio.sleep(0.3)
+        await world.print(task.id, "done\n")
+        outputs = [
+            await store(world, task.id, "a/words.json", b'{"some": 1}'),
+            await store(world, task.id, "big", b"x" * 900_000),
+        ]
+        await world.finish(task.id, *outputs)
+
+    living = threading.Thread(target=lambda: api.run(live))
+    living.start()
+    updates = list(client.tasks.stream(task.id))
+    assert [update.type for update in updates][-1] == "task.completed"
+    assert "running" in [update.status for update in updates]
+    assert (updates[-1].progress, updates[-1].node_id) == (100.0, node_id("one"))
+    assert "".join(client.tasks.get_logs(task.id, follow=True)) == "working\ndone\n"
+    living.join()
+    done = client.tasks.wait(task.id, timeout_s=5)
+    assert (done.ended, done.status, done.exit_code) == (True, "completed", 0)
+    assert done.cost == Decimal("0.001")
+    assert [output.path for output in client.tasks.outputs(task.id)] == ["a/words.json", "big"]
+    written = client.tasks.download(task.id, tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in written] == [
+        "a/words.json",
+        "big",
+    ]
+    assert written[0].read_bytes() == b'{"some": 1}'
+    assert written[1].stat().st_size == 900_000
+    with pytest.raises(neurogrid.NotFoundError):
+        client.tasks.download(task.id, tmp_path / "out", paths=["nothing"])
+    with pytest.raises(neurogrid.NotSettledError) as unsettled:
+        client.tasks.receipt(task.id)
+    assert "escrow" in unsettled.value.missing[0]
+    api.run(lambda world: world.pay(task.id, b"{}\n"))
+    assert client.tasks.receipt(task.id) == b"{}\n"
+    assert client.tasks.cancel(task.id).result == "deleted"
+
+
+def test_every_documented_error_has_its_exception(client: Client, api: ServedWorld) -> None:
+    with pytest.raises(neurogrid.TaskNotFoundError) as missing:
+        client.tasks.get("task_1")
+    assert missing.value.task_id == "task_1"
+    with pytest.raises(neurogrid.ProviderUnavailableError) as unavailable:
+        client.tasks.create(
+            docker_image="a", max_price_per_hour="10", resource_requirements={"cpu_cores": 99}
+        )
+    explanation = unavailable.value.explanation
+    assert explanation is not None
+    assert explanation.relaxation is not None
+    assert explanation.relaxation.constraint == "cpu_cores"
+    with pytest.raises(neurogrid.InvalidRequestError) as invalid:
+        client.tasks.create(docker_image="A B", max_price_per_hour="10")
+    assert invalid.value.field == "docker_image"
+    assert invalid.value.code == "INVALID_REQUEST"
+    poor = api.run(lambda world: world.customer("poor", deposit=USDC))
+    with Client(poor.key, api.address) as short:
+        with pytest.raises(neurogrid.InsufficientFundsError) as funds:
+            create(short)
+        assert (funds.value.needed, funds.value.available) == ("10.00", "1.00")
+        assert funds.value.details["currency"] == "USDC"
+    with Client("ng_wrong", api.address) as stranger, pytest.raises(neurogrid.AuthenticationError):
+        stranger.account()
+    client.tasks.create(docker_image="a", max_price_per_hour="1", idempotency_key="k")
+    with pytest.raises(neurogrid.ConflictError) as conflict:
+        client.tasks.create(docker_image="b", max_price_per_hour="1", idempotency_key="k")
+    assert conflict.value.code == "IDEMPOTENCY_MISMATCH"
+    reader = api.run(lambda world: world.customer("reader", scopes=("read",)))
+    with (
+        Client(reader.key, api.address) as only_reads,
+        pytest.raises(neurogrid.PermissionDeniedError),
+    ):
+        create(only_reads)
+
+
+def test_the_market_and_the_account(client: Client) -> None:
+    nodes = client.nodes.list(region="eu-west")
+    assert nodes.total == 2
+    node = client.nodes.get(nodes.nodes[0].id)
+    assert node.gpu_info is not None
+    assert node.gpu_info.model == "NVIDIA L4"
+    explanation = client.explain(docker_image="a", max_price_per_hour="0.01")
+    assert (explanation.matching, explanation.clearing_price_per_hour) == (0, Decimal("0.10"))
+    account = client.account()
+    assert account.name == "alice"
+    assert account.balance.available == Decimal(100)
+
+
+def test_waiting_ends_with_the_callers_patience(client: Client) -> None:
+    task = create(client)
+    with pytest.raises(neurogrid.WaitTimeout):
+        client.tasks.wait(task.id, timeout_s=0.3)
+    assert client.tasks.get(task.id).status == "pending"
+
+
+def test_an_address_where_nobody_listens_is_named(api: ServedWorld) -> None:
+    with (
+        Client("ng_x", "http://127.0.0.1:9", retries_max=0) as client,
+        pytest.raises(neurogrid.ConnectionFailed, match=r"http://127\.0\.0\.1:9"),
+    ):
+        client.account()
