@@ -88,7 +88,7 @@ class Artifacts:
                         if received and response.status_code != httpx.codes.PARTIAL_CONTENT:
                             raise IntegrityError(f"{output.path} can't be resumed")
                         # As it comes: what waits to fill a larger piece would be lost with the connection.
-                        yield from response.iter_raw()
+                        yield from response.iter_bytes()
 
                 for piece in self._transport.resume(attempt):
                     received += len(piece)
