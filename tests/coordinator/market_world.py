@@ -529,13 +529,11 @@ class World:
             now_ms=self.clock,
         )
         life = Coordinator(orchestrator, settler, desk)
-        life.running = [
-            asyncio.create_task(settler.run()),
-            asyncio.create_task(orchestrator.run()),
-        ]
+        life.running.append(asyncio.create_task(orchestrator.run()))
+        await orchestrator.ready.wait()
+        life.running.append(asyncio.create_task(settler.run()))
         self.lives += 1
         self._life = life
-        await asyncio.sleep(0)
         for node in self.nodes.values():
             self.join(node)
         return life
@@ -550,6 +548,8 @@ class World:
         for errand in list(self._errands):
             errand.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
+        # What was on its way to the disk is there or not before the next life begins.
+        await self.database.write(lambda conn: None)
 
     def join(self, node: FakeNode) -> None:
         """A node connects (again)."""

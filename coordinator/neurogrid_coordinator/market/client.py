@@ -88,6 +88,10 @@ class MarketClient:
         assert self._supervisor is not None, "entered"
         self._supervisor.cancel()
         await asyncio.gather(self._supervisor, return_exceptions=True)
+        if self._child is not None:
+            # The supervisor was cancelled before it ran for the first time.
+            await self._child.stop()
+            self._child = None
         await self._deliveries.aclose()
 
     @property

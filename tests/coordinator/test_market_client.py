@@ -1,0 +1,263 @@
+"""The whole market: a real child process, and nodes that speak real libp2p."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from coordinator.market_nodes import (
+    NETWORK,
+    FakeNode,
+    Farm,
+    award,
+    declining,
+    demand,
+    denying,
+)
+from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.market import child
+from neurogrid_coordinator.market.client import MarketClient
+from neurogrid_coordinator.market.deliveries import NodeChange
+from neurogrid_coordinator.market.errors import MarketAway, MarketBug, NodeUnreachable
+from neurogrid_coordinator.market.reports import NodeView
+from neurogrid_coordinator.market.settings import MarketSettings
+from neurogrid_marketplace.bid import Decline, DeclineCode
+from neurogrid_marketplace.envelope import Envelope, check_envelope
+from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.messages import Acknowledge, Deny, Message, Meter, Pulse
+from neurogrid_wallet.keys import KeyPair
+
+pytestmark = pytest.mark.processes
+
+LEASE = "lease_" + "0" * 32
+
+
+class Api:
+    """A client, and what its callbacks were told."""
+
+    def __init__(self, settings: MarketSettings) -> None:
+        self.market = MarketClient(settings, self._on_message, self._on_node)
+        self.changes: dict[str, list[NodeChange]] = {}
+        self.said: list[tuple[str, Message]] = []
+
+    async def joined(self, *nodes: FakeNode) -> None:
+        """Wait until these nodes, and no others, are there."""
+        await self.until(lambda: {node.node_id for node in nodes} == set(self.market._nodes))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something."""
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+    async def _on_message(self, node_id: str, envelope: Envelope, message: Message) -> None:
+        check_envelope(envelope, NETWORK)
+        self.said.append((node_id, message))
+
+    async def _on_node(self, node_id: str, change: NodeChange, view: NodeView) -> None:
+        assert view.offer.node_id == node_id
+        self.changes.setdefault(node_id, []).append(change)
+
+
+def settings_in(folder: Path) -> MarketSettings:
+    key = folder / "coordinator.json"
+    KeyPair.generate().write_solana_file(key)
+    return MarketSettings(str(key), NETWORK, ("/ip4/127.0.0.1/tcp/0",))
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[tuple[Api, Farm]]:
+    api = Api(settings_in(folder))
+    async with api.market as market:
+        with Farm(market.addresses[0]) as farm:
+            yield api, farm
+
+
+@on_asyncio
+async def test_three_nodes_bid_and_the_best_takes_the_lease_at_the_second_score(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as (api, farm):
+        cheap, middle, dear = (
+            farm.add(FakeNode(price=price)) for price in (300_000, 400_000, 500_000)
+        )
+        await api.joined(cheap, middle, dear)
+        terms = demand()
+        report = await api.market.hold_auction(terms)
+        assert [ranked.node_id for ranked in report.ranking] == [
+            node.node_id for node in (cheap, middle, dear)
+        ]
+        best = report.ranking[0]
+        assert best.award_price_micro_usdc_per_hour == 400_000
+        assert report.bids[best.node_id].hash() == best.bid_hash
+        for node_id in report.bids:
+            check_envelope(report.bids[node_id], NETWORK)
+            check_envelope(report.demands[node_id], NETWORK)
+            assert report.bids[node_id].sender == report.demands[node_id].recipient == node_id
+        offered = award(terms, best.bid_hash)
+        answer = await api.market.award(best.node_id, offered)
+        assert answer.accepted
+        assert answer.award is not None
+        assert answer.award.sender == api.market.peer_id
+        assert answer.answer is not None
+        check_envelope(answer.answer, NETWORK)
+        sent = await api.market.send(best.node_id, Acknowledge(LEASE, 1, 2))
+        assert sent.type == "acknowledge"
+        await api.until(lambda: cheap.heard[-1] == Acknowledge(LEASE, 1, 2))
+        assert cheap.heard[:2] == [terms, offered]
+        assert middle.heard == [terms]
+
+
+@on_asyncio
+async def test_declines_denials_and_silence_come_back_with_their_codes(tmp_path: Path) -> None:
+    async with running(tmp_path) as (api, farm):
+        busy = farm.add(FakeNode(answer=declining(Decline("demand_" + "0" * 32, DeclineCode.BUSY))))
+        fickle = farm.add(FakeNode(answer=denying(Deny(LEASE, DeclineCode.TERMS_CHANGED))))
+        await api.joined(busy, fickle)
+        report = await api.market.hold_auction(demand())
+        assert [ranked.node_id for ranked in report.ranking] == [fickle.node_id]
+        assert report.declines[busy.node_id].code is DeclineCode.BUSY
+        answer = await api.market.award(fickle.node_id, award(demand(), "0" * 64))
+        assert (answer.accepted, answer.code) == (False, "terms_changed")
+        farm.remove(fickle)
+        await api.joined(busy)
+        answer = await api.market.award(fickle.node_id, award(demand(), "0" * 64))
+        assert (answer.accepted, answer.code) == (False, "unreachable")
+        with pytest.raises(NodeUnreachable):
+            await api.market.send(fickle.node_id, Acknowledge(LEASE, 0, 0))
+        with pytest.raises(MarketBug, match="already"):
+            await asyncio.gather(*(api.market.hold_auction(demand()) for _ in range(2)))
+
+
+@on_asyncio
+async def test_nodes_are_seen_heard_and_explained(tmp_path: Path) -> None:
+    async with running(tmp_path) as (api, farm):
+        with pytest.raises(NodeUnreachable):
+            await api.market.send(FakeNode().node_id, Acknowledge(LEASE, 0, 0))
+        here, dear = farm.add(FakeNode(region="eu")), farm.add(FakeNode(price=5_000_000))
+        await api.joined(here, dear)
+        explanation = await api.market.explain(demand())
+        assert (explanation.nodes, explanation.matching) == (2, 1)
+        assert explanation.nearest[0].node_id == dear.node_id
+        farm.beat(here, accepting=False)
+        await api.until(lambda: api.changes[here.node_id] == ["joined", "heartbeat"])
+        (view,) = (v for v in await api.market.nodes() if v.offer.node_id == here.node_id)
+        assert not view.offer.accepting
+        await api.until(lambda: isinstance(here.heard[-1], Pulse))
+        for number in range(200):
+            farm.say(here, Meter(LEASE, number, number))
+        await api.until(lambda: len(api.said) == 200)
+        assert api.said == [(here.node_id, Meter(LEASE, number, number)) for number in range(200)]
+        farm.remove(here)
+        await api.until(lambda: api.changes[here.node_id][-1] == "left")
+
+
+@on_asyncio
+async def test_a_killed_child_is_started_again_where_it_was_and_the_nodes_come_back(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as (api, farm):
+        market = api.market
+        nodes = [farm.add(FakeNode()) for _ in range(2)]
+        await api.joined(*nodes)
+        first_pid, address = market.pid, market.addresses
+        assert first_pid is not None
+        waiting = asyncio.create_task(market.award(nodes[0].node_id, award(demand(), "0" * 64)))
+        nodes[0].answer = lambda node, envelope, message: None
+        await asyncio.sleep(0)
+        os.kill(first_pid, signal.SIGKILL)
+        await api.until(lambda: market.pid != first_pid)
+        with pytest.raises(MarketAway):
+            await market.hold_auction(demand())
+        with pytest.raises(MarketAway):
+            await market.nodes()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await api.joined(*nodes)
+        assert market.addresses == address
+        assert market.pid not in (None, first_pid)
+        nodes[0].answer = None
+        report = await market.hold_auction(demand())
+        assert len(report.ranking) == 2
+        for node in nodes:
+            assert api.changes[node.node_id] == ["joined", "left", "joined"]
+
+
+@on_asyncio
+async def test_a_child_that_hangs_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "PING_INTERVAL_S", 0.2)
+    monkeypatch.setattr(child, "PING_LIMIT_S", 1.0)
+    async with running(tmp_path) as (api, _):
+        pid = api.market.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        await api.until(lambda: api.market.pid not in (None, pid))
+        assert (await api.market.explain(demand())).nodes == 0
+
+
+@on_asyncio
+async def test_leaving_ends_the_child(tmp_path: Path) -> None:
+    api = Api(settings_in(tmp_path))
+    async with api.market as market:
+        pid = market.pid
+        assert pid is not None
+    assert not alive(pid)
+
+
+@on_asyncio
+async def test_a_child_that_cannot_start_says_so(tmp_path: Path) -> None:
+    settings = MarketSettings(str(tmp_path / "nothing.json"), NETWORK, ("/ip4/127.0.0.1/tcp/0",))
+    with pytest.raises(MarketAway, match="ended with 1"):
+        await Api(settings).market.__aenter__()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_killed_parent_leaves_no_child_behind(tmp_path: Path, stopped: bool) -> None:
+    asyncio.run(_kill_parent(tmp_path, stopped))
+
+
+async def _kill_parent(folder: Path, stopped: bool) -> None:
+    settings = settings_in(folder)
+    script = Path(__file__).with_name("market_parent.py")
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(script), settings.key_file, NETWORK),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    child_pid = int(await parent.stdout.readline())
+    assert alive(child_pid)
+    if stopped:
+        # Even one that does nothing any more.
+        os.kill(child_pid, signal.SIGSTOP)
+    parent.kill()
+    await parent.wait()
+    deadline = time.monotonic() + 10
+    while alive(child_pid) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(0.02)
+    assert not alive(child_pid)
+
+
+def test_the_coordinator_is_who_its_key_says(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+
+    async def peer_id() -> str:
+        async with Api(settings).market as market:
+            return market.peer_id
+
+    keys = KeyPair.read_solana_file(Path(settings.key_file))
+    assert asyncio.run(peer_id()) == peer_id_of(keys.public_key)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that is dead and not yet collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
