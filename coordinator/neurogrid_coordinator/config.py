@@ -5,6 +5,7 @@ Unknown keys are errors: a misspelt limit must not silently become the default.
 
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -144,15 +145,18 @@ def template() -> str:
     return resources.files(__package__).joinpath(CONFIG_NAME).read_text("utf-8")
 
 
-def filled(values: dict[str, str | list[str]]) -> str:
+def filled(values: Mapping[str, str | int | Sequence[str]]) -> str:
     """The template with other values, comments and all.
 
     Args:
-        values: ``section.key`` -> a string or a list of strings.
+        values: by ``section.key``.
+
+    Raises:
+        ConfigError: the template has no such key.
     """
     lines = template().splitlines()
     section = ""
-    left = dict(values)
+    left: dict[str, str | int | Sequence[str]] = dict(values)
     for number, line in enumerate(lines):
         header = re.fullmatch(r"\[(\w+)\]", line)
         if header:
@@ -161,10 +165,10 @@ def filled(values: dict[str, str | list[str]]) -> str:
         if f"{section}.{key}" in left:
             lines[number] = f"{key} = {_toml(left.pop(f'{section}.{key}'))}"
     if left:
-        raise KeyError(f"the template has no {', '.join(left)}")
+        raise ConfigError(f"no such settings: {', '.join(sorted(left))}")
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: str | list[str]) -> str:
+def _toml(value: str | int | Sequence[str]) -> str:
     # JSON's strings are TOML's basic strings, as long as no character needs a surrogate pair.
     return msgspec.json.encode(value).decode()
