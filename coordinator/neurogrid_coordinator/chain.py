@@ -23,6 +23,7 @@ from neurogrid_contracts.accounts import (
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.errors import ProgramErrorCode, program_error
 from neurogrid_contracts.instructions import open_escrow, refund, release
+from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_wallet.errors import PaymentFailed, PaymentTimeout, RpcError
@@ -134,6 +135,11 @@ class Chain:
         self.funds = FundsReader(rpc, deployment, operator)
         self._batch: dict[str, asyncio.Future[EscrowAccount | None]] | None = None
         self._reading: set[asyncio.Task[None]] = set()
+
+    @property
+    def timeout_s_max(self) -> int:
+        """The longest time limit for which an escrow can be opened."""
+        return min(self.terms.longest_escrow_s - _DEADLINE_MARGIN_S, MAX_TIMEOUT_S)
 
     def escrow_address(self, client: str, lease_id: str) -> str:
         """Where the escrow of a lease is."""

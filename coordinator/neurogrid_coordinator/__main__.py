@@ -1,0 +1,266 @@
+"""The neurogrid-coordinator command."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+DEFAULT_DIRECTORY = Path("~/.neurogrid/coordinator").expanduser()
+_EXIT_UNUSABLE = 2
+_EXIT_NOT_RUNNING = 3
+_MS_PER_DAY = 86_400_000
+
+T = TypeVar("T")
+
+_directory = click.option(
+    "--data",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    default=DEFAULT_DIRECTORY,
+    show_default=True,
+    help="Directory of this coordinator's configuration, keys and database.",
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neurogrid", prog_name="neurogrid-coordinator")
+def main() -> None:
+    """Hold NeuroGrid's auctions and serve its API."""
+
+
+@main.command()
+@_directory
+@click.option(
+    "--chain",
+    "chain_file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON file that names rpc_url, program_id, usdc_mint, admin and genesis_hash.",
+)
+@click.option(
+    "--http",
+    "http_listen",
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="host:port of the REST API.",
+)
+@click.option(
+    "--p2p",
+    "p2p_listen",
+    multiple=True,
+    default=("/ip4/0.0.0.0/tcp/4001",),
+    show_default=True,
+    help="libp2p address for nodes; may be repeated.",
+)
+@_as_json
+def init(
+    directory: Path,
+    chain_file: Path,
+    http_listen: str,
+    p2p_listen: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make keys and a commented coordinator.toml; keeps what is there."""
+    from neurogrid_wallet.errors import WalletError
+
+    from .config import ConfigError
+    from .setup import initialise
+
+    try:
+        made = initialise(
+            directory, chain_file=chain_file, http_listen=http_listen, p2p_listen=p2p_listen
+        )
+    except (ConfigError, WalletError, OSError) as error:
+        _fail(str(error))
+    if as_json:
+        shown = {"peer_id": made.peer_id, "operator": made.operator, "config": str(made.config)}
+        click.echo(json.dumps(shown))
+        return
+    click.echo(f"peer id   {made.peer_id}\noperator  {made.operator}\nconfig    {made.config}")
+    click.echo(
+        "\nSend SOL for rent and fees to the operator's wallet. Clients name it as their operator "
+        f"with a limit.\nThen: neurogrid-coordinator start --data {directory}"
+    )
+
+
+@main.command()
+@_directory
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much is logged.",
+)
+def start(directory: Path, log_level: str) -> None:
+    """Run until SIGTERM. Tasks survive a restart."""
+    import logging
+
+    import uvloop
+
+    from neurogrid_wallet.errors import WalletError
+
+    from .config import CONFIG_NAME, ConfigError, load_config
+    from .daemon import run
+    from .setup import load_keys
+
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        config = load_config(directory / CONFIG_NAME)
+        uvloop.run(run(config, directory, load_keys(directory)))
+    except (ConfigError, WalletError, LookupError, OSError) as error:
+        _fail(str(error))
+
+
+@main.command()
+@_directory
+@_as_json
+def status(directory: Path, as_json: bool) -> None:
+    """Where the running coordinator is, and how. Exit code 3 if none runs."""
+    import httpx
+
+    from .daemon import INFO_FILE
+
+    try:
+        info = json.loads((directory / INFO_FILE).read_text())
+        answer = httpx.get(f"{info['api_url']}/api/v1/status", timeout=5, trust_env=False)
+        shown = {**info, "status": answer.json()["data"]}
+    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        click.echo(f"No coordinator answers for {directory}.", err=True)
+        sys.exit(_EXIT_NOT_RUNNING)
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
+        return
+    for name, value in {**info, **shown["status"]}.items():
+        click.echo(f"{name:<14} {value}")
+
+
+@main.group()
+def account() -> None:
+    """Clients of this coordinator."""
+
+
+@account.command("create")
+@_directory
+@click.option("--name", required=True, help="What the client is called.")
+@click.option("--wallet", required=True, help="Solana address whose deposit pays.")
+@_as_json
+def account_create(directory: Path, name: str, wallet: str, as_json: bool) -> None:
+    """Make an account and its first API key. The key is shown this once."""
+    from neurogrid_marketplace.errors import InvalidValue
+    from neurogrid_marketplace.identity import address_bytes
+
+    from .store import accounts
+
+    try:
+        address_bytes(wallet)
+    except InvalidValue as error:
+        _fail(str(error))
+
+    def create(conn: Any) -> tuple[accounts.Account, accounts.IssuedKey]:
+        made = accounts.create(conn, name, wallet, _now_ms())
+        return made, accounts.issue_key(conn, made.id, "first", ("*",), _now_ms())
+
+    made, key = _write(directory, create)
+    if as_json:
+        click.echo(json.dumps({"account_id": made.id, "api_key": key.secret, "key_id": key.api_key.id}))
+    else:
+        click.echo(f"account  {made.id}\nkey      {key.secret}\n\nThe key is not shown again.")
+
+
+@account.command("list")
+@_directory
+@_as_json
+def account_list(directory: Path, as_json: bool) -> None:
+    """All accounts."""
+    from .store import accounts
+
+    found = _write(directory, accounts.list_all)
+    if as_json:
+        rows = [{"id": item.id, "name": item.name, "wallet": item.wallet} for item in found]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for item in found:
+        click.echo(f"{item.id}  {item.wallet}  {item.name}")
+
+
+@main.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("create")
+@_directory
+@click.option("--account", "account_id", required=True, help="Account id.")
+@click.option("--name", default="key", show_default=True, help="What the key is for.")
+@click.option("--days", type=click.IntRange(min=1), help="Days until it expires; never by default.")
+@_as_json
+def key_create(
+    directory: Path, account_id: str, name: str, days: int | None, as_json: bool
+) -> None:
+    """Make another key. It is shown this once."""
+    from .store import accounts
+
+    expires_ms = _now_ms() + days * _MS_PER_DAY if days else None
+    issued = _write(
+        directory,
+        lambda conn: accounts.issue_key(conn, account_id, name, ("*",), _now_ms(), expires_ms),
+    )
+    if as_json:
+        click.echo(json.dumps({"api_key": issued.secret, "key_id": issued.api_key.id}))
+    else:
+        click.echo(f"key  {issued.secret}\n\nIt is not shown again. Its id is {issued.api_key.id}.")
+
+
+@key.command("revoke")
+@_directory
+@click.argument("key_id")
+def key_revoke(directory: Path, key_id: str) -> None:
+    """End a key at once."""
+    from .store import accounts
+
+    if not _write(directory, lambda conn: accounts.revoke_key(conn, key_id, _now_ms())):
+        _fail(f"there is no key {key_id}, or it is revoked already")
+    click.echo(f"{key_id} is revoked")
+
+
+def _write(directory: Path, fn: Callable[[Any], T]) -> T:
+    """One transaction on the coordinator's database; it may be running."""
+    import asyncio
+
+    from .daemon import DATABASE_FILE
+    from .store.accounts import WalletTaken
+    from .store.database import Database
+
+    async def go() -> T:
+        async with Database.open(directory / DATABASE_FILE) as database:
+            return await database.write(fn)
+
+    if not directory.is_dir():
+        _fail(f"{directory} does not exist: run `neurogrid-coordinator init` first")
+    try:
+        return asyncio.run(go())
+    except (WalletTaken, LookupError, OSError) as error:
+        _fail(str(error))
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"neurogrid-coordinator: {message}", err=True)
+    sys.exit(_EXIT_UNUSABLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""The composition root of the api process: builds everything, supervises it, says where it is."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts.accounts import ConfigAccount
+from neurogrid_marketplace.envelope import Envelope, network_id
+from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.messages import Message
+from neurogrid_wallet.errors import RpcError
+from neurogrid_wallet.outbox import Outbox
+from neurogrid_wallet.rpc import Rpc
+from neurogrid_wallet.transactions import signers_from
+
+from .api.app import API, Collaborators, Settings, create_app
+from .artifacts import BlobStore, LeaseTokens
+from .attendance import Attendance
+from .chain import Chain
+from .config import Config
+from .evidence import ReceiptDesk
+from .market.client import MarketClient
+from .market.deliveries import NodeChange
+from .market.reports import NodeView
+from .market.settings import MarketSettings, NodeLimits
+from .market_terms import load_terms
+from .node_desk import NodeDesk
+from .orchestrator import Orchestrator
+from .outgoing import Outgoing
+from .outputs import OutputCheck
+from .services.artifacts import Limits
+from .services.nodes import Nodes
+from .services.submission import Terms
+from .settler import Settler
+from .setup import IDENTITY_FILE, Keys
+from .starts import StartDesk
+from .store.database import Database
+from .store.feed import Feed
+from .vouchers import VoucherDesk
+
+_log = logging.getLogger(__name__)
+
+DATABASE_FILE = "coordinator.db"
+INFO_FILE = "coordinator.json"
+# Open answers (streams, websockets) end on their own when they are told to; this is for the rest.
+_SHUTDOWN_S = 2
+_INFO_INTERVAL_S = 0.1
+_CHAIN_RETRY_S = 1.0
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the API is reached."""
+
+    listener: socket.socket
+    url: str
+
+
+async def run(config: Config, directory: Path, keys: Keys) -> None:
+    """Run the coordinator until SIGTERM or SIGINT.
+
+    Raises:
+        OutboxInUse: another coordinator runs on this directory.
+        OSError: an address is taken.
+    """
+    chain_config = config.chain
+    network = network_id(chain_config.genesis_hash, chain_config.program_id)
+    operator = Pubkey.from_bytes(keys.operator.public_key)
+    stopping = asyncio.Event()
+    place = _listen(config)
+    blobs = BlobStore(directory / "artifacts")
+    await asyncio.to_thread(blobs.prepare)
+    async with (
+        Database.open(
+            directory / DATABASE_FILE, queue_max=config.limits.database_queue
+        ) as database,
+        Rpc(chain_config.rpc_url) as rpc,
+        Outbox(directory / "payments.db", rpc=rpc, signers=signers_from([keys.operator])) as outbox,
+    ):
+        terms = await _terms(rpc, config, directory)
+        chain = Chain(
+            rpc=rpc,
+            outbox=outbox,
+            deployment=chain_config.deployment,
+            operator=operator,
+            terms=terms,
+            price_micro_lamports=chain_config.compute_unit_price_micro_lamports,
+        )
+        feed = Feed()
+        nodes = Nodes(database)
+        vouchers = VoucherDesk(keys.session, terms.domain)
+        tokens = LeaseTokens(keys.session.derive(b"artifact tokens").seed)
+        starts = StartDesk(
+            vouchers=vouchers, tokens=tokens, artifacts_url=lambda: f"{place.url}{API}/artifacts"
+        )
+        attendance = Attendance(_now_ms())
+
+        # The market calls those who call the market: the desk is there before the first message.
+        async def on_message(node_id: str, envelope: Envelope, message: Message) -> None:
+            await desk.on_message(node_id, envelope, message)
+
+        async def on_node(node_id: str, change: NodeChange, view: NodeView) -> None:
+            await nodes.on_node(node_id, change, view)
+            await desk.on_node(node_id, change, view)
+
+        market = MarketClient(
+            MarketSettings(
+                key_file=str(directory / IDENTITY_FILE),
+                network=network,
+                listen=config.p2p.listen,
+                limits=NodeLimits(nodes=config.p2p.nodes, nodes_per_host=config.p2p.nodes),
+            ),
+            on_message,
+            on_node,
+        )
+        outgoing = Outgoing(market)
+        orchestrator = Orchestrator(
+            database=database,
+            feed=feed,
+            market=market,
+            outgoing=outgoing,
+            attendance=attendance,
+            settle=lambda lease_id: settler.changed(lease_id),
+            start_of=starts.start_of,
+            check_outputs=OutputCheck(database, blobs),
+            now_ms=_now_ms,
+            turns_max=config.limits.steps,
+        )
+        settler = Settler(
+            database=database,
+            feed=feed,
+            chain=chain,
+            vouchers=vouchers,
+            receipts=ReceiptDesk(
+                sign=keys.identity.sign,
+                network=network,
+                coordinator=peer_id_of(keys.identity.public_key),
+                deployment=chain_config.deployment,
+                vouchers=vouchers,
+            ),
+            tell=outgoing.tell,
+            follow=orchestrator.follow,
+            now_ms=_now_ms,
+        )
+        desk = NodeDesk(
+            database=database,
+            feed=feed,
+            orchestrator=orchestrator,
+            attendance=attendance,
+            outgoing=outgoing,
+            vouchers=vouchers,
+            settle=settler.changed,
+            now_ms=_now_ms,
+        )
+        app = create_app(
+            Settings(
+                network=network,
+                terms=Terms(
+                    bid_window_ms=config.timers.bid_window_ms,
+                    voucher_interval_s=config.timers.voucher_interval_s,
+                    dead_after_s=config.timers.dead_after_s,
+                    queue_timeout_s=config.timers.queue_timeout_s,
+                    timeout_s_max=chain.timeout_s_max,
+                ),
+                limits=Limits(config.limits.artifact_bytes, config.limits.account_artifact_bytes),
+                public_url=place.url,
+                requests_per_minute=config.http.requests_per_minute,
+            ),
+            Collaborators(
+                database=database,
+                feed=feed,
+                blobs=blobs,
+                tokens=tokens,
+                nodes=nodes,
+                explain=market.explain,
+                market_is_up=lambda: market.pid is not None,
+                funds=chain.funds.get,
+                wake=orchestrator.wake,
+                request_cancel=orchestrator.request_cancel,
+                stopping=stopping,
+            ),
+        )
+        server = _Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=_SHUTDOWN_S,
+                ws_max_size=64 * 1024,
+            ),
+            stopping,
+        )
+        async with market, asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(outbox.run(), name="outbox"),
+                group.create_task(settler.run(), name="settler"),
+                group.create_task(orchestrator.run(), name="orchestrator"),
+                group.create_task(
+                    _say_where(directory, place, market, keys.operator.address), name="info"
+                ),
+            ]
+            await server.serve(sockets=[place.listener])
+            for task in background:
+                task.cancel()
+        await outgoing.aclose()
+        (directory / INFO_FILE).unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """A server that tells long answers to end when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._loop = asyncio.get_running_loop()
+        # uvicorn raises the signal again when it has stopped; ours must not end the process before
+        # everything else has stopped too.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        super().handle_exit(sig, frame)
+
+
+def _listen(config: Config) -> _Place:
+    family = socket.AF_INET6 if ":" in config.http.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((config.http.host, config.http.port))
+    host = f"[{config.http.host}]" if family == socket.AF_INET6 else config.http.host
+    url = config.http.public_url.rstrip("/") or f"http://{host}:{listener.getsockname()[1]}"
+    return _Place(listener, url)
+
+
+async def _terms(rpc: Rpc, config: Config, directory: Path) -> ConfigAccount:
+    """The market's terms, waiting for a chain that is away at the very first start."""
+    complained = False
+    while True:
+        try:
+            return await load_terms(rpc, config.chain.deployment, directory / "market.terms")
+        except RpcError as error:
+            if not complained:
+                _log.warning("waiting for the chain at %s: %s", config.chain.rpc_url, error)
+            complained = True
+            await asyncio.sleep(_CHAIN_RETRY_S)
+
+
+async def _say_where(directory: Path, place: _Place, market: MarketClient, operator: str) -> None:
+    """Keep coordinator.json true: the market's pid changes when it is restarted."""
+    written: dict[str, object] = {}
+    while True:
+        info: dict[str, object] = {
+            "api_url": place.url,
+            "api_pid": os.getpid(),
+            "market_pid": market.pid,
+            "peer_id": market.peer_id,
+            "p2p_addresses": list(market.addresses),
+            "operator": operator,
+        }
+        if market.pid is not None and info != written:
+            await asyncio.to_thread(_replace, directory / INFO_FILE, info)
+            written = info
+        await asyncio.sleep(_INFO_INTERVAL_S)
+
+
+def _replace(path: Path, document: dict[str, object]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(document, indent=2) + "\n")
+    partial.replace(path)
