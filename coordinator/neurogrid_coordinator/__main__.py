@@ -12,6 +12,8 @@ DEFAULT_DIRECTORY = Path("~/.neurogrid/coordinator").expanduser()
 _EXIT_UNUSABLE = 2
 _EXIT_NOT_RUNNING = 3
 _MS_PER_DAY = 86_400_000
+# What an API key may do (api/auth.py).
+KEY_SCOPES = ("read", "write")
 
 T = TypeVar("T")
 
@@ -166,7 +168,7 @@ def account_create(directory: Path, name: str, wallet: str, as_json: bool) -> No
 
     def create(conn: Any) -> tuple[accounts.Account, accounts.IssuedKey]:
         made = accounts.create(conn, name, wallet, _now_ms())
-        return made, accounts.issue_key(conn, made.id, "first", ("*",), _now_ms())
+        return made, accounts.issue_key(conn, made.id, "first", KEY_SCOPES, _now_ms())
 
     made, key = _write(directory, create)
     if as_json:
@@ -211,7 +213,7 @@ def key_create(
     expires_ms = _now_ms() + days * _MS_PER_DAY if days else None
     issued = _write(
         directory,
-        lambda conn: accounts.issue_key(conn, account_id, name, ("*",), _now_ms(), expires_ms),
+        lambda conn: accounts.issue_key(conn, account_id, name, KEY_SCOPES, _now_ms(), expires_ms),
     )
     if as_json:
         click.echo(json.dumps({"api_key": issued.secret, "key_id": issued.api_key.id}))
