@@ -88,7 +88,7 @@ def _award_ms(market: Market, task_id: str) -> float:
     times: dict[str, float] = {}
     for entry in market.task(task_id)["timeline"]:
         times.setdefault(entry["event"], datetime.fromisoformat(entry["at"]).timestamp())
-    return (times["awarded"] - times["queued"]) * 1000
+    return (times["task.awarded"] - times["task.created"]) * 1000
 
 
 def _wait_until_settled(market: Market, task_id: str) -> None:
