@@ -7,15 +7,15 @@ goes through `container_docker.py`; what it says is parsed in `container_views.p
 
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import trio
 
-from neurogrid_node.container_docker import DockerClient, translated
+from neurogrid_node.container_docker import DockerClient
 from neurogrid_node.container_errors import (
     ContainerGone,
     EngineConflict,
@@ -23,6 +23,7 @@ from neurogrid_node.container_errors import (
     EngineLost,
     EngineRefused,
     EngineUnavailable,
+    ImageNotFound,
     PullFailed,
     PullStalled,
 )
@@ -54,8 +55,6 @@ _RECONNECT_DELAY_S: Final = 0.2
 _USAGE_INTERVAL_S: Final = 1.0
 # What a follower forwards of one job at most.
 LOG_BYTES_MAX: Final = 64 << 20
-# The engine writes up to six bytes for one of ours before it rotates at 8 MiB.
-_LOG_BYTES_UNROTATED: Final = 1 << 20
 
 
 @asynccontextmanager
@@ -104,7 +103,7 @@ class Engine:
         label = f"{LABEL_NODE}={self.node_id}"
 
         def open_events() -> BlockingStream[dict[str, Any]]:
-            events = self._client.open_events(label, ("start", "die"))
+            events = self._client.open_events(label, ("start", "die", "destroy"))
             trio.from_thread.run_sync(self._board.connected, trio_token=token)
             return events
 
@@ -119,7 +118,7 @@ class Engine:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(report_started)
             while True:
-                with suppress(EngineError), translated():
+                with suppress(EngineError):
                     await read_stream(open_events, handle, limiter=self._client.streams)
                 self._board.disconnected()
                 await trio.sleep(_RECONNECT_DELAY_S)
@@ -169,7 +168,7 @@ class Engine:
             trio.from_thread.run_sync(progressed, progress, is_alive, trio_token=token)
             return True
 
-        with scope, translated():
+        with scope:
             await read_stream(
                 partial(self._client.open_pull, reference), handle, limiter=self._client.streams
             )
@@ -192,6 +191,7 @@ class Engine:
 
         Raises:
             EngineRefused: ``container_conflict`` when the name is taken by something else.
+            ImageNotFound: the image was removed meanwhile.
         """
         try:
             made = await self._client.change(
@@ -205,6 +205,8 @@ class Engine:
                     code="container_conflict",
                 ) from None
             return found.container_id
+        except ContainerGone as error:  # the engine's 404
+            raise ImageNotFound(f"{spec.image.reference} is not here any more: {error}") from error
         return str(made["Id"])
 
     async def start(self, container_id: str) -> None:
@@ -329,41 +331,13 @@ class Engine:
 
         The thread behind it has ended when the context is left.
         """
-        async with aclosing(self._log_chunks(container_id, since_ns, max_bytes)) as chunks:
-            yield chunks
-
-    async def _log_chunks(
-        self, container_id: str, since_ns: int, max_bytes: int
-    ) -> AsyncGenerator[LogChunk, None]:
-        """Pass after pass: the engine's follower (20.10) stops when the log file is rotated."""
-        may_have_rotated = since_ns > 0
-        while True:
-            had_ended = (await self.inspect(container_id)).ended is not None
-            buffer = LogBuffer(since_ns=since_ns, max_bytes=max_bytes)
-            async with self._reading_logs(container_id, since_ns, buffer):
-                while (chunk := await buffer.take()) is not None:
-                    yield chunk
-                    since_ns = chunk.until_ns
-                    max_bytes -= len(chunk.text.encode())
-                    if chunk.is_truncated:
-                        return
-                    may_have_rotated |= buffer.total_bytes > _LOG_BYTES_UNROTATED
-            if had_ended or not may_have_rotated:
-                return
-
-    @asynccontextmanager
-    async def _reading_logs(
-        self, container_id: str, since_ns: int, buffer: LogBuffer
-    ) -> AsyncIterator[None]:
+        buffer = LogBuffer(since_ns=since_ns, max_bytes=max_bytes)
         open_logs = partial(self._client.open_logs, container_id, since_ns)
-        with translated():
-            async with reader_thread(
-                open_logs, buffer.put, buffer.end, limiter=self._client.streams
-            ):
-                try:
-                    yield
-                finally:
-                    buffer.end()
+        async with reader_thread(open_logs, buffer.put, buffer.end, limiter=self._client.streams):
+            try:
+                yield buffer
+            finally:
+                buffer.end()
 
     async def _until_connected(self) -> None:
         with trio.move_on_after(self._grace_s) as scope:

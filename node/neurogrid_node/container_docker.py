@@ -21,7 +21,7 @@ import docker.utils
 import trio
 
 from neurogrid_node.container_errors import EngineUnavailable, connection_advice, engine_answer
-from neurogrid_node.container_logs import read_records
+from neurogrid_node.container_logs import LogPasses, split_records
 from neurogrid_node.container_pull import pull_error
 from neurogrid_node.container_stream import BlockingStream
 
@@ -38,6 +38,7 @@ _CALLS_AT_ONCE: Final = 16
 _STREAMS_AT_ONCE: Final = 256
 # A start on a busy machine with GPUs to prepare can take tens of seconds.
 _CALL_TIMEOUT_S: Final = 120
+_PIECE_BYTES: Final = 64 * 1024
 # Events are asked for from a little before now: repeated ones are harmless, and the engine answers
 # before it listens.
 _EVENT_OVERLAP_S: Final = 2
@@ -114,16 +115,26 @@ class DockerClient:
         _raise_for_status(response)
         return _Stream(_messages(response), response)
 
-    def open_logs(self, container_id: str, since_ns: int) -> BlockingStream[bytes]:
-        """Records of both outputs, each with its time in front."""
-        since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09}"
-        query = {"stdout": 1, "stderr": 1, "follow": 1, "timestamps": 1, "since": since}
-        response = self._open("GET", f"/containers/{container_id}/logs", query)
-        _raise_for_status(response)
-        return _Stream(read_records(response.raw.read), response)
+    def open_logs(self, container_id: str, since_ns: int) -> BlockingStream[tuple[int, bytes]]:
+        """Records of both outputs, each with its time, until the container has ended."""
+
+        def open_pass(since_ns: int) -> BlockingStream[bytes]:
+            since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09}"
+            query = {"stdout": 1, "stderr": 1, "follow": 1, "timestamps": 1, "since": since}
+            response = self._open("GET", f"/containers/{container_id}/logs", query)
+            _raise_for_status(response)
+            return _Stream(split_records(response.iter_content(_PIECE_BYTES)), response)
+
+        def has_ended() -> bool:
+            with translated():
+                return not self.api.inspect_container(container_id)["State"]["Running"]
+
+        return LogPasses(open_pass, has_ended, since_ns)
 
     def open_pull(self, reference: str) -> BlockingStream[dict[str, Any]]:
-        """The engine's messages while it pulls; closing the stream stops the download.
+        """The engine's messages while it pulls.
+
+        Closing the stream stops the download (20.10: as soon as its next byte arrives).
 
         Raises:
             ImageError: the engine refuses to try.
@@ -148,14 +159,15 @@ class DockerClient:
     ) -> "requests.Response":
         # Through the session that docker-py's client is. Its own methods wrap what they stream so
         # that it cannot be closed cleanly: pulls not at all, logs and events by leaking a socket.
-        return self.api.request(
-            method,
-            f"{self.api.base_url}/v{self.api.api_version}{path}",
-            params=query,
-            headers=headers,
-            stream=True,
-            timeout=(_CALL_TIMEOUT_S, None),
-        )
+        with translated():
+            return self.api.request(
+                method,
+                f"{self.api.base_url}/v{self.api.api_version}{path}",
+                params=query,
+                headers=headers,
+                stream=True,
+                timeout=(_CALL_TIMEOUT_S, None),
+            )
 
 
 def _messages(response: "requests.Response") -> Iterator[dict[str, Any]]:
@@ -204,7 +216,8 @@ class _Stream(Generic[T]):
         with self._lock:
             self._is_read = True
         try:
-            yield from self._items
+            with translated():
+                yield from self._items
         finally:
             self._response.close()
 

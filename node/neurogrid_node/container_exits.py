@@ -58,6 +58,9 @@ class ExitBoard:
                 waiter.changed.set()
 
     def disconnected(self) -> None:
+        """The stream has ended, or could not be opened again."""
+        if not self.is_connected:
+            return  # whoever waits for the connection waits for this very event
         self._connected = trio.Event()
         for waiters in self._waiters.values():
             for waiter in waiters:
@@ -96,6 +99,7 @@ class ExitBoard:
             if attributes.get("exitCode") == "0" and started_at_ns is not None:
                 ended = Exit(container_id, 0, False, started_at_ns, at_ns)
                 _remember(self._clean_exits, container_id, ended)
+        if event.get("Action") in ("die", "destroy"):
             for waiter in self._waiters.get(container_id, ()):
                 waiter.changed.set()
 

@@ -9,13 +9,15 @@ import codecs
 import re
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import outcome
 import trio
+
+from neurogrid_node.container_stream import BlockingStream
 
 # What one container may have waiting between the engine and a slow reader. The engine keeps the
 # rest in its file, so a job is never blocked by a slow reader.
@@ -41,31 +43,79 @@ class LogChunk:
     is_truncated: bool = False
 
 
-def read_records(read: Callable[[int], bytes]) -> Iterator[bytes]:
+def split_records(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The records of both outputs, in the order the engine sends them.
 
     Args:
-        read: reads up to so many bytes of the engine's answer.
+        pieces: the engine's answer, cut anywhere.
 
     Source: Engine API, "Attach to a container", stream format: 8 bytes in front of each record,
     the last four its length. (Our containers have no terminal, which would have no such frames.)
     """
-    while len(header := _read_fully(read, _HEADER.size)) == _HEADER.size:
-        (length,) = _HEADER.unpack(header)
-        if length > _RECORD_BYTES_MAX:
-            raise ValueError(f"a log record of {length} bytes")
-        record = _read_fully(read, length)
-        if len(record) < length:
-            return
-        yield record
-
-
-def _read_fully(read: Callable[[int], bytes], size: int) -> bytes:
-    """Exactly so many bytes, fewer only at the end."""
-    data = b""
-    while len(data) < size and (piece := read(size - len(data))):
+    data = bytearray()
+    for piece in pieces:
         data += piece
-    return data
+        at = 0
+        while len(data) - at >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(data, at)
+            if length > _RECORD_BYTES_MAX:
+                raise ValueError(f"a log record of {length} bytes")
+            end = at + _HEADER.size + length
+            if len(data) < end:
+                break
+            yield bytes(data[at + _HEADER.size : end])
+            at = end
+        del data[:at]
+
+
+class LogPasses:
+    """A container's records, each with its time, until it has ended and all of them were read.
+
+    One request is not enough: the engine (20.10) ends its answer when it rotates the file, and at
+    times before the last record of a job is in it. So the file is read once more, from where the
+    last pass stopped, until a pass began after the container's end.
+
+    Args:
+        open_pass: opens the records from about a time on; a few older ones do not matter.
+        has_ended: asks the engine; blocks.
+        since_ns: records up to and including this time are left out.
+    """
+
+    def __init__(
+        self,
+        open_pass: Callable[[int], BlockingStream[bytes]],
+        has_ended: Callable[[], bool],
+        since_ns: int,
+    ) -> None:
+        self._open_pass = open_pass
+        self._has_ended = has_ended
+        self._since_ns = since_ns
+        self._lock = threading.Lock()
+        self._current: BlockingStream[bytes] | None = None
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        is_last = False
+        while not is_last:
+            is_last = self._has_ended()
+            stream = self._open_pass(self._since_ns)
+            with self._lock:
+                self._current = stream
+                if self._is_closed:
+                    stream.close()
+            before_ns = self._since_ns
+            for record in stream:
+                at_ns, text = parse_record(record)
+                if at_ns > before_ns or at_ns == 0:
+                    self._since_ns = max(self._since_ns, at_ns)
+                    yield at_ns, text
+            is_last = is_last or self._is_closed
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            if self._current is not None:
+                self._current.close()
 
 
 def parse_record(record: bytes) -> tuple[int, bytes]:
@@ -95,13 +145,11 @@ class LogBuffer:
     So a job that prints 200,000 short lines costs some hundred wake-ups, not 200,000.
 
     Args:
-        since_ns: records up to and including this time were reported before, and are dropped.
+        since_ns: time of the last record before the first one here.
         max_bytes: after so much text the rest is cut off.
     """
 
     def __init__(self, *, since_ns: int, max_bytes: int) -> None:
-        self._since_ns = since_ns
-        self._max_bytes = max_bytes
         self._remaining_bytes = max_bytes
         self._changed = threading.Condition()
         self._pending: list[bytes] = []
@@ -115,16 +163,9 @@ class LogBuffer:
         self._trio = trio.lowlevel.current_trio_token()
         self._ready = trio.Event()
 
-    @property
-    def total_bytes(self) -> int:
-        """Text taken in so far."""
-        return self._max_bytes - self._remaining_bytes
-
-    def put(self, record: bytes) -> bool:
+    def put(self, record: tuple[int, bytes]) -> bool:
         """From the reading thread: waits while the buffer is full. False: no more is wanted."""
-        at_ns, text = parse_record(record)
-        if at_ns and at_ns <= self._since_ns:
-            return True
+        at_ns, text = record
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._pending_bytes < BUFFER_BYTES)
             if self._ended:
@@ -184,3 +225,13 @@ class LogBuffer:
             if ended:
                 self._result.unwrap()
                 return None
+
+    def __aiter__(self) -> "LogBuffer":
+        return self
+
+    async def __anext__(self) -> LogChunk:
+        """As `take`. A cancelled wait loses nothing."""
+        chunk = await self.take()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
