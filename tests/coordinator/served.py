@@ -78,6 +78,7 @@ class ServedWorld:
 @contextmanager
 def served_in_thread(folder: Path) -> Iterator[ServedWorld]:
     """A world that is served while the block runs."""
+    folder.mkdir(exist_ok=True)
     loop = asyncio.new_event_loop()
     served_world = ServedWorld(folder, loop)
 

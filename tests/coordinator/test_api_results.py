@@ -5,10 +5,9 @@ from pathlib import Path
 
 import httpx
 
-from coordinator.api_world import TASK, Customer, World, open_world
+from coordinator.api_world import TASK, Customer, open_world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.task import Due, Phase
 
 
@@ -32,19 +31,6 @@ async def collect(http: httpx.AsyncClient, path: str, **headers: str) -> list[tu
         if fields:
             found.append((fields["event"], fields.get("id", ""), fields["data"]))
     return found
-
-
-async def store_output(
-    world: World, customer: Customer, task_id: str, path: str, data: bytes
-) -> OutputFile:
-    """As the node of the task's lease would."""
-    digest = hashlib.sha256(data).hexdigest()
-    lease = (await world.state(task_id)).lease
-    assert lease is not None
-    http = world.client(world.tokens.token(lease.lease_id))
-    answer = await http.put(f"/api/v1/artifacts/{digest}", content=data)
-    assert answer.status_code == 201, answer.text
-    return OutputFile(path, digest, len(data))
 
 
 # --- logs -----------------------------------------------------------------------------------------
@@ -206,8 +192,8 @@ async def test_outputs_are_listed_when_checked_and_fetched_by_range(tmp_path: Pa
         path = f"/api/v1/tasks/{task_id}/outputs"
         await world.start(task_id)
         data = b"0123456789"
-        page = await store_output(world, alice, task_id, "report/page ü.html", data)
-        empty = await store_output(world, alice, task_id, "empty", b"")
+        page = await world.upload(task_id, "report/page ü.html", data)
+        empty = await world.upload(task_id, "empty", b"")
         assert (await alice.http.get(path)).json()["data"]["outputs"] == []
         await world.finish(task_id, page, empty)
         listed = (await alice.http.get(path)).json()["data"]

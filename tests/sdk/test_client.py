@@ -1,7 +1,6 @@
 """The SDK against the real api, over a real socket."""
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -14,7 +13,6 @@ from coordinator.api_world import USDC, Customer, World, node_id
 from coordinator.served import ServedWorld, served_in_thread
 from neurogrid import Client
 from neurogrid.models import Task
-from neurogrid_marketplace.job import OutputFile
 
 
 @pytest.fixture
@@ -46,15 +44,6 @@ def create(client: Client) -> Task:
         timeout_seconds=3600,
         priority="high",  # or "normal", "low"
     )
-
-
-async def store(world: World, task_id: str, path: str, data: bytes) -> OutputFile:
-    digest = hashlib.sha256(data).hexdigest()
-    lease = (await world.state(task_id)).lease
-    assert lease is not None
-    node = world.client(world.tokens.token(lease.lease_id))
-    await node.put(f"/api/v1/artifacts/{digest}", content=data)
-    return OutputFile(path, digest, len(data))
 
 
 def test_the_documents_calls_work_as_written(client: Client, api: ServedWorld) -> None:
@@ -94,8 +83,8 @@ def test_a_task_is_followed_to_its_end_and_its_files_fetched(
         await asyncio.sleep(0.3)
         await world.print(task.id, "done\n")
         outputs = [
-            await store(world, task.id, "a/words.json", b'{"some": 1}'),
-            await store(world, task.id, "big", b"x" * 900_000),
+            await world.upload(task.id, "a/words.json", b'{"some": 1}'),
+            await world.upload(task.id, "big", b"x" * 900_000),
         ]
         await world.finish(task.id, *outputs)
 

@@ -1,0 +1,1 @@
+"""The `neurogrid` command: one module per topic, imported when its command is run."""

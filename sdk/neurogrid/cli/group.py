@@ -1,0 +1,154 @@
+"""The command group: which commands there are, loaded when they are run, and how they fail.
+
+``neurogrid --help`` imports click and nothing else of weight: names and one-line helps stand here.
+"""
+
+import os
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Any
+
+import click
+
+from .exit_codes import EPILOG, USAGE, exit_code_of
+
+_SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Jobs": {
+        "submit": (".submit:submit", "Submit a container job; wait for it, fetch its files."),
+        "list": (".tasks:list_tasks", "List your tasks."),
+        "status": (".tasks:status", "Show a task."),
+        "logs": (".tasks:logs", "Print what a task printed; -f follows."),
+        "cancel": (".tasks:cancel", "Cancel tasks; delete those that have ended."),
+        "outputs": (".results:outputs", "List or download a task's output files."),
+    },
+    "Receipts": {
+        "receipt": (".results:receipt", "Fetch a task's signed receipt."),
+        "verify": (".verify:verify", "Check a receipt file; needs no network."),
+    },
+    "Market and money": {
+        "nodes": (".market:nodes", "List the nodes of the market."),
+        "explain": (".market:explain", "Ask how a job would meet the market, before paying."),
+        "account": (".account:account", "Show your balance."),
+    },
+}
+_COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
+
+_GROUP = "neurogrid.commands"
+# What commands of other packages do; those we do not know are named by their package.
+_ADDED_HELP = {"devnet": "Run a whole market on this machine."}
+
+
+class Failed(click.ClickException):
+    """A command that failed, with what to do next and its exit code."""
+
+    def __init__(self, error: Exception, exit_code: int, *, as_json: bool) -> None:
+        super().__init__(str(error) or type(error).__name__)
+        self.error = error
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance's
+        self._as_json = as_json
+
+    def show(self, file: Any = None) -> None:
+        """Print the message and the hint, or the error as JSON to whoever asked for JSON."""
+        from .failures import print_failure
+
+        print_failure(self.error, as_json=self._as_json)
+
+
+class LazyGroup(click.Group):
+    """Commands of this package by name, and those that other packages add as entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Ours in the order of the help, then the others."""
+        return [*_COMMANDS, *sorted(_added())]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command's module.
+
+        Raises:
+            click.ClickException: it lacks packages; says how to install them.
+        """
+        if name in _COMMANDS:
+            module, _, attribute = _COMMANDS[name][0].partition(":")
+            loaded = getattr(import_module(module, __package__), attribute)
+        elif name in (added := _added()):
+            try:
+                loaded = added[name].load()
+            except ModuleNotFoundError as error:
+                raise click.ClickException(
+                    f"`neurogrid {name}` needs packages that are not installed "
+                    f"({error.name}): pip install 'neurogrid[{name}]'"
+                ) from error
+        else:
+            return None
+        assert isinstance(loaded, click.Command), f"{name} is no command"
+        return loaded
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By section, without importing any of them."""
+        sections = {
+            title: [(name, text) for name, (_, text) in commands.items()]
+            for title, commands in _SECTIONS.items()
+        }
+        added = [
+            (name, _ADDED_HELP.get(name, f"Added by {entry.module.partition('.')[0]}."))
+            for name, entry in sorted(_added().items())
+        ]
+        if added:
+            sections["Operating"] = added
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; errors of the SDK and of files become messages with an exit code.
+
+        Everything else is a bug, and keeps its traceback.
+        """
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            exit_code = exit_code_of(error)
+            if exit_code is None:
+                raise
+            as_json = bool(ctx.meta.get("neurogrid.json"))
+            raise Failed(error, exit_code, as_json=as_json) from error
+
+
+def _added() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=_GROUP)}
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"neurogrid {version('neurogrid')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
+)
+@click.pass_context
+def neurogrid(ctx: click.Context) -> None:
+    """Run container jobs on other people's machines, and pay for what they ran.
+
+    Set NEUROGRID_API_URL and NEUROGRID_API_KEY, or pass --network network.json.
+    """
+    # https://no-color.org: any value but an empty one.
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+
+
+assert USAGE == 2, "click's own code for wrong usage"

@@ -1,0 +1,77 @@
+"""``neurogrid nodes | explain``: what the market has, and how a job would meet it."""
+
+import click
+
+from ..models import NodeInfo
+from .exit_codes import NO_NODE
+from .output import print_explanation, print_json, print_table, short, usdc
+from .resources import Resources, resource_options
+from .session import Session, with_session
+from .submit import Duration
+
+
+@click.command()
+@click.option("--status", type=click.Choice(["online", "busy", "offline"]), help="Only these.")
+@click.option("--region", help="Only there.")
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0)
+@with_session
+def nodes(
+    session: Session, *, status: str | None, region: str | None, limit: int, offset: int
+) -> None:
+    """List the nodes of the market and what they have free."""
+    page = session.client.nodes.list(status=status, region=region, limit=limit, offset=offset)
+    if session.as_json:
+        print_json(page)
+        return
+    if not page.nodes:
+        click.echo("No node is known.", err=True)
+        return
+    print_table(
+        ("NODE", "STATUS", "REGION", "CORES", "RAM", "GPU", "PRICE FROM", "MACHINE"),
+        map(_row, page.nodes),
+    )
+
+
+@click.command()
+@click.argument("image", default="any")
+@resource_options
+@click.option("--timeout", type=Duration(), default="1h", show_default=True)
+@click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
+@with_session
+def explain(
+    session: Session, *, image: str, resources: Resources, timeout: int, max_total: str | None
+) -> None:
+    """Ask how a job would meet the market now. Nothing is stored and nothing is paid.
+
+    Exits with 6 if no node fits.
+    """
+    explanation = session.client.explain(
+        type="gpu" if resources.wants_gpu else "cpu",
+        resource_requirements=resources.requirements(),
+        docker_image=image,
+        max_price_per_hour=resources.max_price,
+        timeout_seconds=timeout,
+        regions=resources.regions,
+        max_total_cost=max_total,
+    )
+    if session.as_json:
+        print_json(explanation)
+    else:
+        print_explanation(explanation)
+    if not explanation.matching:
+        raise click.exceptions.Exit(NO_NODE)
+
+
+def _row(node: NodeInfo) -> tuple[str, ...]:
+    gpu = node.gpu_info
+    return (
+        short(node.id),
+        node.status,
+        node.region,
+        f"{node.cpu_cores_free:g}/{node.cpu_cores:g}",
+        f"{node.ram_gb_free:.0f}/{node.ram_gb:.0f} GB",
+        f"{gpu.count} x {gpu.model} {gpu.memory}" if gpu else "-",
+        f"{usdc(node.price_per_hour)}/h",
+        node.summary,
+    )

@@ -1,0 +1,66 @@
+"""The options that say what a job needs and may cost; shared by submit and explain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the options said; None where nothing was said."""
+
+    cpu: float | None
+    ram: float | None
+    storage: float | None
+    gpu: int | None
+    gpu_memory: float | None
+    gpu_model: str | None
+    max_price: str
+    regions: tuple[str, ...]
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether anything about a GPU was asked for."""
+        return bool(self.gpu or self.gpu_memory or self.gpu_model)
+
+    def requirements(self) -> dict[str, Any]:
+        """For the API: what was not said is left to its defaults."""
+        named = {
+            "cpu_cores": self.cpu,
+            "ram_gb": self.ram,
+            "storage_gb": self.storage,
+            "gpu_count": self.gpu,
+            "gpu_memory_gb": self.gpu_memory,
+            "gpu_model": self.gpu_model,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+_OPTIONS = (
+    click.option("--cpu", type=float, metavar="CORES", help="CPU cores [default: 1]."),
+    click.option("--ram", type=float, metavar="GB", help="Memory [default: 0.5]."),
+    click.option("--storage", type=float, metavar="GB", help="Disk it may write [default: 1]."),
+    click.option("--gpu", type=int, metavar="COUNT", help="GPUs of one machine."),
+    click.option("--gpu-memory", type=float, metavar="GB", help="Least memory of each GPU."),
+    click.option("--gpu-model", metavar="TEXT", help='Part of the model name, such as "4090".'),
+    click.option(
+        "--max-price", required=True, metavar="USDC", help="The most to pay per hour. Required."
+    ),
+    click.option("--region", "regions", multiple=True, help="Where it may run. Repeatable."),
+)
+
+
+def resource_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options; the command gets ``resources``."""
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        said = {name: kwargs.pop(name) for name in Resources.__dataclass_fields__}
+        function(*args, resources=Resources(**said), **kwargs)
+
+    command = update_wrapper(run, function)
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

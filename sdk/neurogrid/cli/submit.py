@@ -1,0 +1,229 @@
+"""``neurogrid submit``."""
+
+import re
+import threading
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from ..client import Client
+from ..errors import NeuroGridError
+from ..models import Task
+from .exit_codes import FAILED, INTERRUPTED
+from .output import Progress, print_json, usdc
+from .resources import Resources, resource_options
+from .session import Session, with_session
+
+_DURATION = re.compile(r"(\d+)([smhd]?)", re.ASCII)
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+# How long the rest of a log may take to arrive after its task has ended.
+_LOG_PATIENCE_S = 30.0
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, or 90s, 10m, 2h, 1d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """As seconds."""
+        if isinstance(value, int):
+            return value
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration: write 90, 90s, 10m, 2h or 1d", param, ctx)
+        return int(match[1]) * _UNIT_S[match[2]]
+
+
+@click.command()
+@click.argument("image")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@resource_options
+@click.option("--name", default="", help="To recognise it by.")
+@click.option(
+    "--timeout", type=Duration(), default="1h", show_default=True, help="The longest it may run."
+)
+@click.option("--queue-timeout", type=Duration(), help="How long it may wait for a node.")
+@click.option(
+    "--priority",
+    type=click.Choice(["high", "normal", "low"]),
+    default="normal",
+    help="Order among your own waiting tasks.",
+)
+@click.option("--env", "-e", multiple=True, metavar="NAME=VALUE", help="For the job. Repeatable.")
+@click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="FILE[:PATH]",
+    help="A file or folder to upload; the job finds it below /inputs. Repeatable.",
+)
+@click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
+@click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
+@click.option("--idempotency-key", help="The same key with the same job is the same task.")
+@click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it completed.")
+@click.option("--follow", "-f", is_flag=True, help="Wait, and print its log as it comes.")
+@click.option(
+    "--output-dir",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Wait, and fetch its output files into this folder.",
+)
+@with_session
+def submit(
+    session: Session,
+    *,
+    image: str,
+    command: tuple[str, ...],
+    resources: Resources,
+    name: str,
+    timeout: int,
+    queue_timeout: int | None,
+    priority: Literal["high", "normal", "low"],
+    env: tuple[str, ...],
+    inputs: tuple[str, ...],
+    max_total: str | None,
+    wait_for_node: bool,
+    idempotency_key: str | None,
+    wait: bool,
+    follow: bool,
+    output_dir: Path | None,
+) -> None:
+    """Submit a job: IMAGE and, after --, its COMMAND.
+
+    \b
+    neurogrid submit python:3.12-slim --max-price 0.50 -f -- python -c 'print("hello")'
+    neurogrid submit my/image --gpu 1 --gpu-memory 24 --max-price 2 -i data/ -o results/
+
+    Prints the task's id. What the job leaves under /outputs are its output files.
+    """
+    client = session.client
+    task = client.tasks.create(
+        name=name,
+        type="gpu" if resources.wants_gpu else "cpu",
+        resource_requirements=resources.requirements(),
+        docker_image=image,
+        command=command,
+        max_price_per_hour=resources.max_price,
+        timeout_seconds=timeout,
+        priority=priority,
+        env=dict(_assignment(item) for item in env),
+        inputs=_files(inputs),
+        regions=resources.regions,
+        queue_timeout_seconds=queue_timeout,
+        max_total_cost=max_total,
+        wait_for_node=wait_for_node,
+        idempotency_key=idempotency_key,
+    )
+    if not (wait or follow or output_dir):
+        _print_submitted(session, task)
+        return
+    if not session.as_json:
+        click.echo(f"task {task.id}", err=True)
+    task = watch(session, task.id, follow=follow)
+    if output_dir is not None and task.status == "completed":
+        for path in client.tasks.download(task.id, output_dir):
+            click.echo(f"fetched    {path}", err=True)
+    if session.as_json:
+        print_json(task)
+    else:
+        _print_ended(task)
+    if task.status != "completed":
+        raise click.exceptions.Exit(FAILED)
+
+
+def watch(session: Session, task_id: str, *, follow: bool) -> Task:
+    """Show a task's progress (and its log) until it has ended; the task then."""
+    client = session.client
+    progress = Progress(quiet=session.as_json)
+    reader = _LogReader(client, task_id, progress) if follow and not session.as_json else None
+    try:
+        if reader is not None:
+            reader.start()
+        for update in client.tasks.stream(task_id):
+            progress.show(update)
+        if reader is not None:
+            reader.join(_LOG_PATIENCE_S)
+    except KeyboardInterrupt:
+        progress.clear()
+        click.echo(f"\n{task_id} goes on; `neurogrid cancel {task_id}` ends it.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    progress.clear()
+    return client.tasks.get(task_id)
+
+
+class _LogReader(threading.Thread):
+    """Prints the log while the main thread follows the task. A daemon: Ctrl-C ends both."""
+
+    def __init__(self, client: Client, task_id: str, progress: Progress) -> None:
+        super().__init__(name="log", daemon=True)
+        self._client = client
+        self._task_id = task_id
+        self._progress = progress
+
+    def run(self) -> None:
+        """Print until the log is complete."""
+        try:
+            for piece in self._client.tasks.get_logs(self._task_id, follow=True):
+                self._progress.clear()
+                click.echo(piece, nl=False)
+        except NeuroGridError as error:
+            # The task is still followed; its log can be read again.
+            click.echo(f"the log stopped: {error}", err=True)
+
+
+def _print_submitted(session: Session, task: Task) -> None:
+    if session.as_json:
+        print_json(task)
+        return
+    click.echo(task.id)
+    click.echo(
+        f"{task.phase}; it may cost up to {usdc(task.max_cost)}. Follow it with:\n"
+        f"  neurogrid logs -f {task.id}\n  neurogrid status {task.id}",
+        err=True,
+    )
+
+
+def _print_ended(task: Task) -> None:
+    click.echo(f"cost       {usdc(task.cost)}", err=True)
+    if task.error is not None:
+        click.secho(f"{task.error.code}: {task.error.message}", fg="red", err=True)
+        if task.error.advice:
+            click.echo(task.error.advice, err=True)
+    if task.leases:
+        click.echo(f"receipt    neurogrid receipt {task.id} -o receipt.json", err=True)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
+    return name, value
+
+
+def _files(sources: tuple[str, ...]) -> dict[str, Path]:
+    """Path below /inputs -> local file; folders are walked."""
+    found: dict[str, Path] = {}
+    for source in sources:
+        local, name = _split(source)
+        if local.is_dir():
+            for file in sorted(path for path in local.rglob("*") if path.is_file()):
+                found[f"{name}/{file.relative_to(local).as_posix()}"] = file
+        else:
+            found[name] = local
+    return found
+
+
+def _split(source: str) -> tuple[Path, str]:
+    """FILE[:PATH]; a colon that belongs to the file's own name is left alone."""
+    local = Path(source)
+    head, colon, name = source.rpartition(":")
+    if colon and not local.exists():
+        local = Path(head)
+    else:
+        name = local.resolve().name
+    if not local.exists():
+        raise click.BadParameter(f"{local} does not exist", param_hint="--input")
+    return local, name.strip("/")

@@ -1,0 +1,132 @@
+"""``neurogrid list | status | logs | cancel``."""
+
+import click
+
+from ..models import Task
+from .exit_codes import FAILED
+from .output import age, print_fields, print_json, print_table, short, usdc, when
+from .session import Session, with_session
+from .submit import watch
+
+
+@click.command("list")
+@click.option(
+    "--status",
+    type=click.Choice(["pending", "running", "completed", "failed", "cancelled"]),
+    help="Only these.",
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0)
+@with_session
+def list_tasks(session: Session, *, status: str | None, limit: int, offset: int) -> None:
+    """List your tasks, newest first."""
+    page = session.client.tasks.list(status=status, limit=limit, offset=offset)  # type: ignore[arg-type]  # click checks the choice
+    if session.as_json:
+        print_json(page)
+        return
+    if not page.tasks:
+        click.echo("No tasks. `neurogrid submit` makes one.", err=True)
+        return
+    print_table(
+        ("ID", "STATUS", "PHASE", "AGE", "COST", "NODE", "NAME"),
+        (
+            (
+                task.id,
+                task.status,
+                task.phase,
+                age(task.created_at),
+                usdc(task.cost),
+                short(task.node_id),
+                task.name or task.docker_image,
+            )
+            for task in page.tasks
+        ),
+    )
+    if page.total > offset + len(page.tasks):
+        click.echo(f"{page.total} in all; --offset {offset + limit} shows more.", err=True)
+
+
+@click.command()
+@click.argument("task_id")
+@click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it completed.")
+@with_session
+def status(session: Session, *, task_id: str, wait: bool) -> None:
+    """Show a task: where it is, what it costs, what happened to it."""
+    task = watch(session, task_id, follow=False) if wait else session.client.tasks.get(task_id)
+    if session.as_json:
+        print_json(task)
+    else:
+        _print_task(task)
+    if wait and task.status != "completed":
+        raise click.exceptions.Exit(FAILED)
+
+
+@click.command()
+@click.argument("task_id")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the task has ended.")
+@click.option(
+    "--lines", "-n", type=click.IntRange(0, 10_000), default=100, show_default=True, help="So many."
+)
+@click.option("--all", "everything", is_flag=True, help="From the beginning.")
+@with_session
+def logs(session: Session, *, task_id: str, follow: bool, lines: int, everything: bool) -> None:
+    """Print what a task has printed."""
+    tasks = session.client.tasks
+    if session.as_json:
+        text = "".join(tasks.all_logs(task_id)) if everything else tasks.get_logs(task_id, lines)
+        print_json({"task_id": task_id, "text": text})
+        return
+    if everything:
+        for piece in tasks.all_logs(task_id):
+            click.echo(piece, nl=False)
+        lines = 0
+    if follow:
+        for piece in tasks.get_logs(task_id, lines, follow=True):
+            click.echo(piece, nl=False)
+    elif not everything:
+        click.echo(tasks.get_logs(task_id, lines), nl=False)
+
+
+@click.command()
+@click.argument("task_ids", nargs=-1, required=True)
+@with_session
+def cancel(session: Session, *, task_ids: tuple[str, ...]) -> None:
+    """Cancel tasks that wait or run; delete those that have ended.
+
+    What a task ran until then is charged.
+    """
+    results = [session.client.tasks.cancel(task_id) for task_id in task_ids]
+    if session.as_json:
+        print_json(results)
+        return
+    for result in results:
+        click.echo(f"{result.id} {result.result}")
+
+
+def _print_task(task: Task) -> None:
+    print_fields(
+        [
+            ("id", task.id),
+            ("name", task.name),
+            ("status", task.status),
+            ("phase", task.phase if task.phase != task.status else None),
+            ("image", task.docker_image),
+            ("command", " ".join(task.command)),
+            ("node", task.node_id),
+            ("price", f"{usdc(task.price_per_hour)} per hour" if task.price_per_hour else None),
+            ("cost", usdc(task.cost)),
+            ("progress", f"{task.progress:g}% {task.progress_note}".rstrip()),
+            ("created", when(task.created_at)),
+            ("started", when(task.started_at)),
+            ("ended", when(task.completed_at)),
+            ("exit code", None if task.exit_code is None else str(task.exit_code)),
+            ("waits for", task.explanation),
+            ("error", f"{task.error.code}: {task.error.message}" if task.error else None),
+            ("advice", task.error.advice if task.error else None),
+            ("settled", "yes" if task.settled else None),
+        ]
+    )
+    if task.timeline:
+        click.echo()
+        for entry in task.timeline:
+            click.echo(f"  {when(entry.at)}  {entry.event}")

@@ -1,0 +1,305 @@
+"""The `neurogrid` command against the real api, with click's runner."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from coordinator.api_world import USDC, World, node_id
+from coordinator.served import ServedWorld, served_in_thread
+from marketplace.story import honest_receipt
+from neurogrid.cli.group import neurogrid
+from neurogrid_marketplace.faults import Outcome
+
+Run = Callable[..., Result]
+
+JOB = ("submit", "python:3.12-slim", "--max-price", "1.00")
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ServedWorld]:
+    with served_in_thread(tmp_path / "api") as world:
+        yield world
+
+
+@pytest.fixture
+def network(api: ServedWorld, tmp_path: Path) -> Path:
+    """The file that a devnet writes."""
+    alice = api.run(lambda world: world.customer("alice"))
+    path = tmp_path / "network.json"
+    path.write_text(json.dumps({"api_url": api.address, "api_key": alice.key, "nodes": []}))
+    return path
+
+
+@pytest.fixture
+def run(network: Path) -> Run:
+    def run(*arguments: str, **more: str) -> Result:
+        environment = {"NEUROGRID_NETWORK": str(network), **more}
+        return CliRunner().invoke(neurogrid, arguments, env=environment)
+
+    return run
+
+
+def live(api: ServedWorld, *, outcome: Outcome = Outcome.COMPLETED) -> threading.Thread:
+    """Runs the next task that is submitted, with a log and an output."""
+
+    async def live(world: World) -> None:
+        while not world.woken:  # noqa: ASYNC110 - the world's orchestrator is a list
+            await asyncio.sleep(0.01)
+        task_id = world.woken.pop(0)
+        await world.start(task_id)
+        await world.print(task_id, "working\n")
+        output = await world.upload(task_id, "a/out.txt", b"result")
+        await world.finish(
+            task_id, *([output] if outcome is Outcome.COMPLETED else []), outcome=outcome
+        )
+
+    thread = threading.Thread(target=lambda: api.run(live))
+    thread.start()
+    return thread
+
+
+def test_submit_prints_the_id_alone_on_standard_output(run: Run) -> None:
+    result = run(*JOB, "--cpu", "2", "--timeout", "10m", "-e", "A=1", "--", "python", "-c", "1")
+    assert result.exit_code == 0, result.output
+    task_id = result.stdout.strip()
+    assert task_id.startswith("task_")
+    assert f"neurogrid logs -f {task_id}" in result.stderr
+    task = json.loads(run("status", task_id, "--json").stdout)
+    assert task["command"] == ["python", "-c", "1"]
+    assert task["timeout_seconds"] == 600
+    assert task["env"] == {"A": "1"}
+    assert task["resource_requirements"]["cpu_cores"] == 2
+
+
+def test_submit_follows_to_the_end_and_fetches_the_outputs(
+    run: Run, api: ServedWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "one.txt").write_text("1")
+    (tmp_path / "two.txt").write_text("2")
+    living = live(api)
+    out = tmp_path / "out"
+    result = run(
+        *JOB,
+        "-f",
+        "-i",
+        str(tmp_path / "data"),
+        "-i",
+        f"{tmp_path / 'two.txt'}:deep/2",
+        "-o",
+        str(out),
+    )
+    living.join()
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "working\n"
+    assert (out / "a" / "out.txt").read_bytes() == b"result"
+    for words in ("queued", "awarded", "0.36 USDC per hour", "completed", "cost       0.001 USDC"):
+        assert words in result.stderr
+    listed = json.loads(run("list", "--json").stdout)["tasks"]
+    shown = json.loads(run("status", listed[0]["id"], "--json").stdout)
+    assert [item["path"] for item in shown["inputs"]] == ["data/one.txt", "deep/2"]
+
+
+def test_waiting_for_a_job_that_fails_exits_1_with_the_advice(run: Run, api: ServedWorld) -> None:
+    living = live(api, outcome=Outcome.MEMORY_EXCEEDED)
+    result = run(*JOB, "--wait")
+    living.join()
+    assert result.exit_code == 1
+    assert "MEMORY_EXCEEDED" in result.stderr
+    assert "Ask for more memory" in result.stderr
+
+
+def test_json_is_one_document_on_standard_output(run: Run, api: ServedWorld) -> None:
+    living = live(api)
+    result = run(*JOB, "--wait", "--json")
+    living.join()
+    task = json.loads(result.stdout)
+    assert (task["status"], task["cost_usdc"], result.stderr) == ("completed", "0.001", "")
+    for command in (
+        ("list",),
+        ("logs", task["id"]),
+        ("outputs", task["id"]),
+        ("nodes",),
+        ("account",),
+        ("explain", "--max-price", "1"),
+    ):
+        result = run(*command, "--json")
+        assert result.exit_code == 0, result.output
+        json.loads(result.stdout)
+    result = run("status", "task_none", "--json")
+    assert result.exit_code == 4
+    assert json.loads(result.stdout)["error"]["code"] == "NOT_FOUND"
+
+
+def test_a_tasks_whole_life_in_commands(run: Run, api: ServedWorld, tmp_path: Path) -> None:
+    task_id = run(*JOB, "--name", "resize").stdout.strip()
+    listing = run("list").stdout
+    assert "resize" in listing
+    assert "pending" in listing
+    api.run(lambda world: world.start(task_id))
+    api.run(lambda world: world.print(task_id, "one\ntwo\n"))
+    assert run("logs", task_id, "-n", "1").stdout == "two\n"
+    assert run("logs", task_id, "--all").stdout == "one\ntwo\n"
+    output = api.run(lambda world: world.upload(task_id, "a/out.txt", b"result"))
+    early = run("receipt", task_id)
+    assert early.exit_code == 8
+    assert "the task is running" in early.stderr
+    api.run(lambda world: world.finish(task_id, output))
+    assert run("logs", task_id, "-f").stdout == "one\ntwo\n"
+    shown = run("status", task_id).stdout
+    for words in ("completed", node_id("one"), "0.36 USDC per hour", "task.started"):
+        assert words in shown
+    assert "a/out.txt" in run("outputs", task_id).stdout
+    written = run("outputs", task_id, "-o", str(tmp_path / "o")).stdout
+    assert Path(written.strip()).read_bytes() == b"result"
+    api.run(lambda world: world.pay(task_id, b"{}\n"))
+    assert run("receipt", task_id).stdout == "{}\n"
+    receipt = run("receipt", task_id, "-o", str(tmp_path / "r.json"), "--wait", "5")
+    assert "neurogrid verify" in receipt.stderr
+    assert run("verify", str(tmp_path / "r.json")).exit_code == 1
+    assert run("cancel", task_id).stdout == f"{task_id} deleted\n"
+    assert "No tasks" in run("list").stderr
+
+
+def test_a_receipt_is_checked_offline(tmp_path: Path) -> None:
+    data = honest_receipt()
+    path = tmp_path / "receipt.json"
+    path.write_bytes(data)
+    good = CliRunner().invoke(neurogrid, ["verify", str(path)])
+    assert good.exit_code == 0, good.output
+    assert good.stdout.startswith("valid\n")
+    assert "proven by signatures and hashes:" in good.stdout
+    assert "only claimed:" in good.stdout
+    as_json = json.loads(CliRunner().invoke(neurogrid, ["verify", str(path), "--json"]).stdout)
+    assert as_json["valid"] is True
+    assert as_json["result"]["outcome"] == "completed"
+    changed = data.replace(b'"exit_code": 0', b'"exit_code": 1', 1)
+    assert changed != data
+    bad = CliRunner().invoke(neurogrid, ["verify", "-"], input=changed)
+    assert bad.exit_code == 1
+    assert bad.stdout.startswith("NOT VALID: ")
+    reason = json.loads(
+        CliRunner().invoke(neurogrid, ["verify", "-", "--json"], input=changed).stdout
+    )
+    assert (reason["valid"], bad.stdout) == (False, f"NOT VALID: {reason['reason']}\n")
+
+
+def test_the_market_in_words(run: Run) -> None:
+    nodes = run("nodes").stdout
+    assert "NVIDIA L4 24GB" in nodes
+    assert "0.10 USDC/h" in nodes
+    good = run("explain", "--max-price", "1.00")
+    assert good.exit_code == 0
+    assert "2 of 2 nodes match." in good.stdout
+    poor = run("explain", "--max-price", "0.01")
+    assert poor.exit_code == 6
+    assert "lowest ask of a node that fits is 0.10 USDC per hour" in poor.stdout
+    account = run("account").stdout
+    assert "100.00 USDC" in account
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("submit", "a"), 2, "Missing option '--max-price'"),
+        (("submit", "A B", "--max-price", "1"), 2, "docker_image: must be the name of an image"),
+        (("submit", "a", "--max-price", "1", "--timeout", "soon"), 2, "is no duration"),
+        (("submit", "a", "--max-price", "1", "-e", "X"), 2, "is not NAME=VALUE"),
+        (("submit", "a", "--max-price", "1", "-i", "/no/such"), 2, "does not exist"),
+        (("submit", "a", "--max-price", "1000"), 5, "Deposit USDC"),
+        (("submit", "a", "--max-price", "1", "--cpu", "99"), 6, "0 of 2 nodes left after cpu"),
+        (("status", "task_none"), 4, "`neurogrid list` shows your tasks"),
+        (("outputs", "task_none"), 4, "there is no task"),
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_what_goes_wrong_says_what_to_do(
+    run: Run, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_wrong_key_and_a_wrong_address(run: Run, api: ServedWorld, tmp_path: Path) -> None:
+    no_network = {"NEUROGRID_NETWORK": ""}
+    nothing = run("list", **no_network, NEUROGRID_API_URL="", NEUROGRID_API_KEY="")
+    assert nothing.exit_code == 3
+    assert "set NEUROGRID_API_URL" in nothing.stderr
+    key = {"NEUROGRID_API_KEY": "ng_wrong"}
+    wrong = run("list", **no_network, **key, NEUROGRID_API_URL=f"{api.address}/api/v1/")
+    assert wrong.exit_code == 3
+    assert "not known here" in wrong.stderr
+    not_an_address = run("list", "--api-url", "ftp://x", **no_network, **key)
+    assert "starts with http" in not_an_address.stderr
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    unreadable = run("list", "--network", str(broken))
+    assert unreadable.exit_code == 3
+    assert "no network.json" in unreadable.stderr
+
+
+def test_poor_accounts_learn_both_amounts(api: ServedWorld, run: Run) -> None:
+    poor = api.run(lambda world: world.customer("poor", deposit=USDC // 2))
+    result = run(
+        *JOB, NEUROGRID_NETWORK="", NEUROGRID_API_URL=api.address, NEUROGRID_API_KEY=poor.key
+    )
+    assert result.exit_code == 5
+    assert "up to 1.00 USDC, and 0.50 USDC are available" in result.stderr
+
+
+def test_colours_only_where_they_are_wanted(run: Run) -> None:
+    task_id = run(*JOB).stdout.strip()
+    assert "\x1b[" not in run("status", task_id).output
+    coloured = CliRunner().invoke(
+        neurogrid, ["verify", "-"], input=b"{}", color=True, env={"NO_COLOR": ""}
+    )
+    assert "\x1b[" in coloured.output
+    plain = CliRunner().invoke(
+        neurogrid, ["verify", "-"], input=b"{}", color=True, env={"NO_COLOR": "1"}
+    )
+    assert "\x1b[" not in plain.output
+
+
+def test_help_lists_every_command_without_importing_any() -> None:
+    code = (
+        "import sys; from neurogrid.cli.group import neurogrid;"
+        "neurogrid(['--help'], standalone_mode=False);"
+        "print([name for name in ('httpx', 'msgspec', 'cryptography', 'neurogrid.client')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "[]"
+    for command in ("submit", "status", "logs", "cancel", "verify", "devnet"):
+        assert any(line.split()[:1] == [command] for line in lines)
+
+
+def test_importing_the_sdk_is_light() -> None:
+    code = (
+        "import sys, neurogrid; print('httpx' in sys.modules); neurogrid.Client;"
+        "print([name for name in ('trio', 'solders', 'fastapi') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.splitlines() == ["False", "[]"]
+
+
+def test_every_public_name_can_be_imported() -> None:
+    import neurogrid as sdk
+
+    for name in sdk.__all__:
+        assert getattr(sdk, name).__name__ == name
+    with pytest.raises(AttributeError):
+        _ = sdk.nothing
