@@ -1,0 +1,171 @@
+"""``neurogrid devnet``: the whole market on this machine. An entry point of `neurogrid.commands`.
+
+Loaded for every `neurogrid --help`, so it imports nothing but click until a command runs.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
+
+import click
+
+if TYPE_CHECKING:
+    from .layout import Layout
+
+P = ParamSpec("P")
+
+_EXIT_FAILED = 1
+_EXIT_NOT_RUNNING = 3
+
+
+def _explained(command: Callable[P, None]) -> Callable[P, None]:
+    """Show a refusal as one message, not as a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from .errors import DevnetError, NotRunning
+
+        try:
+            command(*args, **kwargs)
+        except DevnetError as error:
+            click.echo(f"neurogrid devnet: {error}", err=True)
+            sys.exit(_EXIT_NOT_RUNNING if isinstance(error, NotRunning) else _EXIT_FAILED)
+
+    return run
+
+
+def _layout(data: Path | None) -> "Layout":
+    from .layout import DEFAULT_DIRECTORY, Layout
+
+    return Layout(data or DEFAULT_DIRECTORY)
+
+
+_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The devnet's directory.  [default: ~/.neurogrid/devnet]",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def devnet() -> None:
+    """Run a whole market on this machine: ledger, coordinator, nodes, test money."""
+
+
+@devnet.command()
+@_data
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="How many providers.  [default: 2, or as it was]",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="P",
+    help="Of the REST API; 0 takes a free one.  [default: 0, or as it was]",
+)
+@click.option(
+    "--detach", is_flag=True, help="Return once it is ready; it goes on in the background."
+)
+@_json
+@_explained
+def up(data: Path | None, nodes: int | None, port: int | None, detach: bool, as_json: bool) -> None:
+    """Start a devnet, or the one that is in DIR again."""
+    from .start import start_here, start_in_background
+    from .status_view import print_network
+
+    layout = _layout(data)
+    if detach:
+        network = start_in_background(layout, nodes=nodes, port=port, tell=_progress(as_json))
+        print_network(network, as_json=as_json, detached=True)
+        return
+    start_here(
+        layout,
+        nodes=nodes,
+        port=port,
+        tell=_progress(as_json),
+        ready=lambda network: print_network(network, as_json=as_json, detached=False),
+    )
+
+
+@devnet.command()
+@_data
+@_json
+@_explained
+def status(data: Path | None, as_json: bool) -> None:
+    """Show what runs, under which numbers. Exit code 3 if nothing does."""
+    from .status_view import print_status
+
+    print_status(_layout(data), as_json=as_json)
+
+
+@devnet.command()
+@_data
+@_explained
+def down(data: Path | None) -> None:
+    """Stop a devnet: no process, container, mount or socket is left. Its data stay in DIR."""
+    from .stop import stop
+
+    layout = _layout(data)
+    click.echo(f"stopped {layout.root}" if stop(layout) else f"nothing runs in {layout.root}")
+
+
+@devnet.command()
+@_data
+@click.argument("node")
+@_explained
+def lose(data: Path | None, node: str) -> None:
+    """Lose a node's machine: kill it, with its containers, and leave it dead until the next `up`.
+
+    NODE is a name such as node-2, or a peer id.
+    """
+    from .stop import lose_node
+
+    click.echo(f"{lose_node(_layout(data), node)} is gone")
+
+
+@devnet.command()
+@_data
+@click.argument("name", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option("-n", "--lines", default=40, show_default=True, help="So many lines from the end.")
+@_explained
+def logs(data: Path | None, name: str | None, follow: bool, lines: int) -> None:
+    """Show the end of a process's log, or of all of them.
+
+    NAME is ledger, coordinator, node-1 ..., or supervisor.
+    """
+    from .status_view import print_logs
+
+    print_logs(_layout(data), name, follow=follow, lines=lines)
+
+
+@devnet.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep the demo's devnet there.  [default: a temporary directory]",
+)
+@_explained
+def demo(data: Path | None) -> None:
+    """Show a job from submission to payment, and a node that dies in the middle of one."""
+    from .demo import run_demo
+
+    sys.exit(run_demo(data))
+
+
+def _progress(as_json: bool) -> Callable[[str], None]:
+    """Progress goes to standard error, so that standard output can be read by programs."""
+
+    def tell(line: str) -> None:
+        if not as_json:
+            click.echo(line, err=True)
+
+    return tell

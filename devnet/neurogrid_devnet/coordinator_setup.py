@@ -1,0 +1,110 @@
+"""The devnet's coordinator: initialised as by its operator, and given its client by its command."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from neurogrid_coordinator.config import CONFIG_NAME
+from neurogrid_coordinator.setup import initialise
+from neurogrid_wallet.secret_file import read_secret_file, write_secret_file
+
+from .errors import StartFailed
+from .layout import HOST, Layout, Settings
+
+COMMAND = (sys.executable, "-m", "neurogrid_coordinator")
+_COMMAND_TIMEOUT_S = 60
+_ACCOUNT_NAME = "devnet"
+_SETTINGS = {
+    # Short, so that one sees a lost node's task move; longer than a killed node takes to be back on
+    # a busy machine, because that must not look like a loss.
+    "timers.dead_after_s": 15,
+    "timers.voucher_interval_s": 10,
+    # A devnet is for load tests too.
+    "http.requests_per_minute": 1_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorIdentity:
+    """Who the coordinator is, known before it runs.
+
+    Attributes:
+        operator: the wallet that opens escrows for clients.
+        p2p_address: where nodes connect, with its peer id.
+    """
+
+    operator: str
+    p2p_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorInfo:
+    """What coordinator.json says of the running one."""
+
+    api_url: str
+    api_pid: int
+    market_pid: int
+
+
+def read_coordinator_info(layout: Layout) -> CoordinatorInfo | None:
+    """What the coordinator says of itself; None until it is ready."""
+    try:
+        document = json.loads(layout.coordinator_info.read_text())
+        return CoordinatorInfo(document["api_url"], document["api_pid"], document["market_pid"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def make_coordinator(layout: Layout, settings: Settings) -> CoordinatorIdentity:
+    """Initialise the coordinator; keys that were made before stay."""
+    # Written anew each time, because the port may be another one.
+    (layout.coordinator / CONFIG_NAME).unlink(missing_ok=True)
+    listen = f"/ip4/{HOST}/tcp/{settings.p2p_port}"
+    made = initialise(
+        layout.coordinator,
+        chain_file=layout.chain,
+        http_listen=f"{HOST}:{settings.api_port}",
+        p2p_listen=(listen,),
+        settings=_SETTINGS,
+    )
+    return CoordinatorIdentity(made.operator, f"{listen}/p2p/{made.peer_id}")
+
+
+async def client_key(layout: Layout, wallet: str) -> str:
+    """The client's API key; its account and key are made at the first time.
+
+    Raises:
+        StartFailed: the coordinator's command fails.
+    """
+    if layout.api_key.exists():
+        return read_secret_file(layout.api_key).decode()
+    try:
+        made = await _run(layout, "account", "create", "--name", _ACCOUNT_NAME, "--wallet", wallet)
+    except StartFailed:
+        # An earlier start may have been interrupted before it could keep the key.
+        accounts = await _run(layout, "account", "list")
+        found = [account["id"] for account in accounts if account["wallet"] == wallet]
+        if not found:
+            raise
+        made = await _run(layout, "key", "create", "--account", found[0])
+    key = str(made["api_key"])
+    write_secret_file(layout.api_key, key.encode(), overwrite=False)
+    return key
+
+
+async def _run(layout: Layout, *arguments: str) -> Any:
+    """What a command of the coordinator prints, as JSON."""
+    command = [*COMMAND, *arguments, "--data", str(layout.coordinator), "--json"]
+    with trio.move_on_after(_COMMAND_TIMEOUT_S) as scope:
+        done = await trio.run_process(
+            command, check=False, capture_stdout=True, capture_stderr=True, stdin=subprocess.DEVNULL
+        )
+    if scope.cancelled_caught:
+        raise StartFailed(f"{' '.join(command)} did not end in {_COMMAND_TIMEOUT_S} s")
+    if done.returncode != 0:
+        raise StartFailed(f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+    return json.loads(done.stdout)

@@ -1,0 +1,97 @@
+"""The container engine, as the devnet needs it: is it there, has it the images, remove what is left.
+
+Imported only where it is needed: docker-py takes a third of a second.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from neurogrid_node.container import Engine
+from neurogrid_node.container_docker import DockerClient
+from neurogrid_node.container_errors import EngineError, EngineUnavailable
+from neurogrid_node.workspace_disk import DiskError, unmount
+
+from .errors import EngineMissing, ImagesMissing
+from .layout import JOB_IMAGE
+
+# A node that is being killed may still have one container under way.
+_SWEEPS_MAX = 5
+_GRACE_S = 5.0
+
+
+async def check_engine() -> None:
+    """Find out whether jobs can run on this machine.
+
+    Raises:
+        EngineMissing: no engine answers.
+        ImagesMissing: it has no job image.
+    """
+    try:
+        async with _engine_of("devnet") as engine:
+            image = await engine.image(JOB_IMAGE)
+    except EngineUnavailable as error:
+        raise EngineMissing(
+            f"{error}; in a checkout of NeuroGrid, `make engine` does it"
+        ) from error
+    if image is None:
+        raise ImagesMissing(f"the image {JOB_IMAGE} is not built: type `make images`")
+
+
+async def remove_containers(peer_ids: Sequence[str]) -> list[str]:
+    """Remove every container of these nodes, running or not.
+
+    Returns: what could not be removed, in words.
+    """
+    problems: list[str] = []
+    for peer_id in peer_ids:
+        try:
+            async with _engine_of(peer_id) as engine:
+                await _remove_all(engine)
+        except EngineUnavailable as error:
+            return [f"the containers of {len(peer_ids)} nodes are left: {error}"]
+        except EngineError as error:
+            problems.append(f"containers of {peer_id} are left: {error}")
+    return problems
+
+
+async def _remove_all(engine: Engine) -> None:
+    for _ in range(_SWEEPS_MAX):
+        found = await engine.list_leases()
+        if not found:
+            return
+        for container in found:
+            await engine.remove(container.container_id)
+
+
+@asynccontextmanager
+async def _engine_of(node_id: str) -> AsyncIterator[Engine]:
+    """An engine that waits for nothing, so that it needs nobody to follow its events."""
+    client = await DockerClient.connect(None)
+    try:
+        yield Engine(client, node_id, grace_s=_GRACE_S)
+    finally:
+        client.close()
+
+
+def unmount_below(folder: Path) -> list[str]:
+    """Unmount every lease's disk below a folder; what could not be, in words."""
+    problems = []
+    for target in mounts_below(folder):
+        try:
+            unmount(target)
+        except DiskError as error:
+            problems.append(str(error))
+    return problems
+
+
+def mounts_below(folder: Path) -> list[Path]:
+    """What is mounted below a folder."""
+    prefix = f"{folder.resolve()}/"
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return []  # no Linux: nodes mount nothing there
+    # The kernel writes a blank as \040.
+    targets = [line.split(" ")[1].replace("\\040", " ") for line in lines]
+    return [Path(target) for target in targets if target.startswith(prefix)]

@@ -1,0 +1,89 @@
+"""Starting a devnet, in this process or in one of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from .errors import AlreadyRuns, StartFailed
+from .layout import SUPERVISOR, Layout
+from .log_files import open_log, tail
+from .network_file import Network, read_network
+from .run import prepare, run_devnet
+from .state_file import Phase, State, read_state
+
+_LOOK_INTERVAL_S = 0.05
+_LOG_LINES_SHOWN = 15
+
+
+def start_here(
+    layout: Layout,
+    *,
+    nodes: int | None,
+    port: int | None,
+    tell: Callable[[str], None],
+    ready: Callable[[Network], None],
+) -> None:
+    """Run a devnet in this process until it is told to stop.
+
+    Raises:
+        DevnetError: it cannot start.
+    """
+    layout.make_folders()
+    with layout.locked():
+        settings = prepare(layout, nodes=nodes, port=port)
+        run_devnet(layout, settings, tell=tell, ready=ready)
+
+
+def start_in_background(
+    layout: Layout, *, nodes: int | None, port: int | None, tell: Callable[[str], None]
+) -> Network:
+    """Start a devnet in a process of its own; returns once jobs can be placed.
+
+    Raises:
+        DevnetError: it cannot start.
+    """
+    layout.make_folders()
+    if layout.is_locked():
+        with layout.locked():  # says who holds it, in the usual words
+            raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
+    prepare(layout, nodes=nodes, port=port)
+    process = _spawn(layout)
+    shown = ""
+    while True:
+        state = read_state(layout.state)
+        is_ours = state is not None and state.supervisor.pid == process.pid
+        if state is not None and is_ours:
+            network = read_network(layout.network)
+            if state.phase is Phase.READY and network is not None:
+                return network
+            if state.message != shown and state.phase is Phase.STARTING:
+                shown = state.message
+                tell(shown)
+        if process.poll() is not None:
+            raise _failure(layout, state)
+        time.sleep(_LOOK_INTERVAL_S)
+
+
+def _spawn(layout: Layout) -> "subprocess.Popen[bytes]":
+    output = open_log(layout.log(SUPERVISOR))
+    try:
+        return subprocess.Popen(
+            (sys.executable, "-m", "neurogrid_devnet", str(layout.root)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            # The directory of the caller may be unmounted or removed; ours stays.
+            cwd=layout.root,
+        )
+    finally:
+        os.close(output)
+
+
+def _failure(layout: Layout, state: State | None) -> StartFailed:
+    if state is not None and state.phase is Phase.FAILED:
+        return StartFailed(state.message)
+    lines = "\n".join(tail(layout.log(SUPERVISOR), _LOG_LINES_SHOWN))
+    return StartFailed(f"the supervisor ended; the end of {layout.log(SUPERVISOR)}:\n{lines}")
