@@ -189,6 +189,9 @@ class _Nobody:
     async def send(self, message: Message) -> None:
         return None
 
+    def beat_soon(self) -> None:
+        return None
+
 
 def _image_lookup(engine: Engine) -> Callable[[str], Awaitable[bool]]:
     known: dict[str, tuple[float, bool]] = {}

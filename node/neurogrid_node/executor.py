@@ -43,6 +43,7 @@ from neurogrid_wallet.errors import RpcError
 from .container_errors import EngineError
 from .earnings import Earnings, EscrowGone, EscrowUnseen, VoucherRefused
 from .journal import Journal
+from .progress import Progress
 from .sandbox import Sandbox, SandboxError
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ _log = logging.getLogger(__name__)
 _INBOX = 256
 _TICK_S = 0.5
 _RESEND_S = 3.0
+# Somebody may be watching a progress bar; an ordinary heartbeat comes only every few seconds.
+_PROGRESS_INTERVAL_S = 1.0
 # Log text that may be on its way unacknowledged: one yamux window (p2p.md, section 5).
 _LOG_WINDOW_BYTES = 256 * 1024
 _LOG_PIECE_BYTES = 24 * 1024
@@ -66,6 +69,9 @@ class Link(Protocol):
 
     async def send(self, message: Message) -> None:
         """Send; silently nothing while disconnected, because everything is sent again."""
+
+    def beat_soon(self) -> None:
+        """Send a heartbeat now: it carries the leases' progress."""
 
 
 class LeaseRunner:
@@ -104,6 +110,8 @@ class LeaseRunner:
         self._steps: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery
         self._sent_at_s = -math.inf
+        self._progress_said = Progress()
+        self._progress_said_at_s = -math.inf
         self._log_sent = 0
         self._log_stored = trio.Event()
 
@@ -285,6 +293,7 @@ class LeaseRunner:
         while True:
             await trio.sleep(_TICK_S)
             self.offer(Tick())
+            self._say_progress()
             lease = self.lease
             if trio.current_time() - self._sent_at_s < _RESEND_S or not self._link.is_connected():
                 continue
@@ -295,6 +304,16 @@ class LeaseRunner:
             # A step that the engine refused for a moment is started again.
             if lease.phase is LeasePhase.STOPPING and lease.stop_reason:
                 await self._perform(Kill(lease.stop_reason))
+
+    def _say_progress(self) -> None:
+        progress = self._sandbox.progress(self.lease.lease_id)
+        now_s = trio.current_time()
+        if (
+            progress != self._progress_said
+            and now_s - self._progress_said_at_s >= _PROGRESS_INTERVAL_S
+        ):
+            self._progress_said, self._progress_said_at_s = progress, now_s
+            self._link.beat_soon()
 
     async def _send_logs(self) -> None:
         lease_id = self.lease.lease_id
