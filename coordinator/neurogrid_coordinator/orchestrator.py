@@ -66,12 +66,16 @@ _OVERLOADED_PAUSE_S = 0.05
 class Orchestrator:
     """All tasks that have not ended.
 
+    Attributes:
+        ready: set when `run` has loaded the tasks; only then may anything else be told it.
+
     Args:
         outgoing: to nodes.
         settle: told of each lease whose money may need something.
         start_of: builds the start message of a lease.
         check_outputs: what of a result's outputs is not here; "" if all is.
         turns_max: how many tasks may look for a node at a time.
+        sweep_s: how often every task is looked at.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Orchestrator:
         check_outputs: Callable[[CheckOutputs], Awaitable[str]],
         now_ms: Callable[[], int],
         turns_max: int,
+        sweep_s: float = SWEEP_S,
     ) -> None:
         self._database = database
         self._feed = feed
@@ -98,6 +103,7 @@ class Orchestrator:
         self._start_of = start_of
         self._check_outputs = check_outputs
         self._now_ms = now_ms
+        self._sweep_s = sweep_s
         self._tasks: dict[str, TaskState] = {}
         # node id -> lease id -> task id, of leases that a node has taken and not ended.
         self._taken: dict[str, dict[str, str]] = {}
@@ -105,25 +111,34 @@ class Orchestrator:
         self._turn = asyncio.Event()
         self._turns = asyncio.Semaphore(turns_max)
         self._group: asyncio.TaskGroup | None = None
+        self.ready = asyncio.Event()
         self._running: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Move tasks for ever; cancel it to stop."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for state in await self._database.read(tasks.active):
-                self._remember(state)
-                if state.task.phase is Phase.QUEUED:
-                    self._room.add(state.task, state.priority)
-                for action in orchestration.due(state.task, self._now_ms()):
-                    self.perform(state.task.task_id, action)
-            group.create_task(self._give_turns())
-            group.create_task(self._sweep())
+            try:
+                await self._load()
+                self.ready.set()
+                group.create_task(self._give_turns())
+                await self._sweep()
+            finally:
+                # What is still told while it stops is found by the next start.
+                self._group = None
+
+    async def _load(self) -> None:
+        for state in await self._database.read(tasks.active):
+            self._remember(state)
+            if state.task.phase is Phase.QUEUED:
+                self._room.add(state.task, state.priority)
+            for action in orchestration.due(state.task, self._now_ms()):
+                self.perform(state.task.task_id, action)
 
     # --- what others tell -------------------------------------------------------------------------
 
     def wake(self, task_id: str) -> None:
-        """A task was submitted. Before `run` it is found by `run`."""
+        """A task was submitted."""
         self._spawn("admit", task_id, self._admit)
 
     async def request_cancel(self, task_id: str) -> Phase:
@@ -239,7 +254,7 @@ class Orchestrator:
                     _log.exception("task %s", state.task.task_id)
             self._attendance.forget(frozenset(self._taken))
             self._outgoing.forget_old()
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(self._sweep_s)
 
     async def _look_at(self, task: Task, now_ms: int) -> None:
         if ("match", task.task_id) in self._running:

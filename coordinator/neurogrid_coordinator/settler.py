@@ -94,9 +94,13 @@ class Settler:
         """Settle for ever; cancel it to stop."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for lease_id in await self._database.read(leases.unsettled):
-                self.changed(lease_id)
-            await asyncio.Event().wait()
+            try:
+                for lease_id in await self._database.read(leases.unsettled):
+                    self.changed(lease_id)
+                await asyncio.Event().wait()
+            finally:
+                # What is still told while it stops is found by the next start.
+                self._group = None
 
     def changed(self, lease_id: str) -> None:
         """The money of this lease may need something now. Before `run` it is found by `run`."""
@@ -115,28 +119,32 @@ class Settler:
         try:
             while True:
                 change.clear()
-                found = await self._database.read(_lease_and_client, lease_id)
-                if found is None:
-                    return
-                row, client = found
-                due = settlement.steps(row.settlement)
                 try:
-                    if Step.OPEN_ESCROW in due:
-                        await self._open(row, client)
-                    elif due:
-                        await self._see_closed(row, client, change)
-                    elif not change.is_set():
+                    if not await self._advance(lease_id, change) and not change.is_set():
                         return
+                    failures = 0
                 except (RpcError, PaymentTimeout, OutboxFull) as error:
                     _log.warning("lease %s waits for the chain: %s", lease_id, error)
                     await asyncio.sleep(_CHAIN_PAUSES_S[min(failures, len(_CHAIN_PAUSES_S) - 1)])
                     failures += 1
-                else:
-                    failures = 0
-        except Exception:  # noqa: BLE001 - one lease's boundary: a bug must not stop the others
-            _log.exception("lease %s is not settled before the next start", lease_id)
+                except Exception:  # noqa: BLE001 - one lease's boundary: it is tried again
+                    _log.exception("lease %s", lease_id)
+                    await asyncio.sleep(_CHAIN_PAUSES_S[-1])
         finally:
             del self._changes[lease_id]
+
+    async def _advance(self, lease_id: str, change: asyncio.Event) -> bool:
+        """Do what is due for a lease; False if nothing is."""
+        found = await self._database.read(_lease_and_client, lease_id)
+        if found is None:
+            return False
+        row, client = found
+        due = settlement.steps(row.settlement)
+        if Step.OPEN_ESCROW in due:
+            await self._open(row, client)
+        elif due:
+            await self._see_closed(row, client, change)
+        return bool(due)
 
     async def _open(self, row: LeaseRow, client: str) -> None:
         terms = EscrowTerms(
@@ -205,6 +213,8 @@ class Settler:
             # Read again: an event may have been stored since.
             present = leases.get(conn, row.id)
             assert present is not None, "leases are never deleted"
+            if present.settlement.phase is SettlementPhase.CLOSED:
+                return present
             closed = settlement.closed(present.settlement, closing.transaction, paid, now_ms)
             leases.save_settlement(conn, closed, now_ms)
             present = replace(present, settlement=closed)

@@ -1,0 +1,364 @@
+from pathlib import Path
+
+import pytest
+
+from coordinator.market_world import FakeNode, World, world
+from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.chain import EscrowRefused
+from neurogrid_coordinator.store import events, leases, logs
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.messages import Accept, Event, EventKind, Log, Message, Meter
+from neurogrid_marketplace.receipt import verify_receipt
+from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import Phase
+
+
+async def kinds(market: World, task_id: str) -> list[str]:
+    stored = await market.database.read(events.after, 0, task_id=task_id)
+    return [event.kind.removeprefix("task.") for event in stored]
+
+
+@on_asyncio
+async def test_a_task_runs_is_paid_once_and_leaves_a_receipt_that_holds(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        cheap, dear = market.node("cheap", 1_000_000), market.node("dear", 2_000_000)
+        await market.start()
+        task_id = await market.submit()
+        row = await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+        (lease,) = await market.until_settled(task_id)
+        assert (lease.node_id, cheap.containers_started) == (cheap.node_id, [lease.id])
+        assert dear.containers_started == []
+        assert lease.settlement.phase is SettlementPhase.CLOSED
+        assert lease.settlement.paid_micro_usdc == row.cost_micro_usdc > 0
+        receipt = await market.database.read(leases.receipt, lease.id)
+        assert receipt is not None
+        proof = verify_receipt(receipt)
+        assert proof.paid_micro_usdc == row.cost_micro_usdc
+        assert len(proof.proven) >= 5
+        assert await kinds(market, task_id) == [
+            "created",
+            "matching",
+            "awarded",
+            "starting",
+            "running",
+            "verifying",
+            "completed",
+            "settled",
+        ]
+
+
+@on_asyncio
+async def test_nothing_is_polled_between_submit_and_award(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        market.node("only")
+        await market.start()
+        task_id = await market.submit()
+        # No clock was turned and no sweep is needed: the wake alone carries it to the node.
+        row = await market.until_phase(task_id, Phase.STARTING, Phase.RUNNING)
+        assert row.node_id is not None
+
+
+@on_asyncio
+async def test_a_task_waits_for_a_node_and_starts_when_one_joins(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        await market.start()
+        task_id = await market.submit()
+
+        async def waited() -> bool:
+            return (
+                market.market.auctions >= 1 and (await market.task(task_id)).phase is Phase.QUEUED
+            )
+
+        await market.until(waited)
+        auctions = market.market.auctions
+        market.join(market.node("late"))
+        await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+        assert market.market.auctions == auctions + 1
+
+
+@on_asyncio
+async def test_a_task_that_finds_no_node_expires_with_the_reason(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        await market.start()
+        task_id = await market.submit()
+        row = await market.until_phase(task_id, Phase.EXPIRED, turning_ms=5_000)
+        assert row.state.ending is not None
+        assert row.state.ending.code == "NODE_UNAVAILABLE"
+        assert row.state.ending.message == "No node is connected."
+        assert row.hold_micro_usdc == 0
+
+
+@on_asyncio
+async def test_many_tasks_share_few_places_without_futile_auctions(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        node.behaviour.slots = 2
+        await market.start()
+        ids = [await market.submit(name=f"job {number}") for number in range(12)]
+        for task_id in ids:
+            await market.until_phase(task_id, Phase.COMPLETED, turning_ms=50)
+        assert len(node.containers_started) == 12
+        # One for each task, and one more whenever the line's first found all places taken.
+        assert market.market.auctions <= 60
+
+
+@on_asyncio
+async def test_the_next_bid_gets_the_lease_when_the_best_refuses(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        best, second = market.node("best", 1_000_000), market.node("second", 2_000_000)
+        best.behaviour.deny = True
+        await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+        refused, taken = await market.until_settled(task_id)
+        assert (refused.node_id, taken.node_id) == (best.node_id, second.node_id)
+        assert refused.settlement.phase is SettlementPhase.CLOSED
+        assert market.chain.opens == 1
+
+
+@on_asyncio
+async def test_cancelling_costs_what_ran(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        market.node("only").behaviour.run_ms = None
+        life = await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.RUNNING)
+        market.clock.now += 3_600
+        assert await life.orchestrator.request_cancel(task_id) is Phase.RUNNING
+        row = await market.until_phase(task_id, Phase.CANCELLED)
+        (lease,) = await market.until_settled(task_id)
+        # 3.6 s at 1 USDC an hour.
+        assert lease.settlement.paid_micro_usdc == row.cost_micro_usdc == 1_000
+        with pytest.raises(LookupError):
+            await life.orchestrator.request_cancel("task_unknown")
+
+
+@on_asyncio
+async def test_cancelling_a_waiting_task_ends_it_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        life = await market.start()
+        task_id = await market.submit()
+        assert await life.orchestrator.request_cancel(task_id) is Phase.CANCELLED
+        assert await market.leases(task_id) == []
+
+
+@on_asyncio
+async def test_a_dead_node_loses_the_task_and_the_client_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        doomed, other = market.node("doomed", 1_000_000), market.node("other", 2_000_000)
+        doomed.behaviour.run_ms = None
+        await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.RUNNING)
+        doomed.behaviour.deaf = True
+        row = await market.until_phase(task_id, Phase.COMPLETED, turning_ms=2_000)
+        assert row.node_id == other.node_id
+        lost, done = await market.until_settled(task_id, turning_ms=2_000)
+        assert lost.settlement.paid_micro_usdc == 0
+        assert lost.settlement.closed_by in {c.transaction for c in market.chain.closings.values()}
+        assert done.settlement.paid_micro_usdc == row.cost_micro_usdc
+        # It comes back with its container still running, and is told that it is over.
+        doomed.behaviour.deaf = False
+        market.join(doomed)
+        await market.until_settled(task_id, turning_ms=100)
+        assert doomed.leases == {}
+
+
+@on_asyncio
+async def test_a_coordinator_that_slept_gives_nobody_up(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        node.behaviour.run_ms = None
+        await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.RUNNING)
+        node.behaviour.deaf = True
+        market.clock.now += 3_600_000
+        await market.until(_after(market, 50))
+        assert (await market.task(task_id)).phase is Phase.RUNNING
+
+
+@on_asyncio
+async def test_silence_does_not_count_while_the_market_process_is_away(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        node.behaviour.run_ms = None
+        await market.start()
+        task_id = await market.submit(timeout_s=3600)
+        await market.until_phase(task_id, Phase.RUNNING)
+        node.behaviour.deaf = True
+        market.market.pid = None
+        await market.until(_after(market, 60), turning_ms=2_000)
+        assert (await market.task(task_id)).phase is Phase.RUNNING
+        market.market.pid = 2
+        node.behaviour.deaf = False
+        node.behaviour.run_ms = 0
+        market.join(node)
+        await market.until_phase(task_id, Phase.COMPLETED)
+        assert len(node.containers_started) == 1
+
+
+def _after(market: World, rounds: int):  # type: ignore[no-untyped-def]  # a condition for `until`
+    left = rounds
+
+    async def passed() -> bool:
+        nonlocal left
+        left -= 1
+        return left <= 0
+
+    return passed
+
+
+@on_asyncio
+async def test_a_node_that_forgot_its_lease_is_not_waited_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        forgetful, other = market.node("forgetful", 1_000_000), market.node("other", 2_000_000)
+        forgetful.behaviour.run_ms = None
+        await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.RUNNING)
+        forgetful.leases.clear()
+        row = await market.until_phase(task_id, Phase.COMPLETED, turning_ms=500)
+        assert row.node_id == other.node_id
+        assert row.state.excluded == (forgetful.node_id,)
+
+
+@on_asyncio
+async def test_a_refused_escrow_of_the_client_ends_the_task(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        market.chain.refuse = EscrowRefused("nothing is deposited", of_client=True)
+        await market.start()
+        task_id = await market.submit()
+        row = await market.until_phase(task_id, Phase.FAILED)
+        assert row.state.ending is not None
+        assert row.state.ending.code == "INSUFFICIENT_CREDITS"
+        (lease,) = await market.until_settled(task_id)
+        assert lease.settlement.paid_micro_usdc == 0
+        assert node.containers_started == []
+
+
+@on_asyncio
+async def test_a_node_without_stake_is_passed_over(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        unstaked, staked = market.node("unstaked", 1_000_000), market.node("staked", 2_000_000)
+        market.chain.refuse = EscrowRefused("staked nothing", of_node=True)
+        await market.start()
+        task_id = await market.submit()
+
+        async def excluded() -> bool:
+            return (await market.task(task_id)).state.excluded != ()
+
+        await market.until(excluded)
+        market.chain.refuse = None
+        row = await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+        assert row.node_id == staked.node_id
+        assert unstaked.containers_started == []
+
+
+@on_asyncio
+async def test_a_run_that_is_paid_as_it_goes_costs_no_more_in_the_end(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only", 3_600_000)
+        node.behaviour.run_ms = 50_000
+        await market.start()
+        task_id = await market.submit(timeout_s=60)
+        await market.until_phase(task_id, Phase.RUNNING)
+        (lease,) = await market.leases(task_id)
+
+        async def paid_half() -> bool:
+            held = node.leases[lease.id].voucher
+            return held is not None and held.cumulative_micro_usdc >= 30_000
+
+        await market.until(paid_half, turning_ms=500)
+        row = await market.until_phase(task_id, Phase.COMPLETED, turning_ms=500)
+        (lease,) = await market.until_settled(task_id)
+        assert 50_000 <= row.cost_micro_usdc <= 51_000
+        assert lease.settlement.paid_micro_usdc == row.cost_micro_usdc
+
+
+@on_asyncio
+async def test_a_node_cannot_be_paid_for_time_that_did_not_pass(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("liar", 3_600_000)
+        node.behaviour.run_ms = None
+        life = await market.start()
+        task_id = await market.submit(timeout_s=3600)
+        await market.until_phase(task_id, Phase.RUNNING)
+        (lease,) = await market.leases(task_id)
+        market.clock.now += 10_000
+        lie = Meter(lease.id, 3_000_000, 3_000_000)
+        await life.desk.on_message(node.node_id, node.seal(lie), lie)
+        (lease,) = await market.leases(task_id)
+        assert lease.settlement.signed_micro_usdc <= 15_100
+
+
+@on_asyncio
+async def test_another_nodes_lease_and_broken_chains_are_not_believed(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node, stranger = market.node("node", 1_000_000), market.node("stranger", 2_000_000)
+        node.behaviour.run_ms = None
+        life = await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.RUNNING)
+        (lease,) = await market.leases(task_id)
+        before = await market.leases(task_id)
+        finished = Event(lease.id, 2, EventKind.FINISHED, 0, lease.event_hash)
+        lies: list[tuple[FakeNode, Message]] = [
+            (stranger, Log(lease.id, 0, "hello")),
+            (stranger, Meter(lease.id, 1, 1)),
+            (stranger, Accept(lease.id, "0" * 64)),
+            (node, Event(lease.id, 2, EventKind.PREPARING, 0, "0" * 64)),
+            (node, Event(lease.id, 5, EventKind.PREPARING, 0, lease.event_hash)),
+            (node, finished),
+            (node, Log(lease.id, 7, "a gap")),
+        ]
+        for sender, message in lies:
+            await life.desk.on_message(sender.node_id, sender.seal(message), message)
+        assert await market.leases(task_id) == before
+        text = Log(lease.id, 0, "grüße\n")
+        for _ in range(2):
+            await life.desk.on_message(node.node_id, node.seal(text), text)
+        part = await market.database.read(logs.read, lease.id, 0)
+        assert part.data.decode() == "grüße\n"
+
+
+@on_asyncio
+async def test_a_program_that_fails_is_charged_and_not_retried(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        node.behaviour.outcome, node.behaviour.exit_code = Outcome.EXIT_NONZERO, 3
+        await market.start()
+        task_id = await market.submit()
+        row = await market.until_phase(task_id, Phase.FAILED, turning_ms=100)
+        assert row.state.ending is not None
+        assert (row.state.ending.code, row.state.ending.exit_code) == ("EXIT_NONZERO", 3)
+        (lease,) = await market.until_settled(task_id)
+        assert lease.settlement.paid_micro_usdc == row.cost_micro_usdc > 0
+
+
+@on_asyncio
+async def test_a_node_that_cannot_start_is_not_paid_and_another_does_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        broken, other = market.node("broken", 1_000_000), market.node("other", 2_000_000)
+        broken.behaviour.outcome = Outcome.START_FAILED
+        await market.start()
+        task_id = await market.submit()
+        row = await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+        first, second = await market.until_settled(task_id)
+        assert (first.settlement.paid_micro_usdc, row.node_id) == (0, other.node_id)
+        assert second.settlement.paid_micro_usdc == row.cost_micro_usdc
+
+
+@on_asyncio
+async def test_a_market_process_that_dies_during_the_auction_is_asked_again(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as market:
+        market.node("only")
+        await market.start()
+        market.market.pid = None
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.MATCHING)
+        market.market.pid = 2
+        await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
