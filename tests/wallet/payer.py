@@ -1,0 +1,77 @@
+"""A process that pays, to be killed: what a daemon does with its outbox, and nothing more."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import anyio
+from solana.rpc.async_api import AsyncClient
+from solders.pubkey import Pubkey
+
+from neurogrid_wallet import rpc, usdc
+from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.outbox import Outbox, OutboxPolicy
+from neurogrid_wallet.transactions import signers_from
+
+PAYMENTS = 30
+"""To one recipient each, of different amounts."""
+SAME_PAYMENTS = 10
+"""To one more recipient, of one amount: only their ids tell them apart."""
+
+_POLICY = OutboxPolicy(check_interval_s=0.1, poll_max_s=0.05)
+
+
+def recipient(key: KeyPair, number: int) -> Pubkey:
+    """Who gets payment ``number``."""
+    return Pubkey(key.derive(b"recipient %d" % number).public_key)
+
+
+def amount_micro_usdc(number: int) -> int:
+    """How much payment ``number`` is."""
+    return 1000 + number
+
+
+def main() -> None:
+    """Fork a payer for each line read, say its process id, and how it ended.
+
+    So a life starts in no time: everything is imported already.
+    """
+    backend, url, path, seed, mint = sys.argv[1:]
+    # The line loses half of everything; real waits in between would only make the test long.
+    rpc._BACKOFF_FIRST_S = 0.01
+    # The first one loads certificates and half of its modules, for each process anew.
+    AsyncClient(url)
+    pay = partial(_pay_all, url, Path(path), KeyPair(bytes.fromhex(seed)), Pubkey.from_string(mint))
+    for _ in sys.stdin:
+        process_id = os.fork()
+        if process_id == 0:
+            anyio.run(pay, backend=backend)
+            os._exit(0)
+        print(process_id, flush=True)
+        _, status = os.waitpid(process_id, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+async def _pay_all(url: str, path: Path, key: KeyPair, mint: Pubkey) -> None:
+    async with (
+        rpc.Rpc(url, timeout_s=5) as endpoint,
+        Outbox(path, rpc=endpoint, signers=signers_from([key]), policy=_POLICY) as outbox,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(outbox.run)
+        payments = [(f"payment {number}", number) for number in range(PAYMENTS)]
+        payments += [(f"the same {number}", PAYMENTS) for number in range(SAME_PAYMENTS)]
+        payer = Pubkey(key.public_key)
+        for payment_id, number in payments:
+            instructions = usdc.pay(
+                payer, payer, recipient(key, number), mint, amount_micro_usdc(number)
+            )
+            await outbox.submit(payment_id, instructions, payer)
+        for payment_id, _ in payments:
+            await outbox.finalized(payment_id, timeout_s=60)
+        tasks.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    main()
