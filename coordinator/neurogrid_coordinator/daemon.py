@@ -56,6 +56,9 @@ INFO_FILE = "coordinator.json"
 _SHUTDOWN_S = 2
 _INFO_INTERVAL_S = 0.1
 _CHAIN_RETRY_S = 1.0
+# A payment that is forgotten could be made again: far longer than any lease may last.
+_PAYMENTS_KEPT_S = 90 * 86_400
+_FORGET_INTERVAL_S = 3600
 
 
 def _now_ms() -> int:
@@ -204,20 +207,42 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             ),
             stopping,
         )
-        async with market, asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(outbox.run(), name="outbox"),
-                group.create_task(settler.run(), name="settler"),
                 group.create_task(orchestrator.run(), name="orchestrator"),
+            ]
+            # Nobody tells the orchestrator anything before it knows its tasks.
+            await orchestrator.ready.wait()
+            background += [
+                group.create_task(settler.run(), name="settler"),
+                group.create_task(_keep(market), name="market"),
+                group.create_task(_forget_payments(outbox), name="payments"),
                 group.create_task(
                     _say_where(directory, place, market, keys.operator.address), name="info"
                 ),
             ]
+            # The API does not wait for the market process, which takes seconds to start.
             await server.serve(sockets=[place.listener])
             for task in background:
                 task.cancel()
         await outgoing.aclose()
         (directory / INFO_FILE).unlink(missing_ok=True)
+
+
+async def _keep(market: MarketClient) -> None:
+    """Have the market process running until this is cancelled."""
+    async with market:
+        await asyncio.Event().wait()
+
+
+async def _forget_payments(outbox: Outbox) -> None:
+    """Drop payments that were decided long ago."""
+    while True:
+        forgotten = await outbox.forget_decided(time.time() - _PAYMENTS_KEPT_S)
+        if forgotten:
+            _log.info("forgot %d old payments", forgotten)
+        await asyncio.sleep(_FORGET_INTERVAL_S)
 
 
 class _Server(uvicorn.Server):
