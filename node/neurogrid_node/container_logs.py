@@ -158,7 +158,7 @@ class LogBuffer:
         self._truncated = False
         self._truncation_told = False
         self._ended = False
-        self._result: outcome.Outcome[None] = outcome.Value(None)
+        self._error: BaseException | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._trio = trio.lowlevel.current_trio_token()
         self._ready = trio.Event()
@@ -181,15 +181,15 @@ class LogBuffer:
             self._until_ns = max(self._until_ns, at_ns)
             return not self._truncated
 
-    def end(self, how: outcome.Outcome[None] = outcome.Value(None)) -> None:  # noqa: B008 - immutable
+    def end(self, how: outcome.Outcome[None] | None = None) -> None:
         """No more records will come, or none is wanted. From any thread; releases `put`.
 
         Args:
             how: an error in it is raised by `take`, after everything that came before it.
         """
         with self._changed:
-            if not self._ended:
-                self._result = how
+            if not self._ended and isinstance(how, outcome.Error):
+                self._error = how.error
             self._ended = True
             self._changed.notify_all()
             self._wake()
@@ -222,8 +222,9 @@ class LogBuffer:
             if text or (truncated and not self._truncation_told):
                 self._truncation_told = truncated
                 return LogChunk(text, until_ns, truncated)
+            if ended and self._error is not None:
+                raise self._error
             if ended:
-                self._result.unwrap()
                 return None
 
     def __aiter__(self) -> "LogBuffer":

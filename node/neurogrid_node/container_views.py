@@ -4,7 +4,7 @@ The engine is a program on the same machine, of a version we do not choose: a fi
 gets its harmless value, and what must be there raises KeyError at this door, not later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -149,7 +149,7 @@ def container_view(found: Mapping[str, Any]) -> ContainerView:
     )
 
 
-def lease_containers(found: list[Mapping[str, Any]]) -> tuple[LeaseContainer, ...]:
+def lease_containers(found: Iterable[Mapping[str, Any]]) -> tuple[LeaseContainer, ...]:
     """From `GET /containers/json`, filtered by our node label.
 
     A container takes over its image's labels, so a label alone proves nothing: the name must be

@@ -1,0 +1,242 @@
+"""Parsing the engine's answers and refusals."""
+
+from typing import Any
+
+import pytest
+
+from neurogrid_node.container_errors import (
+    CommandFailed,
+    ContainerGone,
+    EngineConflict,
+    EngineError,
+    EngineRefused,
+    connection_advice,
+    engine_answer,
+)
+from neurogrid_node.container_exits import ExitBoard
+from neurogrid_node.container_outcome import Exit
+from neurogrid_node.container_probe import judge
+from neurogrid_node.container_profile import ContainerSpec, ImageInfo
+from neurogrid_node.container_usage import Usage, add_sample
+from neurogrid_node.container_views import (
+    ContainerState,
+    LeaseContainer,
+    container_view,
+    engine_info,
+    image_info,
+    lease_containers,
+)
+
+
+def test_an_image_pulled_and_one_built_here() -> None:
+    pulled = {
+        "Id": "sha256:1",
+        "Size": 5,
+        "RepoDigests": ["r/x@sha256:2"],
+        "Config": {"Env": ["PATH=/bin", "A=b=c"], "Volumes": {"/v": {}}},
+    }
+    assert image_info("x", pulled) == ImageInfo(
+        "x", "sha256:1", "sha256:2", 5, ("A", "PATH"), ("/v",)
+    )
+    assert image_info("x", {"Id": "sha256:1", "Config": None}) == ImageInfo(
+        "x", "sha256:1", None, 0
+    )
+
+
+def inspected(status: str, **state: Any) -> dict[str, Any]:
+    return {
+        "Id": "c",
+        "Image": "sha256:1",
+        "Config": {"Labels": {"io.neurogrid.lease": "l"}},
+        "State": {"Status": status, "Pid": 7, **state},
+    }
+
+
+def test_a_running_container_has_not_ended() -> None:
+    view = container_view(inspected("running"))
+    assert (view.state, view.lease_id, view.pid) == (ContainerState.RUNNING, "l", 7)
+    assert view.ended is None
+
+
+def test_an_ended_container() -> None:
+    view = container_view(
+        inspected(
+            "exited",
+            ExitCode=137,
+            OOMKilled=True,
+            StartedAt="1970-01-01T00:00:01Z",
+            FinishedAt="1970-01-01T00:00:03Z",
+        )
+    )
+    assert view.ended == Exit("c", 137, True, 1_000_000_000, 3_000_000_000)
+
+
+def test_a_container_with_our_label_and_another_name_is_not_ours() -> None:
+    def entry(name: str, lease_id: str) -> dict[str, Any]:
+        labels = {"io.neurogrid.lease": lease_id}
+        return {"Id": "c" + lease_id, "Names": [name], "Labels": labels, "State": "exited"}
+
+    found = [entry("/neurogrid-b", "b"), entry("/evil", "a"), entry("/neurogrid-x", "y")]
+    assert lease_containers(found) == (LeaseContainer("b", "cb", ContainerState.EXITED),)
+
+
+def test_an_engine_that_cannot_limit_says_so() -> None:
+    info = engine_info(
+        {
+            "Warnings": ["WARNING: No swap limit support", "WARNING: bridge-nf-call-iptables"],
+            "SecurityOptions": ["name=apparmor"],
+            "LiveRestoreEnabled": True,
+        }
+    )
+    assert info.unenforced == (
+        "WARNING: No swap limit support",
+        "the engine or kernel has no seccomp",
+    )
+    assert info.advice == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind", "code"),
+    [
+        (404, "No such container: x", ContainerGone, "container_gone"),
+        (409, "is not running", EngineConflict, "engine_conflict"),
+        (500, "Container x is not paused", EngineConflict, "engine_conflict"),
+        (
+            400,
+            'OCI runtime create failed: exec: "x": executable file not found in $PATH: unknown',
+            CommandFailed,
+            "command_not_found",
+        ),
+        (
+            400,
+            'failed to create task: exec: "/etc": permission denied',
+            CommandFailed,
+            "command_not_executable",
+        ),
+        (
+            500,
+            'could not select device driver "nvidia" with capabilities: [[gpu]]',
+            EngineRefused,
+            "gpu_runtime_missing",
+        ),
+        (500, "mkdir: no space left on device", EngineRefused, "engine_disk_full"),
+        (
+            400,
+            "invalid mount config: bind source path does not exist: /x",
+            EngineRefused,
+            "workspace_not_visible",
+        ),
+        (500, "boom", EngineRefused, "engine_refused"),
+    ],
+)
+def test_refusals(status: int, words: str, kind: type[EngineError], code: str) -> None:
+    error = engine_answer(status, words)
+    assert type(error) is kind
+    assert error.code == code
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("Permission denied", "usermod"),
+        ("No such file or directory", "apt-get install"),
+        ("Connection refused", "systemctl start"),
+    ],
+)
+def test_what_to_do_about_an_engine_that_cannot_be_reached(words: str, advice: str) -> None:
+    assert advice in connection_advice(words)
+
+
+def statistics(usage: int, cache: dict[str, int], cpu_ns: int, pids: int) -> dict[str, Any]:
+    return {
+        "memory_stats": {"usage": usage, "stats": cache},
+        "cpu_stats": {"cpu_usage": {"total_usage": cpu_ns}},
+        "pids_stats": {"current": pids},
+    }
+
+
+def test_usage_keeps_its_peaks_and_leaves_out_file_cache() -> None:
+    first = add_sample(Usage(), statistics(100, {"total_inactive_file": 40}, 7, 5))
+    assert first == Usage(7, 60, 60, 5, 5)
+    second = add_sample(first, statistics(30, {"inactive_file": 50}, 6, 2))
+    assert second == Usage(7, 0, 60, 2, 5)
+
+
+def test_a_container_that_has_ended_uses_nothing() -> None:
+    assert add_sample(Usage(), {"memory_stats": {}, "cpu_stats": {}}) is None
+
+
+def event(action: str, at_ns: int, **attributes: str) -> dict[str, Any]:
+    return {"id": "c", "Action": action, "timeNano": at_ns, "Actor": {"Attributes": attributes}}
+
+
+async def test_a_clean_end_is_known_from_the_events_alone() -> None:
+    board = ExitBoard()
+    board.record(event("start", 5))
+    assert board.clean_exit("c") is None
+    board.record(event("die", 9, exitCode="0"))
+    assert board.clean_exit("c") == Exit("c", 0, False, 5, 9)
+    board.forget("c")
+    assert board.clean_exit("c") is None
+
+
+async def test_any_other_end_has_to_be_looked_up() -> None:
+    board = ExitBoard()
+    with board.waiting("c") as waiter:
+        board.record(event("start", 5))
+        board.record(event("die", 9, exitCode="1"))
+        assert waiter.changed.is_set()
+    assert board.clean_exit("c") is None
+
+
+async def test_an_end_whose_start_was_not_seen_has_to_be_looked_up() -> None:
+    board = ExitBoard()
+    board.record(event("die", 9, exitCode="0"))
+    assert board.clean_exit("c") is None
+
+
+async def test_waiters_learn_that_the_engine_was_away() -> None:
+    board = ExitBoard()
+    board.connected()
+    with board.waiting("c") as waiter:
+        assert not waiter.interrupted
+        board.disconnected()
+        assert waiter.interrupted
+        assert waiter.changed.is_set()
+    with board.waiting("c") as waiter:
+        assert waiter.interrupted
+
+
+async def test_no_number_of_containers_fills_the_memory() -> None:
+    board = ExitBoard()
+    for number in range(5000):
+        board.record({"id": str(number), "Action": "start", "timeNano": 1})
+        board.record(
+            {"id": str(number), "Action": "die", "Actor": {"Attributes": {"exitCode": "0"}}}
+        )
+    assert board.clean_exit("0") is None
+    assert board.clean_exit("4999") is not None
+
+
+def test_a_probe_is_judged_fact_by_fact() -> None:
+    spec = ContainerSpec(
+        "l", "n", ImageInfo("x", "sha256:1", None, 0), None, (), 1000, 128 << 20, 32, 0
+    )
+    good = {
+        "uid": 65534,
+        "capabilities": 0,
+        "no_new_privileges": "1",
+        "seccomp": "2",
+        "interfaces": ["lo"],
+        "write_root": "EROFS",
+        "user_namespace": "EPERM",
+        "engine_socket": False,
+        "memory_max": str(128 << 20),
+        "pids_max": "32",
+        "gpu_devices": [],
+    }
+    assert judge(good, spec) == ()
+    for name in good:
+        assert len(judge(good | {name: ["nvidia0", "x"]}, spec)) == 1, name
+    assert len(judge({}, spec)) == len(good) - 1
