@@ -34,9 +34,21 @@ class JobLog:
         self._journal = journal
         self._slot = journal_slot
         self._grown = trio.Event()
+        self._opening = trio.Lock()
+        self._is_open = False
 
     async def open(self) -> None:
-        """Find out how far it is, and cut off what was not journaled."""
+        """Find out how far it is, and cut off what was not journaled; once, whoever asks first.
+
+        Follower and sender ask at the same time: one that went on before the position is known
+        would begin at the start, and every line would come twice.
+        """
+        async with self._opening:
+            if not self._is_open:
+                await self._restore()
+                self._is_open = True
+
+    async def _restore(self) -> None:
 
         def restore() -> LogPosition:
             position = self._journal.log_position(self._lease_id)

@@ -359,7 +359,7 @@ class Sandbox:
         if live is None:
             log = JobLog(lease_id, self._log_path(lease_id), self._journal, self._slot)
             live = self._live[lease_id] = _Live(log)
-            await log.open()
+        await live.log.open()
         return live
 
     def _name(self, lease_id: str) -> str:
