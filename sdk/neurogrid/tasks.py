@@ -14,7 +14,7 @@ from .artifacts import Artifacts
 from .errors import WaitTimeout
 from .models import CancelResult, LogPage, OutputFile, Task, TaskPage, TaskUpdate
 from .sse import read_events
-from .transport import STREAM_SILENCE_S, Transport
+from .transport import ABSENCE_MAX_S, STREAM_SILENCE_S, Transport
 
 # The first look comes quickly, for short jobs; later ones are cheap enough for thousands of waiters.
 _POLL_FIRST_S = 0.1
@@ -145,13 +145,17 @@ class Tasks:
     def wait(self, task_id: str, *, timeout_s: float | None = None) -> Task:
         """The task once it has ended; a failed task is returned, not raised.
 
+        A coordinator that is away for a minute is waited for.
+
         Raises:
             WaitTimeout: it has not ended after ``timeout_s``. It goes on.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         pause_s = _POLL_FIRST_S
         while True:
-            task = self.get(task_id)
+            task = self._transport.call(
+                Task, "GET", f"/tasks/{task_id}", task_id=task_id, patience_s=ABSENCE_MAX_S
+            )
             if task.ended:
                 return task
             if deadline is not None and time.monotonic() + pause_s > deadline:

@@ -25,6 +25,8 @@ _RETRY_AFTER_MAX_S = 30.0
 _PASSING_STATUS = frozenset({502, 503, 504})
 # What an answer to HEAD, which has no body, means.
 _HEAD_CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
+# Who follows a task for minutes need not hear of a coordinator that restarts, or moves, meanwhile.
+ABSENCE_MAX_S = 60.0
 # Server-sent streams carry a comment at least every 15 s; three times that is a dead connection.
 STREAM_SILENCE_S = 45.0
 # An error body is a few hundred bytes; this much is read of one that is not ours.
@@ -91,6 +93,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         content: Callable[[], Iterable[bytes]] | None = None,
         task_id: str | None = None,
+        patience_s: float = 0,
     ) -> T:
         """Send a request that may be repeated, and read ``data`` of the answer as a ``kind``.
 
@@ -98,6 +101,7 @@ class Transport:
             path: below ``/api/v1``.
             content: makes the body anew for each attempt.
             task_id: of the task that is asked for, so that "not found" can name it.
+            patience_s: repeat it for at least so long while the coordinator is away.
 
         Raises:
             ApiError, ConnectionFailed: see `neurogrid.errors`.
@@ -110,6 +114,7 @@ class Transport:
             headers=headers,
             content=content,
             task_id=task_id,
+            patience_s=patience_s,
         )
         try:
             return msgspec.json.decode(response.content, type=_Envelope[kind]).data  # type: ignore[valid-type] # a runtime type argument
@@ -128,6 +133,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         content: Callable[[], Iterable[bytes]] | None = None,
         task_id: str | None = None,
+        patience_s: float = 0,
     ) -> httpx.Response:
         """As `call`, but the answer as it came."""
         sent = dict(headers or {})
@@ -147,11 +153,16 @@ class Transport:
             _raise_for_error(response, task_id)
             return response
 
-        return self.repeat(attempt)
+        return self.repeat(attempt, patience_s=patience_s)
 
-    def repeat(self, attempt: Callable[[], T]) -> T:
-        """Call ``attempt`` until it succeeds, fails for good, or the retries are used up."""
+    def repeat(self, attempt: Callable[[], T], *, patience_s: float = 0) -> T:
+        """Call ``attempt`` until it succeeds, fails for good, or the retries are used up.
+
+        Args:
+            patience_s: go on for so long even when they are.
+        """
         failures = 0
+        waited_s = 0.0
         while True:
             try:
                 return attempt()
@@ -166,9 +177,11 @@ class Transport:
                     raise
                 failure, wait_s = error, _backoff_s(failures)
             failures += 1
-            if failures > self._retries_max or wait_s > _RETRY_AFTER_MAX_S:
+            is_tired = failures > self._retries_max and waited_s >= patience_s
+            if is_tired or wait_s > _RETRY_AFTER_MAX_S:
                 raise failure
             self._sleep(wait_s)
+            waited_s += wait_s
 
     @contextmanager
     def stream(
@@ -205,10 +218,11 @@ class Transport:
         through proves that the other side is well.
         """
         failures = 0
+        waited_s = 0.0
         while True:
             try:
                 for item in attempt():
-                    failures = 0
+                    failures, waited_s = 0, 0.0
                     yield item
                 return
             except (httpx.TransportError, ServerError, RateLimitError) as error:
@@ -216,11 +230,13 @@ class Transport:
                     raise
                 wait_s = getattr(error, "retry_after", None) or _backoff_s(failures)
                 failures += 1
-                if failures > self._retries_max or wait_s > _RETRY_AFTER_MAX_S:
+                is_tired = failures > self._retries_max and waited_s >= ABSENCE_MAX_S
+                if is_tired or wait_s > _RETRY_AFTER_MAX_S:
                     if isinstance(error, ApiError):
                         raise
                     raise ConnectionFailed(_describe(error)) from error
                 self._sleep(wait_s)
+                waited_s += wait_s
 
 
 def _backoff_s(failures: int) -> float:
