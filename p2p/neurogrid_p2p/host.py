@@ -1,5 +1,6 @@
 """A host: our identity on the network, the sockets it listens on, and the connections it has."""
 
+import ipaddress
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,7 +33,8 @@ class Limits:
     Attributes:
         connections: in all, those in their handshake included; about 70 KiB each.
         connections_per_peer: two, so that a node whose old connection hangs can come back.
-        connections_per_host: from one IP address; a farm behind one address is legitimate.
+        connections_per_host: from one IPv4 address or IPv6 /64 network; a farm behind one
+            address is legitimate.
         streams_per_connection: open at once; we use one.
     """
 
@@ -159,7 +161,7 @@ class Host:
 
     async def _accept(self, socket: trio.SocketStream) -> None:
         try:
-            remote_host: str = socket.socket.getpeername()[0]
+            remote_host = _subscriber(socket.socket.getpeername()[0])
         except OSError:
             return  # gone already
         if (
@@ -226,6 +228,13 @@ class Host:
             _log.exception("handler of %s for %s", protocol, connection.remote_id)
         finally:
             await channel.aclose()
+
+
+def _subscriber(host: str) -> str:
+    """What connections are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
+    if ":" not in host:
+        return host
+    return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
 
 
 def _decrement(counter: Counter[str], key: str) -> None:

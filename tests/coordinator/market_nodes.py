@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -235,6 +236,4 @@ def denying(deny: Deny) -> Callable[[FakeNode, Envelope, Message], Answer]:
 
 
 def _now_ms() -> int:
-    import time
-
     return time.time_ns() // 1_000_000

@@ -148,7 +148,7 @@ async def test_nodes_are_seen_heard_and_explained(tmp_path: Path) -> None:
         await api.until(lambda: api.changes[here.node_id] == ["joined", "heartbeat"])
         (view,) = (v for v in await api.market.nodes() if v.offer.node_id == here.node_id)
         assert not view.offer.accepting
-        await api.until(lambda: isinstance(here.heard[-1], Pulse))
+        await api.until(lambda: any(isinstance(said, Pulse) for said in here.heard))
         for number in range(200):
             farm.say(here, Meter(LEASE, number, number))
         await api.until(lambda: len(api.said) == 200)
@@ -177,9 +177,9 @@ async def test_a_killed_child_is_started_again_where_it_was_and_the_nodes_come_b
         with pytest.raises(MarketAway):
             await market.nodes()
         await asyncio.gather(waiting, return_exceptions=True)
+        await api.until(lambda: market.pid not in (None, first_pid))
         await api.joined(*nodes)
         assert market.addresses == address
-        assert market.pid not in (None, first_pid)
         nodes[0].answer = None
         report = await market.hold_auction(demand())
         assert len(report.ranking) == 2

@@ -211,3 +211,17 @@ async def _enter(nursery: trio.Nursery) -> Host:
 
     host: Host = await nursery.start(run)
     return host
+
+
+async def test_ipv6_works_and_is_counted_by_network() -> None:
+    async with (
+        open_host(Person().seed, ["/ip6/::1/tcp/0"], Limits(connections_per_host=1)) as server,
+        open_host(Person().seed) as client,
+    ):
+        server.serve(PROTOCOL, echo)
+        channel = await client.dial(server.addresses[0], PROTOCOL)
+        await channel.send({"six": 6})
+        assert await channel.receive() == {"six": 6}
+        assert list(server._by_host) == ["::/64"]
+        with pytest.raises(DialFailed):
+            await client.dial(server.addresses[0], PROTOCOL)

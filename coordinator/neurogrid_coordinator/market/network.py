@@ -35,6 +35,9 @@ from .settings import NodeLimits
 
 # A node has its hello ready; more than a slow handshake's worth of waiting is a stranger.
 HELLO_LIMIT_S = 10.0
+# A message waits for room only behind a whole mebibyte that the node has not read; it will be
+# disconnected soon, and nobody should wait for that.
+SEND_LIMIT_S = 2.0
 
 NodeMessage = Bid | Decline | Accept | Deny | Event | Meter | Log | Claimed
 
@@ -103,12 +106,15 @@ class Network:
         """Sign a message and put it on the way to a node.
 
         Raises:
-            ChannelClosed: the node is not connected.
+            ChannelClosed: the node is not connected, or has so much unread that nothing more
+                can be queued.
         """
         node = self._nodes.get(node_id)
         if node is None:
             raise ChannelClosed("not connected")
-        return await node.channel.send(message)
+        with trio.move_on_after(SEND_LIMIT_S):
+            return await node.channel.send(message)
+        raise ChannelClosed("reads nothing")
 
     async def serve(self, channel: Channel) -> None:
         """Talk with one node until either side ends it."""
