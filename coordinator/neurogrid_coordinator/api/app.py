@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket
 
@@ -30,16 +30,17 @@ from . import docs_page, errors
 from .auth import Gate
 from .door import Door
 from .events import Sockets
-from .native.account import account_router
-from .native.artifacts import artifacts_router
-from .native.nodes import match_router, nodes_router
-from .native.results import results_router
-from .native.status import health_router, status_router
-from .native.tasks import tasks_router
+from .native.account import add_account_route
+from .native.artifacts import add_artifact_routes
+from .native.nodes import add_match_route, add_node_routes
+from .native.results import add_result_routes
+from .native.status import add_status_routes
+from .native.tasks import add_task_routes
 from .openapi import Schemas
+from .paths import API
 from .rate_limit import RateLimit
 
-API = "/api/v1"
+__all__ = ["API", "Collaborators", "Settings", "create_app"]
 
 _DESCRIPTION = """
 A marketplace for GPU compute: submit a container job, nodes bid for it, the winner runs it and is paid
@@ -124,35 +125,6 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     )
     events = Events(world.database, world.feed)
 
-    native = APIRouter(prefix=API)
-    native.include_router(tasks_router(tasks, gate, schemas))
-    native.include_router(
-        results_router(
-            logs=Logs(world.database),
-            results=Results(world.database),
-            events=events,
-            artifacts=artifacts,
-            gate=gate,
-            schemas=schemas,
-            stopping=world.stopping,
-            public_url=settings.public_url,
-        )
-    )
-    native.include_router(artifacts_router(artifacts, gate, schemas))
-    native.include_router(nodes_router(world.nodes, gate, schemas))
-    native.include_router(match_router(tasks, gate, schemas))
-    native.include_router(account_router(balances, gate, schemas))
-    native.include_router(
-        status_router(
-            overview=Overview(world.database),
-            nodes=world.nodes,
-            market_is_up=world.market_is_up,
-            network=settings.network,
-            version=version,
-            schemas=schemas,
-        )
-    )
-
     app = FastAPI(
         title="NeuroGrid",
         version=version,
@@ -164,8 +136,32 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     )
     app.add_middleware(Door)
     errors.install(app)
-    app.include_router(health_router())
-    app.include_router(native)
+    # Routes are tried in this order, so those that are asked for most come first.
+    add_task_routes(app, tasks, gate, schemas)
+    add_result_routes(
+        app,
+        logs=Logs(world.database),
+        results=Results(world.database),
+        events=events,
+        artifacts=artifacts,
+        gate=gate,
+        schemas=schemas,
+        stopping=world.stopping,
+        public_url=settings.public_url,
+    )
+    add_artifact_routes(app, artifacts, gate, schemas)
+    add_node_routes(app, world.nodes, gate, schemas)
+    add_match_route(app, tasks, gate, schemas)
+    add_account_route(app, balances, gate, schemas)
+    add_status_routes(
+        app,
+        overview=Overview(world.database),
+        nodes=world.nodes,
+        market_is_up=world.market_is_up,
+        network=settings.network,
+        version=version,
+        schemas=schemas,
+    )
     schemas.install(app)
     sockets = Sockets(gate=gate, events=events, nodes=world.nodes, stopping=world.stopping)
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
@@ -12,15 +12,16 @@ from ...services.balances import Balances
 from ..auth import Caller, Gate
 from ..envelope import success
 from ..openapi import Schemas, errors
+from ..paths import API
 from .schemas import AccountView, BalanceView
 
 
-def account_router(balances: Balances, gate: Gate, schemas: Schemas) -> APIRouter:
-    """The route."""
-    router = APIRouter(prefix="/account", tags=["Account"])
+def add_account_route(app: FastAPI, balances: Balances, gate: Gate, schemas: Schemas) -> None:
+    """Add the route."""
 
-    @router.get(
-        "",
+    @app.get(
+        f"{API}/account",
+        tags=["Account"],
         summary="Show your account",
         response_class=Response,
         responses={
@@ -45,8 +46,6 @@ def account_router(balances: Balances, gate: Gate, schemas: Schemas) -> APIRoute
             ),
         )
         return success(view)
-
-    return router
 
 
 def _usdc(amount_micro_usdc: int) -> Decimal:

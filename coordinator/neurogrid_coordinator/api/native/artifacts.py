@@ -2,20 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
 from ...services.artifacts import Artifacts
 from ..auth import Caller, Gate, bearer
 from ..envelope import success
 from ..openapi import Schemas, errors
+from ..paths import API
 from .files import file_response
 from .schemas import ArtifactView
 
 
-def artifacts_router(artifacts: Artifacts, gate: Gate, schemas: Schemas) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix="/artifacts", tags=["Artifacts"])
+def add_artifact_routes(app: FastAPI, artifacts: Artifacts, gate: Gate, schemas: Schemas) -> None:
+    """Add the routes."""
+    path = f"{API}/artifacts/{{sha256}}"
 
     async def client(request: Request) -> Caller | None:
         """The client; None for a node with a lease's token, which the service checks."""
@@ -23,8 +24,9 @@ def artifacts_router(artifacts: Artifacts, gate: Gate, schemas: Schemas) -> APIR
             return None
         return await gate(request)
 
-    @router.put(
-        "/{sha256}",
+    @app.put(
+        path,
+        tags=["Artifacts"],
         summary="Upload a file",
         response_class=Response,
         responses={
@@ -69,9 +71,10 @@ def artifacts_router(artifacts: Artifacts, gate: Gate, schemas: Schemas) -> APIR
         )
 
     for method in ("GET", "HEAD"):
-        router.add_api_route(
-            "/{sha256}",
+        app.add_api_route(
+            path,
             get_artifact,
+            tags=["Artifacts"],
             methods=[method],
             summary="Download a file" if method == "GET" else "Ask for a file",
             operation_id=f"{method.lower()}_artifact",
@@ -81,4 +84,3 @@ def artifacts_router(artifacts: Artifacts, gate: Gate, schemas: Schemas) -> APIR
                 **errors("UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND"),
             },
         )
-    return router

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
@@ -16,6 +16,7 @@ from ..body import read_json
 from ..envelope import iso, success
 from ..explanations import explanation_view
 from ..openapi import Schemas, errors
+from ..paths import API
 from .schemas import (
     TASK_RULES,
     Earnings,
@@ -33,12 +34,12 @@ _GIB = 1024**3
 _SMALLEST = Requirements(cpu_millis=1000, memory_bytes=500_000_000, disk_bytes=0)
 
 
-def nodes_router(nodes: Nodes, gate: Gate, schemas: Schemas) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix="/nodes", tags=["Nodes"])
+def add_node_routes(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) -> None:
+    """Add the routes."""
 
-    @router.get(
-        "",
+    @app.get(
+        f"{API}/nodes",
+        tags=["Nodes"],
         summary="List nodes",
         response_class=Response,
         responses={
@@ -58,8 +59,9 @@ def nodes_router(nodes: Nodes, gate: Gate, schemas: Schemas) -> APIRouter:
         views = [NodeView(**_view(node)) for node in page.nodes]
         return success(NodeListView(views, page.total, limit, offset))
 
-    @router.get(
-        "/{node_id}",
+    @app.get(
+        f"{API}/nodes/{{node_id}}",
+        tags=["Nodes"],
         summary="Show a node",
         response_class=Response,
         responses={
@@ -71,15 +73,13 @@ def nodes_router(nodes: Nodes, gate: Gate, schemas: Schemas) -> APIRouter:
         """Earnings are what was paid through this coordinator, the market's fee included."""
         return success(_detail_view(*await nodes.get(node_id)))
 
-    return router
 
+def add_match_route(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) -> None:
+    """Add the route."""
 
-def match_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
-    """The route."""
-    router = APIRouter(prefix="/match", tags=["Nodes"])
-
-    @router.post(
-        "/explain",
+    @app.post(
+        f"{API}/match/explain",
+        tags=["Nodes"],
         summary="Ask how a task would meet the market",
         response_class=Response,
         responses={
@@ -96,8 +96,6 @@ def match_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
         explanation, demand = await tasks.explain(submission(body))
         cost = format_usdc(demand.max_cost_micro_usdc())
         return success({**explanation_view(explanation), "max_cost": cost})
-
-    return router
 
 
 def _view(node: KnownNode) -> dict[str, Any]:

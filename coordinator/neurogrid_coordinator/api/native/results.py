@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.responses import Response
 
 from ...services.artifacts import Artifacts, Stored
@@ -19,6 +19,7 @@ from ..auth import Caller, Gate
 from ..envelope import success
 from ..event_views import update_view
 from ..openapi import Schemas, errors
+from ..paths import API
 from .files import file_response
 from .schemas import LogView, OutputListView
 from .task_views import log_view, output_view
@@ -28,7 +29,8 @@ _LAST_EVENT_ID = Header(
 )
 
 
-def results_router(
+def add_result_routes(
+    app: FastAPI,
     *,
     logs: Logs,
     results: Results,
@@ -38,14 +40,15 @@ def results_router(
     schemas: Schemas,
     stopping: asyncio.Event,
     public_url: str,
-) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix="/tasks/{task_id}", tags=["Results"])
+) -> None:
+    """Add the routes."""
+    task = f"{API}/tasks/{{task_id}}"
     stream_answer = {"description": "A stream of server-sent events.", "content": {}}
     stream_answer["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
 
-    @router.get(
-        "/logs",
+    @app.get(
+        task + "/logs",
+        tags=["Results"],
         summary="Read or follow a task's log",
         response_class=Response,
         responses={
@@ -84,8 +87,9 @@ def results_router(
             return success(log_view(task_id, piece))
         return sse.EventStream(_log_events(logs, caller.account, task_id, piece), stopping)
 
-    @router.get(
-        "/outputs",
+    @app.get(
+        task + "/outputs",
+        tags=["Results"],
         summary="List a task's output files",
         response_class=Response,
         responses={
@@ -99,8 +103,9 @@ def results_router(
         views = [output_view(task_id, output, public_url) for output in outputs]
         return success(OutputListView(task_id, views, len(views)))
 
-    @router.get(
-        "/outputs/{path:path}",
+    @app.get(
+        task + "/outputs/{path:path}",
+        tags=["Results"],
         summary="Get an output file",
         response_class=Response,
         responses={
@@ -122,8 +127,9 @@ def results_router(
             name=output.path,
         )
 
-    @router.get(
-        "/receipt",
+    @app.get(
+        task + "/receipt",
+        tags=["Results"],
         summary="Get the signed receipt",
         response_class=Response,
         responses={
@@ -142,8 +148,9 @@ def results_router(
             media_type="application/json",
         )
 
-    @router.get(
-        "/events",
+    @app.get(
+        task + "/events",
+        tags=["Results"],
         summary="Follow a task",
         response_class=Response,
         responses={200: stream_answer, **errors("UNAUTHORIZED", "NOT_FOUND")},
@@ -159,8 +166,6 @@ def results_router(
         # Asked before the stream begins, so that a wrong id is an ordinary 404.
         await logs.tail(caller.account, task_id, 0)
         return sse.EventStream(_task_events(events, caller.account, task_id, after), stopping)
-
-    return router
 
 
 async def _log_events(

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Callable
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.responses import Response
 
 from ...services.nodes import Nodes
 from ...services.overview import Overview
 from ..envelope import json_response, success
 from ..openapi import Schemas
+from ..paths import API
 from .schemas import StatusView
 from .words import STATUS_OF_PHASE
 
 
-def status_router(
+def add_status_routes(
+    app: FastAPI,
     *,
     overview: Overview,
     nodes: Nodes,
@@ -22,13 +24,13 @@ def status_router(
     network: str,
     version: str,
     schemas: Schemas,
-) -> APIRouter:
-    """The route below ``/api/v1``."""
-    router = APIRouter(tags=["Status"])
+) -> None:
+    """Add the routes."""
     started_s = time.monotonic()
 
-    @router.get(
-        "/status",
+    @app.get(
+        f"{API}/status",
+        tags=["Status"],
         summary="How the coordinator is",
         response_class=Response,
         responses={200: schemas.answer(StatusView, "`degraded`: the market process is away.")},
@@ -50,16 +52,12 @@ def status_router(
         )
         return success(view)
 
-    return router
-
-
-def health_router() -> APIRouter:
-    """The route at the root."""
-    router = APIRouter(tags=["Status"])
-
-    @router.get("/health", summary="Whether the api answers", response_class=Response)
+    @app.get(
+        "/health",
+        tags=["Status"],
+        summary="Whether the api answers",
+        response_class=Response,
+    )
     async def get_health() -> Response:
         """For load balancers: no database, no chain."""
         return json_response({"status": "ok"})
-
-    return router

@@ -21,6 +21,7 @@ from ...services.tasks import TaskDetail, settled
 from ...store.leases import LeaseRow
 from ...store.tasks import TaskRow
 from ..envelope import iso, iso_or_none
+from ..paths import API
 from .amounts import micro_usdc, usdc_number
 from .schemas import (
     InputView,
@@ -176,7 +177,7 @@ def failure_view(row: TaskRow) -> TaskFailure | None:
 
 def output_view(task_id: str, output: OutputFile, public_url: str) -> OutputView:
     """An output file and where to get it."""
-    url = f"{public_url}/api/v1/tasks/{task_id}/outputs/{quote(output.path)}"
+    url = f"{public_url}{API}/tasks/{task_id}/outputs/{quote(output.path)}"
     return OutputView(output.path, output.sha256, output.size_bytes, url)
 
 

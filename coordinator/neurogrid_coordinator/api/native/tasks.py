@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.responses import Response
 
 from ...services.tasks import LIST_MAX, CancelResult, Tasks
@@ -10,6 +10,7 @@ from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import success
 from ..openapi import Schemas, errors
+from ..paths import API
 from .schemas import TASK_RULES, CancelView, TaskListView, TaskRequest, TaskStatus, TaskView
 from .task_views import submission, summary_view, task_view
 from .words import STATUS_OF_PHASE, phases_of
@@ -31,12 +32,12 @@ _MESSAGES = {
 }
 
 
-def tasks_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix="/tasks", tags=["Tasks"])
+def add_task_routes(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) -> None:
+    """Add the routes."""
 
-    @router.post(
-        "",
+    @app.post(
+        f"{API}/tasks",
+        tags=["Tasks"],
         status_code=201,
         summary="Submit a container job",
         response_class=Response,
@@ -72,11 +73,12 @@ def tasks_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
         and a market that could never serve it (with the reasons, and what to relax)."""
         wanted = submission(await read_json(request, TaskRequest, TASK_RULES), idempotency_key)
         detail, created = await tasks.submit(caller.account, wanted)
-        location = {"Location": f"/api/v1/tasks/{detail.row.id}"}
+        location = {"Location": f"{API}/tasks/{detail.row.id}"}
         return success(task_view(detail), status=201 if created else 200, headers=location)
 
-    @router.get(
-        "",
+    @app.get(
+        f"{API}/tasks",
+        tags=["Tasks"],
         summary="List your tasks",
         response_class=Response,
         responses={
@@ -102,8 +104,9 @@ def tasks_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
         views = [summary_view(row) for row in page.rows]
         return success(TaskListView(views, page.total, limit, offset))
 
-    @router.get(
-        "/{task_id}",
+    @app.get(
+        f"{API}/tasks/{{task_id}}",
+        tags=["Tasks"],
         summary="Show a task",
         response_class=Response,
         responses={
@@ -115,8 +118,9 @@ def tasks_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
         """A task of another account is not found."""
         return success(task_view(await tasks.get(caller.account, task_id)))
 
-    @router.delete(
-        "/{task_id}",
+    @app.delete(
+        f"{API}/tasks/{{task_id}}",
+        tags=["Tasks"],
         summary="Cancel or delete a task",
         response_class=Response,
         responses={
@@ -130,5 +134,3 @@ def tasks_router(tasks: Tasks, gate: Gate, schemas: Schemas) -> APIRouter:
         result, row = await tasks.end(caller.account, task_id)
         view = CancelView(row.id, result.value, STATUS_OF_PHASE[row.phase])
         return success(view, message=_MESSAGES[result])
-
-    return router

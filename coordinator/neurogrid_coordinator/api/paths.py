@@ -1,0 +1,3 @@
+"""Where the native API lives."""
+
+API = "/api/v1"
