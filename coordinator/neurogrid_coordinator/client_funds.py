@@ -9,7 +9,7 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts.accounts import ClientAccount
 from neurogrid_contracts.deployment import Deployment
-from neurogrid_wallet.errors import RpcError
+from neurogrid_wallet.errors import RpcError, RpcUnavailable
 from neurogrid_wallet.rpc import Rpc
 
 from .market_terms import CLOCK_SYSVAR, unix_s
@@ -19,6 +19,9 @@ from .market_terms import CLOCK_SYSVAR, unix_s
 _FUNDS_FRESH_S = 2.0
 _FUNDS_STALE_MAX_S = 3600.0
 _FUNDS_KEPT = 10_000
+# A client waits for a chain that hangs: longer where nothing is known.
+_WAIT_S = 5.0
+_WAIT_KNOWN_S = 0.5
 # Where an SPL token account keeps its amount.
 _TOKEN_AMOUNT = slice(64, 72)
 
@@ -66,20 +69,31 @@ class FundsReader:
         if reading is None:
             reading = asyncio.create_task(self._read(wallet))
             self._reading[wallet] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(wallet, None))
+            reading.add_done_callback(lambda task: self._read_ended(wallet, task))
+        if known is not None and time.monotonic() - known[0] > _FUNDS_STALE_MAX_S:
+            known = None
         try:
             # Shared by all who ask meanwhile: one that is cancelled does not cancel the others.
-            return await asyncio.shield(reading)
-        except RpcError:
-            if known is None or time.monotonic() - known[0] > _FUNDS_STALE_MAX_S:
+            async with asyncio.timeout(_WAIT_S if known is None else _WAIT_KNOWN_S):
+                return await asyncio.shield(reading)
+        except (RpcError, TimeoutError) as error:
+            if known is not None:
+                return known[1]
+            if isinstance(error, RpcError):
                 raise
-            return known[1]
+            raise RpcUnavailable("getMultipleAccounts", "no answer in time") from error
 
     def changed(self, wallet: str) -> None:
         """Something of ours changed what this wallet has: read it anew."""
         known = self._known.get(wallet)
         if known is not None:
             self._known[wallet] = (known[0] - _FUNDS_FRESH_S, known[1])
+
+    def _read_ended(self, wallet: str, reading: asyncio.Task[ClientFunds]) -> None:
+        del self._reading[wallet]
+        if not reading.cancelled():
+            # Whoever asked may have stopped waiting; an error that nobody hears is no news.
+            reading.exception()
 
     async def _read(self, wallet: str) -> ClientFunds:
         owner = Pubkey.from_string(wallet)

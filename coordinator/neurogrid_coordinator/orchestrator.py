@@ -303,7 +303,7 @@ class Orchestrator:
                 else:
                     return
             except (MarketError, Overloaded) as error:
-                _log.warning("task %s: %s", task_id, error)
+                _log.debug("task %s: %s", task_id, error)
                 await asyncio.sleep(_MARKET_PAUSE_S)
                 step = await self.step(task_id, Due(self._now_ms()))
             else:
