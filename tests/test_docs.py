@@ -1,0 +1,49 @@
+"""The documents name files, tests and links that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/**/README.md")])
+DOCUMENTS = [path for path in DOCUMENTS if not {".venv", "node_modules", "build"} & set(path.parts)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target
+
+
+def test_every_invariant_names_tests_that_exist() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs/invariants.md").read_text().splitlines()
+        if re.match(r"\| \d+ \|", line)
+    ]
+    assert len(rows) >= 18
+    for row in rows:
+        guards = re.findall(r"`([^`]+)`", row.rsplit("|", 2)[1])
+        assert guards, row
+        path = None
+        for guard in guards:
+            if guard.startswith("make "):
+                continue
+            name, _, item = guard.partition("::")
+            if name:
+                path = ROOT / name if "/" in name else (path.parent / name if path else None)
+            assert path is not None, row
+            found = list(ROOT.glob(str(path.relative_to(ROOT))))
+            assert found, f"{guard} in {row}"
+            for part in filter(None, re.split(r"::|\.", item)):
+                assert any(part in file.read_text() for file in found if file.is_file()), guard
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    for name in re.findall(r"`([a-z_]+/[a-z_./]+)`", text):
+        top, _, rest = name.partition("/")
+        rest = rest.removeprefix(".../")
+        assert (ROOT / name).exists() or list(ROOT.glob(f"{top}/*/{rest}")), name
