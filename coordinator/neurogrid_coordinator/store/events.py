@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
@@ -13,6 +13,16 @@ from .tables import task_events
 # What one read returns at most; callers ask again after the last `seq`.
 PAGE_MAX = 500
 PROGRESS = "task.progress"
+
+# Built once, see `tasks`.
+_INSERT = insert(task_events).inline()
+_MILESTONES = (
+    select(task_events)
+    .where(task_events.c.task_id == bindparam("the_task"), task_events.c.kind != PROGRESS)
+    .order_by(task_events.c.seq.desc())
+    .limit(PAGE_MAX)
+)
+_NEWEST = select(sql.max(task_events.c.seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +47,14 @@ def append(
 ) -> None:
     """Record an event; it appears together with whatever else the transaction changes."""
     conn.execute(
-        insert(task_events)
-        .inline()
-        .values(
-            task_id=task_id,
-            account_id=account_id,
-            at_ms=at_ms,
-            kind=kind,
-            data_json=msgspec.json.encode(data).decode(),
-        )
+        _INSERT,
+        {
+            "task_id": task_id,
+            "account_id": account_id,
+            "at_ms": at_ms,
+            "kind": kind,
+            "data_json": msgspec.json.encode(data).decode(),
+        },
     )
 
 
@@ -69,18 +78,13 @@ def after(
 
 def milestones(conn: Connection, task_id: str) -> list[TaskEvent]:
     """What happened to a task, without its progress, oldest first: the newest ``PAGE_MAX``."""
-    rows = conn.execute(
-        select(task_events)
-        .where(task_events.c.task_id == task_id, task_events.c.kind != PROGRESS)
-        .order_by(task_events.c.seq.desc())
-        .limit(PAGE_MAX)
-    ).all()
+    rows = conn.execute(_MILESTONES, {"the_task": task_id}).all()
     return [_task_event(row) for row in reversed(rows)]
 
 
 def last_seq(conn: Connection) -> int:
     """The newest event's ``seq``; 0 where there is none. A new listener starts after it."""
-    return conn.scalar(select(sql.max(task_events.c.seq))) or 0
+    return conn.scalar(_NEWEST) or 0
 
 
 def _task_event(row: Row[tuple[object, ...]]) -> TaskEvent:

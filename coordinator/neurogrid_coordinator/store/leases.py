@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase
 from neurogrid_marketplace.task import Lease
 
 from .tables import leases, receipts
+
+# Built once, see `tasks`.
+_BY_ID = select(leases).where(leases.c.id == bindparam("the_id"))
+_OF_TASK = (
+    select(leases)
+    .where(leases.c.task_id == bindparam("the_task"))
+    .order_by(leases.c.created_at_ms, leases.c.id)
+)
+_UPDATE = update(leases).where(leases.c.id == bindparam("the_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +84,13 @@ def insert_new(conn: Connection, lease: Lease, task_id: str, account_id: str, no
 
 def get(conn: Connection, lease_id: str) -> LeaseRow | None:
     """The lease with this id."""
-    row = conn.execute(select(leases).where(leases.c.id == lease_id)).first()
+    row = conn.execute(_BY_ID, {"the_id": lease_id}).first()
     return _lease_row(row) if row else None
 
 
 def of_task(conn: Connection, task_id: str) -> list[LeaseRow]:
     """The task's leases, oldest first."""
-    rows = conn.execute(
-        select(leases)
-        .where(leases.c.task_id == task_id)
-        .order_by(leases.c.created_at_ms, leases.c.id)
-    )
-    return [_lease_row(row) for row in rows]
+    return [_lease_row(row) for row in conn.execute(_OF_TASK, {"the_task": task_id})]
 
 
 def of_node(conn: Connection, node_id: str, *, limit: int = 100, offset: int = 0) -> list[LeaseRow]:
@@ -190,9 +194,7 @@ def receipts_of_task(conn: Connection, task_id: str) -> list[tuple[str, bytes]]:
 
 
 def _update(conn: Connection, lease_id: str, now_ms: int, **values: object) -> None:
-    conn.execute(
-        update(leases).where(leases.c.id == lease_id).values(updated_at_ms=now_ms, **values)
-    )
+    conn.execute(_UPDATE, {"the_id": lease_id, "updated_at_ms": now_ms, **values})
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -80,7 +81,15 @@ tasks = Table(
     Column("progress_note", Text, nullable=False),
     UniqueConstraint("account_id", "idempotency_key", name="tasks_idempotency"),
 )
-Index("tasks_of_account", tasks.c.account_id, tasks.c.created_at_ms)
+# Ids grow with time, so this is also the order of lists.
+Index("tasks_of_account", tasks.c.account_id, tasks.c.id)
+# Only tasks without an escrow hold anything: a few, however many an account has had.
+Index(
+    "tasks_held",
+    tasks.c.account_id,
+    tasks.c.hold_micro_usdc,
+    sqlite_where=text("hold_micro_usdc > 0"),
+)
 Index("tasks_phase", tasks.c.phase)
 
 # A lease is a task's agreement with one node. `lease_json`: marketplace `Lease` as awarded.

@@ -45,7 +45,8 @@ create table tasks (
   progress_note text not null,
   constraint tasks_idempotency unique (account_id, idempotency_key)
 ) strict;
-create index tasks_of_account on tasks (account_id, created_at_ms);
+create index tasks_of_account on tasks (account_id, id);
+create index tasks_held on tasks (account_id, hold_micro_usdc) where hold_micro_usdc > 0;
 create index tasks_phase on tasks (phase);
 
 create table leases (
