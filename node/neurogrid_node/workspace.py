@@ -98,7 +98,6 @@ class Workspaces:
         def try_disk() -> str:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_tree(root / _TRIAL, root / _REMOVING)
-            _empty(root / _REMOVING)
             if os.geteuid() != 0:
                 return "the node does not run as root"
             trial = root / _TRIAL

@@ -62,17 +62,20 @@ class _Found:
     size_bytes: int
 
 
-def collect_files(outputs: Path, *, max_bytes: int) -> tuple[CollectedFile, ...]:
+def collect_files(
+    outputs: Path, *, max_bytes: int, max_entries: int = ENTRIES_MAX
+) -> tuple[CollectedFile, ...]:
     """Every output, ordered by path.
 
     Args:
         max_bytes: of all files together, by their length (a file with holes counts in full).
+        max_entries: files and folders together.
 
     Raises:
         OutputRefused: at the first thing, in order of path, that is not taken.
     """
     with _directory(outputs) as root:
-        found = _walk(root)
+        found = _walk(root, max_entries)
         total = sum(file.size_bytes for file in found)
         if total > max_bytes:
             raise OutputRefused("too_large", f"outputs of {total} bytes; at most {max_bytes}")
@@ -82,7 +85,7 @@ def collect_files(outputs: Path, *, max_bytes: int) -> tuple[CollectedFile, ...]
         )
 
 
-def _walk(root: int) -> list[_Found]:
+def _walk(root: int, max_entries: int) -> list[_Found]:
     seen = 0
     found: list[_Found] = []
 
@@ -92,9 +95,9 @@ def _walk(root: int) -> list[_Found]:
         with os.scandir(directory) as entries:
             for entry in entries:
                 seen += 1
-                if seen > ENTRIES_MAX:
+                if seen > max_entries:
                     raise OutputRefused(
-                        "too_many_files", f"over {ENTRIES_MAX} files and folders: pack them"
+                        "too_many_files", f"over {max_entries} files and folders: pack them"
                     )
                 names.append(entry.name)
         for name in sorted(names):
