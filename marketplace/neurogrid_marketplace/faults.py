@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     PIDS_EXCEEDED = "pids_exceeded"
     DISK_EXCEEDED = "disk_exceeded"
     TIME_EXCEEDED = "time_exceeded"
+    JOB_REFUSED = "job_refused"
     IMAGE_NOT_FOUND = "image_not_found"
     COMMAND_NOT_FOUND = "command_not_found"
     INPUT_UNAVAILABLE = "input_unavailable"
@@ -78,6 +79,9 @@ CONSEQUENCES: dict[Outcome, Consequence] = {
         _USER, False, False, "Ask for more disk (resource_requirements.storage_gb)."
     ),
     Outcome.TIME_EXCEEDED: Consequence(_USER, False, False, "Raise timeout_seconds."),
+    Outcome.JOB_REFUSED: Consequence(
+        _USER, False, False, "No node's sandbox allows this; change what the message names."
+    ),
     Outcome.IMAGE_NOT_FOUND: Consequence(
         _USER, False, False, "Check the spelling of docker_image and that nodes may pull it."
     ),

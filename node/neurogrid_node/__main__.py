@@ -88,7 +88,7 @@ def init(
         return
     click.echo(f"peer id  {made.peer_id}\nwallet   {made.wallet}\nconfig   {made.config}")
     click.echo(
-        f"\nBack up {directory}/identity.json and {directory}/wallet.json: without them the stake "
+        f"\nBack up {directory}/identity.json and {made.wallet_file}: without them the stake "
         "and the earnings are lost.\nSend SOL for fees and USDC for the stake to the wallet, then: "
         f"neurogrid-node start --data {directory}"
     )

@@ -2,100 +2,163 @@
 
 The lease's bearer token opens nothing but this lease's files. Whatever arrives is hashed as it is
 written and thrown away if it is not what was named; an upload that the other side already has is
-not sent again.
+not sent again. A coordinator that is away is waited for; one that says no is believed.
 """
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import trio
 
 from neurogrid_marketplace.job import InputFile, OutputFile
 
+from .artifact_host import ArtifactHost, HostRefused, find_host
+
 _CHUNK_BYTES = 256 * 1024
-_ATTEMPTS = 6
 _CONNECT_TIMEOUT_S = 10
 _STALL_TIMEOUT_S = 60
+_PAUSE_FIRST_S = 0.2
+_PAUSE_MAX_S = 10.0
 
 
 class ArtifactError(Exception):
     """A file could not be fetched or put; the message names it and why."""
 
 
+class ArtifactRefused(ArtifactError):
+    """The coordinator said no, or what it sent is not what it named: asking again won't help."""
+
+
 class Artifacts:
     """The files of one lease at its coordinator."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, token: str) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        token: str,
+        *,
+        own_hosts: Sequence[str],
+        patience_s: float,
+    ) -> None:
         """
         Args:
             client: shared; made by `http_client`.
             url: of the coordinator's artifacts, without a slash at the end.
+            own_hosts: see `artifact_host.find_host`.
+            patience_s: how long one file is tried while the coordinator does not answer.
         """
         self._client = client
-        self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._url = url
+        self._token = token
+        self._own_hosts = own_hosts
+        self._patience_s = patience_s
+        self._host: ArtifactHost | None = None
 
     async def fetch(self, wanted: InputFile, directory: Path) -> None:
         """Place one input below ``directory``; a file that is there already is checked, not fetched.
 
+        Beside ``directory`` there is a partial file meanwhile, so two fetches take turns.
+
         Raises:
-            ArtifactError: refused, changed, or unreachable after several tries.
+            ArtifactError: refused, changed, or unreachable for too long.
+            OSError: the disk refuses.
         """
         target = directory / wanted.path
         if await trio.to_thread.run_sync(_is_file_with, target, wanted.sha256):
             return
-        await trio.to_thread.run_sync(lambda: target.parent.mkdir(parents=True, exist_ok=True))
+        await trio.to_thread.run_sync(_make_parents, target, directory)
+        # Outside: inside, its name could be another input's.
+        partial = directory.with_name(directory.name + ".partial")
 
         async def once() -> None:
-            partial = target.with_name(target.name + ".partial")
-            url = f"{self._url}/{wanted.sha256}"
-            digest = hashlib.sha256()
-            async with self._client.stream("GET", url, headers=self._headers) as response:
-                _check(response, wanted.path)
-                size = 0
-                async with await trio.open_file(partial, "wb") as file:
-                    async for chunk in response.aiter_bytes(_CHUNK_BYTES):
-                        size += len(chunk)
-                        if size > wanted.size_bytes:
-                            raise ArtifactError(f"input {wanted.path} is larger than was said")
-                        digest.update(chunk)
-                        await file.write(chunk)
-            if digest.hexdigest() != wanted.sha256:
-                raise ArtifactError(f"input {wanted.path} does not have the hash that was named")
-            await trio.to_thread.run_sync(os.chmod, partial, 0o644)
-            await trio.to_thread.run_sync(os.replace, partial, target)
+            headers = {"Accept-Encoding": "identity"}
+            async with self._asked("GET", wanted.sha256, headers) as response:
+                _check(response)
+                await _receive(response, wanted, partial)
 
-        await _with_retries(once, f"input {wanted.path}")
+        await self._tried(once, f"input {wanted.path}")
+        await trio.to_thread.run_sync(os.chmod, partial, 0o644)
+        await trio.to_thread.run_sync(os.replace, partial, target)
 
     async def put(self, output: OutputFile, path: Path) -> None:
         """Upload one output unless the coordinator has it.
 
         Raises:
-            ArtifactError: refused, or unreachable after several tries.
+            ArtifactError: refused, or unreachable for too long.
+            OSError: the file cannot be read.
         """
-        url = f"{self._url}/{output.sha256}"
 
         async def once() -> None:
-            there = await self._client.head(url, headers=self._headers)
-            if there.status_code == 200:
-                return
+            async with self._asked("HEAD", output.sha256) as there:
+                if there.status_code == 200:
+                    return
             async with await trio.open_file(path, "rb") as file:
 
                 async def body() -> AsyncIterator[bytes]:
                     while chunk := await file.read(_CHUNK_BYTES):
                         yield chunk
 
-                response = await self._client.put(
-                    url,
-                    headers={**self._headers, "Content-Length": str(output.size_bytes)},
-                    content=body(),
-                )
-            _check(response, output.path)
+                headers = {"Content-Length": str(output.size_bytes)}
+                async with self._asked("PUT", output.sha256, headers, body()) as response:
+                    _check(response)
 
-        await _with_retries(once, f"output {output.path}")
+        await self._tried(once, f"output {output.path}")
+
+    async def _found_host(self) -> ArtifactHost:
+        if self._host is None:
+            try:
+                self._host = await find_host(self._url, self._own_hosts)
+            except HostRefused as error:
+                raise ArtifactRefused(str(error)) from error
+            except OSError as error:
+                raise ArtifactError(f"{self._url}: {error}") from error
+        return self._host
+
+    @asynccontextmanager
+    async def _asked(
+        self,
+        method: str,
+        sha256: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        content: AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[httpx.Response]:
+        """The answer, with its body unread: nobody makes us hold more than we want."""
+        host = await self._found_host()
+        request = self._client.build_request(
+            method,
+            f"{host.url}/{sha256}",
+            headers={"Host": host.name, "Authorization": f"Bearer {self._token}", **headers},
+            content=content,
+            extensions={"sni_hostname": host.server_name},
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            yield response
+        finally:
+            with trio.CancelScope(shield=True):
+                await response.aclose()
+
+    async def _tried(self, once: Callable[[], Awaitable[None]], what: str) -> None:
+        """Try until it works, or is refused, or nobody has answered for too long."""
+        give_up_at = trio.current_time() + self._patience_s
+        pause_s = _PAUSE_FIRST_S
+        while True:
+            try:
+                await once()
+                return
+            except ArtifactRefused as error:
+                raise ArtifactRefused(f"{what}: {error}") from error
+            except (httpx.HTTPError, ArtifactError) as error:
+                if trio.current_time() + pause_s > give_up_at:
+                    raise ArtifactError(f"{what}: {error or type(error).__name__}") from error
+            await trio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _PAUSE_MAX_S)
 
 
 def http_client() -> httpx.AsyncClient:
@@ -108,31 +171,34 @@ def http_client() -> httpx.AsyncClient:
     )
 
 
-class _Refused(ArtifactError):
-    """The coordinator said no; asking again won't help."""
-
-
-def _check(response: httpx.Response, name: str) -> None:
-    if response.status_code < 300:
+def _check(response: httpx.Response) -> None:
+    status = response.status_code
+    if 200 <= status < 300:
         return
-    if response.status_code >= 500 or response.status_code == 429:
-        raise ArtifactError(f"{name}: HTTP {response.status_code}")
-    raise _Refused(f"{name}: HTTP {response.status_code}")
+    if status >= 500 or status == 429:
+        raise ArtifactError(f"HTTP {status}")
+    raise ArtifactRefused(f"HTTP {status}")
 
 
-async def _with_retries(once: Callable[[], Awaitable[None]], what: str) -> None:
-    pause_s = 0.2
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            await once()
-            return
-        except _Refused:
-            raise
-        except (httpx.HTTPError, ArtifactError, OSError) as error:
-            if attempt == _ATTEMPTS:
-                raise ArtifactError(f"{what}: {error or type(error).__name__}") from error
-        await trio.sleep(pause_s)
-        pause_s *= 2
+async def _receive(response: httpx.Response, wanted: InputFile, partial: Path) -> None:
+    digest = hashlib.sha256()
+    size = 0
+    async with await trio.open_file(partial, "wb") as file:
+        async for chunk in response.aiter_raw(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > wanted.size_bytes:
+                raise ArtifactRefused("larger than was said")
+            digest.update(chunk)
+            await file.write(chunk)
+    if digest.hexdigest() != wanted.sha256:
+        raise ArtifactRefused("does not have the hash that was named")
+
+
+def _make_parents(target: Path, directory: Path) -> None:
+    """The folders between; readable for the job, whatever our umask is."""
+    for folder in reversed(target.relative_to(directory).parents[:-1]):
+        (directory / folder).mkdir(exist_ok=True)
+        (directory / folder).chmod(0o755)
 
 
 def _is_file_with(path: Path, sha256: str) -> bool:

@@ -12,68 +12,106 @@ from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_marketplace.resources import Capacity
 
+from .container_profile import MEMORY_BYTES_MIN
+from .reservations import with_inputs
+
 # Resources stay held this long after the bid: the window, the award, and one lost packet.
 BID_VALID_MS = 15_000
+# A coordinator that collects for longer gets a bid that ends before: nobody holds our GPUs for free.
+BID_WINDOW_MAX_MS = 30_000
 # Until the node has measured its own starts.
 DEFAULT_START_MS = 400
 # Pulling is unknown until it happens; 4-10 minutes for 10 GB are usual (peers.md 3a).
 DEFAULT_PULL_MS = 120_000
+# Of all coordinators together: a hello and a heartbeat name at most so many.
+LEASES_MAX = 256
+# The container engine's own least (`ContainerSpec`). Without a least, demands for nothing at all
+# would always fit.
+CPU_MILLIS_MIN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the owner allows."""
+    """What the owner allows.
+
+    Attributes:
+        region: where the machine stands.
+        max_timeout_s: the longest job that is taken.
+        may_pull: whether images that are not here are fetched.
+        allowed_image_prefixes: images that may run; empty allows all.
+    """
 
     prices: PriceList
     wallet: str
+    region: str
     max_timeout_s: int
     may_pull: bool
     allowed_image_prefixes: tuple[str, ...]
 
+    def allows_image(self, reference: str) -> bool:
+        """Whether the owner lets this image run."""
+        prefixes = self.allowed_image_prefixes
+        return not prefixes or reference.startswith(prefixes)
 
-def answer(
-    demand: Demand,
-    *,
-    free: Capacity,
-    total: Capacity,
-    accepting: bool,
-    has_image: bool,
-    start_ms: int,
-    policy: Policy,
-    now_ms: int,
-) -> Bid | Decline:
-    """Bid or decline.
 
-    Args:
-        free: what is not promised now; total: what the machine offers at all.
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The state of this machine that a bid depends on.
+
+    Attributes:
+        free: what is not promised now; total: what is offered at all.
         accepting: False while draining, paused or not ready.
+        leases: how many there are.
+        has_image: whether the image is here; None: the engine cannot say now.
         start_ms: measured time from award to a running container, image present.
     """
+
+    free: Capacity
+    total: Capacity
+    accepting: bool
+    leases: int
+    has_image: bool | None
+    start_ms: int
+
+
+def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid | Decline:
+    """Bid or decline."""
 
     def decline(code: DeclineCode, detail: str = "") -> Decline:
         return Decline(demand.demand_id, code, detail)
 
-    if not accepting:
+    if not machine.accepting:
         return decline(DeclineCode.NOT_ACCEPTING)
     if demand.timeout_s > policy.max_timeout_s:
         return decline(DeclineCode.TOO_LONG, f"at most {policy.max_timeout_s} s")
-    prefixes = policy.allowed_image_prefixes
-    if prefixes and not demand.image.startswith(prefixes):
+    if not policy.allows_image(demand.image):
         return decline(DeclineCode.IMAGE_NOT_ALLOWED, "not on this node's list")
-    if not has_image and not policy.may_pull:
-        return decline(DeclineCode.IMAGE_NOT_ALLOWED, "not here, and this node does not pull")
-    if total.take(demand.requirements) is None:
+    need = demand.requirements
+    if need.regions and policy.region not in need.regions:
+        return decline(DeclineCode.DOES_NOT_FIT, f"this is {policy.region}")
+    if need.cpu_millis < CPU_MILLIS_MIN or need.memory_bytes < MEMORY_BYTES_MIN:
+        return decline(
+            DeclineCode.DOES_NOT_FIT,
+            f"at least {CPU_MILLIS_MIN} thousandths of a core and {MEMORY_BYTES_MIN} bytes",
+        )
+    need = with_inputs(need, demand.input_bytes)
+    if machine.total.take(need) is None:
         return decline(DeclineCode.DOES_NOT_FIT)
-    if free.take(demand.requirements) is None:
+    if machine.free.take(need) is None or machine.leases >= LEASES_MAX:
         return decline(DeclineCode.BUSY)
     price = policy.prices.quote(demand.requirements)
     if price > demand.max_price_micro_usdc_per_hour:
         return decline(DeclineCode.PRICE_TOO_LOW, f"asks {format_usdc(price)} USDC per hour")
+    if machine.has_image is None:
+        return decline(DeclineCode.NOT_READY, "the container engine does not answer")
+    if not machine.has_image and not policy.may_pull:
+        return decline(DeclineCode.IMAGE_NOT_ALLOWED, "not here, and this node does not pull")
+    window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
     return Bid(
         demand_id=demand.demand_id,
         demand_hash=demand.hash(),
         price_micro_usdc_per_hour=price,
-        start_ms=start_ms if has_image else start_ms + DEFAULT_PULL_MS,
-        valid_until_ms=now_ms + demand.bid_window_ms + BID_VALID_MS,
+        start_ms=machine.start_ms if machine.has_image else machine.start_ms + DEFAULT_PULL_MS,
+        valid_until_ms=now_ms + window_ms + BID_VALID_MS,
         wallet=policy.wallet,
     )

@@ -15,8 +15,11 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
+from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.errors import AddressInvalid
 
-_GIB = 1024**3
+# A price in a bid has to stay exact in every language; nobody asks for a million dollars an hour.
+_PRICE_MAX_MICRO_USDC = 10**12
 _Usdc = Annotated[str, Meta(max_length=20)]
 _Positive = Annotated[int, Meta(ge=1)]
 
@@ -56,12 +59,16 @@ class PriceConfig:
     gpu: _Usdc = "0.60"
 
     def price_list(self) -> PriceList:
-        """As micro-USDC."""
+        """As micro-USDC.
+
+        Raises:
+            InvalidValue: one is no amount, or absurd.
+        """
         return PriceList(
-            base_micro_usdc_per_hour=parse_usdc(self.base),
-            cpu_core_micro_usdc_per_hour=parse_usdc(self.cpu_core),
-            memory_gib_micro_usdc_per_hour=parse_usdc(self.memory_gib),
-            gpu_micro_usdc_per_hour=parse_usdc(self.gpu),
+            base_micro_usdc_per_hour=_price("base", self.base),
+            cpu_core_micro_usdc_per_hour=_price("cpu_core", self.cpu_core),
+            memory_gib_micro_usdc_per_hour=_price("memory_gib", self.memory_gib),
+            gpu_micro_usdc_per_hour=_price("gpu", self.gpu),
         )
 
 
@@ -119,12 +126,15 @@ class Config:
     Attributes:
         coordinators: libp2p addresses, each with its /p2p/ peer id.
         listen: libp2p addresses of our own; a node needs none.
+        file_hosts: hosts on private networks that a coordinator's files may be on, besides the
+            coordinator's own.
     """
 
     coordinators: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
     chain: ChainConfig
     region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")] = "local"
-    listen: tuple[str, ...] = ()
+    listen: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    file_hosts: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     prices: PriceConfig = field(default_factory=PriceConfig)
     offer: OfferConfig = field(default_factory=OfferConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
@@ -146,12 +156,40 @@ def load_config(path: Path) -> Config:
     _refuse_unknown(document, Config, path, "")
     try:
         config = msgspec.convert(document, Config)
-        config.prices.price_list()
-        parse_usdc(config.risk.stake_usdc)
-        config.chain.deployment()
-    except (msgspec.ValidationError, InvalidValue, ValueError) as error:
+        _check(config)
+    except (msgspec.ValidationError, InvalidValue, AddressInvalid, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
     return config
+
+
+def _check(config: Config) -> None:
+    """What types do not say."""
+    config.prices.price_list()
+    _amount("[risk] stake_usdc", config.risk.stake_usdc)
+    config.chain.deployment()
+    if not config.chain.rpc_url.startswith(("http://", "https://")):
+        raise InvalidValue("[chain] rpc_url is no http address")
+    peers = [parse_address(address).peer_id for address in config.coordinators]
+    if None in peers:
+        raise InvalidValue("coordinators: an address ends in /p2p/ and the coordinator's peer id")
+    if len(set(peers)) < len(peers):
+        raise InvalidValue("coordinators: one of them is listed twice")
+    for address in config.listen:
+        parse_address(address)
+
+
+def _price(key: str, text: str) -> int:
+    amount = _amount(f"[prices] {key}", text)
+    if amount > _PRICE_MAX_MICRO_USDC:
+        raise InvalidValue(f"[prices] {key}: {text} USDC per hour; at most a million")
+    return amount
+
+
+def _amount(key: str, text: str) -> int:
+    try:
+        return parse_usdc(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"{key}: {error}") from error
 
 
 def _refuse_unknown(table: dict[str, object], kind: type, path: Path, prefix: str) -> None:

@@ -1,24 +1,24 @@
 """The composition root of neurogrid-node: builds everything and runs it in one nursery."""
 
 import logging
-import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import trio
 from solders.pubkey import Pubkey
 
 from neurogrid_marketplace import __version__
-from neurogrid_marketplace.envelope import Envelope, network_id
+from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Message
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
-from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.host import open_host
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
@@ -28,24 +28,34 @@ from .artifacts import http_client
 from .bidder import Policy
 from .config import Config
 from .container import Engine, connect_engine
+from .container_errors import EngineError, EngineLost, EngineUnavailable
 from .earnings import Earnings
-from .executor import LeaseRunner
+from .executor import LeaseRunner, Reports
 from .inventory import Inventory, take_inventory
-from .journal import Journal
+from .journal import Journal, JournalThread
+from .log_sender import Link
+from .market import Market
 from .network import CoordinatorLink
+from .preparation import Limits, Preparation
 from .provider import Provider
 from .reservations import Reservations
 from .sandbox import Sandbox
 from .setup import Keys
-from .status import CoordinatorStatus, LeaseLine, NodeStatus, write_status
-from .workspace import Workspaces
+from .staking import Staking
+from .status_file import show_status
+from .watching import Watcher
+from .workspace import Enforcement, Workspaces
 
 _log = logging.getLogger(__name__)
 
-_STATUS_INTERVAL_S = 1.0
 # A tag may move and an image be removed, so what is known of images is looked up again after this.
 _IMAGE_KNOWN_S = 10.0
 _IMAGES_KNOWN_MAX = 512
+# A bid is due in a second or two: an engine that takes longer to look for an image is not ready.
+_IMAGE_PATIENCE_S = 1.0
+# Whoever may ask for a payment again (a lease in the journal) is over long before.
+_PAYMENTS_KEPT_S = 30 * 24 * 3600
+_HOUSEKEEPING_S = 3600
 _GIB = 1024**3
 
 
@@ -57,15 +67,31 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
     """Run the node until SIGTERM or SIGINT. Its containers run on and are adopted at the next start.
 
     Raises:
-        EngineUnavailable: no container engine answers; the message says what to do.
+        EngineError: no container engine answers, or it cannot hold jobs; the message says what to do.
         JournalError: another node runs on this directory.
     """
+    # First of all: it is what keeps a second daemon out.
+    journal = Journal(directory / "journal.db")
+    try:
+        await _run(config, directory, keys, journal)
+    finally:
+        journal.close()
+
+
+async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> None:
     peer_id = peer_id_of(keys.identity.public_key)
     chain = config.chain
-    deployment = chain.deployment()
     wallet = Pubkey.from_bytes(keys.wallet.public_key)
     party = Party(
         peer_id, network_id(chain.genesis_hash, chain.program_id), keys.identity.sign, _now_ms
+    )
+    policy = Policy(
+        prices=config.prices.price_list(),
+        wallet=str(wallet),
+        region=config.region,
+        max_timeout_s=config.risk.max_timeout_s,
+        may_pull=config.images.pull,
+        allowed_image_prefixes=config.images.allow,
     )
     async with (
         connect_engine(peer_id) as engine,
@@ -77,39 +103,53 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
     ):
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
         nursery.start_soon(outbox.run)
-        journal = Journal(directory / "journal.db")
-        slot = trio.CapacityLimiter(1)
-        earnings = Earnings(rpc, outbox, deployment, wallet)
+        _check_engine(engine)
+        journal = JournalThread(opened)
+        market = Market(rpc, chain.deployment(), wallet, chain.genesis_hash)
+        staking = Staking(market, outbox)
+        earnings = Earnings(market, outbox, _now_ms)
         workspaces = await Workspaces.open(directory / "workspaces")
         inventory = await take_inventory(directory, gpus=config.offer.gpus)
-        reservations = Reservations(_capacity(inventory, config))
+        leases = await journal.call(Journal.load)
+        # What is free does not count the disks that leases have already.
+        is_hard = workspaces.enforcement is Enforcement.HARD
+        in_use = sum(held.need.disk_bytes for _, held in leases) if is_hard else 0
+        reservations = Reservations(_capacity(inventory, config, in_use))
+        own_hosts = _own_hosts(config)
         sandbox = Sandbox(
             engine=engine,
             workspaces=workspaces,
-            earnings=earnings,
+            preparation=Preparation(
+                engine=engine,
+                workspaces=workspaces,
+                earnings=earnings,
+                journal=journal,
+                http=http,
+                policy=policy,
+                limits=Limits(config.offer.pids, config.images.stall_timeout_s),
+                held=reservations.held,
+                own_hosts=own_hosts,
+                now_ms=_now_ms,
+            ),
+            watcher=Watcher(engine, workspaces, config.offer.pids),
             journal=journal,
-            journal_slot=slot,
             http=http,
             logs=_made(directory / "logs"),
-            held=reservations.held,
-            pids=config.offer.pids,
-            may_pull=config.images.pull,
-            stall_timeout_s=config.images.stall_timeout_s,
+            own_hosts=own_hosts,
             now_ms=_now_ms,
         )
         links: dict[str, CoordinatorLink] = {}
 
         def start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
+            link: Link = links.get(lease.coordinator) or _Nobody()
             runner = LeaseRunner(
                 lease,
                 journal=journal,
-                journal_slot=slot,
                 sandbox=sandbox,
                 earnings=earnings,
-                link=links.get(lease.coordinator) or _Nobody(),
+                link=link,
                 now_ms=_now_ms,
-                started=provider.started_in,
-                forget=provider.forget,
+                reports=Reports(provider.started_in, provider.cleared, provider.forgotten),
             )
             nursery.start_soon(lambda: runner.run(resumed=resumed))
             return runner
@@ -122,62 +162,68 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                 region=config.region,
                 total=reservations.total,
                 free=reservations.total,
-                prices=config.prices.price_list(),
+                prices=policy.prices,
                 enforcement=workspaces.enforcement,
                 engine=f"docker {engine.info.version}",
                 summary=inventory.summary,
             ),
-            policy=Policy(
-                prices=config.prices.price_list(),
-                wallet=str(wallet),
-                max_timeout_s=config.risk.max_timeout_s,
-                may_pull=config.images.pull,
-                allowed_image_prefixes=config.images.allow,
-            ),
+            policy=policy,
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,
             reservations=reservations,
             journal=journal,
-            journal_slot=slot,
             has_image=_image_lookup(engine),
             start_runner=start_runner,
             now_ms=_now_ms,
         )
         for address in config.coordinators:
-            link = _link(host, address, party, provider)
+            link = CoordinatorLink(
+                host,
+                address,
+                party,
+                hello=provider.hello,
+                heartbeat=provider.heartbeat,
+                joined=provider.joined,
+                received=provider.received,
+            )
             links[link.coordinator] = provider.links[link.coordinator] = link
-        for lease, held in journal.load():
+        for lease, held in leases:
             reservations.restore(lease.lease_id, held)
             provider.runners[lease.lease_id] = start_runner(lease, resumed=True)
         await sandbox.sweep(set(provider.runners))
         for link in links.values():
             nursery.start_soon(link.run)
-        nursery.start_soon(_open_for_business, provider, earnings, config)
-        nursery.start_soon(_show_status, directory, provider, reservations, earnings, journal, slot)
+        stake = parse_usdc(config.risk.stake_usdc)
+        nursery.start_soon(_open_for_business, provider, staking, stake)
+        nursery.start_soon(show_status, directory, provider, reservations, staking, journal)
+        nursery.start_soon(_keep_house, outbox)
         _log.info("%s is up: %s", peer_id, inventory.summary)
 
 
-def _capacity(inventory: Inventory, config: Config) -> Capacity:
+def _check_engine(engine: Engine) -> None:
+    for advice in engine.info.advice:
+        _log.warning("%s", advice)
+    if engine.info.unenforced:
+        raise EngineUnavailable(
+            "the container engine cannot keep jobs within their limits, so none may run here: "
+            + "; ".join(engine.info.unenforced)
+        )
+
+
+def _capacity(inventory: Inventory, config: Config, disk_in_use_bytes: int) -> Capacity:
     """What of the machine is offered."""
     offer = config.offer
+    disk_there = inventory.disk_free_bytes + disk_in_use_bytes
     cores = min(offer.cpu_cores or inventory.cpu_cores, inventory.cpu_cores)
     memory = min(offer.memory_gib * _GIB or inventory.memory_bytes, inventory.memory_bytes)
-    disk = min(offer.disk_gib * _GIB or inventory.disk_free_bytes, inventory.disk_free_bytes)
+    disk = min(offer.disk_gib * _GIB or disk_there, disk_there)
     return Capacity(cores * 1000, memory, disk, inventory.offered_gpus())
 
 
-def _link(host: Host, address: str, party: Party, provider: Provider) -> CoordinatorLink:
-    async def received(link: CoordinatorLink, envelope: Envelope, message: Message) -> None:
-        await provider.received(link, envelope, message)
-
-    return CoordinatorLink(
-        host,
-        address,
-        party,
-        hello=provider.hello,
-        heartbeat=provider.heartbeat,
-        joined=provider.joined,
-        received=received,
-    )
+def _own_hosts(config: Config) -> Callable[[str], Sequence[str]]:
+    """By coordinator, the machines on private networks that its files may be on."""
+    addresses = [parse_address(text) for text in config.coordinators]
+    hosts = {str(address.peer_id): (address.host, *config.file_hosts) for address in addresses}
+    return lambda coordinator: hosts.get(coordinator, ())
 
 
 class _Nobody:
@@ -193,74 +239,48 @@ class _Nobody:
         return None
 
 
-def _image_lookup(engine: Engine) -> Callable[[str], Awaitable[bool]]:
+def _image_lookup(engine: Engine) -> Callable[[str], Awaitable[bool | None]]:
     known: dict[str, tuple[float, bool]] = {}
 
-    async def has_image(reference: str) -> bool:
+    async def look(reference: str) -> bool | None:
+        try:
+            with trio.move_on_after(_IMAGE_PATIENCE_S):
+                return await engine.image(reference) is not None
+        except (EngineUnavailable, EngineLost):
+            return None
+        except EngineError:
+            return False  # a name that the engine does not understand
+        return None
+
+    async def has_image(reference: str) -> bool | None:
         found = known.get(reference)
-        if found is None or trio.current_time() - found[0] > _IMAGE_KNOWN_S:
+        if found is not None and trio.current_time() - found[0] < _IMAGE_KNOWN_S:
+            return found[1]
+        there = await look(reference)
+        if there is not None:
             if len(known) >= _IMAGES_KNOWN_MAX:
                 known.clear()
-            there = await engine.image(reference) is not None
-            known[reference] = found = (trio.current_time(), there)
-        return found[1]
+            known[reference] = (trio.current_time(), there)
+        return there
 
     return has_image
 
 
-async def _open_for_business(provider: Provider, earnings: Earnings, config: Config) -> None:
+async def _open_for_business(provider: Provider, staking: Staking, stake_micro_usdc: int) -> None:
     """Accept work once the stake is in place: nobody's escrow would open before."""
-    await earnings.ensure_provider(parse_usdc(config.risk.stake_usdc))
+    await staking.ensure(stake_micro_usdc)
     provider.accepting = True
     for link in provider.links.values():
         link.beat_soon()
 
 
-async def _show_status(
-    directory: Path,
-    provider: Provider,
-    reservations: Reservations,
-    earnings: Earnings,
-    journal: Journal,
-    slot: trio.CapacityLimiter,
-) -> None:
+async def _keep_house(outbox: Outbox) -> None:
+    """Forget payments that nobody can ask for any more."""
     while True:
-        paid = await trio.to_thread.run_sync(journal.earnings, limiter=slot)
-        free = reservations.free(_now_ms())
-        offer = provider.offer
-        status = NodeStatus(
-            pid=os.getpid(),
-            peer_id=offer.node_id,
-            wallet=offer.wallet,
-            region=offer.region,
-            summary=offer.summary,
-            accepting=provider.accepting,
-            staked_micro_usdc=earnings.staked_micro_usdc,
-            earned_micro_usdc=paid.micro_usdc,
-            leases_paid=paid.leases,
-            cpu_millis_free=free.cpu_millis,
-            cpu_millis_total=offer.total.cpu_millis,
-            memory_bytes_free=free.memory_bytes,
-            memory_bytes_total=offer.total.memory_bytes,
-            gpus=tuple(gpu.model for gpu in offer.total.gpus),
-            coordinators=tuple(
-                CoordinatorStatus(link.coordinator, link.is_connected())
-                for link in provider.links.values()
-            ),
-            leases=tuple(
-                LeaseLine(
-                    runner.lease.lease_id,
-                    runner.lease.phase.value,
-                    runner.status().metered_ms,
-                    runner.status().progress_permille,
-                    runner.lease.award.price_micro_usdc_per_hour,
-                )
-                for runner in provider.runners.values()
-            ),
-            updated_at_ms=_now_ms(),
-        )
-        await trio.to_thread.run_sync(write_status, directory, status)
-        await trio.sleep(_STATUS_INTERVAL_S)
+        forgotten = await outbox.forget_decided(time.time() - _PAYMENTS_KEPT_S)
+        if forgotten:
+            _log.info("forgot %d payments of a month ago", forgotten)
+        await trio.sleep(_HOUSEKEEPING_S)
 
 
 async def _stop_on_signal(scope: trio.CancelScope) -> None:

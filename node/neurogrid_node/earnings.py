@@ -1,4 +1,4 @@
-"""The node's money: its stake, the escrows it works for, the vouchers it holds and redeems.
+"""The node's earnings: the escrows it works for, the vouchers it holds, and their redemption.
 
 Nothing is believed that can be looked up: before a job starts the node reads the escrow from the
 chain itself, and every voucher is checked against it. Redeeming goes through the wallet's outbox, so
@@ -6,29 +6,26 @@ that it happens exactly once whatever is killed.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.accounts import ConfigAccount, EscrowAccount, EscrowState, ProviderAccount
-from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.instructions.escrows import claim_voucher, relinquish
-from neurogrid_contracts.instructions.providers import register_provider, stake
 from neurogrid_contracts.instructions.vouchers import SignedVoucher, ed25519_instruction
 from neurogrid_marketplace.errors import BadSignature
+from neurogrid_marketplace.execution import CLAIM_MARGIN_MS
 from neurogrid_marketplace.identity import check_signature
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Start, VoucherMessage
-from neurogrid_marketplace.money import format_usdc
-from neurogrid_marketplace.receipt import escrow_job_id
-from neurogrid_marketplace.voucher import Voucher
-from neurogrid_wallet.errors import PaymentFailed, PaymentTimeout, RpcError
+from neurogrid_wallet.errors import OutboxFull, PaymentFailed, PaymentTimeout, RpcError
 from neurogrid_wallet.outbox import Outbox
-from neurogrid_wallet.rpc import Rpc
+from neurogrid_wallet.payment import Payment
 from neurogrid_wallet.transactions import ComputeBudget
-from neurogrid_wallet.usdc import create_token_account, usdc_balance
+
+from .market import Escrow, EscrowUnseen, Market, MarketMissing
 
 _log = logging.getLogger(__name__)
 
@@ -36,18 +33,12 @@ _log = logging.getLogger(__name__)
 ESCROW_PATIENCE_S = 60
 _LOOK_INTERVAL_S = 0.05
 _LOOK_INTERVAL_MAX_S = 2.0
-_FUNDS_INTERVAL_S = 2.0
 _RETRY_S = 2.0
 _CONFIRM_PATIENCE_S = 30.0
-_REDEEM_ATTEMPTS = 5
+# Each is a transaction that the chain refused; with doubling pauses, 17 minutes.
+_REDEEM_ATTEMPTS = 10
 # A claim that closes its escrow takes 4,000 units (contracts-client/program/README.md).
 _BUDGET = ComputeBudget(unit_limit=60_000)
-# Rent of a provider account, its vault and a token account, and fees for a while.
-_LAMPORTS_NEEDED = 20_000_000
-
-
-class EscrowUnseen(Exception):
-    """The escrow is not on the chain, or not what was agreed; the message says which."""
 
 
 class VoucherRefused(Exception):
@@ -59,247 +50,199 @@ class EscrowGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Escrow:
-    """An escrow that was read from the chain and fits its lease."""
+class Redeemed:
+    """The transaction that closed an escrow, and what it brought us after the market's fee."""
 
-    address: Pubkey
-    account: EscrowAccount
+    transaction: str
+    micro_usdc: int
 
 
 class Earnings:
-    """This node's provider account and its leases' escrows."""
+    """The escrows of this node's leases."""
 
-    def __init__(self, rpc: Rpc, outbox: Outbox, deployment: Deployment, wallet: Pubkey) -> None:
-        self._rpc = rpc
+    def __init__(self, market: Market, outbox: Outbox, now_ms: Callable[[], int]) -> None:
+        self._market = market
         self._outbox = outbox
-        self._deployment = deployment
-        self._wallet = wallet
-        self.staked_micro_usdc = 0
-        self._terms: ConfigAccount | None = None
-        self._escrows: dict[str, Escrow] = {}
+        self._now_ms = now_ms
+        # As last seen, for while the chain is away.
+        self._seen: dict[str, Escrow] = {}
 
-    async def ensure_provider(self, stake_micro_usdc: int) -> ProviderAccount:
-        """Register and stake, waiting for funds as long as it takes; says what is missing."""
-        complaint = ""
-        while True:
-            try:
-                provider = await self._provider()
-                wanted = max(stake_micro_usdc, (await self.terms()).min_stake_micro_usdc)
-                staked = provider.staked_micro_usdc if provider else 0
-                self.staked_micro_usdc = staked
-                if provider is not None and staked >= wanted:
-                    return provider
-                missing = await self._missing_funds(wanted - staked)
-                if not missing:
-                    await self._register_and_stake(provider, wanted)
-                    continue
-                problem = missing
-            except (RpcError, PaymentTimeout, PaymentFailed) as error:
-                problem = f"the chain does not answer as it should: {error}"
-            if problem != complaint:
-                complaint = problem
-                _log.warning("not staked yet: %s", problem)
-            await trio.sleep(_FUNDS_INTERVAL_S)
-
-    async def terms(self) -> ConfigAccount:
-        """The market's terms; they can't change, so they are read once."""
-        if self._terms is None:
-            account = await self._rpc.get_account(self._deployment.config)
-            if account is None:
-                raise EscrowUnseen(
-                    f"no market at {self._deployment.config}: check [chain] in node.toml"
-                )
-            self._terms = ConfigAccount.parse(account.data)
-        return self._terms
-
-    async def await_escrow(self, lease: NodeLease, start: Start) -> Escrow:
+    async def await_escrow(self, lease: NodeLease, start: Start) -> int:
         """Wait until the escrow of a lease is on the chain, as agreed.
+
+        Returns: until when it pays vouchers, Unix milliseconds.
 
         Raises:
             EscrowUnseen: not there in time, or on other terms.
         """
         interval_s = _LOOK_INTERVAL_S
+        problem = ""
         with trio.move_on_after(ESCROW_PATIENCE_S):
             while True:
                 try:
-                    escrow = await self._escrow(lease, start)
+                    escrow = await self._market.escrow(lease, start)
                 except RpcError as error:
-                    _log.info("lease %s: %s", lease.lease_id, error)
-                    escrow = None
+                    problem, escrow = f": {error}", None
                 if escrow is not None:
-                    return escrow
+                    self._check_terms(lease, start, escrow)
+                    self._seen[lease.lease_id] = escrow
+                    return escrow.account.claim_until_unix_s * 1000
                 await trio.sleep(interval_s)
                 interval_s = min(interval_s * 2, _LOOK_INTERVAL_MAX_S)
-        raise EscrowUnseen(f"escrow {start.escrow} did not appear in {ESCROW_PATIENCE_S} s")
+        raise EscrowUnseen(
+            f"escrow {start.escrow} did not appear in {ESCROW_PATIENCE_S} s{problem}"
+        )
 
     async def check_voucher(self, lease: NodeLease, start: Start, voucher: VoucherMessage) -> None:
         """Check a voucher as the program would.
 
         Raises:
-            VoucherRefused: wrong signer, or more than the escrow holds.
+            VoucherRefused: wrong signer, more than the escrow holds, or the escrow is disputed.
             EscrowGone: it is closed.
-            RpcError: the chain is away; ask again.
+            RpcError: the chain is away, and was since the daemon started; ask again.
         """
         if voucher.cumulative_micro_usdc > lease.award.max_cost_micro_usdc:
             raise VoucherRefused("over more than the escrow holds")
         if not voucher.cumulative_micro_usdc:
-            return
-        escrow = self._escrows.get(lease.lease_id) or await self._escrow(lease, start)
-        if escrow is None:
-            raise EscrowGone(f"lease {lease.lease_id}: its escrow is closed")
-        statement = escrow.account.voucher(
-            escrow.address, await self.terms(), voucher.cumulative_micro_usdc
-        )
+            return  # worth nothing, so there is nothing to check
         try:
-            check_signature(
-                bytes(escrow.account.voucher_signer),
-                statement.message(),
-                bytes.fromhex(voucher.signature),
-            )
+            escrow = await self._market.escrow(lease, start)
+            terms = await self._market.terms()
+            if escrow is None:
+                raise EscrowGone(f"lease {lease.lease_id}: its escrow is closed")
+            self._check_terms(lease, start, escrow, lasting=False)
+            self._seen[lease.lease_id] = escrow
+        except RpcError:
+            # Whoever is away for an hour must not make us pause a job that is paid.
+            if lease.lease_id not in self._seen:
+                raise
+            escrow, terms = self._seen[lease.lease_id], await self._market.terms()
+        except (EscrowUnseen, MarketMissing) as error:
+            raise VoucherRefused(str(error)) from error
+        statement = escrow.account.voucher(escrow.address, terms, voucher.cumulative_micro_usdc)
+        signer = bytes(escrow.account.voucher_signer)
+        try:
+            check_signature(signer, statement.message(), bytes.fromhex(voucher.signature))
         except BadSignature as error:
             raise VoucherRefused("not signed by the escrow's voucher signer") from error
 
-    async def redeem(self, lease: NodeLease, voucher: VoucherMessage | None) -> str:
-        """Redeem the final voucher, or give up what is left; closes the escrow.
+    async def redeem(self, lease: NodeLease, voucher: VoucherMessage | None) -> Redeemed | None:
+        """Redeem the voucher, or give up what is left; closes the escrow. May take hours.
 
-        Returns: the transaction's signature; "" if the escrow was closed by somebody else.
+        Returns: how it was closed; None if by somebody else, or if the chain refuses for good.
         """
         start = lease.start
         if start is None:
-            return ""
+            return None
         for attempt in range(_REDEEM_ATTEMPTS):
             # A refused payment moved nothing; the next one has its own name, and the program
             # itself refuses to pay twice.
             payment_id = f"redeem:{lease.lease_id}:{attempt}"
+            if await self._has_failed(payment_id):
+                continue
             try:
                 return await self._redeem_as(payment_id, lease, start, voucher)
+            except EscrowUnseen as error:
+                _log.error("lease %s: nothing to redeem: %s", lease.lease_id, error)
+                return None
             except PaymentFailed as error:
                 _log.error("lease %s: the chain refuses to close it: %s", lease.lease_id, error)
                 await trio.sleep(_RETRY_S * 2**attempt)
         _log.error("lease %s: given up; its escrow expires by itself", lease.lease_id)
-        return ""
+        return None
 
-    async def _redeem_as(
-        self, payment_id: str, lease: NodeLease, start: Start, voucher: VoucherMessage | None
-    ) -> str:
-        while True:
-            try:
-                if await self._outbox.get(payment_id) is None:
-                    escrow = await self._escrow(lease, start)
-                    if escrow is None:
-                        return ""
-                    instructions = await self._closing(escrow, start, voucher)
-                    await self._outbox.submit(
-                        payment_id, instructions, self._wallet, compute=_BUDGET
-                    )
-                payment = await self._outbox.confirmed(payment_id, _CONFIRM_PATIENCE_S)
-            except EscrowUnseen as error:
-                _log.error("lease %s: %s", lease.lease_id, error)
-                return ""
-            except (RpcError, PaymentTimeout) as error:
-                _log.info("lease %s: not redeemed yet: %s", lease.lease_id, error)
-                await trio.sleep(_RETRY_S)
-            else:
-                self._escrows.pop(lease.lease_id, None)
-                assert payment.signed is not None, "a confirmed payment was signed"
-                return payment.signed.signature
+    def forget(self, lease_id: str) -> None:
+        """A lease is over."""
+        self._seen.pop(lease_id, None)
 
-    async def _provider(self) -> ProviderAccount | None:
-        account = await self._rpc.get_account(self._deployment.provider(self._wallet))
-        return ProviderAccount.parse(account.data) if account else None
+    def _check_terms(
+        self, lease: NodeLease, start: Start, escrow: Escrow, *, lasting: bool = True
+    ) -> None:
+        """Whether the escrow is what was agreed; ``lasting``: for a job that has not begun.
 
-    async def _missing_funds(self, needed_micro_usdc: int) -> str:
-        lamports = await self._rpc.sol_balance(self._wallet)
-        if lamports < _LAMPORTS_NEEDED:
-            return (
-                f"{self._wallet} has {lamports / 1e9:g} SOL; send it {_LAMPORTS_NEEDED / 1e9:g} SOL "
-                "for rent and fees"
-            )
-        balance = await usdc_balance(self._rpc, self._deployment.usdc_mint, self._wallet)
-        if balance < needed_micro_usdc:
-            return (
-                f"{self._wallet} has {format_usdc(balance)} USDC; send it "
-                f"{format_usdc(needed_micro_usdc - balance)} USDC more to stake"
-            )
-        return ""
-
-    async def _register_and_stake(self, provider: ProviderAccount | None, wanted: int) -> None:
-        instructions: list[Instruction] = []
-        if provider is None:
-            instructions += [
-                create_token_account(self._wallet, self._wallet, self._deployment.usdc_mint),
-                register_provider(self._deployment, owner=self._wallet, payout_owner=self._wallet),
-            ]
-        staked = provider.staked_micro_usdc if provider else 0
-        instructions.append(
-            stake(
-                self._deployment,
-                funder=self._wallet,
-                provider_owner=self._wallet,
-                source=self._deployment.token_account(self._wallet),
-                amount_micro_usdc=wanted - staked,
-            )
-        )
-        # Named by what it changes, so that a restarted node arrives at the same payment.
-        payment_id = f"stake:{staked}:{wanted}"
-        await self._outbox.submit(payment_id, instructions, self._wallet)
-        await self._outbox.confirmed(payment_id, _CONFIRM_PATIENCE_S)
-        _log.info("staked %s USDC as %s", format_usdc(wanted), self._wallet)
-
-    async def _escrow(self, lease: NodeLease, start: Start) -> Escrow | None:
-        """The escrow as it is now; None if it is not there."""
-        client = Pubkey.from_string(start.client)
-        job_id = escrow_job_id(lease.lease_id)
-        address = self._deployment.escrow(client, job_id)
-        if str(address) != start.escrow:
-            raise EscrowUnseen("the escrow's address is not the one of this lease")
-        found = await self._rpc.get_account(address)
-        if found is None:
-            return None
-        account = EscrowAccount.parse(found.data)
-        if account.provider != self._deployment.provider(self._wallet):
-            raise EscrowUnseen("the escrow pays somebody else")
+        Raises:
+            EscrowUnseen: it is not.
+        """
+        account = escrow.account
         if account.max_micro_usdc < lease.award.max_cost_micro_usdc:
             raise EscrowUnseen("the escrow holds less than was agreed")
         if str(account.voucher_signer) != start.voucher_signer:
             raise EscrowUnseen("the escrow has another voucher signer")
-        if account.state is not EscrowState.OPEN:
+        if escrow.is_disputed:
             raise EscrowUnseen("the escrow is disputed")
-        escrow = Escrow(address, account)
-        self._escrows[lease.lease_id] = escrow
-        return escrow
+        needed_ms = lease.award.timeout_s * 1000 + CLAIM_MARGIN_MS
+        if lasting and account.claim_until_unix_s * 1000 < self._now_ms() + needed_ms:
+            raise EscrowUnseen("the escrow ends before the job could be paid")
+
+    async def _has_failed(self, payment_id: str) -> bool:
+        payment = await self._outbox.get(payment_id)
+        return payment is not None and payment.failure is not None
+
+    async def _redeem_as(
+        self, payment_id: str, lease: NodeLease, start: Start, voucher: VoucherMessage | None
+    ) -> Redeemed | None:
+        problem = ""
+        while True:
+            try:
+                if await self._outbox.get(payment_id) is None:
+                    escrow = await self._market.escrow(lease, start)
+                    instructions = await self._closing(escrow, start, voucher) if escrow else []
+                    if not instructions:
+                        return None
+                    await self._outbox.submit(
+                        payment_id, instructions, self._market.wallet, compute=_BUDGET
+                    )
+                payment = await self._outbox.confirmed(payment_id, _CONFIRM_PATIENCE_S)
+                return await self._outcome(payment, voucher)
+            except (RpcError, PaymentTimeout, OutboxFull, MarketMissing) as error:
+                if str(error) != problem:
+                    problem = str(error)
+                    _log.warning("lease %s: not redeemed yet: %s", lease.lease_id, problem)
+                await trio.sleep(_RETRY_S)
+
+    async def _outcome(self, payment: Payment, voucher: VoucherMessage | None) -> Redeemed:
+        assert payment.signature is not None, "a confirmed payment was signed"
+        amount = voucher.cumulative_micro_usdc if voucher else 0
+        fee = (await self._market.terms()).fee_micro_usdc(amount)
+        return Redeemed(payment.signature, amount - fee)
 
     async def _closing(
         self, escrow: Escrow, start: Start, voucher: VoucherMessage | None
     ) -> list[Instruction]:
+        """What is left to do about an escrow; nothing if only the arbiter can."""
         account = escrow.account
+        deployment, wallet = self._market.deployment, self._market.wallet
         client = Pubkey.from_string(start.client)
         amount = voucher.cumulative_micro_usdc if voucher else 0
         if voucher is None or amount <= account.released_micro_usdc:
+            if escrow.is_disputed:
+                return []
             return [
                 relinquish(
-                    self._deployment,
+                    deployment,
                     client_owner=client,
-                    provider_owner=self._wallet,
+                    provider_owner=wallet,
                     job_id=account.job_id,
                     rent_payer=account.rent_payer,
                 )
             ]
-        terms = await self.terms()
-        statement: Voucher = account.voucher(escrow.address, terms, amount)
+        terms = await self._market.terms()
+        provider = await self._market.provider()
+        statement = account.voucher(escrow.address, terms, amount)
         signed = SignedVoucher(statement, account.voucher_signer, bytes.fromhex(voucher.signature))
         return [
             ed25519_instruction([signed]),
             claim_voucher(
-                self._deployment,
+                deployment,
                 client_owner=client,
-                provider_owner=self._wallet,
+                provider_owner=wallet,
                 job_id=account.job_id,
-                payout=self._deployment.token_account(self._wallet),
+                payout=deployment.token_account(provider.payout_owner if provider else wallet),
                 treasury=terms.treasury,
                 cumulative_micro_usdc=amount,
                 # The outbox puts the budget's instructions in front of ours.
                 ed25519_instruction_index=len(_BUDGET.instructions()),
-                close_to=account.rent_payer,
+                # What is signed is not in dispute, but only the arbiter closes a disputed one.
+                close_to=None if escrow.is_disputed else account.rent_payer,
             ),
         ]

@@ -12,19 +12,25 @@ from pathlib import Path
 
 import trio
 
-from .journal import Journal, LogPosition
+from .journal import Journal, JournalThread, LogPosition
 from .progress import Progress, latest
 
-# The most log text kept and sent for one job; configs/node.toml names it too.
+# The most log text kept and sent for one job, but for the note that says so.
 LOG_BYTES_MAX = 16 * 1024 * 1024
-_CUT_NOTE = "\n[neurogrid: the log was cut here, at 16 MiB]\n"
+CUT_NOTE = "\n[neurogrid: the log was cut here, at 16 MiB]\n"
 
 
 class JobLog:
-    """One job's log file."""
+    """One job's log file. `open` comes first.
+
+    Attributes:
+        progress: the latest that the program said.
+        size_bytes: how long it is.
+        until_ns: the engine's time of its last record.
+    """
 
     def __init__(
-        self, lease_id: str, path: Path, journal: Journal, journal_slot: trio.CapacityLimiter
+        self, lease_id: str, path: Path, journal: JournalThread, *, max_bytes: int = LOG_BYTES_MAX
     ) -> None:
         self.progress = Progress()
         self.size_bytes = 0
@@ -32,7 +38,7 @@ class JobLog:
         self._lease_id = lease_id
         self._path = path
         self._journal = journal
-        self._slot = journal_slot
+        self._max_bytes = max_bytes
         self._grown = trio.Event()
         self._opening = trio.Lock()
         self._is_open = False
@@ -49,41 +55,54 @@ class JobLog:
                 self._is_open = True
 
     async def _restore(self) -> None:
-
-        def restore() -> LogPosition:
-            position = self._journal.log_position(self._lease_id)
+        def restore(journal: Journal) -> LogPosition:
+            position = journal.log_position(self._lease_id)
             self._path.touch(mode=0o600)
+            if self._path.stat().st_size < position.log_bytes:
+                # Somebody took the file: the engine tells it all again.
+                position = LogPosition(0, 0)
+                journal.save_log_position(self._lease_id, position)
             os.truncate(self._path, position.log_bytes)
             return position
 
-        position = await trio.to_thread.run_sync(restore, limiter=self._slot)
+        position = await self._journal.call(restore)
         self.size_bytes, self.until_ns = position.log_bytes, position.until_ns
 
     @property
     def full(self) -> bool:
-        """Whether it holds all it may."""
-        return self.size_bytes >= LOG_BYTES_MAX
+        """Whether it was cut: nothing more is taken."""
+        return self.size_bytes > self._max_bytes
 
     async def append(self, text: str, until_ns: int) -> None:
-        """Add a piece; durable when this returns."""
-        data = text.encode()
-        room = LOG_BYTES_MAX - self.size_bytes
-        if room <= 0:
+        """Add a piece; durable when this returns.
+
+        Raises:
+            OSError: the disk refuses; nothing was added, and it may be tried again.
+        """
+        if self.full:
             return
+        data = text.encode()
+        room = self._max_bytes - self.size_bytes
         if len(data) > room:
-            # Cut between characters, and say so in the log itself.
-            data = data[:room].decode(errors="ignore").encode() + _CUT_NOTE.encode()
+            # Cut between characters, and say so in the log itself: that makes it full.
+            kept = data[:room].decode(errors="ignore").encode()
+            data = kept + CUT_NOTE.encode()
+        start = self.size_bytes
+        position = LogPosition(start + len(data), until_ns)
+
+        def write(journal: Journal) -> None:
+            # At its place, not at the end: a try that failed halfway may have left something.
+            descriptor = os.open(self._path, os.O_WRONLY)
+            try:
+                os.truncate(descriptor, start)
+                _write_at(descriptor, data, start)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            journal.save_log_position(self._lease_id, position)
+
+        await self._journal.call(write)
         self.progress = latest(text, self.progress)
-        position = LogPosition(self.size_bytes + len(data), until_ns)
-
-        def write() -> None:
-            with self._path.open("ab") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            self._journal.save_log_position(self._lease_id, position)
-
-        await trio.to_thread.run_sync(write, limiter=self._slot)
         self.size_bytes, self.until_ns = position.log_bytes, position.until_ns
         self._grown.set()
         self._grown = trio.Event()
@@ -94,12 +113,15 @@ class JobLog:
             await self._grown.wait()
 
     async def read(self, offset: int, max_bytes: int) -> str:
-        """Text from ``offset``, cut between characters."""
+        """Text from ``offset``, cut between characters; "" at the end."""
+        length = min(max_bytes, self.size_bytes - offset)
+        if length <= 0:
+            return ""
 
         def load() -> str:
             with self._path.open("rb") as file:
                 file.seek(offset)
-                data = file.read(min(max_bytes, self.size_bytes - offset))
+                data = file.read(length)
             return codecs.getincrementaldecoder("utf-8")(errors="ignore").decode(data)
 
         return await trio.to_thread.run_sync(load)
@@ -112,3 +134,9 @@ class JobLog:
                 return hashlib.file_digest(file, "sha256").hexdigest()
 
         return await trio.to_thread.run_sync(digest)
+
+
+def _write_at(descriptor: int, data: bytes, offset: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written

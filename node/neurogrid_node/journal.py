@@ -1,22 +1,28 @@
 """What the node must not forget: its leases, in one SQLite file.
 
 Save, then act: a lease's state is on disk (synchronous=FULL) before anything is done about it, so
-that a killed node goes on where it was. Calls block for one fsync; the daemon makes them in a worker
-thread, one at a time.
+that a killed node goes on where it was. `Journal` blocks for one fsync a call; the daemon uses it
+through `JournalThread`.
 """
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
+import trio
 
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.lease import NodeLease
 
 from .reservations import Reservation
 
-_SCHEMA_VERSION = 1
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 create table lease (
     lease_id text primary key,
@@ -32,8 +38,15 @@ create table earning (
     at_ms integer not null,
     micro_usdc integer not null,
     signature text not null
-) strict;
+) strict
 """
+# Version 2: older earnings are only kept as their sum.
+_SUM_OF_OLD = """
+create table old_earnings (leases integer not null, micro_usdc integer not null) strict;
+insert into old_earnings values (0, 0)
+"""
+# Earnings listed one by one, about 2 MB; the chain has the older ones too.
+_EARNINGS_LISTED = 10_000
 
 
 class JournalError(Exception):
@@ -59,32 +72,48 @@ class Earnings:
 class Journal:
     """The open file. One process owns it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, earnings_listed: int = _EARNINGS_LISTED) -> None:
         """
+        Args:
+            earnings_listed: how many earnings are kept one by one.
+
         Raises:
-            JournalError: another node has it open, or it is from a newer version.
+            JournalError: another node has it open, it is from a newer version, or it is damaged.
         """
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
+        self._earnings_listed = earnings_listed
         try:
-            # Exclusive for as long as we live: two daemons on one journal would run jobs twice.
-            self._db.execute("pragma locking_mode=exclusive")
-            self._db.execute("pragma journal_mode=wal")
-            self._db.execute("pragma synchronous=full")
-            version = self._db.execute("pragma user_version").fetchone()[0]
-            if version > _SCHEMA_VERSION:
+            self._db = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=1
+            )
+        except sqlite3.Error as error:
+            raise JournalError(f"{path} cannot be opened: {error}") from error
+        try:
+            self._prepare(path)
+        except sqlite3.Error as error:
+            self._db.close()
+            if "locked" in str(error):
                 raise JournalError(
-                    f"{path} was written by a newer neurogrid-node: upgrade this one"
-                )
-            self._db.execute("begin immediate")
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
-            self._db.execute("commit")
-        except sqlite3.OperationalError as error:
-            raise JournalError(
-                f"{path} is in use: is another neurogrid-node running on this directory?"
-            ) from error
+                    f"{path} is in use: is another neurogrid-node running on this directory?"
+                ) from error
+            raise JournalError(f"{path} cannot be used: {error}") from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, path: Path) -> None:
+        # Exclusive for as long as we live: two daemons on one journal would run jobs twice.
+        self._db.execute("pragma locking_mode=exclusive")
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=full")
+        self._db.execute("begin immediate")
+        version = self._db.execute("pragma user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            raise JournalError(f"{path} was written by a newer neurogrid-node: upgrade this one")
+        steps = (_SCHEMA, _SUM_OF_OLD)[version:]
+        for statement in ";".join(steps).split(";") if steps else ():
+            self._db.execute(statement)
+        self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
+        self._db.execute("commit")
 
     def close(self) -> None:
         """Close the file."""
@@ -99,28 +128,37 @@ class Journal:
 
     def save(self, lease: NodeLease) -> None:
         """Store what a lease has become; durable when this returns."""
-        self._db.execute(
+        saved = self._db.execute(
             "update lease set phase=?, document=? where lease_id=?",
             (lease.phase.value, _encode(lease), lease.lease_id),
         )
+        assert saved.rowcount == 1, "a lease is added before it is saved"
 
     def load(self) -> list[tuple[NodeLease, Reservation]]:
-        """Every lease that is not forgotten, and what is reserved for it."""
-        rows = self._db.execute("select document, reserved from lease order by lease_id")
-        return [
-            (
-                msgspec.json.decode(document, type=NodeLease),
-                msgspec.json.decode(reserved, type=Reservation),
-            )
-            for document, reserved in rows.fetchall()
-        ]
+        """Every lease that is not forgotten, and what is reserved for it.
+
+        Raises:
+            JournalError: one cannot be read.
+        """
+        rows = self._db.execute("select lease_id, document, reserved from lease order by lease_id")
+        found = []
+        for lease_id, document, reserved in rows.fetchall():
+            try:
+                lease = msgspec.json.decode(document, type=NodeLease)
+                found.append((lease, msgspec.json.decode(reserved, type=Reservation)))
+            except msgspec.DecodeError as error:
+                raise JournalError(
+                    f"lease {lease_id} in the journal cannot be read: {error}: was it written by "
+                    "a newer neurogrid-node? Upgrade this one"
+                ) from error
+        return found
 
     def forget(self, lease_id: str) -> None:
         """A closed lease whose container and files are gone."""
         self._db.execute("delete from lease where lease_id=?", (lease_id,))
 
     def save_profile(self, lease_id: str, profile_json: str) -> None:
-        """Keep the sandbox profile that was applied; the result names its hash."""
+        """Keep the sandbox profile that is applied; the result names its hash."""
         self._db.execute("update lease set profile=? where lease_id=?", (profile_json, lease_id))
 
     def profile(self, lease_id: str) -> str:
@@ -144,17 +182,68 @@ class Journal:
 
     def save_earning(self, lease_id: str, at_ms: int, micro_usdc: int, signature: str) -> None:
         """Note a redeemed voucher; repeating it changes nothing."""
-        self._db.execute(
-            "insert or ignore into earning values(?, ?, ?, ?)",
-            (lease_id, at_ms, micro_usdc, signature),
-        )
+        self._db.execute("begin immediate")
+        try:
+            self._db.execute(
+                "insert or ignore into earning values(?, ?, ?, ?)",
+                (lease_id, at_ms, micro_usdc, signature),
+            )
+            self._sum_up_old()
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
 
     def earnings(self) -> Earnings:
         """Sum of what was redeemed."""
         row = self._db.execute(
-            "select count(*), coalesce(sum(micro_usdc), 0) from earning"
+            "select count(*) + (select leases from old_earnings),"
+            " coalesce(sum(micro_usdc), 0) + (select micro_usdc from old_earnings) from earning"
         ).fetchone()
         return Earnings(*row)
+
+    def _sum_up_old(self) -> None:
+        """Keep only the sum of the oldest half once there are too many."""
+        (listed,) = self._db.execute("select count(*) from earning").fetchone()
+        if listed <= self._earnings_listed:
+            return
+        old = (
+            "from earning where rowid in (select rowid from earning order by at_ms, lease_id"
+            f" limit {listed // 2})"
+        )
+        self._db.execute(
+            f"update old_earnings set leases = leases + (select count(*) {old}),"
+            f" micro_usdc = micro_usdc + (select sum(micro_usdc) {old})"
+        )
+        self._db.execute(f"delete {old}")
+
+
+class JournalThread:
+    """The journal, used from worker threads, one call at a time."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._slot = trio.CapacityLimiter(1)
+
+    async def call(
+        self,
+        use: Callable[Concatenate[Journal, P], T],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """``use(journal, ...)`` in a thread; a cancelled caller still waits for it to end.
+
+        Raises:
+            JournalError: the disk is full or broken.
+        """
+
+        def used() -> T:
+            try:
+                return use(self._journal, *arguments, **options)
+            except sqlite3.Error as error:
+                raise JournalError(f"the journal cannot be written: {error}") from error
+
+        return await trio.to_thread.run_sync(used, limiter=self._slot)
 
 
 def _encode(value: NodeLease | Reservation) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.messages import (
     HEARTBEAT_INTERVAL_S,
     PROTOCOL_ID,
@@ -26,14 +27,22 @@ from neurogrid_p2p.session import Party, SignedChannel
 
 _log = logging.getLogger(__name__)
 
-_DIAL_TIMEOUT_S = 10
+_DIAL_TIMEOUT_S = 15
 _HANDSHAKE_TIMEOUT_S = 10
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 15.0
+# Many leases may ask for a heartbeat at the same time.
+_BEAT_GAP_S = 0.1
+# A coordinator that takes nothing for so long, with a megabyte waiting, is as good as away.
+_SEND_PATIENCE_S = 5.0
 
 
 class CoordinatorLink:
-    """The way to one coordinator; is a `executor.Link`."""
+    """The way to one coordinator; is a `provider.ControlLink`.
+
+    Attributes:
+        coordinator: its peer id.
+    """
 
     def __init__(
         self,
@@ -44,7 +53,7 @@ class CoordinatorLink:
         hello: Callable[[str], Hello],
         heartbeat: Callable[[str], Heartbeat],
         joined: Callable[[str], None],
-        received: Callable[["CoordinatorLink", Envelope, Message], Awaitable[None]],
+        received: Callable[["CoordinatorLink", Message], Awaitable[None]],
     ) -> None:
         """
         Args:
@@ -53,8 +62,8 @@ class CoordinatorLink:
             joined: called when the stream is up; everything unacknowledged is sent again then.
             received: called for each message, in order.
         """
-        self.address = address
         self.coordinator = address.rsplit("/p2p/", 1)[-1]
+        self._address = address
         self._host = host
         self._party = party
         self._hello = hello
@@ -63,24 +72,31 @@ class CoordinatorLink:
         self._received = received
         self._channel: SignedChannel | None = None
         self._beat_now = trio.Event()
+        self._said = ""
 
     def is_connected(self) -> bool:
         """Whether the stream is up."""
         return self._channel is not None
 
     async def send(self, message: Message) -> None:
-        """Send; nothing happens while disconnected."""
+        """Send; nothing happens while disconnected. Takes a few seconds at most."""
         await self.send_signed(message)
 
     async def send_signed(self, message: Message) -> Envelope | None:
-        """Send, and return what was signed; None while disconnected."""
+        """Send, and return what was signed; None if it could not be sent."""
         channel = self._channel
         if channel is None:
             return None
         try:
-            return await channel.send(message)
+            with trio.move_on_after(_SEND_PATIENCE_S):
+                return await channel.send(message)
+            channel.abort(f"takes no messages for {_SEND_PATIENCE_S:g} s")
         except P2pError:
-            return None
+            pass  # the reader hears of it too, and says why
+        except InvalidValue as error:
+            # Our own limits are below the frame's, so this is a defect; the stream is still good.
+            _log.error("not sent to %s: %s", self.coordinator, error)
+        return None
 
     def beat_soon(self) -> None:
         """Send a heartbeat now: what is free has changed."""
@@ -92,32 +108,39 @@ class CoordinatorLink:
         while True:
             started_s = trio.current_time()
             try:
-                await self._once()
+                reason = await self._once()
             except (P2pError, trio.TooSlowError) as error:
-                _log.info("coordinator %s: %s", self.coordinator, error or "no answer")
-            finally:
-                self._channel = None
+                reason = str(error) or "no answer"
+            except Exception:  # noqa: BLE001 - one link's boundary: the leases and others go on
+                _log.exception("link to coordinator %s", self.coordinator)
+                reason = "a defect of ours"
             if trio.current_time() - started_s > _BACKOFF_MAX_S:
                 backoff_s = _BACKOFF_FIRST_S
-            # Full jitter, so that a thousand nodes do not come back in the same instant.
+                self._said = ""
+            if reason != self._said:
+                # Once: a coordinator that is away for a day is one line.
+                self._said = reason
+                _log.warning("coordinator %s: %s; trying again", self.coordinator, reason)
+            # Jitter, so that a thousand nodes do not come back in the same instant.
             await trio.sleep(random.uniform(backoff_s / 2, backoff_s))
             backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
 
-    async def _once(self) -> None:
+    async def _once(self) -> str:
+        """One stream from dial to end; returns why it ended."""
         with trio.fail_after(_DIAL_TIMEOUT_S):
-            raw = await self._host.dial(self.address, PROTOCOL_ID)
+            raw = await self._host.dial(self._address, PROTOCOL_ID)
         try:
             with trio.fail_after(_HANDSHAKE_TIMEOUT_S):
-                channel, _ = await SignedChannel.join(raw, self._party)
+                channel, welcome = await SignedChannel.join(raw, self._party)
                 await channel.send(self._hello(self.coordinator))
             self._channel = channel
-            _log.info("joined coordinator %s", self.coordinator)
+            _log.info("joined coordinator %s (%s)", self.coordinator, welcome.software)
             self._joined(self.coordinator)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._beat, channel)
+                nursery.start_soon(self._beat)
                 reason = await self._receive(channel)
                 nursery.cancel_scope.cancel()
-            _log.info("left coordinator %s: %s", self.coordinator, reason)
+            return reason
         finally:
             self._channel = None
             await raw.aclose()
@@ -127,20 +150,23 @@ class CoordinatorLink:
         while True:
             try:
                 with trio.fail_after(SILENCE_LIMIT_S):
-                    envelope, message = await channel.receive()
+                    _, message = await channel.receive()
             except P2pError as error:
                 return str(error)
             except trio.TooSlowError:
                 return f"silent for {SILENCE_LIMIT_S} s"
-            if not isinstance(message, Pulse):
-                await self._received(self, envelope, message)
+            if isinstance(message, Pulse):
+                continue
+            try:
+                await self._received(self, message)
+            except Exception:  # noqa: BLE001 - one message's boundary: the next one is heard
+                _log.exception("%s of %s", type(message).__name__, self.coordinator)
 
-    async def _beat(self, channel: SignedChannel) -> None:
+    async def _beat(self) -> None:
         while True:
-            self._beat_now = trio.Event()
             with trio.move_on_after(HEARTBEAT_INTERVAL_S):
                 await self._beat_now.wait()
-            try:
-                await channel.send(self._heartbeat(self.coordinator))
-            except P2pError:
-                return  # the reader hears of it too, and says why
+            # Before looking: what changes from here on asks for another one.
+            self._beat_now = trio.Event()
+            await self.send(self._heartbeat(self.coordinator))
+            await trio.sleep(_BEAT_GAP_S)

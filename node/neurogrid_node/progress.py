@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 
 _LINE = re.compile(
-    r"^NEUROGRID_PROGRESS (0(?:\.\d{1,6})?|1(?:\.0{1,6})?)(?: (.{0,200}))?$", re.MULTILINE
+    r"^NEUROGRID_PROGRESS (0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)(?: ([^\n]*))?$", re.MULTILINE
 )
+# What a heartbeat carries of a program's words.
+NOTE_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,12 @@ class Progress:
 
 def latest(text: str, before: Progress) -> Progress:
     """The last progress line in a piece of log, or what was known before."""
-    found = list(_LINE.finditer(text))
+    if "NEUROGRID_PROGRESS" not in text:
+        return before
+    found = list(_LINE.finditer(text.replace("\r\n", "\n")))
     if not found:
         return before
-    return Progress(int(float(found[-1].group(1)) * 1000), found[-1].group(2) or "")
+    whole, _, fraction = found[-1].group(1).partition(".")
+    # By its digits, cut off: 0.9996 is not done, and as a float 0.569 would be 568 thousandths.
+    permille = int(whole) * 1000 + int(fraction[:3].ljust(3, "0"))
+    return Progress(permille, (found[-1].group(2) or "")[:NOTE_CHARS_MAX])

@@ -1,11 +1,14 @@
-"""This machine as a seller: answers demands and awards, and keeps a runner for each lease."""
+"""This machine as a seller: answers demands and awards, and keeps a runner for each lease.
+
+A coordinator may say anything. What it names (demands, leases) only ever means its own; what it
+repeats gets the same answer; and what it asks for is bounded by the machine.
+"""
 
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-
-import trio
+from typing import Protocol
 
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
@@ -26,31 +29,52 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.offer import LeaseStatus, Offer
 
-from .bidder import DEFAULT_START_MS, Policy, answer
+from .bidder import DEFAULT_START_MS, LEASES_MAX, Machine, Policy, answer
 from .executor import LeaseRunner
-from .journal import Journal
-from .network import CoordinatorLink
-from .reservations import Reservations
+from .journal import Journal, JournalError, JournalThread
+from .log_sender import Link
+from .reservations import BidName, Reservations
 
 _log = logging.getLogger(__name__)
 
 # Demands whose award may still come; each is a few hundred bytes and is answered within seconds.
 _DEMANDS_KEPT = 1024
-# How fast the measured start time follows new measurements.
+# Times that one bid is signed; an award names one of them.
+_SIGNED_KEPT = 4
+# How fast the measured start time follows new measurements, and what it follows at most.
 _START_SMOOTHING = 0.3
+_START_MAX_MS = 60_000
+
+
+class ControlLink(Link, Protocol):
+    """The stream to one coordinator; a `network.CoordinatorLink`."""
+
+    @property
+    def coordinator(self) -> str:
+        """The peer id at the other end."""
+
+    async def send_signed(self, message: Message) -> Envelope | None:
+        """Send, and return what was signed; None if it could not be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A demand that was bid on: what was asked and what we said."""
+    """A demand that was bid on: what was asked, what we said, and its envelopes' hashes."""
 
     demand: Demand
     bid: Bid
-    bid_hash: str
+    bid_hashes: tuple[str, ...]
 
 
 class Provider:
-    """The seller. One per daemon."""
+    """The seller. One per daemon.
+
+    Attributes:
+        offer: what the machine offers, as far as it never changes.
+        accepting: whether it bids.
+        runners: by lease id.
+        links: by coordinator.
+    """
 
     def __init__(
         self,
@@ -59,31 +83,28 @@ class Provider:
         policy: Policy,
         max_unpaid_ms: int,
         reservations: Reservations,
-        journal: Journal,
-        journal_slot: trio.CapacityLimiter,
-        has_image: Callable[[str], Awaitable[bool]],
+        journal: JournalThread,
+        has_image: Callable[[str], Awaitable[bool | None]],
         start_runner: Callable[[NodeLease], LeaseRunner],
         now_ms: Callable[[], int],
     ) -> None:
         """
         Args:
-            offer: what the machine offers, as far as it never changes.
-            has_image: whether an image is on this machine.
+            has_image: whether an image is on this machine; None: nobody can say now.
             start_runner: makes a runner for a new lease and starts it.
         """
         self.offer = offer
         self.accepting = False
         self.runners: dict[str, LeaseRunner] = {}
-        self.links: dict[str, CoordinatorLink] = {}
+        self.links: dict[str, ControlLink] = {}
         self._policy = policy
         self._max_unpaid_ms = max_unpaid_ms
         self._reservations = reservations
         self._journal = journal
-        self._journal_slot = journal_slot
         self._has_image = has_image
         self._start_runner = start_runner
         self._now_ms = now_ms
-        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._asked: OrderedDict[BidName, _Asked] = OrderedDict()
         self._start_ms = DEFAULT_START_MS
 
     # --- what is said of this machine ---------------------------------------------------------
@@ -103,12 +124,17 @@ class Provider:
         return Heartbeat(free, self.accepting, self._leases_of(coordinator))
 
     def started_in(self, milliseconds: int) -> None:
-        """A container started so long after its award: the next bids say so."""
-        self._start_ms += round((milliseconds - self._start_ms) * _START_SMOOTHING)
+        """A container started in so long: the next bids say so."""
+        measured = min(milliseconds, _START_MAX_MS)
+        self._start_ms += round((measured - self._start_ms) * _START_SMOOTHING)
 
-    def forget(self, lease_id: str) -> None:
-        """A lease is over and cleaned up."""
+    def cleared(self, lease_id: str) -> None:
+        """A lease's container and files are gone: others may have their room."""
         self._reservations.release(lease_id)
+        self._beat_all()
+
+    def forgotten(self, lease_id: str) -> None:
+        """A lease is over."""
         self.runners.pop(lease_id, None)
         self._beat_all()
 
@@ -120,99 +146,131 @@ class Provider:
 
     # --- messages -----------------------------------------------------------------------------
 
-    async def received(self, link: CoordinatorLink, envelope: Envelope, message: Message) -> None:
+    async def received(self, link: ControlLink, message: Message) -> None:
         """Handle one message of a coordinator."""
-        if isinstance(message, Demand):
-            await self._on_demand(link, message)
-            return
-        if isinstance(message, Award):
-            await self._on_award(link, envelope, message)
-            return
-        lease_id = getattr(message, "lease_id", None)
-        runner = self.runners.get(lease_id) if isinstance(lease_id, str) else None
-        if runner is None or runner.lease.coordinator != link.coordinator:
-            return  # closed long ago, or not this coordinator's business
         match message:
+            case Demand():
+                await self._on_demand(link, message)
+            case Award():
+                await self._on_award(link, message)
             case Start():
-                runner.offer(StartReceived(message))
-            case Stop(_, reason):
-                runner.offer(StopReceived(reason))
+                if runner := self._runner(link, message.lease_id):
+                    runner.offer(StartReceived(message))
+            case Stop(lease_id, reason):
+                if runner := self._runner(link, lease_id):
+                    runner.offer(StopReceived(reason))
             case VoucherMessage():
-                await runner.offer_voucher(message)
-            case Acknowledge(_, events, log_bytes, closed):
-                runner.offer(Stored(events, log_bytes, closed))
+                if runner := self._runner(link, message.lease_id):
+                    runner.offer_voucher(message)
+            case Acknowledge(lease_id, events, log_bytes, closed):
+                if runner := self._runner(link, lease_id):
+                    runner.offer(Stored(events, log_bytes, closed))
+            case _:
+                _log.debug("%s sent a %s", link.coordinator, type(message).__name__)
 
-    async def _on_demand(self, link: CoordinatorLink, demand: Demand) -> None:
+    def _runner(self, link: ControlLink, lease_id: str) -> LeaseRunner | None:
+        """A coordinator's own lease; None for one that is closed long ago, or another's."""
+        runner = self.runners.get(lease_id)
+        return runner if runner and runner.lease.coordinator == link.coordinator else None
+
+    async def _on_demand(self, link: ControlLink, demand: Demand) -> None:
         has_image = await self._has_image(demand.image)
         now_ms = self._now_ms()
-        reply = answer(
-            demand,
-            free=self._reservations.free(now_ms),
-            total=self._reservations.total,
-            accepting=self.accepting,
-            has_image=has_image,
-            start_ms=self._start_ms,
-            policy=self._policy,
-            now_ms=now_ms,
-        )
-        if isinstance(reply, Bid):
+        name = (link.coordinator, demand.demand_id)
+        asked = self._standing(name, demand, now_ms)
+        if asked is None:
+            self._asked.pop(name, None)
+            machine = Machine(
+                free=self._reservations.free(now_ms),
+                total=self._reservations.total,
+                accepting=self.accepting,
+                leases=len(self.runners),
+                has_image=has_image,
+                start_ms=self._start_ms,
+            )
+            reply = answer(demand, machine, self._policy, now_ms)
+            if not isinstance(reply, Bid):
+                await link.send(reply)
+                return
             held = self._reservations.hold(
-                demand.demand_id, demand.requirements, now_ms, reply.valid_until_ms
+                name, demand.requirements, now_ms, reply.valid_until_ms, demand.input_bytes
             )
             assert held, "a bid is made only for what is free"
-        envelope = await link.send_signed(reply)
-        if isinstance(reply, Bid) and envelope is not None:
-            self._asked[demand.demand_id] = _Asked(demand, reply, envelope.hash())
+            asked = _Asked(demand, reply, ())
+        envelope = await link.send_signed(asked.bid)
+        if envelope is not None:
+            hashes = (*asked.bid_hashes, envelope.hash())[-_SIGNED_KEPT:]
+            self._asked[name] = replace(asked, bid_hashes=hashes)
             while len(self._asked) > _DEMANDS_KEPT:
                 self._asked.popitem(last=False)
 
-    async def _on_award(self, link: CoordinatorLink, envelope: Envelope, award: Award) -> None:
+    def _standing(self, name: BidName, demand: Demand, now_ms: int) -> _Asked | None:
+        """The bid that stands for a demand which is asked again: a lost answer gets the same one."""
+        asked = self._asked.get(name)
+        if asked is None or asked.demand != demand or asked.bid.valid_until_ms <= now_ms:
+            return None
+        return asked
+
+    async def _on_award(self, link: ControlLink, award: Award) -> None:
         known = self.runners.get(award.lease_id)
-        if known is not None:
+        if known is not None and known.lease.coordinator == link.coordinator:
             # Asked again after a crash at the other end: the same answer, signed anew.
-            if known.lease.award == award and known.lease.coordinator == link.coordinator:
-                await link.send(agreement(award))
+            same = known.lease.award == award
+            taken = Deny(award.lease_id, DeclineCode.TERMS_CHANGED, "leased on other terms")
+            await link.send(agreement(award) if same else taken)
             return
         now_ms = self._now_ms()
-        refusal = self._refusal(award, now_ms)
+        name = (link.coordinator, award.demand_id)
+        refusal = self._refusal(name, award, now_ms)
         if refusal is not None:
             await link.send(refusal)
             return
+        held = self._reservations.award(name, award.lease_id, now_ms)
+        if held is None:
+            code = DeclineCode.RESERVATION_EXPIRED
+            await link.send(Deny(award.lease_id, code, "the resources were given back"))
+            return
+        self._asked.pop(name, None)
         lease = accept(award, link.coordinator, self._max_unpaid_ms, now_ms)
-        held = self._reservations.held(award.lease_id)
-        assert held is not None, "what was not refused is reserved"
-        # Saved before it is said: a node that accepts and dies still knows.
-        await trio.to_thread.run_sync(self._journal.add, lease, held, limiter=self._journal_slot)
+        try:
+            # Saved before it is said: a node that accepts and dies still knows.
+            await self._journal.call(Journal.add, lease, held)
+        except JournalError as error:
+            _log.error("lease %s is not taken: %s", lease.lease_id, error)
+            self._reservations.release(lease.lease_id)
+            await link.send(Deny(award.lease_id, DeclineCode.NOT_READY, "cannot be stored"))
+            return
         self.runners[lease.lease_id] = self._start_runner(lease)
         await link.send(agreement(award))
         self._beat_all()
 
-    def _refusal(self, award: Award, now_ms: int) -> Deny | None:
-        """Why an award is not taken; None reserves the bid's resources for the lease."""
-        asked = self._asked.get(award.demand_id)
+    def _refusal(self, name: BidName, award: Award, now_ms: int) -> Deny | None:
+        """Why an award is not taken; None if nothing speaks against it."""
 
         def deny(code: DeclineCode, detail: str = "") -> Deny:
             return Deny(award.lease_id, code, detail)
 
         if not self.accepting:
             return deny(DeclineCode.NOT_ACCEPTING)
-        if asked is None or asked.bid.valid_until_ms < now_ms:
+        # Of another coordinator, or on its way into the journal.
+        is_taken = self._reservations.held(award.lease_id) or award.lease_id in self.runners
+        if is_taken or len(self.runners) >= LEASES_MAX:
+            return deny(DeclineCode.BUSY)
+        asked = self._asked.get(name)
+        if asked is None or asked.bid.valid_until_ms <= now_ms:
             return deny(DeclineCode.RESERVATION_EXPIRED, "no bid of ours stands for this demand")
         demand = asked.demand
+        cost = cost_micro_usdc(award.price_micro_usdc_per_hour, award.timeout_s * 1000)
         if (
-            award.bid_hash != asked.bid_hash
+            award.bid_hash not in asked.bid_hashes
             or award.demand_hash != demand.hash()
             or award.job_hash != demand.job_hash
             or award.timeout_s != demand.timeout_s
             or award.voucher_interval_s != demand.voucher_interval_s
             or award.price_micro_usdc_per_hour < asked.bid.price_micro_usdc_per_hour
-            or award.max_cost_micro_usdc
-            < cost_micro_usdc(award.price_micro_usdc_per_hour, award.timeout_s * 1000)
+            or award.max_cost_micro_usdc < cost
         ):
             return deny(DeclineCode.TERMS_CHANGED, "not what was demanded and bid")
-        if not self._reservations.rename(award.demand_id, award.lease_id):
-            return deny(DeclineCode.BUSY, "the resources went to another lease")
-        del self._asked[award.demand_id]
         return None
 
     def _leases_of(self, coordinator: str) -> tuple[LeaseStatus, ...]:
@@ -220,7 +278,7 @@ class Provider:
             runner.status()
             for runner in self.runners.values()
             if runner.lease.coordinator == coordinator
-        )[:256]
+        )[:LEASES_MAX]
 
     def _beat_all(self) -> None:
         for link in self.links.values():

@@ -1,21 +1,36 @@
 """What is promised of this machine: one ledger, in memory, rebuilt from the journal at start.
 
-A bid holds its resources until it expires; a lease until it is forgotten. Nothing is ever promised
-twice, and nothing stays promised for ever.
+A bid holds its resources until it expires; a lease until its container and files are gone. Nothing
+is ever promised twice, and nothing stays promised for ever.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
+
+BidName = tuple[str, str]
+"""Whose demand, and which: ids are chosen by coordinators, so they only name things beside theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Resources held for a demand or a lease; ``expires_ms`` None: until released."""
+    """Resources held for a bid or a lease.
+
+    Attributes:
+        gpus: exactly these.
+        expires_ms: None: until released.
+        input_bytes: disk for the input files, beside what ``need`` has for outputs.
+    """
 
     need: Requirements
     gpus: tuple[Gpu, ...]
     expires_ms: int | None
+    input_bytes: int = 0
+
+    @property
+    def disk_bytes(self) -> int:
+        """Disk in all."""
+        return self.need.disk_bytes + self.input_bytes
 
 
 class Reservations:
@@ -23,54 +38,63 @@ class Reservations:
 
     def __init__(self, total: Capacity) -> None:
         self.total = total
-        self._held: dict[str, Reservation] = {}
+        self._bids: dict[BidName, Reservation] = {}
+        self._leases: dict[str, Reservation] = {}
 
     def free(self, now_ms: int) -> Capacity:
-        """What is not promised. Expired reservations are dropped on the way."""
-        for name, held in list(self._held.items()):
-            if held.expires_ms is not None and held.expires_ms <= now_ms:
-                del self._held[name]
-        taken = {gpu.uuid for held in self._held.values() for gpu in held.gpus}
+        """What is not promised. Expired bids are dropped on the way."""
+        for bid, held in list(self._bids.items()):
+            if _is_expired(held, now_ms):
+                del self._bids[bid]
+        everything = (*self._bids.values(), *self._leases.values())
+        taken = {gpu.uuid for held in everything for gpu in held.gpus}
+        # Saturating: a machine whose total shrank has nothing left, not less than nothing.
         return Capacity(
-            cpu_millis=self._left("cpu_millis"),
-            memory_bytes=self._left("memory_bytes"),
-            disk_bytes=self._left("disk_bytes"),
+            cpu_millis=max(0, self.total.cpu_millis - sum(h.need.cpu_millis for h in everything)),
+            memory_bytes=max(
+                0, self.total.memory_bytes - sum(h.need.memory_bytes for h in everything)
+            ),
+            disk_bytes=max(0, self.total.disk_bytes - sum(h.disk_bytes for h in everything)),
             gpus=tuple(gpu for gpu in self.total.gpus if gpu.uuid not in taken),
         )
 
-    def hold(self, name: str, need: Requirements, now_ms: int, expires_ms: int | None) -> bool:
-        """Reserve ``need`` under a name; holding the same name again keeps its resources."""
-        if (held := self._held.get(name)) is not None:
-            self._held[name] = Reservation(held.need, held.gpus, expires_ms)
-            return True
-        taken = self.free(now_ms).take(need)
+    def hold(
+        self, bid: BidName, need: Requirements, now_ms: int, expires_ms: int, input_bytes: int = 0
+    ) -> bool:
+        """Reserve for a bid; what it held before is given back first. False: it does not fit."""
+        self._bids.pop(bid, None)
+        taken = self.free(now_ms).take(with_inputs(need, input_bytes))
         if taken is None:
             return False
-        self._held[name] = Reservation(need, taken[1], expires_ms)
+        self._bids[bid] = Reservation(need, taken[1], expires_ms, input_bytes)
         return True
 
-    def restore(self, name: str, held: Reservation) -> None:
+    def award(self, bid: BidName, lease_id: str, now_ms: int) -> Reservation | None:
+        """A bid has become a lease: hold for good. None if the bid's hold has expired."""
+        held = self._bids.pop(bid, None)
+        if held is None or _is_expired(held, now_ms):
+            return None
+        assert lease_id not in self._leases, "a lease is accepted once"
+        self._leases[lease_id] = replace(held, expires_ms=None)
+        return self._leases[lease_id]
+
+    def restore(self, lease_id: str, held: Reservation) -> None:
         """Hold again what a lease from the journal held before the restart."""
-        self._held[name] = held
+        self._leases[lease_id] = held
 
-    def rename(self, old: str, new: str) -> bool:
-        """A bid has become a lease: hold for good. False if the bid's hold has expired."""
-        held = self._held.pop(old, None)
-        if held is None:
-            return new in self._held
-        self._held[new] = Reservation(held.need, held.gpus, None)
-        return True
+    def held(self, lease_id: str) -> Reservation | None:
+        """What is held for a lease."""
+        return self._leases.get(lease_id)
 
-    def held(self, name: str) -> Reservation | None:
-        """What is held under a name."""
-        return self._held.get(name)
+    def release(self, lease_id: str) -> None:
+        """Give a lease's back; releasing twice is no error."""
+        self._leases.pop(lease_id, None)
 
-    def release(self, name: str) -> None:
-        """Give it back; releasing twice is no error."""
-        self._held.pop(name, None)
 
-    def _left(self, amount: str) -> int:
-        held: int = sum(getattr(item.need, amount) for item in self._held.values())
-        total: int = getattr(self.total, amount)
-        # Saturating: a machine whose total shrank has nothing left, not less than nothing.
-        return max(0, total - held)
+def with_inputs(need: Requirements, input_bytes: int) -> Requirements:
+    """What has to be free for a job and its input files."""
+    return replace(need, disk_bytes=need.disk_bytes + input_bytes)
+
+
+def _is_expired(held: Reservation, now_ms: int) -> bool:
+    return held.expires_ms is not None and held.expires_ms <= now_ms

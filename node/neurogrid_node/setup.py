@@ -32,11 +32,16 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What `initialise` made."""
+    """What `initialise` made, or found.
+
+    Attributes:
+        wallet_file: where its key is.
+    """
 
     peer_id: str
     wallet: str
     config: Path
+    wallet_file: Path
 
 
 def initialise(
@@ -60,12 +65,18 @@ def initialise(
         WalletError: a key file exists and cannot be used, or no passphrase was given.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Made by somebody else, it may be open to all; jobs' secrets will be in its journal.
+    directory.chmod(0o700)
     config = directory / CONFIG_FILE
     if not config.exists():
-        partial = config.with_suffix(".partial")
-        partial.write_text(_render(coordinators, _read_chain(chain_file), region, settings or {}))
-        load_config(partial)
-        partial.rename(config)
+        text = _render(coordinators, _read_chain(chain_file), region, settings or {})
+        partial = config.with_name(CONFIG_FILE + ".partial")
+        try:
+            partial.write_text(text)
+            load_config(partial)
+            partial.rename(config)
+        finally:
+            partial.unlink(missing_ok=True)
     identity_path = directory / IDENTITY_FILE
     if not identity_path.exists():
         KeyPair.generate().write_solana_file(identity_path)
@@ -78,7 +89,8 @@ def initialise(
         else:
             KeyPair.generate().write_solana_file(unsealed)
     wallet = load_keys(directory, passphrase_file).wallet
-    return Made(peer_id_of(identity.public_key), wallet.address, config)
+    wallet_file = unsealed if unsealed.exists() else sealed
+    return Made(peer_id_of(identity.public_key), wallet.address, config, wallet_file)
 
 
 def load_keys(directory: Path, passphrase_file: Path | None) -> Keys:
@@ -136,7 +148,9 @@ def _render(
         key = line.split(" = ")[0]
         # JSON's strings, numbers and lists are TOML's.
         known = section + key in values
-        lines.append(f"{key} = {json.dumps(values.pop(section + key))}" if known else line)
+        if known:
+            line = f"{key} = {json.dumps(values.pop(section + key), ensure_ascii=False)}"
+        lines.append(line)
     if values:
         raise ConfigError(f"no such settings: {', '.join(sorted(values))}")
     return "\n".join(lines) + "\n"

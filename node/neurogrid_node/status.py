@@ -2,10 +2,13 @@
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FILE_NAME = "status.json"
+# The daemon writes every second; a machine that swaps may take a while.
+_STALE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,9 @@ def read_status(directory: Path) -> dict[str, object] | None:
     """The file of a daemon that is running; None if none is."""
     try:
         document = json.loads((directory / FILE_NAME).read_text())
+        age_ms = time.time() * 1000 - document["updated_at_ms"]
         os.kill(document["pid"], 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not isinstance(document, dict):
-        return None
-    return document
+    # The pid of a daemon that was killed may be another process's by now.
+    return document if isinstance(document, dict) and age_ms < _STALE_MS else None

@@ -1,6 +1,7 @@
 """The node's copy of a job's log: bounded, resumable, the same however it was interrupted."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import trio
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.messages import Award
 from neurogrid_marketplace.resources import Requirements
-from neurogrid_node.job_log import LOG_BYTES_MAX, JobLog
-from neurogrid_node.journal import Journal
+from neurogrid_node.job_log import CUT_NOTE, LOG_BYTES_MAX, JobLog
+from neurogrid_node.journal import Journal, JournalThread, LogPosition
 from neurogrid_node.reservations import Reservation
 
 LEASE = "lease_1"
@@ -28,20 +29,24 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     made.close()
 
 
-def log_of(journal: Journal, tmp_path: Path) -> JobLog:
-    return JobLog(LEASE, tmp_path / "job.log", journal, trio.CapacityLimiter(1))
+def log_of(journal: Journal, tmp_path: Path, *, max_bytes: int = LOG_BYTES_MAX) -> JobLog:
+    return JobLog(LEASE, tmp_path / "job.log", JournalThread(journal), max_bytes=max_bytes)
+
+
+async def opened(journal: Journal, tmp_path: Path, *, max_bytes: int = LOG_BYTES_MAX) -> JobLog:
+    log = log_of(journal, tmp_path, max_bytes=max_bytes)
+    await log.open()
+    return log
 
 
 async def test_a_new_log_goes_on_where_the_last_one_was_journaled(
     journal: Journal, tmp_path: Path
 ) -> None:
-    first = log_of(journal, tmp_path)
-    await first.open()
+    first = await opened(journal, tmp_path)
     await first.append("one\n", 10)
     with (tmp_path / "job.log").open("a") as file:
         file.write("two\n")  # written, but the node was killed before it was journaled
-    second = log_of(journal, tmp_path)
-    await second.open()
+    second = await opened(journal, tmp_path)
     assert second.until_ns == 10
     await second.append("two\n", 20)
     assert await second.read(0, 100) == "one\ntwo\n"
@@ -49,8 +54,7 @@ async def test_a_new_log_goes_on_where_the_last_one_was_journaled(
 
 
 async def test_all_who_open_it_at_once_find_it_open(journal: Journal, tmp_path: Path) -> None:
-    first = log_of(journal, tmp_path)
-    await first.open()
+    first = await opened(journal, tmp_path)
     await first.append("one\n", 10)
     second = log_of(journal, tmp_path)
     seen: list[int] = []
@@ -65,19 +69,70 @@ async def test_all_who_open_it_at_once_find_it_open(journal: Journal, tmp_path: 
     assert seen == [10, 10, 10]
 
 
-async def test_it_is_cut_at_its_limit_and_says_so(journal: Journal, tmp_path: Path) -> None:
-    log = log_of(journal, tmp_path)
-    await log.open()
-    await log.append("ä" * (LOG_BYTES_MAX // 2) + "x", 10)
-    await log.append("never seen", 20)
+async def test_a_write_that_failed_halfway_leaves_nothing_behind(
+    journal: Journal, tmp_path: Path
+) -> None:
+    log = await opened(journal, tmp_path)
+    await log.append("one\n", 10)
+    with (tmp_path / "job.log").open("a") as file:
+        file.write("tw")  # the disk was full after two bytes, and this daemon lives on
+    await log.append("two\n", 20)
+    assert await log.read(0, 100) == "one\ntwo\n"
+    assert journal.log_position(LEASE) == LogPosition(8, 20)
+
+
+async def test_a_log_file_that_was_taken_away_is_told_again_from_the_start(
+    journal: Journal, tmp_path: Path
+) -> None:
+    first = await opened(journal, tmp_path)
+    await first.append("one\n", 10)
+    os.truncate(tmp_path / "job.log", 1)
+    second = await opened(journal, tmp_path)
+    assert (second.size_bytes, second.until_ns) == (0, 0)
+    assert journal.log_position(LEASE) == LogPosition(0, 0)
+
+
+async def test_it_is_cut_between_characters_at_its_limit_and_says_so(
+    journal: Journal, tmp_path: Path
+) -> None:
+    log = await opened(journal, tmp_path, max_bytes=7)
+    await log.append("äää", 10)
+    assert not log.full
+    await log.append("ä!", 20)
     assert log.full
-    assert "never seen" not in await log.read(LOG_BYTES_MAX - 100, 1000)
-    assert (await log.read(LOG_BYTES_MAX - 2, 1000)).startswith("ä\n[neurogrid: the log was cut")
+    await log.append("never seen", 30)
+    assert await log.read(0, 100) == "äää" + CUT_NOTE
+    # The same after a restart: nothing more is taken, and the note is not repeated.
+    again = await opened(journal, tmp_path, max_bytes=7)
+    assert again.full
+    await again.append("never seen", 30)
+    assert await again.read(0, 100) == "äää" + CUT_NOTE
+
+
+async def test_a_log_of_exactly_the_limit_is_whole(journal: Journal, tmp_path: Path) -> None:
+    log = await opened(journal, tmp_path, max_bytes=4)
+    await log.append("1234", 10)
+    assert not log.full
+    assert await log.read(0, 100) == "1234"
+    await log.append("5", 20)
+    assert await log.read(0, 100) == "1234" + CUT_NOTE
+
+
+async def test_pieces_are_cut_between_characters_and_add_up(
+    journal: Journal, tmp_path: Path
+) -> None:
+    log = await opened(journal, tmp_path)
+    await log.append("aäöü€𝄞z", 10)
+    text = ""
+    while piece := await log.read(len(text.encode()), 5):
+        assert len(piece.encode()) <= 5
+        text += piece
+    assert text == "aäöü€𝄞z"
+    assert await log.read(10_000, 5) == ""
 
 
 async def test_its_reader_waits_for_more(journal: Journal, tmp_path: Path) -> None:
-    log = log_of(journal, tmp_path)
-    await log.open()
+    log = await opened(journal, tmp_path)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(log.append, "one\n", 10)
         await log.grown(0)
@@ -85,7 +140,6 @@ async def test_its_reader_waits_for_more(journal: Journal, tmp_path: Path) -> No
 
 
 async def test_progress_is_the_last_that_was_printed(journal: Journal, tmp_path: Path) -> None:
-    log = log_of(journal, tmp_path)
-    await log.open()
+    log = await opened(journal, tmp_path)
     await log.append("NEUROGRID_PROGRESS 0.1 a\nNEUROGRID_PROGRESS 0.25 b c\nother\n", 10)
     assert (log.progress.permille, log.progress.note) == (250, "b c")

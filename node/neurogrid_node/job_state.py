@@ -1,0 +1,23 @@
+"""What is known of a lease's job while this process lives; a restart finds it out again."""
+
+from dataclasses import dataclass, field
+
+from .container_usage import Usage
+from .job_log import JobLog
+
+
+@dataclass(slots=True)
+class JobState:
+    """One job.
+
+    Attributes:
+        note: what the preparation is at, for people.
+        disk_full: the disk was seen full while it ran.
+        container_id: "" until it is known.
+    """
+
+    log: JobLog
+    usage: Usage = field(default_factory=Usage)
+    note: str = ""
+    disk_full: bool = False
+    container_id: str = ""

@@ -1,0 +1,128 @@
+"""Following a container to its end: its log, its usage, its disk, and how it ended."""
+
+import logging
+
+import trio
+
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.lease import Ran
+
+from .container import Engine
+from .container_errors import ContainerGone, EngineError
+from .container_outcome import classify
+from .container_views import ContainerState
+from .job_state import JobState
+from .journal import JournalError
+from .workspace import Workspaces
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+# After its end, a container's last output is waited for so long. It is there already; this bounds
+# an engine that does not hand it out.
+_LOG_TAIL_PATIENCE_S = 30.0
+
+
+class Watcher:
+    """Watches the containers of one engine.
+
+    Args:
+        pids: processes and threads one job may have.
+    """
+
+    def __init__(self, engine: Engine, workspaces: Workspaces, pids: int) -> None:
+        self._engine = engine
+        self._workspaces = workspaces
+        self._pids = pids
+
+    async def watch(self, lease_id: str, name: str, job: JobState, now_ms: int) -> Ran:
+        """Follow a container to its end.
+
+        Args:
+            name: of the container, as far as it exists.
+            now_ms: the time to write down for one that has vanished.
+
+        Raises:
+            EngineError: the engine is away; ask again.
+        """
+        try:
+            view = await self._engine.inspect(name)
+            job.container_id = view.container_id
+            if view.state is ContainerState.CREATED:
+                return Ran(Outcome.ENGINE_LOST, -1, "the container was never started", now_ms)
+            return await self._follow(lease_id, job)
+        except ContainerGone:
+            return Ran(Outcome.ENGINE_LOST, -1, "the container is gone", now_ms)
+
+    async def _follow(self, lease_id: str, job: JobState) -> Ran:
+        ended = None
+        failure: EngineError | None = None
+        async with trio.open_nursery() as nursery:
+            log_done = trio.Event()
+            nursery.start_soon(self._follow_log, job, log_done)
+            nursery.start_soon(self._follow_usage, job)
+            nursery.start_soon(self._follow_disk, lease_id, job)
+            try:
+                ended = await self._engine.wait(job.container_id)
+            except EngineError as error:
+                failure = error
+            else:
+                with trio.move_on_after(_LOG_TAIL_PATIENCE_S):
+                    await log_done.wait()
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        assert ended is not None, "it ended, or waiting failed"
+        verdict = classify(
+            ended,
+            disk_full=job.disk_full or await self._workspaces.is_full(lease_id),
+            pids_exhausted=job.usage.pids_peak >= self._pids,
+        )
+        return Ran(
+            outcome=verdict.outcome,
+            exit_code=ended.code,
+            message=verdict.message,
+            started_at_ms=ended.started_at_ns // 1_000_000,
+            finished_at_ms=ended.finished_at_ns // 1_000_000,
+            memory_peak_bytes=job.usage.memory_peak_bytes,
+        )
+
+    async def _follow_log(self, job: JobState, done: trio.Event) -> None:
+        """Copy the engine's log into ours until it ends or ours is full; failures are retried."""
+        try:
+            while not job.log.full:
+                try:
+                    async with self._engine.follow_logs(
+                        job.container_id, since_ns=job.log.until_ns
+                    ) as chunks:
+                        async for chunk in chunks:
+                            await job.log.append(chunk.text, chunk.until_ns)
+                            if job.log.full:
+                                break
+                    return
+                except ContainerGone:
+                    return
+                except (EngineError, JournalError, OSError) as error:
+                    _log.warning("log of %s: %s", job.container_id[:12], error)
+                    await trio.sleep(_RETRY_S)
+        finally:
+            done.set()
+
+    async def _follow_usage(self, job: JobState) -> None:
+        try:
+            async for usage in self._engine.follow_usage(job.container_id):
+                job.usage = usage
+        except EngineError as error:
+            _log.info("usage of %s: %s", job.container_id[:12], error)
+
+    async def _follow_disk(self, lease_id: str, job: JobState) -> None:
+        if not await self._workspaces.watch(lease_id):
+            return
+        job.disk_full = True
+        while True:
+            try:
+                await self._engine.kill(job.container_id)
+                return
+            except EngineError as error:
+                _log.warning("lease %s is over its disk: %s", lease_id, error)
+                await trio.sleep(_RETRY_S)
