@@ -141,6 +141,33 @@ class TaskPage(Struct, frozen=True, kw_only=True):
         return len(self.tasks)
 
 
+class Bid(Struct, frozen=True, kw_only=True):
+    """One node's offer. ``score``: price and waiting, USDC per hour; the lowest wins."""
+
+    node_id: str
+    price_per_hour: Decimal
+    start_seconds: float
+    score: Decimal
+    won: bool
+    wallet: str = ""
+
+
+class AuctionInfo(Struct, frozen=True, kw_only=True):
+    """How one of a task's leases was auctioned.
+
+    Attributes:
+        price_per_hour: what the winner is paid, by the second-lowest score, USDC.
+        bids: best first.
+    """
+
+    lease_id: str
+    held_at: datetime
+    price_per_hour: Decimal
+    winner: str
+    bids: list[Bid]
+    max_price_per_hour: Decimal | None = None
+
+
 class TaskUpdate(Struct, frozen=True, kw_only=True):
     """One event of a task, with what the task looked like after it.
 

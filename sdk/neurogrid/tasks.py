@@ -12,7 +12,7 @@ import msgspec
 
 from .artifacts import Artifacts
 from .errors import WaitTimeout
-from .models import CancelResult, LogPage, OutputFile, Task, TaskPage, TaskUpdate
+from .models import AuctionInfo, CancelResult, LogPage, OutputFile, Task, TaskPage, TaskUpdate
 from .sse import read_events
 from .transport import ABSENCE_MAX_S, STREAM_SILENCE_S, Transport
 
@@ -29,10 +29,15 @@ Inputs = Mapping[str, str | PathLike[str]]
 # Named here because inside the class `list` is the method.
 _OutputFiles = list[OutputFile]
 _Paths = list[Path]
+_Auctions = list[AuctionInfo]
 
 
 class _OutputList(msgspec.Struct):
     outputs: list[OutputFile]
+
+
+class _AuctionList(msgspec.Struct):
+    auctions: list[AuctionInfo]
 
 
 class _LogPiece(msgspec.Struct):
@@ -225,6 +230,12 @@ class Tasks:
             if page.next_offset in (offset, page.total_bytes):
                 return
             offset = page.next_offset
+
+    def auctions(self, task_id: str) -> _Auctions:
+        """Who bid for the task and who won: one auction for each lease, oldest first."""
+        return self._transport.call(
+            _AuctionList, "GET", f"/tasks/{task_id}/auctions", task_id=task_id
+        ).auctions
 
     def outputs(self, task_id: str) -> _OutputFiles:
         """The files that the job left under /outputs; empty until it has completed."""

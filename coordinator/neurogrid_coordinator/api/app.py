@@ -16,6 +16,7 @@ from neurogrid_marketplace.task import Phase
 from ..artifacts import BlobStore, LeaseTokens
 from ..client_funds import ClientFunds
 from ..services.artifacts import Artifacts, Limits
+from ..services.auctions import Auctions
 from ..services.balances import Balances
 from ..services.events import Events
 from ..services.logs import Logs
@@ -32,6 +33,7 @@ from .door import Door
 from .events import Sockets
 from .native.account import add_account_route
 from .native.artifacts import add_artifact_routes
+from .native.auctions import add_auction_route
 from .native.nodes import add_match_route, add_node_routes
 from .native.results import add_result_routes
 from .native.status import add_status_routes
@@ -149,6 +151,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
         stopping=world.stopping,
         public_url=settings.public_url,
     )
+    add_auction_route(app, Auctions(world.database), gate, schemas)
     add_artifact_routes(app, artifacts, gate, schemas)
     add_node_routes(app, world.nodes, gate, schemas)
     add_match_route(app, tasks, gate, schemas)
