@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.orchestration import submit
+from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 
@@ -37,6 +38,9 @@ from .submission import Submission, Terms
 
 # A list is a page for people; programs page on.
 LIST_MAX = 100
+# How long "somebody could serve this" is believed: no longer than a node's word about itself.
+_SERVABLE_S = 1.0
+_SERVABLE_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Tasks:
         self._balances = balances
         self._wake = wake
         self._request_cancel = request_cancel
+        self._servable: dict[tuple[Requirements, int], float] = {}
 
     async def submit(self, account: Account, wanted: Submission) -> tuple[TaskDetail, bool]:
         """Store a task; the task, and whether it is new.
@@ -144,7 +149,7 @@ class Tasks:
             idempotency_key=key,
         )
 
-        def store(conn: Connection) -> tuple[TaskDetail, bool]:
+        def store(conn: Connection) -> tuple[TaskRow, bool]:
             # Checked and held in one transaction, so that two submissions can't spend the same
             # money. The chain has the last word when the escrow is opened.
             held = tasks.held_micro_usdc(conn, account.wallet)
@@ -152,17 +157,16 @@ class Tasks:
             needed = demand.max_cost_micro_usdc()
             if needed > available:
                 raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
-            row, created = tasks.insert_new(conn, new, now_ms)
-            return detail(conn, row), created
+            return tasks.insert_new(conn, new, now_ms)
 
         try:
-            submitted, created = await self._database.write(store)
+            row, created = await self._database.write(store)
         except tasks.IdempotencyConflict as error:
             raise IdempotencyMismatch(str(error)) from error
         if created:
             self._feed.notify()
-            self._wake(submitted.row.id)
-        return submitted, created
+            self._wake(row.id)
+        return TaskDetail(row), created
 
     async def explain(self, wanted: Submission) -> tuple[Explanation, Demand]:
         """How such a task would meet the market now, and what would be asked; nothing is stored.
@@ -250,6 +254,11 @@ class Tasks:
             raise Unavailable("the market is being restarted; try again in a moment") from error
 
     async def _require_node(self, demand: Demand) -> None:
+        # What an explanation depends on. A thousand tasks alike ask the market once.
+        shape = (demand.requirements, demand.max_price_micro_usdc_per_hour)
+        now_s = time.monotonic()
+        if now_s - self._servable.get(shape, float("-inf")) < _SERVABLE_S:
+            return
         try:
             explanation = await self._market(demand)
         except Unavailable:
@@ -258,6 +267,9 @@ class Tasks:
             return
         if never_served(explanation) and not self._may_return(demand):
             raise NodeUnavailable(explanation)
+        if len(self._servable) >= _SERVABLE_MAX:
+            self._servable.clear()
+        self._servable[shape] = now_s
 
 
 def owned(conn: Connection, account: Account, task_id: str) -> TaskRow:

@@ -150,6 +150,7 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
                 )
             return before, False
     state = task.state
+    assert state.lease is None, "a new task has none"
     conn.execute(
         _INSERT,
         {
@@ -168,9 +169,31 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         },
     )
     events.append(conn, state.task_id, task.account_id, now_ms, "task.created", {"name": task.name})
-    stored = get(conn, state.task_id)
-    assert stored is not None, "just inserted"
-    return stored, True
+    # Not read back: that would cost as much as storing it.
+    row = TaskRow(
+        id=state.task_id,
+        account_id=task.account_id,
+        name=task.name,
+        kind=task.kind,
+        priority=task.priority,
+        idempotency_key=task.idempotency_key,
+        created_at_ms=now_ms,
+        updated_at_ms=now_ms,
+        deleted_at_ms=None,
+        spec=task.spec,
+        job=task.job,
+        state=state,
+        phase=state.phase,
+        hold_micro_usdc=hold_micro_usdc(state),
+        cost_micro_usdc=state.cost_micro_usdc,
+        node_id=None,
+        lease_id=None,
+        started_at_ms=None,
+        ended_at_ms=None,
+        progress_permille=0,
+        progress_note="",
+    )
+    return row, True
 
 
 def by_idempotency_key(conn: Connection, account_id: str, key: str) -> TaskRow | None:
