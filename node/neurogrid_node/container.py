@@ -53,6 +53,7 @@ _STARTS_AT_ONCE: Final = 4
 _GRACE_S_MAX: Final = 60
 _RECONNECT_DELAY_S: Final = 0.2
 _USAGE_INTERVAL_S: Final = 1.0
+_EVENTS: Final = ("start", "kill", "die", "destroy")
 # What a follower forwards of one job at most.
 LOG_BYTES_MAX: Final = 64 << 20
 
@@ -103,7 +104,7 @@ class Engine:
         label = f"{LABEL_NODE}={self.node_id}"
 
         def open_events() -> BlockingStream[dict[str, Any]]:
-            events = self._client.open_events(label, ("start", "die", "destroy"))
+            events = self._client.open_events(label, _EVENTS)
             trio.from_thread.run_sync(self._board.connected, trio_token=token)
             return events
 
@@ -239,7 +240,7 @@ class Engine:
                     await trio.sleep(_RECONNECT_DELAY_S)
                 else:
                     if view.ended is not None:
-                        return _with_interruption(view.ended, waiter)
+                        return self._with_interruption(view.ended, waiter)
                     if self._board.is_connected:
                         await waiter.changed.wait()
                 await self._until_connected()
@@ -261,16 +262,19 @@ class Engine:
         """
         if not 0 <= grace_s <= _GRACE_S_MAX:
             raise ValueError(f"a grace period is 0 to {_GRACE_S_MAX} s, not {grace_s}")
+        self._board.expect_kill(container_id)
         with suppress(ContainerGone, EngineConflict):
             await self._client.change(self._api.stop, container_id, timeout=math.ceil(grace_s))
 
     async def kill(self, container_id: str) -> None:
         """End it now. One that has ended, or is gone, is left alone."""
+        self._board.expect_kill(container_id)
         with suppress(ContainerGone, EngineConflict):
             await self._client.change(self._api.kill, container_id)
 
     async def remove(self, container_id: str) -> None:
         """Remove it, running or not. One that is gone, or being removed, is no error."""
+        self._board.expect_kill(container_id)
         with suppress(ContainerGone, EngineConflict):
             await self._client.change(self._api.remove_container, container_id, force=True, v=True)
         self._board.forget(container_id)
@@ -339,6 +343,16 @@ class Engine:
             finally:
                 buffer.end()
 
+    def _with_interruption(self, ended: Exit, waiter: Waiter) -> Exit:
+        """An end that the engine or the machine brought about is not the job's doing."""
+        booted_at_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        # What ended before the machine did has a time before the boot.
+        is_rebooted = 0 < ended.started_at_ns < booted_at_ns and not (
+            ended.started_at_ns <= ended.finished_at_ns < booted_at_ns
+        )
+        was_killed = self._board.was_killed(ended.container_id)
+        return replace(ended, is_interrupted=waiter.interrupted or was_killed or is_rebooted)
+
     async def _until_connected(self) -> None:
         with trio.move_on_after(self._grace_s) as scope:
             await self._board.until_connected()
@@ -347,13 +361,3 @@ class Engine:
                 f"the container engine has not answered for {self._grace_s:g} s; its containers "
                 "may be running: start it again (systemctl start docker)"
             )
-
-
-def _with_interruption(ended: Exit, waiter: Waiter) -> Exit:
-    """An end during which the engine, or the whole machine, went away, is not the job's doing."""
-    booted_at_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    # What ended before the machine did has a time before the boot.
-    is_rebooted = 0 < ended.started_at_ns < booted_at_ns and not (
-        ended.started_at_ns <= ended.finished_at_ns < booted_at_ns
-    )
-    return replace(ended, is_interrupted=waiter.interrupted or is_rebooted)

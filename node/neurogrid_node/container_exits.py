@@ -34,12 +34,14 @@ class Waiter:
 
 
 class ExitBoard:
-    """Clean ends seen, and who is waiting. Used from the trio thread only."""
+    """What the events said of each container, and who is waiting. For the trio thread only."""
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[Waiter]] = {}
         self._started_at_ns: OrderedDict[str, int] = OrderedDict()
         self._clean_exits: OrderedDict[str, Exit] = OrderedDict()
+        self._expected: OrderedDict[str, None] = OrderedDict()
+        self._killed: OrderedDict[str, None] = OrderedDict()
         self._connected = trio.Event()
 
     @property
@@ -87,26 +89,43 @@ class ExitBoard:
         """
         return self._clean_exits.get(container_id)
 
+    def expect_kill(self, container_id: str) -> None:
+        """We are about to signal it ourselves."""
+        _remember(self._expected, container_id, None)
+
+    def was_killed(self, container_id: str) -> bool:
+        """Whether somebody else had the engine signal it: its own shutdown, or an operator.
+
+        No job can make the engine say so of itself.
+        """
+        return container_id in self._killed
+
     def record(self, event: Mapping[str, Any]) -> None:
         """Take one event of the engine (API 1.41 form); repeated ones change nothing."""
         container_id = str(event.get("id", ""))
         at_ns = int(event.get("timeNano", 0))
+        attributes = event.get("Actor", {}).get("Attributes", {})
+        # Callers may know a container by either.
+        name = str(attributes.get("name", ""))
         if event.get("Action") == "start":
             _remember(self._started_at_ns, container_id, at_ns)
+        elif event.get("Action") == "kill":
+            if self._expected.keys().isdisjoint((container_id, name)):
+                _remember(self._killed, container_id, None)
         elif event.get("Action") == "die":
-            attributes = event.get("Actor", {}).get("Attributes", {})
             started_at_ns = self._started_at_ns.pop(container_id, None)
             if attributes.get("exitCode") == "0" and started_at_ns is not None:
                 ended = Exit(container_id, 0, False, started_at_ns, at_ns)
                 _remember(self._clean_exits, container_id, ended)
         if event.get("Action") in ("die", "destroy"):
-            for waiter in self._waiters.get(container_id, ()):
-                waiter.changed.set()
+            for key in (container_id, name):
+                for waiter in self._waiters.get(key, ()):
+                    waiter.changed.set()
 
     def forget(self, container_id: str) -> None:
         """The container was removed."""
-        self._started_at_ns.pop(container_id, None)
-        self._clean_exits.pop(container_id, None)
+        for memory in (self._started_at_ns, self._clean_exits, self._expected, self._killed):
+            memory.pop(container_id, None)
 
 
 def _remember(memory: OrderedDict[str, T], key: str, value: T) -> None:

@@ -25,7 +25,8 @@ class Exit:
         oom_killed: the kernel killed *some* process of it for memory. Also true when only a child
             died and the job finished well, so it counts only beside a code that is not zero.
         started_at_ns, finished_at_ns: Unix time by the engine's clock; 0 when it never started.
-        is_interrupted: the engine or the machine was restarted while it ran, as far as we saw.
+        is_interrupted: the engine, an operator or a reboot ended it, or may have while the engine
+            was away.
         error: the engine's own words, usually empty.
     """
 

@@ -3,8 +3,10 @@
 import gc
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import docker
 import pytest
 import trio
 
@@ -160,6 +162,41 @@ async def test_another_nodes_containers_are_not_ours(bench: Bench, tmp_path: Pat
     await bench.start(SLEEP)
     async with open_bench(tmp_path / "other") as other:
         assert await other.engine.list_leases() == ()
+
+
+async def test_a_container_goes_by_its_name_too(bench: Bench) -> None:
+    spec = bench.spec(SLEEP)
+    await bench.prepare(spec)
+    name = spec.container_name
+    await bench.engine.start(name)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def stop_soon() -> None:
+            await trio.sleep(0.2)
+            await bench.engine.stop(name, grace_s=5)
+
+        with trio.fail_after(20):
+            ended = await bench.engine.wait(name)
+    assert (ended.code, ended.is_interrupted) == (143, False)
+    await bench.engine.remove(name)
+
+
+async def test_what_the_engine_itself_ends_is_not_the_jobs_doing(bench: Bench) -> None:
+    """So it ends its containers when it is stopped, while its events are still being followed."""
+    container_id = await bench.start(SLEEP)
+    api = docker.APIClient()
+    await trio.to_thread.run_sync(partial(api.stop, container_id, timeout=5))
+    api.close()
+    ended = await bench.engine.wait(container_id)
+    assert ended.code == 143
+    assert classify(ended).outcome is Outcome.ENGINE_LOST
+
+
+async def test_what_a_job_does_to_itself_is_its_own_doing(bench: Bench) -> None:
+    for program in ("raise SystemExit(143)", "import os; os.kill(os.getpid(), 15)"):
+        ran = await bench.run(program)
+        assert (ran.ended.code, ran.verdict.outcome) == (143, Outcome.EXIT_NONZERO)
 
 
 # docker-py drops the socket of a refused connection without closing it.

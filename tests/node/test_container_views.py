@@ -208,6 +208,20 @@ async def test_waiters_learn_that_the_engine_was_away() -> None:
         assert waiter.interrupted
 
 
+async def test_only_the_kills_that_we_did_not_ask_for_count() -> None:
+    board = ExitBoard()
+    board.expect_kill("c")
+    board.record(event("kill", 1, signal="9"))
+    assert not board.was_killed("c")
+    board.record(event("kill", 1, signal="15") | {"id": "d"})
+    assert board.was_killed("d")
+    board.forget("d")
+    assert not board.was_killed("d")
+    board.expect_kill("neurogrid-l")
+    board.record(event("kill", 1, signal="9", name="neurogrid-l") | {"id": "e"})
+    assert not board.was_killed("e")
+
+
 async def test_no_number_of_containers_fills_the_memory() -> None:
     board = ExitBoard()
     for number in range(5000):
