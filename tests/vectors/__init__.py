@@ -1,0 +1,1 @@
+"""The protocol's test vectors, and what makes them."""

@@ -1,0 +1,303 @@
+"""One lease as its messages: three nodes are asked, one wins, works, is paid and forgotten.
+
+Every kind of message occurs. Each connection is a session of its own, numbered from 0 on each side.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts.deployment import Deployment
+from neurogrid_marketplace import base58
+from neurogrid_marketplace.auction import Auction, RankedBid
+from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.envelope import Envelope, network_id, seal
+from neurogrid_marketplace.execution import agreement
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.job import InputFile, Job, OutputFile
+from neurogrid_marketplace.messages import (
+    Acknowledge,
+    Award,
+    Claimed,
+    Deny,
+    Event,
+    EventKind,
+    Heartbeat,
+    Hello,
+    Log,
+    Message,
+    Meter,
+    Pulse,
+    Result,
+    Start,
+    Stop,
+    VoucherMessage,
+    Welcome,
+    to_body,
+    type_name,
+)
+from neurogrid_marketplace.money import cost_micro_usdc
+from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
+from neurogrid_marketplace.receipt import (
+    Evidence,
+    SettlementStatement,
+    build_receipt,
+    escrow_job_id,
+)
+from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
+from neurogrid_marketplace.voucher import Voucher
+
+from .parties import CLIENT, COORDINATOR, DECLINER, LOSER, VOUCHER_SIGNER, WINNER, Party, party
+
+GIB = 1024**3
+GENESIS_HASH = base58.encode(hashlib.sha256(b"genesis").digest())
+MARKET = Deployment(
+    program_id=Pubkey(party("program").public_key),
+    usdc_mint=Pubkey(party("mint").public_key),
+    admin=Pubkey(party("admin").public_key),
+)
+NETWORK = network_id(GENESIS_HASH, str(MARKET.program_id))
+DOMAIN = 7_777
+ESCROW_SEQUENCE = 3
+T0_MS = 1_750_000_000_000
+METERED_MS = 42_500
+TASK_ID, LEASE_ID = "task_" + "1a" * 16, "lease_" + "2b" * 16
+LOG_TEXT = "grüße, 世界\nNEUROGRID_PROGRESS 0.5 half\n"
+
+JOB = Job(
+    image="neurogrid/job:1",
+    command=("python3", "-c", 'print("grüße, \\u4e16\\u754c")\n'),
+    environment={"LEVEL": "3", "A_TAB": "\t"},
+    inputs=(InputFile("data/words.txt", hashlib.sha256(b"words").hexdigest(), 5),),
+)
+DEMAND = Demand(
+    demand_id="demand_" + "3c" * 16,
+    job_hash=JOB.hash(),
+    requirements=Requirements(cpu_millis=2000, gpu_count=1, gpu_memory_bytes=16 * GIB),
+    image=JOB.image,
+    input_bytes=5,
+    max_price_micro_usdc_per_hour=900_000,
+    timeout_s=600,
+    bid_window_ms=250,
+    voucher_interval_s=30,
+    dead_after_s=45,
+)
+
+
+@dataclass(slots=True)
+class Connection:
+    """One session between the coordinator and a node; numbers what each side says."""
+
+    node: Party
+    said: list[Envelope] = field(default_factory=list)
+
+    @property
+    def session(self) -> str:
+        """Its name, which the coordinator's welcome gives it."""
+        return f"session-with-{self.node.name}"
+
+    def node_says(self, message: Message) -> Envelope:
+        """Node to coordinator."""
+        return self._say(self.node, COORDINATOR, message)
+
+    def coordinator_says(self, message: Message) -> Envelope:
+        """Coordinator to node."""
+        return self._say(COORDINATOR, self.node, message)
+
+    def _say(self, sender: Party, recipient: Party, message: Message) -> Envelope:
+        envelope = seal(
+            sender.sign,
+            network=NETWORK,
+            type=type_name(message),
+            sender=sender.peer_id,
+            recipient=recipient.peer_id,
+            session=self.session,
+            sequence=sum(other.sender == sender.peer_id for other in self.said),
+            sent_at_ms=T0_MS + len(self.said),
+            body=to_body(message),
+        )
+        self.said.append(envelope)
+        return envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What was said, and the receipt of it."""
+
+    connections: tuple[Connection, ...]
+    ranking: tuple[RankedBid, ...]
+    voucher: Voucher
+    receipt: bytes
+
+
+def _capacity() -> Capacity:
+    gpu = Gpu("GPU-0", "NVIDIA GeForce RTX 4090", 24 * GIB, "8.9")
+    return Capacity(8_000, 32 * GIB, 100 * GIB, (gpu,))
+
+
+def _join(node: Party) -> Connection:
+    connection = Connection(node)
+    connection.coordinator_says(Welcome(connection.session, "neurogrid/1.0"))
+    offer = Offer(
+        node_id=node.peer_id,
+        wallet=node.address,
+        software="neurogrid/1.0",
+        region="eu-central",
+        total=_capacity(),
+        free=_capacity(),
+        prices=PriceList(gpu_micro_usdc_per_hour=600_000),
+        images=(JOB.image,),
+    )
+    connection.node_says(Hello(offer))
+    connection.coordinator_says(DEMAND)
+    return connection
+
+
+def _bid(node: Party, price_micro_usdc_per_hour: int, start_ms: int) -> Bid:
+    return Bid(
+        DEMAND.demand_id,
+        DEMAND.hash(),
+        price_micro_usdc_per_hour,
+        start_ms,
+        T0_MS + 15_250,
+        node.address,
+    )
+
+
+def _award(best: RankedBid, others: tuple[str, ...]) -> Award:
+    price = best.award_price_micro_usdc_per_hour
+    return Award(
+        lease_id=LEASE_ID,
+        demand_id=DEMAND.demand_id,
+        demand_hash=DEMAND.hash(),
+        bid_hash=best.bid_hash,
+        other_bid_hashes=others,
+        price_micro_usdc_per_hour=price,
+        max_cost_micro_usdc=cost_micro_usdc(price, DEMAND.timeout_s * 1000),
+        timeout_s=DEMAND.timeout_s,
+        voucher_interval_s=DEMAND.voucher_interval_s,
+        job_hash=DEMAND.job_hash,
+    )
+
+
+def tell() -> Story:
+    """The whole story; the same in every run."""
+    winner, loser, decliner = _join(WINNER), _join(LOSER), _join(DECLINER)
+    bids = {
+        WINNER: winner.node_says(_bid(WINNER, 600_000, 400)),
+        LOSER: loser.node_says(_bid(LOSER, 640_000, 120_400)),
+    }
+    decliner.node_says(Decline(DEMAND.demand_id, DeclineCode.BUSY))
+    auction = Auction(
+        DEMAND.max_price_micro_usdc_per_hour,
+        frozenset({WINNER.peer_id, LOSER.peer_id, DECLINER.peer_id}),
+    )
+    auction.bid(WINNER.peer_id, _bid(WINNER, 600_000, 400), bids[WINNER].hash())
+    auction.bid(LOSER.peer_id, _bid(LOSER, 640_000, 120_400), bids[LOSER].hash())
+    ranking = auction.ranking()
+    best, second = ranking
+
+    award = _award(best, (second.bid_hash,))
+    award_envelope = winner.coordinator_says(award)
+    accept_envelope = winner.node_says(agreement(award))
+    escrow = MARKET.escrow(Pubkey(CLIENT.public_key), escrow_job_id(LEASE_ID))
+    start = Start(
+        lease_id=LEASE_ID,
+        job=JOB,
+        client=CLIENT.address,
+        escrow=str(escrow),
+        voucher_signer=VOUCHER_SIGNER.address,
+        artifacts_url="https://coordinator.example/api/v1/artifacts",
+        artifacts_token="token-of-this-lease",
+    )
+    winner.coordinator_says(start)
+    result = Result(
+        outcome=Outcome.COMPLETED,
+        exit_code=0,
+        message="",
+        metered_ms=METERED_MS,
+        outputs=(OutputFile("out/größe.txt", hashlib.sha256(b"42").hexdigest(), 2),),
+        logs_sha256=hashlib.sha256(LOG_TEXT.encode()).hexdigest(),
+        logs_bytes=len(LOG_TEXT.encode()),
+        memory_peak_bytes=50_000_000,
+        profile_hash=hashlib.sha256(b"profile").hexdigest(),
+    )
+    events = _run(winner, award, result)
+
+    amount = cost_micro_usdc(award.price_micro_usdc_per_hour, METERED_MS)
+    voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
+    signature = VOUCHER_SIGNER.sign(voucher.message()).hex()
+    winner.coordinator_says(VoucherMessage(LEASE_ID, amount, signature, final=True))
+    transaction = base58.encode(hashlib.sha512(b"transaction").digest())
+    winner.node_says(Claimed(LEASE_ID, transaction))
+    winner.coordinator_says(Acknowledge(LEASE_ID, 3, len(LOG_TEXT.encode()), closed=True))
+
+    # What a node says to an award that comes too late, and what one hears of a lease it should not have.
+    other = _award(second, (best.bid_hash,))
+    loser.coordinator_says(other)
+    loser.node_says(Deny(LEASE_ID, DeclineCode.RESERVATION_EXPIRED))
+    loser.coordinator_says(Stop(LEASE_ID, Outcome.CANCELLED, "the task went on without this lease"))
+
+    client_account = MARKET.client(Pubkey(CLIENT.public_key))
+    _, bump = Pubkey.find_program_address(
+        [b"escrow", bytes(client_account), escrow_job_id(LEASE_ID)], MARKET.program_id
+    )
+    settlement = SettlementStatement(
+        program_id=str(MARKET.program_id),
+        domain=DOMAIN,
+        client=CLIENT.address,
+        client_account=str(client_account),
+        escrow=str(escrow),
+        escrow_bump=bump,
+        escrow_sequence=ESCROW_SEQUENCE,
+        voucher_signer=VOUCHER_SIGNER.address,
+        cumulative_micro_usdc=amount,
+        voucher_signature=signature,
+        transaction=transaction,
+        paid_micro_usdc=amount,
+        closed_at_ms=T0_MS + 60_000,
+    )
+    receipt = build_receipt(
+        COORDINATOR.sign,
+        network=NETWORK,
+        coordinator=COORDINATOR.peer_id,
+        task_id=TASK_ID,
+        lease_id=LEASE_ID,
+        evidence=Evidence(
+            demand=next(item for item in winner.said if item.type == "demand"),
+            bids=tuple(bids.values()),
+            award=award_envelope,
+            accept=accept_envelope,
+            events=events,
+        ),
+        settlement=settlement,
+    )
+    return Story((winner, loser, decliner), ranking, voucher, receipt)
+
+
+def _run(connection: Connection, award: Award, result: Result) -> tuple[Envelope, ...]:
+    """From the first event to the last, with what is said between them."""
+    previous, envelopes, log_bytes = agreement(award).hash(), [], 0
+    for number, kind in enumerate(EventKind):
+        ending = result if kind is EventKind.FINISHED else None
+        event = Event(LEASE_ID, number, kind, T0_MS + 1_000 * number, previous, ending)
+        previous = event.hash()
+        envelopes.append(connection.node_says(event))
+        connection.coordinator_says(Acknowledge(LEASE_ID, number + 1, log_bytes))
+        if kind is EventKind.STARTED:
+            connection.node_says(Log(LEASE_ID, 0, LOG_TEXT))
+            log_bytes = len(LOG_TEXT.encode())
+            connection.coordinator_says(Acknowledge(LEASE_ID, number + 1, log_bytes))
+            running = LeaseStatus(LEASE_ID, LeasePhase.RUNNING, 30_000, 500, "half")
+            left = Capacity(6_000, 31 * GIB, 99 * GIB)
+            connection.node_says(Heartbeat(left, True, (running,)))
+            connection.coordinator_says(Pulse(T0_MS + 30_000))
+            paid = cost_micro_usdc(award.price_micro_usdc_per_hour, 30_000)
+            connection.node_says(Meter(LEASE_ID, 30_000, paid))
+            escrow = MARKET.escrow(Pubkey(CLIENT.public_key), escrow_job_id(LEASE_ID))
+            voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, paid)
+            signature = VOUCHER_SIGNER.sign(voucher.message()).hex()
+            connection.coordinator_says(VoucherMessage(LEASE_ID, paid, signature, final=False))
+    return tuple(envelopes)

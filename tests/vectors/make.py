@@ -1,0 +1,290 @@
+"""Write the test vectors of the protocol: ``python -m vectors.make`` with ``tests`` on the path.
+
+Whoever writes a compatible peer in another language checks it against the files beside this one;
+docs/protocol.md says what they mean. `test_vectors` fails when they are not what the code gives.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from neurogrid_marketplace import base58
+from neurogrid_marketplace.auction import Auction
+from neurogrid_marketplace.bid import Bid
+from neurogrid_marketplace.canonical import Json, canonical_bytes, sha256_hex
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
+from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, sample
+from neurogrid_marketplace.messages import Accept, Award, Event, parse_body
+from neurogrid_marketplace.money import cost_micro_usdc, format_usdc
+from neurogrid_marketplace.offer import Offer, PriceList
+from neurogrid_marketplace.receipt import escrow_job_id, verify_receipt
+from neurogrid_marketplace.resources import Capacity, Requirements
+from neurogrid_marketplace.voucher import Voucher
+from neurogrid_marketplace.wire import encode_frame
+
+from .lease_story import DOMAIN, ESCROW_SEQUENCE, GENESIS_HASH, GIB, LEASE_ID, MARKET, NETWORK, tell
+from .parties import PARTIES, VOUCHER_SIGNER, party
+
+FOLDER = Path(__file__).parent
+
+
+def files() -> dict[str, bytes]:
+    """File name -> content, as the code gives it now."""
+    documents: dict[str, Json] = {
+        "keys.json": _keys(),
+        "canonical.json": _canonical(),
+        "messages.json": _messages(),
+        "vouchers.json": _vouchers(),
+        "auctions.json": _auctions(),
+        "sampling.json": _sampling(),
+        "money.json": _money(),
+    }
+    made = {
+        name: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+        for name, document in documents.items()
+    }
+    receipt = tell().receipt
+    verify_receipt(receipt)
+    # Byte for byte the file that a client gets; it has only this form.
+    return made | {"receipt.json": receipt}
+
+
+def _keys() -> Json:
+    texts = (b"", b"\0", b"\0\0\1", b"hello world", bytes(range(32)), b"\xff" * 64)
+    return {
+        "parties": [
+            {
+                "name": who.name,
+                "seed_hex": who.seed.hex(),
+                "public_key_hex": who.public_key.hex(),
+                "peer_id": who.peer_id,
+                "address": who.address,
+            }
+            for who in PARTIES
+        ],
+        "base58": [{"hex": data.hex(), "text": base58.encode(data)} for data in texts],
+        "network": {
+            "genesis_hash": GENESIS_HASH,
+            "program_id": str(MARKET.program_id),
+            "network": NETWORK,
+        },
+    }
+
+
+def _canonical() -> Json:
+    values: tuple[Json, ...] = (
+        {},
+        {"b": 1, "a": [True, False, None], "B": -7, "_": 2**53 - 1, "a_": {}},
+        'quote " backslash \\ slash / tab \t newline \n return \r bell \x07 escape \x1b delete \x7f',
+        "grüße, 世界 😀 \u2028",
+        [[], [[]], 0],
+    )
+    return {
+        "accepted": [
+            {
+                "value": value,
+                "text": canonical_bytes(value).decode(),
+                "sha256": sha256_hex(value),
+            }
+            for value in values
+        ],
+        "refused": [
+            {"json": "1.5", "why": "a fraction"},
+            {"json": "1.0", "why": "written as a fraction"},
+            {"json": '{"ü": 1}', "why": "a key that is not ASCII"},
+            {"json": "[" * 18 + "]" * 18, "why": "nested deeper than 16"},
+            {"json": '"\\ud800"', "why": "a lone surrogate"},
+        ],
+    }
+
+
+def _messages() -> Json:
+    return [
+        {
+            "sender": "coordinator" if envelope.sender != connection.node.peer_id else name,
+            "recipient": name if envelope.sender != connection.node.peer_id else "coordinator",
+            "envelope": envelope.to_dict(),
+            "signed_text": _signed_text(envelope),
+            "envelope_hash": envelope.hash(),
+            "message_hash": _message_hash(envelope),
+            # A map's order is free on the wire; this is one of many frames of this envelope.
+            "frame_hex": encode_frame(dict(envelope.to_dict())).hex(),
+        }
+        for connection in tell().connections
+        for name in (connection.node.name,)
+        for envelope in connection.said
+    ]
+
+
+def _signed_text(envelope: Envelope) -> str:
+    """As docs/protocol.md says it, written a second time on purpose."""
+    fields = {key: value for key, value in envelope.to_dict().items() if key != "signature"}
+    text = f"neurogrid:{envelope.type}:v{envelope.version}\0" + canonical_bytes(fields).decode()
+    joined = text.encode() + bytes.fromhex(envelope.signature)
+    assert hashlib.sha256(joined).hexdigest() == envelope.hash()
+    return text
+
+
+def _message_hash(envelope: Envelope) -> str | None:
+    message = parse_body(envelope.type, envelope.body)
+    if isinstance(message, Demand | Award | Accept | Event):
+        return message.hash()
+    return None
+
+
+def _vouchers() -> Json:
+    escrow = tell().voucher.escrow
+    vouchers = [
+        Voucher(DOMAIN, escrow, ESCROW_SEQUENCE, amount) for amount in (0, 1, 8_831, 2**64 - 1)
+    ]
+    return {
+        "lease_id": LEASE_ID,
+        "escrow_job_id_hex": escrow_job_id(LEASE_ID).hex(),
+        "escrow": base58.encode(escrow),
+        "voucher_signer": VOUCHER_SIGNER.name,
+        "vouchers": [
+            {
+                "domain": str(voucher.domain),
+                "sequence": str(voucher.sequence),
+                "cumulative_micro_usdc": str(voucher.cumulative_micro_usdc),
+                "message_hex": voucher.message().hex(),
+                "signature_hex": VOUCHER_SIGNER.sign(voucher.message()).hex(),
+            }
+            for voucher in vouchers
+        ],
+    }
+
+
+# Name of the auction -> the maximum price, then each node's price and time to start.
+_AUCTIONS: dict[str, tuple[int, dict[str, tuple[int, int]]]] = {
+    "nobody bids": (100_000, {}),
+    "a lone bid is paid itself": (100_000, {"a": (20_000, 400)}),
+    "the winner is paid the second score": (100_000, {"a": (20_000, 0), "b": (30_000, 0)}),
+    "waiting counts for both": (100_000, {"a": (20_000, 30_000), "b": (22_000, 500)}),
+    "a rounded waiting part": (99_999, {"a": (20_000, 333), "b": (20_001, 1)}),
+    "never above the maximum": (100_000, {"a": (20_000, 0), "b": (99_000, 120_000)}),
+    "above the maximum is no bid": (100_000, {"a": (100_001, 0), "b": (100_000, 0)}),
+    "a tie goes to the smaller peer id": (100_000, dict.fromkeys("abcd", (20_000, 0))),
+}
+
+
+def _auctions() -> Json:
+    found: list[Json] = []
+    for name, (maximum, bids) in _AUCTIONS.items():
+        nodes = {who: party(who) for who in bids}
+        auction = Auction(maximum, frozenset(who.peer_id for who in nodes.values()))
+        for who, (price, start_ms) in bids.items():
+            node = nodes[who]
+            bid = Bid("demand_" + "0" * 32, "0" * 64, price, start_ms, 0, node.address)
+            auction.bid(node.peer_id, bid, sha256_hex(who))
+        found.append(
+            {
+                "name": name,
+                "max_price_micro_usdc_per_hour": maximum,
+                "bids": [
+                    {
+                        "node_id": nodes[who].peer_id,
+                        "price_micro_usdc_per_hour": price,
+                        "start_ms": start_ms,
+                    }
+                    for who, (price, start_ms) in bids.items()
+                ],
+                "ranking": [
+                    {
+                        "node_id": ranked.node_id,
+                        "score": ranked.score,
+                        "award_price_micro_usdc_per_hour": ranked.award_price_micro_usdc_per_hour,
+                    }
+                    for ranked in auction.ranking()
+                ],
+            }
+        )
+    return found
+
+
+def _sampling() -> Json:
+    room = Capacity(1000, GIB, GIB)
+    weights = {f"node-{number}": (1, 250, 500, 1000)[number % 4] for number in range(20)}
+    offers = [
+        Offer(party(name).peer_id, party(name).address, "v", "v", room, room, PriceList())
+        for name in weights
+    ]
+    by_id = {party(name).peer_id: weight for name, weight in weights.items()}
+    demand_id = "demand_" + "3c" * 16
+    digest = hashlib.blake2b(f"{demand_id}:{offers[0].node_id}".encode(), digest_size=8)
+    return {
+        "demand_id": demand_id,
+        "neutral_weight": NEUTRAL_WEIGHT,
+        "nodes": [{"node_id": offer.node_id, "weight": by_id[offer.node_id]} for offer in offers],
+        "digest_of_the_first_hex": digest.hexdigest(),
+        "first_eight": [o.node_id for o in sample(offers, demand_id, weights=by_id)],
+        "first_sixteen": [o.node_id for o in sample(offers, demand_id, size=16, weights=by_id)],
+        "first_eight_without_weights": [o.node_id for o in sample(offers, demand_id)],
+    }
+
+
+def _money() -> Json:
+    prices = PriceList(1_000, 20_001, 5_003, 600_000)
+    needs = (
+        Requirements(),
+        Requirements(cpu_millis=1, memory_bytes=1, gpu_count=0),
+        Requirements(cpu_millis=2_500, memory_bytes=3 * GIB, gpu_count=2),
+    )
+    costs = ((0, 1), (1, 1), (3_600_000, 1), (3_600_001, 1), (600_000, 42_500), (7, 3_599_999))
+    return {
+        "costs": [
+            {
+                "price_micro_usdc_per_hour": price,
+                "metered_ms": metered_ms,
+                "cost_micro_usdc": cost_micro_usdc(price, metered_ms),
+            }
+            for price, metered_ms in costs
+        ],
+        "quotes": [
+            {
+                "prices": plain(prices),
+                "requirements": plain(need),
+                "price_micro_usdc_per_hour": prices.quote(need),
+            }
+            for need in needs
+        ],
+        "signable": [
+            {
+                "price_micro_usdc_per_hour": 3_600_000,
+                "max_cost_micro_usdc": 60_000,
+                "metered_ms": metered_ms,
+                "elapsed_ms": elapsed_ms,
+                "signable_micro_usdc": signable_micro_usdc(
+                    3_600_000, 60_000, metered_ms, elapsed_ms
+                ),
+            }
+            for metered_ms, elapsed_ms in ((30_000, 31_000), (30_000, 20_000), (90_000, 90_000))
+        ],
+        "pauses": [
+            {
+                "price_micro_usdc_per_hour": 3_600_000,
+                "metered_ms": metered_ms,
+                "voucher_micro_usdc": held,
+                "max_unpaid_ms": 60_000,
+                "must_pause": must_pause(3_600_000, metered_ms, held, 60_000),
+            }
+            for metered_ms, held in ((60_000, 0), (60_001, 0), (90_000, 30_000), (90_001, 30_000))
+        ],
+        "texts": [
+            {"micro_usdc": amount, "text": format_usdc(amount)}
+            for amount in (0, 1, 10_000, 123_456, 1_000_000, 1_230_000, 10**12)
+        ],
+    }
+
+
+def main() -> None:
+    """Write the files."""
+    for name, content in files().items():
+        (FOLDER / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

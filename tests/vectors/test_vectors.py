@@ -1,0 +1,69 @@
+"""The committed vectors are what the code gives, and hold when they are read as a stranger would."""
+
+import json
+from typing import Any
+
+import pytest
+
+from neurogrid_marketplace.canonical import canonical_bytes
+from neurogrid_marketplace.envelope import Session, parse_envelope
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.messages import MESSAGE_TYPES, parse_body
+from neurogrid_marketplace.receipt import verify_receipt
+from neurogrid_marketplace.wire import FrameDecoder
+
+from .make import FOLDER, files
+
+MADE = files()
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_the_committed_file_is_what_the_code_gives(name: str) -> None:
+    assert (FOLDER / name).read_bytes() == MADE[name], (
+        "run: PYTHONPATH=tests python -m vectors.make"
+    )
+
+
+def test_no_vector_is_left_over() -> None:
+    assert {path.name for path in FOLDER.glob("*.json")} == set(MADE)
+
+
+def _document(name: str) -> Any:
+    return json.loads((FOLDER / name).read_bytes())
+
+
+def test_every_message_type_occurs_and_every_frame_is_admitted_in_its_session() -> None:
+    seen = set()
+    sessions: dict[tuple[str, str], Session] = {}
+    for vector in _document("messages.json"):
+        (value,) = FrameDecoder().feed(bytes.fromhex(vector["frame_hex"]))
+        assert value == vector["envelope"]
+        envelope = parse_envelope(value)
+        session = sessions.setdefault(
+            (envelope.session, envelope.sender),
+            Session(
+                network=envelope.network,
+                session=envelope.session,
+                local=envelope.recipient,
+                remote=envelope.sender,
+            ),
+        )
+        session.admit(envelope, envelope.sent_at_ms)
+        parse_body(envelope.type, envelope.body)
+        seen.add(envelope.type)
+    assert seen == set(MESSAGE_TYPES)
+
+
+def test_what_the_vectors_call_refused_is_refused() -> None:
+    for vector in _document("canonical.json")["refused"]:
+        with pytest.raises(InvalidValue):
+            canonical_bytes(json.loads(vector["json"]))
+
+
+def test_the_receipt_of_the_vectors_holds() -> None:
+    found = verify_receipt((FOLDER / "receipt.json").read_bytes())
+    assert found.result.outcome is Outcome.COMPLETED
+    # The second score less the winner's own waiting: 640,000 + 108,360 - 360, for 42.5 s.
+    assert found.price_micro_usdc_per_hour == 748_000
+    assert found.paid_micro_usdc == 8_831
