@@ -9,9 +9,6 @@
 #define TOKEN_ACCOUNT_OWNER 32
 #define TOKEN_ACCOUNT_STATE 108
 #define TOKEN_ACCOUNT_INITIALIZED 1 /* 2 would be frozen */
-/* An SPL Token mint: is_initialized at 45. */
-#define MINT_SIZE 82
-#define MINT_IS_INITIALIZED 45
 
 /* A usable token account of `mint`, of any owner or (if not null) of `owner`. */
 NO_INLINE u64 check_token_account(u64 index, const pubkey *mint, const pubkey *owner) {
@@ -22,14 +19,6 @@ NO_INLINE u64 check_token_account(u64 index, const pubkey *mint, const pubkey *o
     REQUIRE(same_key((pubkey *)account->data, mint), ERR_WRONG_MINT);
     REQUIRE(!owner || same_key((pubkey *)(account->data + TOKEN_ACCOUNT_OWNER), owner),
             ERR_BAD_TOKEN_ACCOUNT);
-    return 0;
-}
-
-NO_INLINE u64 check_mint(u64 index) {
-    account_info *account = ACCOUNT(index);
-    REQUIRE(same_key(account->owner, &TOKEN_PROGRAM), ERR_WRONG_MINT);
-    REQUIRE(account->data_len == MINT_SIZE && account->data[MINT_IS_INITIALIZED] == 1,
-            ERR_WRONG_MINT);
     return 0;
 }
 

@@ -104,6 +104,11 @@ GRACE, ARBITRATION, UNBONDING = 20, 28, 12
             lambda w: patched(w.init_config(), UNBONDING, le64(2**63 - 1)),
         ),
         attack(
+            "windows whose sum wraps around",
+            Code.WRONG_TIME,
+            lambda w: patched(w.init_config(), GRACE, le64(2**63 - 1) * 2),
+        ),
+        attack(
             "an arbiter that nobody can be",
             Code.INSTRUCTION_DATA,
             lambda w: patched(w.init_config(), 44, bytes(32)),

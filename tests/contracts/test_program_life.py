@@ -1,6 +1,8 @@
 """What the program does for honest parties, step by step, on the real VM."""
 
 import pytest
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
 
 from contracts.program_parties import (
     DAY_S,
@@ -57,6 +59,36 @@ def test_a_devnet_may_count_its_windows_in_seconds() -> None:
     world.set_time(NOW + 4)
     world.do(world.refund())
     assert world.client_account().locked_micro_usdc == 0
+
+
+def test_a_market_may_choose_the_extremes() -> None:
+    world = World(
+        terms=MarketTerms(
+            fee_bps=2_000,
+            slash_bps=10_000,
+            min_stake_micro_usdc=STAKE,
+            unbonding_window_s=365 * DAY_S,
+            grace_window_s=1,
+            arbitration_window_s=1,
+            domain=2**64 - 1,
+        )
+    )
+    world.do(world.open(deadline=NOW + 365 * DAY_S - 2))
+    world.do(world.release(10 * USDC))
+    assert world.amount(world.treasury) == 2 * USDC
+    world.do(world.dispute())
+    world.do(world.slash(STAKE))
+    assert world.provider_account().staked_micro_usdc == 0
+
+
+def test_an_instruction_may_carry_other_accounts(world: World) -> None:
+    """Up to sixteen in all; what it does not need, it does not look at."""
+    deposit = world.deposit(1)
+    others = [AccountMeta(Pubkey([n] * 32), False, False) for n in range(230, 240)]
+    accounts = [*deposit.accounts, *others]
+    assert len(accounts) == 16
+    world.do(Instruction(deposit.program_id, bytes(deposit.data), accounts))
+    assert world.client_account().balance_micro_usdc == DEPOSIT + 1
 
 
 def test_deposits_and_stakes_show_in_the_accounts(world: World) -> None:
@@ -153,11 +185,12 @@ def test_a_release_pays_provider_and_treasury(world: World) -> None:
     assert world.provider_account().earned_micro_usdc == 10_000_001 - fee
 
 
-def test_a_payment_too_small_for_a_fee_is_paid_whole(world: World) -> None:
+@pytest.mark.parametrize(("amount", "fee"), [(39, 0), (40, 1), (19_999, 499), (20_000, 500)])
+def test_a_fee_is_exact_and_rounded_down(world: World, amount: int, fee: int) -> None:
     world.do(world.open())
-    world.do(world.release(39))
-    assert world.amount(world.payout) == 39
-    assert world.amount(world.treasury) == 0
+    world.do(world.release(amount))
+    assert world.amount(world.payout) == amount - fee
+    assert world.amount(world.treasury) == fee == world.config_account().fee_micro_usdc(amount)
 
 
 def test_a_voucher_pays_what_is_new_in_its_total(world: World) -> None:
