@@ -1,9 +1,13 @@
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from coordinator.api_world import TASK, open_world
 from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.api import body
 from neurogrid_coordinator.services.artifacts import Limits
 
 DATA = b"some input of a job"
@@ -61,6 +65,51 @@ async def test_files_and_accounts_have_limits(tmp_path: Path) -> None:
             assert (await alice.http.put(url, content=data)).status_code == status
         bob = await world.customer("bob")
         assert (await bob.http.put(url, content=b"b" * 1000)).status_code == 201
+
+
+@on_asyncio
+async def test_what_is_announced_as_too_large_is_refused_unread(tmp_path: Path) -> None:
+    async with open_world(tmp_path, limits=Limits(file_bytes=1000, account_bytes=1500)) as world:
+        alice = await world.customer("alice")
+
+        async def never() -> AsyncIterator[bytes]:
+            raise AssertionError("read")
+            yield b""
+
+        answer = await alice.http.put(URL, content=never(), headers={"Content-Length": "1001"})
+        assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+@on_asyncio
+async def test_a_stuck_upload_is_given_up_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "SILENCE_S", 0.05)
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+
+        async def stuck() -> AsyncIterator[bytes]:
+            yield b"some"
+            await asyncio.sleep(60)
+
+        answer = await alice.http.put(URL, content=stuck())
+        assert answer.status_code == 422
+        assert "stopped arriving" in answer.json()["error"]["message"]
+        assert list((tmp_path / "artifacts" / "partial").iterdir()) == []
+
+
+@on_asyncio
+async def test_a_blob_that_is_lost_is_said_so_before_an_answer_begins(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        await alice.http.put(URL, content=DATA)
+        path = world.blobs.path(DIGEST)
+        assert path is not None
+        path.unlink()
+        answer = await alice.http.get(URL)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+        assert (await alice.http.put(URL, content=DATA)).status_code == 200
+        assert (await alice.http.get(URL)).content == DATA
 
 
 @on_asyncio

@@ -1,6 +1,7 @@
 """Every answer that is an error has the one form, and says no more than it should."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -94,6 +95,7 @@ ROUTES = [
     ("GET", "/api/v1/tasks/{id}/outputs"),
     ("GET", "/api/v1/tasks/{id}/outputs/a/b"),
     ("GET", "/api/v1/tasks/{id}/receipt"),
+    ("GET", "/api/v1/tasks/{id}/auctions"),
     ("GET", "/api/v1/tasks/{id}/events"),
     ("PUT", "/api/v1/artifacts/" + "0" * 64),
     ("GET", "/api/v1/artifacts/" + "0" * 64),
@@ -240,6 +242,7 @@ async def test_the_openapi_document_describes_what_is_sent(tmp_path: Path) -> No
         document = (await world.client().get("/openapi.json")).json()
         schemas = document["components"]["schemas"]
         assert "cpu_cores" in schemas["ResourceRequirements"]["properties"]
+        assert r"\Z" not in json.dumps(schemas)
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 assert operation["summary"], path

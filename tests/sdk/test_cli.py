@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from coordinator.api_world import USDC, World, node_id
+from coordinator.api_world import USDC, World, node_id, node_view
 from coordinator.served import ServedWorld, served_in_thread
 from marketplace.story import honest_receipt
 from neurogrid.cli.group import neurogrid
@@ -267,6 +267,14 @@ def test_colours_only_where_they_are_wanted(run: Run) -> None:
         neurogrid, ["verify", "-"], input=b"{}", color=True, env={"NO_COLOR": "1"}
     )
     assert "\x1b[" not in plain.output
+
+
+def test_a_nodes_words_do_not_steer_the_terminal(run: Run, api: ServedWorld) -> None:
+    view = node_view("evil", summary="nice\x1b[2Jmachine\n")
+    api.run(lambda world: world.nodes.on_node(view.offer.node_id, "joined", view))
+    listing = run("nodes").stdout
+    assert "nice\N{REPLACEMENT CHARACTER}[2Jmachine" in listing
+    assert "\x1b" not in listing
 
 
 def test_help_lists_every_command_without_importing_any() -> None:

@@ -1,7 +1,8 @@
 """Request bodies: bounded while they arrive, then one typed value."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +15,9 @@ T = TypeVar("T")
 # The largest JSON body that any route takes. A job's text is bounded at 160 KiB; this leaves room
 # for JSON's escapes.
 JSON_BYTES_MAX = 1024 * 1024
+
+# The longest silence in the middle of a body.
+SILENCE_S = 60.0
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$| - at `key` in `\$\.?(?P<map>[^`]*)`$")
 _NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<field>[^`]*)`")
@@ -30,15 +34,38 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     Raises:
         PayloadTooLarge: as soon as it is known; the rest is not read.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit_bytes:
+    if (announced_bytes(request) or 0) > limit_bytes:
         raise PayloadTooLarge(limit_bytes)
     body = bytearray()
-    async for piece in request.stream():
+    async for piece in arriving(request):
         body += piece
         if len(body) > limit_bytes:
             raise PayloadTooLarge(limit_bytes)
     return bytes(body)
+
+
+async def arriving(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises:
+        InvalidRequest: nothing has come for ``SILENCE_S``: a stuck client holds nothing up.
+    """
+    pieces = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                piece = await anext(pieces, None)
+        except TimeoutError:
+            raise InvalidRequest(f"the body stopped arriving for {SILENCE_S:g} s") from None
+        if piece is None:
+            return
+        yield piece
+
+
+def announced_bytes(request: Request) -> int | None:
+    """How long the body will be, where the client says so."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isdecimal() and len(announced) <= 18 else None
 
 
 async def read_json(request: Request, kind: type[T], rules: Mapping[str, str] | None = None) -> T:

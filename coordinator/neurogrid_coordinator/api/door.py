@@ -6,6 +6,7 @@ Plain ASGI, so that it costs microseconds and can stream.
 import logging
 import secrets
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import internal_error
@@ -46,6 +47,8 @@ class Door:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            _log.debug("%s: the client left before its request was complete", request_id)
         # The boundary of one request: a bug in one must not close the others' connections.
         except Exception:
             _log.exception("%s: %s %s failed", request_id, scope["method"], scope["path"])

@@ -14,7 +14,14 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.canonical import Json
 
-from ..services.errors import InvalidRequest, NodeUnavailable, RateLimited, Refused, Unavailable
+from ..services.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    PayloadTooLarge,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
 from ..store.database import DatabaseClosed, Overloaded
 from .body import MalformedJson
 from .envelope import json_response
@@ -72,6 +79,9 @@ def refusal(error: Refused) -> Response:
     headers: dict[str, str] = {}
     status = CODES[error.code][0]
     match error:
+        case PayloadTooLarge():
+            # The rest of the body is not wanted; clients read the answer before they notice.
+            headers["Connection"] = "close"
         case MalformedJson():
             status = HTTPStatus.BAD_REQUEST
         case NodeUnavailable(explanation=explanation):

@@ -55,7 +55,7 @@ class Schemas:
                 )
                 _, components = msgspec.json.schema_components(self._kinds, ref_template=_TEMPLATE)
                 place = made.setdefault("components", {})
-                place.setdefault("schemas", {}).update(components)
+                place.setdefault("schemas", {}).update(_portable(components))
                 place["securitySchemes"] = {
                     "api_key": {"type": "http", "scheme": "bearer", "bearerFormat": "ng_..."}
                 }
@@ -78,3 +78,17 @@ def errors(*codes: str) -> dict[int | str, dict[str, Any]]:
         }
         for status, names in by_status.items()
     }
+
+
+def _portable(schema: Any) -> Any:
+    """Patterns as JSON Schema has them: ECMAScript knows no ``\\Z``."""
+    if isinstance(schema, dict):
+        return {
+            name: value.replace(r"\Z", "$")
+            if name == "pattern" and isinstance(value, str)
+            else _portable(value)
+            for name, value in schema.items()
+        }
+    if isinstance(schema, list):
+        return [_portable(item) for item in schema]
+    return schema

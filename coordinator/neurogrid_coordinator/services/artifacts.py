@@ -4,6 +4,7 @@ A client reads what its account has. A node reads the inputs of one lease and pu
 as long as that lease is not settled; its token opens nothing else.
 """
 
+import logging
 import re
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
 from .errors import Forbidden, InvalidRequest, NotFound, PayloadTooLarge, Unauthorized, Unavailable
+
+_log = logging.getLogger(__name__)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -40,6 +43,20 @@ class Stored:
     created: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file on its way here.
+
+    Attributes:
+        sha256: that it shall have.
+        announced_bytes: how large its sender says it is, None where it says nothing.
+    """
+
+    sha256: str
+    chunks: AsyncIterator[bytes]
+    announced_bytes: int | None = None
+
+
 class Artifacts:
     """Uploads and downloads."""
 
@@ -51,7 +68,7 @@ class Artifacts:
         self._tokens = tokens
         self._limits = limits
 
-    async def put(self, account: Account, sha256: str, chunks: AsyncIterator[bytes]) -> Stored:
+    async def put(self, account: Account, upload: Upload) -> Stored:
         """Store a file of a client.
 
         Raises:
@@ -59,10 +76,10 @@ class Artifacts:
             PayloadTooLarge: more than a file, or the account, may have.
             Unavailable: there is no room.
         """
-        check_digest(sha256)
+        check_digest(upload.sha256)
         total = await self._database.read(lambda conn: artifacts.total_bytes(conn, account.id))
         room = min(self._limits.file_bytes, max(0, self._limits.account_bytes - total))
-        return await self._put(account.id, sha256, chunks, room, lease_id=None)
+        return await self._put(account.id, upload, room, lease_id=None)
 
     async def find(self, account: Account, sha256: str) -> Stored:
         """A file of this account.
@@ -74,16 +91,16 @@ class Artifacts:
         row = await self._database.read(lambda conn: artifacts.get(conn, sha256, account.id))
         if row is None:
             raise NotFound(f"this account has no artifact {sha256}")
-        return Stored(sha256, row.size_bytes)
+        return self._present(Stored(sha256, row.size_bytes))
 
-    async def put_of_lease(self, token: str, sha256: str, chunks: AsyncIterator[bytes]) -> Stored:
+    async def put_of_lease(self, token: str, upload: Upload) -> Stored:
         """Store an output of a lease.
 
         Raises:
             Unauthorized, Forbidden: the token is nobody's, or its lease is over.
             others: see `put`; the limit is the disk space that the task asked for.
         """
-        check_digest(sha256)
+        check_digest(upload.sha256)
 
         def room(conn: Connection) -> tuple[LeaseRow, int]:
             lease = self._open_lease(conn, token)
@@ -94,7 +111,7 @@ class Artifacts:
             return lease, min(self._limits.file_bytes, max(0, asked - used))
 
         lease, size_bytes_max = await self._database.read(room)
-        return await self._put(lease.account_id, sha256, chunks, size_bytes_max, lease.id)
+        return await self._put(lease.account_id, upload, size_bytes_max, lease.id)
 
     async def find_of_lease(self, token: str, sha256: str) -> Stored:
         """An input of a lease, or an output that it has put already.
@@ -115,14 +132,17 @@ class Artifacts:
                 return Stored(sha256, row.size_bytes)
             raise NotFound(f"{sha256} is no file of this lease")
 
-        return await self._database.read(read)
+        return self._present(await self._database.read(read))
+
+    def _present(self, stored: Stored) -> Stored:
+        """Found out before an answer begins: later there is no way to say so."""
+        if self._blobs.size_bytes(stored.sha256) != stored.size_bytes:
+            _log.error("the blob %s is damaged or gone", stored.sha256)
+            raise NotFound(f"the bytes of {stored.sha256} are lost; upload it again")
+        return stored
 
     def content(self, stored: Stored, offset: int = 0) -> AsyncIterator[bytes]:
-        """The bytes of a file that was found, from ``offset`` on.
-
-        Raises:
-            FileNotFoundError: it is gone from the disk (when the first piece is read).
-        """
+        """The bytes of a file that was found, from ``offset`` on."""
         return self._blobs.read(stored.sha256, offset)
 
     def is_lease_token(self, credential: str) -> bool:
@@ -141,13 +161,17 @@ class Artifacts:
     async def _put(
         self,
         account_id: str,
-        sha256: str,
-        chunks: AsyncIterator[bytes],
+        upload: Upload,
         size_bytes_max: int,
         lease_id: str | None,
     ) -> Stored:
+        sha256 = upload.sha256
+        if (upload.announced_bytes or 0) > size_bytes_max:
+            raise PayloadTooLarge(size_bytes_max)
         try:
-            blob = await self._blobs.put(chunks, size_bytes_max=size_bytes_max, sha256=sha256)
+            blob = await self._blobs.put(
+                upload.chunks, size_bytes_max=size_bytes_max, sha256=sha256
+            )
         except TooLarge as error:
             raise PayloadTooLarge(size_bytes_max) from error
         except DiskFull as error:

@@ -31,7 +31,7 @@ def print_json(value: object) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Columns as wide as they need to be; the last one is never padded."""
-    all_rows = [list(row) for row in rows]
+    all_rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *all_rows, strict=True)]
     click.secho(_line(headings, widths), bold=True)
     for row in all_rows:
@@ -40,7 +40,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def print_fields(fields: Iterable[tuple[str, str | None]], *, err: bool = False) -> None:
     """Name and value, one per line; values that are None or empty are left out."""
-    shown = [(name, value) for name, value in fields if value]
+    shown = [(name, printable(value)) for name, value in fields if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         click.secho(f"{name.ljust(width)}  ", dim=True, nl=False, err=err)
@@ -61,6 +61,11 @@ def print_explanation(explanation: Explanation, *, err: bool = False) -> None:
         click.echo(f"The lowest ask of a node that fits is {price} per hour.", err=err)
     if explanation.max_cost is not None:
         click.echo(f"It may cost up to {usdc(explanation.max_cost)}.", err=err)
+
+
+def printable(text: str) -> str:
+    """Without control characters: what a node says of itself must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def usdc(amount: Decimal | None) -> str:
@@ -114,7 +119,7 @@ class Progress:
         elif self._moving and update.status == "running":
             done = int(update.progress / 5)
             bar = "█" * done + "░" * (20 - done)
-            line = f"{bar} {update.progress:5.1f}%  {update.progress_note}"
+            line = f"{bar} {update.progress:5.1f}%  {printable(update.progress_note)}"
             # Cut, so that it stays one line; \x1b[K clears what was longer before.
             click.echo(f"\r{line[:79]}\x1b[K", nl=False, err=True)
             self._drawn = True

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
-from ...services.artifacts import Artifacts
+from ...services.artifacts import Artifacts, Upload
 from ..auth import Caller, Gate, bearer
+from ..body import announced_bytes, arriving
 from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
@@ -47,11 +48,11 @@ def add_artifact_routes(app: FastAPI, artifacts: Artifacts, gate: Gate, schemas:
         request: Request, sha256: str, caller: Annotated[Caller | None, Depends(client)]
     ) -> Response:
         """The body is the file; it must have this SHA-256. Name it in a task's `inputs`."""
-        chunks = request.stream()
+        body = Upload(sha256, arriving(request), announced_bytes(request))
         if caller is None:
-            stored = await artifacts.put_of_lease(bearer(request), sha256, chunks)
+            stored = await artifacts.put_of_lease(bearer(request), body)
         else:
-            stored = await artifacts.put(caller.account, sha256, chunks)
+            stored = await artifacts.put(caller.account, body)
         view = ArtifactView(stored.sha256, stored.size_bytes, stored.created)
         return success(view, status=201 if stored.created else 200)
 

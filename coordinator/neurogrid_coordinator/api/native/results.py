@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.responses import Response
 
-from ...services.artifacts import Artifacts, Stored
+from ...services.artifacts import Artifacts
 from ...services.errors import InvalidRequest
 from ...services.events import Events
 from ...services.logs import LINES_MAX, LogPiece, Logs
@@ -118,11 +118,11 @@ def add_result_routes(
     ) -> Response:
         """Exactly the bytes that the job wrote."""
         output = await results.output(caller.account, task_id, path)
-        stored = Stored(output.sha256, output.size_bytes)
+        stored = await artifacts.find(caller.account, output.sha256)
         return file_response(
             request,
-            sha256=output.sha256,
-            size_bytes=output.size_bytes,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
             content=lambda offset: artifacts.content(stored, offset),
             name=output.path,
         )
