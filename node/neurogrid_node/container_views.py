@@ -97,6 +97,9 @@ def engine_info(info: Mapping[str, Any]) -> EngineInfo:
         advice.append(
             'an engine restart ends running jobs: set "live-restore": true in daemon.json'
         )
+    for option in ("userns", "rootless"):
+        if f"name={option}" in security:
+            advice.append(f"the engine uses {option}: its jobs cannot reach their directories")
     return EngineInfo(
         version=str(info.get("ServerVersion", "")),
         cgroup_version=str(info.get("CgroupVersion", "1")),

@@ -33,8 +33,11 @@ _MAKE: Final = (
 _OPTIONS: Final = "loop,nosuid,nodev,noexec,noatime,noinit_itable"
 
 
-class DiskError(Exception):
-    """A size-limited directory could not be made; ``code`` is stable."""
+class DiskError(OSError):
+    """A size-limited directory could not be made or removed; ``code`` is stable.
+
+    Codes: no_disk, mkfs_failed, mount_failed, unmount_failed.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
