@@ -4,6 +4,7 @@ ledger -> market on chain -> coordinator's and nodes' keys -> money for them
                                     -> coordinator, nodes -> the client's account -> ready
 """
 
+import os
 import sys
 
 import httpx
@@ -166,6 +167,7 @@ class Devnet:
             ),
             dashboard_url=f"{api_url}/docs",
             ledger_pid=self._supervisor.pid(LEDGER),
+            supervisor_pid=os.getpid(),
             client_wallet=self._keys.client.address,
             treasury_wallet=self._keys.treasury.address,
             chain=str(layout.chain),
