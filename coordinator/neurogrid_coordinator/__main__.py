@@ -128,7 +128,7 @@ def status(directory: Path, as_json: bool) -> None:
     """Where the running coordinator is, and how. Exit code 3 if none runs."""
     import httpx
 
-    from .daemon import INFO_FILE
+    from .setup import INFO_FILE
 
     try:
         info = json.loads((directory / INFO_FILE).read_text())
@@ -172,7 +172,9 @@ def account_create(directory: Path, name: str, wallet: str, as_json: bool) -> No
 
     made, key = _write(directory, create)
     if as_json:
-        click.echo(json.dumps({"account_id": made.id, "api_key": key.secret, "key_id": key.api_key.id}))
+        click.echo(
+            json.dumps({"account_id": made.id, "api_key": key.secret, "key_id": key.api_key.id})
+        )
     else:
         click.echo(f"account  {made.id}\nkey      {key.secret}\n\nThe key is not shown again.")
 
@@ -237,7 +239,7 @@ def _write(directory: Path, fn: Callable[[Any], T]) -> T:
     """One transaction on the coordinator's database; it may be running."""
     import asyncio
 
-    from .daemon import DATABASE_FILE
+    from .setup import DATABASE_FILE
     from .store.accounts import WalletTaken
     from .store.database import Database
 

@@ -42,7 +42,7 @@ from .services.artifacts import Limits
 from .services.nodes import Nodes
 from .services.submission import Terms
 from .settler import Settler
-from .setup import IDENTITY_FILE, Keys
+from .setup import DATABASE_FILE, IDENTITY_FILE, INFO_FILE, Keys
 from .starts import StartDesk
 from .store.database import Database
 from .store.feed import Feed
@@ -50,8 +50,6 @@ from .vouchers import VoucherDesk
 
 _log = logging.getLogger(__name__)
 
-DATABASE_FILE = "coordinator.db"
-INFO_FILE = "coordinator.json"
 # Open answers (streams, websockets) end on their own when they are told to; this is for the rest.
 _SHUTDOWN_S = 2
 _INFO_INTERVAL_S = 0.1

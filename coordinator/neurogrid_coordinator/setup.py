@@ -10,6 +10,8 @@ from neurogrid_wallet.keys import KeyPair
 
 from .config import CONFIG_NAME, ConfigError, filled, parse_config
 
+DATABASE_FILE = "coordinator.db"
+INFO_FILE = "coordinator.json"
 IDENTITY_FILE = "identity.json"
 OPERATOR_FILE = "operator.json"
 SESSION_FILE = "session.json"
