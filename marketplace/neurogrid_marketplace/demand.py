@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from .canonical import sha256_hex
-from .fields import Id, ImageRef, MicroUsdc, Millis, Sha256, plain
+from .fields import Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
 from .money import cost_micro_usdc
 from .resources import Requirements
 
@@ -42,7 +42,7 @@ class Demand:
     job_hash: Sha256
     requirements: Requirements
     image: ImageRef
-    input_bytes: Millis
+    input_bytes: Bytes
     max_price_micro_usdc_per_hour: MicroUsdc
     timeout_s: TimeoutS
     bid_window_ms: Millis

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from .errors import IllegalTransition
 from .exposure import must_pause, voucher_due
 from .faults import Outcome
+from .fields import MAX_TEXT_CHARS
 from .lease import (
     TRANSITIONS,
     ClaimConfirmed,
@@ -38,7 +39,17 @@ from .lease import (
     VoucherReceived,
     Watch,
 )
-from .messages import Accept, Award, Event, EventKind, Meter, Result, Start, VoucherMessage
+from .messages import (
+    Accept,
+    Award,
+    Event,
+    EventKind,
+    Meter,
+    Result,
+    Start,
+    VoucherMessage,
+    outputs_travel,
+)
 from .money import cost_micro_usdc
 from .offer import LeasePhase
 
@@ -138,7 +149,8 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
             return _on_stored(lease, event, now_ms)
         case PrepareFailed(outcome, message) if lease.phase is LeasePhase.PREPARING:
             ran = Ran(outcome, -1, message, now_ms)
-            return _report(replace(lease, ran=ran), Result(outcome, -1, message, 0), now_ms)
+            result = Result(outcome, -1, message[:MAX_TEXT_CHARS], 0)
+            return _report(replace(lease, ran=ran), result, now_ms)
         case ContainerRunning(started_at_ms, claim_until_ms) if lease.phase is LeasePhase.PREPARING:
             lease = replace(lease, started_at_ms=started_at_ms, claim_until_ms=claim_until_ms)
             lease = _milestone(lease, EventKind.STARTED, now_ms)
@@ -269,13 +281,16 @@ def _on_ended(lease: NodeLease, ran: Ran, now_ms: int) -> LeaseDecision:
 def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseDecision:
     ran = lease.ran
     assert ran is not None, "collecting follows the end of the run"
+    if not outputs_travel(collected.outputs):
+        message = f"{len(collected.outputs)} output files with names too long to report: pack them"
+        collected = replace(collected, outputs=(), refused=Outcome.OUTPUT_REFUSED, message=message)
     outcome, message = ran.outcome, ran.message
     if collected.refused is not None and outcome is Outcome.COMPLETED:
         outcome, message = collected.refused, collected.message
     result = Result(
         outcome=outcome,
         exit_code=ran.exit_code,
-        message=message[:1024],
+        message=message[:MAX_TEXT_CHARS],
         metered_ms=metered_ms(lease, now_ms),
         outputs=collected.outputs,
         logs_sha256=collected.logs_sha256,

@@ -18,12 +18,14 @@ T = TypeVar("T")
 
 # JSON numbers are exact up to 2^53 in every language; 9 * 10^15 micro-USDC is nine billion USDC.
 _EXACT_MAX = 2**53 - 1
+MAX_TEXT_CHARS = 1024
 
 MicroUsdc = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 Millis = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
-Seconds = Annotated[int, Meta(ge=0, le=10**9)]
 Bytes = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
+# A number of the program's that only has to be the same everywhere.
+Exact = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 CpuMillis = Annotated[int, Meta(ge=0, le=10**7)]
 Permille = Annotated[int, Meta(ge=0, le=1000)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -34,7 +36,7 @@ Address = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}\Z")]
 PeerId = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{46,59}\Z")]
 TransactionSignature = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{64,88}\Z")]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}\Z")]
-Text = Annotated[str, Meta(max_length=1024)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
 ImageRef = Annotated[str, Meta(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]{0,511}\Z")]
 Argument = Annotated[str, Meta(max_length=32_768)]
 EnvName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]

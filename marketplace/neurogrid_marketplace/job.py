@@ -10,7 +10,7 @@ from .canonical import sha256_hex
 from .errors import InvalidValue
 from .fields import Argument, Bytes, EnvName, FilePath, ImageRef, Sha256, plain
 
-# A job travels in one frame of 256 KiB together with its envelope.
+# Together with 256 inputs at their longest paths this stays below the largest frame (`wire`).
 MAX_JOB_TEXT_BYTES = 160 * 1024
 
 

@@ -5,6 +5,7 @@ deny, event, meter, log, claimed. Coordinator to node: welcome, demand, award, s
 acknowledge. docs/protocol.md says who sends what when.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -14,7 +15,7 @@ from msgspec import Meta
 from .bid import Bid, Decline, DeclineCode
 from .canonical import Json, sha256_hex
 from .demand import Demand, TimeoutS
-from .errors import MalformedMessage
+from .errors import InvalidValue, MalformedMessage
 from .faults import Outcome
 from .fields import (
     Address,
@@ -41,10 +42,16 @@ HEARTBEAT_INTERVAL_S = 5
 # Nothing at all for this long: the connection is dead (TCP alone never says so).
 SILENCE_LIMIT_S = 45
 MAX_LOG_CHUNK_CHARS = 32_768
+MAX_OUTPUTS = 1000
+# UTF-8 bytes of all paths of a manifest, so that a result fits a frame (`wire`): a path of 512
+# characters may have 2,048 bytes, and a job chooses its paths.
+MAX_OUTPUT_PATHS_BYTES = 512 * 1024
 
 LogText = Annotated[str, Meta(max_length=MAX_LOG_CHUNK_CHARS)]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s\x00-\x1f]{1,500}\Z")]
-Outputs = Annotated[tuple[OutputFile, ...], Meta(max_length=1000)]
+Outputs = Annotated[tuple[OutputFile, ...], Meta(max_length=MAX_OUTPUTS)]
+# What a program left, on any system; -1 if it never ran.
+ExitCode = Annotated[int, Meta(ge=-1, le=2**32 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,7 @@ class Result:
     """
 
     outcome: Outcome
-    exit_code: int
+    exit_code: ExitCode
     message: Text
     metered_ms: Millis
     outputs: Outputs = ()
@@ -182,6 +189,16 @@ class Result:
     logs_bytes: Bytes = 0
     memory_peak_bytes: Bytes = 0
     profile_hash: Sha256 = "0" * 64
+
+    def __post_init__(self) -> None:
+        if not outputs_travel(self.outputs):
+            raise InvalidValue("the manifest of the outputs is too large to travel")
+
+
+def outputs_travel(outputs: Sequence[OutputFile]) -> bool:
+    """Whether a result may list these files; a node refuses outputs that it could not report."""
+    paths_bytes = sum(len(item.path.encode("utf-8", "surrogatepass")) for item in outputs)
+    return len(outputs) <= MAX_OUTPUTS and paths_bytes <= MAX_OUTPUT_PATHS_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from msgspec import Meta
 from .fields import (
     Address,
     Bytes,
+    Id,
     ImageRef,
     MicroUsdc,
     Millis,
@@ -65,7 +66,7 @@ class LeaseStatus:
         note: the program's latest progress words, or bytes pulled.
     """
 
-    lease_id: Word
+    lease_id: Id
     phase: LeasePhase
     metered_ms: Millis = 0
     progress_permille: Permille = 0

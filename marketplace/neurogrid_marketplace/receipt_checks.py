@@ -13,7 +13,15 @@ from .demand import Demand
 from .envelope import Envelope
 from .errors import ReceiptInvalid
 from .faults import CONSEQUENCES
-from .fields import Address, MicroUsdc, Millis, SignatureHex, TransactionSignature, decode
+from .fields import (
+    Address,
+    Exact,
+    MicroUsdc,
+    Millis,
+    SignatureHex,
+    TransactionSignature,
+    decode,
+)
 from .identity import address_bytes, check_signature
 from .messages import Accept, Award, Event, EventKind, Result
 from .money import cost_micro_usdc, format_usdc
@@ -33,12 +41,12 @@ class SettlementStatement:
     """
 
     program_id: Address
-    domain: Millis
+    domain: Exact
     client: Address
     client_account: Address
     escrow: Address
     escrow_bump: Annotated[int, Meta(ge=0, le=255)]
-    escrow_sequence: Millis
+    escrow_sequence: Exact
     voucher_signer: Address
     cumulative_micro_usdc: MicroUsdc
     voucher_signature: SignatureHex

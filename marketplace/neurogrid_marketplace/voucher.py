@@ -17,6 +17,8 @@ Layout (little-endian; source: docs/protocol.md, contracts-client/program/vouche
 import struct
 from dataclasses import dataclass
 
+from .errors import InvalidValue
+
 MAGIC = b"NGVOUCH1"
 VOUCHER_BYTES = 72
 _LAYOUT = struct.Struct("<8sQ32sQQQ")
@@ -41,27 +43,13 @@ class Voucher:
 
     def __post_init__(self) -> None:
         if len(self.escrow) != 32:
-            raise ValueError(f"an escrow address has 32 bytes, not {len(self.escrow)}")
+            raise InvalidValue(f"an escrow address has 32 bytes, not {len(self.escrow)}")
         for name in ("domain", "sequence", "cumulative_micro_usdc"):
             if not 0 <= getattr(self, name) <= U64_MAX:
-                raise ValueError(f"{name} does not fit an unsigned 64-bit integer")
+                raise InvalidValue(f"{name} does not fit an unsigned 64-bit integer")
 
     def message(self) -> bytes:
         """The 72 bytes that are signed."""
         return _LAYOUT.pack(
             MAGIC, self.domain, self.escrow, self.sequence, self.cumulative_micro_usdc, 0
         )
-
-
-def parse_voucher(message: bytes) -> Voucher:
-    """Read the 72 bytes back.
-
-    Raises:
-        ValueError: wrong length, magic, or a non-zero reserved field.
-    """
-    if len(message) != VOUCHER_BYTES:
-        raise ValueError(f"a voucher has {VOUCHER_BYTES} bytes, not {len(message)}")
-    magic, domain, escrow, sequence, cumulative, reserved = _LAYOUT.unpack(message)
-    if magic != MAGIC or reserved != 0:
-        raise ValueError("not a voucher: wrong magic or reserved field")
-    return Voucher(domain, escrow, sequence, cumulative)

@@ -10,7 +10,8 @@ import msgpack
 
 from .errors import InvalidValue, MalformedMessage
 
-# The largest message is a result with a manifest of 1,000 files, about 700 KiB at the longest paths.
+# The largest message is a job of 256 inputs at their longest paths, about 700 KiB; then a result
+# with a manifest of 1,000 files, about 620 KiB (`messages.MAX_OUTPUT_PATHS_BYTES`).
 MAX_FRAME_BYTES = 1024 * 1024
 _HEADER = struct.Struct(">I")
 _MAX_ITEMS = 16_384

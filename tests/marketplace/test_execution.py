@@ -3,7 +3,8 @@ from dataclasses import replace
 from neurogrid_marketplace import execution
 from neurogrid_marketplace.execution import decide, due
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.fields import decode, plain
+from neurogrid_marketplace.job import Job, OutputFile
 from neurogrid_marketplace.lease import (
     TRANSITIONS,
     ClaimConfirmed,
@@ -27,7 +28,7 @@ from neurogrid_marketplace.lease import (
     Tick,
     VoucherReceived,
 )
-from neurogrid_marketplace.messages import EventKind, Start, VoucherMessage
+from neurogrid_marketplace.messages import EventKind, Result, Start, VoucherMessage
 from neurogrid_marketplace.offer import LeasePhase
 
 from .keys import person
@@ -140,6 +141,23 @@ def test_refused_outputs_replace_a_good_outcome_only() -> None:
     good = decide(after(*ENDED), refused, 6_000).lease.events[-1].result
     assert good is not None
     assert (good.outcome, good.message) == (Outcome.OUTPUT_REFUSED, "a symlink")
+
+
+def test_outputs_with_names_too_long_to_report_are_refused_and_not_listed() -> None:
+    files = tuple(
+        OutputFile(f"{number}/" + "/".join(["\U0001f600" * 63] * 7), "0" * 64, 1)
+        for number in range(1000)
+    )
+    result = decide(after(*ENDED), replace(COLLECTED, outputs=files), 6_000).lease.events[-1].result
+    assert result is not None
+    assert (result.outcome, result.outputs) == (Outcome.OUTPUT_REFUSED, ())
+
+
+def test_a_failed_preparation_is_reported_however_much_the_engine_says() -> None:
+    failed = PrepareFailed(Outcome.START_FAILED, "x" * 100_000)
+    result = after((1, StartReceived(START)), (2, failed)).events[-1].result
+    assert result is not None
+    assert decode(Result, plain(result)) == result
 
 
 def test_a_failed_preparation_is_reported() -> None:

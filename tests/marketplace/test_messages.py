@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 
 from neurogrid_marketplace import messages as m
 from neurogrid_marketplace.bid import Decline, DeclineCode
-from neurogrid_marketplace.errors import MalformedMessage
+from neurogrid_marketplace.errors import InvalidValue, MalformedMessage
 from neurogrid_marketplace.faults import CONSEQUENCES, Fault, Outcome
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.job import InputFile, Job, OutputFile
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
+from neurogrid_marketplace.wire import MAX_FRAME_BYTES, encode_frame
 
 from .keys import person
 from .market import bid, capacity, demand, gpu, offer
-from .story import JOB, LEASE_ID, evidence
+from .story import COORDINATOR, JOB, LEASE_ID, WINNER, evidence, signed
 
 AWARD = evidence()[1]
 RESULT = m.Result(Outcome.COMPLETED, 0, "", 5, (OutputFile("a/b.txt", "0" * 64, 3),))
@@ -114,3 +115,34 @@ def test_every_outcome_has_its_consequence_and_only_three_are_charged() -> None:
     for what in CONSEQUENCES.values():
         assert not (what.retried and what.fault is Fault.USER), "a user's error is never retried"
         assert not (what.retried and what.charged)
+
+
+def _paths(count: int, tail: str) -> list[str]:
+    """Different paths, most of them four-byte characters."""
+    return [f"{number:04}/" + "\U0001f600" * 127 + tail for number in range(count)]
+
+
+def test_the_largest_job_and_the_largest_result_fit_a_frame() -> None:
+    longest = ("/" + "\U0001f600" * 125) * 3
+    inputs = tuple(InputFile(path, "0" * 64, 2**53 - 1) for path in _paths(256, longest))
+    job = Job("i" * 512, ("\U0001f600" * 8_000,) * 5, {}, inputs)
+    start = m.Start(LEASE_ID, job, ADDRESS, ADDRESS, ADDRESS, "http://" + "u" * 500, "t" * 256)
+    outputs = tuple(OutputFile(path, "0" * 64, 2**53 - 1) for path in _paths(1000, "/ten bytes"))
+    result = m.Result(Outcome.COMPLETED, 0, "\U0001f600" * 1024, 1, outputs)
+    event = m.Event(LEASE_ID, 2, m.EventKind.FINISHED, 1, "0" * 64, result)
+    for message in (start, event):
+        assert parse_again(message) == message
+        envelope = signed(WINNER, COORDINATOR, message)
+        assert len(encode_frame(dict(envelope.to_dict()))) < MAX_FRAME_BYTES
+
+
+def test_a_result_that_no_frame_holds_is_refused() -> None:
+    outputs = [OutputFile(path, "0" * 64, 1) for path in _paths(1000, "/sixteen bytes and more")]
+    assert not m.outputs_travel(outputs)
+    assert m.outputs_travel(outputs[1:500])
+    with pytest.raises(InvalidValue, match="manifest"):
+        m.Result(Outcome.COMPLETED, 0, "", 1, tuple(outputs))
+
+
+def parse_again(message: m.Message) -> m.Message:
+    return m.parse_body(m.type_name(message), m.to_body(message))
