@@ -158,7 +158,7 @@ async def test_a_tasks_events_end_with_it_and_can_be_resumed(tmp_path: Path) -> 
             "running",
             "completed",
         ]
-        assert updates[0]["node_id"] is None
+        assert (updates[0]["node_id"], updates[0]["cost_usdc"]) == (None, "0.00")
         assert updates[3]["price_per_hour"] == "0.36"
         assert updates[-1]["cost_usdc"] == "0.001"
         resumed = await collect(alice.http, path, **{"Last-Event-ID": events[4][1]})

@@ -273,7 +273,7 @@ def test_a_nodes_words_do_not_steer_the_terminal(run: Run, api: ServedWorld) -> 
     view = node_view("evil", summary="nice\x1b[2Jmachine\n")
     api.run(lambda world: world.nodes.on_node(view.offer.node_id, "joined", view))
     listing = run("nodes").stdout
-    assert "nice\N{REPLACEMENT CHARACTER}[2Jmachine" in listing
+    assert "nice\N{REPLACEMENT CHARACTER}[2Jmachine⏎" in listing
     assert "\x1b" not in listing
 
 

@@ -34,11 +34,11 @@ class UpdateView(Struct, frozen=True):
 
 
 def update_view(happening: Happening) -> UpdateView:
-    """The event; what it does not say itself is as the task is now."""
+    """The event with the task as it was then; only its end is told from what it is now."""
     row, data = happening.task, happening.data
-    told = data if "phase" in data else {"node_id": row.node_id, **data}
-    permille = told.get("progress_permille", row.progress_permille)
+    ended = happening.phase in TERMINAL
     completed = happening.phase is Phase.COMPLETED
+    cost = data.get("cost_micro_usdc", row.cost_micro_usdc if ended else 0)
     return UpdateView(
         type=happening.name,
         task_id=row.id,
@@ -46,19 +46,14 @@ def update_view(happening: Happening) -> UpdateView:
         timestamp=iso(happening.at_ms),
         status=STATUS_OF_PHASE[happening.phase],
         phase=happening.phase.value,
-        progress=100.0 if completed else _number(permille) / 10,
-        progress_note=str(told.get("note", row.progress_note)),
-        node_id=_text(told.get("node_id")),
-        price_per_hour=_usdc(told.get("price_micro_usdc_per_hour")),
-        cost_usdc=_usdc(told.get("cost_micro_usdc", row.cost_micro_usdc)) or Decimal(0),
-        message=_text(told.get("message")),
-        error=failure_view(row) if happening.phase in TERMINAL else None,
+        progress=100.0 if completed else happening.progress_permille / 10,
+        progress_note=happening.progress_note,
+        node_id=_text(data.get("node_id")),
+        price_per_hour=_usdc_or_none(data.get("price_micro_usdc_per_hour")),
+        cost_usdc=_usdc(cost),
+        message=_text(data.get("message")),
+        error=failure_view(row) if ended else None,
     )
-
-
-def _number(value: Json) -> int:
-    assert isinstance(value, int), "stored by us"
-    return value
 
 
 def _text(value: Json) -> str | None:
@@ -66,5 +61,10 @@ def _text(value: Json) -> str | None:
     return value or None
 
 
-def _usdc(micro_usdc: Json) -> Decimal | None:
-    return None if micro_usdc is None else Decimal(format_usdc(_number(micro_usdc)))
+def _usdc(micro_usdc: Json) -> Decimal:
+    assert isinstance(micro_usdc, int), "stored by us"
+    return Decimal(format_usdc(micro_usdc))
+
+
+def _usdc_or_none(micro_usdc: Json) -> Decimal | None:
+    return None if micro_usdc is None else _usdc(micro_usdc)

@@ -11,7 +11,7 @@ from neurogrid_marketplace.task import TERMINAL, Phase
 from ..store import events, tasks
 from ..store.accounts import Account
 from ..store.database import Database
-from ..store.events import PAGE_MAX, TaskEvent
+from ..store.events import PAGE_MAX, PROGRESS, TaskEvent
 from ..store.feed import Feed
 from ..store.tasks import TaskRow
 from .tasks import owned
@@ -28,7 +28,7 @@ class Happening:
     Attributes:
         seq: position in the order of commits; a stream resumes after it.
         name: public, such as ``task.started``.
-        phase: of the task after the event.
+        phase, progress_permille, progress_note: of the task after the event.
         task: as it is now, which may be later than the event.
     """
 
@@ -36,6 +36,8 @@ class Happening:
     name: str
     at_ms: int
     phase: Phase
+    progress_permille: int
+    progress_note: str
     data: dict[str, Json]
     task: TaskRow
 
@@ -60,8 +62,8 @@ class Events:
         Raises:
             NotFound: no such task of this account (when the first event is asked for).
         """
-        # The phases are folded from the beginning, so that a resumed stream knows them too.
-        seq, phase = 0, Phase.QUEUED
+        # Folded from the beginning, so that a resumed stream knows where the task was too.
+        seq, phase, permille, note = 0, Phase.QUEUED, 0, ""
 
         def read(conn: Connection) -> tuple[TaskRow, list[TaskEvent]]:
             row = owned(conn, account, task_id)
@@ -72,8 +74,9 @@ class Events:
                 row, page = await self._database.read(read)
                 for event in page:
                     seq, phase = event.seq, _PHASE_OF_KIND.get(event.kind, phase)
+                    permille, note = _progress(event, permille, note)
                     if seq > after_seq:
-                        yield _happening(event, phase, row)
+                        yield _happening(event, phase, permille, note, row)
                 if len(page) < PAGE_MAX:
                     if row.phase in TERMINAL:
                         return
@@ -99,10 +102,23 @@ class Events:
                     seq = event.seq
                     if row is not None:
                         phase = _PHASE_OF_KIND.get(event.kind, row.phase)
-                        yield _happening(event, phase, row)
+                        permille, note = _progress(event, row.progress_permille, row.progress_note)
+                        yield _happening(event, phase, permille, note, row)
                 if len(page) < PAGE_MAX:
                     await changed.wait()
 
 
-def _happening(event: TaskEvent, phase: Phase, row: TaskRow) -> Happening:
-    return Happening(event.seq, public_name(event.kind), event.at_ms, phase, event.data, row)
+def _progress(event: TaskEvent, permille: int, note: str) -> tuple[int, str]:
+    """How far the task was after the event, if it was so far before."""
+    if event.kind != PROGRESS:
+        return permille, note
+    now, words = event.data["progress_permille"], event.data["note"]
+    assert isinstance(now, int), "stored by us"
+    assert isinstance(words, str), "stored by us"
+    return now, words
+
+
+def _happening(event: TaskEvent, phase: Phase, permille: int, note: str, row: TaskRow) -> Happening:
+    return Happening(
+        event.seq, public_name(event.kind), event.at_ms, phase, permille, note, event.data, row
+    )

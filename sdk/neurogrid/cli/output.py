@@ -64,8 +64,12 @@ def print_explanation(explanation: Explanation, *, err: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    """Without control characters: what a node says of itself must not steer a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """On one line and without control characters.
+
+    What a node says of itself must not steer a terminal.
+    """
+    line = text.replace("\n", "⏎")
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
 
 
 def usdc(amount: Decimal | None) -> str:

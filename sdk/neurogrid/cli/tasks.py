@@ -1,5 +1,7 @@
 """``neurogrid list | status | logs | cancel``."""
 
+import shlex
+
 import click
 
 from ..models import Task
@@ -111,7 +113,7 @@ def _print_task(task: Task) -> None:
             ("status", task.status),
             ("phase", task.phase if task.phase != task.status else None),
             ("image", task.docker_image),
-            ("command", " ".join(task.command)),
+            ("command", shlex.join(task.command)),
             ("node", task.node_id),
             ("price", f"{usdc(task.price_per_hour)} per hour" if task.price_per_hour else None),
             ("cost", usdc(task.cost)),
