@@ -7,6 +7,7 @@ open escrows up to the limit each client has set, and can never withdraw.
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 
 from solders.instruction import Instruction
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 # vouchers, uploading outputs, and a chain that is away for an hour at the end. It costs nobody
 # anything: provider and coordinator both close it early.
 DEADLINE_SLACK_S = 4 * 3600
-# The chain's clock moves between our reading it and the program's.
+# How far our clock may be behind the chain's.
 _DEADLINE_MARGIN_S = 60
 # Opening takes 10,500 compute units at most (contracts-client/program), releasing and refunding less.
 _OPEN_UNITS = 40_000
@@ -162,9 +163,13 @@ class Chain:
             RpcError: the chain is away; ask again.
         """
         payment_id = f"open:{terms.lease_id}"
-        if await self._outbox.get(payment_id) is None:
+        payment = await self._outbox.get(payment_id)
+        if payment is None:
             await self._submit_open(payment_id, terms)
-        payment = await self._landed(payment_id)
+        try:
+            payment = await self._landed(payment_id)
+        except PaymentFailed as error:
+            raise await self._refusal(terms, error) from error
         self.funds.changed(terms.client)
         address = self.escrow_address(terms.client, terms.lease_id)
         for _ in range(_VISIBLE_TRIES):
@@ -244,37 +249,54 @@ class Chain:
         self.funds.changed(client)
 
     async def _submit_open(self, payment_id: str, terms: EscrowTerms) -> None:
-        client_owner = Pubkey.from_string(terms.client)
-        provider_owner = Pubkey.from_string(terms.provider)
-        client_data, provider_data, clock_data = await self._rpc.get_accounts(
-            [
-                self.deployment.client(client_owner),
-                self.deployment.provider(provider_owner),
-                CLOCK_SYSVAR,
-            ]
-        )
-        now_s = unix_s(clock_data)
-        self._check_client(client_data, terms, now_s)
-        self._check_provider(provider_data)
-        longest_s = self.terms.longest_escrow_s - _DEADLINE_MARGIN_S
-        if terms.timeout_s > longest_s:
+        # By our own clock, and without a look at the accounts: the program checks everything, and
+        # a job waits for each round trip that is made here.
+        if terms.timeout_s > self.timeout_s_max:
             raise EscrowRefused(
-                f"the time limit of {terms.timeout_s} s is longer than the {longest_s} s for which "
-                "this market's stakes stand good",
+                f"the time limit of {terms.timeout_s} s is longer than the {self.timeout_s_max} s "
+                "for which this market's stakes stand good",
                 of_client=True,
             )
+        longest_s = self.terms.longest_escrow_s - _DEADLINE_MARGIN_S
+        lasts_s = min(terms.timeout_s + DEADLINE_SLACK_S, longest_s)
         instruction = open_escrow(
             self.deployment,
             authority=self._operator,
-            client_owner=client_owner,
-            provider_owner=provider_owner,
+            client_owner=Pubkey.from_string(terms.client),
+            provider_owner=Pubkey.from_string(terms.provider),
             job_id=escrow_job_id(terms.lease_id),
             max_micro_usdc=terms.max_micro_usdc,
-            deadline_unix_s=now_s + min(terms.timeout_s + DEADLINE_SLACK_S, longest_s),
+            deadline_unix_s=int(time.time()) + lasts_s,
             voucher_signer=Pubkey(terms.voucher_signer),
         )
         await self._outbox.submit(
             payment_id, [instruction], self._operator, compute=self._budget(_OPEN_UNITS)
+        )
+
+    async def _refusal(self, terms: EscrowTerms, error: PaymentFailed) -> EscrowRefused:
+        """Why an escrow was refused: in words where the accounts show it, else by its number."""
+        client_data, provider_data, clock_data = await self._rpc.get_accounts(
+            [
+                self.deployment.client(Pubkey.from_string(terms.client)),
+                self.deployment.provider(Pubkey.from_string(terms.provider)),
+                CLOCK_SYSVAR,
+            ]
+        )
+        try:
+            self._check_client(client_data, terms, unix_s(clock_data))
+            self._check_provider(provider_data)
+        except EscrowRefused as reason:
+            return reason
+        failure = error.payment.failure
+        number = failure.custom_program_error if failure is not None else None
+        known = program_error(number) if number is not None else None
+        if known is None:
+            # The operator's own SOL, for example: nobody else's fault.
+            return EscrowRefused(f"the chain refused the escrow: {failure}")
+        return EscrowRefused(
+            f"the escrow program refused: {known.code.name}. {known.advice}",
+            of_client=known.code in _OF_CLIENT,
+            of_node=known.code in _OF_NODE,
         )
 
     def _check_client(self, data: Account | None, terms: EscrowTerms, now_s: int) -> None:
@@ -311,8 +333,6 @@ class Chain:
                 return await self._outbox.confirmed(payment_id, _CONFIRM_S)
             except PaymentTimeout as error:
                 _log.warning("%s", error)
-            except PaymentFailed as error:
-                raise _refusal(error) from error
 
     async def _once(self, name: str, instruction: Instruction) -> None:
         """Carry out a payment; one that the chain refused is followed by another of its kind."""
@@ -356,17 +376,3 @@ class Chain:
 
     def _budget(self, units: int) -> ComputeBudget:
         return ComputeBudget(units, self._price_micro_lamports)
-
-
-def _refusal(error: PaymentFailed) -> EscrowRefused:
-    failure = error.payment.failure
-    number = failure.custom_program_error if failure is not None else None
-    known = program_error(number) if number is not None else None
-    if known is None:
-        # The operator's own SOL, for example: nobody else's fault.
-        return EscrowRefused(f"the chain refused the escrow: {failure}")
-    return EscrowRefused(
-        f"the escrow program refused: {known.code.name}. {known.advice}",
-        of_client=known.code in _OF_CLIENT,
-        of_node=known.code in _OF_NODE,
-    )
