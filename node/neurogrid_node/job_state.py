@@ -13,6 +13,7 @@ class JobState:
     Attributes:
         note: what the preparation is at, for people.
         disk_full: the disk was seen full while it ran.
+        fork_refused: it wanted more processes than it may have.
         container_id: "" until it is known.
     """
 
@@ -20,4 +21,5 @@ class JobState:
     usage: Usage = field(default_factory=Usage)
     note: str = ""
     disk_full: bool = False
+    fork_refused: bool = False
     container_id: str = ""

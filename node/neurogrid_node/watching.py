@@ -9,6 +9,7 @@ from neurogrid_marketplace.lease import Ran
 
 from .container import Engine
 from .container_errors import ContainerGone, EngineError
+from .container_forks import fork_refused
 from .container_outcome import classify
 from .container_views import ContainerState
 from .job_state import JobState
@@ -50,11 +51,11 @@ class Watcher:
             job.container_id = view.container_id
             if view.state is ContainerState.CREATED:
                 return Ran(Outcome.ENGINE_LOST, -1, "the container was never started", now_ms)
-            return await self._follow(lease_id, job)
+            return await self._follow(lease_id, job, view.pid)
         except ContainerGone:
             return Ran(Outcome.ENGINE_LOST, -1, "the container is gone", now_ms)
 
-    async def _follow(self, lease_id: str, job: JobState) -> Ran:
+    async def _follow(self, lease_id: str, job: JobState, pid: int) -> Ran:
         ended = None
         failure: EngineError | None = None
         async with trio.open_nursery() as nursery:
@@ -62,6 +63,7 @@ class Watcher:
             nursery.start_soon(self._follow_log, job, log_done)
             nursery.start_soon(self._follow_usage, job)
             nursery.start_soon(self._follow_disk, lease_id, job)
+            nursery.start_soon(_follow_forks, pid, job)
             try:
                 ended = await self._engine.wait(job.container_id)
             except EngineError as error:
@@ -76,7 +78,7 @@ class Watcher:
         verdict = classify(
             ended,
             disk_full=job.disk_full or await self._workspaces.is_full(lease_id),
-            pids_exhausted=job.usage.pids_peak >= self._pids,
+            pids_exhausted=job.fork_refused or job.usage.pids_peak >= self._pids,
         )
         return Ran(
             outcome=verdict.outcome,
@@ -126,3 +128,8 @@ class Watcher:
             except EngineError as error:
                 _log.warning("lease %s is over its disk: %s", lease_id, error)
                 await trio.sleep(_RETRY_S)
+
+
+async def _follow_forks(pid: int, job: JobState) -> None:
+    if await fork_refused(pid):
+        job.fork_refused = True

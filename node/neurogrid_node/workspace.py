@@ -41,8 +41,10 @@ __all__ = [
 ]
 
 _WATCH_INTERVAL_S: Final = 1.0
-# Less free than this is full: a job that failed for want of space rarely fits the last block.
-_FULL_BYTES: Final = 64 * 1024
+# A write is refused whole when its folio does not fit, and a folio may be as large as this (the
+# kernel's PMD size on x86); so much may be left on a disk that is full. On small disks an eighth.
+_FULL_BYTES: Final = 2 << 20
+_FULL_SHARE: Final = 8
 _REMOVING: Final = ".removing"
 _TRIAL: Final = ".trial"
 _TRIAL_BYTES: Final = 1 << 20
@@ -179,7 +181,7 @@ class Workspaces:
         return await trio.to_thread.run_sync(collect, limiter=self._limiter)
 
     async def is_full(self, lease_id: str) -> bool:
-        """Whether no block, or no further file, fits into the outputs."""
+        """Whether what was agreed is used up, or no further file fits into the outputs."""
         workspace = self._workspace(lease_id)
 
         def is_full() -> bool:
@@ -187,7 +189,12 @@ class Workspaces:
                 limit = self._limit_bytes(lease_id)
                 return used_bytes(workspace.outputs, stop_at=limit) >= limit
             space = os.statvfs(workspace.outputs)
-            return space.f_bavail * space.f_frsize < _FULL_BYTES or space.f_ffree == 0
+            limit = self._limit_bytes(lease_id)
+            free = space.f_bavail * space.f_frsize
+            used = (space.f_blocks - space.f_bfree) * space.f_frsize
+            # The filesystem may hold a little more than was agreed, but one file may not.
+            room = min(free, limit - used)
+            return room < min(_FULL_BYTES, limit // _FULL_SHARE) or space.f_ffree == 0
 
         try:
             return await trio.to_thread.run_sync(is_full, limiter=self._limiter)
