@@ -32,13 +32,14 @@ async def fork_refused(pid: int, *, proc: Path = Path("/proc"), cgroups: Path = 
     except OSError:
         return False
     try:
-        while not _refusals(os.pread(descriptor, _EVENTS_BYTES_MAX, 0)):
+        while True:
+            if _refusals(os.pread(descriptor, _EVENTS_BYTES_MAX, 0)):
+                return True
             await trio.sleep(_LOOK_INTERVAL_S)
     except OSError:  # ENODEV: the cgroup is gone
         return False
     finally:
         os.close(descriptor)
-    return True
 
 
 def _events_file(pid: int, proc: Path, cgroups: Path) -> Path:
