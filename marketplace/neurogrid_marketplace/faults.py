@@ -97,7 +97,12 @@ CONSEQUENCES: dict[Outcome, Consequence] = {
     Outcome.START_FAILED: Consequence(
         _NODE, False, True, "The node could not start the container."
     ),
-    Outcome.PULL_STALLED: Consequence(_INFRA, False, True, "The image stopped arriving."),
+    Outcome.PULL_STALLED: Consequence(
+        _INFRA,
+        False,
+        True,
+        "The image could not be fetched: check its name, and that its registry can be reached.",
+    ),
     Outcome.ENGINE_LOST: Consequence(_NODE, False, True, "The node's container engine went away."),
     Outcome.NODE_LOST: Consequence(_NODE, False, True, "The node stopped answering."),
     Outcome.ESCROW_UNSEEN: Consequence(
