@@ -4,15 +4,15 @@ ledger -> market on chain -> coordinator's and nodes' keys -> money for them
                                     -> coordinator, nodes -> the client's account -> ready
 """
 
+import http.client
+import json
 import os
 import sys
 
-import httpx
 import trio
 
 from .coordinator_setup import (
     CoordinatorIdentity,
-    CoordinatorInfo,
     client_key,
     make_coordinator,
     read_coordinator_info,
@@ -38,6 +38,7 @@ _LOOK_INTERVAL_S = 0.05
 # several times as long.
 _READY_TIMEOUT_S = 120.0
 _ACCEPTING_INTERVAL_S = 0.1
+_ANSWER_TIMEOUT_S = 5.0
 
 
 class Devnet:
@@ -120,16 +121,15 @@ class Devnet:
     async def _until_accepting(self) -> None:
         """Wait until the api answers and every node takes work."""
         expected = {node.peer_id for node in self._nodes if self._may_run(node)}
-        headers = {"Authorization": f"Bearer {self._api_key}"}
-        async with httpx.AsyncClient(headers=headers, timeout=5) as http:
-            while True:
-                info = read_coordinator_info(self._layout)
-                accepting: set[str] = set()
-                if info is not None and info.api_pid == self._supervisor.pid(COORDINATOR):
-                    accepting = await _accepting_nodes(http, info)
+        while True:
+            info = read_coordinator_info(self._layout)
+            if info is not None and info.api_pid == self._supervisor.pid(COORDINATOR):
+                accepting = await trio.to_thread.run_sync(
+                    _accepting_nodes, self._settings.api_port, self._api_key
+                )
                 if expected <= accepting:
                     return
-                await trio.sleep(_ACCEPTING_INTERVAL_S)
+            await trio.sleep(_ACCEPTING_INTERVAL_S)
 
     def _may_run(self, node: NodeIdentity) -> bool:
         return not self._layout.lost_mark(node.number).exists()
@@ -175,14 +175,20 @@ class Devnet:
         )
 
 
-async def _accepting_nodes(http: httpx.AsyncClient, info: CoordinatorInfo) -> set[str]:
+def _accepting_nodes(port: int, api_key: str) -> set[str]:
+    """The nodes that take work, by peer id; none while the api does not answer."""
+    # Not httpx: it would be half of what this process loads.
+    connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWER_TIMEOUT_S)
     try:
-        answer = await http.get(f"{info.api_url}/api/v1/nodes", params={"limit": 100})
-        answer.raise_for_status()
-        nodes = answer.json()["data"]["nodes"]
+        connection.request(
+            "GET", "/api/v1/nodes?limit=100", headers={"Authorization": f"Bearer {api_key}"}
+        )
+        nodes = json.loads(connection.getresponse().read())["data"]["nodes"]
         return {node["id"] for node in nodes if node["accepting"] and node["status"] != "offline"}
-    except (httpx.HTTPError, ValueError, KeyError):
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
         return set()
+    finally:
+        connection.close()
 
 
 def _ledger_service(layout: Layout, settings: Settings) -> Service:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+# One machine: each node is a Python process of 80 MiB, and the engine's work besides.
+_NODES_MAX = 32
 _EXIT_FAILED = 1
 _EXIT_NOT_RUNNING = 3
 
@@ -60,7 +62,7 @@ def devnet() -> None:
 @_data
 @click.option(
     "--nodes",
-    type=click.IntRange(1, 32),
+    type=click.IntRange(1, _NODES_MAX),
     metavar="N",
     help="How many providers.  [default: 2, or as it was]",
 )
@@ -121,13 +123,24 @@ def down(data: Path | None) -> None:
 @click.argument("node")
 @_explained
 def lose(data: Path | None, node: str) -> None:
-    """Lose a node's machine: kill it, with its containers, and leave it dead until the next `up`.
+    """Lose a node's machine: kill it, with its containers, and leave it dead.
 
-    NODE is a name such as node-2, or a peer id.
+    NODE is a name such as node-2, or a peer id. `restore`, or the next `up`, starts it again.
     """
     from .stop import lose_node
 
     click.echo(f"{lose_node(_layout(data), node)} is gone")
+
+
+@devnet.command()
+@_data
+@click.argument("node")
+@_explained
+def restore(data: Path | None, node: str) -> None:
+    """Give a lost node its machine back, with its disk and keys, but without its containers."""
+    from .stop import restore_node
+
+    click.echo(f"{restore_node(_layout(data), node)} starts again")
 
 
 @devnet.command()

@@ -18,7 +18,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -28,8 +28,7 @@ DEFAULT_DIRECTORY = Path("~/.neurogrid/devnet").expanduser()
 # The image with a shell and Python for container jobs (images/build_images.py).
 JOB_IMAGE = "neurogrid/job:1"
 HOST = "127.0.0.1"
-# One machine: each node is a Python process of 100 MiB and the engine's work besides.
-NODES_MAX = 32
+_NODES_DEFAULT = 2
 
 _VERSION = 1
 # Below Linux's ephemeral ports (32768 to 60999): an outgoing connection must not take a port while
@@ -160,6 +159,22 @@ class Layout:
     def write_settings(self, settings: Settings) -> None:
         """Replace the settings."""
         replace_json(self.settings_file, asdict(settings))
+
+    def decide_settings(self, *, nodes: int | None, api_port: int | None) -> Settings:
+        """Write the settings to start with; what is not given stays as it was.
+
+        Raises:
+            DevnetError: the directory or the port cannot be used.
+        """
+        known = self.read_settings()
+        if known is None:
+            settings = Settings.make(nodes or _NODES_DEFAULT, api_port or 0)
+        else:
+            settings = replace(
+                known, nodes=nodes or known.nodes, api_port=api_port or known.api_port
+            )
+        self.write_settings(settings)
+        return settings
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -19,23 +19,6 @@ _log = logging.getLogger(__name__)
 _WATCH_INTERVAL_S = 0.1
 
 
-def prepare(layout: Layout, *, nodes: int | None, port: int | None) -> Settings:
-    """The settings to start with; those that are not given stay as they were.
-
-    Raises:
-        DevnetError: the directory or the port cannot be used.
-    """
-    known = layout.read_settings()
-    if known is None:
-        settings = Settings.make(nodes or 2, port or 0)
-    else:
-        settings = Settings(
-            nodes or known.nodes, known.ledger_port, known.p2p_port, port or known.api_port
-        )
-    layout.write_settings(settings)
-    return settings
-
-
 def run_devnet(
     layout: Layout,
     settings: Settings,

@@ -10,7 +10,6 @@ from .errors import AlreadyRuns, StartFailed
 from .layout import SUPERVISOR, Layout
 from .log_files import open_log, tail
 from .network_file import Network, read_network
-from .run import prepare, run_devnet
 from .state_file import Phase, State, read_state
 
 _LOOK_INTERVAL_S = 0.05
@@ -30,9 +29,12 @@ def start_here(
     Raises:
         DevnetError: it cannot start.
     """
+    # Imported here: whoever starts a devnet in the background need not wait for all of this.
+    from .run import run_devnet
+
     layout.make_folders()
     with layout.locked():
-        settings = prepare(layout, nodes=nodes, port=port)
+        settings = layout.decide_settings(nodes=nodes, api_port=port)
         run_devnet(layout, settings, tell=tell, ready=ready)
 
 
@@ -48,7 +50,7 @@ def start_in_background(
     if layout.is_locked():
         with layout.locked():  # says who holds it, in the usual words
             raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
-    prepare(layout, nodes=nodes, port=port)
+    layout.decide_settings(nodes=nodes, api_port=port)
     process = _spawn(layout)
     shown = ""
     while True:

@@ -33,19 +33,23 @@ def print_network(network: Network, *, as_json: bool, detached: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ProcessLine:
-    """One process in the status: ``pid`` 0 while it does not run."""
+    """One process in the status: ``pid`` 0 while it does not run, perhaps because it is lost."""
 
     name: str
     pid: int
     exits: int
+    is_lost: bool
 
 
 def process_lines(layout: Layout, state: State) -> list[ProcessLine]:
     """Every process there should be."""
     settings = layout.read_settings()
-    nodes = settings.nodes if settings is not None else 0
+    marks = {LEDGER: None, COORDINATOR: None} | {
+        node_name(number): layout.lost_mark(number)
+        for number in range(1, (settings.nodes if settings is not None else 0) + 1)
+    }
     lines = []
-    for name in (LEDGER, COORDINATOR, *(node_name(number + 1) for number in range(nodes))):
+    for name, mark in marks.items():
         running = state.processes.get(name)
         alive = running is not None and is_alive(running.process)
         lines.append(
@@ -53,6 +57,7 @@ def process_lines(layout: Layout, state: State) -> list[ProcessLine]:
                 name,
                 running.process.pid if running is not None and alive else 0,
                 running.exits if running is not None else 0,
+                mark is not None and mark.exists(),
             )
         )
     return lines
@@ -91,15 +96,11 @@ def print_status(layout: Layout, *, as_json: bool) -> None:
         click.echo(f"rpc          {network.ledger_url}")
     peers = {node.name: node.peer_id for node in network.nodes} if network is not None else {}
     for line in lines:
-        click.echo(_line(layout, line, peers.get(line.name, "")))
+        click.echo(_line(line, peers.get(line.name, "")))
 
 
-def _line(layout: Layout, line: ProcessLine, peer_id: str) -> str:
-    is_lost = any(
-        line.name == node_name(number) and layout.lost_mark(number).exists()
-        for number in range(1, 33)
-    )
-    what = f"pid {line.pid}" if line.pid else "lost" if is_lost else "not running"
+def _line(line: ProcessLine, peer_id: str) -> str:
+    what = f"pid {line.pid}" if line.pid else "lost" if line.is_lost else "not running"
     again = f", started again {line.exits} times" if line.exits else ""
     return f"{line.name:<12} {what}{again}  {peer_id}".rstrip()
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import trio
 
 from .errors import DevnetError, NoSuchNode, NotRunning
-from .layout import Layout, Settings, node_name, parse_node
+from .layout import Layout, node_name, parse_node
 from .processes import kill, terminate
 from .state_file import read_state
 from .take_down import clean_nodes, end_processes
@@ -67,10 +67,7 @@ def lose_node(layout: Layout, node: str) -> str:
         NotRunning: no devnet runs here.
         NoSuchNode: it has no such node.
     """
-    settings = layout.read_settings() if layout.is_locked() else None
-    if settings is None:
-        raise NotRunning(f"no devnet runs in {layout.root}: start it with `neurogrid devnet up`")
-    number = _find_node(layout, settings, node)
+    number = _find_node(layout, node)
     name = node_name(number)
     # First the mark, so that nobody starts it again.
     layout.lost_mark(number).touch()
@@ -84,9 +81,25 @@ def lose_node(layout: Layout, node: str) -> str:
     return name
 
 
-def _find_node(layout: Layout, settings: Settings, node: str) -> int:
+def restore_node(layout: Layout, node: str) -> str:
+    """Give a lost node its machine back: its supervisor starts it again.
+
+    Returns: its name.
+
+    Raises:
+        NotRunning, NoSuchNode: as `lose_node`.
+    """
+    number = _find_node(layout, node)
+    layout.lost_mark(number).unlink(missing_ok=True)
+    return node_name(number)
+
+
+def _find_node(layout: Layout, node: str) -> int:
     from .node_setup import peer_id_at
 
+    settings = layout.read_settings() if layout.is_locked() else None
+    if settings is None:
+        raise NotRunning(f"no devnet runs in {layout.root}: start it with `neurogrid devnet up`")
     number = parse_node(node, settings)
     if number is not None:
         return number
