@@ -40,7 +40,8 @@ def _gib(value: int) -> str:
     return f"{value / _GIB:.1f} GiB"
 
 
-# In the order in which a person would ask: where, what hardware, is it free, at what price.
+# What a node is and asks comes first, whether it is free just now comes last: whoever survives up to
+# `STANDING` could serve the demand once it is idle.
 CONSTRAINTS: tuple[Constraint, ...] = (
     Constraint(
         "region",
@@ -79,8 +80,6 @@ CONSTRAINTS: tuple[Constraint, ...] = (
             f"{len(o.total.gpus)}; asked for {d.requirements.gpu_count}"
         ),
     ),
-    Constraint("accepting", lambda o, d: o.accepting, lambda o, d: "is draining or paused"),
-    Constraint("free_now", _fits_free, lambda o, d: "has it, but it is in use now"),
     Constraint(
         "max_price",
         lambda o, d: o.prices.quote(d.requirements) <= d.max_price_micro_usdc_per_hour,
@@ -89,7 +88,12 @@ CONSTRAINTS: tuple[Constraint, ...] = (
             f"{format_usdc(d.max_price_micro_usdc_per_hour)} was offered"
         ),
     ),
+    Constraint("accepting", lambda o, d: o.accepting, lambda o, d: "is draining or paused"),
+    Constraint("free_now", _fits_free, lambda o, d: "has it, but it is in use now"),
 )
+
+# The last constraint that does not depend on the moment.
+STANDING = "max_price"
 
 
 def misses(offer: Offer, demand: Demand) -> tuple[Constraint, ...]:

@@ -13,7 +13,7 @@ from .constraints import misses
 from .demand import Demand
 from .offer import Offer
 
-# How many nodes one order asks. peers.md, N2: 8 sampled keeps an order at 2k + 3 messages.
+# How many nodes one order asks: 2k + 3 messages an order, however large the market is.
 SAMPLE_SIZE = 8
 # A node nobody knows yet draws half as often as the best, so that newcomers get work.
 NEUTRAL_WEIGHT = 500

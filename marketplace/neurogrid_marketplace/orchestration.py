@@ -48,13 +48,14 @@ from .task import (
     TurnCame,
 )
 
-# A node answers an award within this, or the next bid gets it (architecture, section 3).
+# A node answers an award within this, or the next bid gets it: it has only to look at what
+# it holds and to write one row.
 AWARD_ANSWER_MS = 2_000
-# From accept to a running container: an image of 10 GB takes 4-10 minutes to pull (peers.md 3a).
+# From accept to a running container: an image of 10 GB takes 4-10 minutes to pull.
 START_LIMIT_MS = 30 * 60_000
 # From the end of the run to outputs checked.
 VERIFY_LIMIT_MS = 15 * 60_000
-# How long the chain may be away while an escrow is to be opened (architecture, section 3: an hour).
+# How long the chain may be away while an escrow is to be opened: an hour is promised.
 CHAIN_LIMIT_MS = 2 * 3_600_000
 # How far beyond its time limit a run may go, by the wall clock, before it is told to stop, and
 # before it counts as lost. The node keeps the limit itself, by metered time, which stands still
