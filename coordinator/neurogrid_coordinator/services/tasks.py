@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.constraints import STANDING
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.orchestration import submit
@@ -113,18 +114,12 @@ class Tasks:
             InvalidRequest, InsufficientCredits, NodeUnavailable, IdempotencyMismatch, Unavailable.
         """
         self._require_time(wanted)
-        digests = [item.sha256 for item in wanted.inputs]
         key = wanted.idempotency_key
-
-        def look(conn: Connection) -> tuple[dict[str, int], TaskDetail | None]:
-            row = tasks.by_idempotency_key(conn, account.id, key) if key else None
-            sizes = artifacts.sizes(conn, account.id, digests) if digests else {}
-            return sizes, detail(conn, row) if row else None
-
-        sizes, repeated = await self._database.read(look)
+        sizes, repeated = await self._look(account, wanted)
         _require_inputs(wanted, sizes)
         job = wanted.job(sizes)
-        record = wanted.record(job)
+        job_hash = job.hash()
+        record = wanted.record(job_hash)
         if repeated is not None:
             if repeated.row.spec != record:
                 raise IdempotencyMismatch(
@@ -132,7 +127,7 @@ class Tasks:
                     "another request"
                 )
             return repeated, False
-        demand = wanted.demand(new_id("demand"), job, self._terms)
+        demand = wanted.demand(new_id("demand"), job, job_hash, self._terms)
         if not wanted.wait_for_node:
             await self._require_node(demand)
         funds = await self._balances.funds(account)
@@ -178,7 +173,7 @@ class Tasks:
         """
         self._require_time(wanted)
         job = wanted.job({item.sha256: 0 for item in wanted.inputs})
-        demand = wanted.demand(new_id("demand"), job, self._terms)
+        demand = wanted.demand(new_id("demand"), job, job.hash(), self._terms)
         return await self._market(demand), demand
 
     async def get(self, account: Account, task_id: str) -> TaskDetail:
@@ -237,6 +232,22 @@ class Tasks:
 
         await self._database.write(delete)
         return CancelResult.DELETED, row
+
+    async def _look(
+        self, account: Account, wanted: Submission
+    ) -> tuple[dict[str, int], TaskDetail | None]:
+        """Sizes of the inputs that are here, and the task that this request repeats."""
+        key = wanted.idempotency_key
+        digests = [item.sha256 for item in wanted.inputs]
+        if key is None and not digests:
+            return {}, None
+
+        def read(conn: Connection) -> tuple[dict[str, int], TaskDetail | None]:
+            row = tasks.by_idempotency_key(conn, account.id, key) if key else None
+            sizes = artifacts.sizes(conn, account.id, digests) if digests else {}
+            return sizes, detail(conn, row) if row else None
+
+        return await self._database.read(read)
 
     def _require_time(self, wanted: Submission) -> None:
         limit_s = self._terms.timeout_s_max
@@ -301,14 +312,11 @@ def settled(row: TaskRow, its_leases: "tuple[LeaseRow, ...] | list[LeaseRow]") -
 def never_served(explanation: Explanation) -> bool:
     """Whether no node that is known could serve this even if it were idle.
 
-    Being in use or paused passes; hardware, place and price don't. Where some suitable nodes are
-    busy their price is not known to be too high, so the task may wait for them.
+    Being in use or paused passes; hardware, place and price don't.
     """
     if explanation.matching:
         return False
-    left = {item.constraint: item.left for item in explanation.survivors}
-    suitable, ready = left.get("gpu", 0), left.get("free_now", 0)
-    return suitable == ready
+    return not any(item.constraint == STANDING and item.left for item in explanation.survivors)
 
 
 def _require_inputs(wanted: Submission, sizes: dict[str, int]) -> None:
