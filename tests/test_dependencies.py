@@ -3,7 +3,7 @@
 import ast
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -86,3 +86,16 @@ def test_every_declared_package_is_imported_by_its_role() -> None:
         own = PROJECT["optional-dependencies"][role] if role else PROJECT["dependencies"]
         names = {canonicalize_name(Requirement(text).name) for text in own} - {PROJECT["name"]}
         assert names <= imported, f"[{role}] declares what nothing of it imports"
+
+
+def test_a_plain_install_brings_at_most_a_dozen_packages() -> None:
+    found: set[str] = set()
+    waiting = list(PROJECT["dependencies"])
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        name = canonicalize_name(requirement.name)
+        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if needed and name not in found:
+            found.add(name)
+            waiting += distribution(name).requires or []
+    assert len(found) <= 12, sorted(found)

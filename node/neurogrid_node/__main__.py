@@ -29,7 +29,19 @@ _passphrase = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("neurogrid"):
+                raise  # ours is there, or the installation is broken
+            raise click.ClickException(
+                f"{error.name} is not installed: pip install 'neurogrid[node]'"
+            ) from error
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="neurogrid", prog_name="neurogrid-node")
 def main() -> None:
     """Offer this machine's GPUs on NeuroGrid and be paid in USDC."""

@@ -3,21 +3,34 @@
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from solders.pubkey import Pubkey
 
-from neurogrid_contracts.ledger.config import LedgerConfig
-from neurogrid_contracts.ledger.errors import LedgerError
-from neurogrid_contracts.ledger.server import serve
+if TYPE_CHECKING:
+    from solders.pubkey import Pubkey
 
 
-class _ProgramParam(click.ParamType[tuple[Pubkey, Path]]):
+class _Command(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("neurogrid"):
+                raise  # ours is there, or the installation is broken
+            raise click.ClickException(
+                f"{error.name} is not installed: pip install 'neurogrid[ledger]'"
+            ) from error
+
+
+class _ProgramParam(click.ParamType["tuple[Pubkey, Path]"]):
     name = "PUBKEY=FILE"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[Pubkey, Path]:
+    ) -> "tuple[Pubkey, Path]":
+        from solders.pubkey import Pubkey
+
         if isinstance(value, tuple):
             return value
         address, separator, path = str(value).partition("=")
@@ -29,7 +42,9 @@ class _ProgramParam(click.ParamType[tuple[Pubkey, Path]]):
             self.fail(f"{address!r} is not a public key: {error}", param, ctx)
 
 
-@click.group(help="A local Solana: JSON-RPC and PubSub over a real SVM, durable in SQLite.")
+@click.group(
+    cls=_Command, help="A local Solana: JSON-RPC and PubSub over a real SVM, durable in SQLite."
+)
 def main() -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -96,13 +111,17 @@ def start(
     port: int,
     slot_ms: int,
     finality_slots: int,
-    programs: tuple[tuple[Pubkey, Path], ...],
+    programs: "tuple[tuple[Pubkey, Path], ...]",
     no_program: bool,
     upgrade_program: bool,
     allow_warp: bool,
     no_fsync: bool,
     history_max: int,
 ) -> None:
+    from neurogrid_contracts.ledger.config import LedgerConfig
+    from neurogrid_contracts.ledger.errors import LedgerError
+    from neurogrid_contracts.ledger.server import serve
+
     config = LedgerConfig(
         data=data,
         host=host,

@@ -74,10 +74,7 @@ class LazyGroup(click.Group):
             try:
                 loaded = added[name].load()
             except ModuleNotFoundError as error:
-                raise click.ClickException(
-                    f"`neurogrid {name}` needs packages that are not installed "
-                    f"({error.name}): pip install 'neurogrid[{name}]'"
-                ) from error
+                raise _lacking(name, error) from error
         else:
             return None
         assert isinstance(loaded, click.Command), f"{name} is no command"
@@ -108,12 +105,24 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except ModuleNotFoundError as error:
+            # Added commands import what they need when they run; ours need nothing else.
+            if ctx.invoked_subcommand not in _added() or (error.name or "").startswith("neurogrid"):
+                raise
+            raise _lacking(ctx.invoked_subcommand, error) from error
         except Exception as error:
             exit_code = exit_code_of(error)
             if exit_code is None:
                 raise
             as_json = bool(ctx.meta.get("neurogrid.json"))
             raise Failed(error, exit_code, as_json=as_json) from error
+
+
+def _lacking(name: str, error: ModuleNotFoundError) -> click.ClickException:
+    return click.ClickException(
+        f"`neurogrid {name}` needs packages that are not installed "
+        f"({error.name}): pip install 'neurogrid[{name}]'"
+    )
 
 
 def _added() -> dict[str, EntryPoint]:
