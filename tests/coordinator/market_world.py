@@ -206,6 +206,7 @@ class NodeBehaviour:
         deny: answer awards with nothing.
         deaf: sends and receives nothing: dead, or cut off.
         slots: how many leases it takes at a time.
+        redeems: closes its escrows.
     """
 
     run_ms: int | None = 1000
@@ -214,6 +215,7 @@ class NodeBehaviour:
     deny: bool = False
     deaf: bool = False
     slots: int = 4
+    redeems: bool = True
 
 
 class FakeNode:
@@ -332,6 +334,8 @@ class FakeNode:
                     await self._say(event)
             case SendMeter(meter):
                 await self._say(meter)
+            case RedeemEscrow() if not self.behaviour.redeems:
+                pass
             case RedeemEscrow(voucher):
                 assert lease.start is not None
                 by = self._world.chain.redeem(lease_id, lease.start.escrow, voucher)
@@ -643,6 +647,10 @@ class World:
 
         async def settled() -> bool:
             rows = await self.leases(task_id)
+            if turning_ms and self._life is not None:
+                # The settler's own pauses are real time: where the clock is turned, they are over.
+                for row in rows:
+                    self._life.settler.changed(row.id)
             mine = {row.id for row in rows}
             held = [
                 lease_id
