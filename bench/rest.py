@@ -59,10 +59,16 @@ def measure(market: Market) -> list[Figure]:
                 rates[name].append(asyncio.run(_load(port, request)))
     medians = {name: median(values) for name, values in rates.items()}
     floor = "bare Starlette route"
-    return [
-        beside("rest_submit_ratio", medians["post"], "1/s", floor, medians["bare post"], _ROUNDS),
-        beside("rest_read_ratio", medians["get"], "1/s", floor, medians["bare get"], _ROUNDS),
-    ]
+    figures = []
+    for what, ours, bare in (("submit", "post", "bare post"), ("read", "get", "bare get")):
+        rate = beside(f"rest_{what}s_per_s", medians[ours], "1/s", floor, medians[bare], _ROUNDS)
+        assert rate.ratio is not None, "a bare route answers"
+        ratio = round(rate.ratio, 4)
+        figures += [
+            rate,
+            Figure(f"rest_{what}_ratio", ratio, "of the floor", floor, 1.0, ratio, _ROUNDS),
+        ]
+    return figures
 
 
 def _submission() -> bytes:

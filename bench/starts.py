@@ -76,10 +76,13 @@ def measure(market: Market, rounds: int) -> list[Figure]:
         client.close()
     # The first round warms caches on both sides.
     bare, ours, award = (median(values[1:]) for values in (bare_ms, ours_ms, award_ms))
+    floor = "docker run to started"
     return [
-        beside("submit_to_started_ms", ours, "ms", "docker run to started", bare, rounds),
-        Figure("start_overhead_ms", round(ours - bare, 1), "ms", "goal", 80.0, None, rounds),
-        beside("submit_to_award_ms", award, "ms", "docker run to started", bare, rounds),
+        beside("submit_to_started_ms", ours, "ms", floor, bare, rounds),
+        Figure(
+            "start_overhead_ms", round(ours - bare, 1), "ms", floor, round(bare, 1), None, rounds
+        ),
+        beside("submit_to_award_ms", award, "ms", floor, bare, rounds),
     ]
 
 

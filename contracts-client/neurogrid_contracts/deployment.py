@@ -89,8 +89,8 @@ class Deployment:
 def _address(value: Mapping[str, object], key: str) -> Pubkey:
     text = value.get(key)
     if not isinstance(text, str):
-        # A malformed file is a wrong value, whatever JSON type it holds.
-        raise ValueError(f"deployment: {key} is missing or not a string")  # noqa: TRY004
+        message = f"deployment: {key} is missing or not a string"
+        raise ValueError(message)  # noqa: TRY004 - of a file, whose types are values to us
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
@@ -140,6 +140,5 @@ class Market:
         """
         value = json.loads(path.read_text())
         if not isinstance(value, dict):
-            # A malformed file is a wrong value, whatever JSON type it holds.
-            raise ValueError(f"{path}: not a JSON object")  # noqa: TRY004
+            raise ValueError(f"{path}: not a JSON object")  # noqa: TRY004 - of a file, as below
         return cls.from_json(value)

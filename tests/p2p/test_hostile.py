@@ -248,7 +248,7 @@ FORGERIES: list[tuple[str, Callable[[Person], Change], str]] = [
     ),
     (
         "with a number that is a float",
-        lambda me: lambda e: replace(e, body={**e.body, "metered_ms": 1.5}),  # type: ignore[dict-item]
+        lambda me: lambda e: replace(e, body={**e.body, "metered_ms": 1.5}),  # type: ignore[dict-item]  # wrong on purpose
         "canonical",
     ),
 ]

@@ -11,7 +11,7 @@ HEADER = b"\x13/multistream/1.0.0\n"
 class Pipe:
     """One end of a pair of memory streams, with libp2p's method names."""
 
-    def __init__(self, stream: trio.StapledStream) -> None:  # type: ignore[type-arg]
+    def __init__(self, stream: trio.StapledStream) -> None:  # type: ignore[type-arg]  # of any halves
         self.stream = stream
 
     async def read(self, n: int | None = None) -> bytes:
