@@ -161,10 +161,10 @@ class Artifacts:
             pause_s = min(pause_s * 2, _PAUSE_MAX_S)
 
 
-def http_client() -> httpx.AsyncClient:
+def http_client(*, stall_timeout_s: float = _STALL_TIMEOUT_S) -> httpx.AsyncClient:
     """The one client of the daemon: bounded connections, bounded silence, no redirects."""
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(_STALL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+        timeout=httpx.Timeout(stall_timeout_s, connect=_CONNECT_TIMEOUT_S),
         limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),
         follow_redirects=False,
         trust_env=False,
@@ -184,12 +184,17 @@ async def _receive(response: httpx.Response, wanted: InputFile, partial: Path) -
     digest = hashlib.sha256()
     size = 0
     async with await trio.open_file(partial, "wb") as file:
-        async for chunk in response.aiter_raw(_CHUNK_BYTES):
-            size += len(chunk)
-            if size > wanted.size_bytes:
-                raise ArtifactRefused("larger than was said")
-            digest.update(chunk)
-            await file.write(chunk)
+        # Left by a cancellation from inside, httpx's generators end here and not when collected.
+        with trio.CancelScope() as scope:
+            async for chunk in response.aiter_raw(_CHUNK_BYTES):
+                size += len(chunk)
+                if size > wanted.size_bytes:
+                    scope.cancel()
+                    continue
+                digest.update(chunk)
+                await file.write(chunk)
+    if size > wanted.size_bytes:
+        raise ArtifactRefused("larger than was said")
     if digest.hexdigest() != wanted.sha256:
         raise ArtifactRefused("does not have the hash that was named")
 

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 # From the start message to a running container. Half an hour is what the coordinator waits.
 PREPARE_LIMIT_MS = 35 * 60_000
+# A node that was away for longer still looks: the job may have run, and ended.
+_PREPARE_LEAST_MS = 60_000
 # For outputs to be uploaded, a coordinator that is away included.
 COLLECT_LIMIT_S = 2 * 3600
 # An engine that does not answer may be restarting or upgraded; its containers may well run on.
@@ -80,7 +82,7 @@ class LeaseWork:
         assert lease.start is not None, "preparing follows the start message"
         left_ms = lease.since_ms + PREPARE_LIMIT_MS - self._now_ms()
         try:
-            with trio.move_on_after(max(0, left_ms / 1000)):
+            with trio.move_on_after(max(_PREPARE_LEAST_MS, left_ms) / 1000):
                 prepared = await self._sandbox.prepare(lease, lease.start, resumed=resumed)
                 if prepared.took_ms is not None:
                     self._started_in(prepared.took_ms)

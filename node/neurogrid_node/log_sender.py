@@ -61,10 +61,12 @@ class LogSender:
         self._stored_bytes = stored_bytes
         self._sent_bytes = stored_bytes()
         self._acknowledged = trio.Event()
+        self._waiting_for_more = trio.CancelScope()
 
     def rewind(self) -> None:
         """Go on from what is stored: what was sent since may be lost."""
         self._sent_bytes = self._stored_bytes()
+        self._waiting_for_more.cancel()
 
     def acknowledged(self) -> None:
         """More may be stored now."""
@@ -82,7 +84,10 @@ class LogSender:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._resend)
             while True:
-                await self._source.log_grown(self._lease_id, self._sent_bytes)
+                with trio.CancelScope() as self._waiting_for_more:
+                    await self._source.log_grown(self._lease_id, self._sent_bytes)
+                if self._waiting_for_more.cancelled_caught:
+                    continue
                 in_flight = self._sent_bytes - self._stored_bytes()
                 if not self._link.is_connected() or in_flight >= WINDOW_BYTES:
                     with trio.move_on_after(_LOOK_S):

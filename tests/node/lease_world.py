@@ -1,0 +1,185 @@
+"""One lease with its runner, over fakes that outlive it, on a clock that only passes when idle."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar, cast
+
+import trio
+import trio.lowlevel
+
+from neurogrid_marketplace.execution import accept
+from neurogrid_marketplace.lease import NodeLease, StartReceived, Stored
+from neurogrid_marketplace.messages import Event, Log, Result, VoucherMessage
+from neurogrid_marketplace.offer import LeasePhase
+from neurogrid_node.earnings import Earnings
+from neurogrid_node.executor import LeaseRunner, Reports
+from neurogrid_node.journal import Journal
+from neurogrid_node.reservations import Reservation
+from neurogrid_node.sandbox import Sandbox
+from node.fakes import GOOD_SIGNATURE, FakeEarnings, FakeLink, FakeSandbox, InlineJournal
+from node.market import COORDINATOR, LEASE, NEED, NOW_MS, award, demand, start
+
+M = TypeVar("M")
+
+# 1 USDC per hour: 278 micro-USDC a second.
+PRICE = 1_000_000
+HELD = Reservation(NEED, (), None)
+
+
+def now_ms() -> int:
+    """The mock clock as Unix time."""
+    return NOW_MS + round(trio.current_time() * 1000)
+
+
+class LeaseWorld:
+    """See the module. Made by `lease_world`."""
+
+    def __init__(self, journal: Journal, nursery: trio.Nursery, max_unpaid_ms: int) -> None:
+        self.journal = InlineJournal(journal)
+        self.sandbox = FakeSandbox(now_ms)
+        self.earnings = FakeEarnings()
+        self.link = FakeLink()
+        self.started_in: list[int] = []
+        self.cleared: list[str] = []
+        self.forgotten: list[str] = []
+        self._nursery = nursery
+        self._life = trio.CancelScope()
+        lease = accept(award("0" * 64, demand(timeout_s=600)), COORDINATOR, max_unpaid_ms, now_ms())
+        journal.add(lease, HELD)
+        self.runner = self._run(lease, resumed=False)
+
+    @property
+    def lease(self) -> NodeLease:
+        """As the runner has it."""
+        return self.runner.lease
+
+    @property
+    def phase(self) -> LeasePhase:
+        return self.runner.lease.phase
+
+    def saved(self) -> NodeLease:
+        """As the journal has it."""
+        ((lease, _),) = self.journal.inline.load()
+        return lease
+
+    @property
+    def starts(self) -> int:
+        """How often the job's program was started."""
+        return sum(container.starts for container in self.sandbox.containers.values())
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the daemon was killed, and not started again."""
+        return self._life.cancel_called
+
+    # --- what happens to it -------------------------------------------------------------------
+
+    def die(self) -> None:
+        """kill -9 of the daemon: nothing of it is left but what was saved."""
+        self._life.cancel()
+
+    async def crash(self) -> None:
+        """As `die`, and it is gone when this returns."""
+        self.die()
+        await trio.sleep(0.001)
+
+    async def restart(self) -> None:
+        """kill -9 and a new daemon."""
+        await self.crash()
+        for lease, _ in self.journal.inline.load():
+            self.runner = self._run(lease, resumed=True)
+
+    def start(self, **changes: object) -> None:
+        """The coordinator sends the start message."""
+        self.runner.offer(StartReceived(start(**changes)))
+
+    def voucher(self, amount: int, *, final: bool = False, signature: str = GOOD_SIGNATURE) -> None:
+        """The coordinator sends a voucher."""
+        self.runner.offer_voucher(VoucherMessage(LEASE, amount, signature, final))
+
+    def acknowledge(self, *, closed: bool = False) -> None:
+        """The coordinator has stored all that was sent."""
+        ends = [m.offset + len(m.text.encode()) for m in self.all_sent(Log)]
+        numbers = [event.number + 1 for event in self.all_sent(Event)]
+        self.runner.offer(Stored(max(numbers, default=0), max(ends, default=0), closed))
+
+    async def acknowledge_always(self) -> None:
+        """A coordinator that stores everything at once, until it is cancelled."""
+        seen = 0
+        while True:
+            await trio.sleep(0.05)
+            if len(self.link.sent) != seen:
+                seen = len(self.link.sent)
+                self.acknowledge()
+
+    # --- what can be seen of it ---------------------------------------------------------------
+
+    def all_sent(self, kind: type[M]) -> list[M]:
+        return [message for message in self.link.sent if isinstance(message, kind)]
+
+    def log_sent(self) -> str:
+        """The log as a coordinator puts it together; pieces that leave a gap are not taken."""
+        data = b""
+        for piece in self.all_sent(Log):
+            if piece.offset <= len(data):
+                data = data[: piece.offset] + piece.text.encode()
+        return data.decode()
+
+    def result(self) -> Result:
+        """The end as it was reported."""
+        result = self.lease.events[-1].result
+        assert result is not None, "not reported yet"
+        return result
+
+    async def until(self, is_so: Callable[[], bool], limit_s: float = 3600.0) -> None:
+        with trio.fail_after(limit_s):
+            while not is_so():  # noqa: ASYNC110 - what is waited for has no event
+                await trio.sleep(0.05)
+
+    async def until_phase(self, phase: LeasePhase, limit_s: float = 3600.0) -> None:
+        try:
+            await self.until(lambda: self.phase is phase, limit_s)
+        except trio.TooSlowError:
+            raise AssertionError(f"{self.phase}, not {phase}") from None
+
+    async def settle(self) -> None:
+        """Let the coordinator pay and close; the lease is forgotten then."""
+        with trio.fail_after(3600):
+            while not self.lease.claim_transaction:
+                self.acknowledge()
+                self.voucher(7, final=True)
+                await trio.sleep(1)
+        self.acknowledge(closed=True)
+        await self.until(lambda: bool(self.forgotten))
+
+    def _run(self, lease: NodeLease, *, resumed: bool) -> LeaseRunner:
+        runner = LeaseRunner(
+            lease,
+            journal=self.journal,
+            sandbox=cast(Sandbox, self.sandbox),
+            earnings=cast(Earnings, self.earnings),
+            link=self.link,
+            now_ms=now_ms,
+            reports=Reports(self.started_in.append, self.cleared.append, self.forgotten.append),
+        )
+        life = self._life = trio.CancelScope()
+
+        async def live() -> None:
+            with life:
+                await runner.run(resumed=resumed)
+
+        self._nursery.start_soon(live)
+        return runner
+
+
+@asynccontextmanager
+async def lease_world(directory: Path, *, max_unpaid_ms: int = 10**9) -> AsyncIterator[LeaseWorld]:
+    """An accepted lease whose runner runs."""
+    journal = Journal(directory / "journal.db")
+    try:
+        async with trio.open_nursery() as nursery:
+            yield LeaseWorld(journal, nursery, max_unpaid_ms)
+            nursery.cancel_scope.cancel()
+    finally:
+        journal.close()

@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import pytest
+
+from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.resources import Capacity, Requirements
+from neurogrid_node.bidder import (
+    BID_VALID_MS,
+    BID_WINDOW_MAX_MS,
+    DEFAULT_PULL_MS,
+    LEASES_MAX,
+    Machine,
+    answer,
+)
+from node.market import DEMAND, GIB, NEED, NOW_MS, POLICY, TOTAL, WALLET, demand
+
+IDLE = Machine(TOTAL, TOTAL, accepting=True, leases=0, has_image=True, start_ms=300)
+
+
+def code_of(asked: Demand, machine: Machine = IDLE, **policy: object) -> DeclineCode:
+    reply = answer(asked, machine, replace(POLICY, **policy), NOW_MS)  # type: ignore[arg-type]  # fields of a policy
+    assert isinstance(reply, Decline), reply
+    assert reply.demand_id == DEMAND
+    return reply.code
+
+
+def bid_on(asked: Demand, machine: Machine = IDLE) -> Bid:
+    reply = answer(asked, machine, POLICY, NOW_MS)
+    assert isinstance(reply, Bid), reply
+    return reply
+
+
+def test_a_bid_asks_the_price_list_and_names_the_demand() -> None:
+    bid = bid_on(demand())
+    assert bid.price_micro_usdc_per_hour == POLICY.prices.quote(NEED) == 25_000
+    assert (bid.demand_id, bid.demand_hash) == (DEMAND, demand().hash())
+    assert bid.wallet == WALLET
+    assert bid.start_ms == 300
+
+
+def test_an_image_that_must_be_pulled_takes_longer() -> None:
+    assert bid_on(demand(), replace(IDLE, has_image=False)).start_ms == 300 + DEFAULT_PULL_MS
+
+
+def test_a_bid_stands_for_the_window_and_a_while() -> None:
+    assert bid_on(demand()).valid_until_ms == NOW_MS + 2_000 + BID_VALID_MS
+
+
+def test_no_window_holds_our_resources_for_ever() -> None:
+    endless = demand(bid_window_ms=2**53 - 1)
+    assert bid_on(endless).valid_until_ms == NOW_MS + BID_WINDOW_MAX_MS + BID_VALID_MS
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "code"),
+    [
+        (demand(), replace(IDLE, accepting=False), DeclineCode.NOT_ACCEPTING),
+        (demand(timeout_s=3601), IDLE, DeclineCode.TOO_LONG),
+        (demand(requirements=replace(NEED, regions=("us",))), IDLE, DeclineCode.DOES_NOT_FIT),
+        (demand(requirements=replace(NEED, cpu_millis=4001)), IDLE, DeclineCode.DOES_NOT_FIT),
+        (demand(requirements=replace(NEED, gpu_count=2)), IDLE, DeclineCode.DOES_NOT_FIT),
+        # Nothing at all would always fit, and be free.
+        (demand(requirements=Requirements(0, 0, 0)), IDLE, DeclineCode.DOES_NOT_FIT),
+        (demand(requirements=replace(NEED, memory_bytes=1)), IDLE, DeclineCode.DOES_NOT_FIT),
+        (demand(input_bytes=2**53 - 1), IDLE, DeclineCode.DOES_NOT_FIT),
+        (demand(input_bytes=99 * GIB + 1), IDLE, DeclineCode.DOES_NOT_FIT),
+        (demand(), replace(IDLE, free=Capacity(999, 8 * GIB, 9 * GIB)), DeclineCode.BUSY),
+        (demand(), replace(IDLE, leases=LEASES_MAX), DeclineCode.BUSY),
+        (demand(max_price_micro_usdc_per_hour=24_999), IDLE, DeclineCode.PRICE_TOO_LOW),
+        (demand(), replace(IDLE, has_image=None), DeclineCode.NOT_READY),
+    ],
+)
+def test_every_reason_to_decline_has_its_code(
+    asked: Demand, machine: Machine, code: DeclineCode
+) -> None:
+    assert code_of(asked, machine) is code
+
+
+def test_the_owners_list_of_images_is_kept() -> None:
+    assert code_of(demand(), allowed_image_prefixes=("ghcr.io/me/",)) is (
+        DeclineCode.IMAGE_NOT_ALLOWED
+    )
+    kept = replace(POLICY, allowed_image_prefixes=("ghcr.io/me/", "neurogrid/"))
+    assert isinstance(answer(demand(), IDLE, kept, NOW_MS), Bid)
+
+
+def test_a_node_that_does_not_pull_only_takes_images_it_has() -> None:
+    absent = replace(IDLE, has_image=False)
+    assert code_of(demand(), absent, may_pull=False) is DeclineCode.IMAGE_NOT_ALLOWED
+    assert isinstance(answer(demand(), IDLE, replace(POLICY, may_pull=False), NOW_MS), Bid)
+
+
+def test_regions_that_include_ours_are_fine() -> None:
+    bid_on(demand(requirements=replace(NEED, regions=("us", "eu"))))
+
+
+def test_a_price_that_is_just_met_is_taken() -> None:
+    bid_on(demand(max_price_micro_usdc_per_hour=25_000))
+
+
+def test_inputs_take_disk_beside_the_outputs() -> None:
+    tight = replace(IDLE, free=replace(TOTAL, disk_bytes=2 * GIB))
+    bid_on(demand(input_bytes=GIB), tight)
+    assert code_of(demand(input_bytes=GIB + 1), tight) is DeclineCode.BUSY

@@ -1,0 +1,401 @@
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.execution import agreement
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.lease import LeaseEvent, NodeLease, StartReceived, StopReceived, Stored
+from neurogrid_marketplace.messages import (
+    Accept,
+    Acknowledge,
+    Award,
+    Deny,
+    Message,
+    Pulse,
+    Stop,
+    VoucherMessage,
+    Welcome,
+)
+from neurogrid_marketplace.offer import LeaseStatus
+from neurogrid_marketplace.resources import Requirements
+from neurogrid_node.bidder import DEFAULT_START_MS, LEASES_MAX
+from neurogrid_node.executor import LeaseRunner
+from neurogrid_node.journal import Journal, JournalError, JournalThread
+from neurogrid_node.provider import Provider
+from neurogrid_node.reservations import Reservations
+from node.fakes import FakeLink, InlineJournal
+from node.market import (
+    COORDINATOR,
+    DEMAND,
+    GIB,
+    LEASE,
+    NEED,
+    NODE,
+    NOW_MS,
+    OFFER,
+    POLICY,
+    TOTAL,
+    award,
+    demand,
+    start,
+)
+
+OTHER = NODE  # a second coordinator's peer id
+
+
+@dataclass
+class HeardRunner:
+    """A lease's runner that only notes what it is told."""
+
+    lease: NodeLease
+    events: list[LeaseEvent] = field(default_factory=list)
+    vouchers: list[VoucherMessage] = field(default_factory=list)
+    reconnections: int = 0
+
+    def offer(self, event: LeaseEvent) -> None:
+        self.events.append(event)
+
+    def offer_voucher(self, voucher: VoucherMessage) -> None:
+        self.vouchers.append(voucher)
+
+    def reconnected(self) -> None:
+        self.reconnections += 1
+
+    def status(self) -> LeaseStatus:
+        return LeaseStatus(self.lease.lease_id, self.lease.phase)
+
+
+class Seller:
+    """A provider with two coordinators, a clock that is set, and a real journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.now_ms = NOW_MS
+        self.image: bool | None = True
+        self.journal = InlineJournal(journal)
+        self.book = Reservations(TOTAL)
+        self.link = FakeLink(COORDINATOR)
+        self.other = FakeLink(OTHER)
+        self.runners: list[HeardRunner] = []
+        self.provider = self.make(self.journal)
+        self.provider.accepting = True
+
+    def make(self, journal: JournalThread) -> Provider:
+        async def has_image(reference: str) -> bool | None:
+            return self.image
+
+        def start_runner(lease: NodeLease) -> LeaseRunner:
+            # Saved before anything is done about it.
+            assert lease.lease_id in [known.lease_id for known, _ in self.journal.inline.load()]
+            self.runners.append(HeardRunner(lease))
+            return cast(LeaseRunner, self.runners[-1])
+
+        provider = Provider(
+            OFFER,
+            policy=POLICY,
+            max_unpaid_ms=60_000,
+            reservations=self.book,
+            journal=journal,
+            has_image=has_image,
+            start_runner=start_runner,
+            now_ms=lambda: self.now_ms,
+        )
+        provider.links = {COORDINATOR: self.link, OTHER: self.other}
+        return provider
+
+    async def say(self, message: Message, link: FakeLink | None = None) -> list[Message]:
+        """What is answered to a message."""
+        link = link or self.link
+        link.taken()
+        await self.provider.received(link, message)
+        return link.taken()
+
+    async def bid_hash(self, asked: Demand | None = None, link: FakeLink | None = None) -> str:
+        """Ask, and be bid; the hash of the bid's envelope."""
+        link = link or self.link
+        (reply,) = await self.say(asked or demand(), link)
+        assert isinstance(reply, Bid), reply
+        return link.envelopes[-1].hash()
+
+    async def take(self) -> Award:
+        """Win an auction."""
+        won = award(await self.bid_hash())
+        assert await self.say(won) == [agreement(won)]
+        return won
+
+
+@pytest.fixture
+def seller(tmp_path: Path) -> Iterator[Seller]:
+    journal = Journal(tmp_path / "journal.db")
+    yield Seller(journal)
+    journal.close()
+
+
+def code_of(replies: list[Message]) -> DeclineCode:
+    (reply,) = replies
+    assert isinstance(reply, Deny | Decline), reply
+    return reply.code
+
+
+# --- demands ----------------------------------------------------------------------------------
+
+
+async def test_a_demand_gets_a_bid_that_holds_its_resources(seller: Seller) -> None:
+    (bid,) = await seller.say(demand())
+    assert isinstance(bid, Bid)
+    assert (bid.demand_id, bid.start_ms) == (DEMAND, DEFAULT_START_MS)
+    assert seller.book.free(seller.now_ms).cpu_millis == 3000
+    seller.now_ms = bid.valid_until_ms
+    assert seller.book.free(seller.now_ms) == TOTAL
+
+
+async def test_a_demand_that_does_not_fit_gets_a_decline_and_holds_nothing(seller: Seller) -> None:
+    big = demand(requirements=replace(NEED, cpu_millis=99_000))
+    assert code_of(await seller.say(big)) is DeclineCode.DOES_NOT_FIT
+    seller.image = None
+    assert code_of(await seller.say(demand())) is DeclineCode.NOT_READY
+    seller.provider.accepting = False
+    assert code_of(await seller.say(demand())) is DeclineCode.NOT_ACCEPTING
+    assert seller.book.free(seller.now_ms) == TOTAL
+
+
+async def test_the_same_demand_again_gets_the_same_bid_and_both_stand(seller: Seller) -> None:
+    everything = demand(requirements=replace(NEED, cpu_millis=4000))
+    first = await seller.bid_hash(everything)
+    second = await seller.bid_hash(everything)
+    assert first != second
+    won = award(first, everything)
+    assert await seller.say(won) == [agreement(won)]
+
+
+async def test_another_demand_under_the_same_name_is_answered_anew(seller: Seller) -> None:
+    old = await seller.bid_hash()
+    bigger = demand(requirements=replace(NEED, cpu_millis=2000))
+    new = await seller.bid_hash(bigger)
+    assert seller.book.free(seller.now_ms).cpu_millis == 2000
+    assert code_of(await seller.say(award(old, bigger))) is DeclineCode.TERMS_CHANGED
+    won = award(new, bigger)
+    assert await seller.say(won) == [agreement(won)]
+
+
+async def test_any_number_of_demands_takes_no_more_than_the_machine(seller: Seller) -> None:
+    for number in range(3000):
+        await seller.say(demand(demand_id=f"demand_{number:032x}"))
+    assert seller.book.free(seller.now_ms).cpu_millis == 0
+    nothing = demand(requirements=Requirements(0, 0, 0))
+    assert code_of(await seller.say(nothing)) is DeclineCode.DOES_NOT_FIT
+    seller.now_ms += 60_000
+    assert seller.book.free(seller.now_ms) == TOTAL
+
+
+async def test_inputs_are_held_too(seller: Seller) -> None:
+    await seller.say(demand(input_bytes=5 * GIB))
+    assert seller.book.free(seller.now_ms).disk_bytes == TOTAL.disk_bytes - 6 * GIB
+
+
+async def test_bids_say_what_starts_have_taken(seller: Seller) -> None:
+    for _ in range(50):
+        seller.provider.started_in(1_000)
+    seller.provider.started_in(3_600_000)  # one that waited for something else
+    (bid,) = await seller.say(demand())
+    assert isinstance(bid, Bid)
+    assert 10_000 < bid.start_ms < 20_000
+
+
+# --- awards -----------------------------------------------------------------------------------
+
+
+async def test_an_award_is_saved_with_its_resources_and_accepted(seller: Seller) -> None:
+    won = await seller.take()
+    ((lease, held),) = seller.journal.inline.load()
+    assert (lease.award, lease.coordinator) == (won, COORDINATOR)
+    assert held == seller.book.held(LEASE)
+    assert held.need == NEED
+    seller.now_ms += 10**9
+    assert seller.book.free(seller.now_ms).cpu_millis == 3000
+    assert seller.link.beats == seller.other.beats == 1
+
+
+async def test_a_repeated_award_gets_the_same_answer_and_no_second_runner(seller: Seller) -> None:
+    won = await seller.take()
+    seller.now_ms += 3_600_000
+    assert await seller.say(won) == [agreement(won)]
+    assert len(seller.runners) == 1
+
+
+async def test_the_same_lease_on_other_terms_is_denied(seller: Seller) -> None:
+    won = await seller.take()
+    other = replace(won, max_cost_micro_usdc=won.max_cost_micro_usdc + 1)
+    assert code_of(await seller.say(other)) is DeclineCode.TERMS_CHANGED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bid_hash": "1" * 64},
+        {"demand_hash": "1" * 64},
+        {"job_hash": "1" * 64},
+        {"timeout_s": 61},
+        {"voucher_interval_s": 3600},
+        {"price_micro_usdc_per_hour": 24_999},
+        {"max_cost_micro_usdc": 16_666},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_an_award_on_other_terms_is_denied_and_the_right_one_still_taken(
+    seller: Seller, change: dict[str, object]
+) -> None:
+    right = award(await seller.bid_hash())
+    wrong = replace(right, **change)  # type: ignore[arg-type]  # fields of an award
+    assert code_of(await seller.say(wrong)) is DeclineCode.TERMS_CHANGED
+    assert seller.journal.inline.load() == []
+    assert await seller.say(right) == [agreement(right)]
+
+
+async def test_an_award_of_a_bid_that_has_expired_is_denied(seller: Seller) -> None:
+    won = award(await seller.bid_hash())
+    seller.now_ms += 60_000
+    assert code_of(await seller.say(won)) is DeclineCode.RESERVATION_EXPIRED
+
+
+async def test_an_award_out_of_the_blue_is_denied(seller: Seller) -> None:
+    assert code_of(await seller.say(award("0" * 64))) is DeclineCode.RESERVATION_EXPIRED
+
+
+async def test_one_bid_wins_one_lease(seller: Seller) -> None:
+    won = await seller.take()
+    again = replace(won, lease_id="lease_" + "2" * 32)
+    assert code_of(await seller.say(again)) is DeclineCode.RESERVATION_EXPIRED
+
+
+async def test_a_node_that_drains_takes_nothing_more(seller: Seller) -> None:
+    won = award(await seller.bid_hash())
+    seller.provider.accepting = False
+    assert code_of(await seller.say(won)) is DeclineCode.NOT_ACCEPTING
+
+
+async def test_a_lease_that_cannot_be_saved_is_not_taken(seller: Seller) -> None:
+    class Full(InlineJournal):
+        async def call(self, use: Callable[..., object], *arguments: object, **_: object):  # type: ignore[no-untyped-def]  # a full disk
+            raise JournalError("the disk is full")
+
+    seller.provider = seller.make(Full(seller.journal.inline))
+    seller.provider.accepting = True
+    won = award(await seller.bid_hash())
+    assert code_of(await seller.say(won)) is DeclineCode.NOT_READY
+    assert seller.provider.runners == {}
+    assert seller.book.free(seller.now_ms) == TOTAL
+
+
+async def test_there_are_no_more_leases_than_a_heartbeat_names(seller: Seller) -> None:
+    won = award(await seller.bid_hash())
+    for number in range(LEASES_MAX):
+        seller.provider.runners[str(number)] = cast(LeaseRunner, None)
+    assert code_of(await seller.say(won)) is DeclineCode.BUSY
+    another = demand(demand_id="demand_" + "2" * 32)
+    assert code_of(await seller.say(another)) is DeclineCode.BUSY
+
+
+async def test_resources_go_back_when_the_machine_is_cleared_not_when_all_is_paid(
+    seller: Seller,
+) -> None:
+    await seller.take()
+    seller.provider.cleared(LEASE)
+    assert seller.book.free(seller.now_ms) == TOTAL
+    assert LEASE in seller.provider.runners
+    seller.provider.forgotten(LEASE)
+    assert seller.provider.runners == {}
+
+
+# --- other coordinators -----------------------------------------------------------------------
+
+
+async def test_another_coordinators_demand_cannot_be_awarded(seller: Seller) -> None:
+    won = award(await seller.bid_hash())
+    assert code_of(await seller.say(won, seller.other)) is DeclineCode.RESERVATION_EXPIRED
+    assert await seller.say(won) == [agreement(won)]
+
+
+async def test_another_coordinators_lease_cannot_be_taken_over(seller: Seller) -> None:
+    won = await seller.take()
+    mine = demand(demand_id="demand_" + "2" * 32)
+    theirs = award(await seller.bid_hash(mine, seller.other), mine)
+    assert theirs.lease_id == won.lease_id
+    assert code_of(await seller.say(theirs, seller.other)) is DeclineCode.BUSY
+    assert seller.provider.runners[LEASE].lease.coordinator == COORDINATOR
+    assert len(seller.journal.inline.load()) == 1
+
+
+async def test_a_demand_named_like_a_lease_frees_nothing(seller: Seller) -> None:
+    await seller.take()
+    await seller.say(demand(demand_id=LEASE), seller.other)
+    seller.now_ms += 60_000
+    assert seller.book.free(seller.now_ms).cpu_millis == 3000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        start(),
+        Stop(LEASE, Outcome.CANCELLED),
+        VoucherMessage(LEASE, 1, "0" * 128, final=True),
+        Acknowledge(LEASE, 9, 9, closed=True),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+async def test_messages_reach_the_lease_of_their_own_coordinator_only(
+    seller: Seller, message: Message
+) -> None:
+    assert await seller.say(message) == []  # no such lease (any more)
+    await seller.take()
+    (runner,) = seller.runners
+    await seller.say(message, seller.other)
+    assert (runner.events, runner.vouchers) == ([], [])
+    await seller.say(message)
+    expected: dict[type, LeaseEvent] = {
+        type(start()): StartReceived(start()),
+        Stop: StopReceived(Outcome.CANCELLED),
+        Acknowledge: Stored(9, 9, closed=True),
+    }
+    if isinstance(message, VoucherMessage):
+        assert runner.vouchers == [message]
+    else:
+        assert runner.events == [expected[type(message)]]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [Pulse(1), Welcome("s", "x/1"), Accept(LEASE, "0" * 64), Deny(LEASE, DeclineCode.BUSY)],
+    ids=lambda message: type(message).__name__,
+)
+async def test_messages_that_no_coordinator_sends_do_nothing(
+    seller: Seller, message: Message
+) -> None:
+    await seller.take()
+    assert await seller.say(message) == []
+    assert seller.runners[0].events == []
+
+
+async def test_hello_and_heartbeats_name_free_resources_and_the_coordinators_own_leases(
+    seller: Seller,
+) -> None:
+    await seller.take()
+    hello = seller.provider.hello(COORDINATOR)
+    assert hello.offer.free.cpu_millis == 3000
+    assert hello.offer.accepting
+    assert [status.lease_id for status in hello.leases] == [LEASE]
+    assert seller.provider.hello(OTHER).leases == ()
+    assert seller.provider.heartbeat(COORDINATOR).leases == hello.leases
+    assert seller.provider.heartbeat(OTHER).leases == ()
+
+
+async def test_a_coordinator_that_comes_back_wakes_its_own_leases(seller: Seller) -> None:
+    await seller.take()
+    seller.provider.joined(OTHER)
+    assert seller.runners[0].reconnections == 0
+    seller.provider.joined(COORDINATOR)
+    assert seller.runners[0].reconnections == 1

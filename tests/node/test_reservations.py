@@ -1,0 +1,156 @@
+from dataclasses import replace
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
+from neurogrid_node.reservations import Reservation, Reservations
+from node.market import GIB, GPU, NEED, TOTAL
+
+BID = ("coordinator", "demand_1")
+
+
+def test_what_is_held_is_not_free() -> None:
+    book = Reservations(TOTAL)
+    need = replace(NEED, gpu_count=1)
+    assert book.hold(BID, need, 0, 100, input_bytes=GIB)
+    free = book.free(0)
+    assert (free.cpu_millis, free.memory_bytes) == (3000, 7 * GIB)
+    assert free.disk_bytes == 98 * GIB
+    assert free.gpus == ()
+
+
+def test_a_bid_expires() -> None:
+    book = Reservations(TOTAL)
+    book.hold(BID, NEED, 0, 100)
+    assert book.free(99) != TOTAL
+    assert book.free(100) == TOTAL
+
+
+def test_an_award_holds_for_good_what_the_bid_held() -> None:
+    book = Reservations(TOTAL)
+    book.hold(BID, replace(NEED, gpu_count=1), 0, 100)
+    held = book.award(BID, "lease_1", 99)
+    assert held == Reservation(replace(NEED, gpu_count=1), (GPU,), None)
+    assert book.held("lease_1") == held
+    assert book.free(10**9).gpus == ()
+    book.release("lease_1")
+    book.release("lease_1")
+    assert book.free(10**9) == TOTAL
+
+
+def test_an_award_of_an_expired_bid_gets_nothing() -> None:
+    book = Reservations(TOTAL)
+    book.hold(BID, NEED, 0, 100)
+    assert book.award(BID, "lease_1", 100) is None
+    assert book.award(BID, "lease_1", 0) is None
+    assert book.free(0) == TOTAL
+
+
+def test_a_demand_named_like_a_lease_does_not_touch_it() -> None:
+    book = Reservations(TOTAL)
+    book.hold(BID, NEED, 0, 100)
+    book.award(BID, "lease_1", 0)
+    book.hold(("coordinator", "lease_1"), NEED, 0, 1)
+    assert book.free(1).cpu_millis == 3000
+
+
+def test_another_coordinators_demand_of_the_same_name_is_another() -> None:
+    book = Reservations(TOTAL)
+    assert book.hold(("a", "demand_1"), NEED, 0, 100)
+    assert book.hold(("b", "demand_1"), NEED, 0, 100)
+    assert book.free(0).cpu_millis == 2000
+    assert book.award(("c", "demand_1"), "lease_1", 0) is None
+
+
+def test_asking_again_for_more_is_held_anew() -> None:
+    book = Reservations(TOTAL)
+    assert book.hold(BID, NEED, 0, 100)
+    assert book.hold(BID, replace(NEED, cpu_millis=4000), 0, 100)
+    assert book.free(0).cpu_millis == 0
+    assert not book.hold(BID, replace(NEED, cpu_millis=4001), 0, 100)
+    assert book.free(0) == TOTAL
+
+
+def test_a_lease_from_the_journal_is_held_even_if_the_machine_shrank() -> None:
+    book = Reservations(Capacity(500, GIB, GIB))
+    book.restore("lease_1", Reservation(NEED, (GPU,), None))
+    assert book.free(0) == Capacity(0, 0, 0)
+
+
+GPUS = tuple(Gpu(f"GPU-{number}", "model", (number + 1) * GIB) for number in range(3))
+NEEDS = st.builds(
+    Requirements,
+    cpu_millis=st.integers(0, 3000),
+    memory_bytes=st.integers(0, 5),
+    disk_bytes=st.integers(0, 5),
+    gpu_count=st.integers(0, 2),
+)
+NAMES = st.tuples(st.sampled_from("ab"), st.sampled_from("123"))
+LEASES = st.sampled_from(["lease_1", "lease_2", "lease_3"])
+
+
+class Ledger(RuleBasedStateMachine):
+    """Any order of asking, awarding and giving back, against a plain list of promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = Capacity(4000, 8, 8, GPUS)
+        self.book = Reservations(self.total)
+        self.now_ms = 0
+        self.leases: dict[str, Reservation] = {}
+        self.bids: dict[tuple[str, str], tuple[Requirements, int, int]] = {}
+
+    @rule(name=NAMES, need=NEEDS, inputs=st.integers(0, 3), lasts_ms=st.integers(0, 9))
+    def hold(self, name: tuple[str, str], need: Requirements, inputs: int, lasts_ms: int) -> None:
+        self.bids.pop(name, None)
+        if self.book.hold(name, need, self.now_ms, self.now_ms + lasts_ms, inputs):
+            self.bids[name] = (need, inputs, self.now_ms + lasts_ms)
+
+    @rule(name=NAMES, lease_id=LEASES)
+    def award(self, name: tuple[str, str], lease_id: str) -> None:
+        if lease_id in self.leases:
+            return
+        promised = self.bids.pop(name, None)
+        held = self.book.award(name, lease_id, self.now_ms)
+        if promised is None or promised[2] <= self.now_ms:
+            assert held is None
+        else:
+            assert held is not None, "a bid that stands is kept"
+            assert (held.need, held.input_bytes) == promised[:2]
+            self.leases[lease_id] = held
+
+    @rule(lease_id=LEASES)
+    def release(self, lease_id: str) -> None:
+        self.book.release(lease_id)
+        self.leases.pop(lease_id, None)
+
+    @rule(passed_ms=st.integers(0, 9))
+    def pass_time(self, passed_ms: int) -> None:
+        self.now_ms += passed_ms
+
+    @invariant()
+    def nothing_is_promised_twice_and_nothing_is_lost(self) -> None:
+        free = self.book.free(self.now_ms)
+        standing = [bid for bid in self.bids.values() if bid[2] > self.now_ms]
+        needs = [held.need for held in self.leases.values()] + [bid[0] for bid in standing]
+        inputs = sum(held.input_bytes for held in self.leases.values()) + sum(
+            bid[1] for bid in standing
+        )
+        assert free.cpu_millis == 4000 - sum(need.cpu_millis for need in needs)
+        assert free.memory_bytes == 8 - sum(need.memory_bytes for need in needs)
+        assert free.disk_bytes == 8 - sum(need.disk_bytes for need in needs) - inputs
+        assert len(free.gpus) == 3 - sum(need.gpu_count for need in needs)
+        leased = [gpu.uuid for held in self.leases.values() for gpu in held.gpus]
+        assert len(set(leased)) == len(leased)
+        assert not set(leased) & {gpu.uuid for gpu in free.gpus}
+
+
+TestLedger = Ledger.TestCase
+TestLedger.settings = settings(
+    max_examples=100,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
