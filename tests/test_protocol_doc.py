@@ -65,6 +65,8 @@ def words(annotation: ast.expr, module: ModuleType) -> str:
 
 def _bounded(base: ast.expr, meta: Meta, module: ModuleType) -> str:
     match base:
+        case ast.Name(id="int") if meta.le is None:
+            return f"int, at least {_number(meta.ge)}"
         case ast.Name(id="int"):
             return f"int, {_number(meta.ge)} to {_number(meta.le)}"
         case ast.Name(id="str"):
@@ -229,6 +231,8 @@ def test_the_page_has_the_timers_that_the_code_keeps() -> None:
 
 def test_a_message_hash_has_every_field() -> None:
     """What the page says of hashes of messages: all fields, defaults filled in."""
-    decoded = fields.decode(messages.Result, {"outcome": "completed", "exit_code": 0,
-                                              "message": "", "metered_ms": 1, "later": 2})
+    decoded = fields.decode(
+        messages.Result,
+        {"outcome": "completed", "exit_code": 0, "message": "", "metered_ms": 1, "later": 2},
+    )
     assert set(plain(decoded)) == {item.name for item in dataclasses.fields(messages.Result)}

@@ -24,8 +24,9 @@ MicroUsdc = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 Millis = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 Bytes = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
-# A number of the program's that only has to be the same everywhere.
-Exact = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
+# A number of the program's, which may use all 64 bits (msgspec's bounds end at 63; `Voucher` has
+# the upper one).
+U64 = Annotated[int, Meta(ge=0)]
 CpuMillis = Annotated[int, Meta(ge=0, le=10**7)]
 Permille = Annotated[int, Meta(ge=0, le=1000)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]

@@ -14,8 +14,8 @@ from .envelope import Envelope
 from .errors import ReceiptInvalid
 from .faults import CONSEQUENCES
 from .fields import (
+    U64,
     Address,
-    Exact,
     MicroUsdc,
     Millis,
     SignatureHex,
@@ -41,12 +41,12 @@ class SettlementStatement:
     """
 
     program_id: Address
-    domain: Exact
+    domain: U64
     client: Address
     client_account: Address
     escrow: Address
     escrow_bump: Annotated[int, Meta(ge=0, le=255)]
-    escrow_sequence: Exact
+    escrow_sequence: U64
     voucher_signer: Address
     cumulative_micro_usdc: MicroUsdc
     voucher_signature: SignatureHex

@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 
 from neurogrid_marketplace.errors import ReceiptInvalid
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.identity import address_bytes
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.receipt import verify_receipt
+from neurogrid_marketplace.voucher import Voucher
 
 from .keys import person
 from .story import (
     COORDINATOR,
     LOSER,
+    SESSION_KEY,
     WINNER,
     evidence,
     honest_receipt,
@@ -59,6 +62,21 @@ def test_garbage_is_no_receipt(data: bytes) -> None:
 def test_another_layout_of_the_same_content_is_no_receipt() -> None:
     with pytest.raises(ReceiptInvalid, match="byte form"):
         verify_receipt(json.dumps(json.loads(HONEST)).encode())
+
+
+def test_a_market_may_use_all_64_bits_of_its_domain() -> None:
+    parts, award = evidence()
+    honest = statement(award)
+    for domain, holds in ((2**64 - 1, True), (2**64, False)):
+        amount = honest.cumulative_micro_usdc
+        voucher = Voucher(domain % 2**64, address_bytes(honest.escrow), 3, amount)
+        signature = SESSION_KEY.sign(voucher.message()).hex()
+        made = receipt(parts, replace(honest, domain=domain, voucher_signature=signature))
+        if holds:
+            assert verify_receipt(made).paid_micro_usdc == amount
+        else:
+            with pytest.raises(ReceiptInvalid, match="64-bit"):
+                verify_receipt(made)
 
 
 # What a dishonest coordinator could sign itself: each is caught by what others have signed.
