@@ -15,8 +15,10 @@ from neurogrid_marketplace.resources import Capacity
 from .container_profile import MEMORY_BYTES_MIN
 from .reservations import with_inputs
 
-# Resources stay held this long after the bid: the window, the award, and one lost packet.
-BID_VALID_MS = 15_000
+# Resources stay held this long beyond the window: the two seconds in which a better bidder may fail to
+# answer its award, and one for everything else. Whoever did not win learns of it only by this end,
+# so it is what a node loses by losing: at 15 s, a market that is half full awards to nobody.
+BID_VALID_MS = 3_000
 # A coordinator that collects for longer gets a bid that ends before: nobody holds our GPUs for free.
 BID_WINDOW_MAX_MS = 30_000
 # Until the node has measured its own starts.

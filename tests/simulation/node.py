@@ -115,7 +115,7 @@ class SimNode(Process):
 
     def bid(self, demand: Demand) -> Bid:
         """Always interested."""
-        valid = self.clockwork.now_ms + 15_000
+        valid = self.clockwork.now_ms + 3_000
         return Bid(demand.demand_id, demand.hash(), self.price, 300, valid, "1" * 32)
 
     def receive(self, message: Message) -> None:
