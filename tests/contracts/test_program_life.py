@@ -201,6 +201,19 @@ def test_a_voucher_pays_what_is_new_in_its_total(world: World) -> None:
     assert world.amount(world.payout) == 39 * USDC
 
 
+def test_a_voucher_may_take_the_whole_escrow(world: World) -> None:
+    world.do(world.open(100 * USDC))
+    world.do(world.proof(100 * USDC), world.claim(100 * USDC, close_to=world.client))
+    assert world.client_account().balance_micro_usdc == DEPOSIT - 100 * USDC
+
+
+def test_a_proof_may_come_anywhere_in_the_transaction(world: World) -> None:
+    world.do(world.open())
+    proof, claim = world.proof(USDC), world.claim(USDC, proof_index=2)
+    world.do(world.deposit(1), world.deposit(2), proof, claim)
+    assert world.escrow_account().released_micro_usdc == USDC
+
+
 def test_vouchers_of_several_escrows_settle_in_one_transaction(world: World) -> None:
     jobs = [job_id("a"), job_id("b")]
     for job in jobs:

@@ -156,6 +156,21 @@ def test_the_precompile_verifies_one_thing_and_the_program_is_shown_another(worl
     world.refuse(Code.BAD_VOUCHER, shown, verified, world.claim(60 * USDC))
 
 
+def test_an_entry_that_the_precompile_never_looked_at_proves_nothing(world: World) -> None:
+    """The instruction announces one signature, and that is good; behind it stands a forged entry."""
+    own = world.sign(world.voucher(60 * USDC), by=world.mallory)
+    forged = bytes(world.session.pubkey()) + bytes(64) + world.voucher(60 * USDC).message()
+    start = 2 + 2 * 14
+    entries = b"".join(
+        struct.pack("<7H", at + 32, 0xFFFF, at, 0xFFFF, at + 96, 72, 0xFFFF)
+        for at in (start, start + len(forged))
+    )
+    body = bytes(own.signer) + own.signature + own.voucher.message() + forged
+    proof = Instruction(ED25519_PROGRAM_ID, b"\x01\x00" + entries + body, [])
+    world.refuse(Code.BAD_VOUCHER, proof, world.claim(60 * USDC, signature_index=0))
+    world.refuse(Code.BAD_VOUCHER, proof, world.claim(60 * USDC, signature_index=1))
+
+
 @pytest.mark.parametrize(
     ("offset", "value"),
     [
