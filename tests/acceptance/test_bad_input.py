@@ -1,94 +1,155 @@
-"""Bad input end to end: a clear code, nothing lost, nobody charged."""
+"""What is wrong is said with a code, costs nobody anything, and leaves nothing behind."""
 
 from typing import Any
 
+import httpx
 import pytest
 
+from acceptance.network import Devnet
 from engine import registry
+from neurogrid.models import Task
 
-from .market import Market
+pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
-pytestmark = [pytest.mark.engine, pytest.mark.processes]
+TASK: dict[str, Any] = {
+    "docker_image": "neurogrid/job:1",
+    "command": ["true"],
+    "max_price_per_hour": "1.00",
+    "timeout_seconds": 60,
+}
+FORKS = "i=0; while [ $i -lt 400 ]; do sleep 20 & i=$((i+1)); done; wait"
+HOG = "x = bytearray(300_000_000)\nimport time; time.sleep(20)"
 
-_MEMORY = "x = []\nwhile True: x.append(bytearray(10 << 20))"
-_DISK = "f = open('/outputs/big', 'wb')\nwhile True: f.write(bytes(1 << 20))"
-_PIDS = """
-import os, time
-try:
-    while True:
-        if os.fork() == 0:
-            time.sleep(5)
-            os._exit(0)
-except OSError:
-    time.sleep(2.5)
-    raise SystemExit(1)
-"""
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error that looks as every error does."""
+    body = answer.json()
+    assert body["success"] is False
+    assert set(body["error"]) == {"code", "message", "type", "details"}
+    assert body["error"]["message"]
+    return answer.status_code, body["error"]["code"]
 
 
 @pytest.mark.parametrize(
-    ("code", "changes"),
+    ("changes", "status", "code"),
     [
-        ("COMMAND_NOT_FOUND", {"command": ["/no/such/program"]}),
-        ("MEMORY_EXCEEDED", {"command": ["python3", "-c", _MEMORY]}),
-        ("PIDS_EXCEEDED", {"command": ["python3", "-c", _PIDS]}),
-        ("DISK_EXCEEDED", {"command": ["python3", "-c", _DISK]}),
-        ("TIME_EXCEEDED", {"command": ["sleep", "30"], "timeout_seconds": 2}),
-        ("OUTPUT_REFUSED", {"command": ["ln", "-s", "/etc/passwd", "/outputs/link"]}),
+        ({"resource_requirements": {"cpu_cores": 999}}, 409, "NODE_UNAVAILABLE"),
+        ({"type": "gpu"}, 409, "NODE_UNAVAILABLE"),
+        ({"regions": ["atlantis"]}, 409, "NODE_UNAVAILABLE"),
+        ({"max_price_per_hour": "0.000001"}, 409, "NODE_UNAVAILABLE"),
+        (
+            {"max_price_per_hour": "100000", "timeout_seconds": 36_000},
+            402,
+            "INSUFFICIENT_CREDITS",
+        ),
+        ({"max_price_per_hour": "-1"}, 422, "INVALID_REQUEST"),
+        ({"docker_image": "no such name!"}, 422, "INVALID_REQUEST"),
+        ({"timeout_seconds": 0}, 422, "INVALID_REQUEST"),
+        ({"comand": ["true"]}, 422, "INVALID_REQUEST"),
+        ({"inputs": [{"path": "x", "sha256": "0" * 64}]}, 422, "INVALID_REQUEST"),
     ],
 )
-def test_a_job_that_goes_beyond_its_limits_is_not_charged(
-    market: Market, code: str, changes: dict[str, Any]
+def test_a_task_that_cannot_be_is_refused_before_anything_is_stored(
+    devnet: Devnet, changes: dict[str, Any], status: int, code: str
 ) -> None:
-    task_id = market.submit(changes.pop("command", ["true"]), **changes)
-    task = market.settled(task_id)
-    assert task["phase"] == "failed"
-    assert task["error"]["code"] == code, task["error"]
-    assert task["error"]["advice"]
-    assert [lease["paid"] for lease in task["leases"]] == ["0.00"]
+    http = devnet.http
+    known = http.get("/tasks").json()["data"]["total"]
+    assert refusal(http.post("/tasks", json={**TASK, **changes})) == (status, code)
+    assert http.get("/tasks").json()["data"]["total"] == known
 
 
-def test_an_image_that_its_registry_does_not_have_is_not_charged(market: Market) -> None:
+def test_why_no_node_fits_is_explained_with_what_would_help(devnet: Devnet) -> None:
+    devnet.until_idle()
+    answer = devnet.http.post("/tasks", json={**TASK, "max_price_per_hour": "0.000001"})
+    explanation = answer.json()["error"]["details"]["explanation"]
+    assert (explanation["nodes"], explanation["matching"]) == (2, 0)
+    assert explanation["relaxation"] == {"constraint": "max_price", "nodes": 2}
+    assert len(explanation["nearest"]) == 2
+    clearing = explanation["clearing_price_per_hour"]
+    cheap = {**TASK, "max_price_per_hour": clearing}
+    accepted = devnet.http.post("/match/explain", json=cheap).json()["data"]
+    assert accepted["matching"] >= 1
+
+
+def test_a_body_that_is_no_json_or_too_large_is_refused(devnet: Devnet) -> None:
+    http = devnet.http
+    headers = {"Content-Type": "application/json"}
+    assert refusal(http.post("/tasks", content=b"{", headers=headers)) == (400, "INVALID_REQUEST")
+    large = b'{"name": "' + b"x" * 2_000_000 + b'"}'
+    assert refusal(http.post("/tasks", content=large, headers=headers)) == (
+        413,
+        "PAYLOAD_TOO_LARGE",
+    )
+
+
+@pytest.mark.parametrize("key", ["ng_nonsense", "x" * 5000])
+def test_a_bad_key_opens_nothing(devnet: Devnet, key: str) -> None:
+    url = f"{devnet.network.api_url}/api/v1/tasks"
+    answer = httpx.post(url, json=TASK, headers={"Authorization": f"Bearer {key}"})
+    assert refusal(answer) == (401, "UNAUTHORIZED")
+
+
+def test_what_belongs_to_nobody_is_not_found(devnet: Devnet) -> None:
+    for path in ("", "/logs", "/outputs", "/receipt", "/auctions", "/events"):
+        answer = devnet.http.get(f"/tasks/task_{'0' * 32}{path}")
+        assert refusal(answer) == (404, "NOT_FOUND"), path
+
+
+def failed(devnet: Devnet, *command: str, **arguments: Any) -> Task:
+    """A job that fails, after its money has come back: nobody was charged."""
+    before = devnet.ledger.money()
+    task = devnet.until_settled(devnet.submit(*command, **arguments).id)
+    assert task.status == "failed"
+    assert task.cost == 0
+    assert all(lease.paid == 0 for lease in task.leases)
+    assert devnet.ledger.money() == before
+    return task
+
+
+@pytest.mark.parametrize(
+    ("code", "command", "arguments"),
+    [
+        ("COMMAND_NOT_FOUND", ["/bin/nonsense"], {}),
+        ("PIDS_EXCEEDED", ["sh", "-c", FORKS], {}),
+        ("MEMORY_EXCEEDED", ["python", "-c", HOG], {}),
+        ("DISK_EXCEEDED", ["dd", "if=/dev/zero", "of=/outputs/x", "bs=1M", "count=100"], {}),
+        ("TIME_EXCEEDED", ["sleep", "60"], {"timeout_seconds": 1}),
+        ("OUTPUT_REFUSED", ["ln", "-s", "/etc/passwd", "/outputs/x"], {}),
+    ],
+)
+def test_a_job_beyond_its_limits_fails_with_a_code_and_costs_nothing(
+    devnet: Devnet, code: str, command: list[str], arguments: dict[str, Any]
+) -> None:
+    task = failed(devnet, *command, **arguments)
+    assert task.error is not None
+    assert task.error.code == code
+    assert task.error.message
+    assert task.error.advice
+    assert len(task.leases) == 1, "what is the job's own fault is not tried again"
+
+
+def test_an_image_that_its_registry_does_not_have_is_not_found(devnet: Devnet) -> None:
     with registry.serve() as served:
         host = served.reference.split("/")[0]
-        task_id = market.submit(["true"], docker_image=f"{host}/there/is/none:1")
-        task = market.settled(task_id)
-    assert task["error"]["code"] == "IMAGE_NOT_FOUND", task["error"]
-    [lease] = task["leases"]
-    assert lease["paid"] == "0.00"
+        task = failed(devnet, "true", docker_image=f"{host}/there/is/none:1")
+    assert task.error is not None
+    assert task.error.code == "IMAGE_NOT_FOUND"
+    assert len(task.leases) == 1
 
 
-def test_a_program_that_fails_by_itself_says_its_exit_code(market: Market) -> None:
-    task_id = market.submit(["python3", "-c", "import sys; print('no'); sys.exit(3)"])
-    task = market.settled(task_id)
-    assert (task["error"]["code"], task["exit_code"]) == ("EXIT_NONZERO", 3)
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "changes"),
-    [
-        (409, "NODE_UNAVAILABLE", {"resource_requirements": {"cpu_cores": 512}}),
-        (409, "NODE_UNAVAILABLE", {"max_price_per_hour": "0.000001"}),
-        (402, "INSUFFICIENT_CREDITS", {"max_price_per_hour": "1000000.00"}),
-        (422, "INVALID_REQUEST", {"docker_image": "NOT AN IMAGE"}),
-        (422, "INVALID_REQUEST", {"max_price_per_hour": "-1"}),
-    ],
-)
-def test_what_can_be_known_before_is_refused_at_the_door(
-    market: Market, status: int, code: str, changes: dict[str, Any]
+def test_an_image_whose_registry_cannot_be_reached_fails_with_what_to_check(
+    devnet: Devnet,
 ) -> None:
-    answer = market.call("POST", "/tasks", json=market.job(["true"], **changes))
-    assert answer.json()["error"]["code"] == code, answer.text
-    assert answer.status_code == status
-    if code == "NODE_UNAVAILABLE":
-        assert answer.json()["error"]["details"]
+    # Port 1 is reserved; nothing listens there.
+    task = failed(devnet, "true", docker_image="127.0.0.1:1/some/image:1")
+    assert task.error is not None
+    assert task.error.code == "PULL_STALLED"
+    assert "registry" in task.error.advice
 
 
-def test_the_door_refuses_what_is_no_request(market: Market) -> None:
-    malformed = market.call(
-        "POST", "/tasks", content=b"{", headers={"content-type": "application/json"}
-    )
-    assert malformed.json()["error"]["code"] == "INVALID_REQUEST"
-    oversized = market.call("POST", "/tasks", json=market.job(["true"], name="x" * 2_000_000))
-    assert oversized.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
-    stranger = market.call("GET", "/tasks", headers={"Authorization": "Bearer ng_nobody"})
-    assert (stranger.status_code, stranger.json()["error"]["code"]) == (401, "UNAUTHORIZED")
+def test_a_program_that_fails_is_paid_for_what_it_ran(devnet: Devnet) -> None:
+    task = devnet.until_settled(devnet.submit("sh", "-c", "sleep 1; exit 3").id)
+    assert task.error is not None
+    assert (task.status, task.error.code, task.exit_code) == ("failed", "EXIT_NONZERO", 3)
+    assert task.cost > 0
+    assert task.leases[0].paid == task.cost

@@ -1,54 +1,126 @@
-"""kill -9 of every process while a job runs: it completes, is paid once, and no other lease ends."""
+"""kill -9 of anything, while jobs run: they complete, each is paid once, and no lease ends."""
 
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
 
 import pytest
 
-from .market import Market, alive, kill, until
+from acceptance.network import Devnet, neurogrid, until
+from neurogrid.models import Task
+from neurogrid_devnet.demo.money import Money
 
-pytestmark = [pytest.mark.engine, pytest.mark.processes]
+pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
-_SECONDS = 7
-_WORK = f"""
-import time
-for step in range({_SECONDS * 2}):
-    print('NEUROGRID_PROGRESS', round(step / {_SECONDS * 2}, 2), 'step', step, flush=True)
-    time.sleep(0.5)
-open('/outputs/steps.txt', 'w').write('{_SECONDS * 2}')
-"""
-
-
-def _winner(market: Market, node_id: str) -> int:
-    return market.pid_of_node(node_id)
+# Long enough that whatever is killed is back before the end on an idle machine, and sometimes not.
+STEPS = 5
+SCRIPT = (
+    f"for i in $(seq {STEPS}); do echo step $i; sleep 1; done; echo $NEUROGRID > /outputs/answer"
+)
+LOG = "".join(f"step {number}\n" for number in range(1, STEPS + 1))
 
 
-VICTIMS: dict[str, Callable[[Market, str], int]] = {
-    "node": _winner,
-    "api": lambda market, _: int(market.network["coordinator"]["api_pid"]),
-    "market": lambda market, _: int(market.network["coordinator"]["market_pid"]),
-    "ledger": lambda market, _: int(market.network["ledger_pid"]),
-}
+@dataclass(frozen=True)
+class Pair:
+    """Two jobs that run, one beside the other, and everybody's money before them."""
+
+    tasks: tuple[Task, Task]
+    before: Money
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_the_job_completes_and_is_paid_once(market: Market, victim: str) -> None:
-    job = ["python3", "-c", _WORK]
-    task_id, bystander_id = market.submit(job), market.submit(job)
-    task = market.running(task_id)
-    market.running(bystander_id)
-    pid = VICTIMS[victim](market, task["node_id"])
-    kill(pid)
-    ended = [market.settled(task_id, 120), market.settled(bystander_id, 120)]
-    for task in ended:
-        assert task["phase"] == "completed", task["error"]
-        [lease] = task["leases"]
-        assert lease["paid"] == task["cost_usdc"] != "0.00"
-        log = market.call("GET", f"/tasks/{task['id']}/logs").json()["data"]["text"]
-        lines = log.splitlines()
-        assert len(lines) == len(set(lines)) == _SECONDS * 2, "no line lost, none twice"
-    restarted = until(
-        lambda: new if (new := VICTIMS[victim](market, task["node_id"])) != pid else None,
-        f"{victim} is restarted",
-        30,
-    )
-    assert alive(restarted)
+def start_pair(devnet: Devnet) -> Pair:
+    """One job on each node."""
+    devnet.until_idle()
+    before = devnet.ledger.money()
+    # Each fills a node, so that they run on different ones.
+    needs = {"cpu_cores": 2, "ram_gb": 0.2, "storage_gb": 0.05}
+    started = [
+        devnet.submit("sh", "-c", SCRIPT, env={"NEUROGRID": name}, resource_requirements=needs)
+        for name in ("one", "two")
+    ]
+    one, two = (devnet.until_phase(task.id, "running") for task in started)
+    return Pair((one, two), before)
+
+
+def check_pair(devnet: Devnet, pair: Pair) -> None:
+    """Both completed on their first lease, and every micro-USDC is where it belongs."""
+    tasks = [devnet.until_settled(task.id) for task in pair.tasks]
+    for task in tasks:
+        assert task.status == "completed", task.error
+        assert len(task.leases) == 1, "no lease ended early"
+        assert "".join(devnet.client.tasks.all_logs(task.id)) == LOG
+        (output,) = devnet.client.tasks.outputs(task.id)
+        assert output.path == "answer"
+        assert devnet.client.tasks.receipt(task.id)
+    after = devnet.ledger.money()
+    earned = {peer: amount - pair.before.wallets[peer] for peer, amount in after.wallets.items()}
+    fees = after.treasury - pair.before.treasury
+    paid = [int((task.leases[0].paid or 0) * 1_000_000) for task in tasks]
+    assert all(amount > 0 for amount in paid)
+    assert pair.before.available - after.available == sum(paid) == sum(earned.values()) + fees
+    assert after.locked == 0
+    assert after.total == pair.before.total
+
+
+@pytest.mark.parametrize("process", ["node", "api", "market", "ledger"])
+def test_a_killed_process_is_started_again_and_no_job_notices(devnet: Devnet, process: str) -> None:
+    pair = start_pair(devnet)
+    name = devnet.node_name(pair.tasks[0].node_id) if process == "node" else process
+    killed = devnet.kill(name)
+    devnet.until_restarted(name, killed)
+    check_pair(devnet, pair)
+
+
+def test_everything_is_killed_at_once(devnet: Devnet) -> None:
+    pair = start_pair(devnet)
+    names = ("api", "market", "ledger", *(node.name for node in devnet.network.nodes))
+    killed = {name: devnet.pid(name) for name in names}
+    for name in names:
+        # The market dies with its api, perhaps before its turn.
+        if devnet.pid(name):
+            devnet.kill(name)
+    for name, pid in killed.items():
+        devnet.until_restarted(name, pid)
+    check_pair(devnet, pair)
+
+
+def test_a_node_is_killed_again_and_again_at_any_step(devnet: Devnet) -> None:
+    devnet.until_idle()
+    task = devnet.submit("sh", "-c", "for i in 1 2 3; do echo $i; sleep 1; done")
+    # Right after the award, and again as soon as it is back: preparing, adopting, collecting ...
+    until(lambda: devnet.client.tasks.get(task.id).phase not in ("queued", "matching"), "awarded")
+    name = devnet.node_name(devnet.client.tasks.get(task.id).node_id)
+    for _ in range(3):
+        killed = devnet.kill(name)
+        devnet.until_restarted(name, killed)
+        time.sleep(0.7)
+    task = devnet.until_settled(task.id)
+    assert task.status == "completed", task.error
+    assert "".join(devnet.client.tasks.all_logs(task.id)) == "1\n2\n3\n"
+    paid = [lease.paid for lease in task.leases if lease.paid]
+    assert len(paid) == 1, f"paid once: {task.leases}"
+
+
+def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devnet) -> None:
+    devnet.until_idle()
+    before = devnet.ledger.money()
+    task = devnet.submit("sh", "-c", SCRIPT)
+    task = devnet.until_phase(task.id, "running")
+    lost = str(task.node_id)
+    gone = neurogrid("devnet", "lose", lost, "--data", str(devnet.data))
+    assert gone.returncode == 0, gone.stderr
+    assert devnet.pid(devnet.node_name(lost)) == 0
+    until(lambda: len(devnet.client.tasks.get(task.id).leases) == 2, "it is leased again")
+    back = neurogrid("devnet", "restore", lost, "--data", str(devnet.data))
+    assert back.returncode == 0, back.stderr
+    task = devnet.until_settled(task.id)
+    assert task.status == "completed", task.error
+    assert task.node_id != lost
+    first, second = task.leases
+    assert first.paid == 0
+    assert second.paid == task.cost > 0
+    assert "".join(devnet.client.tasks.all_logs(task.id)) == LOG
+    devnet.until_idle()
+    after = devnet.ledger.money()
+    assert after.wallets[lost] == before.wallets[lost]
+    assert before.available - after.available == int(task.cost * 1_000_000)
+    assert (after.locked, after.total) == (0, before.total)
