@@ -80,5 +80,5 @@ def test_a_filled_template_keeps_its_comments() -> None:
     assert (config.http.host, config.http.port) == ("::1", 0)
     assert config.p2p.listen == ("/ip4/127.0.0.1/tcp/0",)
     assert len(text.splitlines()) == len(template().splitlines())
-    with pytest.raises(ConfigError, match="http.lisen"):
+    with pytest.raises(ConfigError, match=r"http\.lisen"):
         filled({"http.lisen": "x"})
