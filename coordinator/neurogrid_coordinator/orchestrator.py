@@ -137,9 +137,12 @@ class Orchestrator:
 
     # --- what others tell -------------------------------------------------------------------------
 
-    def wake(self, task_id: str) -> None:
-        """A task was submitted."""
-        self._spawn("admit", task_id, self._admit)
+    def wake(self, state: TaskState) -> None:
+        """A task was submitted and is stored. What is told before `run` is found by `run`."""
+        if self._group is not None:
+            self._remember(state)
+            self._room.add(state.task, state.priority)
+            self._turn.set()
 
     async def request_cancel(self, task_id: str) -> Phase:
         """Carry out a cancellation; the task's phase after it.
@@ -272,13 +275,6 @@ class Orchestrator:
             await self.step(task.task_id, due)
 
     # --- actions ----------------------------------------------------------------------------------
-
-    async def _admit(self, task_id: str) -> None:
-        state = await self._database.read(tasks.state_of, task_id)
-        if state is not None and state.task.phase is Phase.QUEUED:
-            self._remember(state)
-            self._room.add(state.task, state.priority)
-            self._turn.set()
 
     async def _take_turn(self, task_id: str) -> None:
         try:

@@ -154,7 +154,7 @@ class World:
                 explain=self.market.explain,
                 market_is_up=lambda: not self.market.away,
                 funds=self.chain.funds,
-                wake=self.woken.append,
+                wake=lambda state: self.woken.append(state.task.task_id),
                 request_cancel=self._request_cancel,
                 stopping=self.stopping,
             ),

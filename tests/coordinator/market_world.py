@@ -610,7 +610,7 @@ class World:
         new = new_task(self.account.id, now_ms=self.clock(), **kwargs)
         row, _ = await self.database.write(tasks.insert_new, new, self.clock())
         if self._life is not None:
-            self._life.orchestrator.wake(row.id)
+            self._life.orchestrator.wake(tasks.TaskState(row.state, row.account_id, row.priority))
         return row.id
 
     async def task(self, task_id: str) -> tasks.TaskRow:

@@ -27,8 +27,10 @@ from ..services.submission import Terms
 from ..services.tasks import Tasks
 from ..store.database import Database
 from ..store.feed import Feed
+from ..store.tasks import TaskState
 from . import docs_page, errors
 from .auth import Gate
+from .direct import Direct
 from .door import Door
 from .events import Sockets
 from .native.account import add_account_route
@@ -100,7 +102,7 @@ class Collaborators:
     explain: Callable[[Demand], Awaitable[Explanation]]
     market_is_up: Callable[[], bool]
     funds: Callable[[str], Awaitable[ClientFunds]]
-    wake: Callable[[str], None]
+    wake: Callable[[TaskState], None]
     request_cancel: Callable[[str], Awaitable[Phase]]
     stopping: asyncio.Event
 
@@ -136,10 +138,12 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    direct = Direct()
+    app.add_middleware(direct.layer)
     app.add_middleware(Door)
     errors.install(app)
     # Routes are tried in this order, so those that are asked for most come first.
-    add_task_routes(app, tasks, gate, schemas)
+    add_task_routes(app, direct, tasks, gate, schemas)
     add_result_routes(
         app,
         logs=Logs(world.database),

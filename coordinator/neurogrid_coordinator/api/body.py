@@ -37,10 +37,15 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     if (announced_bytes(request) or 0) > limit_bytes:
         raise PayloadTooLarge(limit_bytes)
     body = bytearray()
-    async for piece in arriving(request):
-        body += piece
-        if len(body) > limit_bytes:
-            raise PayloadTooLarge(limit_bytes)
+    try:
+        # One deadline for all of it: a JSON body is small.
+        async with asyncio.timeout(SILENCE_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit_bytes:
+                    raise PayloadTooLarge(limit_bytes)
+    except TimeoutError:
+        raise InvalidRequest(f"the body did not arrive within {SILENCE_S:g} s") from None
     return bytes(body)
 
 

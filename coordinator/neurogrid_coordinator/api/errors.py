@@ -95,6 +95,14 @@ def refusal(error: Refused) -> Response:
     return error_response(error.code, error.message, details, status=status, headers=headers)
 
 
+def answer(error: Refused | Overloaded | DatabaseClosed) -> Response:
+    """The answer to what services and the database raise on purpose."""
+    if isinstance(error, Refused):
+        return refusal(error)
+    _log.warning("refused a request: %s", error)
+    return refusal(Unavailable("the coordinator has too much to do; try again in a moment"))
+
+
 def internal_error(request_id: str) -> Response:
     """The answer where we have a bug; the log tells the rest under the request's id."""
     return error_response(
@@ -107,16 +115,15 @@ def internal_error(request_id: str) -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` in this form."""
-    app.add_exception_handler(Refused, _on_refused)
+    for kind in (Refused, Overloaded, DatabaseClosed):
+        app.add_exception_handler(kind, _on_purpose)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Overloaded, _on_overload)
-    app.add_exception_handler(DatabaseClosed, _on_overload)
 
 
-def _on_refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused), "registered for this class"
-    return refusal(error)
+def _on_purpose(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused | Overloaded | DatabaseClosed), "registered for these"
+    return answer(error)
 
 
 def _on_validation(_: Request, error: Exception) -> Response:
@@ -142,8 +149,3 @@ def _on_http(request: Request, error: Exception) -> Response:
     return error_response(
         "INVALID_REQUEST", str(error.detail), status=error.status_code, headers=headers
     )
-
-
-def _on_overload(_: Request, error: Exception) -> Response:
-    _log.warning("refused a request: %s", error)
-    return refusal(Unavailable("the coordinator has too much to do; try again in a moment"))

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
 from neurogrid_marketplace.resources import Requirements
@@ -104,11 +105,11 @@ class Submission:
         except InvalidValue as error:
             raise InvalidRequest(str(error)) from error
 
-    def demand(self, demand_id: str, job: Job, terms: Terms) -> Demand:
+    def demand(self, demand_id: str, job: Job, job_hash: str, terms: Terms) -> Demand:
         """What is auctioned."""
         return Demand(
             demand_id=demand_id,
-            job_hash=job.hash(),
+            job_hash=job_hash,
             requirements=self.requirements,
             image=job.image,
             input_bytes=sum(item.size_bytes for item in job.inputs),
@@ -119,15 +120,18 @@ class Submission:
             dead_after_s=terms.dead_after_s,
         )
 
-    def record(self, job: Job) -> dict[str, Json]:
+    def record(self, job_hash: str) -> dict[str, Json]:
         """The request as it is kept: enough to show it again and to tell it from another."""
         limit = self.max_total_cost_micro_usdc
         return {
             "name": self.name,
             "type": self.kind,
             "priority": self.priority,
-            "job_hash": job.hash(),
-            "requirements": plain(self.requirements),
+            "job_hash": job_hash,
+            "requirements": {
+                **msgspec.to_builtins(self.requirements),
+                "regions": list(self.requirements.regions),
+            },
             "max_price_per_hour": format_usdc(self.max_price_micro_usdc_per_hour),
             "max_total_cost": None if limit is None else format_usdc(limit),
             "timeout_seconds": self.timeout_s,

@@ -23,7 +23,7 @@ from ..store.events import TaskEvent
 from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.leases import LeaseRow
-from ..store.tasks import NewTask, TaskFilter, TaskRow
+from ..store.tasks import NewTask, TaskFilter, TaskRow, TaskState
 from .balances import Balances
 from .errors import (
     Conflict,
@@ -79,7 +79,7 @@ class Tasks:
     Args:
         explain: asks the market how a demand meets the nodes known now; raises `MarketAway`.
         may_return: whether a node that was here a moment ago could serve a demand.
-        wake: tells the orchestrator that this task needs attention.
+        wake: tells the orchestrator of a new task.
         request_cancel: has the orchestrator carry out a cancellation; the phase after it.
     """
 
@@ -92,7 +92,7 @@ class Tasks:
         explain: Callable[[Demand], Awaitable[Explanation]],
         may_return: Callable[[Demand], bool],
         balances: Balances,
-        wake: Callable[[str], None],
+        wake: Callable[[TaskState], None],
         request_cancel: Callable[[str], Awaitable[Phase]],
     ) -> None:
         self._database = database
@@ -127,7 +127,10 @@ class Tasks:
                     "another request"
                 )
             return repeated, False
-        demand = wanted.demand(new_id("demand"), job, job_hash, self._terms)
+        task_id = new_id("task")
+        # Each auction has an id of its own; the submitted demand is named after its task.
+        demand_id = f"demand{task_id.removeprefix('task')}"
+        demand = wanted.demand(demand_id, job, job_hash, self._terms)
         if not wanted.wait_for_node:
             await self._require_node(demand)
         funds = await self._balances.funds(account)
@@ -140,7 +143,7 @@ class Tasks:
             priority=wanted.priority,
             spec=record,
             job=job,
-            state=submit(new_id("task"), demand, now_ms, queue_timeout_s * 1000),
+            state=submit(task_id, demand, now_ms, queue_timeout_s * 1000),
             idempotency_key=key,
         )
 
@@ -160,7 +163,7 @@ class Tasks:
             raise IdempotencyMismatch(str(error)) from error
         if created:
             self._feed.notify()
-            self._wake(row.id)
+            self._wake(TaskState(row.state, row.account_id, row.priority))
         return TaskDetail(row), created
 
     async def explain(self, wanted: Submission) -> tuple[Explanation, Demand]:

@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from . import migrations
@@ -173,6 +173,7 @@ class _Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._engine: Engine | None = None
         self._conn: Connection | None = None
+        self._raw: sqlite3.Connection | None = None
 
     async def start(self) -> None:
         await self._in_thread(self._connect)
@@ -209,10 +210,8 @@ class _Worker:
                 connection.execute("pragma query_only=on").fetchall()
             return connection
 
-        self._engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
-        # IMMEDIATE: a writer that begins with a read would otherwise fail where it should wait.
-        begin = "begin immediate" if self._writes else "begin"
-        event.listen(self._engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+        self._raw = connect()
+        self._engine = create_engine("sqlite://", creator=lambda: self._raw, poolclass=StaticPool)
         self._conn = self._engine.connect()
 
     def _disconnect(self) -> None:
@@ -225,8 +224,13 @@ class _Worker:
         self, jobs: Sequence[Callable[[Connection], Any]]
     ) -> list[tuple[Any, Exception | None]]:
         assert self._conn is not None, "started"
+        assert self._raw is not None, "started"
         outcomes: list[tuple[Any, Exception | None]] = []
         try:
+            # BEGIN and savepoints go past SQLAlchemy: its events for them would make every statement
+            # a third dearer. IMMEDIATE: a writer that begins with a read would otherwise fail where
+            # it should wait. SQLAlchemy's own COMMIT or ROLLBACK ends the transaction.
+            self._raw.execute("begin immediate" if self._writes else "begin")
             with self._conn.begin():
                 for job in jobs:
                     outcomes.append(self._one(self._conn, job))
@@ -239,10 +243,15 @@ class _Worker:
     def _one(
         self, conn: Connection, job: Callable[[Connection], Any]
     ) -> tuple[Any, Exception | None]:
+        assert self._raw is not None, "started"
+        if self._writes:
+            self._raw.execute("savepoint one")
         try:
-            if not self._writes:
-                return job(conn), None
-            with conn.begin_nested():
-                return job(conn), None
+            return job(conn), None
         except Exception as error:  # noqa: BLE001 - the boundary of one call: it is its caller's
+            if self._writes:
+                self._raw.execute("rollback to one")
             return None, error
+        finally:
+            if self._writes:
+                self._raw.execute("release one")

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 metadata = MetaData()
@@ -83,14 +82,23 @@ tasks = Table(
 )
 # Ids grow with time, so this is also the order of lists.
 Index("tasks_of_account", tasks.c.account_id, tasks.c.id)
-# Only tasks without an escrow hold anything: a few, however many an account has had.
+# Holds all that counting a list needs.
 Index(
-    "tasks_held",
+    "tasks_listed",
     tasks.c.account_id,
-    tasks.c.hold_micro_usdc,
-    sqlite_where=text("hold_micro_usdc > 0"),
+    tasks.c.phase,
+    tasks.c.deleted_at_ms,
+    sqlite_where=tasks.c.deleted_at_ms.is_(None),
 )
 Index("tasks_phase", tasks.c.phase)
+
+# The sum of `tasks.hold_micro_usdc` of each account; triggers keep it (`migrations`).
+account_holds = Table(
+    "account_holds",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("held_micro_usdc", BigInteger, nullable=False),
+)
 
 # A lease is a task's agreement with one node. `lease_json`: marketplace `Lease` as awarded.
 # `settlement_json`: marketplace `Settlement`. `event_hash`: what the next event must name.

@@ -12,7 +12,6 @@ from sqlalchemy import (
     bindparam,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy import func as sql
@@ -22,7 +21,7 @@ from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 
 from . import events
-from .tables import accounts, tasks
+from .tables import account_holds, accounts, tasks
 
 _LIST_MAX = 1000
 
@@ -41,16 +40,10 @@ _STATE = select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority).where(
 )
 _JOB = select(tasks.c.job_json).where(tasks.c.id == bindparam("the_id"))
 _UPDATE = update(tasks).where(tasks.c.id == bindparam("the_id"))
-# The condition is literal: only so does SQLite use the partial index of the same words.
 _HELD = (
-    select(sql.sum(tasks.c.hold_micro_usdc))
-    .where(
-        tasks.c.account_id
-        == select(accounts.c.id)
-        .where(accounts.c.wallet == bindparam("the_wallet"))
-        .scalar_subquery()
-    )
-    .where(text("hold_micro_usdc > 0"))
+    select(account_holds.c.held_micro_usdc)
+    .join(accounts, accounts.c.id == account_holds.c.account_id)
+    .where(accounts.c.wallet == bindparam("the_wallet"))
 )
 
 

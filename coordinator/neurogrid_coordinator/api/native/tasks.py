@@ -2,12 +2,15 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi import Depends, FastAPI, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
+from ...services.errors import InvalidRequest
 from ...services.tasks import LIST_MAX, CancelResult, Tasks
 from ..auth import Caller, Gate
 from ..body import read_json
+from ..direct import Direct, path_parameter
 from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
@@ -25,6 +28,14 @@ _EXAMPLE = {
     "timeout_seconds": 600,
     "priority": "normal",
 }
+_IDEMPOTENCY_KEY_MAX = 255
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Any text of yours. Sending the same request again with the same key returns the "
+    "first task instead of a second one.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": _IDEMPOTENCY_KEY_MAX},
+}
 _MESSAGES = {
     CancelResult.CANCELLED: "The task is cancelled.",
     CancelResult.CANCELLING: "The task is being cancelled: its node is told to stop.",
@@ -32,15 +43,34 @@ _MESSAGES = {
 }
 
 
-def add_task_routes(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) -> None:
+def add_task_routes(
+    app: FastAPI, direct: Direct, tasks: Tasks, gate: Gate, schemas: Schemas
+) -> None:
     """Add the routes."""
 
-    @app.post(
+    async def create_task(request: Request) -> Response:
+        """Everything that can be known to fail is refused now: values, missing inputs, the budget,
+        and a market that could never serve it (with the reasons, and what to relax)."""
+        caller = await gate(request)
+        key = request.headers.get("idempotency-key")
+        if key is not None and not 0 < len(key) <= _IDEMPOTENCY_KEY_MAX:
+            raise InvalidRequest(
+                f"Idempotency-Key: has 1 to {_IDEMPOTENCY_KEY_MAX} characters", "Idempotency-Key"
+            )
+        wanted = submission(await read_json(request, TaskRequest, TASK_RULES), key)
+        detail, created = await tasks.submit(caller.account, wanted)
+        location = {"Location": f"{API}/tasks/{detail.row.id}"}
+        return success(task_view(detail), status=201 if created else 200, headers=location)
+
+    direct.add(
+        app,
+        "POST",
         f"{API}/tasks",
+        create_task,
         tags=["Tasks"],
         status_code=201,
         summary="Submit a container job",
-        response_class=Response,
+        parameters=[_IDEMPOTENCY_KEY],
         responses={
             201: schemas.answer(TaskView, "It is stored, and will run even if we crash now."),
             200: schemas.answer(TaskView, "It was submitted before with this idempotency key."),
@@ -56,25 +86,25 @@ def add_task_routes(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) ->
         },
         openapi_extra=schemas.body(TaskRequest, _EXAMPLE),
     )
-    async def create_task(
-        request: Request,
-        caller: Annotated[Caller, Depends(gate)],
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                min_length=1,
-                max_length=255,
-                description="Any text of yours. Sending the same request again with the same key "
-                "returns the first task instead of a second one.",
-            ),
-        ] = None,
-    ) -> Response:
-        """Everything that can be known to fail is refused now: values, missing inputs, the budget,
-        and a market that could never serve it (with the reasons, and what to relax)."""
-        wanted = submission(await read_json(request, TaskRequest, TASK_RULES), idempotency_key)
-        detail, created = await tasks.submit(caller.account, wanted)
-        location = {"Location": f"{API}/tasks/{detail.row.id}"}
-        return success(task_view(detail), status=201 if created else 200, headers=location)
+
+    async def get_task(request: Request) -> Response:
+        """A task of another account is not found."""
+        caller = await gate(request)
+        return success(task_view(await tasks.get(caller.account, request.path_params["task_id"])))
+
+    direct.add(
+        app,
+        "GET",
+        f"{API}/tasks/{{task_id}}",
+        get_task,
+        tags=["Tasks"],
+        summary="Show a task",
+        parameters=[path_parameter("task_id")],
+        responses={
+            200: schemas.answer(TaskView, "With its leases, its money and its timeline."),
+            **errors("UNAUTHORIZED", "NOT_FOUND", "RATE_LIMITED"),
+        },
+    )
 
     @app.get(
         f"{API}/tasks",
@@ -103,20 +133,6 @@ def add_task_routes(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) ->
         )
         views = [summary_view(row) for row in page.rows]
         return success(TaskListView(views, page.total, limit, offset))
-
-    @app.get(
-        f"{API}/tasks/{{task_id}}",
-        tags=["Tasks"],
-        summary="Show a task",
-        response_class=Response,
-        responses={
-            200: schemas.answer(TaskView, "With its leases, its money and its timeline."),
-            **errors("UNAUTHORIZED", "NOT_FOUND", "RATE_LIMITED"),
-        },
-    )
-    async def get_task(task_id: str, caller: Annotated[Caller, Depends(gate)]) -> Response:
-        """A task of another account is not found."""
-        return success(task_view(await tasks.get(caller.account, task_id)))
 
     @app.delete(
         f"{API}/tasks/{{task_id}}",

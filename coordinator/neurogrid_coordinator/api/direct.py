@@ -1,0 +1,96 @@
+"""Routes that are called hundreds of times a second: FastAPI documents them and stays out of the way.
+
+A direct endpoint gets the request and nothing else: it asks the `Gate` itself and reads its own
+parameters. Its layer stands before FastAPI's routing, exception and exit-stack layers and its resolving
+of dependencies, which together cost such a request more than all it does (bench: rest_submit_ratio,
+rest_read_ratio). The same endpoint is added to FastAPI too, for the document and as a fallback.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..services.errors import Refused
+from ..store.database import DatabaseClosed, Overloaded
+from .errors import answer
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Direct:
+    """The direct routes of an application."""
+
+    def __init__(self) -> None:
+        # Method and path, or the path before a parameter at its end -> endpoint, parameter.
+        self._whole: dict[tuple[str, str], Endpoint] = {}
+        self._prefixed: dict[tuple[str, str], tuple[Endpoint, str]] = {}
+
+    def add(
+        self,
+        app: FastAPI,
+        method: str,
+        path: str,
+        endpoint: Endpoint,
+        *,
+        parameters: list[dict[str, Any]],
+        openapi_extra: dict[str, Any] | None = None,
+        **documentation: Any,
+    ) -> None:
+        """Add a route.
+
+        Args:
+            path: at most one parameter, at its end.
+            parameters: OpenAPI parameter objects, which the signature does not show.
+            documentation: as for `FastAPI.get`: tags, summary, responses ...
+        """
+        head, brace, name = path.partition("{")
+        if brace:
+            self._prefixed[method, head] = (endpoint, name.removesuffix("}"))
+        else:
+            self._whole[method, path] = endpoint
+        app.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            response_class=Response,
+            openapi_extra={"parameters": parameters, **(openapi_extra or {})},
+            **documentation,
+        )
+
+    def layer(self, app: ASGIApp) -> ASGIApp:
+        """ASGI middleware that answers these routes and passes everything else on."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            endpoint = self._find(scope) if scope["type"] == "http" else None
+            if endpoint is None:
+                await app(scope, receive, send)
+                return
+            try:
+                response = await endpoint(Request(scope, receive, send))
+            except (Refused, Overloaded, DatabaseClosed) as error:
+                response = answer(error)
+            await response(scope, receive, send)
+
+        return serve
+
+    def _find(self, scope: Scope) -> Endpoint | None:
+        method, path = scope["method"], scope["path"]
+        endpoint = self._whole.get((method, path))
+        if endpoint is not None:
+            return endpoint
+        head, slash, value = path.rpartition("/")
+        found = self._prefixed.get((method, head + slash))
+        if found is None or not value:
+            return None
+        endpoint, name = found
+        scope["path_params"] = {name: value}
+        return endpoint
+
+
+def path_parameter(name: str) -> dict[str, Any]:
+    """A parameter in the path."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
