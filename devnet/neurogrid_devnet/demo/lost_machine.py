@@ -32,10 +32,10 @@ def tell_lost_machine(stage: Stage, expected: Recomputation) -> None:
     with screen.job("running") as view:
         first = _run_until_lost(stage, task.id, view)
         for update in client.tasks.stream(task.id):
-            if update.phase == "queued" and update.message:
+            if update.type == "task.queued":
                 view.line(f"back to auction: {first} is {update.message}", "yellow")
-            elif update.phase == "starting" and stage.name(update.node_id) != first:
-                view.line(f"{stage.name(update.node_id)} takes over", "yellow")
+            elif update.type == "task.awarded" and stage.name(update.node_id) != first:
+                stage.show_auction(task.id)
             view.update(update)
     task = client.tasks.wait(task.id)
     if not screen.check("the task completed all the same", task.status == "completed"):

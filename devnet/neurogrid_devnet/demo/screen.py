@@ -37,8 +37,8 @@ class Screen:
         self.console.rule(Text(title, style="bold"), align="left", characters="─")
 
     def say(self, text: str, style: str = "") -> None:
-        """A paragraph; its own words, so nothing in it is taken for markup."""
-        self.console.print(Text(text, style=style))
+        """A paragraph; its own words, so nothing in it is taken for markup or cut into lines."""
+        self.console.print(Text(text, style=style), soft_wrap=True)
 
     def table(
         self, headings: Sequence[str], rows: Iterable[Sequence[str]], marked: str = ""
@@ -56,10 +56,11 @@ class Screen:
         """Show whether something that should be true is, and remember it."""
         if held:
             self.held += 1
-            self.console.print(Text.assemble(("  ✓ ", "green"), fact))
+            self.console.print(Text.assemble(("  ✓ ", "green"), fact), soft_wrap=True)
         else:
             self.failed.append(fact)
-            self.console.print(Text.assemble(("  ✗ ", "bold red"), (fact, "red"), f"  {detail}"))
+            words = Text.assemble(("  ✗ ", "bold red"), (fact, "red"), f"  {detail}")
+            self.console.print(words, soft_wrap=True)
         return held
 
     @contextmanager
@@ -89,7 +90,7 @@ class JobView:
 
     def line(self, text: str, style: str = "dim") -> None:
         """A line above the bar."""
-        self._console.print(Text(f"  {text}", style=style))
+        self._console.print(Text(f"  {text}", style=style), soft_wrap=True)
 
     def update(self, update: TaskUpdate) -> None:
         """The job has come so far."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neurogrid import Client
 from neurogrid.errors import WaitTimeout
-from neurogrid.models import AuctionInfo, Task
+from neurogrid.models import Task
 from neurogrid_marketplace.money import format_usdc
 
 from ..network_file import Network
@@ -37,7 +37,7 @@ class Stage:
     def show_nodes(self) -> None:
         """Who offers what."""
         rows = []
-        for node in self.client.nodes.list().nodes:
+        for node in sorted(self.client.nodes.list().nodes, key=lambda node: self.name(node.id)):
             ask = node.price_per_hour
             rows.append(
                 (
@@ -50,8 +50,9 @@ class Stage:
             )
         self.screen.table(("node", "peer id", "cores", "memory", "asks for a core"), rows)
 
-    def show_auction(self, auction: AuctionInfo) -> None:
-        """Who bid, who won, and why."""
+    def show_auction(self, task_id: str) -> None:
+        """Who bid in the latest auction of a task, who won, and why."""
+        auction = self.client.tasks.auctions(task_id)[-1]
         self.screen.table(
             ("node", "asks per hour", "starts in", "score", ""),
             [
