@@ -107,8 +107,9 @@ class JobView:
 
         def follow() -> None:
             rest = ""
-            # Somebody else tells why the coordinator does not answer.
-            with suppress(NeuroGridError):
+            # Somebody else tells why the coordinator does not answer; RuntimeError is what httpx
+            # raises in a client that a demo which is interrupted has closed.
+            with suppress(NeuroGridError, RuntimeError):
                 for piece in client.tasks.get_logs(task_id, lines=1000, follow=True):
                     *lines, rest = (rest + piece).split("\n")
                     for line in lines:
