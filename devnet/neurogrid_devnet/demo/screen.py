@@ -43,11 +43,13 @@ class Screen:
     def table(
         self, headings: Sequence[str], rows: Iterable[Sequence[str]], marked: str = ""
     ) -> None:
-        """Columns; the rows that begin with ``marked`` stand out."""
+        """Columns; the rows that begin with ``marked`` stand out. Only the widest may be cut."""
+        cells = [list(row) for row in rows]
+        widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for heading in headings:
-            table.add_column(heading, no_wrap=True)
-        for row in rows:
+        for heading, width in zip(headings, widths, strict=True):
+            table.add_column(heading, no_wrap=width < max(widths), overflow="ellipsis")
+        for row in cells:
             style = "bold green" if marked and row[0] == marked else ""
             table.add_row(*(Text(cell) for cell in row), style=style)
         self.console.print(table)
