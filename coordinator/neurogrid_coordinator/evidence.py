@@ -8,13 +8,11 @@ from sqlalchemy import Connection
 
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.errors import ReceiptInvalid
 from neurogrid_marketplace.receipt import (
     Evidence,
     SettlementStatement,
     build_receipt,
     escrow_job_id,
-    verify_receipt,
 )
 
 from .store import evidence, leases
@@ -71,11 +69,6 @@ class ReceiptDesk:
             evidence=found,
             settlement=self._statement(row, client),
         )
-        try:
-            verify_receipt(receipt)
-        except ReceiptInvalid as error:
-            # Kept all the same: it is what was signed, and whoever checks it will see the same.
-            _log.error("lease %s: its receipt does not hold: %s", row.id, error)
         leases.insert_receipt(conn, row, receipt, now_ms)
 
     def _evidence(self, conn: Connection, row: LeaseRow) -> Evidence | None:

@@ -277,12 +277,13 @@ class Orchestrator:
     # --- actions ----------------------------------------------------------------------------------
 
     async def _take_turn(self, task_id: str) -> None:
+        wakes = self._room.wakes
         try:
             await self.step(task_id, TurnCame())
             await self._match(task_id)
             state = self._tasks.get(task_id)
             if state is not None and state.task.phase is Phase.QUEUED:
-                self._room.block(state.task, state.task.retry_at_ms)
+                self._room.block(state.task, state.task.retry_at_ms, wakes)
         finally:
             self._turns.release()
 

@@ -23,9 +23,14 @@ class _Line:
 
 
 class WaitingRoom:
-    """Ids of queued tasks; bounded by the number of tasks that are queued in the database."""
+    """Ids of queued tasks; bounded by the number of tasks that are queued in the database.
+
+    Attributes:
+        wakes: how often `wake` was called.
+    """
 
     def __init__(self) -> None:
+        self.wakes = 0
         self._lines: dict[_Shape, _Line] = {}
         # Heads of lines that are not blocked, by key. May hold stale entries: checked when taken.
         self._heads: list[tuple[_Key, int, _Shape]] = []
@@ -65,8 +70,14 @@ class WaitingRoom:
             return key[1]
         return None
 
-    def block(self, task: Task, until_ms: int) -> None:
-        """This task found no node: its line waits."""
+    def block(self, task: Task, until_ms: int, wakes: int) -> None:
+        """This task found no node: its line waits, unless a node came or became free meanwhile.
+
+        Args:
+            wakes: how many there were when it began to look.
+        """
+        if wakes != self.wakes:
+            return
         shape = _shape(task)
         line = self._lines.setdefault(shape, _Line())
         line.blocked_until_ms = until_ms
@@ -74,6 +85,7 @@ class WaitingRoom:
 
     def wake(self) -> None:
         """A node came or became free: every line may try."""
+        self.wakes += 1
         for shape in list(self._blocked):
             self._unblock(shape)
 

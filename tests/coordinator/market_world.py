@@ -87,7 +87,7 @@ from neurogrid_wallet.keys import KeyPair
 
 NETWORK = "ng-0123456789abcdef"
 DOMAIN = 7
-CAPACITY = Capacity(cpu_millis=4000, memory_bytes=8 * 1024**3, disk_bytes=64 * 1024**3)
+CAPACITY = Capacity(cpu_millis=64_000, memory_bytes=8 * 1024**3, disk_bytes=64 * 1024**3)
 COORDINATOR = KeyPair(hashlib.sha256(b"coordinator").digest())
 SESSION = KeyPair(hashlib.sha256(b"session").digest())
 DEPLOYMENT = Deployment(
@@ -233,7 +233,9 @@ class FakeNode:
 
     def offer(self) -> Offer:
         prices = PriceList(base_micro_usdc_per_hour=self._price)
-        return Offer(self.node_id, self.wallet, "fake/1", "local", CAPACITY, CAPACITY, prices)
+        room = self.behaviour.slots - len(self.leases)
+        free = replace(CAPACITY, cpu_millis=max(0, room) * 1000)
+        return Offer(self.node_id, self.wallet, "fake/1", "local", CAPACITY, free, prices)
 
     def view(self) -> NodeView:
         statuses = tuple(

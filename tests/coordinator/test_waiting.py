@@ -32,7 +32,7 @@ def test_a_line_whose_first_found_no_node_waits_as_a_whole() -> None:
         room.add(task(name), 5)
     room.add(task("other", price=7), 5)
     assert room.take(NOW_MS) == "a"
-    room.block(task("a"), NOW_MS + 250)
+    room.block(task("a"), NOW_MS + 250, room.wakes)
     room.add(task("a"), 5)
     assert all_of(room) == ["other"]
     assert room.next_due_ms() == NOW_MS + 250
@@ -44,17 +44,28 @@ def test_a_freed_node_ends_every_wait() -> None:
     room = WaitingRoom()
     room.add(task("a"), 5)
     room.add(task("b", price=7), 5)
-    room.block(task("a"), NOW_MS + 60_000)
-    room.block(task("b", price=7), NOW_MS + 60_000)
+    room.block(task("a"), NOW_MS + 60_000, room.wakes)
+    room.block(task("b", price=7), NOW_MS + 60_000, room.wakes)
     assert all_of(room) == []
     room.wake()
     assert all_of(room) == ["a", "b"]
     assert room.next_due_ms() is None
 
 
+def test_a_node_that_comes_during_an_auction_is_not_missed() -> None:
+    room = WaitingRoom()
+    room.add(task("a"), 5)
+    wakes = room.wakes
+    assert room.take(NOW_MS) == "a"
+    room.wake()
+    room.add(task("a"), 5)
+    room.block(task("a"), NOW_MS + 30_000, wakes)
+    assert room.take(NOW_MS) == "a"
+
+
 def test_a_blocked_line_that_empties_and_fills_again_stays_in_order() -> None:
     room = WaitingRoom()
-    room.block(task("x"), NOW_MS + 100)
+    room.block(task("x"), NOW_MS + 100, room.wakes)
     assert room.take(NOW_MS) is None
     room.add(task("b"), 5)
     room.add(task("a"), 5)
@@ -64,7 +75,7 @@ def test_a_blocked_line_that_empties_and_fills_again_stays_in_order() -> None:
 
 def test_a_node_that_is_excluded_makes_another_line() -> None:
     room = WaitingRoom()
-    room.block(task("a"), NOW_MS + 100)
+    room.block(task("a"), NOW_MS + 100, room.wakes)
     room.add(replace(task("b"), excluded=("node",)), 5)
     assert room.take(NOW_MS) == "b"
 
