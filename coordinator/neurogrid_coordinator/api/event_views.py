@@ -1,7 +1,5 @@
 """How an event is shown on ``/ws`` and in event streams."""
 
-from decimal import Decimal
-
 from msgspec import Struct
 
 from neurogrid_marketplace.canonical import Json
@@ -27,8 +25,8 @@ class UpdateView(Struct, frozen=True):
     progress: float
     progress_note: str
     node_id: str | None
-    price_per_hour: Decimal | None
-    cost_usdc: Decimal
+    price_per_hour: str | None
+    cost_usdc: str
     message: str | None
     error: TaskFailure | None
 
@@ -61,10 +59,10 @@ def _text(value: Json) -> str | None:
     return value or None
 
 
-def _usdc(micro_usdc: Json) -> Decimal:
+def _usdc(micro_usdc: Json) -> str:
     assert isinstance(micro_usdc, int), "stored by us"
-    return Decimal(format_usdc(micro_usdc))
+    return format_usdc(micro_usdc)
 
 
-def _usdc_or_none(micro_usdc: Json) -> Decimal | None:
+def _usdc_or_none(micro_usdc: Json) -> str | None:
     return None if micro_usdc is None else _usdc(micro_usdc)

@@ -1,6 +1,5 @@
 """``/account``: who the key belongs to, and its money."""
 
-from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
@@ -38,15 +37,11 @@ def add_account_route(app: FastAPI, balances: Balances, gate: Gate, schemas: Sch
             wallet=caller.account.wallet,
             currency="USDC",
             balance=BalanceView(
-                available=_usdc(balance.available_micro_usdc),
-                held=_usdc(balance.held_micro_usdc),
-                escrowed=_usdc(balance.escrowed_micro_usdc),
-                wallet=_usdc(balance.wallet_micro_usdc),
-                operator_limit=_usdc(balance.operator_limit_micro_usdc),
+                available=format_usdc(balance.available_micro_usdc),
+                held=format_usdc(balance.held_micro_usdc),
+                escrowed=format_usdc(balance.escrowed_micro_usdc),
+                wallet=format_usdc(balance.wallet_micro_usdc),
+                operator_limit=format_usdc(balance.operator_limit_micro_usdc),
             ),
         )
         return success(view)
-
-
-def _usdc(amount_micro_usdc: int) -> Decimal:
-    return Decimal(format_usdc(amount_micro_usdc))

@@ -1,6 +1,5 @@
 """``/tasks/{id}/auctions``: who bid for a task, who won, and at what price."""
 
-from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
@@ -81,22 +80,18 @@ def _view(held: HeldAuction) -> AuctionView:
     return AuctionView(
         lease_id=lease.lease_id,
         held_at=iso(held.lease.created_at_ms),
-        max_price_per_hour=_usdc(demand.max_price_micro_usdc_per_hour) if demand else None,
-        price_per_hour=_usdc(lease.price_micro_usdc_per_hour),
+        max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour) if demand else None,
+        price_per_hour=format_usdc(lease.price_micro_usdc_per_hour),
         winner=lease.node_id,
         bids=[
             BidView(
                 node_id=ranked.node_id,
                 wallet=ranked.bid.wallet,
-                price_per_hour=_usdc(ranked.bid.price_micro_usdc_per_hour),
+                price_per_hour=format_usdc(ranked.bid.price_micro_usdc_per_hour),
                 start_seconds=ranked.bid.start_ms / 1000,
-                score=_usdc(ranked.score),
+                score=format_usdc(ranked.score),
                 won=ranked.bid_hash == lease.bid_hash,
             )
             for ranked in held.ranking
         ],
     )
-
-
-def _usdc(micro_usdc: int) -> Decimal:
-    return Decimal(format_usdc(micro_usdc))

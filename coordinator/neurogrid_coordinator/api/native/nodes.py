@@ -1,6 +1,5 @@
 """``/nodes`` and ``/match/explain``: what the market has, and how a request would meet it."""
 
-from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -17,15 +16,14 @@ from ..envelope import iso, success
 from ..explanations import explanation_view
 from ..openapi import Schemas, errors
 from ..paths import API
+from .requests import TASK_RULES, TaskRequest
 from .schemas import (
-    TASK_RULES,
     Earnings,
     ExplanationView,
     GpuView,
     NodeDetailView,
     NodeListView,
     NodeView,
-    TaskRequest,
 )
 from .task_views import BYTES_PER_GB, submission
 
@@ -127,7 +125,7 @@ def _view(node: KnownNode) -> dict[str, Any]:
         "storage_gb_free": _gb(free.disk_bytes),
         "gpu_count": len(total.gpus),
         "gpu_count_free": len(free.gpus),
-        "price_per_hour": Decimal(format_usdc(offer.prices.quote(_SMALLEST))),
+        "price_per_hour": format_usdc(offer.prices.quote(_SMALLEST)),
         "accepting": offer.accepting,
         "enforcement": offer.enforcement,
     }
@@ -145,9 +143,9 @@ def _detail_view(node: KnownNode, record: NodeRecord) -> NodeDetailView:
         total_tasks_completed=record.tasks_completed,
         uptime=_duration(connected_ms) if online else "0d 0h 0m",
         earnings=Earnings(
-            total=Decimal(format_usdc(record.earned_micro_usdc)),
+            total=format_usdc(record.earned_micro_usdc),
             currency="USDC",
-            last_30_days=Decimal(format_usdc(record.earned_30_days_micro_usdc)),
+            last_30_days=format_usdc(record.earned_30_days_micro_usdc),
         ),
     )
 

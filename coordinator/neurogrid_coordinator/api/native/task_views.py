@@ -1,6 +1,5 @@
 """How a task is read from a request, and how it is shown."""
 
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -23,14 +22,13 @@ from ...store.tasks import TaskRow
 from ..envelope import iso, iso_or_none
 from ..paths import API
 from .amounts import micro_usdc, usdc_number
+from .requests import ResourceRequirements, TaskRequest
 from .schemas import (
     InputView,
     LeaseView,
     LogView,
     OutputView,
-    ResourceRequirements,
     TaskFailure,
-    TaskRequest,
     TaskSummary,
     TaskView,
     TimelineView,
@@ -149,9 +147,9 @@ def task_view(detail: TaskDetail) -> TaskView:
         timeout_seconds=demand.timeout_s,
         queue_timeout_seconds=state.queue_timeout_ms // 1000,
         priority=priority_word(row.priority),
-        max_price_per_hour=_decimal(demand.max_price_micro_usdc_per_hour),
-        max_cost=_decimal(demand.max_cost_micro_usdc()),
-        price_per_hour=_decimal(lease.lease.price_micro_usdc_per_hour) if lease else None,
+        max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour),
+        max_cost=format_usdc(demand.max_cost_micro_usdc()),
+        price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
         currency="USDC",
         exit_code=_exit_code(row),
         explanation=(state.last_explanation or None) if waiting else None,
@@ -240,10 +238,10 @@ def _lease_view(row: LeaseRow) -> LeaseView:
         node_id=row.node_id,
         wallet=row.wallet,
         created_at=iso(row.created_at_ms),
-        price_per_hour=_decimal(row.lease.price_micro_usdc_per_hour),
-        max_cost=_decimal(row.lease.max_cost_micro_usdc),
+        price_per_hour=format_usdc(row.lease.price_micro_usdc_per_hour),
+        max_cost=format_usdc(row.lease.max_cost_micro_usdc),
         settlement=settlement.phase.value,
-        paid=_decimal(settlement.paid_micro_usdc) if closed else None,
+        paid=format_usdc(settlement.paid_micro_usdc) if closed else None,
         escrow=row.escrow or None,
         transaction=settlement.closed_by or None,
     )
@@ -258,7 +256,3 @@ def _public(data: dict[str, Json]) -> dict[str, Any]:
         else:
             shown[name] = value
     return shown
-
-
-def _decimal(amount_micro_usdc: int) -> Decimal:
-    return Decimal(format_usdc(amount_micro_usdc))

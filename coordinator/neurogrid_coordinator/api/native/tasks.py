@@ -14,7 +14,8 @@ from ..direct import Direct, path_parameter
 from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .schemas import TASK_RULES, CancelView, TaskListView, TaskRequest, TaskStatus, TaskView
+from .requests import TASK_RULES, TaskRequest
+from .schemas import CancelView, TaskListView, TaskStatus, TaskView
 from .task_views import submission, summary_view, task_view
 from .words import STATUS_OF_PHASE, phases_of
 

@@ -1,0 +1,106 @@
+"""What the native API takes: shapes, bounds and documentation. A GB is 10^9 bytes.
+
+Requests are decoded straight into these, so a bound that stands here is enforced; the OpenAPI page
+is made of the same definitions.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from neurogrid_marketplace.demand import MAX_TIMEOUT_S
+from neurogrid_marketplace.fields import Argument, EnvName, FilePath, ImageRef, Sha256, Word
+
+Priority = Literal["high", "normal", "low"] | Annotated[int, Meta(ge=1, le=10)]
+
+# What a field must look like, for the message when it does not.
+TASK_RULES = {
+    "docker_image": 'the name of an image, such as "python:3.12-slim" or "registry/name@sha256:..."',
+    "inputs[].path": 'a plain relative path such as "data/corpus.txt"',
+    "inputs[].sha256": "64 lower-case hex digits",
+    "env": "a mapping whose names are letters, digits and underscores",
+    "regions[]": 'a region such as "eu-west"',
+}
+
+
+class ResourceRequirements(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the job needs of one machine; what is left out is "any" or a small default."""
+
+    cpu_cores: Annotated[
+        float, Meta(ge=0.01, le=10_000, description="Cores; a fraction is a share of one.")
+    ] = 1
+    ram_gb: Annotated[
+        float, Meta(ge=0.01, le=1_000_000, description="Memory limit of the container, 10^9 bytes.")
+    ] = 0.5
+    storage_gb: Annotated[
+        float,
+        Meta(ge=0.01, le=1_000_000, description="What it may write to disk in all, 10^9 bytes."),
+    ] = 1
+    gpu_count: Annotated[int, Meta(ge=0, le=64, description="GPUs of one machine.")] = 0
+    gpu_memory_gb: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Least memory of each GPU, 10^9 bytes.")
+    ] = 0
+    gpu_model: Annotated[
+        str, Meta(max_length=128, description="Text that occurs in the GPU's model name.")
+    ] = ""
+    gpu_compute_capability: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9]{1,2}\.[0-9])?\Z",
+            description="Least CUDA compute capability.",
+            examples=["8.0"],
+        ),
+    ] = ""
+
+
+class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file for the job: an artifact that was uploaded before, and where the job finds it."""
+
+    path: Annotated[FilePath, Meta(description="Below /inputs, read-only.")]
+    sha256: Annotated[Sha256, Meta(description="Of an artifact of this account.")]
+
+
+class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A container job. Document 003's arguments, and ours after ``priority``."""
+
+    docker_image: Annotated[
+        ImageRef, Meta(description="Best by digest.", examples=["python:3.12-slim"])
+    ]
+    max_price_per_hour: Annotated[
+        Decimal, Meta(description="Bids above are not considered, USDC.", examples=["10.00"])
+    ]
+    name: Annotated[str, Meta(max_length=200, examples=["Resize images"])] = ""
+    type: Annotated[
+        Literal["gpu", "cpu"] | None,
+        Meta(
+            description="`gpu` asks for at least one GPU. Follows from the resources if left out."
+        ),
+    ] = None
+    resource_requirements: ResourceRequirements = field(default_factory=ResourceRequirements)
+    command: Annotated[
+        tuple[Argument, ...],
+        Meta(max_length=256, description="Empty: the image's own.", examples=[["python", "-V"]]),
+    ] = ()
+    timeout_seconds: Annotated[
+        int, Meta(ge=1, le=MAX_TIMEOUT_S, description="The longest it may run, once started.")
+    ] = 3600
+    priority: Annotated[
+        Priority, Meta(description="Order among your own waiting tasks; 10 is the most urgent.")
+    ] = "normal"
+    env: Annotated[dict[EnvName, Argument], Meta(max_length=256)] = {}
+    inputs: Annotated[tuple[InputReference, ...], Meta(max_length=256)] = ()
+    regions: Annotated[
+        tuple[Word, ...], Meta(max_length=32, description="Any of these; empty: anywhere.")
+    ] = ()
+    queue_timeout_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=30 * 24 * 3600)] | None,
+        Meta(description="How long it may wait for a node; default: the coordinator's."),
+    ] = None
+    max_total_cost: Annotated[
+        Decimal | None,
+        Meta(description="USDC. Lowers the price until the whole time limit costs no more."),
+    ] = None
+    wait_for_node: Annotated[
+        bool, Meta(description="Queue even if no node that is known could ever serve it.")
+    ] = False
