@@ -19,7 +19,7 @@ from .coordinator_setup import (
 )
 from .engine import check_engine
 from .errors import StartFailed
-from .layout import COORDINATOR, HOST, LEDGER, Layout, Settings, node_name
+from .layout import COORDINATOR, HOST, LEDGER, Layout, Settings, count_nodes, node_name
 from .market_setup import (
     Chain,
     Keys,
@@ -89,7 +89,7 @@ class Devnet:
             coordinator = await trio.to_thread.run_sync(make_coordinator, layout, settings)
             self._coordinator = coordinator
             await chain.fund_operator(coordinator.operator)
-            self._supervisor.say(f"starting the coordinator and {settings.nodes} nodes")
+            self._supervisor.say(f"starting the coordinator and {count_nodes(settings.nodes)}")
             self._supervisor.start(_coordinator_service(layout))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._get_client_key, keys)

@@ -43,6 +43,11 @@ def node_name(number: int) -> str:
     return f"node-{number}"
 
 
+def count_nodes(number: int) -> str:
+    """``1 node``, ``2 nodes``."""
+    return "1 node" if number == 1 else f"{number} nodes"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What was decided when the devnet was made. Ports stay, so that restarts are not noticed.

@@ -52,6 +52,18 @@ def start_in_background(
             raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
     layout.decide_settings(nodes=nodes, api_port=port)
     process = _spawn(layout)
+    try:
+        return _until_ready(layout, process, tell)
+    except BaseException:
+        # Whoever interrupts a start does not want it to go on behind his back.
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _until_ready(
+    layout: Layout, process: "subprocess.Popen[bytes]", tell: Callable[[str], None]
+) -> Network:
     shown = ""
     while True:
         state = read_state(layout.state)

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from .errors import NoSuchNode, NotRunning
-from .layout import COORDINATOR, LEDGER, SUPERVISOR, Layout, node_name
+from .layout import COORDINATOR, LEDGER, SUPERVISOR, Layout, count_nodes, node_name
 from .log_files import follow as follow_logs
 from .log_files import tail
 from .network_file import Network, read_network
@@ -20,7 +20,7 @@ def print_network(network: Network, *, as_json: bool, detached: bool) -> None:
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(network), indent=2))
         return
-    click.echo(f"ready     {network.api_url} with {len(network.nodes)} nodes")
+    click.echo(f"ready     {network.api_url} with {count_nodes(len(network.nodes))}")
     click.echo(f"ledger    {network.ledger_url}")
     click.echo(f"docs      {network.dashboard_url}")
     click.echo(f"network   {network.data}/network.json, which holds the API key")

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +141,15 @@ def test_without_an_engine_it_says_what_to_do_and_leaves_nothing(
     assert "docker" in run.stderr
     assert "Traceback" not in run.stderr
     assert processes_of(data) == []
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(data: Path) -> None:
+    command = [sys.executable, "-m", "neurogrid", "devnet", "up", "--detach", "--data", str(data)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as starting:
+        until(lambda: (data / "logs" / "coordinator.log").exists(), "the coordinator is started")
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(timeout=30) != 0
+        assert starting.stderr is not None
+        assert "Traceback" not in starting.stderr.read()
+    assert processes_of(data) == []
+    assert mounts_below(data) == []
