@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -28,9 +28,10 @@ from .artifacts import http_client
 from .bidder import Policy
 from .config import Config
 from .container import Engine, connect_engine
-from .container_errors import EngineError, EngineLost, EngineUnavailable
+from .container_errors import EngineUnavailable
 from .earnings import Earnings
 from .executor import LeaseRunner, Reports
+from .images import Images
 from .inventory import Inventory, take_inventory
 from .journal import Journal, JournalThread
 from .log_sender import Link
@@ -48,11 +49,6 @@ from .workspace import Enforcement, Workspaces
 
 _log = logging.getLogger(__name__)
 
-# A tag may move and an image be removed, so what is known of images is looked up again after this.
-_IMAGE_KNOWN_S = 10.0
-_IMAGES_KNOWN_MAX = 512
-# A bid is due in a second or two: an engine that takes longer to look for an image is not ready.
-_IMAGE_PATIENCE_S = 1.0
 # Whoever may ask for a payment again (a lease in the journal) is over long before.
 _PAYMENTS_KEPT_S = 30 * 24 * 3600
 _HOUSEKEEPING_S = 3600
@@ -171,7 +167,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,
             reservations=reservations,
             journal=journal,
-            has_image=_image_lookup(engine),
+            has_image=Images(engine).has,
             start_runner=start_runner,
             now_ms=_now_ms,
         )
@@ -237,33 +233,6 @@ class _Nobody:
 
     def beat_soon(self) -> None:
         return None
-
-
-def _image_lookup(engine: Engine) -> Callable[[str], Awaitable[bool | None]]:
-    known: dict[str, tuple[float, bool]] = {}
-
-    async def look(reference: str) -> bool | None:
-        try:
-            with trio.move_on_after(_IMAGE_PATIENCE_S):
-                return await engine.image(reference) is not None
-        except (EngineUnavailable, EngineLost):
-            return None
-        except EngineError:
-            return False  # a name that the engine does not understand
-        return None
-
-    async def has_image(reference: str) -> bool | None:
-        found = known.get(reference)
-        if found is not None and trio.current_time() - found[0] < _IMAGE_KNOWN_S:
-            return found[1]
-        there = await look(reference)
-        if there is not None:
-            if len(known) >= _IMAGES_KNOWN_MAX:
-                known.clear()
-            known[reference] = (trio.current_time(), there)
-        return there
-
-    return has_image
 
 
 async def _open_for_business(provider: Provider, staking: Staking, stake_micro_usdc: int) -> None:

@@ -60,10 +60,25 @@ class Redeemed:
 class Earnings:
     """The escrows of this node's leases."""
 
-    def __init__(self, market: Market, outbox: Outbox, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        market: Market,
+        outbox: Outbox,
+        now_ms: Callable[[], int],
+        *,
+        escrow_patience_s: float = ESCROW_PATIENCE_S,
+        redeem_attempts: int = _REDEEM_ATTEMPTS,
+    ) -> None:
+        """
+        Args:
+            escrow_patience_s: how long a new escrow may take to show up.
+            redeem_attempts: how often a claim is made anew after the chain refused it.
+        """
         self._market = market
         self._outbox = outbox
         self._now_ms = now_ms
+        self._escrow_patience_s = escrow_patience_s
+        self._redeem_attempts = redeem_attempts
         # As last seen, for while the chain is away.
         self._seen: dict[str, Escrow] = {}
 
@@ -77,7 +92,7 @@ class Earnings:
         """
         interval_s = _LOOK_INTERVAL_S
         problem = ""
-        with trio.move_on_after(ESCROW_PATIENCE_S):
+        with trio.move_on_after(self._escrow_patience_s):
             while True:
                 try:
                     escrow = await self._market.escrow(lease, start)
@@ -90,7 +105,7 @@ class Earnings:
                 await trio.sleep(interval_s)
                 interval_s = min(interval_s * 2, _LOOK_INTERVAL_MAX_S)
         raise EscrowUnseen(
-            f"escrow {start.escrow} did not appear in {ESCROW_PATIENCE_S} s{problem}"
+            f"escrow {start.escrow} did not appear in {self._escrow_patience_s:g} s{problem}"
         )
 
     async def check_voucher(self, lease: NodeLease, start: Start, voucher: VoucherMessage) -> None:
@@ -134,7 +149,7 @@ class Earnings:
         start = lease.start
         if start is None:
             return None
-        for attempt in range(_REDEEM_ATTEMPTS):
+        for attempt in range(self._redeem_attempts):
             # A refused payment moved nothing; the next one has its own name, and the program
             # itself refuses to pay twice.
             payment_id = f"redeem:{lease.lease_id}:{attempt}"

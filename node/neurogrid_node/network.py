@@ -33,7 +33,6 @@ _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 15.0
 # Many leases may ask for a heartbeat at the same time.
 _BEAT_GAP_S = 0.1
-# A coordinator that takes nothing for so long, with a megabyte waiting, is as good as away.
 _SEND_PATIENCE_S = 5.0
 
 
@@ -54,6 +53,8 @@ class CoordinatorLink:
         heartbeat: Callable[[str], Heartbeat],
         joined: Callable[[str], None],
         received: Callable[["CoordinatorLink", Message], Awaitable[None]],
+        silence_limit_s: float = SILENCE_LIMIT_S,
+        send_patience_s: float = _SEND_PATIENCE_S,
     ) -> None:
         """
         Args:
@@ -61,6 +62,8 @@ class CoordinatorLink:
             hello, heartbeat: what to say to the coordinator of this peer id.
             joined: called when the stream is up; everything unacknowledged is sent again then.
             received: called for each message, in order.
+            silence_limit_s: a coordinator that says nothing for so long is gone.
+            send_patience_s: one that takes nothing for so long, with a megabyte waiting, is too.
         """
         self.coordinator = address.rsplit("/p2p/", 1)[-1]
         self._address = address
@@ -70,6 +73,8 @@ class CoordinatorLink:
         self._heartbeat = heartbeat
         self._joined = joined
         self._received = received
+        self._silence_limit_s = silence_limit_s
+        self._send_patience_s = send_patience_s
         self._channel: SignedChannel | None = None
         self._beat_now = trio.Event()
         self._said = ""
@@ -88,9 +93,9 @@ class CoordinatorLink:
         if channel is None:
             return None
         try:
-            with trio.move_on_after(_SEND_PATIENCE_S):
+            with trio.move_on_after(self._send_patience_s):
                 return await channel.send(message)
-            channel.abort(f"takes no messages for {_SEND_PATIENCE_S:g} s")
+            channel.abort(f"took no messages for {self._send_patience_s:g} s")
         except P2pError:
             pass  # the reader hears of it too, and says why
         except InvalidValue as error:
@@ -149,12 +154,12 @@ class CoordinatorLink:
         """Handle messages until the stream ends; returns why it did."""
         while True:
             try:
-                with trio.fail_after(SILENCE_LIMIT_S):
+                with trio.fail_after(self._silence_limit_s):
                     _, message = await channel.receive()
             except P2pError as error:
                 return str(error)
             except trio.TooSlowError:
-                return f"silent for {SILENCE_LIMIT_S} s"
+                return f"silent for {self._silence_limit_s:g} s"
             if isinstance(message, Pulse):
                 continue
             try:

@@ -32,8 +32,15 @@ class Staking:
         staked_micro_usdc: as last seen.
     """
 
-    def __init__(self, market: Market, outbox: Outbox) -> None:
+    def __init__(
+        self, market: Market, outbox: Outbox, *, look_every_s: float = _FUNDS_INTERVAL_S
+    ) -> None:
+        """
+        Args:
+            look_every_s: how often the wallet is looked at while it lacks something.
+        """
         self.staked_micro_usdc = 0
+        self._look_every_s = look_every_s
         self._market = market
         self._outbox = outbox
 
@@ -50,7 +57,7 @@ class Staking:
             if problem != complaint:
                 complaint = problem
                 _log.warning("not staked yet: %s", problem)
-            await trio.sleep(_FUNDS_INTERVAL_S)
+            await trio.sleep(self._look_every_s)
 
     async def _missing(self, stake_micro_usdc: int) -> str:
         """Do what can be done; what is missing then, "" if nothing is."""

@@ -5,6 +5,7 @@ test is a new runner over the same fakes and the same journal.
 """
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
@@ -19,6 +20,7 @@ from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, 
 from neurogrid_marketplace.messages import Message, Start, VoucherMessage, to_body, type_name
 from neurogrid_node.earnings import EscrowGone, Redeemed, VoucherRefused
 from neurogrid_node.journal import Journal, JournalThread
+from neurogrid_node.market import EscrowUnseen
 from neurogrid_node.preparation import Prepared
 from neurogrid_node.progress import Progress, latest
 from node.market import COORDINATOR, NODE
@@ -247,6 +249,12 @@ class FakeEarnings:
         self.redeemed: list[int] = []
         self.takes_s = 0.2
         self.forgotten: list[str] = []
+
+    async def await_escrow(self, lease: NodeLease, start: Start) -> int:
+        await trio.lowlevel.checkpoint()
+        if not self.is_open:
+            raise EscrowUnseen("did not appear")
+        return time.time_ns() // 1_000_000 + 4 * 3_600_000
 
     async def check_voucher(self, lease: NodeLease, start: Start, voucher: VoucherMessage) -> None:
         await trio.lowlevel.checkpoint()

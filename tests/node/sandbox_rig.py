@@ -1,0 +1,147 @@
+"""A sandbox, real or fake, and how to ask it for jobs."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import httpx
+import trio
+
+from engine.bench import JOB_IMAGE, Bench, open_bench
+from neurogrid_marketplace.execution import accept
+from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.lease import NodeLease, Ran
+from neurogrid_marketplace.messages import Start
+from neurogrid_node.artifacts import http_client
+from neurogrid_node.bidder import Policy
+from neurogrid_node.earnings import Earnings
+from neurogrid_node.journal import Journal, JournalThread
+from neurogrid_node.preparation import Limits, Preparation, Prepared
+from neurogrid_node.reservations import Reservation
+from neurogrid_node.sandbox import Sandbox
+from neurogrid_node.watching import Watcher
+from node.chain_world import now_ms
+from node.fakes import FakeEarnings, FakeSandbox
+from node.file_server import FileServer, file_server
+from node.market import COORDINATOR, NEED, POLICY, award, start
+
+MIB = 1 << 20
+HELD = Reservation(replace(NEED, memory_bytes=64 * MIB, disk_bytes=4 * MIB), (), None, 4 * MIB)
+_PIDS = 64
+# A shared machine can be slow; a job that takes this long here hangs.
+_PATIENCE_S = 60
+
+
+class Rig:
+    """Jobs that sleep, on either."""
+
+    sandbox: Sandbox
+
+    def sleeps(self, runs_for_s: float, exit_code: int = 0) -> NodeLease:
+        """A lease whose job sleeps, and then ends with a code."""
+        return self.lease(f"sleep {runs_for_s}; exit {exit_code}")
+
+    def lease(self, script: str = "true", **changes: object) -> NodeLease:
+        """A lease whose job is a shell script; ``changes`` to its start message."""
+        lease_id = f"lease_{os.urandom(16).hex()}"
+        job = Job(JOB_IMAGE, ("sh", "-c", script))
+        made = accept(award("0" * 64, lease_id=lease_id), COORDINATOR, 60_000, now_ms())
+        return replace(made, start=start(**{"lease_id": lease_id, "job": job, **changes}))
+
+    async def prepare(self, lease: NodeLease, *, resumed: bool = False) -> Prepared:
+        with trio.fail_after(_PATIENCE_S):
+            return await self.sandbox.prepare(lease, start_of(lease), resumed=resumed)
+
+    async def watch(self, lease: NodeLease) -> Ran:
+        with trio.fail_after(_PATIENCE_S):
+            return await self.sandbox.watch(lease.lease_id)
+
+    async def run(self, lease: NodeLease) -> Ran:
+        """From start to end."""
+        await self.prepare(lease)
+        return await self.watch(lease)
+
+
+class FakeRig(Rig):
+    """Over `FakeSandbox`."""
+
+    def __init__(self) -> None:
+        self.fake = FakeSandbox(now_ms)
+        self.fake.prepare_s = 0.01
+        self.sandbox = cast(Sandbox, self.fake)
+
+    def sleeps(self, runs_for_s: float, exit_code: int = 0) -> NodeLease:
+        self.fake.runs_for_s, self.fake.exit_code = runs_for_s, exit_code
+        return self.lease()
+
+
+@dataclass
+class RealRig(Rig):
+    """Over the machine's engine, a real file server, and an escrow that is a flag."""
+
+    bench: Bench
+    http: httpx.AsyncClient
+    server: FileServer
+    journal: Journal
+    directory: Path
+    earnings: FakeEarnings = field(default_factory=FakeEarnings)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self, policy: Policy = POLICY) -> None:
+        """As a daemon that was just started has it."""
+        engine, workspaces = self.bench.engine, self.bench.workspaces
+        thread = JournalThread(self.journal)
+        preparation = Preparation(
+            engine=engine,
+            workspaces=workspaces,
+            earnings=cast(Earnings, self.earnings),
+            journal=thread,
+            http=self.http,
+            policy=policy,
+            limits=Limits(_PIDS, stall_timeout_s=5),
+            held=lambda lease_id: HELD,
+            own_hosts=lambda coordinator: ("127.0.0.1",),
+            now_ms=now_ms,
+        )
+        self.sandbox = Sandbox(
+            engine=engine,
+            workspaces=workspaces,
+            preparation=preparation,
+            watcher=Watcher(engine, workspaces, _PIDS),
+            journal=thread,
+            http=self.http,
+            logs=self.directory,
+            own_hosts=lambda coordinator: ("127.0.0.1",),
+            now_ms=now_ms,
+        )
+
+    def lease(self, script: str = "true", **changes: object) -> NodeLease:
+        lease = super().lease(script, **{"artifacts_url": self.server.url, **changes})
+        self.journal.add(lease, HELD)
+        return lease
+
+    async def log(self, lease: NodeLease) -> str:
+        return await self.sandbox.read_log(lease.lease_id, 0, 10 * MIB)
+
+
+@asynccontextmanager
+async def real_rig(directory: Path) -> AsyncIterator[RealRig]:
+    """One with nothing of others in it, and nothing left behind."""
+    logs = directory / "logs"
+    logs.mkdir()
+    journal = Journal(directory / "journal.db")
+    try:
+        async with open_bench(directory) as bench, http_client() as http, file_server() as server:
+            yield RealRig(bench, http, server, journal, logs)
+    finally:
+        journal.close()
+
+
+def start_of(lease: NodeLease) -> Start:
+    assert lease.start is not None, "every lease of a rig has its start message"
+    return lease.start

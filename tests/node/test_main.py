@@ -1,0 +1,73 @@
+"""The command, as far as it goes without an engine and a chain."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from neurogrid_node.__main__ import main
+from neurogrid_node.journal import Journal
+from node.market import COORDINATOR
+
+ADDRESS = f"/ip4/127.0.0.1/tcp/4001/p2p/{COORDINATOR}"
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    names = ("program_id", "usdc_mint", "admin", "genesis_hash")
+    document = {"rpc_url": "http://127.0.0.1:1", **dict.fromkeys(names, "1" * 32)}
+    path = tmp_path / "chain.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def init(directory: Path, chain: Path, *more: str) -> Result:
+    return run("init", "--data", directory, "--coordinator", ADDRESS, "--chain", chain, *more)
+
+
+def test_init_says_what_it_made_and_what_to_do_next(tmp_path: Path, chain: Path) -> None:
+    made = init(tmp_path / "node", chain, "--no-passphrase")
+    assert made.exit_code == 0, made.output
+    for part in (
+        "peer id  12D3KooW",
+        "wallet.json",
+        "identity.json",
+        "neurogrid-node start --data",
+    ):
+        assert part in made.output
+    again = init(tmp_path / "node", chain, "--no-passphrase", "--json")
+    assert json.loads(again.output)["peer_id"] in made.output
+
+
+def test_init_names_the_encrypted_wallet_to_back_up(tmp_path: Path, chain: Path) -> None:
+    (tmp_path / "passphrase").write_text("correct horse battery staple")
+    (tmp_path / "passphrase").chmod(0o600)
+    made = init(tmp_path / "node", chain, "--passphrase-file", str(tmp_path / "passphrase"))
+    assert made.exit_code == 0, made.output
+    assert "wallet.keystore" in made.output
+    assert "wallet.json" not in made.output
+
+
+def test_what_is_wrong_is_one_line_and_exit_code_2(tmp_path: Path, chain: Path) -> None:
+    started = run("start", "--data", tmp_path / "nowhere")
+    assert started.exit_code == 2
+    assert "run `neurogrid-node init` first" in started.output
+    chain.write_text("{}")
+    made = init(tmp_path / "node", chain, "--no-passphrase")
+    assert made.exit_code == 2
+    assert "lacks rpc_url" in made.output
+
+
+def test_a_second_daemon_is_told_so_before_it_touches_anything(tmp_path: Path, chain: Path) -> None:
+    init(tmp_path / "node", chain, "--no-passphrase")
+    first = Journal(tmp_path / "node" / "journal.db")
+    started = run("start", "--data", tmp_path / "node")
+    first.close()
+    assert started.exit_code == 2
+    assert "is another neurogrid-node running on this directory?" in started.output
+    assert not (tmp_path / "node" / "payments.db").exists()

@@ -1,0 +1,135 @@
+"""Registering and staking on a real ledger with the real program."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from neurogrid_contracts.instructions import request_unstake
+from neurogrid_node.staking import Staking
+from node.chain_world import (
+    MIN_STAKE,
+    USDC,
+    ChainWorld,
+    Parties,
+    chain_world,
+    market_on_ledger,
+    pubkey,
+)
+
+
+@pytest.fixture(scope="module")
+def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
+    with market_on_ledger(tmp_path_factory.mktemp("market")) as made:
+        yield made
+
+
+@pytest.fixture
+async def world(tmp_path: Path, parties: Parties) -> AsyncIterator[ChainWorld]:
+    async with chain_world(tmp_path, parties) as made:
+        yield made
+
+
+async def test_a_node_says_what_it_lacks_and_stakes_when_it_has_it(
+    world: ChainWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.node_outbox() as outbox, trio.open_nursery() as nursery:
+        staking = Staking(world.market(), outbox, look_every_s=0.05)
+        nursery.start_soon(staking.ensure, 10 * USDC)
+        await trio.sleep(0.5)
+        await world.fund(world.wallet, 0)
+        await trio.sleep(0.5)
+        await world.fund(world.wallet, 10 * USDC)
+    warnings = [record.message for record in caplog.records if "not staked" in record.message]
+    # Each reason once, however often it was looked at.
+    assert len(warnings) == 2
+    assert "has 0 SOL; send it 0.02 SOL" in warnings[0]
+    assert "has 0.00 USDC; send it 10.00 USDC more to stake" in warnings[1]
+    provider = await world.provider()
+    assert provider is not None
+    assert provider.staked_micro_usdc == staking.staked_micro_usdc == 10 * USDC
+    assert provider.payout_owner == pubkey(world.wallet)
+    assert await world.usdc(world.wallet) == 0
+
+
+async def test_the_markets_minimum_is_staked_even_if_less_was_configured(
+    world: ChainWorld,
+) -> None:
+    await world.fund(world.wallet, 10 * USDC)
+    async with world.node_outbox() as outbox:
+        await Staking(world.market(), outbox).ensure(1)
+    provider = await world.provider()
+    assert provider is not None
+    assert provider.staked_micro_usdc == MIN_STAKE
+
+
+async def test_a_restarted_node_does_not_stake_again(world: ChainWorld) -> None:
+    await world.fund(world.wallet, 30 * USDC)
+    for _ in range(3):
+        async with world.node_outbox() as outbox:
+            await Staking(world.market(), outbox).ensure(10 * USDC)
+    assert await world.usdc(world.wallet) == 20 * USDC
+
+
+async def test_a_node_killed_between_paying_and_hearing_of_it_pays_once(world: ChainWorld) -> None:
+    await world.fund(world.wallet, 30 * USDC)
+    async with world.node_outbox(running=False) as outbox:
+        with trio.move_on_after(0.5):
+            await Staking(world.market(), outbox).ensure(10 * USDC)
+        # Submitted, not even signed, when the node dies.
+        assert await outbox.undecided() == 1
+    async with world.node_outbox() as outbox:
+        await Staking(world.market(), outbox).ensure(10 * USDC)
+    assert await world.usdc(world.wallet) == 20 * USDC
+
+
+async def test_more_is_staked_when_more_is_configured(world: ChainWorld) -> None:
+    await world.fund(world.wallet, 30 * USDC)
+    async with world.node_outbox() as outbox:
+        await Staking(world.market(), outbox).ensure(10 * USDC)
+        await Staking(world.market(), outbox).ensure(25 * USDC)
+    provider = await world.provider()
+    assert provider is not None
+    assert provider.staked_micro_usdc == 25 * USDC
+
+
+async def test_what_was_taken_out_since_is_staked_again(world: ChainWorld) -> None:
+    await world.fund(world.wallet, 30 * USDC)
+    async with world.node_outbox() as outbox:
+        market = world.market()
+        await Staking(market, outbox, look_every_s=0.05).ensure(10 * USDC)
+        for number in range(2):
+            unstake = request_unstake(
+                world.deployment, owner=pubkey(world.wallet), amount_micro_usdc=10 * USDC
+            )
+            name = f"unstake {number}"
+            await outbox.submit(name, [unstake], pubkey(world.wallet))
+            await outbox.finalized(name, 10)
+            # The same payment as before by all it says, and yet another one.
+            with trio.fail_after(10):
+                await Staking(market, outbox, look_every_s=0.05).ensure(10 * USDC)
+    assert await world.usdc(world.wallet) == 0
+    provider = await world.provider()
+    assert provider is not None
+    assert (provider.staked_micro_usdc, provider.unbonding_micro_usdc) == (10 * USDC, 20 * USDC)
+
+
+async def test_another_chain_or_no_market_is_named_and_nothing_is_paid(
+    world: ChainWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.fund(world.wallet, 10 * USDC)
+    async with world.node_outbox() as outbox:
+        elsewhere = world.market(genesis_hash="1" * 32)
+        with trio.move_on_after(0.3):
+            await Staking(elsewhere, outbox, look_every_s=0.05).ensure(10 * USDC)
+        assert f"is {world.genesis_hash}, not {'1' * 32}" in caplog.text
+        nowhere = world.market()
+        nowhere.deployment = type(world.deployment)(
+            world.deployment.program_id, world.deployment.usdc_mint, pubkey(world.wallet)
+        )
+        with trio.move_on_after(0.3):
+            await Staking(nowhere, outbox, look_every_s=0.05).ensure(10 * USDC)
+        assert f"no market at {nowhere.deployment.config}" in caplog.text
+        assert await outbox.undecided() == 0
+    assert await world.usdc(world.wallet) == 10 * USDC

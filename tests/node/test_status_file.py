@@ -1,0 +1,65 @@
+from pathlib import Path
+from typing import cast
+
+import pytest
+import trio
+
+from neurogrid_node.executor import LeaseRunner
+from neurogrid_node.journal import Journal, JournalThread
+from neurogrid_node.provider import Provider
+from neurogrid_node.reservations import Reservations
+from neurogrid_node.staking import Staking
+from neurogrid_node.status import read_status
+from neurogrid_node.status_file import show_status
+from node.fakes import FakeLink
+from node.market import COORDINATOR, NODE, OFFER, POLICY, TOTAL
+
+
+async def shown(directory: Path, journal: Journal) -> None:
+    """Run the loop for a moment."""
+
+    def start_runner(lease: object) -> LeaseRunner:
+        raise AssertionError("no lease is awarded here")
+
+    async def has_image(reference: str) -> bool | None:
+        return None
+
+    book = Reservations(TOTAL)
+    thread = JournalThread(journal)
+    provider = Provider(
+        OFFER,
+        policy=POLICY,
+        max_unpaid_ms=1,
+        reservations=book,
+        journal=thread,
+        has_image=has_image,
+        start_runner=start_runner,
+        now_ms=lambda: 0,
+    )
+    provider.links = {COORDINATOR: FakeLink()}
+    staking = cast(Staking, type("Staked", (), {"staked_micro_usdc": 7}))
+    with trio.move_on_after(1.2):
+        await show_status(directory, provider, book, staking, thread)
+
+
+async def test_the_daemon_shows_what_it_is_and_has(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    journal.save_earning("lease_1", 1, 25, "signature")
+    await shown(tmp_path, journal)
+    journal.close()
+    document = read_status(tmp_path)
+    assert document is not None
+    assert (document["peer_id"], document["accepting"]) == (NODE, False)
+    assert (document["staked_micro_usdc"], document["earned_micro_usdc"]) == (7, 25)
+    assert document["cpu_millis_free"] == document["cpu_millis_total"] == 4000
+    assert document["gpus"] == ["NVIDIA L4"]
+    assert document["coordinators"] == [{"peer_id": COORDINATOR, "connected": True}]
+
+
+async def test_a_disk_that_refuses_is_logged_once_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    await shown(tmp_path / "missing", journal)
+    journal.close()
+    assert len([record for record in caplog.records if "status file" in record.message]) == 1
