@@ -11,7 +11,8 @@ from .demand import Demand
 from .money import format_usdc
 from .offer import Offer
 
-_GIB = 1024**3
+# As the API counts: a client who asked for 8 GB must not read of 7.5 GiB.
+_GB = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def _fits_free(offer: Offer, demand: Demand) -> bool:
     return offer.total.take(need) is None or offer.free.take(need) is not None
 
 
-def _gib(value: int) -> str:
-    return f"{value / _GIB:.1f} GiB"
+def _gb(value: int) -> str:
+    return f"{value / _GB:g} GB" if value % (_GB // 10) == 0 else f"{value / _GB:.1f} GB"
 
 
 # What a node is and asks comes first, whether it is free just now comes last: whoever survives up to
@@ -60,16 +61,15 @@ CONSTRAINTS: tuple[Constraint, ...] = (
         "ram",
         lambda o, d: o.total.memory_bytes >= d.requirements.memory_bytes,
         lambda o, d: (
-            f"has {_gib(o.total.memory_bytes)} of memory; asked for "
-            f"{_gib(d.requirements.memory_bytes)}"
+            f"has {_gb(o.total.memory_bytes)} of memory; asked for "
+            f"{_gb(d.requirements.memory_bytes)}"
         ),
     ),
     Constraint(
         "storage",
         lambda o, d: o.total.disk_bytes >= d.requirements.disk_bytes,
         lambda o, d: (
-            f"offers {_gib(o.total.disk_bytes)} of disk; asked for "
-            f"{_gib(d.requirements.disk_bytes)}"
+            f"offers {_gb(o.total.disk_bytes)} of disk; asked for {_gb(d.requirements.disk_bytes)}"
         ),
     ),
     Constraint(

@@ -6,7 +6,7 @@ from neurogrid_marketplace.explain import explain
 from neurogrid_marketplace.matching import eligible
 from neurogrid_marketplace.resources import Requirements
 
-from .market import GIB, capacity, demand, offer
+from .market import capacity, demand, offer
 
 markets = st.lists(
     st.builds(
@@ -53,8 +53,8 @@ def test_the_one_relaxation_is_the_one_that_lets_most_nodes_in() -> None:
 
 
 def test_the_nearest_misses_say_by_how_much() -> None:
-    found = explain([offer("a")], demand(requirements=Requirements(memory_bytes=64 * GIB)))
-    assert found.nearest[0].reasons[0] == "ram: has 32.0 GiB of memory; asked for 64.0 GiB"
+    found = explain([offer("a")], demand(requirements=Requirements(memory_bytes=64 * 10**9)))
+    assert found.nearest[0].reasons[0] == "ram: has 34.4 GB of memory; asked for 64 GB"
 
 
 def test_an_empty_market_says_so() -> None:
