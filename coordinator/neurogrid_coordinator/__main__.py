@@ -119,7 +119,6 @@ def start(directory: Path, log_level: str) -> None:
     from neurogrid_wallet.errors import WalletError
 
     from .config import CONFIG_NAME, ConfigError, load_config
-    from .daemon import run
     from .setup import load_keys
 
     logging.basicConfig(
@@ -127,8 +126,11 @@ def start(directory: Path, log_level: str) -> None:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        config = load_config(directory / CONFIG_NAME)
-        uvloop.run(run(config, directory, load_keys(directory)))
+        config, keys = load_config(directory / CONFIG_NAME), load_keys(directory)
+        # After the checks: it imports everything, which takes a second or two.
+        from .daemon import run
+
+        uvloop.run(run(config, directory, keys))
     except (ConfigError, WalletError, LookupError, OSError) as error:
         _fail(str(error))
 

@@ -35,7 +35,8 @@ class Attendance:
         self._market_pid: int | None = None
         self._heard_ms: dict[str, int] = {}
         self._free: dict[str, _Free] = {}
-        self._missing_since_ms: dict[str, int] = {}
+        # node id -> lease id -> since when it is missing.
+        self._missing_since_ms: dict[str, dict[str, int]] = {}
 
     def look(self, market_pid: int | None, now_ms: int) -> None:
         """Call it often: silence counts only while the market process and this one were awake."""
@@ -67,21 +68,22 @@ class Attendance:
         Args:
             since_ms: lease id -> when the node was known to have it, of all it should have.
         """
+        node_id, now_ms = view.offer.node_id, view.last_heard_ms
         known = {status.lease_id for status in view.leases}
-        gone = []
-        for lease_id, taken_ms in since_ms.items():
-            if lease_id in known or view.last_heard_ms - taken_ms < _FORGOTTEN_MS:
-                self._missing_since_ms.pop(lease_id, None)
-                continue
-            first_ms = self._missing_since_ms.setdefault(lease_id, view.last_heard_ms)
-            if view.last_heard_ms - first_ms >= _FORGOTTEN_MS:
-                del self._missing_since_ms[lease_id]
-                gone.append(lease_id)
-        return gone
+        before = self._missing_since_ms.pop(node_id, {})
+        missing = {
+            lease_id: before.get(lease_id, now_ms)
+            for lease_id, taken_ms in since_ms.items()
+            if lease_id not in known and now_ms - taken_ms >= _FORGOTTEN_MS
+        }
+        if missing:
+            self._missing_since_ms[node_id] = missing
+        return [lease for lease, first in missing.items() if now_ms - first >= _FORGOTTEN_MS]
 
     def left(self, node_id: str) -> None:
         """The node's connection ended; when it was heard still counts."""
         self._free.pop(node_id, None)
+        self._missing_since_ms.pop(node_id, None)
 
     def forget(self, keep: frozenset[str]) -> None:
         """Drop what is known of nodes that are neither connected nor in ``keep``."""

@@ -1,220 +1,26 @@
 """The coordinator's chain on the real program, in a local ledger of its own process."""
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from coordinator.chain_parties import DAY_S, GRACE_S, USDC, market, pubkey
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.instructions import (
-    MarketTerms,
-    SignedVoucher,
-    claim_voucher,
-    deposit,
-    ed25519_instruction,
-    init_config,
-    open_client,
-    register_provider,
     relinquish,
-    set_operator,
-    stake,
 )
-from neurogrid_coordinator.chain import Chain, EscrowRefused, EscrowTerms, OpenedEscrow
+from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms
 from neurogrid_coordinator.client_funds import FundsReader
 from neurogrid_coordinator.market_terms import load_terms
 from neurogrid_marketplace.receipt import escrow_job_id
-from neurogrid_marketplace.voucher import Voucher
 from neurogrid_wallet.errors import RpcUnavailable
-from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Account, Rpc
-from neurogrid_wallet.transactions import signers_from
-from neurogrid_wallet.usdc import create_token_account
-
-USDC = 1_000_000
-GRACE_S = 100
-DAY_S = 86_400
-DOMAIN = 7
-_START_TIMEOUT_S = 30
-
-
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A ledger whose clock can be moved; gives what its ``ledger.json`` says."""
-    data = tmp_path_factory.mktemp("ledger")
-    command = [sys.executable, "-m", "neurogrid_contracts.ledger", "start", "--data", str(data)]
-    command += ["--port", "0", "--slot-ms", "10", "--allow-warp", "--no-fsync"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert "ready" in process.stdout.readline()
-            yield json.loads((data / "ledger.json").read_text())
-        finally:
-            process.terminate()
-            process.wait(_START_TIMEOUT_S)
-
-
-def pubkey(key: KeyPair) -> Pubkey:
-    return Pubkey.from_bytes(key.public_key)
-
-
-class Parties:
-    """A new market with a client, a provider and us as the operator, and their payments."""
-
-    def __init__(self, ledger: dict[str, Any], rpc: Rpc) -> None:
-        self.admin, self.client, self.provider, self.operator, self.session = (
-            KeyPair.generate() for _ in range(5)
-        )
-        self.deployment = Deployment(
-            Pubkey.from_string(ledger["program_id"]),
-            Pubkey.from_string(ledger["usdc_mint"]),
-            pubkey(self.admin),
-        )
-        self.rpc = rpc
-        self.outbox: Outbox
-        self.chain: Chain
-        self._payments = 0
-
-    async def pay(self, payer: KeyPair, *instructions: Instruction) -> str:
-        self._payments += 1
-        name = f"setup {self._payments}"
-        await self.outbox.submit(name, list(instructions), pubkey(payer))
-        payment = await self.outbox.confirmed(name, 10)
-        assert payment.signature is not None
-        return payment.signature
-
-    async def set_up(self) -> None:
-        for key in (self.admin, self.client, self.provider, self.operator):
-            await self.rpc.request_airdrop(pubkey(key), 10**9)
-        for key in (self.client, self.provider):
-            await self.rpc.call("neurogrid_requestUsdc", [key.address, 100 * USDC])
-        deployment, owner, provider = self.deployment, pubkey(self.client), pubkey(self.provider)
-        terms = MarketTerms(
-            fee_bps=100,
-            slash_bps=2000,
-            min_stake_micro_usdc=5 * USDC,
-            unbonding_window_s=10 * DAY_S,
-            grace_window_s=GRACE_S,
-            arbitration_window_s=GRACE_S,
-            domain=DOMAIN,
-        )
-        treasury = deployment.token_account(pubkey(self.admin))
-        await self.pay(
-            self.admin,
-            create_token_account(pubkey(self.admin), pubkey(self.admin), deployment.usdc_mint),
-            init_config(deployment, treasury=treasury, arbiter=pubkey(self.admin), terms=terms),
-        )
-        await self.pay(
-            self.client,
-            open_client(deployment, owner=owner),
-            deposit(
-                deployment,
-                funder=owner,
-                client_owner=owner,
-                source=deployment.token_account(owner),
-                amount_micro_usdc=20 * USDC,
-            ),
-        )
-        await self.allow(10 * USDC)
-        await self.pay(
-            self.provider, register_provider(deployment, owner=provider, payout_owner=provider)
-        )
-
-    async def allow(self, limit_micro_usdc: int, operator: KeyPair | None = None) -> None:
-        operator = operator or self.operator
-        await self.pay(
-            self.client,
-            set_operator(
-                self.deployment,
-                owner=pubkey(self.client),
-                operator=pubkey(operator),
-                limit_micro_usdc=limit_micro_usdc,
-                expiry_unix_s=int(time.time()) + 30 * DAY_S,
-            ),
-        )
-
-    async def stake(self) -> None:
-        provider = pubkey(self.provider)
-        await self.pay(
-            self.provider,
-            stake(
-                self.deployment,
-                funder=provider,
-                provider_owner=provider,
-                source=self.deployment.token_account(provider),
-                amount_micro_usdc=5 * USDC,
-            ),
-        )
-
-    def terms(self, lease_id: str, max_micro_usdc: int = 2 * USDC) -> EscrowTerms:
-        return EscrowTerms(
-            lease_id=lease_id,
-            client=self.client.address,
-            provider=self.provider.address,
-            max_micro_usdc=max_micro_usdc,
-            timeout_s=3600,
-            voucher_signer=self.session.public_key,
-        )
-
-    async def claim(self, lease_id: str, opened: OpenedEscrow, amount: int) -> str:
-        """The provider redeems a voucher and closes the escrow."""
-        statement = Voucher(
-            DOMAIN, bytes(Pubkey.from_string(opened.address)), opened.sequence, amount
-        )
-        signed = SignedVoucher(
-            statement, pubkey(self.session), self.session.sign(statement.message())
-        )
-        return await self.pay(
-            self.provider,
-            ed25519_instruction([signed]),
-            claim_voucher(
-                self.deployment,
-                client_owner=pubkey(self.client),
-                provider_owner=pubkey(self.provider),
-                job_id=escrow_job_id(lease_id),
-                payout=self.deployment.token_account(pubkey(self.provider)),
-                treasury=self.chain.terms.treasury,
-                cumulative_micro_usdc=amount,
-                # The outbox puts one compute budget instruction in front.
-                ed25519_instruction_index=1,
-                close_to=pubkey(self.operator),
-            ),
-        )
-
-
-@asynccontextmanager
-async def market(ledger: dict[str, Any], folder: Path) -> AsyncIterator[Parties]:
-    async with Rpc(ledger["rpc_url"]) as rpc:
-        parties = Parties(ledger, rpc)
-        keys = [parties.admin, parties.client, parties.provider, parties.operator]
-        async with Outbox(folder / "payments.db", rpc=rpc, signers=signers_from(keys)) as outbox:
-            parties.outbox = outbox
-            running = asyncio.create_task(outbox.run())
-            try:
-                await parties.set_up()
-                terms = await load_terms(rpc, parties.deployment, folder / "market.terms")
-                parties.chain = Chain(
-                    rpc=rpc,
-                    outbox=outbox,
-                    deployment=parties.deployment,
-                    operator=pubkey(parties.operator),
-                    terms=terms,
-                )
-                yield parties
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
 
 
 @on_asyncio

@@ -1,0 +1,147 @@
+"""The coordinator as a process: init, start, status, its market process killed, SIGTERM."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from coordinator.chain_parties import market
+from coordinator.on_asyncio import on_asyncio
+
+pytestmark = pytest.mark.processes
+
+# Importing what a coordinator needs takes seconds of CPU, several times that on a busy machine.
+_PATIENCE_S = 60.0
+_COMMAND = [sys.executable, "-m", "neurogrid_coordinator"]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_COMMAND, *arguments], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+    )
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("not in time")
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A coordinator that says where it is."""
+
+    def info() -> dict[str, Any] | None:
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        try:
+            document: dict[str, Any] = json.loads((directory / "coordinator.json").read_text())
+        except FileNotFoundError:
+            return None
+        return document if document["api_pid"] == process.pid else None
+
+    with subprocess.Popen(
+        [*_COMMAND, "start", "--data", str(directory), "--log-level", "warning"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process, wait_for(info)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def directory(ledger: dict[str, Any], tmp_path: Path) -> Path:
+    """An initialised coordinator of a new market."""
+    chain_file = tmp_path / "chain.json"
+
+    @on_asyncio
+    async def create_market() -> None:
+        async with market(ledger, tmp_path) as parties:
+            chain = {**parties.deployment.to_json(), "rpc_url": ledger["rpc_url"]}
+            chain_file.write_text(json.dumps({**chain, "genesis_hash": ledger["genesis_hash"]}))
+
+    create_market()
+    directory = tmp_path / "coordinator"
+    made = command(
+        *("init", "--data", str(directory), "--chain", str(chain_file), "--json"),
+        *("--http", "127.0.0.1:0", "--p2p", "/ip4/127.0.0.1/tcp/0"),
+    )
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["peer_id"].startswith("12D3KooW")
+    return directory
+
+
+def test_a_coordinator_starts_says_where_it_is_and_stops_quickly(directory: Path) -> None:
+    account = command(
+        *("account", "create", "--data", str(directory), "--json"),
+        *("--name", "Ada", "--wallet", "So11111111111111111111111111111111111111112"),
+    )
+    assert account.returncode == 0, account.stderr
+    headers = {"Authorization": f"Bearer {json.loads(account.stdout)['api_key']}"}
+
+    with running(directory) as (process, info):
+        url = info["api_url"]
+        with httpx.Client(base_url=url, trust_env=False, timeout=_PATIENCE_S) as client:
+            assert client.get("/api/v1/tasks").status_code == 401
+            answer = client.get("/api/v1/tasks", headers=headers)
+            assert (answer.status_code, answer.json()["data"]["total"]) == (200, 0)
+            status = wait_for(lambda: _status_if_up(client))
+            assert status["nodes"] == 0
+        assert info["p2p_addresses"][0].endswith(f"/p2p/{info['peer_id']}")
+        for path in directory.glob("*.json"):
+            if path.name != "coordinator.json":
+                assert path.stat().st_mode & 0o077 == 0, path
+
+        # The market process is replaced when it dies, and the file says so.
+        os.kill(info["market_pid"], signal.SIGKILL)
+
+        def replaced() -> bool:
+            now = json.loads((directory / "coordinator.json").read_text())
+            return now["market_pid"] not in (None, info["market_pid"])
+
+        wait_for(replaced)
+        shown = command("status", "--data", str(directory), "--json")
+        assert json.loads(shown.stdout)["api_pid"] == process.pid
+
+        second = command("start", "--data", str(directory))
+        assert second.returncode == 2
+        assert "another process" in second.stderr
+
+        # An open socket does not hold it up.
+        with connect(f"{url.replace('http', 'ws', 1)}/ws", proxy=None) as socket:
+            socket.recv(timeout=_PATIENCE_S)
+            process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            assert process.wait(_PATIENCE_S) == 0
+            assert time.monotonic() - started < 3.0
+        assert not (directory / "coordinator.json").exists()
+    assert command("status", "--data", str(directory)).returncode == 3
+
+
+def _status_if_up(client: httpx.Client) -> dict[str, Any] | None:
+    status: dict[str, Any] = client.get("/api/v1/status").json()["data"]
+    return status if status["market"] == "up" else None
+
+
+def test_a_wrong_configuration_is_named_and_nothing_starts(tmp_path: Path) -> None:
+    missing = command("start", "--data", str(tmp_path / "none"))
+    assert missing.returncode == 2
+    assert "init" in missing.stderr
+    (tmp_path / "coordinator.toml").write_text("[timers]\nbid_window = 3\n")
+    wrong = command("start", "--data", str(tmp_path))
+    assert wrong.returncode == 2
+    assert "coordinator.toml" in wrong.stderr
