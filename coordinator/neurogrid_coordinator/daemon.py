@@ -265,7 +265,9 @@ def _listen(config: Config) -> _Place:
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((config.http.host, config.http.port))
-    host = f"[{config.http.host}]" if family == socket.AF_INET6 else config.http.host
+    # Where it listens everywhere, and nobody said how others reach it, it is reached from here.
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.http.host, config.http.host)
+    host = f"[{local}]" if family == socket.AF_INET6 else local
     url = config.http.public_url.rstrip("/") or f"http://{host}:{listener.getsockname()[1]}"
     return _Place(listener, url)
 

@@ -15,9 +15,6 @@ INFO_FILE = "coordinator.json"
 IDENTITY_FILE = "identity.json"
 OPERATOR_FILE = "operator.json"
 SESSION_FILE = "session.json"
-DATABASE_FILE = "coordinator.db"
-# Written while a coordinator runs: where it is.
-INFO_FILE = "coordinator.json"
 _CHAIN_KEYS = ("rpc_url", "program_id", "usdc_mint", "admin", "genesis_hash")
 
 
