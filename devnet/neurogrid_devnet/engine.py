@@ -20,22 +20,22 @@ _SWEEPS_MAX = 5
 _GRACE_S = 5.0
 
 
-async def check_engine() -> None:
+async def check_engine(image: str = JOB_IMAGE) -> None:
     """Find out whether jobs can run on this machine.
 
     Raises:
         EngineMissing: no engine answers.
-        ImagesMissing: it has no job image.
+        ImagesMissing: it does not have the image.
     """
     try:
         async with _engine_of("devnet") as engine:
-            image = await engine.image(JOB_IMAGE)
+            found = await engine.image(image)
     except EngineUnavailable as error:
         raise EngineMissing(
             f"{error}; in a checkout of NeuroGrid, `make engine` does it"
         ) from error
-    if image is None:
-        raise ImagesMissing(f"the image {JOB_IMAGE} is not built: type `make images`")
+    if found is None:
+        raise ImagesMissing(f"the image {image} is not built: type `make images`")
 
 
 async def remove_containers(peer_ids: Sequence[str]) -> list[str]:
@@ -87,11 +87,11 @@ def unmount_below(folder: Path) -> list[str]:
 
 def mounts_below(folder: Path) -> list[Path]:
     """What is mounted below a folder."""
-    prefix = f"{folder.resolve()}/"
+    folder = folder.resolve()
     try:
         lines = Path("/proc/self/mounts").read_text().splitlines()
     except OSError:
         return []  # no Linux: nodes mount nothing there
     # The kernel writes a blank as \040.
-    targets = [line.split(" ")[1].replace("\\040", " ") for line in lines]
-    return [Path(target) for target in targets if target.startswith(prefix)]
+    targets = [Path(line.split(" ")[1].replace("\\040", " ")) for line in lines]
+    return [target for target in targets if target != folder and target.is_relative_to(folder)]
