@@ -16,7 +16,7 @@ from .take_down import clean_nodes, end_processes
 
 _log = logging.getLogger(__name__)
 
-_WATCH_INTERVAL_S = 0.1
+_WATCH_INTERVAL_S = 0.2
 
 
 def run_devnet(
