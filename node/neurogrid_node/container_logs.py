@@ -9,6 +9,7 @@ import codecs
 import re
 import struct
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,6 +69,10 @@ def split_records(pieces: Iterable[bytes]) -> Iterator[bytes]:
         del data[:at]
 
 
+# As many records as two files of the engine hold at lines of 160 bytes; about 20 MB when it is full.
+_RECENT_MAX: Final = 100_000
+
+
 class LogPasses:
     """A container's records, each with its time, until it has ended and all of them were read.
 
@@ -90,6 +95,9 @@ class LogPasses:
         self._open_pass = open_pass
         self._has_ended = has_ended
         self._since_ns = since_ns
+        # Records as (time, hash), to tell those that the engine repeats within one pass: seen when
+        # it rotated the file while it was read, on a busy machine.
+        self._recent: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._lock = threading.Lock()
         self._current: BlockingStream[bytes] | None = None
         self._is_closed = False
@@ -106,10 +114,19 @@ class LogPasses:
             before_ns = self._since_ns
             for record in stream:
                 at_ns, text = parse_record(record)
-                if at_ns > before_ns or at_ns == 0:
+                if (at_ns > before_ns and self._is_new(at_ns, text)) or at_ns == 0:
                     self._since_ns = max(self._since_ns, at_ns)
                     yield at_ns, text
             is_last = is_last or self._is_closed
+
+    def _is_new(self, at_ns: int, text: bytes) -> bool:
+        key = (at_ns, hash(text))
+        if key in self._recent:
+            return False
+        self._recent[key] = None
+        if len(self._recent) > _RECENT_MAX:
+            self._recent.popitem(last=False)
+        return True
 
     def close(self) -> None:
         with self._lock:

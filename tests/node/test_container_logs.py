@@ -110,6 +110,12 @@ def test_records_of_one_moment_in_one_pass_are_all_kept() -> None:
     assert texts == [b"a", b"b"]
 
 
+def test_records_that_the_engine_repeats_within_a_pass_are_reported_once() -> None:
+    """Seen when it rotated the file while it was being read, on a busy machine."""
+    again = Pass(record(1, "a"), record(2, "end"), record(1, "a"), record(2, "end"))
+    assert read([again], ends_before=0)[0] == [b"a", b"end"]
+
+
 def test_what_was_reported_before_is_left_out() -> None:
     texts, asked = read([Pass(record(1, "a"), record(2, "b"))], ends_before=0, since_ns=SECOND)
     assert (texts, asked) == ([b"b"], [SECOND])
