@@ -10,7 +10,7 @@ free goes into one transaction with a savepoint each (group commit: one fsync fo
 own, with a snapshot per batch that holds every write that had returned before.
 
 SQLAlchemy's synchronous Core costs 25-30 microseconds per query and its asyncio wrapper 300-600,
-which is why functions travel to the connection (docs/adr, shared/design/runtime.md B). Only this
+which is why functions travel to the connection. Only this
 file and `migrations` know that it is SQLite.
 """
 
