@@ -60,6 +60,9 @@ ACCEPTED_LIMIT_MS = 3 * 3_600_000
 PAUSE_LIMIT_MS = 3_600_000
 # After its end is reported and no final voucher comes, the node redeems what it holds and closes.
 SETTLE_LIMIT_MS = 24 * 3_600_000
+# A lease that was stopped before its start message has no escrow that we could close: its end is told
+# for so long.
+UNSTARTED_LIMIT_MS = 10 * 60_000
 # What is signed is redeemed while this is left of the escrow's life: after it the chain pays nothing.
 CLAIM_MARGIN_MS = 10 * 60_000
 
@@ -214,6 +217,8 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
             if waited_ms > PAUSE_LIMIT_MS:
                 return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
             return LeaseDecision(lease, (SendMeter(_meter(lease, now_ms)),))
+        case LeasePhase.REPORTED if lease.start is None and waited_ms > UNSTARTED_LIMIT_MS:
+            return _close(lease, now_ms)
         case LeasePhase.REPORTED if waited_ms > SETTLE_LIMIT_MS or _escrow_ends(lease, now_ms):
             # The coordinator is gone: what is signed is redeemed, the rest goes back to the client.
             return _claim(lease, now_ms)

@@ -226,3 +226,9 @@ def test_a_paid_lease_is_not_kept_for_a_coordinator_that_never_comes_back() -> N
     assert decide(claimed, Tick(), execution.SETTLE_LIMIT_MS).lease.phase is LeasePhase.CLAIMING
     late_ms = 5_301 + execution.SETTLE_LIMIT_MS
     assert decide(claimed, Tick(), late_ms).actions == (Forget(),)
+
+
+def test_a_lease_that_never_started_is_not_kept_for_a_day() -> None:
+    lease = after((1, StopReceived(Outcome.CANCELLED)))
+    assert decide(lease, Tick(), execution.UNSTARTED_LIMIT_MS).lease.phase is LeasePhase.REPORTED
+    assert decide(lease, Tick(), execution.UNSTARTED_LIMIT_MS + 2).actions == (Forget(),)
