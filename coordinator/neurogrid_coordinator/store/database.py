@@ -18,11 +18,11 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
@@ -164,18 +164,23 @@ class _Lane:
 
 
 class _Worker:
-    """One thread with one connection."""
+    """One aiosqlite connection, whose thread runs our functions.
+
+    ``_execute`` and ``_conn`` are private names of aiosqlite 0.22, which pyproject.toml pins: its
+    public calls cost a hop of threads for each statement, ours one for each batch.
+    """
 
     def __init__(self, path: Path, *, writes: bool) -> None:
         self._path = path
         self._writes = writes
-        name = "database-writer" if writes else "database-reader"
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._db: aiosqlite.Connection | None = None
         self._engine: Engine | None = None
         self._conn: Connection | None = None
         self._raw: sqlite3.Connection | None = None
 
     async def start(self) -> None:
+        # We say BEGIN ourselves: the driver's implicit one comes too late for SELECTs.
+        self._db = await aiosqlite.connect(self._path, isolation_level=None)
         await self._in_thread(self._connect)
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
@@ -191,27 +196,25 @@ class _Worker:
         return await self._in_thread(lambda: self._batch(jobs))
 
     async def stop(self) -> None:
+        if self._db is None:
+            return
         await self._in_thread(self._disconnect)
-        self._thread.shutdown()
+        await self._db.close()
 
     async def _in_thread(self, fn: Callable[[], T]) -> T:
+        assert self._db is not None, "started"
         # Shielded: a batch that is under way ends, so that the connection is never half used.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, fn))
+        done: T = await asyncio.shield(self._db._execute(fn))  # type: ignore[no-untyped-call]  # private, untyped there
+        return done
 
     def _connect(self) -> None:
-        path = self._path
-
-        def connect() -> sqlite3.Connection:
-            # We say BEGIN ourselves: the driver's implicit one comes too late for SELECTs.
-            connection = sqlite3.connect(path, isolation_level=None)
-            for pragma in _PRAGMAS:
-                connection.execute(f"pragma {pragma}").fetchall()
-            if not self._writes:
-                connection.execute("pragma query_only=on").fetchall()
-            return connection
-
-        self._raw = connect()
-        self._engine = create_engine("sqlite://", creator=lambda: self._raw, poolclass=StaticPool)
+        assert self._db is not None, "started"
+        raw = self._raw = self._db._conn
+        for pragma in _PRAGMAS:
+            raw.execute(f"pragma {pragma}").fetchall()
+        if not self._writes:
+            raw.execute("pragma query_only=on").fetchall()
+        self._engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
         self._conn = self._engine.connect()
 
     def _disconnect(self) -> None:
