@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 _DIAL_TIMEOUT_S = 15
 _HANDSHAKE_TIMEOUT_S = 10
 _BACKOFF_FIRST_S = 0.2
-_BACKOFF_MAX_S = 15.0
+_BACKOFF_MAX_S = 5.0
 # Many leases may ask for a heartbeat at the same time.
 _BEAT_GAP_S = 0.1
 _SEND_PATIENCE_S = 5.0
