@@ -120,6 +120,7 @@ def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None
     """Run the node until SIGTERM. Jobs survive a restart."""
     import trio
 
+    from neurogrid_p2p.errors import P2pError
     from neurogrid_wallet.errors import WalletError
 
     from .config import ConfigError, load_config
@@ -136,10 +137,10 @@ def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None
         config = load_config(directory / "node.toml")
         keys = load_keys(directory, passphrase_file)
         trio.run(run, config, directory, keys)
-    except (ConfigError, WalletError, EngineError, JournalError, OSError) as error:
+    except (ConfigError, WalletError, EngineError, JournalError, P2pError, OSError) as error:
         _fail(str(error))
     except BaseExceptionGroup as group:
-        known, unknown = group.split((EngineError, JournalError, WalletError))
+        known, unknown = group.split((EngineError, JournalError, WalletError, P2pError, OSError))
         if unknown is not None or known is None:
             raise
         _fail("; ".join(str(error) for error in _leaves(known)))

@@ -155,6 +155,8 @@ class Artifacts:
             except ArtifactRefused as error:
                 raise ArtifactRefused(f"{what}: {error}") from error
             except (httpx.HTTPError, ArtifactError) as error:
+                # It may have moved: look its name up again.
+                self._host = None
                 if trio.current_time() + pause_s > give_up_at:
                     raise ArtifactError(f"{what}: {error or type(error).__name__}") from error
             await trio.sleep(pause_s)

@@ -219,7 +219,7 @@ def _own_hosts(config: Config) -> Callable[[str], Sequence[str]]:
     """By coordinator, the machines on private networks that its files may be on."""
     addresses = [parse_address(text) for text in config.coordinators]
     hosts = {str(address.peer_id): (address.host, *config.file_hosts) for address in addresses}
-    return lambda coordinator: hosts.get(coordinator, ())
+    return lambda coordinator: hosts.get(coordinator, config.file_hosts)
 
 
 class _Nobody:

@@ -1,6 +1,7 @@
 """The command, as far as it goes without an engine and a chain."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,16 @@ def test_a_second_daemon_is_told_so_before_it_touches_anything(tmp_path: Path, c
     assert started.exit_code == 2
     assert "is another neurogrid-node running on this directory?" in started.output
     assert not (tmp_path / "node" / "payments.db").exists()
+
+
+@pytest.mark.engine
+def test_a_port_that_is_taken_is_one_line_too(tmp_path: Path, chain: Path) -> None:
+    init(tmp_path / "node", chain, "--no-passphrase")
+    config = tmp_path / "node" / "node.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f'listen = ["/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}"]'
+        config.write_text(config.read_text().replace("listen = []", address))
+        started = run("start", "--data", tmp_path / "node")
+    assert started.exit_code == 2
+    assert "ddress already in use" in started.output
+    assert "Traceback" not in started.output

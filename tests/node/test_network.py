@@ -150,11 +150,13 @@ async def test_a_heartbeat_is_sent_when_something_changed_and_many_changes_share
         await until(lambda: link.is_connected())
         link.beat_soon()
         await until(lambda: coordinator.count(Heartbeat) == 1, 1)
+        began_s = trio.current_time()
         for _ in range(100):
             link.beat_soon()
             await trio.sleep(0.002)
+        took_s = trio.current_time() - began_s
         await trio.sleep(0.3)
-        assert 2 <= coordinator.count(Heartbeat) <= 6
+        assert 2 <= coordinator.count(Heartbeat) <= 3 + took_s / 0.1
 
 
 async def test_it_comes_back_when_the_coordinator_does() -> None:
