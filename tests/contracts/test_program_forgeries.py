@@ -191,6 +191,15 @@ def without_last_account(instruction: Instruction) -> Instruction:
             lambda w: with_account(w.deposit(1), 4, w.forge(account_data(w, w.usdc(w.client)))),
         ),
         attack(
+            "a multisig of the token program as source, which is longer than a token account",
+            Code.BAD_TOKEN_ACCOUNT,
+            lambda w: with_account(
+                w.deposit(1),
+                4,
+                w.forge(account_data(w, w.usdc(w.client)).ljust(355, b"\0"), TOKEN_PROGRAM_ID),
+            ),
+        ),
+        attack(
             "a forged mint",
             Code.WRONG_MINT,
             lambda w: with_account(
