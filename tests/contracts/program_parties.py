@@ -3,6 +3,8 @@
 No chain here: ``program_world`` executes what this builds.
 """
 
+import struct
+
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -36,6 +38,19 @@ def job_id(name: str) -> bytes:
 
 
 JOB = job_id("job")
+
+
+def noop_elf() -> bytes:
+    """A program that accepts every instruction: ``mov r0, 0; exit``, as an sBPF version 3 ELF."""
+    code = bytes.fromhex("b700000000000000 9500000000000000")
+    address = 1 << 32
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        b"\x7fELF\x02\x01\x01",
+        *(3, 247, 1, address, 64, 0, 3, 64, 56, 1, 0, 0, 0),
+    )
+    segment = struct.pack("<IIQQQQQQ", 1, 1, 120, address, address, len(code), len(code), 8)
+    return header + segment + code
 
 
 class Parties:

@@ -35,6 +35,7 @@ from contracts.program_parties import (
     STAKE,
     TERMS,
     Parties,
+    noop_elf,
 )
 from neurogrid_contracts import instructions
 from neurogrid_contracts.accounts import (
@@ -349,6 +350,12 @@ class World(Parties):
             )
         )
         return hers
+
+    def add_noop_program(self) -> Pubkey:
+        """Mallory's own program, which accepts whatever it is sent."""
+        address = Pubkey([210] * 32)
+        self.svm.add_program(address, noop_elf())
+        return address
 
     def forge(self, data: bytes, owner: Pubkey = SYSTEM_PROGRAM_ID) -> Pubkey:
         """An account with any data, which a real chain would let its owner program create."""

@@ -204,12 +204,30 @@ def test_an_empty_proof_proves_nothing(world: World) -> None:
     world.refuse(Code.BAD_VOUCHER, empty, world.claim(50 * USDC))
 
 
-def test_another_programs_instruction_proves_nothing(world: World) -> None:
-    """The right bytes, but executed by a program that does not verify them."""
-    memo = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
-    proof = world.proof(50 * USDC)
-    harmless = Instruction(type(ED25519_PROGRAM_ID).from_string(memo), b"hello", [])
-    world.refuse(Code.BAD_VOUCHER, harmless, proof, world.claim(50 * USDC, proof_index=0))
+def forged_proof(world: World, cumulative: int) -> bytes:
+    """What an Ed25519 instruction would look like, had the session key signed; it has not."""
+    signed = SignedVoucher(world.voucher(cumulative), world.session.pubkey(), bytes(64))
+    return bytes(ed25519_instruction([signed]).data)
+
+
+def test_a_proof_shown_to_another_program_proves_nothing(world: World) -> None:
+    """The right bytes, in an instruction of a program that does not verify them."""
+    shown = Instruction(world.add_noop_program(), forged_proof(world, 50 * USDC), [])
+    world.do(shown)  # that program is content with it
+    world.refuse(Code.BAD_VOUCHER, shown, world.claim(50 * USDC))
+
+
+def test_an_instruction_inside_an_instruction_proves_nothing(world: World) -> None:
+    """An index past the sysvar's table would read its offset from Mallory's instruction data,
+    and that offset leads to an Ed25519 instruction which exists only there."""
+    proof = forged_proof(world, 50 * USDC)
+    imitation = struct.pack("<H32sH", 0, bytes(ED25519_PROGRAM_ID), len(proof)) + proof
+    # The sysvar of two instructions: count, two offsets, then the first instruction's account
+    # count, program and data length; its data begins here.
+    data_at = 2 + 2 * 2 + 2 + 32 + 2
+    carrier = Instruction(world.add_noop_program(), struct.pack("<H", data_at + 2) + imitation, [])
+    index = (data_at - 2) // 2
+    world.refuse(Code.BAD_VOUCHER, carrier, world.claim(50 * USDC, proof_index=index))
 
 
 def test_a_fake_instructions_sysvar_is_refused(world: World) -> None:
