@@ -144,14 +144,10 @@ def test_without_an_engine_it_says_what_to_do_and_leaves_nothing(
 
 
 def test_a_start_that_is_interrupted_leaves_nothing(data: Path) -> None:
-    command = [sys.executable, "-m", "neurogrid", "devnet", "up", "--detach", "--data", str(data)]
-    with subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that runs the tests in the background has SIGINT ignored, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as starting:
+    # A shell that runs the tests in the background has SIGINT ignored, and so would its children.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "neurogrid", "devnet", "up"]
+    command += ["--detach", "--data", str(data)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as starting:
         until(lambda: (data / "logs" / "coordinator.log").exists(), "the coordinator is started")
         starting.send_signal(signal.SIGINT)
         assert starting.wait(timeout=30) != 0
