@@ -239,7 +239,10 @@ def test_websocket_requests_and_refusals(shared: LedgerProcess) -> None:
 
 def test_a_reader_that_takes_nothing_is_dropped(shared: LedgerProcess) -> None:
     payer = rich(shared, 1_000 * SOL)
-    with socket.create_connection(("127.0.0.1", shared.port + 1)) as stuck:
+    with socket.socket() as stuck:
+        # Small, or the kernel's own buffers would hold all of it.
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", shared.port + 1))
         stuck.sendall(
             b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -254,14 +257,14 @@ def test_a_reader_that_takes_nothing_is_dropped(shared: LedgerProcess) -> None:
             stuck.sendall(_masked(json.dumps(body).encode()))
         # Each payment is 256 messages of 0.4 kB; together beyond what queue and sockets hold.
         latest = ledger_blockhash(shared)
-        for number in range(100):
+        for number in range(150):
             send(shared, signed_payment(payer, Keypair().pubkey(), SOL + number, latest))
         stuck.settimeout(5)
         taken = b""
         while chunk := stuck.recv(1 << 16):
             taken += chunk
         # Far less than was said to it, and then the end.
-        assert 0 < taken.count(b"logsNotification") < 100 * 256
+        assert 0 < taken.count(b"logsNotification") < 150 * 256
     assert shared.call("getHealth") == "ok"
 
 
