@@ -11,8 +11,8 @@ packages := .venv/.installed
 # Files that come from Debian packages but need no installation: a static shell for the images, the demo job's pictures.
 debian_files := build/debian/busybox-static build/debian/iso-flags-png-320x240
 
-# What `make test` runs; say `make test TESTS=tests/wallet` for less.
-TESTS ?= tests
+# All tests; say `make test TESTS=tests/wallet` for less.
+TESTS ?=
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -21,7 +21,7 @@ demo: setup ## bring the whole market up, run the main job through it, take it d
 	@.venv/bin/neurogrid devnet demo
 
 test: setup compiler ## the whole test suite
-	@.venv/bin/pytest $(TESTS)
+	@scripts/test.sh $(TESTS)
 
 check: $(packages) ## formatting, lint, direction of imports, types
 	@.venv/bin/ruff format --check
