@@ -42,6 +42,8 @@ HEARTBEAT_INTERVAL_S = 5
 # Nothing at all for this long: the connection is dead (TCP alone never says so).
 SILENCE_LIMIT_S = 45
 MAX_LOG_CHUNK_CHARS = 32_768
+# The most log text of one lease that a node sends and a coordinator keeps.
+MAX_LOG_BYTES = 16 * 1024 * 1024
 MAX_OUTPUTS = 1000
 # UTF-8 bytes of all paths of a manifest, so that a result fits a frame (`wire`): a path of 512
 # characters may have 2,048 bytes, and a job chooses its paths.

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import trio
 
+from neurogrid_marketplace.messages import MAX_LOG_BYTES
+
 from .journal import Journal, JournalThread, LogPosition
 from .progress import Progress, latest
 
 # The most log text kept and sent for one job, but for the note that says so.
-LOG_BYTES_MAX = 16 * 1024 * 1024
+LOG_BYTES_MAX = MAX_LOG_BYTES
 CUT_NOTE = "\n[neurogrid: the log was cut here, at 16 MiB]\n"
 
 

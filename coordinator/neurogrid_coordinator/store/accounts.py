@@ -105,12 +105,6 @@ def get(conn: Connection, account_id: str) -> Account | None:
     return Account(*row) if row else None
 
 
-def by_wallet(conn: Connection, wallet: str) -> Account | None:
-    """The account of this wallet."""
-    row = conn.execute(select(accounts).where(accounts.c.wallet == wallet)).first()
-    return Account(*row) if row else None
-
-
 def list_all(conn: Connection, *, limit: int = 1000) -> list[Account]:
     """Accounts, oldest first."""
     rows = conn.execute(select(accounts).order_by(accounts.c.id).limit(limit))
@@ -172,14 +166,6 @@ def revoke_key(conn: Connection, key_id: str, now_ms: int, account_id: str | Non
         .values(revoked_at_ms=now_ms)
     )
     return found is not None
-
-
-def list_keys(conn: Connection, account_id: str) -> list[ApiKey]:
-    """The account's keys, oldest first."""
-    rows = conn.execute(
-        select(api_keys).where(api_keys.c.account_id == account_id).order_by(api_keys.c.id)
-    )
-    return [_api_key(row) for row in rows]
 
 
 def find_key(conn: Connection, secret: str, now_ms: int) -> ApiKey:

@@ -183,16 +183,6 @@ def receipt(conn: Connection, lease_id: str) -> bytes | None:
     return text.encode() if text is not None else None
 
 
-def receipts_of_task(conn: Connection, task_id: str) -> list[tuple[str, bytes]]:
-    """Lease id and receipt file of every closed lease of a task, oldest first."""
-    rows = conn.execute(
-        select(receipts.c.lease_id, receipts.c.receipt_json)
-        .where(receipts.c.task_id == task_id)
-        .order_by(receipts.c.created_at_ms, receipts.c.lease_id)
-    )
-    return [(row.lease_id, row.receipt_json.encode()) for row in rows]
-
-
 def _update(conn: Connection, lease_id: str, now_ms: int, **values: object) -> None:
     conn.execute(_UPDATE, {"the_id": lease_id, "updated_at_ms": now_ms, **values})
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
+from neurogrid_marketplace.messages import MAX_LOG_BYTES
+
 from . import leases
 from .tables import log_chunks
 
 # What one lease may leave here; the rest is counted and dropped. Job logs of peers are a few MiB;
 # this bounds what a chatty program can make the coordinator store.
-LOG_BYTES_MAX = 16 * 1024 * 1024
+LOG_BYTES_MAX = MAX_LOG_BYTES
 _CUT_NOTE = f"\n[neurogrid: the log is cut off here, at {LOG_BYTES_MAX} bytes]\n".encode()
 READ_BYTES_MAX = 1024 * 1024
 
