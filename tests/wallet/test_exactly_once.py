@@ -1,179 +1,209 @@
-"""The promise itself: a real SVM, a line that loses half of everything, a payer that is killed.
+"""The promise itself: real ledgers, a line that loses half of everything, and kill -9.
 
 A quarter of all requests never arrive and a quarter of all replies are lost; some transactions are
-dropped every time they are sent, until they expire; and the paying process is killed with SIGKILL
-again and again, just before and just after its transactions reach the ledger. Every payment is made
-once.
+lost every time they are sent, until they expire; and the paying process and the ledger are killed
+with SIGKILL again and again, just before, while and just after transactions reach the ledger. Every
+payment is made once. Somebody who signs again whenever no reply came, over the same line, pays twice.
 """
 
-import base64
-import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from solders.pubkey import Pubkey
 
+from contracts.ledger_process import LedgerProcess
+from neurogrid_wallet import usdc
+from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.rpc import Rpc
-from neurogrid_wallet.transactions import signature_of
-from neurogrid_wallet.usdc import token_address, usdc_balance
+from neurogrid_wallet.transactions import ComputeBudget, build_transaction
 from wallet import payer
-from wallet.fake_rpc import LostReply, Refusal, serve
+from wallet.fake_rpc import serve
+from wallet.lossy_line import Line
 
 pytestmark = pytest.mark.processes
 
-KILLS = 6
-FUNDS_MICRO_USDC = 1_000_000
-# A transaction that the line always drops expires 182 slots later: after 2 s.
-SLOT_MS = 11
-START_TIMEOUT_S = 30
+FUNDS_MICRO_USDC = 10_000_000
+# A transaction that the line always loses expires 182 slots later: after 2 s.
+OPTIONS = ("--no-program", "--slot-ms", "11")
+NAIVE_PAYMENTS = 100
+# A third of them is to be expected (a lost reply before the first that comes back).
+NAIVE_PAID_TWICE_MIN = 10
+# Only ends what hangs.
+PATIENCE_S = 600
 
 
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The local ledger, with fast slots; gives what its ``ledger.json`` says."""
-    data = tmp_path_factory.mktemp("ledger")
-    command = [sys.executable, "-m", "neurogrid_contracts.ledger", "start", "--data", str(data)]
-    command += ["--port", "0", "--no-program", "--slot-ms", str(SLOT_MS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert "ready" in process.stdout.readline()
-            yield json.loads((data / "ledger.json").read_text())
-        finally:
-            process.terminate()
-            process.wait(START_TIMEOUT_S)
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[LedgerProcess]:
+    """The local ledger, with fast slots."""
+    with LedgerProcess(tmp_path / "ledger", *OPTIONS) as process:
+        yield process
 
 
-class Line:
-    """The line between payer and ledger: it loses a lot, and it kills.
+class Scene:
+    """A ledger and a payer that can be killed, and are started again."""
 
-    Attributes:
-        payer: the id of the process to kill.
-        kills: how often that was done.
-        sent, dropped: the signatures that went over it, and those that it drops every time.
-    """
-
-    def __init__(self, ledger_url: str, seed: int) -> None:
+    def __init__(self, ledger: LedgerProcess) -> None:
+        self.ledger = ledger
+        self.mint = str(ledger.info["usdc_mint"])
         self.payer: int | None = None
-        self.kills = 0
-        self.sent: set[str] = set()
-        self.dropped: set[str] = set()
-        self._ledger_url = ledger_url
-        self._random = random.Random(seed)
-        self._sends_to_kill = 5
-        self._late: list[list[Any]] = []
+        self.killed = {"payer": 0, "ledger": 0}
+        self._ledger_lives = True
+        self._ledger_died = anyio.Event()
 
-    def carry(self, method: str, params: list[Any]) -> Any:
-        if method == "sendTransaction" and self._drops(signature_of(base64.b64decode(params[0]))):
-            raise LostReply
-        self._deliver_late()
-        fate, kills = self._random.random(), self._sends_to_kill <= 0
-        before_it_arrives = self._random.random() < 0.5
-        if kills and before_it_arrives:
-            self._kill()
-        if fate < 0.25:
-            if method == "sendTransaction":
-                self._late.append(params)
-            raise LostReply
-        result = self._forward(method, params)
-        if kills and not before_it_arrives:
-            self._kill()
-        if fate < 0.5:
-            raise LostReply
-        return result
+    def ledger_url(self) -> str | None:
+        return self.ledger.url if self._ledger_lives else None
 
-    def _deliver_late(self) -> None:
-        """What was lost may only have been slow, and may outlive the process that sent it."""
-        if self._late and self._random.random() < 0.2:
-            params = self._late.pop(self._random.randrange(len(self._late)))
-            with contextlib.suppress(Refusal):
-                self._forward("sendTransaction", params)
+    def kill_payer(self) -> bool:
+        if self.payer is None:
+            return False
+        os.kill(self.payer, signal.SIGKILL)
+        self.payer = None
+        self.killed["payer"] += 1
+        return True
 
-    def _drops(self, signature: str) -> bool:
-        self._sends_to_kill -= 1
-        if signature not in self.sent and self._random.random() < 0.1:
-            self.dropped.add(signature)
-        self.sent.add(signature)
-        return signature in self.dropped
+    def kill_ledger(self) -> bool:
+        if not self._ledger_lives:
+            return False
+        self.ledger.kill()
+        self._ledger_lives = False
+        self._ledger_died.set()
+        self.killed["ledger"] += 1
+        return True
 
-    def _kill(self) -> None:
-        if self.payer is not None and self.kills < KILLS:
-            os.kill(self.payer, signal.SIGKILL)
-            self.payer = None
-            self.kills += 1
-        self._sends_to_kill = self._random.randint(3, 12)
+    async def revive_ledger(self) -> None:
+        """Start the ledger again whenever it was killed, until this is cancelled."""
+        while True:
+            await self._ledger_died.wait()
+            self._ledger_died = anyio.Event()
+            await anyio.to_thread.run_sync(self.ledger.start)
+            self._ledger_lives = True
 
-    def _forward(self, method: str, params: list[Any]) -> Any:
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        request = urllib.request.Request(
-            self._ledger_url, body.encode(), {"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            answer = json.load(reply)
-        if "error" in answer:
-            raise Refusal(**answer["error"])
-        return answer["result"]
+    async def pay_through(
+        self, line: Line, backend: str, path: Path, key: KeyPair, count: int
+    ) -> None:
+        """Start the payer again and again, until one of them lives to see everything paid."""
+        async with serve(line.carry) as url, anyio.create_task_group() as tasks:
+            tasks.start_soon(self.revive_ledger)
+            command = [sys.executable, payer.__file__, backend, url, str(path), key.seed.hex()]
+            command += [self.mint, str(count)]
+            async with await anyio.open_process(command, stderr=None) as payers:
+                assert payers.stdin is not None
+                assert payers.stdout is not None
+                said = BufferedByteReceiveStream(payers.stdout)
+                exit_code = None
+                with anyio.fail_after(PATIENCE_S):
+                    while exit_code != 0:
+                        await payers.stdin.send(b"go\n")
+                        self.payer = int(await said.receive_until(b"\n", 20))
+                        exit_code = int(await said.receive_until(b"\n", 20))
+                        self.payer = None
+                        assert exit_code in (0, -signal.SIGKILL), "the payer died of itself"
+            tasks.cancel_scope.cancel()
+
+
+def test_five_hundred_payouts_are_made_once_whatever_is_killed_and_a_naive_payer_pays_twice(
+    ledger: LedgerProcess, tmp_path: Path
+) -> None:
+    kills = 20
+    count = 500 - payer.SAME_PAYMENTS
+    scene = Scene(ledger)
+    victims = [scene.kill_payer] * (kills // 2) + [scene.kill_ledger] * (kills // 2)
+    random.Random(3).shuffle(victims)
+    # Each payment is sent at least once: all kills come before the last is sent.
+    line = Line(scene.ledger_url, 3, victims, sends_between_kills=(5, 20))
+    key = KeyPair.generate()
+    anyio.run(_fund, ledger, key)
+
+    anyio.run(scene.pay_through, line, "trio", tmp_path / "outbox.sqlite", key, count)
+
+    assert scene.killed == {"payer": kills // 2, "ledger": kills // 2}
+    assert line.doomed, "nothing expired, so that nothing was signed again"
+    assert line.lost_replies, "nothing landed unheard, so that nothing could be paid twice"
+    paid = anyio.run(_paid_once, ledger, key, count)
+    assert len(paid) == count + 1
+
+    naive = KeyPair.generate()
+    anyio.run(_fund, ledger, naive)
+    times = anyio.run(_pay_naively, Line(scene.ledger_url, 3), naive, ledger)
+    assert min(times) >= 1
+    assert sum(1 for paid_times in times if paid_times > 1) >= NAIVE_PAID_TWICE_MIN
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
-def test_every_payment_is_made_once(ledger: dict[str, Any], tmp_path: Path, backend: str) -> None:
+def test_every_payment_is_made_once(ledger: LedgerProcess, tmp_path: Path, backend: str) -> None:
+    kills, count = 6, 30
+    scene = Scene(ledger)
+    line = Line(scene.ledger_url, 7, [scene.kill_payer] * kills, sends_between_kills=(2, 6))
     key = KeyPair.generate()
     anyio.run(_fund, ledger, key)
-    line = Line(ledger["rpc_url"], seed=7)
 
-    path = tmp_path / "outbox.sqlite"
-    anyio.run(_pay_through, line, backend, path, key, ledger["usdc_mint"])
+    anyio.run(scene.pay_through, line, backend, tmp_path / "outbox.sqlite", key, count)
 
-    assert line.kills == KILLS
-    assert line.dropped, "nothing expired, so that nothing was signed again"
-    anyio.run(_check, ledger, key)
+    assert line.kills == kills
+    assert line.doomed, "nothing expired, so that nothing was signed again"
+    anyio.run(_paid_once, ledger, key, count)
 
 
-async def _fund(ledger: dict[str, Any], key: KeyPair) -> None:
-    async with Rpc(ledger["rpc_url"]) as rpc:
-        await rpc.request_airdrop(Pubkey(key.public_key), 10**9)
+async def _fund(ledger: LedgerProcess, key: KeyPair) -> None:
+    async with Rpc(ledger.url) as rpc:
+        await rpc.request_airdrop(Pubkey(key.public_key), 10 * 10**9)
         await rpc.call("neurogrid_requestUsdc", [key.address, FUNDS_MICRO_USDC])
 
 
-async def _pay_through(line: Line, backend: str, path: Path, key: KeyPair, mint: str) -> None:
-    """Start the payer again and again, until one of them lives to see everything paid."""
-    async with serve(line.carry) as url:
-        command = [sys.executable, payer.__file__, backend, url, str(path), key.seed.hex(), mint]
-        async with await anyio.open_process(command, stderr=None) as payers:
-            assert payers.stdin is not None
-            assert payers.stdout is not None
-            said = BufferedByteReceiveStream(payers.stdout)
-            exit_code = None
-            with anyio.fail_after(60):
-                while exit_code != 0:
-                    await payers.stdin.send(b"go\n")
-                    line.payer = int(await said.receive_until(b"\n", 20))
-                    exit_code = int(await said.receive_until(b"\n", 20))
-                    assert exit_code in (0, -signal.SIGKILL), "the payer died of itself"
+async def _paid_once(ledger: LedgerProcess, key: KeyPair, count: int) -> list[int]:
+    """Check that everybody has what is theirs and that nothing else moved; give the balances."""
+    due = [payer.amount_micro_usdc(number) for number in range(count)]
+    due.append(payer.SAME_PAYMENTS * payer.amount_micro_usdc(count))
+    paid = await _balances(ledger, key, count + 1)
+    assert paid == due
+    mint = Pubkey.from_string(ledger.info["usdc_mint"])
+    async with Rpc(ledger.url) as rpc:
+        left = await usdc.usdc_balance(rpc, mint, Pubkey(key.public_key))
+        records = await rpc.signatures_for_address(
+            usdc.token_address(Pubkey(key.public_key), mint), limit=1000
+        )
+    assert left == FUNDS_MICRO_USDC - sum(due)
+    # One of them brought the funds.
+    assert [record.failure for record in records] == [None] * (count + payer.SAME_PAYMENTS + 1)
+    return paid
 
 
-async def _check(ledger: dict[str, Any], key: KeyPair) -> None:
-    mint = Pubkey.from_string(ledger["usdc_mint"])
-    total = 0
-    async with Rpc(ledger["rpc_url"]) as rpc:
-        for number in range(payer.PAYMENTS + 1):
-            times = payer.SAME_PAYMENTS if number == payer.PAYMENTS else 1
-            recipient = payer.recipient(key, number)
-            balance = await usdc_balance(rpc, mint, recipient)
-            assert balance == times * payer.amount_micro_usdc(number)
-            records = await rpc.signatures_for_address(token_address(recipient, mint), limit=100)
-            assert [record.failure for record in records] == times * [None]
-            total += balance
-        assert await usdc_balance(rpc, mint, Pubkey(key.public_key)) == FUNDS_MICRO_USDC - total
+async def _balances(ledger: LedgerProcess, key: KeyPair, recipients: int) -> list[int]:
+    mint = Pubkey.from_string(ledger.info["usdc_mint"])
+    addresses = [
+        usdc.token_address(payer.recipient(key, number), mint) for number in range(recipients)
+    ]
+    async with Rpc(ledger.url) as rpc:
+        accounts = await rpc.get_accounts(addresses)
+    return [int.from_bytes(found.data[64:72], "little") if found else 0 for found in accounts]
+
+
+async def _pay_naively(line: Line, key: KeyPair, ledger: LedgerProcess) -> list[int]:
+    """Sign anew whenever no reply came; how often each recipient was paid."""
+    owner, mint = Pubkey(key.public_key), Pubkey.from_string(ledger.info["usdc_mint"])
+    async with serve(line.carry) as url, Rpc(url) as rpc, Rpc(ledger.url) as clear_line:
+        for number in range(NAIVE_PAYMENTS):
+            amount = payer.amount_micro_usdc(number)
+            payment = usdc.pay(owner, owner, payer.recipient(key, number), mint, amount)
+            attempt, replied = 0, False
+            while not replied:
+                attempt += 1
+                # Other bytes each time, as a wallet that takes a new blockhash has.
+                instructions = [*ComputeBudget(200_000 + attempt).instructions(), *payment]
+                blockhash = (await clear_line.latest_blockhash()).blockhash
+                signed = build_transaction(instructions, owner, [key.to_solders()], blockhash)
+                try:
+                    await rpc.send_raw(signed)
+                except RpcError:
+                    continue
+                replied = True
+    balances = await _balances(ledger, key, NAIVE_PAYMENTS)
+    return [balance // payer.amount_micro_usdc(number) for number, balance in enumerate(balances)]
