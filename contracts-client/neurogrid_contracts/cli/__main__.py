@@ -1,0 +1,56 @@
+"""The command ``neurogrid-contracts``."""
+
+from importlib import import_module
+
+import click
+
+from neurogrid_contracts.cli.errors import EPILOG
+
+# Name -> module:attribute. Imported when run, so that --help stays quick.
+_COMMANDS = {
+    "deploy": "programs:deploy",
+    "upgrade": "programs:upgrade",
+    "verify": "programs:verify",
+    "show": "programs:show",
+    "set-authority": "programs:set_authority",
+    "write-buffer": "programs:write_buffer",
+    "close-buffer": "programs:close_buffer",
+}
+
+
+class _Command(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name].partition(":")
+        loaded = getattr(import_module(f"neurogrid_contracts.cli.{module}"), attribute)
+        assert isinstance(loaded, click.Command), f"{name} is no command"
+        return loaded
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("neurogrid"):
+                raise  # ours is there, or the installation is broken
+            raise click.ClickException(
+                f"{error.name} is not installed: pip install 'neurogrid[ledger]'"
+            ) from error
+
+
+@click.group(
+    cls=_Command,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="neurogrid", prog_name="neurogrid-contracts")
+def main() -> None:
+    """Deploy the escrow program, check what a chain runs, and look after its markets."""
+
+
+if __name__ == "__main__":
+    main(prog_name="neurogrid-contracts")

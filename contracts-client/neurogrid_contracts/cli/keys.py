@@ -1,0 +1,38 @@
+"""Keys by the path of their file: Solana's own form, or our encrypted keystore."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.keystore import load_keystore, read_passphrase
+from neurogrid_wallet.secret_file import read_secret_file
+
+PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
+
+
+def load_key(path: Path, passphrase_file: Path | None = None) -> KeyPair:
+    """The key in a file that nobody else may read.
+
+    Args:
+        passphrase_file: opens a keystore; else the environment's NEUROGRID_PASSPHRASE, else it is
+            asked for.
+
+    Raises:
+        SecretFilePermissions: others may read the file.
+        WalletError: it is missing or damaged, or the passphrase is wrong.
+    """
+    if not _is_keystore(read_secret_file(path)):
+        return KeyPair.read_solana_file(path)
+    variable = PASSPHRASE_VARIABLE if PASSPHRASE_VARIABLE in os.environ else None
+    return load_keystore(
+        path, read_passphrase(passphrase_file, variable, prompt=sys.stdin.isatty())
+    )
+
+
+def _is_keystore(content: bytes) -> bool:
+    try:
+        return isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError):
+        return False  # the reader of Solana's form says what is wrong

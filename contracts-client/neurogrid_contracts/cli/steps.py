@@ -1,0 +1,167 @@
+"""Transactions of one undertaking, each of which happens once however often it is interrupted.
+
+The outbox keeps what was signed in a file. A step that is run again under its name is the same
+step: it is found there, and waited for, and never paid a second time. Only after a step has
+provably failed is its name used for another attempt.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts.cli.cluster import Cluster
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_wallet.errors import PaymentFailed
+from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.outbox import Outbox, OutboxPolicy, Payment, PaymentState
+from neurogrid_wallet.rpc import Rpc
+from neurogrid_wallet.transactions import (
+    ComputeBudget,
+    build_transaction,
+    required_signers,
+    signers_from,
+)
+
+# A transaction of a congested chain is signed anew after a minute or so; three of those.
+STEP_TIMEOUT_S: Final = 240.0
+_ATTEMPTS_MAX: Final = 100
+# Public endpoints allow 40 calls of one method in 10 s.
+_PUBLIC: Final = OutboxPolicy(poll_first_s=0.5, poll_max_s=2.0, in_flight_max=32, sends_max=4)
+_LOCAL: Final = OutboxPolicy(check_interval_s=0.2, in_flight_max=64)
+
+
+class Steps:
+    """Runs transactions, all paid by one key.
+
+    Attributes:
+        payer: who pays.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        outbox: Outbox,
+        payer: Pubkey,
+        keys: Sequence[KeyPair],
+        budget: ComputeBudget,
+    ) -> None:
+        self.payer = payer
+        self._rpc = rpc
+        self._outbox = outbox
+        self._signers = signers_from(keys)
+        self._budget = budget
+
+    async def settle(self, name: str) -> Payment | None:
+        """Wait for a step that an earlier run began; None if it began none or all failed."""
+        payment = await self._latest(name)
+        if payment is None or payment.state is PaymentState.FAILED:
+            return None
+        return await self._wait(payment.payment_id)
+
+    async def run(self, name: str, instructions: Sequence[Instruction]) -> Payment:
+        """Have the step confirmed, whichever run of the command began it.
+
+        Raises:
+            PaymentFailed: the chain refused it.
+            PaymentTimeout: it is not decided yet.
+        """
+        latest = await self._latest(name)
+        if latest is None:
+            payment_id = _attempt(name, 1)
+        elif latest.state is PaymentState.FAILED:
+            payment_id = _attempt(name, _number(latest.payment_id) + 1)
+        else:
+            payment_id = latest.payment_id
+        await self._outbox.submit(payment_id, instructions, self.payer, compute=self._budget)
+        return await self._wait(payment_id)
+
+    async def run_all(self, steps: Iterable[tuple[str, Sequence[Instruction]]]) -> None:
+        """Have several independent steps confirmed, as many at a time as the outbox allows."""
+        async with anyio.create_task_group() as tasks:
+            for name, instructions in steps:
+                tasks.start_soon(self.run, name, instructions)
+
+    async def finalized(self, payment: Payment) -> None:
+        """Wait until a step cannot be undone any more."""
+        await self._outbox.finalized(payment.payment_id, STEP_TIMEOUT_S)
+
+    async def refusal(self, instructions: Sequence[Instruction]) -> str | None:
+        """Why the chain would refuse these instructions now, with the program's words; or None."""
+        signers = self._signers(required_signers(instructions, self.payer))
+        blockhash = await self._rpc.latest_blockhash()
+        transaction = build_transaction(
+            [*self._budget.instructions(), *instructions], self.payer, signers, blockhash.blockhash
+        )
+        simulation = await self._rpc.simulate(transaction)
+        if simulation.failure is None:
+            return None
+        words = [line for line in simulation.logs if not line.endswith("invoke [1]")]
+        return f"{simulation.failure}" + "".join(f"\n  {line}" for line in words[-4:])
+
+    async def check(self, instructions: Sequence[Instruction]) -> None:
+        """Try instructions out before anything is paid for them.
+
+        Raises:
+            CommandError: the chain would refuse them.
+        """
+        if refusal := await self.refusal(instructions):
+            raise CommandError(f"the chain would refuse it: {refusal}")
+
+    async def _wait(self, payment_id: str) -> Payment:
+        try:
+            return await self._outbox.confirmed(payment_id, STEP_TIMEOUT_S)
+        except PaymentFailed as error:
+            if error.payment.state is not PaymentState.FAILED:
+                # Confirmed and refused: wait until that is certain, so that the next run may retry.
+                await self._outbox.finalized(payment_id, STEP_TIMEOUT_S)
+            raise
+
+    async def _latest(self, name: str) -> Payment | None:
+        found = None
+        for number in range(1, _ATTEMPTS_MAX):
+            payment = await self._outbox.get(_attempt(name, number))
+            if payment is None:
+                return found
+            found = payment
+        raise CommandError(
+            f"{name} has failed {_ATTEMPTS_MAX - 1} times: start with another --state"
+        )
+
+
+def _attempt(name: str, number: int) -> str:
+    return f"{name}#{number}"
+
+
+def _number(payment_id: str) -> int:
+    return int(payment_id.rpartition("#")[2])
+
+
+@asynccontextmanager
+async def steps_in(
+    path: Path,
+    rpc: Rpc,
+    cluster: Cluster,
+    *,
+    payer: KeyPair,
+    keys: Iterable[KeyPair],
+    budget: ComputeBudget,
+) -> AsyncIterator[Steps]:
+    """Open the outbox at ``path``, and carry out what is in it for as long as this is open.
+
+    Raises:
+        OutboxInUse: the same undertaking is under way in another process.
+    """
+    held = [payer, *keys]
+    policy = _LOCAL if cluster.is_local else _PUBLIC
+    async with (
+        Outbox(path, rpc=rpc, signers=signers_from(held), policy=policy) as outbox,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(outbox.run)
+        yield Steps(rpc, outbox, Pubkey(payer.public_key), held, budget)
+        tasks.cancel_scope.cancel()
