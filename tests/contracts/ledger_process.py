@@ -119,3 +119,8 @@ class LedgerProcess:
         answer = json.loads(text)
         assert "error" not in answer, answer["error"]
         return answer["result"]
+
+    def control(self, method: str, **settings: Any) -> Any:
+        """The result of a method that needs the control key."""
+        key = Path(self.info["control_key_file"]).read_text().strip()
+        return self.call(method, {"key": key, **settings})

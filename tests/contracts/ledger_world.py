@@ -17,11 +17,14 @@ from solders.transaction import VersionedTransaction
 from neurogrid_contracts.ledger import rpc
 from neurogrid_contracts.ledger.backend import Backend
 from neurogrid_contracts.ledger.config import LedgerConfig
+from neurogrid_contracts.ledger.control import ControlKey
 from neurogrid_contracts.ledger.errors import RpcError
 from neurogrid_contracts.ledger.faucet import Faucet
+from neurogrid_contracts.ledger.faults import FaultPlan, Faults
 from neurogrid_contracts.ledger.ledger import Commitment, Event, Ledger
 
 SOL = 10**9
+CONTROL_KEY = "of-the-tests-and-of-nobody-else-at-all"
 NOW_S = 1_800_000_000
 
 
@@ -31,7 +34,7 @@ class World:
 
     data: Path
     finality_slots: int = 2
-    allow_warp: bool = True
+    confirmation_slots: int = 0
     now_s: float = NOW_S
     events: list[Event] = field(default_factory=list)
 
@@ -43,6 +46,7 @@ class World:
         self.ledger = Ledger(
             LedgerConfig(
                 data=self.data,
+                confirmation_slots=self.confirmation_slots,
                 finality_slots=self.finality_slots,
                 fsync=False,  # the machine does not lose power in a test
                 history_max=1000,
@@ -51,7 +55,10 @@ class World:
             wall_clock_s=lambda: self.now_s,
         )
         self.faucet = Faucet(self.ledger)
-        self.backend = Backend(self.ledger, self.faucet, {"pid": 1}, self.allow_warp)
+        self.faults = Faults(FaultPlan())
+        self.backend = Backend(
+            self.ledger, self.faucet, {"pid": 1}, ControlKey(CONTROL_KEY), self.faults
+        )
 
     def restart(self) -> None:
         self.ledger.close()
@@ -110,8 +117,12 @@ class World:
             raw, skip_preflight=skip_preflight, preflight_commitment=Commitment.CONFIRMED
         )
 
-    def lamports(self, address: Pubkey, *, finalized: bool = False) -> int:
-        account = self.ledger.svm.account(address, finalized=finalized)
+    def control(self, method: str, **settings: Any) -> Any:
+        """The result of a method that needs the control key."""
+        return self.call(method, {"key": CONTROL_KEY, **settings})
+
+    def lamports(self, address: Pubkey, commitment: Commitment = Commitment.PROCESSED) -> int:
+        account = self.ledger.account(address, commitment)
         return 0 if account is None else account.lamports
 
     def slots(self, count: int) -> None:

@@ -23,9 +23,14 @@ CONFIRMED = {"commitment": "confirmed"}
 class Listener:
     """A world whose events reach a hub, and the messages of its subscriptions."""
 
-    def __init__(self, data: Path, *, finality_slots: int = 2) -> None:
+    def __init__(self, data: Path, *, confirmation_slots: int = 0, finality_slots: int = 2) -> None:
         self.hub = Hub()
-        self.world = World(data, finality_slots=finality_slots, events=_Forward(self.hub))
+        self.world = World(
+            data,
+            confirmation_slots=confirmation_slots,
+            finality_slots=finality_slots,
+            events=_Forward(self.hub),
+        )
         self.heard: list[Any] = []
 
     def subscribe(self, kind: str, *params: Any) -> int:
@@ -177,3 +182,92 @@ def test_malformed_subscriptions(kind: str, params: list[Any]) -> None:
     with pytest.raises(RpcError) as caught:
         parse_subscription(kind, Params(params, count_max=2))
     assert caught.value.code == -32602
+
+
+# Confirmation, and forks
+
+
+def test_each_commitment_is_told_in_its_turn(tmp_path: Path) -> None:
+    listener = Listener(tmp_path / "ledger", confirmation_slots=1, finality_slots=3)
+    to = Keypair().pubkey()
+    levels = ("processed", "confirmed", "finalized")
+    numbers = {
+        listener.subscribe("account", str(to), {"commitment": level, "encoding": "base64"}): level
+        for level in levels
+    }
+    pay(listener, to)
+    told = []
+    for _ in range(4):
+        told.append([numbers[each["params"]["subscription"]] for each in listener.heard])
+        listener.heard.clear()
+        listener.world.slots(1)
+    assert told == [["processed"], ["confirmed"], [], ["finalized"]]
+
+
+def test_a_fork_tells_account_subscribers_what_is_true_again(tmp_path: Path) -> None:
+    listener = Listener(tmp_path / "ledger", confirmation_slots=1, finality_slots=4)
+    to = Keypair().pubkey()
+    pay(listener, to)
+    listener.world.slots(4)
+    for level in ("processed", "confirmed", "finalized"):
+        listener.subscribe("account", str(to), {"commitment": level, "encoding": "base64"})
+        listener.subscribe("logs", "all", {"commitment": level})
+    pay(listener, to)
+    listener.results()
+    listener.world.control("neurogrid_fork")
+    # Only the one that had heard of it; and nobody hears of its logs.
+    (told,) = listener.results()
+    assert told["value"]["lamports"] == SOL
+    assert told["context"]["slot"] == listener.world.ledger.slot
+    listener.world.slots(5)
+    assert listener.results() == []
+
+
+def test_a_confirmed_payment_that_is_dropped_is_taken_back_from_both(tmp_path: Path) -> None:
+    listener = Listener(tmp_path / "ledger", confirmation_slots=1, finality_slots=4)
+    to = Keypair().pubkey()
+    for level in ("processed", "confirmed", "finalized"):
+        listener.subscribe("account", str(to), {"commitment": level, "encoding": "base64"})
+    pay(listener, to)
+    listener.world.slots(1)
+    assert len(listener.results()) == 2
+    listener.world.control("neurogrid_fork", slots=2)
+    assert [told["value"]["lamports"] for told in listener.results()] == [0, 0]
+
+
+def test_a_signature_that_comes_back_is_told_once_more_settled(tmp_path: Path) -> None:
+    listener = Listener(tmp_path / "ledger", confirmation_slots=1, finality_slots=4)
+    world = listener.world
+    payer, to = world.rich(), Keypair().pubkey()
+    world.slots(5)
+    raw = world.payment(payer, to, SOL)
+    signature = str(VersionedTransaction.from_bytes(raw).signatures[0])
+    listener.subscribe("signature", signature, CONFIRMED)
+    world.send(raw, skip_preflight=True)
+    world.control("neurogrid_fork", returnAfterSlots=1)
+    world.slots(1)
+    assert listener.results() == []
+    world.slots(1)
+    (told,) = listener.results()
+    assert told["context"]["slot"] == world.ledger.slot - 1
+    assert told["value"] == {"err": None}
+
+
+def test_a_fork_shows_in_the_parents_of_slots(tmp_path: Path) -> None:
+    listener = Listener(tmp_path / "ledger", finality_slots=2)
+    listener.world.slots(3)
+    listener.subscribe("slot")
+    listener.subscribe("root")
+    slot = listener.world.ledger.slot
+    listener.world.control("neurogrid_fork", slots=2)
+    listener.world.slots(3)
+    heard = listener.results()
+    slots = [(one["slot"], one["parent"]) for one in heard if isinstance(one, dict)]
+    assert slots == [
+        (slot + 1, slot - 2),
+        (slot + 2, slot + 1),
+        (slot + 3, slot + 2),
+        (slot + 4, slot + 3),
+    ]
+    # A dropped slot is never a root.
+    assert [one for one in heard if isinstance(one, int)] == [slot + 1, slot + 2]

@@ -140,7 +140,6 @@ KEY = "11111111111111111111111111111111"
         ("requestAirdrop", [KEY, 0], "lamports"),
         ("requestAirdrop", [KEY, 100_001 * SOL], "lamports"),
         ("neurogrid_requestUsdc", [KEY, 10_000_001 * USDC], "amount_micro_usdc"),
-        ("neurogrid_warp", [-1], "seconds"),
     ],
 )
 def test_bad_arguments_are_named(world: World, method: str, params: list[Any], named: str) -> None:
@@ -247,18 +246,6 @@ def test_the_fee_of_a_message_is_what_it_is_charged(world: World, priority: bool
 def test_a_message_with_a_dead_blockhash_has_no_fee(world: World) -> None:
     message = Message.new_with_blockhash([], Keypair().pubkey(), Hash.new_unique())
     assert world.call("getFeeForMessage", base64_text(bytes(message)), CONFIRMED)["value"] is None
-
-
-def test_warp_moves_slot_and_clock(world: World) -> None:
-    slot = world.ledger.slot
-    moved = world.call("neurogrid_warp", 3600, 10)
-    assert moved == {"slot": slot + 10, "unix_time": int(world.now_s) + 3600}
-
-
-def test_warp_needs_leave(tmp_path: Path) -> None:
-    world = World(tmp_path / "ledger", allow_warp=False)
-    assert world.refused("neurogrid_warp", 1, 1)["code"] == -32601
-    world.ledger.close()
 
 
 # Money

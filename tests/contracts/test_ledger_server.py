@@ -331,8 +331,12 @@ def test_the_ready_file_says_how_to_reach_it(shared: LedgerProcess) -> None:
         "faucet",
         "program_id",
         "genesis_hash",
+        "control_key_file",
     }
-    assert shared.call("neurogrid_info") == shared.info
+    key_file = shared.data / "control.key"
+    told = {**shared.call("neurogrid_info"), "control_key_file": str(key_file)}
+    assert told == shared.info
+    assert key_file.stat().st_mode & 0o777 == 0o600
     program = shared.call("getAccountInfo", shared.info["program_id"])["value"]
     assert program["executable"] is True
     assert shared.info["ws_url"] == f"ws://127.0.0.1:{shared.port + 1}"
@@ -349,9 +353,9 @@ def test_a_taken_port_is_said(shared: LedgerProcess, tmp_path: Path) -> None:
 
 
 def test_the_open_network_is_warned_of(shared: LedgerProcess, tmp_path: Path) -> None:
-    options = ("--data", str(tmp_path), "--port", str(shared.port), "--allow-warp")
+    options = ("--data", str(tmp_path), "--port", str(shared.port))
     said = _start_fails(*options, "--host", "0.0.0.0")
-    assert "whoever reaches it can mint test money, and move the clock" in said
+    assert "whoever reaches it can mint test money" in said
     assert "warning" not in _start_fails(*options)
 
 

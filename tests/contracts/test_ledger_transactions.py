@@ -100,7 +100,7 @@ def test_a_restart_outlives_every_blockhash(world: World) -> None:
     before, last_valid = world.ledger.blockhash_at(Commitment.CONFIRMED)
     raw = world.payment(payer, Keypair().pubkey(), SOL)
     world.restart()
-    assert world.ledger.svm.blockhash_slot(before) is None
+    assert world.ledger.svm.past.slot_of(before) is None
     assert world.ledger.slot_at(Commitment.FINALIZED) > last_valid
     assert error_code(lambda: world.send(raw)) == "BlockhashNotFound"
 
@@ -326,30 +326,31 @@ def test_finalized_reads_lag_by_the_finality(world: World) -> None:
     world.send(world.payment(payer, to, SOL))
     world.slots(1)
     world.send(world.payment(payer, to, 2 * SOL))
-    assert (world.lamports(to), world.lamports(to, finalized=True)) == (3 * SOL, 0)
+    assert (world.lamports(to), world.lamports(to, Commitment.FINALIZED)) == (3 * SOL, 0)
     world.slots(1)
-    assert world.lamports(to, finalized=True) == SOL
+    assert world.lamports(to, Commitment.FINALIZED) == SOL
     world.slots(1)
-    assert world.lamports(to, finalized=True) == 3 * SOL
+    assert world.lamports(to, Commitment.FINALIZED) == 3 * SOL
 
 
 def test_finalized_program_accounts_lag_too(world: World) -> None:
-    svm, token = world.ledger.svm, Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
+    ledger, token = world.ledger, Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
     owner = Keypair().pubkey()
     world.slots(2)
-    before = svm.program_accounts(token)
+    before = ledger.program_accounts(token, Commitment.PROCESSED)
     world.faucet.send_usdc(owner, 5)
-    assert len(svm.program_accounts(token)) == len(before) + 1
-    assert svm.program_accounts(token, finalized=True) == before
+    after = ledger.program_accounts(token, Commitment.PROCESSED)
+    assert len(after) == len(before) + 1
+    assert ledger.program_accounts(token, Commitment.FINALIZED) == before
     world.slots(2)
-    assert svm.program_accounts(token, finalized=True) == svm.program_accounts(token)
+    assert ledger.program_accounts(token, Commitment.FINALIZED) == after
 
 
 def test_finality_of_zero_slots_is_at_once(tmp_path: Path) -> None:
     world = World(tmp_path / "ledger", finality_slots=0)
     payer, to = world.rich(), Keypair().pubkey()
     world.ledger.send(world.payment(payer, to, SOL))
-    assert world.lamports(to, finalized=True) == SOL
+    assert world.lamports(to, Commitment.FINALIZED) == SOL
     world.ledger.close()
 
 

@@ -130,7 +130,8 @@ async def test_a_lost_nodes_escrow_is_released_then_refunded(
             challenged = await chain.escrow(opened.address)
             assert challenged is not None
             assert challenged.claim_until_unix_s < escrow.claim_until_unix_s
-        await parties.rpc.call("neurogrid_warp", [GRACE_S + 5])
+        key = ledger["control_key"]
+        await parties.rpc.call("neurogrid_warp", [{"key": key, "seconds": GRACE_S + 5}])
         await chain.take_back("lease_1", client, provider)
         await chain.take_back("lease_1", client, provider)
         assert await chain.escrow(opened.address) is None

@@ -6,15 +6,16 @@ lists the methods, the differences from a real cluster, and the limits.
 How the files fit together, top down:
 
 ``__main__``    the command line
-``server``      sockets, HTTP, the ready file; the composition root
+``server``      sockets, the ready file; the composition root
+``web``         HTTP; ``faults``, what goes wrong with requests on purpose
 ``websocket``   one websocket connection; ``pubsub``, who is told what (both on the event loop)
 ``rpc``         the method table; ``rpc_*`` hold the methods, ``params`` and ``filters`` read their
-                arguments, ``backend`` is what they work on
+                arguments, ``backend`` is what they work on, ``control`` guards some
 ``owner``       the one thread that everything below runs on
 ``faucet``      test SOL and USDC
 ``ledger``      what a transaction goes through: checks, preflight, execution, commit
 ``genesis``     the first state of a new ledger; ``programs``, what is installed at a start
-``svm``         LiteSVM, the clock, recent blockhashes, the finalized view
+``svm``         LiteSVM and the clock; ``past``, recent blockhashes and older states
 ``store``       SQLite
 ``transactions``, ``records``, ``parsed``, ``encoding``, ``base58``    bytes and JSON forms; pure
 """

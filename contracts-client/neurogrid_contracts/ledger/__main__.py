@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,6 +42,22 @@ class _ProgramParam(click.ParamType["tuple[Pubkey, Path]"]):
             self.fail(f"{address!r} is not a public key: {error}", param, ctx)
 
 
+class _FaultParam(click.ParamType["tuple[str, Any]"]):
+    name = "NAME=VALUE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "tuple[str, Any]":
+        from neurogrid_contracts.ledger.faults import parse_setting
+
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_setting(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.group(
     cls=_Command, help="A local Solana: JSON-RPC and PubSub over a real SVM, durable in SQLite."
 )
@@ -75,6 +91,13 @@ def main() -> None:
     help="Length of a slot, milliseconds.",
 )
 @click.option(
+    "--confirmation-slots",
+    type=click.IntRange(0, 75),
+    default=0,
+    show_default=True,
+    help="Slots until a transaction is confirmed.",
+)
+@click.option(
     "--finality-slots",
     type=click.IntRange(0, 75),
     default=2,
@@ -92,7 +115,19 @@ def main() -> None:
 @click.option(
     "--upgrade-program", is_flag=True, help="Replace the NeuroGrid program by the packaged one."
 )
-@click.option("--allow-warp", is_flag=True, help="Let callers move the clock (neurogrid_warp).")
+@click.option(
+    "--control-key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Key of the methods that warp, fork and fail.  [default: DIR/control.key, made if missing]",
+)
+@click.option(
+    "--fault",
+    "faults",
+    type=_FaultParam(),
+    multiple=True,
+    help="Fail requests on purpose, e.g. drop_percent=25. May be given several times.",
+)
 @click.option(
     "--no-fsync",
     is_flag=True,
@@ -110,35 +145,42 @@ def start(
     host: str,
     port: int,
     slot_ms: int,
+    confirmation_slots: int,
     finality_slots: int,
     programs: "tuple[tuple[Pubkey, Path], ...]",
     no_program: bool,
     upgrade_program: bool,
-    allow_warp: bool,
+    control_key_file: Path | None,
+    faults: tuple[tuple[str, Any], ...],
     no_fsync: bool,
     history_max: int,
 ) -> None:
     from neurogrid_contracts.ledger.config import LedgerConfig
     from neurogrid_contracts.ledger.errors import LedgerError
+    from neurogrid_contracts.ledger.faults import FaultPlan
     from neurogrid_contracts.ledger.server import serve
 
-    config = LedgerConfig(
-        data=data,
-        host=host,
-        port=port,
-        slot_ms=slot_ms,
-        finality_slots=finality_slots,
-        programs=programs,
-        load_program=not no_program,
-        upgrade_program=upgrade_program,
-        allow_warp=allow_warp,
-        fsync=not no_fsync,
-        history_max=history_max,
-    )
+    try:
+        config = LedgerConfig(
+            data=data,
+            host=host,
+            port=port,
+            slot_ms=slot_ms,
+            confirmation_slots=confirmation_slots,
+            finality_slots=finality_slots,
+            programs=programs,
+            load_program=not no_program,
+            upgrade_program=upgrade_program,
+            control_key_file=control_key_file,
+            faults=FaultPlan(**dict(faults)),
+            fsync=not no_fsync,
+            history_max=history_max,
+        )
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from error
     if not config.is_loopback:
         click.echo(
-            f"warning: {host} is not the loopback address: whoever reaches it can mint test money"
-            + (", and move the clock" if allow_warp else ""),
+            f"warning: {host} is not the loopback address: whoever reaches it can mint test money",
             err=True,
         )
     try:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from neurogrid_contracts.ledger.control import ControlKey
 from neurogrid_contracts.ledger.faucet import Faucet
+from neurogrid_contracts.ledger.faults import Faults
 from neurogrid_contracts.ledger.ledger import Commitment, Ledger
 from neurogrid_contracts.ledger.params import Options, Params
 
@@ -18,13 +20,14 @@ class Backend:
 
     Args:
         info: what ``ledger.json`` holds.
-        allow_warp: whether callers may move the clock.
+        control_key: guards the methods that bend the rules.
     """
 
     ledger: Ledger
     faucet: Faucet
     info: dict[str, Any]
-    allow_warp: bool
+    control_key: ControlKey
+    faults: Faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ LedgerError                 the ledger cannot start or go on; its text is for th
 ├── DataDirectoryBusy       another process serves this directory
 ├── DataDirectoryInvalid    its files do not belong together, or another version wrote them
 ├── ProgramInvalid          a program file that the SVM does not load
+├── ControlKeyInvalid       the file of the control key is unreadable, or too short
 ├── PortsTaken              no free pair of ports
 └── Diverged                memory is ahead of the disk: the process must end at once
 RpcError                    the caller's fault, or a refusal; becomes a JSON-RPC error object
@@ -26,6 +27,10 @@ class DataDirectoryInvalid(LedgerError):
 
 class ProgramInvalid(LedgerError):
     """A program file that the SVM does not load."""
+
+
+class ControlKeyInvalid(LedgerError):
+    """The file of the control key is unreadable, or too short to be a secret."""
 
 
 class PortsTaken(LedgerError):
@@ -53,6 +58,8 @@ NODE_UNHEALTHY = -32005
 SLOT_SKIPPED = -32007
 UNSUPPORTED_TRANSACTION_VERSION = -32015
 MIN_CONTEXT_SLOT_NOT_REACHED = -32016
+# This ledger's own, from the range that JSON-RPC leaves to servers and Agave does not use.
+CONTROL_REFUSED = -32090
 
 
 class RpcError(Exception):

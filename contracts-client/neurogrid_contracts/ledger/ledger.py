@@ -5,9 +5,11 @@ and only then reported; if the commit is in doubt the process must end (``Diverg
 memory would then show a state that a restart takes back.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -20,7 +22,8 @@ from solders.signature import Signature
 from neurogrid_contracts.ledger import genesis, records, transactions
 from neurogrid_contracts.ledger.config import BLOCKHASH_AGE_MAX_SLOTS, LedgerConfig
 from neurogrid_contracts.ledger.encoding import token_account
-from neurogrid_contracts.ledger.errors import Diverged, RpcError
+from neurogrid_contracts.ledger.errors import Diverged, RpcError, invalid_params
+from neurogrid_contracts.ledger.faults import STALE_SLOTS_MAX
 from neurogrid_contracts.ledger.store import Store, StoredTransaction
 from neurogrid_contracts.ledger.svm import Execution, Simulation, Svm
 
@@ -31,10 +34,14 @@ _TRIM_EVERY_SLOTS = 50
 _TRIM_TRANSACTIONS_MAX = 500
 # Transactions of the last slots stay, whatever the limit: their blockhashes could still be alive.
 _TRIM_KEEP_SLOTS = 2 * BLOCKHASH_AGE_MAX_SLOTS
+# A leader's buffer of transactions is bounded too; beyond it the oldest are gone for good.
+_LOST_MAX = 10_000
+# Agave's MAX_LOCKOUT_HISTORY: a vote that deep is a root, and the count ends.
+_CONFIRMATIONS_MAX = 31
 
 
 class Commitment(Enum):
-    """How settled the state is that a caller wants to see. One node: processed is confirmed."""
+    """How settled the state is that a caller wants to see."""
 
     PROCESSED = "processed"
     CONFIRMED = "confirmed"
@@ -62,14 +69,58 @@ class TransactionEvent:
 
 @dataclass(frozen=True, slots=True)
 class SlotEvent:
-    """A slot began; everything up to ``root`` is final."""
+    """A slot began; everything up to ``confirmed`` and ``root`` is confirmed and final."""
 
     slot: int
     parent: int
+    confirmed: int
     root: int
 
 
-Event = TransactionEvent | SlotEvent
+@dataclass(frozen=True, slots=True)
+class ForkEvent:
+    """The slots after ``parent`` are gone, and ``slot`` comes after it instead.
+
+    Args:
+        reverted: the accounts that changed in them, as they are again.
+        mints: the mint accounts needed to show the reverted token accounts.
+    """
+
+    slot: int
+    parent: int
+    reverted: dict[Pubkey, Account | None]
+    mints: dict[Pubkey, Account]
+
+
+Event = TransactionEvent | SlotEvent | ForkEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """What a fork did: the slots it dropped and the transactions that were in them."""
+
+    slot: int
+    parent: int
+    dropped: tuple[int, ...]
+    signatures: tuple[Signature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What is wrong with the node that answers the present request.
+
+    Args:
+        lag_slots: it sees the chain as it was so long ago.
+        forgets_blockhashes: it knows none.
+        swallows: what it is sent never reaches a leader.
+    """
+
+    lag_slots: int = 0
+    forgets_blockhashes: bool = False
+    swallows: bool = False
+
+
+_CALM = Disturbance()
 
 
 class Ledger:
@@ -95,7 +146,10 @@ class Ledger:
         self._wall_clock_s = wall_clock_s
         self.store = Store(config.data / "ledger.sqlite", fsync=config.fsync)
         try:
-            self.svm = Svm(finality_slots=config.finality_slots)
+            self.svm = Svm(past_slots=config.finality_slots + STALE_SLOTS_MAX)
+            self.disturbance = _CALM
+            # What forks dropped and when it comes back.
+            self._lost: deque[tuple[int, bytes]] = deque(maxlen=_LOST_MAX)
             self._time_offset_s = self._int_fact("time_offset_s")
             self._slots_promised = self._int_fact("slots_promised")
             self._next_id = self.store.last_id() + 1
@@ -131,25 +185,61 @@ class Ledger:
         """Length of a slot, milliseconds."""
         return self._config.slot_ms
 
+    @contextlib.contextmanager
+    def disturbed(self, disturbance: Disturbance) -> Iterator[None]:
+        """Answer as a node of which this is true, until the end of the block."""
+        self.disturbance = disturbance
+        try:
+            yield
+        finally:
+            self.disturbance = _CALM
+
     def slot_at(self, commitment: Commitment) -> int:
-        if commitment is Commitment.FINALIZED:
-            return self.svm.finalized_slot
-        return self.svm.slot
+        """The newest live slot that is as settled as ``commitment`` asks."""
+        depth = {
+            Commitment.PROCESSED: 0,
+            Commitment.CONFIRMED: self._config.confirmation_slots,
+            Commitment.FINALIZED: self._config.finality_slots,
+        }[commitment]
+        return self.svm.past.newest_until(self.svm.slot - self.disturbance.lag_slots - depth)
 
     def commitment_of(self, slot: int) -> Commitment:
         """How settled a transaction of ``slot`` is."""
-        if slot <= self.svm.finalized_slot:
-            return Commitment.FINALIZED
-        return Commitment.CONFIRMED
+        for commitment in (Commitment.FINALIZED, Commitment.CONFIRMED):
+            if slot <= self.slot_at(commitment):
+                return commitment
+        return Commitment.PROCESSED
+
+    def confirmations_of(self, slot: int) -> int:
+        """How many confirmed blocks stand on top of ``slot``; what votes count on a cluster."""
+        confirmed = self.slot_at(Commitment.CONFIRMED)
+        return min(len(self.svm.past.live_between(slot, confirmed)), _CONFIRMATIONS_MAX)
 
     def blockhash_at(self, commitment: Commitment) -> tuple[Hash, int]:
         """A blockhash to sign with, and the last block height at which it is valid."""
-        blockhash, slot = self.svm.blockhash_at(self.slot_at(commitment))
-        return blockhash, slot + BLOCKHASH_AGE_MAX_SLOTS
+        slot = self.slot_at(commitment)
+        return self.svm.past.blockhash_of(slot), slot + BLOCKHASH_AGE_MAX_SLOTS
+
+    def knows_blockhash(self, blockhash: Hash, commitment: Commitment) -> bool:
+        """Whether it is alive, and not younger than what ``commitment`` shows."""
+        born = self.svm.past.slot_of(blockhash)
+        if born is None or self.disturbance.forgets_blockhashes:
+            return False
+        return born <= self.slot_at(commitment)
+
+    def account(self, address: Pubkey, commitment: Commitment) -> Account | None:
+        return self.svm.account(address, slot=self.slot_at(commitment))
+
+    def program_accounts(
+        self, program: Pubkey, commitment: Commitment
+    ) -> list[tuple[Pubkey, Account]]:
+        """Every account that ``program`` owns, in the order of the addresses."""
+        return self.svm.program_accounts(program, slot=self.slot_at(commitment))
 
     def tick(self) -> None:
         """Begin the next slot."""
         self._advance_to(self.svm.slot + 1)
+        self._return_lost()
         surplus_id = self._next_id - 1 - self._config.history_max
         if surplus_id > 0 and self.svm.slot % _TRIM_EVERY_SLOTS == 0:
             self.store.forget(
@@ -176,9 +266,65 @@ class Ledger:
             promised = slot + _SLOTS_RESERVED
             self.store.put(facts=[("slots_promised", promised)])
             self._slots_promised = promised
-        parent = self.svm.slot
+        parent = self.svm.past.newest_until(slot)
         self.svm.advance(slot, int(self._wall_clock_s()) + self._time_offset_s)
-        self._publish(SlotEvent(slot, parent, self.svm.finalized_slot))
+        self._publish(
+            SlotEvent(
+                slot,
+                parent,
+                confirmed=self.slot_at(Commitment.CONFIRMED),
+                root=self.slot_at(Commitment.FINALIZED),
+            )
+        )
+
+    # Forks.
+
+    def fork(self, *, slots: int, return_after_slots: int | None) -> Fork:
+        """Drop the newest ``slots`` live slots and go on from the one before them.
+
+        As when a cluster abandons a minority's branch: their transactions never happened, their
+        blockhashes are unknown, the accounts are what they were. On disk before this returns.
+
+        Args:
+            slots: at least 1, and none that is final.
+            return_after_slots: how many slots after the new one the lost transactions come in
+                again, as those of a leader's buffer do, if their blockhashes still live; None:
+                only those that somebody sends again.
+        Raises:
+            RpcError: a slot that is final would have to go.
+            Diverged: the commit is in doubt.
+        """
+        past = self.svm.past
+        droppable = past.live_between(self.slot_at(Commitment.FINALIZED), self.svm.slot)
+        if slots > len(droppable):
+            raise invalid_params(f"slots: only {len(droppable)} slots are not final yet")
+        dropped = droppable[-slots:]
+        parent = past.newest_until(dropped[0] - 1)
+        reverted = past.changed_since(parent)
+        lost = self.store.transactions_after(parent)
+        try:
+            self.store.fork(parent, reverted)
+            self.svm.rewind(parent)
+        except BaseException as error:
+            raise Diverged(f"the slots after {parent} were dropped in part") from error
+        self._next_id = self.store.last_id() + 1
+        slot = self.svm.slot + 1
+        self._publish(ForkEvent(slot, parent, reverted, self._mints_of(reverted)))
+        self._advance_to(slot)
+        if return_after_slots is not None:
+            due = slot + return_after_slots
+            self._lost.extend((due, transaction.raw) for transaction in lost)
+            self._return_lost()
+        return Fork(slot, parent, tuple(dropped), tuple(each.signature for each in lost))
+
+    def _return_lost(self) -> None:
+        due = [raw for slot, raw in self._lost if slot <= self.svm.slot]
+        if not due:
+            return
+        waiting = ((slot, raw) for slot, raw in self._lost if slot > self.svm.slot)
+        self._lost = deque(waiting, maxlen=_LOST_MAX)
+        for raw in due:
+            self.send(raw, skip_preflight=True)
 
     # Programs.
 
@@ -234,7 +380,8 @@ class Ledger:
                     logs=simulation.metadata.logs(),
                     units=simulation.metadata.compute_units_consumed(),
                 )
-        self._execute(decoded, message_hash, accounts)
+        if not self.disturbance.swallows:
+            self._execute(decoded, message_hash, accounts)
         return decoded.signature
 
     def _refusal(
@@ -252,9 +399,8 @@ class Ledger:
 
         A blockhash younger than ``commitment`` shows is unknown there, as on a real node.
         """
-        born = self.svm.blockhash_slot(decoded.blockhash)
-        if born is not None:
-            return born <= self.slot_at(commitment)
+        if self.svm.past.slot_of(decoded.blockhash) is not None:
+            return self.knows_blockhash(decoded.blockhash, commitment)
         nonce = transactions.durable_nonce(decoded)
         return nonce is not None and self.svm.nonce_usable(nonce[0], decoded.blockhash, nonce[1])
 
@@ -265,7 +411,7 @@ class Ledger:
         accounts: transactions.AccountKeys,
     ) -> None:
         nonce = None
-        if self.svm.blockhash_slot(decoded.blockhash) is None:
+        if self.svm.past.slot_of(decoded.blockhash) is None:
             nonce = transactions.durable_nonce(decoded)
         try:
             execution = self.svm.execute(
@@ -310,7 +456,7 @@ class Ledger:
             changed=tuple(changed.items()),
         )
         self._next_id += 1
-        self.svm.remember(tuple(before.items()))
+        self.svm.past.remember(self.svm.slot, before.items())
         return TransactionEvent(
             slot=self.svm.slot,
             signature=decoded.signature,
@@ -321,7 +467,7 @@ class Ledger:
             mints=self._mints_of(changed),
         )
 
-    def _mints_of(self, changed: dict[Pubkey, Account | None]) -> dict[Pubkey, Account]:
+    def _mints_of(self, changed: Mapping[Pubkey, Account | None]) -> dict[Pubkey, Account]:
         mints = {}
         for account in changed.values():
             held = None if account is None else token_account(account)

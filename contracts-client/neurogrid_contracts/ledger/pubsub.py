@@ -1,8 +1,9 @@
 """Subscriptions: who wants to hear of what. Runs on the event loop.
 
 The owner thread publishes an event after each commit and each slot; the hub turns it into one
-message per interested subscription. A transaction is announced twice: at once to subscriptions
-that take ``processed`` or ``confirmed``, and to the others when its slot is final.
+message per interested subscription. A transaction is announced to each when its slot is as settled
+as the subscription asks. When a fork takes it back, account subscriptions that were told of it are
+told how the account is now; all others are told nothing, as on a cluster.
 """
 
 import json
@@ -19,7 +20,13 @@ from solders.system_program import ID as SYSTEM_PROGRAM
 from neurogrid_contracts.ledger.encoding import AccountEncoding, encode_account
 from neurogrid_contracts.ledger.errors import RpcError, invalid_params
 from neurogrid_contracts.ledger.filters import Filter, parse_filters
-from neurogrid_contracts.ledger.ledger import Commitment, Event, SlotEvent, TransactionEvent
+from neurogrid_contracts.ledger.ledger import (
+    Commitment,
+    Event,
+    ForkEvent,
+    SlotEvent,
+    TransactionEvent,
+)
 from neurogrid_contracts.ledger.params import Params, pubkey
 
 # Per connection. solana-py and web3.js open one subscription per thing they wait for.
@@ -138,7 +145,8 @@ class Hub:
         self._next_number = 1
         # Transactions whose slot is not final yet, oldest first; as many as fit into those slots.
         self._pending: deque[TransactionEvent] = deque()
-        self._root = 0
+        # The newest slot that subscriptions of each commitment were told of.
+        self._settled = {Commitment.CONFIRMED: 0, Commitment.FINALIZED: 0}
 
     def add(
         self,
@@ -161,26 +169,54 @@ class Hub:
 
     def publish(self, event: Event) -> None:
         """Tell everyone concerned."""
-        if isinstance(event, SlotEvent):
-            self._slot(event)
-            return
-        if event.slot <= self._root:  # finality of zero slots
-            self._transaction(event, list(Commitment))
-        else:
-            self._transaction(event, [Commitment.PROCESSED, Commitment.CONFIRMED])
-            self._pending.append(event)
+        match event:
+            case SlotEvent():
+                self._slot(event)
+            case ForkEvent():
+                self._fork(event)
+            case TransactionEvent():
+                self._transaction(event, [each for each in Commitment if self._told(event, each)])
+                if not self._told(event, Commitment.FINALIZED):
+                    self._pending.append(event)
+
+    def _told(self, event: TransactionEvent, commitment: Commitment) -> bool:
+        """Whether subscriptions of this commitment hear of the event by now."""
+        return commitment is Commitment.PROCESSED or event.slot <= self._settled[commitment]
 
     def _slot(self, event: SlotEvent) -> None:
-        while self._pending and self._pending[0].slot <= event.root:
-            self._transaction(self._pending.popleft(), [Commitment.FINALIZED])
-        moved = event.root > self._root
-        self._root = event.root
+        rooted = event.root > self._settled[Commitment.FINALIZED]
+        for commitment, settled in (
+            (Commitment.CONFIRMED, event.confirmed),
+            (Commitment.FINALIZED, event.root),
+        ):
+            for pending in self._pending:
+                if not self._told(pending, commitment) and pending.slot <= settled:
+                    self._transaction(pending, [commitment])
+            self._settled[commitment] = settled
+        while self._pending and self._told(self._pending[0], Commitment.FINALIZED):
+            self._pending.popleft()
         for subscription in list(self._subscriptions.values()):
             if isinstance(subscription.interest, SlotInterest):
                 body = {"slot": event.slot, "parent": event.parent, "root": event.root}
                 _notify(subscription, body)
-            elif isinstance(subscription.interest, RootInterest) and moved:
+            elif isinstance(subscription.interest, RootInterest) and rooted:
                 _notify(subscription, event.root)
+
+    def _fork(self, event: ForkEvent) -> None:
+        dropped = [pending for pending in self._pending if pending.slot > event.parent]
+        self._pending = deque(each for each in self._pending if each.slot <= event.parent)
+        for subscription in list(self._subscriptions.values()):
+            match subscription.interest:
+                case AccountInterest(address, encoding):
+                    if any(
+                        self._told(each, subscription.commitment) and address in dict(each.changed)
+                        for each in dropped
+                    ):
+                        account = event.reverted[address] or _NO_ACCOUNT
+                        shown = _shown(account, encoding, event)
+                        _notify(subscription, _with_slot(event.slot, shown))
+                case _:
+                    pass
 
     def _transaction(self, event: TransactionEvent, commitments: list[Commitment]) -> None:
         for subscription in list(self._subscriptions.values()):
@@ -225,7 +261,7 @@ class Hub:
 
 
 def _shown(
-    account: Account, encoding: AccountEncoding, event: TransactionEvent
+    account: Account, encoding: AccountEncoding, event: TransactionEvent | ForkEvent
 ) -> dict[str, Any] | None:
     try:
         return encode_account(account, encoding, event.mints.get)

@@ -3,7 +3,13 @@
 import logging
 from typing import Any
 
-from neurogrid_contracts.ledger import rpc_accounts, rpc_cluster, rpc_history, rpc_send
+from neurogrid_contracts.ledger import (
+    rpc_accounts,
+    rpc_cluster,
+    rpc_control,
+    rpc_history,
+    rpc_send,
+)
 from neurogrid_contracts.ledger.backend import Backend, Method
 from neurogrid_contracts.ledger.errors import (
     INTERNAL_ERROR,
@@ -21,6 +27,7 @@ Response = dict[str, Any]
 METHODS: dict[str, Method] = {
     **rpc_accounts.METHODS,
     **rpc_cluster.METHODS,
+    **rpc_control.METHODS,
     **rpc_history.METHODS,
     **rpc_send.METHODS,
 }

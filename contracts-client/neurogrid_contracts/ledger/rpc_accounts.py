@@ -34,7 +34,7 @@ _ACCOUNT_BYTES_MAX = 10 * 1024 * 1024
 
 
 def _read(backend: Backend, address: Pubkey, commitment: Commitment) -> Account | None:
-    return backend.ledger.svm.account(address, finalized=commitment is Commitment.FINALIZED)
+    return backend.ledger.account(address, commitment)
 
 
 def _shown(
@@ -48,9 +48,7 @@ def _shown(
 def _owned(
     backend: Backend, program: Pubkey, commitment: Commitment
 ) -> list[tuple[Pubkey, Account]]:
-    return backend.ledger.svm.program_accounts(
-        program, finalized=commitment is Commitment.FINALIZED
-    )
+    return backend.ledger.program_accounts(program, commitment)
 
 
 def get_balance(backend: Backend, params: Params) -> Any:

@@ -16,18 +16,20 @@ from neurogrid_contracts.ledger.backend import (
     read_commitment,
     with_context,
 )
-from neurogrid_contracts.ledger.errors import METHOD_NOT_FOUND, RpcError, invalid_params
+from neurogrid_contracts.ledger.errors import NODE_UNHEALTHY, RpcError, invalid_params
 from neurogrid_contracts.ledger.params import Params
 from neurogrid_contracts.ledger.svm import SLOTS_PER_EPOCH
 
-# Ten years: enough for every deadline, and far from the end of the clock's range.
-_WARP_SECONDS_MAX = 10 * 365 * 86_400
-_WARP_SLOTS_MAX = 1_000_000_000
 # As on a real node.
 _PRIORITY_FEE_ACCOUNTS_MAX = 128
 
 
 def get_health(backend: Backend, params: Params) -> Any:
+    behind = backend.ledger.disturbance.lag_slots
+    if behind:
+        raise RpcError(
+            NODE_UNHEALTHY, f"Node is behind by {behind} slots", {"numSlotsBehind": behind}
+        )
     return "ok"
 
 
@@ -85,9 +87,7 @@ def get_latest_blockhash(backend: Backend, params: Params) -> Any:
 def is_blockhash_valid(backend: Backend, params: Params) -> Any:
     blockhash = params.blockhash(0)
     commitment = read_commitment(backend, params.options(1))
-    born = backend.ledger.svm.blockhash_slot(blockhash)
-    valid = born is not None and born <= backend.ledger.slot_at(commitment)
-    return with_context(backend, commitment, valid)
+    return with_context(backend, commitment, backend.ledger.knows_blockhash(blockhash, commitment))
 
 
 def get_fee_for_message(backend: Backend, params: Params) -> Any:
@@ -101,8 +101,7 @@ def get_fee_for_message(backend: Backend, params: Params) -> Any:
         VersionedTransaction.populate(message, unsigned).sanitize()
     except (ValueError, binascii.Error, SanitizeError) as error:
         raise invalid_params(f"message: {error}") from error
-    born = backend.ledger.svm.blockhash_slot(message.recent_blockhash)
-    known = born is not None and born <= backend.ledger.slot_at(commitment)
+    known = backend.ledger.knows_blockhash(message.recent_blockhash, commitment)
     fee = transactions.fee_lamports(message) if known else None
     return with_context(backend, commitment, fee)
 
@@ -143,15 +142,6 @@ def request_usdc(backend: Backend, params: Params) -> Any:
     return str(backend.faucet.send_usdc(owner, amount_micro_usdc))
 
 
-def warp(backend: Backend, params: Params) -> Any:
-    if not backend.allow_warp:
-        raise RpcError(METHOD_NOT_FOUND, "neurogrid_warp works only with --allow-warp")
-    seconds = params.integer(0, "seconds", high=_WARP_SECONDS_MAX)
-    slots = params.integer(1, "slots", low=1, high=_WARP_SLOTS_MAX) if params.has(1) else 1
-    backend.ledger.warp(seconds=seconds, slots=slots)
-    return {"slot": backend.ledger.slot, "unix_time": backend.ledger.svm.unix_time}
-
-
 def info(backend: Backend, params: Params) -> Any:
     return backend.info
 
@@ -174,5 +164,4 @@ METHODS = {
     "requestAirdrop": Method(request_airdrop, 3),
     "neurogrid_info": Method(info, 0),
     "neurogrid_requestUsdc": Method(request_usdc, 2),
-    "neurogrid_warp": Method(warp, 2),
 }

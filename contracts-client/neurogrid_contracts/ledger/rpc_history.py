@@ -35,11 +35,12 @@ def get_signature_statuses(backend: Backend, params: Params) -> Any:
     names = params.array(0, "signatures", count_max=_STATUSES_PER_CALL_MAX)
     search_history = params.options(1).flag("searchTransactionHistory")
     ledger = backend.ledger
-    slot_min = 0 if search_history else ledger.slot - _STATUS_CACHE_SLOTS
+    newest = ledger.slot_at(Commitment.PROCESSED)
+    slot_min = 0 if search_history else newest - _STATUS_CACHE_SLOTS
     statuses: list[dict[str, Any] | None] = []
     for name in names:
         stored = ledger.store.transaction(signature(name, "signatures"))
-        if stored is None or stored.slot < slot_min:
+        if stored is None or not slot_min <= stored.slot <= newest:
             statuses.append(None)
             continue
         error = _error(stored)
@@ -48,7 +49,7 @@ def get_signature_statuses(backend: Backend, params: Params) -> Any:
         statuses.append(
             {
                 "slot": stored.slot,
-                "confirmations": None if final else ledger.slot - stored.slot,
+                "confirmations": None if final else ledger.confirmations_of(stored.slot),
                 "err": error,
                 "status": records.status(error),
                 "confirmationStatus": commitment.value,

@@ -1,4 +1,4 @@
-"""The composition root: sockets, the owner thread, HTTP and websockets, the ready file."""
+"""The composition root: sockets, the owner thread, the web application, the ready file."""
 
 import asyncio
 import contextlib
@@ -16,33 +16,21 @@ from typing import Any
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
 
-from neurogrid_contracts.ledger import rpc
 from neurogrid_contracts.ledger.backend import Backend
 from neurogrid_contracts.ledger.config import LedgerConfig
-from neurogrid_contracts.ledger.errors import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    DataDirectoryBusy,
-    PortsTaken,
-    RpcError,
-)
+from neurogrid_contracts.ledger.control import load_control_key
+from neurogrid_contracts.ledger.errors import DataDirectoryBusy, PortsTaken
 from neurogrid_contracts.ledger.faucet import Faucet
+from neurogrid_contracts.ledger.faults import Faults
 from neurogrid_contracts.ledger.ledger import Event, Ledger
 from neurogrid_contracts.ledger.owner import Owner
 from neurogrid_contracts.ledger.programs import install_programs
 from neurogrid_contracts.ledger.pubsub import Hub
-from neurogrid_contracts.ledger.websocket import Connection
+from neurogrid_contracts.ledger.web import BODY_BYTES_MAX, Protocol, build_app
 
 _log = logging.getLogger(__name__)
 
-# As on a real node: what fits here fits there.
-BODY_BYTES_MAX = 50 * 1024
-BATCH_REQUESTS_MAX = 256
 _CONNECTIONS_MAX = 1024
 # A peer that takes no bytes for this long is cut off by the kernel.
 _STUCK_PEER_MS = 20_000
@@ -51,13 +39,6 @@ _GRACE_S = 1
 # Longer than clients pause between polls: one that posts on a connection just being closed fails.
 _KEEP_ALIVE_S = 75
 _PORT_PAIR_ATTEMPTS = 100
-
-# Wallets in browsers call a ledger from any page; it holds test money only.
-_CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-headers": "*",
-    "access-control-allow-methods": "POST, GET, OPTIONS",
-}
 
 
 def serve(config: LedgerConfig) -> None:
@@ -135,6 +116,8 @@ async def _serve(config: LedgerConfig, sockets: list[socket.socket]) -> None:
         install_programs(ledger, config)
         return ledger
 
+    key_file = config.control_key_file or config.data / "control.key"
+    control_key = load_control_key(key_file, create=config.control_key_file is None)
     ready = config.data / "ledger.json"
     ready.unlink(missing_ok=True)  # of a process that was killed
     owner = Owner(loop, slot_s=config.slot_ms / 1000)
@@ -143,8 +126,10 @@ async def _serve(config: LedgerConfig, sockets: list[socket.socket]) -> None:
         ledger = await owner.call(open_ledger)
         owner.every_slot(ledger.tick)
         info = describe(ledger, config, port=sockets[0].getsockname()[1])
-        backend = Backend(ledger, Faucet(ledger), info, config.allow_warp)
-        server = _Server(build_app(backend, owner, hub), ready, info)
+        backend = Backend(ledger, Faucet(ledger), info, control_key, Faults(config.faults))
+        # Where the key is concerns this machine alone, so callers are not told.
+        told_here = {**info, "control_key_file": str(key_file.absolute())}
+        server = _Server(build_app(backend, owner, hub), ready, told_here)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopping)
         await server.serve(sockets=sockets)
@@ -178,6 +163,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Protocol,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -203,62 +189,3 @@ def write_atomically(path: Path, body: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(body, indent=2) + "\n")
     temporary.replace(path)
-
-
-def build_app(backend: Backend, owner: Owner, hub: Hub) -> Starlette:
-    """The web application: JSON-RPC by POST, PubSub by websocket, both at ``/``."""
-
-    async def respond(request: object) -> rpc.Response:
-        try:
-            return await owner.call(rpc.respond, backend, request)
-        except RpcError as error:
-            request_id = request.get("id") if isinstance(request, dict) else None
-            return rpc.error_response(error, request_id)
-
-    async def post(request: Request) -> Response:
-        body = await _read_body(request)
-        if body is None:
-            return PlainTextResponse("request body too large", 413, _CORS)
-        try:
-            parsed = json.loads(body)
-        except (ValueError, RecursionError):
-            return _json(rpc.error_response(RpcError(PARSE_ERROR, "Parse error")))
-        if not isinstance(parsed, list):
-            return _json(await respond(parsed))
-        if not parsed or len(parsed) > BATCH_REQUESTS_MAX:
-            problem = f"a batch holds 1 to {BATCH_REQUESTS_MAX} requests"
-            return _json(rpc.error_response(RpcError(INVALID_REQUEST, problem)))
-        return _json([await respond(one) for one in parsed])
-
-    async def preflight(request: Request) -> Response:
-        return Response(headers=_CORS)
-
-    async def health(request: Request) -> Response:
-        return PlainTextResponse("ok", headers=_CORS)
-
-    async def websocket(connection: WebSocket) -> None:
-        await Connection(connection, hub, owner, backend.ledger, respond).serve()
-
-    return Starlette(
-        routes=[
-            Route("/", post, methods=["POST"]),
-            Route("/", preflight, methods=["OPTIONS"]),
-            Route("/health", health, methods=["GET"]),
-            WebSocketRoute("/", websocket),
-        ]
-    )
-
-
-async def _read_body(request: Request) -> bytes | None:
-    """The body, or None when it is longer than allowed."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            return None
-    return bytes(body)
-
-
-def _json(body: Any) -> Response:
-    text = json.dumps(body, separators=(",", ":"))
-    return Response(text, media_type="application/json", headers=_CORS)

@@ -5,7 +5,7 @@ twice) together with the after-image of every account it changed. Used by the ow
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -212,6 +212,21 @@ class Store:
         self._write_accounts(changed)
         self._db.execute("COMMIT")
 
+    def fork(self, slot: int, accounts: Mapping[Pubkey, Account | None]) -> None:
+        """Forget what happened after ``slot``, and put accounts back, in one commit."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute(
+                "DELETE FROM mention WHERE tx_id IN (SELECT id FROM tx WHERE slot > ?)", (slot,)
+            )
+            self._db.execute("DELETE FROM tx WHERE slot > ?", (slot,))
+            self._db.execute("DELETE FROM block WHERE slot > ?", (slot,))
+            self._write_accounts(accounts.items())
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
     def last_id(self) -> int:
         row = self._db.execute("SELECT max(id) FROM tx").fetchone()
         return row[0] or 0
@@ -236,6 +251,11 @@ class Store:
 
     def transactions_in(self, slot: int) -> list[StoredTransaction]:
         rows = self._db.execute(f"SELECT {_TX_COLUMNS} FROM tx WHERE slot = ? ORDER BY id", (slot,))
+        return [_stored(row) for row in rows]
+
+    def transactions_after(self, slot: int) -> list[StoredTransaction]:
+        """Everything younger than ``slot``, in the order of execution."""
+        rows = self._db.execute(f"SELECT {_TX_COLUMNS} FROM tx WHERE slot > ? ORDER BY id", (slot,))
         return [_stored(row) for row in rows]
 
     def transactions_of(

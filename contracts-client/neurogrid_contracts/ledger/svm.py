@@ -1,4 +1,4 @@
-"""LiteSVM behind the rules of a cluster: a clock, recent blockhashes, a finalized view.
+"""LiteSVM behind the rules of a cluster: a clock, recent blockhashes, views of the recent past.
 
 LiteSVM executes; it does not keep time, expires all blockhashes at once, and recognises a repeated
 transaction only among its last 32. So its own blockhash and history checks are off, and the ledger
@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import struct
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +22,8 @@ from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
-from neurogrid_contracts.ledger.config import BLOCKHASH_AGE_MAX_SLOTS
 from neurogrid_contracts.ledger.errors import ProgramInvalid
+from neurogrid_contracts.ledger.past import Past
 
 UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 # Mainnet's epoch length.
@@ -35,6 +34,9 @@ _PROGRAMDATA_STATE = struct.Struct("<IQB32s")
 # A system nonce account: version u32, state u32, authority 32, nonce 32, fee u64.
 NONCE_ACCOUNT_BYTES = 80
 _NONCE = slice(40, 72)
+
+# What LiteSVM is given for an account that is gone.
+_NO_ACCOUNT = Account(0, b"", SYSTEM_PROGRAM)
 
 AccountImages = tuple[Account | None, ...]
 
@@ -74,7 +76,12 @@ class Simulation:
 class Svm:
     """The state of the chain in memory."""
 
-    def __init__(self, *, finality_slots: int = 0) -> None:
+    def __init__(self, *, past_slots: int = 1) -> None:
+        """Start at slot 0.
+
+        Args:
+            past_slots: how many slots back accounts can be read.
+        """
         # Signatures are verified once, by the ledger, and not again in preflight and execution.
         self._svm = (
             LiteSVM()
@@ -85,17 +92,10 @@ class Svm:
         )
         self.slot = 0
         self.unix_time = 0
-        self._finality_slots = finality_slots
         self.blockhash = Hash.default()
-        self._recent: OrderedDict[Hash, int] = OrderedDict()
-        # Per slot that is not final yet: accounts as they were before it.
-        self._undo: OrderedDict[int, dict[Pubkey, Account | None]] = OrderedDict()
+        self.past = Past(images_slots=past_slots)
 
     # Time.
-
-    @property
-    def finalized_slot(self) -> int:
-        return max(self.slot - self._finality_slots, 0)
 
     def advance(self, slot: int, unix_time: int) -> None:
         """Begin ``slot`` with a new blockhash; ``unix_time`` in seconds never runs backwards."""
@@ -103,41 +103,37 @@ class Svm:
         self.slot = slot
         self.unix_time = max(unix_time, self.unix_time)
         self.blockhash = Hash(os.urandom(32))
-        self._recent[self.blockhash] = slot
-        _drop_below(self._recent, slot - BLOCKHASH_AGE_MAX_SLOTS)
-        for old in [s for s in self._undo if s <= self.finalized_slot]:
-            del self._undo[old]
+        self.past.begin(slot, self.blockhash)
         # LiteSVM caches by its own blockhash; a new one per slot keeps the two in step.
         self._svm.expire_blockhash()
         epoch = slot // SLOTS_PER_EPOCH
         self._svm.set_clock(Clock(slot, 0, epoch, epoch + 1, self.unix_time))
         # Programs look up recent slots here, for example to create an address lookup table.
-        self._svm.set_slot_hashes([(s, h) for h, s in reversed(self._recent.items()) if s < slot])
+        self._svm.set_slot_hashes(self.past.hashes_before(slot))
 
-    def blockhash_slot(self, blockhash: Hash) -> int | None:
-        """The slot that ``blockhash`` belongs to, or None when it is unknown or too old."""
-        return self._recent.get(blockhash)
-
-    def blockhash_at(self, slot: int) -> tuple[Hash, int]:
-        """The newest blockhash that is not newer than ``slot``, and its slot."""
-        for blockhash, born in reversed(self._recent.items()):
-            if born <= slot:
-                return blockhash, born
-        blockhash, born = next(iter(self._recent.items()))
-        return blockhash, born
+    def rewind(self, slot: int) -> None:
+        """Return to the state at the end of the live slot ``slot``; ``advance`` comes next."""
+        images = self.past.changed_since(slot)
+        self.past.drop_after(slot)
+        # Programs last: LiteSVM compiles one when it is set, from the programdata that is there.
+        for address, account in sorted(images.items(), key=lambda item: _executable(item[1])):
+            self.put_account(address, account or _NO_ACCOUNT)
+        for address, account in self.program_accounts(UPGRADEABLE_LOADER):
+            if account.executable and _programdata(account) in images:
+                self.put_account(address, account)
 
     # Accounts.
 
-    def account(self, address: Pubkey, *, finalized: bool = False) -> Account | None:
-        """The account now, or as the finalized state has it; None when it does not exist."""
-        if finalized:
-            for images in self._undo.values():  # oldest slot first: its image is the final one
-                if address in images:
-                    return images[address]
+    def account(self, address: Pubkey, *, slot: int | None = None) -> Account | None:
+        """The account now, or at the end of ``slot``; None when it does not exist."""
+        if slot is not None and slot < self.slot:
+            image = self.past.image(address, slot)
+            if image is not None:
+                return image[0]
         return _existing(self._svm.get_account(address))
 
     def program_accounts(
-        self, program: Pubkey, *, finalized: bool = False
+        self, program: Pubkey, *, slot: int | None = None
     ) -> list[tuple[Pubkey, Account]]:
         """Every account that ``program`` owns, in the order of the addresses."""
         now = {
@@ -145,12 +141,11 @@ class Svm:
             for address, account in self._svm.get_program_accounts(program)
             if account.lamports
         }
-        if finalized:
-            for images in reversed(self._undo.values()):
-                for address, account in images.items():
-                    now.pop(address, None)
-                    if account is not None and account.owner == program:
-                        now[address] = account
+        if slot is not None and slot < self.slot:
+            for address, account in self.past.changed_since(slot).items():
+                now.pop(address, None)
+                if account is not None and account.owner == program:
+                    now[address] = account
         return sorted(now.items(), key=lambda item: bytes(item[0]))
 
     def put_account(self, address: Pubkey, account: Account) -> None:
@@ -230,14 +225,6 @@ class Svm:
         )
         return Simulation(error, metadata, after)
 
-    def remember(self, changed: Sequence[tuple[Pubkey, Account | None]]) -> None:
-        """Keep the images from before a transaction of this slot until the slot is final."""
-        if not self._finality_slots:
-            return
-        images = self._undo.setdefault(self.slot, {})
-        for address, before in changed:
-            images.setdefault(address, before)
-
     # Durable nonces.
 
     def next_nonce(self) -> bytes:
@@ -292,14 +279,20 @@ def _outcome(result: Any) -> tuple[Any, TransactionMetadata]:
     return None, result if isinstance(result, TransactionMetadata) else result.meta()
 
 
+def _executable(account: Account | None) -> bool:
+    return account is not None and account.executable
+
+
+def _programdata(program: Account) -> Pubkey | None:
+    """Where the code of an upgradeable program is."""
+    if len(program.data) != _PROGRAM_STATE.size:
+        return None
+    return Pubkey(program.data[4:])
+
+
 def _existing(account: Account | None) -> Account | None:
     return account if account is not None and account.lamports else None
 
 
 def _lamports(account: Account | None) -> int:
     return 0 if account is None else account.lamports
-
-
-def _drop_below(recent: OrderedDict[Hash, int], slot: int) -> None:
-    while recent and next(iter(recent.values())) < slot:
-        recent.popitem(last=False)
