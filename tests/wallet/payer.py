@@ -17,7 +17,12 @@ from neurogrid_wallet.transactions import signers_from
 SAME_PAYMENTS = 10
 """To one more recipient, of one amount: only their ids tell them apart."""
 
-_POLICY = OutboxPolicy(check_interval_s=0.1, poll_max_s=0.05, in_flight_max=64)
+LARGE_PAYMENTS = 5
+"""The first of them are decided by two endpoints."""
+
+_POLICY = OutboxPolicy(
+    check_interval_s=0.1, poll_max_s=0.05, in_flight_max=64, two_endpoints_from_micro_usdc=1
+)
 # Only ends what hangs: how long everything takes is the machine's affair.
 _PATIENCE_S = 600
 
@@ -37,13 +42,14 @@ def main() -> None:
 
     So a life starts in no time: everything is imported already.
     """
-    backend, url, path, seed, mint, count = sys.argv[1:]
+    backend, url, second_url, path, seed, mint, count = sys.argv[1:]
     # The line loses half of everything; real waits in between would only make the test long.
     rpc._BACKOFF_FIRST_S = 0.01
     # The first one loads certificates and half of its modules, for each process anew.
     AsyncClient(url)
     key = KeyPair(bytes.fromhex(seed))
-    pay = partial(_pay_all, url, Path(path), key, Pubkey.from_string(mint), int(count))
+    usdc_mint = Pubkey.from_string(mint)
+    pay = partial(_pay_all, url, second_url, Path(path), key, usdc_mint, int(count))
     for _ in sys.stdin:
         process_id = os.fork()
         if process_id == 0:
@@ -54,11 +60,16 @@ def main() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-async def _pay_all(url: str, path: Path, key: KeyPair, mint: Pubkey, count: int) -> None:
+async def _pay_all(
+    url: str, second_url: str, path: Path, key: KeyPair, mint: Pubkey, count: int
+) -> None:
     """Pay ``count`` recipients one amount each, and ``SAME_PAYMENTS`` to one more."""
     async with (
         rpc.Rpc(url, timeout_s=5) as endpoint,
-        Outbox(path, rpc=endpoint, signers=signers_from([key]), policy=_POLICY) as outbox,
+        rpc.Rpc(second_url, timeout_s=5) as second,
+        Outbox(
+            path, rpc=endpoint, signers=signers_from([key]), policy=_POLICY, second_rpc=second
+        ) as outbox,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(outbox.run)
@@ -69,7 +80,8 @@ async def _pay_all(url: str, path: Path, key: KeyPair, mint: Pubkey, count: int)
             instructions = usdc.pay(
                 payer, payer, recipient(key, number), mint, amount_micro_usdc(number)
             )
-            await outbox.submit(payment_id, instructions, payer)
+            worth = amount_micro_usdc(number) if number < LARGE_PAYMENTS else 0
+            await outbox.submit(payment_id, instructions, payer, worth_micro_usdc=worth)
         for payment_id, _ in payments:
             await outbox.finalized(payment_id, timeout_s=_PATIENCE_S)
         tasks.cancel_scope.cancel()

@@ -90,10 +90,15 @@ class Scene:
         self, line: Line, backend: str, path: Path, key: KeyPair, count: int
     ) -> None:
         """Start the payer again and again, until one of them lives to see everything paid."""
-        async with serve(line.carry) as url, anyio.create_task_group() as tasks:
+        # Two endpoints, and everything that is said to either may be lost.
+        async with (
+            serve(line.carry) as url,
+            serve(line.carry) as second_url,
+            anyio.create_task_group() as tasks,
+        ):
             tasks.start_soon(self.revive_ledger)
-            command = [sys.executable, payer.__file__, backend, url, str(path), key.seed.hex()]
-            command += [self.mint, str(count)]
+            command = [sys.executable, payer.__file__, backend, url, second_url, str(path)]
+            command += [key.seed.hex(), self.mint, str(count)]
             async with await anyio.open_process(command, stderr=None) as payers:
                 assert payers.stdin is not None
                 assert payers.stdout is not None

@@ -1,6 +1,6 @@
 """The machine against a chain that does its worst: delays, forks, lagging and pruning nodes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -97,6 +97,59 @@ def test_too_many_dead_attempts_are_a_failure() -> None:
     assert payment.state is PaymentState.FAILED
     assert payment.failure is not None
     assert payment.failure.name.startswith("NeverLanded")
+
+
+LARGE = replace(SIGNED, two_endpoints=True)
+
+
+def _seconded(second: SignatureStatus | None, failure: TransactionFailure | None = None) -> Landed:
+    return replace(_landed(Commitment.FINALIZED, failure), second=second)
+
+
+@pytest.mark.parametrize("failure", [None, FAILURE])
+def test_a_large_payment_is_decided_when_two_endpoints_agree(
+    failure: TransactionFailure | None,
+) -> None:
+    status = SignatureStatus(77, Commitment.FINALIZED, failure)
+    decided = advance(LARGE, _seconded(status, failure))
+    assert decided.state is (PaymentState.FAILED if failure else PaymentState.FINALIZED)
+    # What one of them calls confirmed is enough for that.
+    assert advance(LARGE, _landed(Commitment.CONFIRMED)).state is PaymentState.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        None,
+        SignatureStatus(77, Commitment.CONFIRMED, None),
+        SignatureStatus(78, Commitment.FINALIZED, None),
+        SignatureStatus(77, Commitment.FINALIZED, FAILURE),
+    ],
+    ids=["unknown", "not final", "another slot", "another outcome"],
+)
+def test_a_large_payment_waits_while_the_endpoints_differ(second: SignatureStatus | None) -> None:
+    waiting = advance(LARGE, _seconded(second))
+    assert waiting.state is PaymentState.CONFIRMED
+    assert advance(waiting, _seconded(second)) is waiting
+    agreed = SignatureStatus(77, Commitment.FINALIZED, None)
+    assert advance(waiting, _seconded(agreed)).state is PaymentState.FINALIZED
+
+
+def test_a_large_payment_is_dead_only_when_both_endpoints_prove_it() -> None:
+    assert advance(LARGE, DEAD) is LARGE
+    behind = replace(DEAD, answered_slot=999)
+    assert advance(LARGE, replace(DEAD, second=behind)) is LARGE
+    assert advance(LARGE, replace(behind, second=DEAD)) is LARGE
+    assert advance(LARGE, replace(DEAD, second=DEAD)).state is PaymentState.NEW
+
+
+def test_the_second_endpoint_alone_decides_nothing_and_small_payments_do_without() -> None:
+    final = SignatureStatus(77, Commitment.FINALIZED, None)
+    assert (
+        advance(LARGE, replace(_landed(Commitment.CONFIRMED), second=final)).state
+        is PaymentState.CONFIRMED
+    )
+    assert advance(SIGNED, _seconded(None)).state is PaymentState.FINALIZED
 
 
 FINALIZED = advance(SIGNED, _landed(Commitment.FINALIZED))

@@ -33,11 +33,11 @@ def store(path: Path) -> Iterator[PaymentStore]:
     store.close()
 
 
-def _sign(intent: Intent, variation: int) -> SignedTransaction:
+def _sign(intent: Intent, dead_attempts: int, variation: int) -> SignedTransaction:
     return SignedTransaction(b"raw", f"signature {variation}", 150, 7)
 
 
-def _sign_alike(intent: Intent, variation: int) -> SignedTransaction:
+def _sign_alike(intent: Intent, dead_attempts: int, variation: int) -> SignedTransaction:
     """Hardly any choice: as if several payments of one thing began at the same number."""
     return SignedTransaction(b"raw", f"signature {variation % 4}", 150, 7)
 
@@ -82,10 +82,10 @@ def test_what_cannot_be_signed_is_left_and_named(store: PaymentStore) -> None:
     store.add("good", INTENT, 100)
     store.add("bad", replace(INTENT, payer=Pubkey(b"x" * 32)), 100)
 
-    def sign(intent: Intent, variation: int) -> SignedTransaction:
+    def sign(intent: Intent, dead_attempts: int, variation: int) -> SignedTransaction:
         if intent.payer != PAYER:
             raise SignerMissing("no key")
-        return _sign(intent, variation)
+        return _sign(intent, dead_attempts, variation)
 
     signed, problems = store.sign_new(10, sign)
     assert [payment.payment_id for payment in signed] == ["good"]
@@ -173,10 +173,46 @@ def test_another_database_is_refused(path: Path) -> None:
 def test_a_newer_version_is_refused(store: PaymentStore, path: Path) -> None:
     store.close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 2")
+    database.execute("PRAGMA user_version = 3")
     database.close()
     with pytest.raises(OutboxCorrupt, match="version"):
         PaymentStore(path)
+
+
+def test_a_file_of_the_first_version_is_read_on(store: PaymentStore, path: Path) -> None:
+    store.add("old", INTENT, 100)
+    store.close()
+    database = sqlite3.connect(path)
+    database.execute("ALTER TABLE payment DROP COLUMN two_endpoints")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    for _ in range(2):
+        again = PaymentStore(path)
+        assert again.get("old") == Payment("old")
+        again.close()
+
+
+def test_how_many_endpoints_decide_survives_a_restart(store: PaymentStore, path: Path) -> None:
+    store.add("large", INTENT, 100, two_endpoints=True)
+    store.close()
+    again = PaymentStore(path)
+    # As it was stored, whatever is asked for now.
+    assert again.add("large", INTENT, 100) == Payment("large", two_endpoints=True)
+    again.close()
+
+
+def test_only_what_is_decided_can_be_forgotten(store: PaymentStore) -> None:
+    for number in range(3):
+        store.add(f"id {number}", INTENT, 100)
+    assert store.unsigned(2) == [INTENT, INTENT]
+    [signed], _ = store.sign_new(1, _sign)
+    status = SignatureStatus(9, Commitment.FINALIZED, None)
+    assert not store.forget("id 0")
+    store.save([advance(signed, Landed(signed.signature or "", status))])
+    assert store.undecided_ids() == ["id 1", "id 2"]
+    assert [store.forget(f"id {number}") for number in range(3)] == [True, False, False]
+    assert store.get("id 0") is None
+    assert store.get("id 1") is not None
 
 
 _keys = st.binary(min_size=32, max_size=32).map(Pubkey)

@@ -12,6 +12,7 @@ WalletError
 ├── RpcError                   the Solana JSON-RPC endpoint
 │   ├── RpcUnavailable         no usable answer: try later, perhaps elsewhere
 │   └── RpcRejected            it answered no: the same call will be refused again
+├── SecondEndpointMissing      the sum is large, and only one RPC endpoint is configured
 ├── TransactionTooLarge        more than one packet: split the instructions
 ├── SignerMissing              no key for an address that has to sign
 └── PaymentError               the outbox
@@ -113,6 +114,10 @@ class RpcRejected(RpcError):
         self.message = message
         self.logs = logs
         self.custom_program_error = custom_program_error
+
+
+class SecondEndpointMissing(WalletError):
+    """The sum is above what one endpoint's word is good for, and no second one is configured."""
 
 
 class TransactionInvalid(WalletError):

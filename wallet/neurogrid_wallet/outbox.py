@@ -12,6 +12,7 @@ rules are in ``payment.py``, the file in ``payment_store.py``. Works on trio and
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,12 +24,19 @@ from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from neurogrid_wallet.errors import PaymentFailed, PaymentTimeout, PaymentUnknown
+from neurogrid_wallet.errors import (
+    PaymentFailed,
+    PaymentTimeout,
+    PaymentUnknown,
+    RpcError,
+    SecondEndpointMissing,
+)
+from neurogrid_wallet.fees import budget_for_attempt, limit_with_margin
 from neurogrid_wallet.intent import Intent
-from neurogrid_wallet.outbox_driver import Driver, OutboxPolicy, StoreThread
+from neurogrid_wallet.outbox_driver import Driver, OutboxPolicy, SigningTerms, StoreThread
 from neurogrid_wallet.payment import DECIDED, Payment, PaymentState, SignedTransaction
 from neurogrid_wallet.payment_store import PaymentStore
-from neurogrid_wallet.rpc import Blockhash, Rpc
+from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import (
     ComputeBudget,
     SignerSource,
@@ -54,6 +62,7 @@ class Outbox:
         rpc: Rpc,
         signers: SignerSource,
         policy: OutboxPolicy | None = None,
+        second_rpc: Rpc | None = None,
     ) -> None:
         """
         Args:
@@ -62,11 +71,18 @@ class Outbox:
             signers: gives the keys for addresses that have to sign, also after a restart; called
                 in a worker thread.
             policy: pace and limits; by default those for a local ledger.
+            second_rpc: another, independent endpoint, open as long; asked about large payments.
+
+        Raises:
+            ValueError: both endpoints are the same.
         """
+        if second_rpc is not None and second_rpc.url == rpc.url:
+            raise ValueError("the second endpoint is the first one: it would always agree")
         self._path = path
         self._rpc = rpc
         self._signers = signers
         self._policy = policy or OutboxPolicy()
+        self._second_rpc = second_rpc
 
     async def __aenter__(self) -> Self:
         """Open the file.
@@ -76,7 +92,9 @@ class Outbox:
             OutboxCorrupt: it is something else.
         """
         self._store = StoreThread(await anyio.to_thread.run_sync(PaymentStore, self._path))
-        self._driver = Driver(self._store, self._rpc, self._sign_over, self._policy)
+        self._driver = Driver(
+            self._store, self._rpc, self._sign_over, self._policy, self._second_rpc
+        )
         return self
 
     async def __aexit__(
@@ -96,6 +114,7 @@ class Outbox:
         *,
         compute: ComputeBudget | None = None,
         lookup_tables: Sequence[AddressLookupTableAccount] = (),
+        worth_micro_usdc: int = 0,
     ) -> Payment:
         """Store a payment; from now on it will be carried out once, whatever happens.
 
@@ -107,8 +126,10 @@ class Outbox:
             instructions: all of them happen or none; without compute budget instructions.
             payer: pays the fee.
             compute: the budget; by default the policy's.
+            worth_micro_usdc: how much it moves; from the policy's limit on, two endpoints decide.
 
         Raises:
+            SecondEndpointMissing: it moves so much, and there is one endpoint.
             PaymentConflict: the id already names a payment of something else.
             SignerMissing, TransactionTooLarge, TransactionInvalid: it could never be sent.
             OutboxFull: too many payments are undecided.
@@ -117,13 +138,22 @@ class Outbox:
             raise ValueError(f"a payment id has 1 to {PAYMENT_ID_LENGTH_MAX} characters")
         if sets_compute_budget(instructions):
             raise ValueError("the compute budget is given as `compute`, not as an instruction")
+        two_endpoints_from = self._policy.two_endpoints_from_micro_usdc
+        large = two_endpoints_from is not None and worth_micro_usdc >= two_endpoints_from
+        if large and self._second_rpc is None:
+            raise SecondEndpointMissing(
+                f"payment {payment_id} is so large that two endpoints have to agree on it: "
+                "configure a second one"
+            )
         budget = compute or self._policy.compute
         intent = Intent(payer, tuple(instructions), tuple(lookup_tables), budget)
+        if compute is None and self._policy.fees.limit_margin_percent is not None:
+            intent = await self._measured(intent, self._policy.fees.limit_margin_percent)
 
         def add(store: PaymentStore) -> Payment:
             # Tried now, while somebody is there to hear that it cannot be signed or is too large.
-            self._build(intent, 0, Hash.default())
-            return store.add(payment_id, intent, self._policy.undecided_max)
+            self._build(intent, intent.compute, 0, Hash.default())
+            return store.add(payment_id, intent, self._policy.undecided_max, two_endpoints=large)
 
         payment = await self._store.call(add)
         if payment.state is PaymentState.NEW:
@@ -161,6 +191,14 @@ class Outbox:
         """How many payments are not decided yet."""
         return await self._store.call(PaymentStore.count_undecided)
 
+    async def undecided_ids(self) -> list[str]:
+        """The payments that are not decided yet, oldest first."""
+        return await self._store.call(PaymentStore.undecided_ids)
+
+    async def forget(self, payment_id: str) -> bool:
+        """Delete one decided payment, so that its id may be paid again; False where there is none."""
+        return await self._store.call(lambda store: store.forget(payment_id))
+
     async def forget_decided(self, before_s: float) -> int:
         """Delete what was decided before this Unix time, and return how many that were.
 
@@ -194,17 +232,37 @@ class Outbox:
             raise PaymentUnknown(payment_id, "never submitted")
         return payment
 
-    def _sign_over(
-        self, intent: Intent, extra_units: int, blockhash: Blockhash
-    ) -> SignedTransaction:
-        raw = self._build(intent, extra_units, blockhash.blockhash)
+    async def _measured(self, intent: Intent, margin_percent: int) -> Intent:
+        """The intent with the limit that a simulation suggests; as it is where that says nothing."""
+        raw = await anyio.to_thread.run_sync(self._build, intent, intent.compute, 0, Hash.default())
+        try:
+            simulation = await self._rpc.simulate(raw)
+        except RpcError:
+            return intent
+        if simulation.failure is not None or not simulation.units_consumed:
+            return intent
+        limit = limit_with_margin(simulation.units_consumed, margin_percent)
+        return replace(intent, compute=replace(intent.compute, unit_limit=limit))
+
+    def _sign_over(self, intent: Intent, terms: SigningTerms) -> SignedTransaction:
+        budget = budget_for_attempt(
+            self._policy.fees,
+            intent.compute,
+            terms.recent_prices,
+            dead_attempts=terms.dead_attempts,
+            extra_units=terms.extra_units,
+        )
+        blockhash = terms.blockhash
+        raw = self._build(intent, budget, terms.extra_units, blockhash.blockhash)
         return SignedTransaction(
             raw, signature_of(raw), blockhash.last_valid_block_height, blockhash.slot
         )
 
-    def _build(self, intent: Intent, extra_units: int, blockhash: Hash) -> bytes:
+    def _build(
+        self, intent: Intent, budget: ComputeBudget, extra_units: int, blockhash: Hash
+    ) -> bytes:
         return build_transaction(
-            [*intent.compute.instructions(extra_units), *intent.instructions],
+            [*budget.instructions(extra_units), *intent.instructions],
             intent.payer,
             self._signers(required_signers(intent.instructions, intent.payer)),
             blockhash,

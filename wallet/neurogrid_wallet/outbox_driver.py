@@ -3,15 +3,16 @@
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from neurogrid_wallet.chain import ChainPosition
+from neurogrid_wallet.chain import ChainPosition, Commitment
 from neurogrid_wallet.errors import RpcError, RpcRejected
+from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.intent import Intent
 from neurogrid_wallet.payment import (
     DECIDED,
@@ -21,16 +22,36 @@ from neurogrid_wallet.payment import (
     PaymentState,
     SignedTransaction,
     advance,
+    is_dead,
     is_expired,
 )
 from neurogrid_wallet.payment_store import PaymentStore
 from neurogrid_wallet.rpc import SIGNATURE_STATUSES_PER_CALL_MAX, Blockhash, Rpc
-from neurogrid_wallet.transactions import ComputeBudget
+from neurogrid_wallet.second_endpoint import ask_second
+from neurogrid_wallet.transactions import ComputeBudget, writable_accounts
 
 T = TypeVar("T")
 
-SignOver = Callable[[Intent, int, Blockhash], SignedTransaction]
-"""Signs an intent over a blockhash; the number makes the bytes differ (``PaymentStore.sign_new``).
+
+@dataclass(frozen=True, slots=True)
+class SigningTerms:
+    """What one attempt is signed with.
+
+    Attributes:
+        blockhash: what it is signed over.
+        recent_prices: what going first cost lately, in micro-lamports per compute unit.
+        dead_attempts: how many attempts of the payment died before.
+        extra_units: makes the bytes differ (``PaymentStore.sign_new``).
+    """
+
+    blockhash: Blockhash
+    recent_prices: Sequence[int]
+    dead_attempts: int
+    extra_units: int
+
+
+SignOver = Callable[[Intent, SigningTerms], SignedTransaction]
+"""Signs an intent.
 
 Raises:
     SignerMissing: a key is not there.
@@ -59,6 +80,9 @@ class OutboxPolicy:
         in_flight_max: how many signed payments may be undecided at a time.
         undecided_max: how many payments may wait in all; more are refused.
         sends_max: how many sends may be under way at a time.
+        fees: what going first may cost.
+        two_endpoints_from_micro_usdc: payments of at least this much are decided only when two
+            endpoints agree; None: never.
     """
 
     compute: ComputeBudget = field(default_factory=ComputeBudget)
@@ -69,6 +93,8 @@ class OutboxPolicy:
     in_flight_max: int = 256
     undecided_max: int = 10_000
     sends_max: int = 8
+    fees: FeePolicy = field(default_factory=FeePolicy)
+    two_endpoints_from_micro_usdc: int | None = None
 
 
 class StoreThread:
@@ -91,11 +117,17 @@ class Driver:
     """
 
     def __init__(
-        self, store: StoreThread, rpc: Rpc, sign_over: SignOver, policy: OutboxPolicy
+        self,
+        store: StoreThread,
+        rpc: Rpc,
+        sign_over: SignOver,
+        policy: OutboxPolicy,
+        second_rpc: Rpc | None = None,
     ) -> None:
         self.in_flight: dict[str, Payment] = {}
         self._store = store
         self._rpc = rpc
+        self._second_rpc = second_rpc
         self._sign_over = sign_over
         self._policy = policy
         self._running = False
@@ -188,12 +220,14 @@ class Driver:
 
     async def _sign(self, room: int, senders: TaskGroup) -> None:
         """Sign new payments, store the bytes, and only then start to send them."""
+        recent_prices = await self._recent_prices(room)
         blockhash = await self._rpc.latest_blockhash()
         # Before the file is read, so that what is submitted from here on is not overlooked.
         self._unsigned = False
 
-        def sign(intent: Intent, extra_units: int) -> SignedTransaction:
-            return self._sign_over(intent, extra_units, blockhash)
+        def sign(intent: Intent, dead_attempts: int, extra_units: int) -> SignedTransaction:
+            terms = SigningTerms(blockhash, recent_prices, dead_attempts, extra_units)
+            return self._sign_over(intent, terms)
 
         signed, problems = await self._store.call(lambda store: store.sign_new(room, sign))
         for payment in signed:
@@ -206,6 +240,26 @@ class Driver:
         self._problems |= problems
         self._unsignable = bool(problems)
         self._poll_wait_s = self._policy.poll_first_s
+
+    async def _recent_prices(self, room: int) -> list[int]:
+        """What going first cost lately on what the next payments write.
+
+        One question for all of them: the dearest account of a round prices all of it.
+        """
+        if self._policy.fees.percentile is None:
+            return []
+        intents = await self._store.call(lambda store: store.unsigned(room))
+        accounts = {
+            account: None
+            for intent in intents
+            for account in writable_accounts(intent.instructions, intent.payer)
+        }
+        try:
+            return await self._rpc.prioritization_fees(list(accounts)) if accounts else []
+        except RpcRejected as error:
+            # An endpoint without this method must not hold payments up: the lowest price is left.
+            _log.warning("recent priority fees are unknown: %s", error)
+            return []
 
     async def _glance(self) -> None:
         """Ask whether what was sent has landed: cheap, and what is missing proves nothing."""
@@ -242,14 +296,27 @@ class Driver:
         """
         signatures = [_transaction(payment).signature for payment in payments]
         answer = await self._rpc.signature_statuses(signatures, search_history=search_history)
-        landed, missing = [], []
+        landed, missing, large = [], [], []
         for payment, signature, status in zip(payments, signatures, answer.statuses, strict=True):
             if status is None:
                 missing.append(payment)
+            elif payment.two_endpoints and status.commitment is Commitment.FINALIZED:
+                large.append((payment, Landed(signature, status)))
             else:
                 landed.append(advance(payment, Landed(signature, status)))
-        await self._record(landed)
+        await self._record(landed + await self._seconded(large))
         return missing, answer.slot
+
+    async def _seconded(self, large: Sequence[tuple[Payment, Landed]]) -> list[Payment]:
+        """What becomes of these payments by what both endpoints say."""
+        signatures = [event.signature for _, event in large]
+        words = await ask_second(self._second_rpc, signatures, prove_missing=False)
+        advanced = []
+        for (payment, event), word in zip(large, words, strict=True):
+            if problem := word.waits_because(event.status):
+                self._note(payment, problem)
+            advanced.append(advance(payment, replace(event, second=word.status)))
+        return advanced
 
     async def _bury(self, expired: Sequence[Payment], position: ChainPosition) -> None:
         """Let those start over that can be proven dead; the others have to wait for proof."""
@@ -262,15 +329,34 @@ class Driver:
             for payment in expired:
                 self._note(payment, f"expired, and nobody can tell whether it landed: {error}")
             return
+        events = [
+            Missing(_transaction(payment).signature, position, answered_slot, known_from_slot)
+            for payment in missing
+        ]
+        large = [
+            event
+            for payment, event in zip(missing, events, strict=True)
+            if payment.two_endpoints and is_dead(_transaction(payment), event)
+        ]
+        signatures = [event.signature for event in large]
+        words = dict(
+            zip(
+                signatures,
+                await ask_second(self._second_rpc, signatures, prove_missing=True),
+                strict=True,
+            )
+        )
         advanced = []
-        for payment in missing:
-            signature = _transaction(payment).signature
-            event = Missing(signature, position, answered_slot, known_from_slot)
-            advanced.append(advance(payment, event))
-            if advanced[-1] is payment:
-                self._note(payment, "expired, and this endpoint cannot prove that it never landed")
-            else:
+        for payment, event in zip(missing, events, strict=True):
+            word = words.get(event.signature)
+            second = None if word is None else word.missing
+            advanced.append(advance(payment, replace(event, second=second)))
+            disagreement = None if word is None else word.waits_because(None)
+            if advanced[-1] is not payment:
                 self._note(payment, f"attempt {payment.attempts} expired without landing")
+            else:
+                unproven = "expired, and this endpoint cannot prove that it never landed"
+                self._note(payment, disagreement or unproven)
         await self._record(advanced)
 
     async def _record(self, payments: Sequence[Payment]) -> None:

@@ -6,6 +6,9 @@ has not landed. So the question this machine answers is "is it provably dead?", 
 reading matters: the chain's height *first*, then the status. A height beyond expiry, followed by
 an answer from a node at least that far which has never heard of the transaction, is the proof.
 
+One endpoint's word is enough for small sums. A payment with ``two_endpoints`` is decided, either
+way, only when two say the same: until then it stays signed or confirmed.
+
     new ──signed──▶ signed ──landed──▶ confirmed ──landed, final──▶ finalized | failed
      ▲                │                    │
      └──── dead ──────┴──── dead ──────────┘          (failed too, after too many dead attempts)
@@ -79,6 +82,7 @@ class Payment:
             ``signed.raw`` once the payment is decided.
         landed_slot: where it landed.
         failure: why it moved nothing.
+        two_endpoints: it is decided only when a second, independent endpoint agrees.
     """
 
     payment_id: str
@@ -87,6 +91,7 @@ class Payment:
     signed: SignedTransaction | None = None
     landed_slot: int | None = None
     failure: TransactionFailure | None = None
+    two_endpoints: bool = False
 
     @property
     def signature(self) -> str | None:
@@ -103,10 +108,15 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """A node says what became of the transaction with this signature."""
+    """A node says what became of the transaction with this signature.
+
+    Attributes:
+        second: what the second endpoint says of it; None where it knows nothing or was not asked.
+    """
 
     signature: str
     status: SignatureStatus
+    second: SignatureStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +127,15 @@ class Missing:
         position: where the finalized chain was, read *before* the node was asked.
         answered_slot: how far the node was that knew nothing.
         known_from_slot: the oldest slot of its history, read *after* it was asked.
+        second: the same from the second endpoint; None where it knows the transaction or was not
+            asked.
     """
 
     signature: str
     position: ChainPosition
     answered_slot: int
     known_from_slot: int
+    second: "Missing | None" = None
 
 
 Event = Signed | Landed | Missing
@@ -169,9 +182,9 @@ def advance(payment: Payment, event: Event) -> Payment:
                 attempts=payment.attempts + 1,
                 signed=transaction,
             )
-        case Landed(signature, status):
+        case Landed(signature, status, second):
             _require_current(payment, signature)
-            advanced = _landed(payment, status)
+            advanced = _landed(payment, status, second)
         case Missing(signature):
             advanced = _missing(payment, event, _require_current(payment, signature))
     assert advanced.state in allowed
@@ -197,11 +210,18 @@ def is_dead(transaction: SignedTransaction, missing: Missing) -> bool:
     )
 
 
-def _landed(payment: Payment, status: SignatureStatus) -> Payment:
+def agree(first: SignatureStatus, second: SignatureStatus | None) -> bool:
+    """Whether both endpoints hold the same end of a transaction for final."""
+    return first == second and first.commitment is Commitment.FINALIZED
+
+
+def _landed(payment: Payment, status: SignatureStatus, second: SignatureStatus | None) -> Payment:
     if status.commitment is Commitment.PROCESSED:
         # One node's opinion of its own fork.
         return payment
-    if status.commitment is Commitment.CONFIRMED:
+    if status.commitment is Commitment.CONFIRMED or (
+        payment.two_endpoints and not agree(status, second)
+    ):
         state = PaymentState.CONFIRMED
     elif status.failure is None:
         state = PaymentState.FINALIZED
@@ -213,6 +233,10 @@ def _landed(payment: Payment, status: SignatureStatus) -> Payment:
 
 def _missing(payment: Payment, missing: Missing, transaction: SignedTransaction) -> Payment:
     if not is_dead(transaction, missing):
+        return payment
+    if payment.two_endpoints and (
+        missing.second is None or not is_dead(transaction, missing.second)
+    ):
         return payment
     if payment.attempts >= ATTEMPTS_MAX:
         failure = TransactionFailure(f"NeverLanded after {payment.attempts} attempts")

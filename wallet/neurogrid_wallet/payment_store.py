@@ -33,7 +33,7 @@ from neurogrid_wallet.payment import (
 
 # "NGob": tells our file from any other SQLite database.
 _APPLICATION_ID = 0x4E476F62
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE payment (
@@ -50,19 +50,24 @@ CREATE TABLE payment (
     landed_slot INTEGER,
     failure TEXT,
     created_at_s INTEGER NOT NULL,
-    decided_at_s INTEGER
+    decided_at_s INTEGER,
+    two_endpoints INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX payment_undecided ON payment (state, sequence) WHERE decided_at_s IS NULL;
 CREATE INDEX payment_decided ON payment (decided_at_s) WHERE decided_at_s IS NOT NULL;
 """
 
+# From each older version to the next one.
+_MIGRATIONS = {1: "ALTER TABLE payment ADD COLUMN two_endpoints INTEGER NOT NULL DEFAULT 0"}
+
 _COLUMNS = (
     "payment_id, state, attempts, raw, signature, last_valid_block_height, signed_slot,"
-    " landed_slot, failure"
+    " landed_slot, failure, two_endpoints"
 )
 
-SignIntent = Callable[[Intent, int], SignedTransaction]
-"""Signs an intent. The number is mixed into the bytes, so that another one gives other bytes."""
+SignIntent = Callable[[Intent, int, int], SignedTransaction]
+"""Signs an intent, after so many attempts that died. The last number is mixed into the bytes, so
+that another one gives other bytes."""
 
 # The number starts from a hash of the payment id and the attempt, so that payments of the same
 # thing rarely meet, in other outboxes either; where they do, the next numbers are tried.
@@ -110,8 +115,12 @@ class PaymentStore:
                     execute(statement)
                 execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            elif (application_id, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
+            elif application_id != _APPLICATION_ID or not 0 < version <= _SCHEMA_VERSION:
                 raise OutboxCorrupt(f"{path} is no outbox of version {_SCHEMA_VERSION}")
+            else:
+                for older in range(version, _SCHEMA_VERSION):
+                    execute(_MIGRATIONS[older])
+                execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             execute("COMMIT")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -124,8 +133,15 @@ class PaymentStore:
         """Give the file up."""
         self._database.close()
 
-    def add(self, payment_id: str, intent: Intent, undecided_max: int) -> Payment:
-        """Store a new payment, or return the one that already has this id.
+    def add(
+        self,
+        payment_id: str,
+        intent: Intent,
+        undecided_max: int,
+        *,
+        two_endpoints: bool = False,
+    ) -> Payment:
+        """Store a new payment, or return the one that already has this id, as it was stored.
 
         Raises:
             PaymentConflict: the id names a payment of something else.
@@ -143,11 +159,18 @@ class PaymentStore:
             if self.count_undecided() >= undecided_max:
                 raise OutboxFull(payment_id, f"{undecided_max} payments are undecided already")
             self._database.execute(
-                "INSERT INTO payment (payment_id, identity, intent, state, attempts, created_at_s)"
-                " VALUES (?, ?, ?, ?, 0, ?)",
-                (payment_id, identity, intent.encode(), PaymentState.NEW.value, int(time.time())),
+                "INSERT INTO payment (payment_id, identity, intent, state, attempts, created_at_s,"
+                " two_endpoints) VALUES (?, ?, ?, ?, 0, ?, ?)",
+                (
+                    payment_id,
+                    identity,
+                    intent.encode(),
+                    PaymentState.NEW.value,
+                    int(time.time()),
+                    two_endpoints,
+                ),
             )
-        return Payment(payment_id)
+        return Payment(payment_id, two_endpoints=two_endpoints)
 
     def get(self, payment_id: str) -> Payment | None:
         """The payment with this id."""
@@ -189,6 +212,22 @@ class PaymentStore:
                     problems[payment.payment_id] = str(error)
         return signed, problems
 
+    def unsigned(self, count_max: int) -> list[Intent]:
+        """What ``sign_new`` would be asked to sign now, oldest first."""
+        rows = self._database.execute(
+            "SELECT intent FROM payment"
+            " WHERE decided_at_s IS NULL AND state = 'new' ORDER BY sequence LIMIT ?",
+            (count_max,),
+        )
+        return [decode_intent(intent) for (intent,) in rows]
+
+    def undecided_ids(self) -> list[str]:
+        """The payments that are not decided, oldest first."""
+        rows = self._database.execute(
+            "SELECT payment_id FROM payment WHERE decided_at_s IS NULL ORDER BY sequence"
+        )
+        return [payment_id for (payment_id,) in rows]
+
     def save(self, payments: Iterable[Payment]) -> None:
         """Store what became of these payments."""
         with self._transaction():
@@ -209,11 +248,22 @@ class PaymentStore:
                 "DELETE FROM payment WHERE decided_at_s < ?", (int(before_s),)
             ).rowcount
 
+    def forget(self, payment_id: str) -> bool:
+        """Delete one decided payment; its id may then be paid again. False where there is none."""
+        with self._transaction():
+            return (
+                self._database.execute(
+                    "DELETE FROM payment WHERE payment_id = ? AND decided_at_s IS NOT NULL",
+                    (payment_id,),
+                ).rowcount
+                == 1
+            )
+
     def _sign(self, payment: Payment, intent: Intent, sign: SignIntent) -> Payment:
         seed = f"{payment.payment_id}/{payment.attempts}".encode()
         first = int.from_bytes(hashlib.sha256(seed).digest()[:2], "big") % _VARIATIONS
         for variation in range(first, first + _SIGNATURE_CHOICES_MAX):
-            signed = advance(payment, Signed(sign(intent, variation)))
+            signed = advance(payment, Signed(sign(intent, payment.attempts, variation)))
             try:
                 self._save(signed)
             except sqlite3.IntegrityError:
@@ -256,7 +306,8 @@ class PaymentStore:
 
 
 def _payment(row: Sequence[Any]) -> Payment:
-    payment_id, state, attempts, raw, signature, last_valid, slot, landed_slot, failure = row
+    payment_id, state, attempts, raw, signature, last_valid, slot, landed_slot, *rest = row
+    failure, two_endpoints = rest
     signed = None
     if signature is not None:
         # The bytes are gone once the payment is decided: nobody sends them again.
@@ -268,4 +319,5 @@ def _payment(row: Sequence[Any]) -> Payment:
         signed,
         landed_slot,
         None if failure is None else TransactionFailure(**json.loads(failure)),
+        bool(two_endpoints),
     )

@@ -36,6 +36,7 @@ from neurogrid_wallet.rpc_answers import (
     parse_balance,
     parse_blockhash,
     parse_count,
+    parse_fees,
     parse_position,
     parse_records,
     parse_simulation,
@@ -52,6 +53,7 @@ T = TypeVar("T")
 _ACCOUNTS_PER_CALL_MAX = 100
 SIGNATURE_STATUSES_PER_CALL_MAX = 256
 _SIGNATURES_FOR_ADDRESS_MAX = 1000
+_FEE_ACCOUNTS_MAX = 128
 
 # A read is tried this often in all, with a random wait of up to 0.1, 0.2, 0.4 s in between: enough
 # for a dropped connection or a restarting node, little enough for a caller that waits.
@@ -215,6 +217,15 @@ class Rpc:
         return await self._call(
             "simulateTransaction", [_text(transaction), config], parse_simulation
         )
+
+    async def prioritization_fees(self, accounts: Sequence[Pubkey]) -> list[int]:
+        """What going first cost lately: one price a slot, in micro-lamports per compute unit.
+
+        Args:
+            accounts: those that will be written; beyond 128 the rest is left out.
+        """
+        keys = [str(account) for account in accounts[:_FEE_ACCOUNTS_MAX]]
+        return await self._call("getRecentPrioritizationFees", [keys], parse_fees)
 
     async def token_balance(
         self, token_account: Pubkey, commitment: Commitment = Commitment.CONFIRMED

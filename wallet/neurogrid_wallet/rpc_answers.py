@@ -144,6 +144,11 @@ def parse_statuses(expected: int) -> Callable[[Any], SignatureStatuses]:
     )
 
 
+def parse_fees(result: Any) -> list[int]:
+    """``getRecentPrioritizationFees``"""
+    return [parse_count(entry["prioritizationFee"]) for entry in result]
+
+
 def parse_simulation(result: Any) -> Simulation:
     """``simulateTransaction``"""
     value = result["value"]

@@ -133,6 +133,16 @@ def required_signers(instructions: Sequence[Instruction], payer: Pubkey) -> list
     return list(signers)
 
 
+def writable_accounts(instructions: Iterable[Instruction], payer: Pubkey) -> list[Pubkey]:
+    """What the transaction locks against others: the payer first, then in order of appearance."""
+    accounts = {payer: None}
+    for instruction in instructions:
+        for account in instruction.accounts:
+            if account.is_writable:
+                accounts[account.pubkey] = None
+    return list(accounts)
+
+
 def signers_from(keys: Iterable[KeyPair]) -> SignerSource:
     """A signer source that holds exactly these keys."""
     held = {keypair.pubkey(): keypair for keypair in (key.to_solders() for key in keys)}
