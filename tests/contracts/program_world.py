@@ -6,7 +6,9 @@ succeed and then audits the books from the chain's own accounts; :meth:`World.re
 named error and nothing changed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from solders.account import Account
@@ -58,6 +60,22 @@ from neurogrid_marketplace.voucher import Voucher
 MINT_BYTES = 82
 
 
+@dataclass
+class Subject:
+    """What worlds deploy: the committed program, unless program_coverage.py measures.
+
+    Attributes:
+        elf: its file.
+        observe: is given the log of every transaction.
+    """
+
+    elf: Path
+    observe: Callable[[list[str]], None] | None = None
+
+
+SUBJECT = Subject(elf_path())
+
+
 def svm_of_today() -> LiteSVM:
     """With the features that were active on mainnet when solders was released."""
     return LiteSVM().with_mainnet_features().with_builtins().with_default_programs()
@@ -92,7 +110,9 @@ class World(Parties):
         self.svm = (LiteSVM() if svm is None else svm).with_transaction_history(0)
         for key in self.wallets:
             self.svm.airdrop(key.pubkey(), 10**11)
-        self.svm.add_program_from_file(self.deployment.program_id, elf_path())
+        if SUBJECT.observe is not None:
+            self.svm = self.svm.with_log_bytes_limit(None)
+        self.svm.add_program_from_file(self.deployment.program_id, SUBJECT.elf)
         self.set_time(NOW)
         self.minted = 0
         self._create_mint(self.deployment.usdc_mint)
@@ -167,7 +187,11 @@ class World(Parties):
         count = message.header.num_required_signatures
         signers = [self.keys[key] for key in message.account_keys[:count]]
         transaction = VersionedTransaction(message, signers)
-        return self.svm.send_transaction(transaction), len(bytes(transaction))
+        result = self.svm.send_transaction(transaction)
+        if SUBJECT.observe is not None:
+            meta = result.meta() if isinstance(result, FailedTransactionMetadata) else result
+            SUBJECT.observe(meta.logs())
+        return result, len(bytes(transaction))
 
     def set_time(self, unix_s: int) -> None:
         self.now = unix_s
