@@ -42,6 +42,7 @@ _NOT_INLINE: Final = "__attribute__((noinline))"
 
 _RUNTIME: Final = f"""
 #include "program.c"
+_Static_assert(sizeof(scratch) < ({MAP_ADDRESS:#x}UL & 0xffff), "the map needs this room");
 extern u64 sol_log_data(const seed *, u64);
 static const u8 coverage_signature[8] = "{SIGNATURE.decode()}";
 static __attribute__((noinline)) void coverage_emit(void) {{
