@@ -15,12 +15,12 @@ debian_files := build/debian/busybox-static build/debian/iso-flags-png-320x240
 TESTS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## bring the whole market up, run the main job through it, take it down
 	@.venv/bin/neurogrid devnet demo
 
-test: setup compiler ## the whole test suite
+test: setup compiler javascript ## the whole test suite
 	@scripts/test.sh $(TESTS)
 
 check: $(packages) ## formatting, lint, direction of imports, types
@@ -50,13 +50,16 @@ engine: ## a Docker engine that answers
 compiler: ## clang-16, for the on-chain program
 	@scripts/compiler.sh
 
+javascript: ## Node.js and npm's Solana clients, for the interoperability tests
+	@scripts/javascript.sh
+
 lock: $(packages) ## resolve the dependencies again and write requirements.lock (UPGRADE=--upgrade for the newest)
 	@echo '--editable .[devnet]' | .venv/bin/uv pip compile - --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-package neurogrid --no-header --no-annotate --quiet \
 	  $(UPGRADE) --output-file requirements.lock
 
 clean: ## remove what set-up made in this folder (the images and the engine stay)
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist tests/interop/js/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(packages): requirements.lock pyproject.toml
 	@scripts/python.sh

@@ -29,6 +29,8 @@ ROLES = {
 }
 # Frames are for the daemons; the SDK reads receipts alone (and import-linter keeps it so).
 NOT_OF = {"": {f"{MARKETPLACE}/wire.py"}}
+# `compression` came with Python 3.14; what stands in for it before is declared.
+STANDARD = sys.stdlib_module_names | {"compression"}
 # Inside the job's image, not inside our process.
 JOB_FILES = {"devnet/neurogrid_devnet/demo_job/job.py"}
 
@@ -63,7 +65,7 @@ def _imported(role: str) -> dict[str, str]:
                     modules = [node.module]
                 for module in modules:
                     top = module.partition(".")[0]
-                    if top not in sys.stdlib_module_names and not top.startswith("neurogrid"):
+                    if top not in STANDARD and not top.startswith("neurogrid"):
                         found.setdefault(top, name)
     return found
 

@@ -30,7 +30,7 @@ from spl.token.models import TransferCheckedParams
 
 from contracts.ledger_world import SOL, World, base64_text, request
 from neurogrid_contracts.ledger import rpc
-from neurogrid_contracts.ledger.encoding import TOKEN_PROGRAM
+from neurogrid_contracts.ledger.tokens import TOKEN_PROGRAM
 from neurogrid_marketplace import base58
 
 CONFIRMED = {"commitment": "confirmed"}

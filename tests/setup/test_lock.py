@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections import defaultdict
@@ -46,3 +47,13 @@ def test_what_pyproject_asks_for_is_locked_at_a_version_it_accepts() -> None:
             versions = locked[canonicalize_name(requirement.name)]
             assert versions, requirement
             assert all(version in requirement.specifier for version in versions), requirement
+
+
+def test_the_javascript_libraries_are_locked_by_hash_and_without_addresses() -> None:
+    lock = json.loads((REPOSITORY / "tests/interop/js/package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert len(packages) > 100
+    for entry in packages.values():
+        assert entry["version"]
+        assert entry["integrity"].startswith("sha512-")
+        assert "resolved" not in entry

@@ -57,6 +57,11 @@ def test_an_engine_elsewhere_that_does_not_answer_is_named_and_none_is_started()
     assert "no Docker engine answers at DOCKER_HOST=tcp://127.0.0.1:1" in run.stderr
 
 
+def test_javascript_libraries_that_are_installed_are_left_alone() -> None:
+    run = _run("./javascript.sh")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
 def test_a_debian_package_that_is_unpacked_is_left_alone() -> None:
     run = _run("./debian_files.sh busybox-static", PATH="/usr/bin:/bin")
     assert (run.returncode, run.stdout) == (0, "")

@@ -14,10 +14,10 @@ from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from neurogrid_contracts.ledger.encoding import TOKEN_PROGRAM
 from neurogrid_contracts.ledger.errors import invalid_params
 from neurogrid_contracts.ledger.genesis import LAMPORTS_PER_SOL, USDC_DECIMALS
 from neurogrid_contracts.ledger.ledger import Commitment, Ledger
+from neurogrid_contracts.ledger.tokens import TOKEN_PROGRAM
 
 ASSOCIATED_TOKEN_PROGRAM = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 _MEMO_PROGRAM = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")

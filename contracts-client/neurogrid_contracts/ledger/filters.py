@@ -7,9 +7,9 @@ from typing import Any
 
 from solders.account import Account
 
-from neurogrid_contracts.ledger.encoding import token_account
 from neurogrid_contracts.ledger.errors import invalid_params
 from neurogrid_contracts.ledger.params import Options
+from neurogrid_contracts.ledger.tokens import token_account
 from neurogrid_marketplace import base58
 
 Filter = Callable[[Account], bool]

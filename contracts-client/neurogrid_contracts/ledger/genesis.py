@@ -11,10 +11,10 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM
 
-from neurogrid_contracts.ledger.encoding import TOKEN_PROGRAM
 from neurogrid_contracts.ledger.errors import DataDirectoryInvalid
 from neurogrid_contracts.ledger.store import Store
 from neurogrid_contracts.ledger.svm import Svm
+from neurogrid_contracts.ledger.tokens import TOKEN_PROGRAM
 
 LAMPORTS_PER_SOL = 10**9
 # About the supply of mainnet, so that the faucet never runs dry: 500 million SOL.

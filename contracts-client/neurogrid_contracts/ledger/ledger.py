@@ -21,11 +21,11 @@ from solders.signature import Signature
 
 from neurogrid_contracts.ledger import genesis, records, transactions
 from neurogrid_contracts.ledger.config import BLOCKHASH_AGE_MAX_SLOTS, LedgerConfig
-from neurogrid_contracts.ledger.encoding import token_account
 from neurogrid_contracts.ledger.errors import Diverged, RpcError, invalid_params
 from neurogrid_contracts.ledger.faults import STALE_SLOTS_MAX
 from neurogrid_contracts.ledger.store import Store, StoredTransaction
 from neurogrid_contracts.ledger.svm import Execution, Simulation, Svm
+from neurogrid_contracts.ledger.tokens import token_account
 
 # Slots are promised to the disk this many at a time: an idle ledger writes once in 400 s.
 _SLOTS_RESERVED = 1000

@@ -27,6 +27,10 @@ class Options:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self._values
+
     def has(self, name: str) -> bool:
         return self._values.get(name) is not None
 

@@ -10,7 +10,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from neurogrid_contracts.ledger import records, transactions
-from neurogrid_contracts.ledger.encoding import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, token_amount
+from neurogrid_contracts.ledger.tokens import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, token_amount
 from neurogrid_contracts.ledger.transactions import Decoded
 from neurogrid_marketplace import base58
 

@@ -6,8 +6,8 @@ from solders.instruction import CompiledInstruction
 from solders.message import MessageV0
 from solders.transaction_metadata import TransactionMetadata
 
-from neurogrid_contracts.ledger.encoding import token_balances
 from neurogrid_contracts.ledger.svm import Execution
+from neurogrid_contracts.ledger.tokens import token_balances
 from neurogrid_contracts.ledger.transactions import AccountKeys, AccountLookup, Decoded
 from neurogrid_marketplace import base58
 

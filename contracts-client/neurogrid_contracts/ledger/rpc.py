@@ -8,7 +8,9 @@ from neurogrid_contracts.ledger import (
     rpc_cluster,
     rpc_control,
     rpc_history,
+    rpc_leaders,
     rpc_send,
+    rpc_supply,
 )
 from neurogrid_contracts.ledger.backend import Backend, Method
 from neurogrid_contracts.ledger.errors import (
@@ -29,7 +31,9 @@ METHODS: dict[str, Method] = {
     **rpc_cluster.METHODS,
     **rpc_control.METHODS,
     **rpc_history.METHODS,
+    **rpc_leaders.METHODS,
     **rpc_send.METHODS,
+    **rpc_supply.METHODS,
 }
 
 

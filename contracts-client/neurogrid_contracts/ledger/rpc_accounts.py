@@ -12,19 +12,18 @@ from neurogrid_contracts.ledger.backend import (
     read_commitment,
     with_context,
 )
-from neurogrid_contracts.ledger.encoding import (
-    TOKEN_PROGRAMS,
-    AccountEncoding,
-    TokenAccount,
-    encode_account,
-    mint,
-    token_account,
-    token_amount,
-)
+from neurogrid_contracts.ledger.encoding import AccountEncoding, encode_account
 from neurogrid_contracts.ledger.errors import invalid_params
 from neurogrid_contracts.ledger.filters import parse_filters
 from neurogrid_contracts.ledger.ledger import Commitment
 from neurogrid_contracts.ledger.params import Params, pubkey
+from neurogrid_contracts.ledger.tokens import (
+    TOKEN_PROGRAMS,
+    TokenAccount,
+    mint,
+    token_account,
+    token_amount,
+)
 
 # As on a real node.
 _ACCOUNTS_PER_CALL_MAX = 100

@@ -28,6 +28,12 @@ _SIGNATURES_PER_CALL_MAX = 1000
 _BLOCKS_PER_CALL_MAX = 500_000
 # How far back `getSignatureStatuses` looks by itself (Agave's status cache holds 300 slots).
 _STATUS_CACHE_SLOTS = 300
+_DETAILS = ("full", "accounts", "signatures", "none")
+# What `transactionDetails: accounts` leaves of a transaction's `meta`.
+_ACCOUNT_META = (
+    *("err", "status", "fee", "preBalances", "postBalances"),
+    *("preTokenBalances", "postTokenBalances"),
+)
 _ENCODINGS = ("json", "jsonParsed", "base58", "base64", "binary")
 
 
@@ -159,13 +165,25 @@ def _shown(stored: StoredTransaction, options: Options) -> dict[str, Any]:
     return shown
 
 
+def _accounts(stored: StoredTransaction, options: Options) -> dict[str, Any]:
+    """A transaction as ``transactionDetails: accounts`` shows it: who took part, and balances."""
+    shown = _shown(stored, Options({**options.values, "encoding": "jsonParsed"}))
+    shown["meta"] = {name: shown["meta"][name] for name in _ACCOUNT_META}
+    transaction = shown["transaction"]
+    shown["transaction"] = {
+        "signatures": transaction["signatures"],
+        "accountKeys": transaction["message"]["accountKeys"],
+    }
+    return shown
+
+
 def get_block(backend: Backend, params: Params) -> Any:
     slot = params.integer(0, "slot")
     options = _encoding_options(params, 1)
     commitment = _settled(backend, options)
     details = options.text("transactionDetails", "full")
-    if details not in ("full", "signatures", "none"):
-        raise invalid_params("transactionDetails: expected full, signatures or none")
+    if details not in _DETAILS:
+        raise invalid_params(f"transactionDetails: expected one of {', '.join(_DETAILS)}")
     store = backend.ledger.store
     if slot > backend.ledger.slot_at(commitment):
         raise RpcError(BLOCK_NOT_AVAILABLE, f"Block not available for slot {slot}")
@@ -185,6 +203,8 @@ def get_block(backend: Backend, params: Params) -> Any:
     }
     if details == "full":
         body["transactions"] = [_shown(row, options) for row in store.transactions_in(slot)]
+    elif details == "accounts":
+        body["transactions"] = [_accounts(row, options) for row in store.transactions_in(slot)]
     elif details == "signatures":
         body["signatures"] = [str(row.signature) for row in store.transactions_in(slot)]
     if not options.has("rewards") or options.flag("rewards"):

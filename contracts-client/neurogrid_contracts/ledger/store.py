@@ -147,6 +147,19 @@ class Store:
                 Account(lamports, data, Pubkey(owner), bool(executable), rent_epoch % 2**64),
             )
 
+    def total_lamports(self) -> int:
+        """The lamports of all accounts together."""
+        row = self._db.execute("SELECT coalesce(sum(lamports), 0) FROM account").fetchone()
+        return int(row[0])
+
+    def richest(self, limit: int) -> list[tuple[Pubkey, int]]:
+        """The accounts that hold most, and their lamports."""
+        rows = self._db.execute(
+            "SELECT address, lamports FROM account ORDER BY lamports DESC, address LIMIT ?",
+            (limit,),
+        )
+        return [(Pubkey(address), lamports) for address, lamports in rows]
+
     def _write_accounts(self, accounts: Iterable[tuple[Pubkey, Account | None]]) -> None:
         for address, account in accounts:
             if account is None:
@@ -234,6 +247,13 @@ class Store:
     def latest_unix_time(self) -> int:
         row = self._db.execute("SELECT max(unix_time) FROM block").fetchone()
         return row[0] or 0
+
+    def count_between(self, first_slot: int, last_slot: int) -> int:
+        """How many transactions ran in these slots, both included."""
+        row = self._db.execute(
+            "SELECT count(*) FROM tx WHERE slot BETWEEN ? AND ?", (first_slot, last_slot)
+        ).fetchone()
+        return int(row[0])
 
     def knows(self, signature: Signature, message_hash: bytes) -> bool:
         """Whether this transaction, or the same message under other signatures, already ran."""

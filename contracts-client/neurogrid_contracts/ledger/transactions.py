@@ -26,9 +26,9 @@ from neurogrid_contracts.ledger.errors import (
 # One IPv6 packet: 1280 bytes less 48 of headers (Agave's PACKET_DATA_SIZE).
 TRANSACTION_BYTES_MAX = 1232
 LAMPORTS_PER_SIGNATURE = 5000
-_ADDRESS_LOOKUP_TABLE = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
+ADDRESS_LOOKUP_TABLE = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 # A table's header; addresses of 32 bytes follow.
-_TABLE_HEADER_BYTES = 56
+TABLE_HEADER_BYTES = 56
 # Programs whose instruction data begins with a count of signatures, each charged like the payer's.
 _PRECOMPILES = frozenset(
     Pubkey.from_string(name)
@@ -136,7 +136,7 @@ def resolve(message: AnyMessage, account: AccountLookup) -> AccountKeys:
             table = account(lookup.account_key)
             if table is None:
                 raise _refused("AddressLookupTableNotFound")
-            if table.owner != _ADDRESS_LOOKUP_TABLE:
+            if table.owner != ADDRESS_LOOKUP_TABLE:
                 raise _refused("InvalidAddressLookupTableOwner")
             data = table.data
             loaded_writable += [_table_entry(data, i) for i in lookup.writable_indexes]
@@ -161,7 +161,7 @@ def static_writable(message: AnyMessage) -> list[bool]:
 
 
 def _table_entry(data: bytes, index: int) -> Pubkey:
-    start = _TABLE_HEADER_BYTES + 32 * index
+    start = TABLE_HEADER_BYTES + 32 * index
     if start + 32 > len(data):
         raise _refused("InvalidAddressLookupTableIndex")
     return Pubkey(data[start : start + 32])

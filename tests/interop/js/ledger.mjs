@@ -1,0 +1,36 @@
+// The ledger under test. tests/interop/ledger.py puts what there is to know about it into the environment.
+
+import { webcrypto } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+// Debian 12's Node.js 18 has WebCrypto, but not as a global.
+globalThis.crypto ??= webcrypto;
+
+export const ledger = JSON.parse(process.env.INTEROP_LEDGER);
+
+/** The result of a JSON-RPC call that no library knows. */
+export async function call(method, ...params) {
+  const response = await fetch(ledger.rpc_url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+  });
+  const { result, error } = await response.json();
+  if (error) throw new Error(`${method}: ${error.message}`);
+  return result;
+}
+
+/** Move the chain's clock forward; every blockhash so far is dead beyond 150 slots. */
+export function warp(slots) {
+  const key = readFileSync(ledger.control_key_file, 'utf8').trim();
+  return call('neurogrid_warp', { key, slots });
+}
+
+/** Polls until `probe` answers something; the suite's own time limit bounds it. */
+export async function until(probe) {
+  for (;;) {
+    const found = await probe();
+    if (found) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

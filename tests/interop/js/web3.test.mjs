@@ -1,0 +1,757 @@
+// What applications do with @solana/web3.js 1.x.
+
+import { call, ledger, until, warp } from './ledger.mjs';
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import {
+  AddressLookupTableProgram,
+  ComputeBudgetProgram,
+  Connection,
+  Keypair,
+  LAMPORTS_PER_SOL as SOL,
+  NONCE_ACCOUNT_LENGTH,
+  NonceAccount,
+  PublicKey,
+  SendTransactionError,
+  SystemProgram,
+  Transaction,
+  TransactionExpiredBlockheightExceededError,
+  TransactionExpiredNonceInvalidError,
+  TransactionInstruction,
+  TransactionMessage,
+  VersionedTransaction,
+  sendAndConfirmRawTransaction,
+  sendAndConfirmTransaction,
+} from '@solana/web3.js';
+
+const MEMO = new PublicKey('MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr');
+const LOOKUP_TABLE_COOLDOWN_SLOTS = 520;
+
+// A connection of its own for each test: they cache a blockhash for half a minute, and warps end it sooner.
+const connect = (commitment = 'confirmed') =>
+  new Connection(ledger.rpc_url, { commitment, wsEndpoint: ledger.ws_url });
+
+async function funded(connection, lamports = 10 * SOL) {
+  const wallet = Keypair.generate();
+  const latest = await connection.getLatestBlockhash();
+  const signature = await connection.requestAirdrop(wallet.publicKey, lamports);
+  const { value } = await connection.confirmTransaction({ signature, ...latest });
+  assert.equal(value.err, null);
+  return wallet;
+}
+
+const pay = (from, to, lamports) =>
+  SystemProgram.transfer({ fromPubkey: from.publicKey, toPubkey: to, lamports });
+
+const memo = (text) =>
+  new TransactionInstruction({ programId: MEMO, keys: [], data: Buffer.from(text) });
+
+/** A signed transaction of version 0. */
+async function versioned(connection, signers, instructions, { tables = [], blockhash } = {}) {
+  const recentBlockhash = blockhash ?? (await connection.getLatestBlockhash()).blockhash;
+  const message = new TransactionMessage({
+    payerKey: signers[0].publicKey,
+    recentBlockhash,
+    instructions,
+  }).compileToV0Message(tables);
+  const transaction = new VersionedTransaction(message);
+  transaction.sign(signers);
+  return transaction;
+}
+
+async function sendVersioned(connection, signers, instructions, options = {}) {
+  const latest = await connection.getLatestBlockhash();
+  const transaction = await versioned(connection, signers, instructions, {
+    blockhash: latest.blockhash,
+    ...options,
+  });
+  const signature = await connection.sendTransaction(transaction);
+  const { value } = await connection.confirmTransaction({ signature, ...latest });
+  assert.equal(value.err, null);
+  return signature;
+}
+
+const nextSlot = async (connection) => {
+  const slot = await connection.getSlot();
+  await until(async () => (await connection.getSlot()) > slot);
+};
+
+/** What the first notification says, of a subscription that `subscribe` makes; then it ends. */
+function notified(subscribe, unsubscribe, act = async () => {}) {
+  return new Promise((resolve, reject) => {
+    const id = subscribe((...values) => unsubscribe(id).then(() => resolve(values), reject));
+    act().catch(reject);
+  });
+}
+
+/** A subscription is made in the background: repeat a payment until somebody has heard of it. */
+async function whilePaying(connection, payer, to, wait) {
+  let heard = false;
+  const result = wait().finally(() => (heard = true));
+  while (!heard) {
+    await connection.sendTransaction(new Transaction().add(pay(payer, to, 1_000_000)), [payer]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return result;
+}
+
+test('an airdrop is confirmed over the websocket', async () => {
+  const connection = connect();
+  const wallet = await funded(connection, 3 * SOL);
+  assert.equal(await connection.getBalance(wallet.publicKey), 3 * SOL);
+});
+
+test('a transfer costs what it moves and its fee', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const to = Keypair.generate().publicKey;
+  const transaction = new Transaction().add(pay(payer, to, SOL));
+  const signature = await sendAndConfirmTransaction(connection, transaction, [payer]);
+  assert.equal(await connection.getBalance(to), SOL);
+  assert.equal(await connection.getBalance(payer.publicKey), 9 * SOL - 5000);
+  const { value } = await connection.getSignatureStatus(signature);
+  assert.equal(value.err, null);
+  assert.ok(['confirmed', 'finalized'].includes(value.confirmationStatus));
+});
+
+test('raw bytes are sent and confirmed', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const to = Keypair.generate().publicKey;
+  const latest = await connection.getLatestBlockhash();
+  const transaction = new Transaction({ feePayer: payer.publicKey, ...latest });
+  transaction.add(pay(payer, to, SOL));
+  transaction.sign(payer);
+  const strategy = { signature: signatureOf(transaction), ...latest };
+  await sendAndConfirmRawTransaction(connection, transaction.serialize(), strategy);
+  assert.equal(await connection.getBalance(to), SOL);
+});
+
+const base58 = (bytes) => {
+  const alphabet = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
+  let number = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+  let text = '';
+  for (; number > 0n; number /= 58n) text = alphabet[Number(number % 58n)] + text;
+  return '1'.repeat(bytes.findIndex((byte) => byte !== 0)) + text;
+};
+const signatureOf = (transaction) => base58(transaction.signature ?? transaction.signatures[0]);
+
+test('a transaction is confirmed by polling, up to finalized', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const transaction = await versioned(connection, [payer], [pay(payer, payer.publicKey, 1)]);
+  const signature = await connection.sendTransaction(transaction, { maxRetries: 0 });
+  const status = await until(async () => {
+    const { value } = await connection.getSignatureStatuses([signature]);
+    return value[0]?.confirmationStatus === 'finalized' && value[0];
+  });
+  assert.equal(status.err, null);
+  assert.equal(status.confirmations, null);
+});
+
+test('what was never sent expires with its block height', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const { blockhash } = await connection.getLatestBlockhash();
+  const transaction = await versioned(connection, [payer], [memo('unsent')], { blockhash });
+  const lastValidBlockHeight = (await connection.getBlockHeight()) + 1;
+  await assert.rejects(
+    connection.confirmTransaction({
+      signature: signatureOf(transaction),
+      blockhash,
+      lastValidBlockHeight,
+    }),
+    TransactionExpiredBlockheightExceededError,
+  );
+});
+
+test('a confirmation can be aborted', async () => {
+  const connection = connect();
+  const latest = await connection.getLatestBlockhash();
+  const abort = new AbortController();
+  const confirmation = connection.confirmTransaction({
+    signature: base58(new Uint8Array(64).fill(7)),
+    abortSignal: abort.signal,
+    ...latest,
+  });
+  abort.abort(new Error('enough'));
+  await assert.rejects(confirmation, /enough/);
+});
+
+test('a blockhash is valid until it is too old', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const { blockhash } = await connection.getLatestBlockhash();
+  assert.equal((await connection.isBlockhashValid(blockhash)).value, true);
+  await warp(151);
+  assert.equal((await connection.isBlockhashValid(blockhash)).value, false);
+  const late = await versioned(connection, [payer], [memo('late')], { blockhash });
+  await assert.rejects(connection.sendTransaction(late), /Blockhash not found/);
+});
+
+async function nonceAccount(connection, payer) {
+  const account = Keypair.generate();
+  const lamports = await connection.getMinimumBalanceForRentExemption(NONCE_ACCOUNT_LENGTH);
+  const transaction = SystemProgram.createNonceAccount({
+    fromPubkey: payer.publicKey,
+    noncePubkey: account.publicKey,
+    authorizedPubkey: payer.publicKey,
+    lamports,
+  });
+  await sendAndConfirmTransaction(connection, transaction, [payer, account]);
+  return account.publicKey;
+}
+
+async function withNonce(connection, payer, account, instruction) {
+  const { context, value } = await connection.getNonceAndContext(account);
+  const transaction = new Transaction({
+    feePayer: payer.publicKey,
+    minContextSlot: context.slot,
+    nonceInfo: {
+      nonce: value.nonce,
+      nonceInstruction: SystemProgram.nonceAdvance({
+        noncePubkey: account,
+        authorizedPubkey: payer.publicKey,
+      }),
+    },
+  });
+  return transaction.add(instruction);
+}
+
+test('a durable nonce outlives its blockhash and works once', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const to = Keypair.generate().publicKey;
+  const account = await nonceAccount(connection, payer);
+  await nextSlot(connection);
+  const transaction = await withNonce(connection, payer, account, pay(payer, to, SOL));
+  const nonce = transaction.nonceInfo.nonce;
+  await warp(200);
+  await sendAndConfirmTransaction(connection, transaction, [payer]);
+  assert.equal(await connection.getBalance(to), SOL);
+  const after = await connection.getNonce(account);
+  assert.notEqual(after.nonce, nonce);
+  assert.ok(after.authorizedPubkey.equals(payer.publicKey));
+  assert.equal(after.feeCalculator.lamportsPerSignature, 5000);
+
+  const again = new Transaction({
+    feePayer: payer.publicKey,
+    minContextSlot: transaction.minContextSlot,
+    nonceInfo: { nonce, nonceInstruction: transaction.nonceInfo.nonceInstruction },
+  }).add(pay(payer, to, 2 * SOL));
+  again.sign(payer);
+  await assert.rejects(
+    connection.sendRawTransaction(again.serialize()),
+    (error) => error instanceof SendTransactionError && /Blockhash not found/.test(error.message),
+  );
+  await assert.rejects(
+    connection.confirmTransaction({
+      signature: signatureOf(again),
+      nonceAccountPubkey: account,
+      nonceValue: nonce,
+      minContextSlot: transaction.minContextSlot,
+    }),
+    TransactionExpiredNonceInvalidError,
+  );
+});
+
+test('a nonce account changes hands and is withdrawn', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const heir = await funded(connection);
+  const account = await nonceAccount(connection, payer);
+  const authorize = SystemProgram.nonceAuthorize({
+    noncePubkey: account,
+    authorizedPubkey: payer.publicKey,
+    newAuthorizedPubkey: heir.publicKey,
+  });
+  await sendAndConfirmTransaction(connection, new Transaction().add(authorize), [payer]);
+  await nextSlot(connection);
+  const { data, lamports } = await connection.getAccountInfo(account);
+  assert.ok(NonceAccount.fromAccountData(data).authorizedPubkey.equals(heir.publicKey));
+  const withdraw = SystemProgram.nonceWithdraw({
+    noncePubkey: account,
+    authorizedPubkey: heir.publicKey,
+    toPubkey: heir.publicKey,
+    lamports,
+  });
+  await sendVersioned(connection, [heir], [withdraw]);
+  assert.equal(await connection.getAccountInfo(account), null);
+});
+
+test('an address lookup table is created, extended, used, deactivated and closed', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const [create, address] = AddressLookupTableProgram.createLookupTable({
+    authority: payer.publicKey,
+    payer: payer.publicKey,
+    recentSlot: await connection.getSlot('finalized'),
+  });
+  await sendVersioned(connection, [payer], [create]);
+  const payees = Array.from({ length: 25 }, () => Keypair.generate().publicKey);
+  const extend = AddressLookupTableProgram.extendLookupTable({
+    lookupTable: address,
+    authority: payer.publicKey,
+    payer: payer.publicKey,
+    addresses: payees,
+  });
+  await sendVersioned(connection, [payer], [extend]);
+  // New addresses can be looked up from the next slot on.
+  await nextSlot(connection);
+  const { value: table } = await connection.getAddressLookupTable(address);
+  assert.equal(table.state.addresses.length, 25);
+  assert.ok(table.isActive());
+
+  const payments = payees.map((to) => pay(payer, to, SOL / 100));
+  await assert.rejects(versioned(connection, [payer], payments).then((one) => one.serialize()));
+  const signature = await sendVersioned(connection, [payer], payments, { tables: [table] });
+  assert.equal(await connection.getBalance(payees[24]), SOL / 100);
+  const shown = await connection.getTransaction(signature, { maxSupportedTransactionVersion: 0 });
+  assert.equal(shown.version, 0);
+  assert.equal(shown.meta.loadedAddresses.writable.length, 25);
+  const parsed = await connection.getParsedTransaction(signature, {
+    maxSupportedTransactionVersion: 0,
+  });
+  const sources = parsed.transaction.message.accountKeys.map((key) => key.source);
+  assert.equal(sources.filter((source) => source === 'lookupTable').length, 25);
+  const info = await connection.getParsedAccountInfo(address);
+  assert.equal(info.value.data.program, 'address-lookup-table');
+  assert.equal(info.value.data.parsed.info.addresses[3], payees[3].toBase58());
+
+  const common = { lookupTable: address, authority: payer.publicKey };
+  await sendVersioned(connection, [payer], [
+    AddressLookupTableProgram.deactivateLookupTable(common),
+  ]);
+  const close = AddressLookupTableProgram.closeLookupTable({
+    ...common,
+    recipient: payer.publicKey,
+  });
+  await assert.rejects(sendVersioned(connection, [payer], [close]), SendTransactionError);
+  await warp(LOOKUP_TABLE_COOLDOWN_SLOTS);
+  await sendVersioned(connection, [payer], [close]);
+  assert.equal((await connection.getAddressLookupTable(address)).value, null);
+});
+
+test('a refused preflight is a SendTransactionError with its logs', async () => {
+  const connection = connect();
+  const payer = await funded(connection, SOL);
+  const transaction = await versioned(connection, [payer], [pay(payer, MEMO, 2 * SOL)]);
+  await assert.rejects(connection.sendTransaction(transaction), (error) => {
+    assert.ok(error instanceof SendTransactionError);
+    assert.match(error.message, /Simulation failed/);
+    assert.match(error.transactionError.message, /custom program error: 0x1/);
+    assert.ok(error.logs.some((line) => line.includes('insufficient lamports')));
+    return true;
+  });
+});
+
+test('without preflight a failing transaction lands and its error is confirmed', async () => {
+  const connection = connect();
+  const payer = await funded(connection, SOL);
+  const latest = await connection.getLatestBlockhash();
+  const transaction = await versioned(connection, [payer], [pay(payer, MEMO, 2 * SOL)], latest);
+  const signature = await connection.sendTransaction(transaction, { skipPreflight: true });
+  const { value } = await connection.confirmTransaction({ signature, ...latest });
+  assert.deepEqual(value.err, { InstructionError: [0, { Custom: 1 }] });
+  assert.equal(await connection.getBalance(payer.publicKey), SOL - 5000);
+});
+
+test('simulation replaces the blockhash and shows accounts, logs and inner instructions', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const to = Keypair.generate().publicKey;
+  const old = await versioned(connection, [payer], [pay(payer, to, SOL), memo('hello')], {
+    blockhash: PublicKey.default.toBase58(),
+  });
+  const refused = await connection.simulateTransaction(old);
+  assert.equal(refused.value.err, 'BlockhashNotFound');
+  const { value } = await connection.simulateTransaction(old, {
+    replaceRecentBlockhash: true,
+    innerInstructions: true,
+    accounts: { encoding: 'base64', addresses: [to.toBase58()] },
+  });
+  assert.equal(value.err, null);
+  assert.equal(value.accounts[0].lamports, SOL);
+  assert.ok(value.logs.some((line) => line.includes('hello')));
+  assert.ok(value.unitsConsumed > 0);
+  assert.deepEqual(value.innerInstructions, []);
+  assert.ok(value.replacementBlockhash.blockhash);
+  assert.equal(await connection.getBalance(to), 0);
+});
+
+test('simulation verifies signatures when asked to', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const transaction = await versioned(connection, [payer], [memo('hello')]);
+  const { value } = await connection.simulateTransaction(transaction, { sigVerify: true });
+  assert.equal(value.err, null);
+  transaction.signatures[0] = new Uint8Array(64).fill(1);
+  await assert.rejects(
+    connection.simulateTransaction(transaction, { sigVerify: true }),
+    /signature verification failure/,
+  );
+  const legacy = new Transaction().add(memo('legacy'));
+  assert.equal((await connection.simulateTransaction(legacy, [payer])).value.err, null);
+});
+
+test('fees follow signatures and priority', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const budget = [
+    ComputeBudgetProgram.setComputeUnitLimit({ units: 10_000 }),
+    ComputeBudgetProgram.setComputeUnitPrice({ microLamports: 1_000_000 }),
+  ];
+  const transaction = await versioned(connection, [payer], [...budget, memo('dear')]);
+  const fee = await connection.getFeeForMessage(transaction.message);
+  assert.equal(fee.value, 15_000);
+  await connection.sendTransaction(transaction);
+  assert.equal(await connection.getBalance(payer.publicKey), 10 * SOL - 15_000);
+  const recent = await connection.getRecentPrioritizationFees({
+    lockedWritableAccounts: [payer.publicKey],
+  });
+  assert.ok(recent.every((one) => one.slot >= 0 && one.prioritizationFee >= 0));
+  assert.equal(await new Transaction({
+    feePayer: payer.publicKey,
+    ...(await connection.getLatestBlockhash()),
+  }).add(memo('cheap')).getEstimatedFee(connection), 5000);
+});
+
+test('signatures of an address are paged by before, until and limit', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const sent = [];
+  for (let number = 0; number < 5; number += 1) {
+    sent.unshift(await sendVersioned(connection, [payer], [memo(`note ${number}`)]));
+  }
+  const all = await connection.getSignaturesForAddress(payer.publicKey);
+  assert.deepEqual(all.slice(0, 5).map((one) => one.signature), sent);
+  assert.equal(all.length, 6); // the airdrop
+  assert.equal(all[0].memo, '[6] note 4');
+  assert.equal(typeof all[0].blockTime, 'number');
+  const page = await connection.getSignaturesForAddress(payer.publicKey, {
+    before: sent[1],
+    until: sent[4],
+    limit: 2,
+  });
+  assert.deepEqual(page.map((one) => one.signature), [sent[2], sent[3]]);
+});
+
+test('a block is read whole, in signatures and parsed', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const signature = await sendVersioned(connection, [payer], [pay(payer, MEMO, SOL)]);
+  const { slot, blockTime } = await connection.getTransaction(signature, {
+    maxSupportedTransactionVersion: 0,
+  });
+  const config = { maxSupportedTransactionVersion: 0 };
+  const block = await connection.getBlock(slot, config);
+  const mine = block.transactions.find((one) => one.transaction.signatures[0] === signature);
+  assert.equal(mine.version, 0);
+  assert.ok(mine.transaction.message.staticAccountKeys[0].equals(payer.publicKey));
+  assert.equal(block.blockTime, blockTime);
+  assert.equal(await connection.getBlockTime(slot), blockTime);
+  assert.ok(block.parentSlot < slot);
+  const bare = await connection.getBlock(slot, { ...config, transactionDetails: 'none' });
+  assert.equal(bare.transactions, undefined);
+  const light = await connection.getBlock(slot, { ...config, transactionDetails: 'accounts' });
+  const seen = light.transactions.find((one) => one.transaction.signatures[0] === signature);
+  assert.ok(seen.transaction.accountKeys[0].pubkey.equals(payer.publicKey));
+  const parsed = await connection.getParsedBlock(slot, config);
+  const read = parsed.transactions.find((one) => one.transaction.signatures[0] === signature);
+  assert.equal(read.transaction.message.instructions[0].parsed.info.lamports, SOL);
+  const { signatures } = await connection.getBlockSignatures(slot);
+  assert.ok(signatures.includes(signature));
+  assert.ok((await connection.getBlocks(slot, slot + 1)).includes(slot));
+  await assert.rejects(
+    connection.getBlock(slot),
+    /Transaction version \(0\) is not supported by the requesting client/,
+  );
+});
+
+test('a transaction is read as it was sent, and parsed', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const to = Keypair.generate().publicKey;
+  const account = Keypair.generate();
+  const rent = await connection.getMinimumBalanceForRentExemption(10);
+  const transaction = new Transaction().add(
+    pay(payer, to, SOL),
+    SystemProgram.createAccount({
+      fromPubkey: payer.publicKey,
+      newAccountPubkey: account.publicKey,
+      lamports: rent,
+      space: 10,
+      programId: SystemProgram.programId,
+    }),
+    memo('thanks'),
+  );
+  const signature = await sendAndConfirmTransaction(connection, transaction, [payer, account]);
+  const shown = await connection.getTransaction(signature);
+  assert.equal(shown.meta.fee, 10_000);
+  assert.equal(shown.transaction.message.header.numRequiredSignatures, 2);
+  assert.ok(shown.meta.logMessages.length > 3);
+  const parsed = await connection.getParsedTransaction(signature);
+  const [payment, creation, note] = parsed.transaction.message.instructions;
+  assert.equal(payment.parsed.info.destination, to.toBase58());
+  assert.equal(creation.parsed.type, 'createAccount');
+  assert.equal(creation.parsed.info.space, 10);
+  assert.equal(note.parsed, 'thanks');
+  const unknown = base58(new Uint8Array(64).fill(9));
+  const [first, second] = await connection.getParsedTransactions([signature, unknown]);
+  assert.equal(first.transaction.signatures[0], signature);
+  assert.equal(second, null);
+});
+
+test('accounts are read in slices, filtered, and many at a time', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const nonce = await nonceAccount(connection, payer);
+  const filters = [
+    { dataSize: NONCE_ACCOUNT_LENGTH },
+    { memcmp: { offset: 8, bytes: payer.publicKey.toBase58() } },
+  ];
+  const found = await connection.getProgramAccounts(SystemProgram.programId, {
+    filters,
+    dataSlice: { offset: 8, length: 32 },
+  });
+  assert.equal(found.length, 1);
+  assert.ok(found[0].pubkey.equals(nonce));
+  assert.deepEqual(found[0].account.data, payer.publicKey.toBuffer());
+  const { context, value } = await connection.getProgramAccounts(SystemProgram.programId, {
+    filters,
+    withContext: true,
+  });
+  assert.ok(context.slot > 0);
+  assert.equal(value.length, 1);
+  const parsed = await connection.getParsedProgramAccounts(SystemProgram.programId, { filters });
+  assert.equal(parsed[0].account.data.parsed.info.authority, payer.publicKey.toBase58());
+  assert.equal(parsed[0].account.data.parsed.type, 'initialized');
+  const nobody = Keypair.generate().publicKey;
+  const [one, other, none] = await connection.getMultipleAccountsInfo([
+    payer.publicKey,
+    nonce,
+    nobody,
+  ]);
+  assert.equal(one.lamports, await connection.getBalance(payer.publicKey));
+  assert.equal(other.data.length, NONCE_ACCOUNT_LENGTH);
+  assert.equal(none, null);
+  const slice = await connection.getAccountInfo(nonce, { dataSlice: { offset: 0, length: 4 } });
+  assert.equal(slice.data.length, 4);
+  const many = await connection.getMultipleParsedAccounts([nonce]);
+  assert.equal(many.value[0].data.program, 'nonce');
+});
+
+test('programs are accounts that can be looked into', async () => {
+  const connection = connect();
+  const program = new PublicKey(ledger.program_id);
+  const { value } = await connection.getParsedAccountInfo(program);
+  assert.equal(value.executable, true);
+  assert.equal(value.data.program, 'bpf-upgradeable-loader');
+  assert.equal(value.data.parsed.type, 'program');
+  const data = await connection.getParsedAccountInfo(
+    new PublicKey(value.data.parsed.info.programData),
+  );
+  assert.equal(data.value.data.parsed.info.authority, ledger.faucet);
+});
+
+test('accounts, programs, logs, slots and roots are subscribed to', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const to = Keypair.generate().publicKey;
+  const [account] = await whilePaying(connection, payer, to, () =>
+    notified(
+      (hear) => connection.onAccountChange(to, hear, { commitment: 'confirmed' }),
+      (id) => connection.removeAccountChangeListener(id),
+    ),
+  );
+  assert.ok(account.lamports > 0);
+  const [logs] = await whilePaying(connection, payer, to, () =>
+    notified(
+      (hear) => connection.onLogs(to, hear, 'confirmed'),
+      (id) => connection.removeOnLogsListener(id),
+    ),
+  );
+  assert.equal(logs.err, null);
+  const [program] = await whilePaying(connection, payer, to, () =>
+    notified(
+      (hear) =>
+        connection.onProgramAccountChange(SystemProgram.programId, hear, {
+          commitment: 'confirmed',
+          filters: [{ dataSize: 0 }],
+        }),
+      (id) => connection.removeProgramAccountChangeListener(id),
+    ),
+  );
+  assert.ok(program.accountInfo.lamports > 0);
+  const [slot] = await notified(
+    (hear) => connection.onSlotChange(hear),
+    (id) => connection.removeSlotChangeListener(id),
+  );
+  assert.ok(slot.slot > slot.parent && slot.parent >= slot.root);
+  const [root] = await notified(
+    (hear) => connection.onRootChange(hear),
+    (id) => connection.removeRootChangeListener(id),
+  );
+  assert.ok(root > 0);
+});
+
+test('a signature subscription says once what became of a transaction', async () => {
+  const connection = connect();
+  const payer = await funded(connection);
+  const transaction = await versioned(connection, [payer], [memo('listen')]);
+  const said = new Promise((resolve) =>
+    connection.onSignature(signatureOf(transaction), resolve, 'finalized'),
+  );
+  await connection.sendTransaction(transaction);
+  assert.equal((await said).err, null);
+});
+
+test('commitments differ, and a context slot can be asked for', async () => {
+  const connection = connect();
+  const processed = await connection.getSlot('processed');
+  const finalized = await connection.getSlot('finalized');
+  assert.ok(finalized < processed);
+  const payer = Keypair.generate().publicKey;
+  const signature = await connection.requestAirdrop(payer, SOL);
+  const latest = await connection.getLatestBlockhash();
+  await connection.confirmTransaction({ signature, ...latest }, 'finalized');
+  assert.equal(await connection.getBalance(payer, 'finalized'), SOL);
+  const { context, value } = await connection.getBalanceAndContext(payer);
+  assert.equal(value, SOL);
+  assert.ok(context.slot >= finalized);
+  await assert.rejects(
+    connection.getBalance(payer, { minContextSlot: 2 ** 40 }),
+    /Minimum context slot has not been reached/,
+  );
+});
+
+test('the cluster describes itself', async () => {
+  const connection = connect();
+  const version = await connection.getVersion();
+  assert.match(version['solana-core'], /^\d+\.\d+\.\d+$/);
+  assert.equal(await connection.getGenesisHash(), ledger.genesis_hash);
+  const epoch = await connection.getEpochInfo();
+  assert.ok(epoch.absoluteSlot >= epoch.slotIndex && epoch.slotsInEpoch > 0);
+  const schedule = await connection.getEpochSchedule();
+  assert.equal(schedule.getEpoch(epoch.absoluteSlot), epoch.epoch);
+  const [node] = await connection.getClusterNodes();
+  assert.equal(await connection.getSlotLeader(), node.pubkey);
+  const leaders = await connection.getSlotLeaders(epoch.absoluteSlot, 3);
+  assert.deepEqual(leaders.map(String), [node.pubkey, node.pubkey, node.pubkey]);
+  assert.deepEqual(Object.keys(await connection.getLeaderSchedule()), [node.pubkey]);
+  const { current, delinquent } = await connection.getVoteAccounts();
+  assert.equal(current[0].nodePubkey, node.pubkey);
+  assert.deepEqual(delinquent, []);
+  const { value: supply } = await connection.getSupply();
+  assert.equal(supply.total, supply.circulating + supply.nonCirculating);
+  assert.deepEqual(supply.nonCirculatingAccounts, []);
+  const { value: largest } = await connection.getLargestAccounts({ filter: 'circulating' });
+  assert.equal(largest[0].address.toBase58(), ledger.faucet);
+  assert.ok(largest.length <= 20);
+  const governor = await connection.getInflationGovernor();
+  assert.equal(governor.terminal, 0);
+  assert.equal((await connection.getInflationRate()).total, 0);
+  assert.deepEqual(await connection.getInflationReward([node.pubkey].map((k) => new PublicKey(k)), 0), [null]);
+  const [sample] = await connection.getRecentPerformanceSamples(1);
+  assert.ok(sample.numSlots > 0 && sample.samplePeriodSecs > 0);
+  const production = await connection.getBlockProduction();
+  assert.ok(node.pubkey in production.value.byIdentity);
+  assert.ok((await connection.getStakeMinimumDelegation()).value > 0);
+  assert.ok((await connection.getTransactionCount()) > 0);
+  assert.ok((await connection.getFirstAvailableBlock()) <= epoch.absoluteSlot);
+  assert.ok((await connection.getMinimumLedgerSlot()) <= epoch.absoluteSlot);
+  assert.ok((await connection.getBlockHeight()) > 0);
+});
+
+test('our program is called through its interface description', async () => {
+  const connection = connect();
+  const owner = await funded(connection);
+  await call('neurogrid_requestUsdc', owner.publicKey.toBase58(), 5_000_000);
+  const source = sourceOf(owner);
+  const market = new Market();
+  await sendVersioned(connection, [owner], [
+    market.instruction('open_client', {}, market.parties(owner.publicKey, source)),
+    market.instruction('deposit', { amount: 3_000_000n }, market.parties(owner.publicKey, source)),
+  ]);
+  const { data } = await connection.getAccountInfo(market.client(owner.publicKey));
+  const client = market.read('client', data);
+  assert.equal(client.balance, 3_000_000n);
+  assert.equal(client.locked, 0n);
+  assert.ok(client.owner.equals(owner.publicKey));
+  const named = market.idl.errors.find((one) => one.name === 'MISSING_SIGNER');
+  const bare = market.instruction('deposit', { amount: 1n }, market.parties(owner.publicKey, source));
+  bare.keys[0].isSigner = false;
+  await assert.rejects(
+    versioned(connection, [await funded(connection)], [bare]).then((one) => connection.sendTransaction(one)),
+    (error) => error.message.includes(`custom program error: 0x${named.code.toString(16)}`),
+  );
+});
+
+const TOKEN = new PublicKey('TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA');
+const ASSOCIATED_TOKEN = new PublicKey('ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL');
+
+const derived = (seeds, program) => PublicKey.findProgramAddressSync(seeds, program)[0];
+
+const sourceOf = (owner) =>
+  derived(
+    [owner.publicKey.toBuffer(), TOKEN.toBuffer(), new PublicKey(ledger.usdc_mint).toBuffer()],
+    ASSOCIATED_TOKEN,
+  );
+
+/** A client of our program that knows nothing but idl.json. */
+class Market {
+  idl = ledger.idl;
+  program = new PublicKey(ledger.program_id);
+  config = this.derive('config', new PublicKey(ledger.market_admin), new PublicKey(ledger.usdc_mint));
+
+  derive(prefix, ...keys) {
+    return derived([Buffer.from(prefix), ...keys.map((key) => key.toBuffer())], this.program);
+  }
+
+  client(owner) {
+    return this.derive('client', this.config, owner);
+  }
+
+  parties(owner, source) {
+    const client = this.client(owner);
+    return {
+      owner,
+      funder: owner,
+      source,
+      client,
+      config: this.config,
+      vault: this.derive(this.idl.vault_address.prefix, client),
+      mint: new PublicKey(ledger.usdc_mint),
+      system_program: SystemProgram.programId,
+      token_program: TOKEN,
+    };
+  }
+
+  instruction(name, args, parties) {
+    const described = this.idl.instructions.find((one) => one.name === name);
+    const data = Buffer.alloc(1 + 8 * described.args.length, described.tag);
+    described.args.forEach((arg, index) => {
+      assert.equal(arg.type, 'u64');
+      data.writeBigUInt64LE(args[arg.name], 1 + 8 * index);
+    });
+    const keys = described.accounts.map(({ name: role, signer, writable }) => {
+      assert.ok(parties[role], role);
+      return { pubkey: parties[role], isSigner: signer, isWritable: writable };
+    });
+    return new TransactionInstruction({ programId: this.program, keys, data });
+  }
+
+  read(name, data) {
+    const { fields } = this.idl.accounts.find((one) => one.name === name);
+    const readers = {
+      u64: (offset) => data.readBigUInt64LE(offset),
+      i64: (offset) => data.readBigInt64LE(offset),
+      u32: (offset) => data.readUInt32LE(offset),
+      u16: (offset) => data.readUInt16LE(offset),
+      u8: (offset) => data.readUInt8(offset),
+      pubkey: (offset) => new PublicKey(data.subarray(offset, offset + 32)),
+    };
+    return Object.fromEntries(fields.map((one) => [one.name, readers[one.type](one.offset)]));
+  }
+}
