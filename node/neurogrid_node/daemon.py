@@ -26,6 +26,7 @@ from neurogrid_wallet.transactions import signers_from
 
 from .artifacts import http_client
 from .bidder import Policy
+from .chain import Market
 from .config import Config
 from .container import Engine, connect_engine
 from .container_errors import EngineUnavailable
@@ -35,7 +36,6 @@ from .images import Images
 from .inventory import Inventory, take_inventory
 from .journal import Journal, JournalThread
 from .log_sender import Link
-from .market import Market
 from .network import CoordinatorLink
 from .preparation import Limits, Preparation
 from .provider import Provider

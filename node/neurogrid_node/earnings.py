@@ -25,7 +25,7 @@ from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payment import Payment
 from neurogrid_wallet.transactions import ComputeBudget
 
-from .market import Escrow, EscrowUnseen, Market, MarketMissing
+from .chain import Escrow, EscrowUnseen, Market, MarketMissing
 
 _log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from neurogrid_marketplace.messages import Start
 
 from .artifacts import ArtifactError, Artifacts
 from .bidder import Policy
+from .chain import EscrowUnseen
 from .container import Engine
 from .container_errors import (
     CommandFailed,
@@ -32,7 +33,6 @@ from .container_profile import ContainerSpec, ImageInfo, SpecError, profile_repo
 from .earnings import Earnings
 from .job_state import JobState
 from .journal import Journal, JournalError, JournalThread
-from .market import EscrowUnseen
 from .reservations import Reservation
 from .workspace import DiskError, Workspace, Workspaces
 

@@ -13,7 +13,7 @@ from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payment import DECIDED, PaymentState
 from neurogrid_wallet.usdc import create_token_account, usdc_balance
 
-from .market import Market, MarketMissing
+from .chain import Market, MarketMissing
 
 _log = logging.getLogger(__name__)
 

@@ -30,8 +30,8 @@ from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Start, VoucherMessage
 from neurogrid_marketplace.receipt import escrow_job_id
+from neurogrid_node.chain import Market
 from neurogrid_node.earnings import Earnings
-from neurogrid_node.market import Market
 from neurogrid_node.staking import Staking
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy

@@ -18,9 +18,9 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, Ran
 from neurogrid_marketplace.messages import Message, Start, VoucherMessage, to_body, type_name
+from neurogrid_node.chain import EscrowUnseen
 from neurogrid_node.earnings import EscrowGone, Redeemed, VoucherRefused
 from neurogrid_node.journal import Journal, JournalThread
-from neurogrid_node.market import EscrowUnseen
 from neurogrid_node.preparation import Prepared
 from neurogrid_node.progress import Progress, latest
 from node.market import COORDINATOR, NODE

@@ -10,8 +10,8 @@ import trio
 
 from neurogrid_marketplace.execution import CLAIM_MARGIN_MS
 from neurogrid_marketplace.messages import VoucherMessage
+from neurogrid_node.chain import EscrowUnseen
 from neurogrid_node.earnings import Earnings, EscrowGone, VoucherRefused
-from neurogrid_node.market import EscrowUnseen
 from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.payment import PaymentState

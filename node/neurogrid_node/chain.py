@@ -1,4 +1,4 @@
-"""The market's program as this node reads it: its terms, our provider account, our leases' escrows.
+"""The chain as this node reads it: the market's terms, our provider account, our leases' escrows.
 
 Everything is read from the chain itself; nothing a coordinator says of it is believed.
 """
