@@ -21,6 +21,7 @@ from neurogrid_contracts.accounts import (
     EscrowState,
     ProviderAccount,
 )
+from neurogrid_contracts.clock import CLOCK_SYSVAR
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.errors import ProgramErrorCode, program_error
 from neurogrid_contracts.instructions import open_escrow, refund, release
@@ -35,7 +36,7 @@ from neurogrid_wallet.transactions import ComputeBudget
 
 from .client_funds import FundsReader
 from .escrow_history import Closing, closing_of
-from .market_terms import CLOCK_SYSVAR, unix_s
+from .market_terms import unix_s
 
 _log = logging.getLogger(__name__)
 

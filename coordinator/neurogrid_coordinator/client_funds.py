@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from solders.pubkey import Pubkey
 
 from neurogrid_contracts.accounts import ClientAccount
+from neurogrid_contracts.clock import CLOCK_SYSVAR
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_wallet.errors import RpcError, RpcUnavailable
 from neurogrid_wallet.rpc import Rpc
 
-from .market_terms import CLOCK_SYSVAR, unix_s
+from .market_terms import unix_s
 
 # What a wallet has is read again after this; a coordinator whose chain is away goes on with what it
 # knew for an hour (architecture, section 3).

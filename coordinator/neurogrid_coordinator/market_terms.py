@@ -1,18 +1,12 @@
 """The market's terms, which never change, and the chain's clock, by which escrows end."""
 
 import asyncio
-import struct
 from pathlib import Path
 
-from solders.pubkey import Pubkey
-
 from neurogrid_contracts.accounts import AccountFormatError, ConfigAccount
+from neurogrid_contracts.clock import unix_time_s
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_wallet.rpc import Account, Rpc
-
-CLOCK_SYSVAR = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
-# slot u64, epoch start i64, epoch u64, leader schedule epoch u64, unix timestamp i64.
-_CLOCK_LAYOUT = struct.Struct("<QqQQq")
 
 
 async def load_terms(rpc: Rpc, deployment: Deployment, cache: Path) -> ConfigAccount:
@@ -44,4 +38,4 @@ def _write(path: Path, data: bytes) -> None:
 def unix_s(clock: Account | None) -> int:
     """The time that the clock sysvar tells, Unix seconds."""
     assert clock is not None, "every chain has a clock"
-    return int(_CLOCK_LAYOUT.unpack_from(clock.data)[4])
+    return unix_time_s(clock.data)
