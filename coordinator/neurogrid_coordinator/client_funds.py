@@ -12,6 +12,7 @@ from neurogrid_contracts.clock import CLOCK_SYSVAR
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_wallet.errors import RpcError, RpcUnavailable
 from neurogrid_wallet.rpc import Rpc
+from neurogrid_wallet.usdc import token_amount
 
 from .market_terms import unix_s
 
@@ -23,8 +24,6 @@ _FUNDS_KEPT = 10_000
 # A client waits for a chain that hangs: longer where nothing is known.
 _WAIT_S = 5.0
 _WAIT_KNOWN_S = 0.5
-# Where an SPL token account keeps its amount.
-_TOKEN_AMOUNT = slice(64, 72)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class FundsReader:
         client_data, token_data, clock_data = await self._rpc.get_accounts(
             [self._deployment.client(owner), self._deployment.token_account(owner), CLOCK_SYSVAR]
         )
-        in_wallet = int.from_bytes(token_data.data[_TOKEN_AMOUNT], "little") if token_data else 0
+        in_wallet = token_amount(token_data.data) if token_data else 0
         funds = ClientFunds(0, 0, 0, in_wallet)
         if client_data is not None:
             client = ClientAccount.parse(client_data.data)

@@ -91,6 +91,13 @@ class NodeLease:
     claim_until_ms: int = 0
     claim_transaction: str = ""
 
+    @property
+    def unredeemed_micro_usdc(self) -> int:
+        """What its vouchers are worth while its escrow is not closed, fees included."""
+        return (
+            self.voucher.cumulative_micro_usdc if self.voucher and not self.claim_transaction else 0
+        )
+
 
 # --- events ---------------------------------------------------------------------------------------
 

@@ -10,23 +10,10 @@ import click
 
 from neurogrid_marketplace.money import format_usdc
 
-DEFAULT_DIRECTORY = Path("~/.neurogrid/node").expanduser()
+from . import options, owner_commands
+
 _EXIT_UNUSABLE = 2
 _EXIT_NOT_RUNNING = 3
-
-_directory = click.option(
-    "--data",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
-    default=DEFAULT_DIRECTORY,
-    show_default=True,
-    help="Directory of this node's configuration, keys and journal.",
-)
-_passphrase = click.option(
-    "--passphrase-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="File with the wallet's passphrase; else NEUROGRID_PASSPHRASE, else it is asked for.",
-)
 
 
 class _Command(click.Group):
@@ -47,8 +34,12 @@ def main() -> None:
     """Offer this machine's GPUs on NeuroGrid and be paid in USDC."""
 
 
+for _command in owner_commands.COMMANDS:
+    main.add_command(_command)
+
+
 @main.command()
-@_directory
+@options.directory
 @click.option(
     "--coordinator",
     "coordinators",
@@ -65,8 +56,8 @@ def main() -> None:
 )
 @click.option("--region", default="local", show_default=True, help="Where the machine stands.")
 @click.option("--no-passphrase", is_flag=True, help="Keep the wallet's key unencrypted (0600).")
-@_passphrase
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.passphrase
+@options.json_output
 def init(
     directory: Path,
     coordinators: tuple[str, ...],
@@ -107,8 +98,8 @@ def init(
 
 
 @main.command()
-@_directory
-@_passphrase
+@options.directory
+@options.passphrase
 @click.option(
     "--log-level",
     default="info",
@@ -147,8 +138,8 @@ def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None
 
 
 @main.command()
-@_directory
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.directory
+@options.json_output
 def status(directory: Path, as_json: bool) -> None:
     """What the running node is doing. Exit code 3 if none runs."""
     from .status import read_status
@@ -185,6 +176,8 @@ def _print_status(document: dict[str, object]) -> None:
         f"money     {format_usdc(number('staked_micro_usdc'))} USDC staked, "
         f"{format_usdc(number('earned_micro_usdc'))} USDC earned in {number('leases_paid')} leases"
     )
+    if document["stake_problem"]:
+        click.echo(f"stake     no new work: {document['stake_problem']}")
     click.echo(
         f"free      {number('cpu_millis_free') / 1000:g} of {number('cpu_millis_total') / 1000:g} "
         f"cores, {number('memory_bytes_free') / 2**30:.1f} of "

@@ -96,7 +96,7 @@ class RiskConfig:
     Attributes:
         max_unpaid_s: unpaid work, in seconds of the agreed price, before a job is paused.
         max_timeout_s: longest job that is taken.
-        stake_usdc: stake that `start` brings the provider account up to.
+        stake_usdc: stake that the first `start` registers with; then commands decide.
     """
 
     max_unpaid_s: _Positive = 300

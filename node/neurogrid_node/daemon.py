@@ -236,11 +236,15 @@ class _Nobody:
 
 
 async def _open_for_business(provider: Provider, staking: Staking, stake_micro_usdc: int) -> None:
-    """Accept work once the stake is in place: nobody's escrow would open before."""
+    """Accept work while the stake is in place: otherwise nobody's escrow would open."""
+
+    def changed(may_work: bool) -> None:
+        provider.accepting = may_work
+        for link in provider.links.values():
+            link.beat_soon()
+
     await staking.ensure(stake_micro_usdc)
-    provider.accepting = True
-    for link in provider.links.values():
-        link.beat_soon()
+    await staking.follow(changed)
 
 
 async def _keep_house(outbox: Outbox) -> None:

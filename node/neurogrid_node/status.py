@@ -21,18 +21,23 @@ class CoordinatorStatus:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLine:
-    """One lease in a line."""
+    """One lease in a line; ``voucher_micro_usdc`` is held and not redeemed yet."""
 
     lease_id: str
     phase: str
     metered_ms: int
     progress_permille: int
     price_micro_usdc_per_hour: int
+    voucher_micro_usdc: int
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """The daemon now. Money in micro-USDC, memory in bytes, CPU in thousandths of a core."""
+    """The daemon now. Money in micro-USDC, memory in bytes, CPU in thousandths of a core.
+
+    Attributes:
+        stake_problem: why the stake lets no new work in, and what to do; "" if it does.
+    """
 
     pid: int
     peer_id: str
@@ -41,6 +46,7 @@ class NodeStatus:
     summary: str
     accepting: bool
     staked_micro_usdc: int
+    stake_problem: str
     earned_micro_usdc: int
     leases_paid: int
     cpu_millis_free: int

@@ -57,6 +57,7 @@ def _status(
                 status.metered_ms,
                 status.progress_permille,
                 price,
+                runner.lease.unredeemed_micro_usdc,
             )
         )
     return NodeStatus(
@@ -67,6 +68,7 @@ def _status(
         summary=offer.summary,
         accepting=provider.accepting,
         staked_micro_usdc=staking.staked_micro_usdc,
+        stake_problem=staking.problem,
         earned_micro_usdc=earned.micro_usdc,
         leases_paid=earned.leases,
         cpu_millis_free=free.cpu_millis,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from neurogrid_contracts.instructions import request_unstake
+from neurogrid_contracts.instructions import request_unstake, stake
 from neurogrid_node.staking import Staking
 from node.chain_world import (
     MIN_STAKE,
@@ -35,7 +35,7 @@ async def test_a_node_says_what_it_lacks_and_stakes_when_it_has_it(
     world: ChainWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with world.node_outbox() as outbox, trio.open_nursery() as nursery:
-        staking = Staking(world.market(), outbox, look_every_s=0.05)
+        staking = Staking(world.market(), outbox, look_lacking_s=0.05)
         nursery.start_soon(staking.ensure, 10 * USDC)
         await trio.sleep(0.5)
         await world.fund(world.wallet, 0)
@@ -44,7 +44,7 @@ async def test_a_node_says_what_it_lacks_and_stakes_when_it_has_it(
     warnings = [record.message for record in caplog.records if "not staked" in record.message]
     # Each reason once, however often it was looked at.
     assert len(warnings) == 2
-    assert "has 0 SOL; send it 0.02 SOL" in warnings[0]
+    assert "has 0.00 SOL; send it 0.02 SOL" in warnings[0]
     assert "has 0.00 USDC; send it 10.00 USDC more to stake" in warnings[1]
     provider = await world.provider()
     assert provider is not None
@@ -84,35 +84,64 @@ async def test_a_node_killed_between_paying_and_hearing_of_it_pays_once(world: C
     assert await world.usdc(world.wallet) == 20 * USDC
 
 
-async def test_more_is_staked_when_more_is_configured(world: ChainWorld) -> None:
+async def test_what_the_owner_took_out_is_not_staked_again(world: ChainWorld) -> None:
     await world.fund(world.wallet, 30 * USDC)
     async with world.node_outbox() as outbox:
         await Staking(world.market(), outbox).ensure(10 * USDC)
+        unstake = request_unstake(
+            world.deployment, owner=pubkey(world.wallet), amount_micro_usdc=10 * USDC
+        )
+        await outbox.submit("unstake", [unstake], pubkey(world.wallet))
+        await outbox.confirmed("unstake", 10)
         await Staking(world.market(), outbox).ensure(25 * USDC)
+    assert await world.usdc(world.wallet) == 20 * USDC
     provider = await world.provider()
     assert provider is not None
-    assert provider.staked_micro_usdc == 25 * USDC
+    assert (provider.staked_micro_usdc, provider.unbonding_micro_usdc) == (0, 10 * USDC)
 
 
-async def test_what_was_taken_out_since_is_staked_again(world: ChainWorld) -> None:
+async def test_a_running_node_stops_and_starts_bidding_as_its_stake_falls_and_rises(
+    world: ChainWorld, caplog: pytest.LogCaptureFixture
+) -> None:
     await world.fund(world.wallet, 30 * USDC)
-    async with world.node_outbox() as outbox:
-        market = world.market()
-        await Staking(market, outbox, look_every_s=0.05).ensure(10 * USDC)
-        for number in range(2):
-            unstake = request_unstake(
-                world.deployment, owner=pubkey(world.wallet), amount_micro_usdc=10 * USDC
-            )
-            name = f"unstake {number}"
-            await outbox.submit(name, [unstake], pubkey(world.wallet))
-            await outbox.finalized(name, 10)
-            # The same payment as before by all it says, and yet another one.
-            with trio.fail_after(10):
-                await Staking(market, outbox, look_every_s=0.05).ensure(10 * USDC)
-    assert await world.usdc(world.wallet) == 0
-    provider = await world.provider()
-    assert provider is not None
-    assert (provider.staked_micro_usdc, provider.unbonding_micro_usdc) == (10 * USDC, 20 * USDC)
+    answers: list[bool] = []
+    wallet, deployment = pubkey(world.wallet), world.deployment
+    async with world.node_outbox() as outbox, trio.open_nursery() as nursery:
+        staking = Staking(world.market(), outbox, look_lacking_s=0.05, look_s=0.05)
+        await staking.ensure(10 * USDC)
+        heard = trio.Event()
+
+        def changed(may_work: bool) -> None:
+            nonlocal heard
+            answers.append(may_work)
+            heard.set()
+            heard = trio.Event()
+
+        async def until(count: int) -> None:
+            with trio.fail_after(20):
+                while len(answers) < count:
+                    await heard.wait()
+
+        nursery.start_soon(staking.follow, changed)
+        await until(1)
+        unstake = request_unstake(deployment, owner=wallet, amount_micro_usdc=10 * USDC - 1)
+        await outbox.submit("unstake", [unstake], wallet)
+        await until(2)
+        assert staking.staked_micro_usdc == 1
+        assert "0.000001 USDC are staked and the market asks for 5.00" in staking.problem
+        assert "neurogrid-node stake 4.999999" in staking.problem
+        more = stake(
+            deployment,
+            funder=wallet,
+            provider_owner=wallet,
+            source=deployment.token_account(wallet),
+            amount_micro_usdc=5 * USDC,
+        )
+        await outbox.submit("stake", [more], wallet)
+        await until(3)
+        nursery.cancel_scope.cancel()
+    assert (answers, staking.problem) == ([True, False, True], "")
+    assert len([record for record in caplog.records if "no new work" in record.message]) == 1
 
 
 async def test_another_chain_or_no_market_is_named_and_nothing_is_paid(
@@ -122,14 +151,14 @@ async def test_another_chain_or_no_market_is_named_and_nothing_is_paid(
     async with world.node_outbox() as outbox:
         elsewhere = world.market(genesis_hash="1" * 32)
         with trio.move_on_after(0.3):
-            await Staking(elsewhere, outbox, look_every_s=0.05).ensure(10 * USDC)
+            await Staking(elsewhere, outbox, look_lacking_s=0.05).ensure(10 * USDC)
         assert f"is {world.genesis_hash}, not {'1' * 32}" in caplog.text
         nowhere = world.market()
         nowhere.deployment = type(world.deployment)(
             world.deployment.program_id, world.deployment.usdc_mint, pubkey(world.wallet)
         )
         with trio.move_on_after(0.3):
-            await Staking(nowhere, outbox, look_every_s=0.05).ensure(10 * USDC)
+            await Staking(nowhere, outbox, look_lacking_s=0.05).ensure(10 * USDC)
         assert f"no market at {nowhere.deployment.config}" in caplog.text
         assert await outbox.undecided() == 0
     assert await world.usdc(world.wallet) == 10 * USDC

@@ -29,6 +29,7 @@ def status() -> NodeStatus:
         summary="4 cores",
         accepting=True,
         staked_micro_usdc=10_000_000,
+        stake_problem="",
         earned_micro_usdc=1_234,
         leases_paid=2,
         cpu_millis_free=3_500,
@@ -37,7 +38,7 @@ def status() -> NodeStatus:
         memory_bytes_total=2**31,
         gpus=("NVIDIA L4",),
         coordinators=(CoordinatorStatus(COORDINATOR, connected=False),),
-        leases=(LeaseLine(LEASE, "running", 12_340, 420, 25_000),),
+        leases=(LeaseLine(LEASE, "running", 12_340, 420, 25_000, 7),),
         updated_at_ms=time.time_ns() // 1_000_000,
     )
 
@@ -55,6 +56,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             "metered_ms": 12_340,
             "progress_permille": 420,
             "price_micro_usdc_per_hour": 25_000,
+            "voucher_micro_usdc": 7,
         }
     ]
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
@@ -86,6 +88,12 @@ def test_the_command_shows_it_to_people_and_to_programs(tmp_path: Path) -> None:
     assert f"{LEASE} running, 12.3 s metered" in shown.output
     as_json = CliRunner().invoke(main, ["status", "--json", "--data", str(tmp_path)])
     assert json.loads(as_json.output)["peer_id"] == NODE
+
+
+def test_why_the_stake_lets_no_work_in_is_shown(tmp_path: Path) -> None:
+    write_status(tmp_path, replace(status(), accepting=False, stake_problem="stake 5.00 more"))
+    shown = CliRunner().invoke(main, ["status", "--data", str(tmp_path)])
+    assert "no new work: stake 5.00 more" in shown.output
 
 
 def test_without_a_daemon_the_command_says_so(tmp_path: Path) -> None:

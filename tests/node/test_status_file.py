@@ -37,7 +37,7 @@ async def shown(directory: Path, journal: Journal) -> None:
         now_ms=lambda: 0,
     )
     provider.links = {COORDINATOR: FakeLink()}
-    staking = cast(Staking, type("Staked", (), {"staked_micro_usdc": 7}))
+    staking = cast(Staking, type("Staked", (), {"staked_micro_usdc": 7, "problem": "too little"}))
     with trio.move_on_after(1.2):
         await show_status(directory, provider, book, staking, thread)
 
@@ -51,6 +51,7 @@ async def test_the_daemon_shows_what_it_is_and_has(tmp_path: Path) -> None:
     assert document is not None
     assert (document["peer_id"], document["accepting"]) == (NODE, False)
     assert (document["staked_micro_usdc"], document["earned_micro_usdc"]) == (7, 25)
+    assert document["stake_problem"] == "too little"
     assert document["cpu_millis_free"] == document["cpu_millis_total"] == 4000
     assert document["gpus"] == ["NVIDIA L4"]
     assert document["coordinators"] == [{"peer_id": COORDINATOR, "connected": True}]

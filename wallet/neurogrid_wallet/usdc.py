@@ -30,6 +30,8 @@ _TRANSFER_CHECKED_TAG = 12
 _CREATE_IDEMPOTENT = b"\x01"
 
 _AMOUNT_MAX = 2**64 - 1
+# SPL Token's Account: mint, owner, amount, and what may be done with it.
+_TOKEN_ACCOUNT_BYTES = 165
 
 
 def token_address(owner: Pubkey, mint: Pubkey) -> Pubkey:
@@ -106,6 +108,17 @@ def pay(
             amount_micro_usdc,
         ),
     ]
+
+
+def token_amount(data: bytes) -> int:
+    """What a token account holds, from its data, in the token's smallest unit.
+
+    Raises:
+        ValueError: this is no token account.
+    """
+    if len(data) < _TOKEN_ACCOUNT_BYTES:
+        raise ValueError(f"a token account has {_TOKEN_ACCOUNT_BYTES} bytes, not {len(data)}")
+    return int.from_bytes(data[64:72], "little")
 
 
 async def usdc_balance(

@@ -1,0 +1,83 @@
+"""Options that several commands of neurogrid-node share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec
+
+import click
+
+P = ParamSpec("P")
+
+DEFAULT_DIRECTORY = Path("~/.neurogrid/node").expanduser()
+
+directory = click.option(
+    "--data",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    default=DEFAULT_DIRECTORY,
+    show_default=True,
+    help="Directory of this node's configuration, keys and journal.",
+)
+passphrase = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with the wallet's passphrase; else NEUROGRID_PASSPHRASE, else it is asked for.",
+)
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a command about the owner's money was typed.
+
+    Attributes:
+        directory: the node's.
+        yes: move money without asking.
+    """
+
+    directory: Path
+    passphrase_file: Path | None
+    as_json: bool
+    yes: bool = False
+
+
+def looks(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
+    """The options of a command that looks at the owner's money."""
+
+    @directory
+    @passphrase
+    @json_output
+    @wraps(command)
+    def run(
+        directory: Path,
+        passphrase_file: Path | None,
+        as_json: bool,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        command(Asked(directory, passphrase_file, as_json), *args, **kwargs)
+
+    return run
+
+
+def moves(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
+    """The options of a command that moves the owner's money."""
+
+    @directory
+    @passphrase
+    @click.option("--yes", is_flag=True, help="Move money without asking.")
+    @json_output
+    @wraps(command)
+    def run(
+        directory: Path,
+        passphrase_file: Path | None,
+        as_json: bool,
+        yes: bool,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        command(Asked(directory, passphrase_file, as_json, yes), *args, **kwargs)
+
+    return run

@@ -1,0 +1,169 @@
+"""Runs the commands with which an owner moves money or looks at it (`owner_commands` declares them).
+
+They work beside a running daemon, which notices within seconds what they changed.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import trio
+from solders.pubkey import Pubkey
+
+from neurogrid_marketplace.money import format_usdc, parse_usdc
+from neurogrid_wallet.errors import OutboxInUse, RpcError, WalletError
+from neurogrid_wallet.outbox import Outbox
+from neurogrid_wallet.rpc import Rpc
+from neurogrid_wallet.transactions import signers_from
+
+from .chain import Market, MarketMissing
+from .config import ConfigError, load_config
+from .holdings import Holdings, read_escrows, read_holdings, read_vouchers
+from .money_view import Money, print_money, print_moved, print_plan, print_refusal
+from .move_desk import OUTBOX_FILE, MoveDesk
+from .moves import Move, MoveKind, MoveRefused, Refusal, plan
+from .options import Asked
+from .setup import CONFIG_FILE, load_keys
+
+EXIT_REFUSED = 1
+EXIT_UNUSABLE = 2
+EXIT_UNREACHABLE = 7
+
+
+def show(asked: Asked) -> None:
+    """Show what the owner has."""
+
+    async def shown() -> None:
+        async with _market(asked) as (market, _):
+            print_money(await _money(market, asked.directory), as_json=asked.as_json)
+
+    _run(asked, shown)
+
+
+def make(asked: Asked, wanted: Move) -> None:
+    """Make a move, once, however often the command is interrupted and typed again.
+
+    Args:
+        wanted: for a stake of no amount, what is missing to node.toml's `stake_usdc` is staked.
+    """
+
+    async def made() -> None:
+        async with _market(asked) as (market, desk):
+            await _make(asked, wanted, market, desk)
+
+    _run(asked, made)
+
+
+async def _make(asked: Asked, wanted: Move, market: Market, desk: MoveDesk) -> None:
+    left = await desk.unfinished()
+    if left is not None:
+        signature = await desk.finish()
+        if wanted in (left, replace(left, amount_micro_usdc=0)):
+            money = await _money(market, asked.directory)
+            print_moved(left, signature, money, as_json=asked.as_json, interrupted=True)
+            await desk.shown()
+            return
+        click.echo(f"finished first: `{left}`, which was interrupted: {signature}", err=True)
+        await desk.shown()
+    holdings = await read_holdings(market)
+    move = _completed(wanted, holdings, asked.directory)
+    ready = plan(move, holdings, market.deployment)
+    _confirm(asked, ready.question, lambda: print_plan(holdings, ready))
+    signature = await desk.carry_out(move, ready.instructions)
+    money = await _money(market, asked.directory)
+    print_moved(move, signature, money, as_json=asked.as_json, interrupted=False)
+    await desk.shown()
+
+
+def _completed(wanted: Move, holdings: Holdings, directory: Path) -> Move:
+    """A stake of no amount brings the account up to what `start` would register with."""
+    if wanted.kind is not MoveKind.STAKE or wanted.amount_micro_usdc:
+        return wanted
+    configured = parse_usdc(load_config(directory / CONFIG_FILE).risk.stake_usdc)
+    target = max(configured, holdings.terms.min_stake_micro_usdc)
+    missing = target - holdings.staked_micro_usdc
+    if missing <= 0:
+        raise MoveRefused(
+            Refusal.AMOUNT_INVALID,
+            f"{format_usdc(holdings.staked_micro_usdc)} USDC are staked, no less than node.toml "
+            "asks for: name an amount to stake more",
+        )
+    return replace(wanted, amount_micro_usdc=missing)
+
+
+@asynccontextmanager
+async def _market(asked: Asked) -> AsyncIterator[tuple[Market, MoveDesk]]:
+    """The market of this node, and the desk, on which the outbox is at work meanwhile."""
+    chain = load_config(asked.directory / CONFIG_FILE).chain
+    wallet = load_keys(asked.directory, asked.passphrase_file).wallet
+    owner = Pubkey(wallet.public_key)
+    path = asked.directory / OUTBOX_FILE
+    async with (
+        Rpc(chain.rpc_url) as rpc,
+        Outbox(path, rpc=rpc, signers=signers_from([wallet])) as outbox,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(outbox.run)
+        market = Market(rpc, chain.deployment(), owner, chain.genesis_hash)
+        yield market, MoveDesk(asked.directory, outbox, owner)
+        nursery.cancel_scope.cancel()
+
+
+async def _money(market: Market, directory: Path) -> Money:
+    return Money(
+        await read_holdings(market),
+        await read_escrows(market),
+        await trio.to_thread.run_sync(read_vouchers, directory),
+    )
+
+
+def _confirm(asked: Asked, question: str, show_first: Callable[[], None]) -> None:
+    """Ask before money moves.
+
+    Raises:
+        MoveRefused: it was not confirmed, or there is nobody to ask.
+    """
+    if asked.yes:
+        return
+    if asked.as_json or not sys.stdin.isatty():
+        raise MoveRefused(Refusal.NOT_CONFIRMED, f"{question} Nobody is here to answer: add --yes")
+    show_first()
+    if not click.confirm(question, err=True):
+        raise MoveRefused(Refusal.NOT_CONFIRMED, "not confirmed; nothing was moved")
+
+
+def _run(asked: Asked, command: Callable[[], Awaitable[None]]) -> None:
+    """Run a command; what can go wrong outside of us is a code, a message and an exit status."""
+    try:
+        trio.run(command)
+    except Exception as error:  # noqa: BLE001 - the outermost boundary; `_known` raises bugs again
+        refused, status = _refusal(_known(error))
+        print_refusal(refused, as_json=asked.as_json)
+        sys.exit(status)
+
+
+def _known(error: Exception) -> Exception:
+    """The one error inside groups of one, if it is one of those that a command may meet."""
+    found: BaseException = error
+    while isinstance(found, BaseExceptionGroup) and len(found.exceptions) == 1:
+        found = found.exceptions[0]
+    if isinstance(found, (MoveRefused, MarketMissing, WalletError, ConfigError, OSError)):
+        return found
+    raise error
+
+
+def _refusal(error: Exception) -> tuple[MoveRefused, int]:
+    match error:
+        case MoveRefused(code=Refusal.NOT_DECIDED):
+            return error, EXIT_UNREACHABLE
+        case MoveRefused():
+            return error, EXIT_REFUSED
+        case RpcError():
+            return MoveRefused(Refusal.CHAIN_AWAY, str(error)), EXIT_UNREACHABLE
+        case OutboxInUse():
+            message = "another such command is at work in this directory: wait until it has ended"
+            return MoveRefused(Refusal.COMMAND_RUNNING, message), EXIT_REFUSED
+    return MoveRefused(Refusal.UNUSABLE, str(error)), EXIT_UNUSABLE

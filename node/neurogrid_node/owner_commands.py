@@ -1,0 +1,97 @@
+"""The commands with which an owner moves money or looks at it. What they do is in `owner`.
+
+Imports nothing heavy until a command runs, so that `--help` stays quick.
+"""
+
+import click
+
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.money import parse_usdc
+
+from .options import Asked, looks, moves
+
+_EPILOG = """\b
+Exit codes:
+  0  done
+  1  refused: the code and the message say why and what to do
+  2  wrong usage, or keys or a configuration that cannot be used
+  7  the chain can't be reached, or it is not decided yet: type the same command again
+"""
+
+
+class _Amount(click.ParamType):  # type: ignore[type-arg]  # older clicks have no type argument
+    """A decimal in USDC; micro-USDC inside."""
+
+    name = "amount"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        try:
+            amount = parse_usdc(str(value))
+        except InvalidValue as error:
+            self.fail(str(error), param, ctx)
+        if not amount:
+            self.fail("name an amount above zero", param, ctx)
+        return amount
+
+
+@click.command(epilog=_EPILOG)
+@looks
+def earnings(asked: Asked) -> None:
+    """Show what you have: wallet, stake, earnings, escrows that pay you, vouchers."""
+    from .owner import show
+
+    show(asked)
+
+
+@click.command(epilog=_EPILOG)
+@moves
+@click.option(
+    "--payout-wallet",
+    default="",
+    metavar="ADDRESS",
+    help="Wallet that is paid, for good.  [default: this node's own]",
+)
+def register(asked: Asked, payout_wallet: str) -> None:
+    """Become a provider of the market, without stake yet."""
+    _make(asked, "register", payout_wallet=payout_wallet)
+
+
+@click.command(epilog=_EPILOG)
+@moves
+@click.argument("amount", type=_Amount(), required=False)
+def stake(asked: Asked, amount: int | None) -> None:
+    """Add AMOUNT USDC to the stake.
+
+    Without AMOUNT: what is missing to node.toml's stake_usdc.
+    """
+    _make(asked, "stake", amount or 0)
+
+
+@click.command(epilog=_EPILOG)
+@moves
+@click.argument("amount", type=_Amount())
+def unstake(asked: Asked, amount: int) -> None:
+    """Ask AMOUNT USDC back; `withdraw` pays it out after the market's unbonding window.
+
+    The window of everything that is unbonding starts again. Until it ends, all of it can be slashed.
+    """
+    _make(asked, "unstake", amount)
+
+
+@click.command(epilog=_EPILOG)
+@moves
+def withdraw(asked: Asked) -> None:
+    """Take out what has finished unbonding; says from when on, if it is too early."""
+    _make(asked, "withdraw")
+
+
+def _make(asked: Asked, kind: str, amount_micro_usdc: int = 0, payout_wallet: str = "") -> None:
+    from .moves import Move, MoveKind
+    from .owner import make
+
+    make(asked, Move(MoveKind(kind), amount_micro_usdc, payout_wallet))
+
+
+COMMANDS = (earnings, register, stake, unstake, withdraw)
