@@ -1,18 +1,19 @@
 """A process that pays, to be killed: what a daemon does with its outbox, and nothing more."""
 
-import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import anyio
-from solana.rpc.async_api import AsyncClient
 from solders.pubkey import Pubkey
 
-from neurogrid_wallet import rpc, usdc
+from neurogrid_wallet import usdc
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.outbox import Outbox, OutboxPolicy
+from neurogrid_wallet.outbox import Outbox
+from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import signers_from
+from wallet.lives import POLICY, lead
 
 SAME_PAYMENTS = 10
 """To one more recipient, of one amount: only their ids tell them apart."""
@@ -20,9 +21,7 @@ SAME_PAYMENTS = 10
 LARGE_PAYMENTS = 5
 """The first of them are decided by two endpoints."""
 
-_POLICY = OutboxPolicy(
-    check_interval_s=0.1, poll_max_s=0.05, in_flight_max=64, two_endpoints_from_micro_usdc=1
-)
+_POLICY = replace(POLICY, two_endpoints_from_micro_usdc=1)
 # Only ends what hangs: how long everything takes is the machine's affair.
 _PATIENCE_S = 600
 
@@ -38,26 +37,11 @@ def amount_micro_usdc(number: int) -> int:
 
 
 def main() -> None:
-    """Fork a payer for each line read, say its process id, and how it ended.
-
-    So a life starts in no time: everything is imported already.
-    """
-    backend, url, second_url, path, seed, mint, count = sys.argv[1:]
-    # The line loses half of everything; real waits in between would only make the test long.
-    rpc._BACKOFF_FIRST_S = 0.01
-    # The first one loads certificates and half of its modules, for each process anew.
-    AsyncClient(url)
+    url, second_url, backend, path, seed, mint, count = sys.argv[1:]
     key = KeyPair(bytes.fromhex(seed))
     usdc_mint = Pubkey.from_string(mint)
     pay = partial(_pay_all, url, second_url, Path(path), key, usdc_mint, int(count))
-    for _ in sys.stdin:
-        process_id = os.fork()
-        if process_id == 0:
-            anyio.run(pay, backend=backend)
-            os._exit(0)
-        print(process_id, flush=True)
-        _, status = os.waitpid(process_id, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+    lead(partial(anyio.run, pay, backend=backend))
 
 
 async def _pay_all(
@@ -65,8 +49,8 @@ async def _pay_all(
 ) -> None:
     """Pay ``count`` recipients one amount each, and ``SAME_PAYMENTS`` to one more."""
     async with (
-        rpc.Rpc(url, timeout_s=5) as endpoint,
-        rpc.Rpc(second_url, timeout_s=5) as second,
+        Rpc(url, timeout_s=5) as endpoint,
+        Rpc(second_url, timeout_s=5) as second,
         Outbox(
             path, rpc=endpoint, signers=signers_from([key]), policy=_POLICY, second_rpc=second
         ) as outbox,

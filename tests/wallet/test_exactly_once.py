@@ -6,16 +6,12 @@ with SIGKILL again and again, just before, while and just after transactions rea
 payment is made once. Somebody who signs again whenever no reply came, over the same line, pays twice.
 """
 
-import os
 import random
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.streams.buffered import BufferedByteReceiveStream
 from solders.pubkey import Pubkey
 
 from contracts.ledger_process import LedgerProcess
@@ -26,18 +22,17 @@ from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import ComputeBudget, build_transaction
 from wallet import payer
 from wallet.fake_rpc import serve
+from wallet.killing import Scene
 from wallet.lossy_line import Line
 
 pytestmark = pytest.mark.processes
 
 FUNDS_MICRO_USDC = 10_000_000
 # A transaction that the line always loses expires 182 slots later: after 2 s.
-OPTIONS = ("--no-program", "--slot-ms", "11")
+OPTIONS = ("--no-program", "--slot-ms", "11", "--no-fsync")
 NAIVE_PAYMENTS = 100
 # A third of them is to be expected (a lost reply before the first that comes back).
 NAIVE_PAID_TWICE_MIN = 10
-# Only ends what hangs.
-PATIENCE_S = 600
 
 
 @pytest.fixture
@@ -45,73 +40,6 @@ def ledger(tmp_path: Path) -> Iterator[LedgerProcess]:
     """The local ledger, with fast slots."""
     with LedgerProcess(tmp_path / "ledger", *OPTIONS) as process:
         yield process
-
-
-class Scene:
-    """A ledger and a payer that can be killed, and are started again."""
-
-    def __init__(self, ledger: LedgerProcess) -> None:
-        self.ledger = ledger
-        self.mint = str(ledger.info["usdc_mint"])
-        self.payer: int | None = None
-        self.killed = {"payer": 0, "ledger": 0}
-        self._ledger_lives = True
-        self._ledger_died = anyio.Event()
-
-    def ledger_url(self) -> str | None:
-        return self.ledger.url if self._ledger_lives else None
-
-    def kill_payer(self) -> bool:
-        if self.payer is None:
-            return False
-        os.kill(self.payer, signal.SIGKILL)
-        self.payer = None
-        self.killed["payer"] += 1
-        return True
-
-    def kill_ledger(self) -> bool:
-        if not self._ledger_lives:
-            return False
-        self.ledger.kill()
-        self._ledger_lives = False
-        self._ledger_died.set()
-        self.killed["ledger"] += 1
-        return True
-
-    async def revive_ledger(self) -> None:
-        """Start the ledger again whenever it was killed, until this is cancelled."""
-        while True:
-            await self._ledger_died.wait()
-            self._ledger_died = anyio.Event()
-            await anyio.to_thread.run_sync(self.ledger.start)
-            self._ledger_lives = True
-
-    async def pay_through(
-        self, line: Line, backend: str, path: Path, key: KeyPair, count: int
-    ) -> None:
-        """Start the payer again and again, until one of them lives to see everything paid."""
-        # Two endpoints, and everything that is said to either may be lost.
-        async with (
-            serve(line.carry) as url,
-            serve(line.carry) as second_url,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(self.revive_ledger)
-            command = [sys.executable, payer.__file__, backend, url, second_url, str(path)]
-            command += [key.seed.hex(), self.mint, str(count)]
-            async with await anyio.open_process(command, stderr=None) as payers:
-                assert payers.stdin is not None
-                assert payers.stdout is not None
-                said = BufferedByteReceiveStream(payers.stdout)
-                exit_code = None
-                with anyio.fail_after(PATIENCE_S):
-                    while exit_code != 0:
-                        await payers.stdin.send(b"go\n")
-                        self.payer = int(await said.receive_until(b"\n", 20))
-                        exit_code = int(await said.receive_until(b"\n", 20))
-                        self.payer = None
-                        assert exit_code in (0, -signal.SIGKILL), "the payer died of itself"
-            tasks.cancel_scope.cancel()
 
 
 def test_five_hundred_payouts_are_made_once_whatever_is_killed_and_a_naive_payer_pays_twice(
@@ -127,7 +55,9 @@ def test_five_hundred_payouts_are_made_once_whatever_is_killed_and_a_naive_payer
     key = KeyPair.generate()
     anyio.run(_fund, ledger, key)
 
-    anyio.run(scene.pay_through, line, "trio", tmp_path / "outbox.sqlite", key, count)
+    anyio.run(
+        scene.live_through, line, payer.__file__, _arguments(tmp_path, "trio", key, ledger, count)
+    )
 
     assert scene.killed == {"payer": kills // 2, "ledger": kills // 2}
     assert line.doomed, "nothing expired, so that nothing was signed again"
@@ -150,11 +80,20 @@ def test_every_payment_is_made_once(ledger: LedgerProcess, tmp_path: Path, backe
     key = KeyPair.generate()
     anyio.run(_fund, ledger, key)
 
-    anyio.run(scene.pay_through, line, backend, tmp_path / "outbox.sqlite", key, count)
+    anyio.run(
+        scene.live_through, line, payer.__file__, _arguments(tmp_path, backend, key, ledger, count)
+    )
 
     assert line.kills == kills
     assert line.doomed, "nothing expired, so that nothing was signed again"
     anyio.run(_paid_once, ledger, key, count)
+
+
+def _arguments(
+    folder: Path, backend: str, key: KeyPair, ledger: LedgerProcess, count: int
+) -> list[str]:
+    path, mint = str(folder / "outbox.sqlite"), str(ledger.info["usdc_mint"])
+    return [backend, path, key.seed.hex(), mint, str(count)]
 
 
 async def _fund(ledger: LedgerProcess, key: KeyPair) -> None:

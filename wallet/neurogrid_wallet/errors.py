@@ -15,6 +15,9 @@ WalletError
 ├── SecondEndpointMissing      the sum is large, and only one RPC endpoint is configured
 ├── TransactionTooLarge        more than one packet: split the instructions
 ├── SignerMissing              no key for an address that has to sign
+├── PayoutTooLarge             one payment of a run fits no transaction
+├── PayoutRunConflict          this run already has other payments
+├── LookupTableFull            more addresses than a lookup table holds
 └── PaymentError               the outbox
     ├── PaymentConflict        this id already names another payment
     ├── PaymentUnknown         no payment has this id
@@ -194,6 +197,35 @@ class PaymentTimeout(PaymentError):
 
 class OutboxFull(PaymentError):
     """The outbox already holds as many undecided payments as it may."""
+
+
+class PayoutTooLarge(WalletError):
+    """A payment fits no transaction, not even alone.
+
+    Attributes:
+        payout_id: the caller's id of it.
+    """
+
+    def __init__(self, payout_id: str) -> None:
+        super().__init__(f"payment {payout_id} fits no transaction: divide it")
+        self.payout_id = payout_id
+
+
+class PayoutRunConflict(WalletError):
+    """The name of this run already stands for other payments: pay these under another name."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the run {run_id} has other payments already: give these another name")
+
+
+class LookupTableFull(WalletError):
+    """More addresses than one lookup table holds: use another one."""
+
+    def __init__(self, name: str, addresses: int, addresses_max: int) -> None:
+        super().__init__(
+            f"the lookup table {name} would hold {addresses} addresses of at most {addresses_max}:"
+            " close it, or use another"
+        )
 
 
 class OutboxInUse(WalletError):

@@ -1,0 +1,154 @@
+"""Releases and claims as payments of a run (``neurogrid_wallet.payout_run``): many in a transaction.
+
+A release names the total it starts from and a voucher the total it ends at, so the program refuses by
+itself to pay one twice: what the outbox promises holds here even against a chain that lies to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from neurogrid_contracts.accounts import ConfigAccount, EscrowAccount
+from neurogrid_contracts.deployment import Deployment
+from neurogrid_contracts.instructions import (
+    INSTRUCTIONS_SYSVAR_ID,
+    TOKEN_PROGRAM_ID,
+    SignedVoucher,
+    claim_voucher,
+    ed25519_instruction,
+    release,
+)
+from neurogrid_wallet.batches import Assembled, Payout
+
+# At most 4,000 units of ours, and two token transfers: 6,200 each where p-token does not run yet.
+_PAYMENT_UNITS = 18_000
+# The instruction itself, the transfer to the provider, and that of the fee.
+_PAYMENT_CALLS = 3
+VOUCHERS_PER_BATCH_MAX = 8
+"""What one Ed25519 instruction of ours verifies; bytes run out earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowParties:
+    """Whose escrow it is: what the account itself only has as addresses of accounts.
+
+    Attributes:
+        client_owner, provider_owner: wallets.
+        payout: USDC token account of the provider's payout_owner.
+    """
+
+    client_owner: Pubkey
+    provider_owner: Pubkey
+    payout: Pubkey
+    job_id: bytes
+
+
+def release_payout(
+    payout_id: str,
+    deployment: Deployment,
+    terms: ConfigAccount,
+    parties: EscrowParties,
+    *,
+    authority: Pubkey,
+    amount_micro_usdc: int,
+    expected_released_micro_usdc: int,
+) -> Payout:
+    """A release that leaves the escrow open. Signer: ``authority``."""
+    instruction = release(
+        deployment,
+        authority=authority,
+        client_owner=parties.client_owner,
+        provider_owner=parties.provider_owner,
+        job_id=parties.job_id,
+        payout=parties.payout,
+        treasury=terms.treasury,
+        amount_micro_usdc=amount_micro_usdc,
+        expected_released_micro_usdc=expected_released_micro_usdc,
+    )
+    return Payout(payout_id, (instruction,), _PAYMENT_UNITS, _PAYMENT_CALLS)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPayout:
+    """A voucher to redeem; whether it closes the escrow too is up to ``close_to``.
+
+    Attributes:
+        escrow: the account as read, for its rent payer.
+        closes: give up the rest and close; the provider's owner signs.
+    """
+
+    payout_id: str
+    parties: EscrowParties
+    voucher: SignedVoucher
+    escrow: EscrowAccount
+    closes: bool = False
+
+    @property
+    def unit_limit(self) -> int:
+        return _PAYMENT_UNITS
+
+    @property
+    def calls(self) -> int:
+        return _PAYMENT_CALLS
+
+
+class ClaimAssembly:
+    """Assembles claims: one Ed25519 instruction with all vouchers, then a claim for each.
+
+    Args:
+        budget_instructions: how many compute budget instructions the outbox puts in front (one,
+            and one more where a price is paid): a claim names the place of its voucher.
+    """
+
+    def __init__(
+        self, deployment: Deployment, terms: ConfigAccount, *, budget_instructions: int
+    ) -> None:
+        self._deployment = deployment
+        self._terms = terms
+        self._proof_index = budget_instructions
+
+    def __call__(self, claims: Sequence[ClaimPayout]) -> Assembled:
+        proofs = [
+            ed25519_instruction(
+                [claim.voucher for claim in claims[start : start + VOUCHERS_PER_BATCH_MAX]]
+            )
+            for start in range(0, len(claims), VOUCHERS_PER_BATCH_MAX)
+        ]
+        return Assembled(
+            tuple(proofs),
+            tuple((self._claim(claim, number),) for number, claim in enumerate(claims)),
+        )
+
+    def _claim(self, claim: ClaimPayout, number: int) -> Instruction:
+        proof, place = divmod(number, VOUCHERS_PER_BATCH_MAX)
+        return claim_voucher(
+            self._deployment,
+            client_owner=claim.parties.client_owner,
+            provider_owner=claim.parties.provider_owner,
+            job_id=claim.parties.job_id,
+            payout=claim.parties.payout,
+            treasury=self._terms.treasury,
+            cumulative_micro_usdc=claim.voucher.voucher.cumulative_micro_usdc,
+            ed25519_instruction_index=self._proof_index + proof,
+            signature_index=place,
+            close_to=claim.escrow.rent_payer if claim.closes else None,
+        )
+
+
+def table_addresses(
+    deployment: Deployment, terms: ConfigAccount, escrows: Sequence[EscrowParties]
+) -> list[Pubkey]:
+    """What a lookup table should hold for releases and claims of these escrows."""
+    addresses = [deployment.config, terms.treasury]
+    for parties in escrows:
+        client = deployment.client(parties.client_owner)
+        addresses += [
+            client,
+            deployment.vault(client),
+            deployment.provider(parties.provider_owner),
+            deployment.escrow(parties.client_owner, parties.job_id),
+            parties.payout,
+        ]
+    return list(dict.fromkeys([*addresses, TOKEN_PROGRAM_ID, INSTRUCTIONS_SYSVAR_ID]))
