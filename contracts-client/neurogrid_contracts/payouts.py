@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.accounts import ConfigAccount, EscrowAccount
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.instructions import (
     INSTRUCTIONS_SYSVAR_ID,
@@ -48,9 +47,9 @@ class EscrowParties:
 def release_payout(
     payout_id: str,
     deployment: Deployment,
-    terms: ConfigAccount,
     parties: EscrowParties,
     *,
+    treasury: Pubkey,
     authority: Pubkey,
     amount_micro_usdc: int,
     expected_released_micro_usdc: int,
@@ -63,7 +62,7 @@ def release_payout(
         provider_owner=parties.provider_owner,
         job_id=parties.job_id,
         payout=parties.payout,
-        treasury=terms.treasury,
+        treasury=treasury,
         amount_micro_usdc=amount_micro_usdc,
         expected_released_micro_usdc=expected_released_micro_usdc,
     )
@@ -72,18 +71,17 @@ def release_payout(
 
 @dataclass(frozen=True, slots=True)
 class ClaimPayout:
-    """A voucher to redeem; whether it closes the escrow too is up to ``close_to``.
+    """A voucher to redeem.
 
     Attributes:
-        escrow: the account as read, for its rent payer.
-        closes: give up the rest and close; the provider's owner signs.
+        close_to: the escrow's rent payer, to close it too and give up the rest: the provider's owner
+            signs. None leaves it open.
     """
 
     payout_id: str
     parties: EscrowParties
     voucher: SignedVoucher
-    escrow: EscrowAccount
-    closes: bool = False
+    close_to: Pubkey | None = None
 
     @property
     def unit_limit(self) -> int:
@@ -103,10 +101,10 @@ class ClaimAssembly:
     """
 
     def __init__(
-        self, deployment: Deployment, terms: ConfigAccount, *, budget_instructions: int
+        self, deployment: Deployment, *, treasury: Pubkey, budget_instructions: int
     ) -> None:
         self._deployment = deployment
-        self._terms = terms
+        self._treasury = treasury
         self._proof_index = budget_instructions
 
     def __call__(self, claims: Sequence[ClaimPayout]) -> Assembled:
@@ -129,19 +127,19 @@ class ClaimAssembly:
             provider_owner=claim.parties.provider_owner,
             job_id=claim.parties.job_id,
             payout=claim.parties.payout,
-            treasury=self._terms.treasury,
+            treasury=self._treasury,
             cumulative_micro_usdc=claim.voucher.voucher.cumulative_micro_usdc,
             ed25519_instruction_index=self._proof_index + proof,
             signature_index=place,
-            close_to=claim.escrow.rent_payer if claim.closes else None,
+            close_to=claim.close_to,
         )
 
 
 def table_addresses(
-    deployment: Deployment, terms: ConfigAccount, escrows: Sequence[EscrowParties]
+    deployment: Deployment, treasury: Pubkey, escrows: Sequence[EscrowParties]
 ) -> list[Pubkey]:
     """What a lookup table should hold for releases and claims of these escrows."""
-    addresses = [deployment.config, terms.treasury]
+    addresses = [deployment.config, treasury]
     for parties in escrows:
         client = deployment.client(parties.client_owner)
         addresses += [

@@ -30,6 +30,8 @@ from neurogrid_wallet.stored_table import StoredTable
 from neurogrid_wallet.transactions import signers_from
 from neurogrid_wallet.usdc import create_token_account, token_address
 from wallet import batch_payer
+from wallet.fake_chain import FakeChain
+from wallet.fake_rpc import serve
 from wallet.killing import Scene
 from wallet.lives import POLICY
 from wallet.lossy_line import Line
@@ -219,6 +221,35 @@ async def test_a_runs_name_stands_for_its_payments_for_ever(
         with pytest.raises(PaymentConflict):
             await payer.run(dearer).pay_all()
         assert await payer.received(3) == due(3)
+
+
+async def test_a_transaction_that_fails_as_a_whole_is_reported_for_all_and_not_divided(
+    tmp_path: Path,
+) -> None:
+    chain, key = FakeChain(), KeyPair.generate()
+    chain.err = "InsufficientFundsForFee"
+    owner, mint = Pubkey(key.public_key), Pubkey(bytes(32))
+    async with (
+        serve(chain.answer) as url,
+        Rpc(url) as rpc,
+        Outbox(
+            tmp_path / "outbox.sqlite", rpc=rpc, signers=signers_from([key]), policy=POLICY
+        ) as outbox,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(outbox.run)
+        run = PayoutRun(
+            "payday",
+            batch_payer.payouts(key, mint, 30),
+            one_after_the_other,
+            outbox=outbox,
+            payer=owner,
+            path=tmp_path / "run.json",
+        )
+        outcomes = await run.pay_all()
+        tasks.cancel_scope.cancel()
+    assert len(refused(outcomes)) == 30
+    assert len(chain.landed) == 2
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"run_id": "payday"}', '{"batches": [[1]]}'])

@@ -149,7 +149,10 @@ class PayoutRun(Generic[P]):
             payment = await self._decided(payment_id)
             failure = payment.failure
             payouts = self._payouts[span.first : span.last + 1]
-            if failure is not None and len(payouts) > 1:
+            # A transaction that failed before its instructions, or never landed, has no culprit among
+            # them (its payer has no SOL): its parts would fail alike, one after the other.
+            is_theirs = failure is not None and failure.instruction_index is not None
+            if failure is not None and is_theirs and len(payouts) > 1:
                 guilty = culprit(failure, assembled, len(budget.instructions()))
                 waiting = divide(span, guilty) + waiting
                 _log.warning("%s failed (%s) and is divided", payment_id, failure)

@@ -1,0 +1,89 @@
+"""A process that releases and claims in batches over a lookup table, to be killed at any moment."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from contracts.escrow_market import EscrowMarket, pubkey
+from neurogrid_contracts.payouts import ClaimAssembly, table_addresses
+from neurogrid_wallet.batches import one_after_the_other
+from neurogrid_wallet.errors import RpcError
+from neurogrid_wallet.outbox import Outbox
+from neurogrid_wallet.payout_run import PayoutRun
+from neurogrid_wallet.rpc import Rpc
+from neurogrid_wallet.stored_table import StoredTable
+from neurogrid_wallet.transactions import signers_from
+from wallet.lives import lead
+from wallet.payer import POLICY
+
+T = TypeVar("T")
+
+
+def amount_micro_usdc(number: int) -> int:
+    """What is released of escrow ``number``, and once more claimed."""
+    return 1000 + number
+
+
+def main() -> None:
+    url, folder, seed, program_id, mint = sys.argv[1:]
+    market = EscrowMarket.of(bytes.fromhex(seed), program_id, mint)
+    lead(partial(anyio.run, partial(_pay_all, url, Path(folder), market), backend="trio"))
+
+
+async def _pay_all(url: str, folder: Path, market: EscrowMarket) -> None:
+    sequences = json.loads((folder / "sequences.json").read_text())
+    numbers = range(len(sequences))
+    signers = signers_from([market.client, market.provider])
+    async with (
+        Rpc(url, timeout_s=5) as rpc,
+        Outbox(folder / "outbox.sqlite", rpc=rpc, signers=signers, policy=POLICY) as outbox,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(outbox.run)
+        addresses = table_addresses(
+            market.deployment, market.treasury, [market.parties(number) for number in numbers]
+        )
+        client = pubkey(market.client)
+        stored = StoredTable(
+            "escrows", folder / "table.json", outbox=outbox, rpc=rpc, authority=client
+        )
+        table = await _again(partial(stored.with_addresses, addresses))
+        await PayoutRun(
+            "releases",
+            [market.release(number, amount_micro_usdc(number)) for number in numbers],
+            one_after_the_other,
+            outbox=outbox,
+            payer=client,
+            path=folder / "releases.json",
+            lookup_tables=[table],
+        ).pay_all()
+        await PayoutRun(
+            "claims",
+            [
+                market.claim(number, sequence, 2 * amount_micro_usdc(number))
+                for number, sequence in enumerate(sequences)
+            ],
+            ClaimAssembly(market.deployment, treasury=market.treasury, budget_instructions=1),
+            outbox=outbox,
+            payer=pubkey(market.provider),
+            path=folder / "claims.json",
+            lookup_tables=[table],
+        ).pay_all()
+        tasks.cancel_scope.cancel()
+
+
+async def _again(step: Callable[[], Awaitable[T]]) -> T:
+    """Ask until the line lets it through."""
+    while True:
+        with contextlib.suppress(RpcError):
+            return await step()
+
+
+if __name__ == "__main__":
+    main()
