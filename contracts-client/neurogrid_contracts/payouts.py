@@ -66,7 +66,7 @@ def release_payout(
         amount_micro_usdc=amount_micro_usdc,
         expected_released_micro_usdc=expected_released_micro_usdc,
     )
-    return Payout(payout_id, (instruction,), _PAYMENT_UNITS, _PAYMENT_CALLS)
+    return Payout(payout_id, (instruction,), _PAYMENT_UNITS, _PAYMENT_CALLS, amount_micro_usdc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,11 @@ class ClaimPayout:
     @property
     def calls(self) -> int:
         return _PAYMENT_CALLS
+
+    @property
+    def worth_micro_usdc(self) -> int:
+        """The voucher's total, of which a part may have been paid before."""
+        return self.voucher.voucher.cumulative_micro_usdc
 
 
 class ClaimAssembly:

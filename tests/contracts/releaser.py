@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +20,11 @@ from neurogrid_wallet.payout_run import PayoutRun
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.stored_table import StoredTable
 from neurogrid_wallet.transactions import signers_from
-from wallet.lives import lead
-from wallet.payer import POLICY
+from wallet.lives import POLICY, lead
 
 T = TypeVar("T")
+
+_POLICY = replace(POLICY, two_endpoints_from_micro_usdc=1)
 
 
 def amount_micro_usdc(number: int) -> int:
@@ -31,18 +33,22 @@ def amount_micro_usdc(number: int) -> int:
 
 
 def main() -> None:
-    url, folder, seed, program_id, mint = sys.argv[1:]
+    url, second_url, folder, seed, program_id, mint = sys.argv[1:]
     market = EscrowMarket.of(bytes.fromhex(seed), program_id, mint)
-    lead(partial(anyio.run, partial(_pay_all, url, Path(folder), market), backend="trio"))
+    pay = partial(_pay_all, url, second_url, Path(folder), market)
+    lead(partial(anyio.run, pay, backend="trio"))
 
 
-async def _pay_all(url: str, folder: Path, market: EscrowMarket) -> None:
+async def _pay_all(url: str, second_url: str, folder: Path, market: EscrowMarket) -> None:
     sequences = json.loads((folder / "sequences.json").read_text())
     numbers = range(len(sequences))
     signers = signers_from([market.client, market.provider])
     async with (
         Rpc(url, timeout_s=5) as rpc,
-        Outbox(folder / "outbox.sqlite", rpc=rpc, signers=signers, policy=POLICY) as outbox,
+        Rpc(second_url, timeout_s=5) as second,
+        Outbox(
+            folder / "outbox.sqlite", rpc=rpc, signers=signers, policy=_POLICY, second_rpc=second
+        ) as outbox,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(outbox.run)

@@ -71,7 +71,7 @@ def test_nothing_to_pay_is_no_batch() -> None:
 
 def padded(payout_id: str, data_bytes: int, units: int = 1000, calls: int = 1) -> Payout:
     account = AccountMeta(DESTINATIONS[0], is_signer=False, is_writable=True)
-    return Payout(payout_id, (Instruction(MINT, bytes(data_bytes), [account]),), units, calls)
+    return Payout(payout_id, (Instruction(MINT, bytes(data_bytes), [account]),), units, calls, 0)
 
 
 def test_a_payment_that_fits_no_transaction_is_named() -> None:
@@ -101,7 +101,7 @@ def test_no_transaction_locks_more_than_64_accounts() -> None:
         accounts = [
             AccountMeta(to, is_signer=False, is_writable=True) for to in DESTINATIONS[:count]
         ]
-        return Payout("", (Instruction(MINT, b"", accounts),), 1, 1)
+        return Payout("", (Instruction(MINT, b"", accounts),), 1, 1, 0)
 
     # Beside them: the payer, the program, the compute budget's.
     assert fits([touching(61)], one_after_the_other, OWNER.pubkey(), [table])

@@ -50,6 +50,10 @@ class Payable(Protocol):
     def calls(self) -> int:
         """Instructions it takes, those that programs call included."""
 
+    @property
+    def worth_micro_usdc(self) -> int:
+        """How much it moves at most."""
+
 
 P = TypeVar("P", bound=Payable)
 
@@ -84,6 +88,7 @@ class Payout:
     instructions: tuple[Instruction, ...]
     unit_limit: int
     calls: int
+    worth_micro_usdc: int
 
 
 def one_after_the_other(payouts: Sequence[Payout]) -> Assembled:

@@ -168,7 +168,12 @@ class PayoutRun(Generic[P]):
         budget = ComputeBudget(unit_limit(payouts), self._price)
         payment_id = f"{self._run_id}/{span}"
         await self._outbox.submit(
-            payment_id, assembled.instructions, self._payer, compute=budget, lookup_tables=tables
+            payment_id,
+            assembled.instructions,
+            self._payer,
+            compute=budget,
+            lookup_tables=tables,
+            worth_micro_usdc=sum(payout.worth_micro_usdc for payout in payouts),
         )
         return payment_id, assembled, budget
 

@@ -26,7 +26,7 @@ def to_token_account(
         ValueError: the amount is out of bounds.
     """
     move = transfer(token_address(owner, mint), destination, owner, mint, amount_micro_usdc)
-    return Payout(payout_id, (move,), _TRANSFER_UNITS, 1)
+    return Payout(payout_id, (move,), _TRANSFER_UNITS, 1, amount_micro_usdc)
 
 
 def to_wallet(
@@ -44,5 +44,9 @@ def to_wallet(
     """
     instructions = pay(payer, owner, recipient, mint, amount_micro_usdc)
     return Payout(
-        payout_id, tuple(instructions), _TRANSFER_UNITS + _CREATE_UNITS, 2 + _CREATE_CALLS
+        payout_id,
+        tuple(instructions),
+        _TRANSFER_UNITS + _CREATE_UNITS,
+        2 + _CREATE_CALLS,
+        amount_micro_usdc,
     )
