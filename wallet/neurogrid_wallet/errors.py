@@ -2,6 +2,17 @@
 
 WalletError
 ├── KeyInvalid                 these bytes or this text are no key (caller's input)
+│   └── PhraseInvalid          these words are no recovery phrase
+├── WalletFolderError          the folder of named wallets
+│   ├── WalletUnknown          no wallet has this name, or there is no default
+│   ├── WalletExists           the name is taken
+│   ├── WalletCorrupt          a file of it is damaged
+│   ├── WalletBusy             another process is changing the folder
+│   ├── WatchOnly              there is no key to sign with
+│   └── BackupMissing          its phrase has not been proven to be written down
+├── PayoutError                the cold payout address
+│   ├── StatementInvalid       the statement is malformed, expired, or not the next one
+│   └── PayoutRefused          the signature is wrong, or the money would go elsewhere
 ├── SecretFileError            a file that holds a secret
 │   ├── SecretFileExists       it is there already, and overwriting was not asked for
 │   └── SecretFilePermissions  others may read it: chmod 600
@@ -9,6 +20,7 @@ WalletError
 │   ├── KeystoreCorrupt        not a keystore, damaged, or its parameters are out of bounds
 │   └── WrongPassphrase        the passphrase is wrong or the file was altered
 ├── PassphraseMissing          no source gave one
+├── KeyringUnavailable         the system has no keyring that encrypts, or it refuses
 ├── RpcError                   the Solana JSON-RPC endpoint
 │   ├── RpcUnavailable         no usable answer: try later, perhaps elsewhere
 │   └── RpcRejected            it answered no: the same call will be refused again
@@ -42,6 +54,50 @@ class KeyInvalid(WalletError, ValueError):
     """These bytes or this text are not a key, an address or a key file."""
 
 
+class PhraseInvalid(KeyInvalid):
+    """These words are not a recovery phrase. Says where, never which words."""
+
+
+class WalletFolderError(WalletError):
+    """The folder of named wallets."""
+
+
+class WalletUnknown(WalletFolderError):
+    """No wallet has this name, or no name was given and there is no default."""
+
+
+class WalletExists(WalletFolderError):
+    """A wallet of this name is there already."""
+
+
+class WalletCorrupt(WalletFolderError):
+    """A file of the wallet is not as it was written."""
+
+
+class WalletBusy(WalletFolderError):
+    """Another process is changing the folder, and has not come to an end."""
+
+
+class WatchOnly(WalletFolderError):
+    """The wallet holds an address and no key: it can be looked at, and cannot sign."""
+
+
+class BackupMissing(WalletFolderError):
+    """Nobody has shown yet that the phrase is written down: a lost disk would be lost money."""
+
+
+class PayoutError(WalletError):
+    """The cold payout address of a wallet."""
+
+
+class StatementInvalid(PayoutError):
+    """The statement is malformed, about another wallet, expired, or not the next one."""
+
+
+class PayoutRefused(PayoutError):
+    """The signature is not the cold key's, or the money would go elsewhere than agreed."""
+
+
 class SecretFileError(WalletError):
     """A file that holds a secret cannot be used."""
 
@@ -72,6 +128,10 @@ class WrongPassphrase(KeystoreError):
 
 class PassphraseMissing(WalletError):
     """None of the given sources holds a passphrase."""
+
+
+class KeyringUnavailable(WalletError):
+    """The operating system has no keyring that encrypts, or it refuses."""
 
 
 class RpcError(WalletError):

@@ -1,4 +1,4 @@
-"""The encrypted key file: Argon2id makes a key of the passphrase, ChaCha20-Poly1305 seals the seed.
+"""The encrypted key file: Argon2id makes a key of the passphrase, ChaCha20-Poly1305 seals the secret.
 
 The file is JSON, written in exactly one way, and everything in it but the sealed seed is
 authenticated with it. So there is no byte that can be changed without the file being refused.
@@ -7,6 +7,9 @@ authenticated with it. So there is no byte that can be changed without the file 
      "format":"neurogrid-keystore",
      "kdf":{"iterations":3,"lanes":4,"memory_kib":65536,"name":"argon2id","salt":"…"},
      "sealed_seed":"…","version":1}
+
+Version 2 holds a recovery phrase instead: ``sealed_entropy``, and ``derivation``, the path from it
+to the key.
 """
 
 import getpass
@@ -23,10 +26,12 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from neurogrid_wallet.errors import KeystoreCorrupt, PassphraseMissing, WrongPassphrase
 from neurogrid_wallet.keys import SEED_BYTES, KeyPair, public_key_of
+from neurogrid_wallet.phrase import ENTROPY_BYTES, Phrase
 from neurogrid_wallet.secret_file import read_secret_file, write_secret_file
 
 _FORMAT = "neurogrid-keystore"
-_VERSION = 1
+_SEED_VERSION = 1
+_PHRASE_VERSION = 2
 _CIPHER = "chacha20-poly1305"
 _KDF = "argon2id"
 _SALT_BYTES = 16
@@ -73,17 +78,29 @@ class KdfParameters:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """All of the file but the sealed seed, for which it is the associated data."""
+    """All of the file but the sealed secret, for which it is the associated data.
+
+    Attributes:
+        derivation: the path from a phrase to its key; None where a seed is sealed.
+    """
 
     address: str
     kdf: KdfParameters
     salt: bytes
     nonce: bytes
+    derivation: str | None
+
+    @property
+    def sealed_name(self) -> str:
+        return "sealed_seed" if self.derivation is None else "sealed_entropy"
 
     def fields(self) -> dict[str, Any]:
+        version: dict[str, Any] = {"version": _SEED_VERSION}
+        if self.derivation is not None:
+            version = {"version": _PHRASE_VERSION, "derivation": self.derivation}
         return {
+            **version,
             "format": _FORMAT,
-            "version": _VERSION,
             "address": self.address,
             "kdf": {
                 "name": _KDF,
@@ -113,13 +130,14 @@ class _Header:
 
 def save_keystore(
     path: Path,
-    key: KeyPair,
+    secret: KeyPair | Phrase,
     passphrase: str,
     *,
     kdf: KdfParameters | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write ``key``, sealed with ``passphrase``, mode 0600. Takes about 0.1 s: use a thread.
+    """Write a key or a phrase, sealed with ``passphrase``, mode 0600. Takes about 0.1 s: use a
+    thread.
 
     Raises:
         SecretFileExists: the path is taken and ``overwrite`` is false.
@@ -128,13 +146,26 @@ def save_keystore(
     if not passphrase:
         raise PassphraseMissing("an empty passphrase protects nothing")
     salt, nonce = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_NONCE_BYTES)
-    header = _Header(key.address, kdf or KdfParameters(), salt, nonce)
-    sealed = header.cipher(passphrase).encrypt(nonce, key.seed, _canonical(header.fields()))
+    if isinstance(secret, Phrase):
+        address, derivation, plain = secret.key().address, secret.derivation, secret.entropy
+    else:
+        address, derivation, plain = secret.address, None, secret.seed
+    header = _Header(address, kdf or KdfParameters(), salt, nonce, derivation)
+    sealed = header.cipher(passphrase).encrypt(nonce, plain, _canonical(header.fields()))
     write_secret_file(path, _file_content(header, sealed), overwrite=overwrite)
 
 
 def load_keystore(path: Path, passphrase: str) -> KeyPair:
-    """Open the key file at ``path``. Takes about 0.1 s and 64 MiB: use a thread.
+    """The key in the file at ``path``. Takes about 0.1 s and 64 MiB: use a thread.
+
+    Raises: as ``load_secret``.
+    """
+    secret = load_secret(path, passphrase)
+    return secret.key() if isinstance(secret, Phrase) else secret
+
+
+def load_secret(path: Path, passphrase: str) -> KeyPair | Phrase:
+    """What the file at ``path`` holds. Takes about 0.1 s and 64 MiB: use a thread.
 
     Raises:
         SecretFilePermissions: others may read the file.
@@ -144,14 +175,15 @@ def load_keystore(path: Path, passphrase: str) -> KeyPair:
     """
     header, sealed = _parse(path, read_secret_file(path))
     try:
-        seed = header.cipher(passphrase).decrypt(header.nonce, sealed, _canonical(header.fields()))
+        plain = header.cipher(passphrase).decrypt(header.nonce, sealed, _canonical(header.fields()))
     except InvalidTag:
         raise WrongPassphrase(f"{path}: the passphrase is wrong, or the file was altered") from None
-    key = KeyPair(seed)
+    secret = KeyPair(plain) if header.derivation is None else Phrase(plain, header.derivation)
+    key = secret.key() if isinstance(secret, Phrase) else secret
     if key.address != header.address:
         # Only who knows the passphrase can write this, so it is our own fault.
         raise KeystoreCorrupt(f"{path} names {header.address} and holds {key.address}")
-    return key
+    return secret
 
 
 def keystore_address(path: Path) -> str:
@@ -214,28 +246,37 @@ def _parse(path: Path, content: bytes) -> tuple[_Header, bytes]:
         fields = json.loads(content)
         kdf, cipher = fields["kdf"], fields["cipher"]
         public_key_of(fields["address"])
+        derivation = fields["derivation"] if "sealed_entropy" in fields else None
         header = _Header(
             fields["address"],
             KdfParameters(kdf["memory_kib"], kdf["iterations"], kdf["lanes"]),
             bytes.fromhex(kdf["salt"]),
             bytes.fromhex(cipher["nonce"]),
+            derivation,
         )
-        sealed = bytes.fromhex(fields["sealed_seed"])
+        sealed = bytes.fromhex(fields[header.sealed_name])
+        secret_bytes = len(sealed) - _TAG_BYTES
+        if derivation is None:
+            well_sized = secret_bytes == SEED_BYTES
+        else:
+            # Refuses a path that could never be followed.
+            well_sized = secret_bytes in ENTROPY_BYTES and bool(Phrase(bytes(16), derivation))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise KeystoreCorrupt(f"{path} is not a keystore: {error!r}") from error
-    lengths = (len(header.salt), len(header.nonce), len(sealed))
-    if lengths != (_SALT_BYTES, _NONCE_BYTES, SEED_BYTES + _TAG_BYTES):
-        raise KeystoreCorrupt(f"{path} is damaged: a salt, nonce or seed has the wrong length")
+    lengths = (len(header.salt), len(header.nonce))
+    if lengths != (_SALT_BYTES, _NONCE_BYTES) or not well_sized:
+        raise KeystoreCorrupt(f"{path} is damaged: a salt, nonce or secret has the wrong length")
     # Also refuses another format, version, cipher or KDF, unknown fields and stray white space.
     if _file_content(header, sealed) != content:
         raise KeystoreCorrupt(
-            f"{path} is not a {_FORMAT} of version {_VERSION}, or not as it was written"
+            f"{path} is not a {_FORMAT} of version {_SEED_VERSION} or {_PHRASE_VERSION}, "
+            "or not as it was written"
         )
     return header, sealed
 
 
 def _file_content(header: _Header, sealed: bytes) -> bytes:
-    return _canonical(header.fields() | {"sealed_seed": sealed.hex()}) + b"\n"
+    return _canonical(header.fields() | {header.sealed_name: sealed.hex()}) + b"\n"
 
 
 def _canonical(fields: dict[str, Any]) -> bytes:
