@@ -16,6 +16,6 @@ How the files fit together, top down:
 ``ledger``      what a transaction goes through: checks, preflight, execution, commit
 ``genesis``     the first state of a new ledger; ``programs``, what is installed at a start
 ``svm``         LiteSVM and the clock; ``past``, recent blockhashes and older states
-``store``       SQLite
+``store``       SQLite; ``damage``, whether its files are whole
 ``transactions``, ``records``, ``parsed``, ``encoding``, ``base58``    bytes and JSON forms; pure
 """

@@ -4,18 +4,20 @@ One executed transaction is one SQLite transaction: its row (the durable record 
 twice) together with the after-image of every account it changed. Used by the owner thread alone.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from neurogrid_contracts.ledger import damage
+from neurogrid_contracts.ledger.damage import BOOKS, SCHEMA_VERSION, Books
 from neurogrid_contracts.ledger.errors import DataDirectoryInvalid
 
-_SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -25,7 +27,8 @@ CREATE TABLE account (
     data       BLOB NOT NULL,
     owner      BLOB NOT NULL,
     executable INTEGER NOT NULL,
-    rent_epoch INTEGER NOT NULL     -- u64, stored as i64 of the same bits
+    rent_epoch INTEGER NOT NULL,    -- u64, stored as i64 of the same bits
+    digest     BLOB NOT NULL        -- of the row; all of them add up to the fact "books"
 ) STRICT;
 
 CREATE TABLE tx (
@@ -37,7 +40,8 @@ CREATE TABLE tx (
     raw          BLOB NOT NULL,
     meta         TEXT NOT NULL,             -- the RPC's `meta` object
     error        TEXT,                      -- JSON; NULL when the transaction succeeded
-    memo         TEXT
+    memo         TEXT,
+    digest       BLOB NOT NULL              -- of the row
 ) STRICT;
 CREATE INDEX tx_slot ON tx (slot);
 
@@ -88,27 +92,22 @@ class Store:
         """Open or create ``path``.
 
         Raises:
-            DataDirectoryInvalid: the file is not a ledger, or of another version.
+            DataDirectoryInvalid: it is damaged, not a ledger, or of another version.
         """
+        damage.examine(path)
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if fsync else 'NORMAL'}")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 self._db.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
+                    f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
                 )
-            elif version != _SCHEMA_VERSION:
-                raise DataDirectoryInvalid(
-                    f"{path} has schema {version}; this program reads {_SCHEMA_VERSION}"
-                )
+            books = self.fact(BOOKS)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise DataDirectoryInvalid(f"{path}: {error}") from error
-        except DataDirectoryInvalid:
-            self._db.close()
-            raise
+        self._books = Books.unpack(books) if isinstance(books, bytes) else Books()
 
     def close(self) -> None:
         self._db.close()
@@ -126,26 +125,42 @@ class Store:
         accounts: Iterable[tuple[Pubkey, Account]] = (),
     ) -> None:
         """Write all of these in one commit."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._commit():
             self._db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts)
             self._write_accounts(accounts)
+
+    @contextlib.contextmanager
+    def _commit(self) -> Iterator[None]:
+        """One SQLite transaction, with the books of the state that it leads to."""
+        before = self._books
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._books = replace(
+                self._books, last_id=self.last_id(), commits=self._books.commits + 1
+            )
+            self._db.execute(
+                "INSERT OR REPLACE INTO fact VALUES (?, ?)", (BOOKS, self._books.pack())
+            )
         except BaseException:
+            self._books = before
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
     def accounts(self) -> Iterator[tuple[Pubkey, Account]]:
         """Every account; executable ones last, for a program needs its programdata to be there."""
-        rows = self._db.execute(
-            "SELECT address, lamports, data, owner, executable, rent_epoch FROM account"
-            " ORDER BY executable"
-        )
-        for address, lamports, data, owner, executable, rent_epoch in rows:
-            yield (
-                Pubkey(address),
-                Account(lamports, data, Pubkey(owner), bool(executable), rent_epoch % 2**64),
+        for executable in (False, True):
+            rows = self._db.execute(
+                "SELECT address, lamports, data, owner, rent_epoch FROM account"
+                " WHERE executable = ?",
+                (executable,),
             )
+            for address, lamports, data, owner, rent_epoch in rows:
+                yield (
+                    Pubkey(address),
+                    Account(lamports, data, Pubkey(owner), executable, rent_epoch % 2**64),
+                )
 
     def total_lamports(self) -> int:
         """The lamports of all accounts together."""
@@ -161,22 +176,22 @@ class Store:
         return [(Pubkey(address), lamports) for address, lamports in rows]
 
     def _write_accounts(self, accounts: Iterable[tuple[Pubkey, Account | None]]) -> None:
+        total = self._books.accounts
         for address, account in accounts:
+            key = (bytes(address),)
+            old = self._db.execute("SELECT digest FROM account WHERE address = ?", key).fetchone()
+            if old is not None:
+                total = damage.add(total, old, sign=-1)
             if account is None:
-                self._db.execute("DELETE FROM account WHERE address = ?", (bytes(address),))
+                self._db.execute("DELETE FROM account WHERE address = ?", key)
                 continue
-            rent_epoch = account.rent_epoch
+            row = _row(address, account)
+            digest = damage.account_digest(row)
+            total = damage.add(total, [digest])
             self._db.execute(
-                "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    bytes(address),
-                    account.lamports,
-                    account.data,
-                    bytes(account.owner),
-                    account.executable,
-                    rent_epoch - 2**64 if rent_epoch >= 2**63 else rent_epoch,
-                ),
+                "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, digest)
             )
+        self._books = replace(self._books, accounts=total)
 
     # Transactions.
 
@@ -198,47 +213,52 @@ class Store:
             mentions: every account it names.
             changed: after-images; None for an account that is gone.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute(
-            "INSERT INTO tx (id, signature, message_hash, slot, unix_time, raw, meta, error, memo)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                transaction.id,
-                bytes(transaction.signature),
-                message_hash,
-                transaction.slot,
-                transaction.unix_time,
-                transaction.raw,
-                transaction.meta,
-                transaction.error,
-                transaction.memo,
-            ),
+        row = (
+            transaction.id,
+            bytes(transaction.signature),
+            message_hash,
+            transaction.slot,
+            transaction.unix_time,
+            transaction.raw,
+            transaction.meta,
+            transaction.error,
+            transaction.memo,
         )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO mention VALUES (?, ?)",
-            [(bytes(address), transaction.id) for address in mentions],
-        )
-        self._db.execute(
-            "INSERT OR IGNORE INTO block VALUES (?, ?, ?)",
-            (transaction.slot, blockhash, transaction.unix_time),
-        )
-        self._write_accounts(changed)
-        self._db.execute("COMMIT")
+        digest = damage.transaction_digest(row)
+        with self._commit():
+            self._db.execute(
+                f"INSERT INTO tx ({damage.TRANSACTION_COLUMNS}, digest)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, digest),
+            )
+            self._books = replace(
+                self._books, transactions=damage.add(self._books.transactions, [digest])
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO mention VALUES (?, ?)",
+                [(bytes(address), transaction.id) for address in mentions],
+            )
+            self._db.execute(
+                "INSERT OR IGNORE INTO block VALUES (?, ?, ?)",
+                (transaction.slot, blockhash, transaction.unix_time),
+            )
+            self._write_accounts(changed)
 
     def fork(self, slot: int, accounts: Mapping[Pubkey, Account | None]) -> None:
         """Forget what happened after ``slot``, and put accounts back, in one commit."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.execute(
-                "DELETE FROM mention WHERE tx_id IN (SELECT id FROM tx WHERE slot > ?)", (slot,)
-            )
-            self._db.execute("DELETE FROM tx WHERE slot > ?", (slot,))
+        with self._commit():
+            rows = self._db.execute("SELECT id, digest FROM tx WHERE slot > ?", (slot,)).fetchall()
+            self._drop(rows)
             self._db.execute("DELETE FROM block WHERE slot > ?", (slot,))
             self._write_accounts(accounts.items())
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+
+    def _drop(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Delete the transactions with these ids and digests."""
+        ids = [(number,) for number, _ in rows]
+        self._db.executemany("DELETE FROM mention WHERE tx_id = ?", ids)
+        self._db.executemany("DELETE FROM tx WHERE id = ?", ids)
+        total = damage.add(self._books.transactions, (digest for _, digest in rows), sign=-1)
+        self._books = replace(self._books, transactions=total)
 
     def last_id(self) -> int:
         row = self._db.execute("SELECT max(id) FROM tx").fetchone()
@@ -326,16 +346,28 @@ class Store:
 
     def forget(self, *, id_max: int, slot_max: int, limit: int) -> int:
         """Drop at most ``limit`` of the oldest transactions; return how many went."""
-        self._db.execute("BEGIN IMMEDIATE")
-        rows = self._db.execute(
-            "SELECT id FROM tx WHERE id <= ? AND slot <= ? ORDER BY id LIMIT ?",
-            (id_max, slot_max, limit),
-        ).fetchall()
-        self._db.executemany("DELETE FROM mention WHERE tx_id = ?", rows)
-        self._db.executemany("DELETE FROM tx WHERE id = ?", rows)
-        self._db.execute("DELETE FROM block WHERE slot < (SELECT coalesce(min(slot), 0) FROM tx)")
-        self._db.execute("COMMIT")
+        with self._commit():
+            rows = self._db.execute(
+                "SELECT id, digest FROM tx WHERE id <= ? AND slot <= ? ORDER BY id LIMIT ?",
+                (id_max, slot_max, limit),
+            ).fetchall()
+            self._drop(rows)
+            self._db.execute(
+                "DELETE FROM block WHERE slot < (SELECT coalesce(min(slot), 0) FROM tx)"
+            )
         return len(rows)
+
+
+def _row(address: Pubkey, account: Account) -> damage.AccountRow:
+    rent_epoch = account.rent_epoch
+    return (
+        bytes(address),
+        account.lamports,
+        account.data,
+        bytes(account.owner),
+        int(account.executable),
+        rent_epoch - 2**64 if rent_epoch >= 2**63 else rent_epoch,
+    )
 
 
 def _stored(
