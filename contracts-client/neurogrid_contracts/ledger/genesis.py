@@ -21,6 +21,8 @@ LAMPORTS_PER_SOL = 10**9
 _FAUCET_LAMPORTS = 500_000_000 * LAMPORTS_PER_SOL
 # As the USDC of Circle on mainnet and devnet.
 USDC_DECIMALS = 6
+WRAPPED_SOL = Pubkey.from_string("So11111111111111111111111111111111111111112")
+SOL_DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,17 @@ def _first_accounts(genesis: Genesis, svm: Svm) -> list[tuple[Pubkey, Account]]:
     # SPL Mint: authority (COption), supply u64, decimals u8, initialized u8, freeze authority.
     # As Circle's, it has a freeze authority.
     mint = b"\1\0\0\0" + authority + bytes(8) + bytes([USDC_DECIMALS, 1]) + b"\1\0\0\0" + authority
+    # The mint of wrapped SOL, as every cluster has it: without authorities.
+    wrapped_sol = bytes(44) + bytes([SOL_DECIMALS, 1]) + bytes(36)
     return [
         (genesis.faucet.pubkey(), Account(_FAUCET_LAMPORTS, b"", SYSTEM_PROGRAM)),
         (
             genesis.usdc_mint,
             Account(svm.rent_exempt_lamports(len(mint)), mint, TOKEN_PROGRAM),
+        ),
+        (
+            WRAPPED_SOL,
+            Account(svm.rent_exempt_lamports(len(wrapped_sol)), wrapped_sol, TOKEN_PROGRAM),
         ),
     ]
 

@@ -3,8 +3,14 @@
 import { webcrypto } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-// Debian 12's Node.js 18 has WebCrypto, but not as a global.
+// What @solana/kit takes for granted and Debian 12's Node.js 18 lacks as a global.
 globalThis.crypto ??= webcrypto;
+globalThis.CustomEvent ??= class CustomEvent extends Event {
+  constructor(type, { detail = null, ...options } = {}) {
+    super(type, options);
+    this.detail = detail;
+  }
+};
 
 export const ledger = JSON.parse(process.env.INTEROP_LEDGER);
 

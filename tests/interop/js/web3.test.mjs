@@ -89,8 +89,8 @@ function notified(subscribe, unsubscribe, act = async () => {}) {
 async function whilePaying(connection, payer, to, wait) {
   let heard = false;
   const result = wait().finally(() => (heard = true));
-  while (!heard) {
-    await connection.sendTransaction(new Transaction().add(pay(payer, to, 1_000_000)), [payer]);
+  for (let amount = 1_000_000; !heard; amount += 1) {
+    await connection.sendTransaction(new Transaction().add(pay(payer, to, amount)), [payer]);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return result;
@@ -653,6 +653,7 @@ test('the cluster describes itself', async () => {
   assert.equal(governor.terminal, 0);
   assert.equal((await connection.getInflationRate()).total, 0);
   assert.deepEqual(await connection.getInflationReward([node.pubkey].map((k) => new PublicKey(k)), 0), [null]);
+  await warp(150); // a minute: samples are of whole ones
   const [sample] = await connection.getRecentPerformanceSamples(1);
   assert.ok(sample.numSlots > 0 && sample.samplePeriodSecs > 0);
   const production = await connection.getBlockProduction();
