@@ -14,14 +14,16 @@ from solders.pubkey import Pubkey
 
 from neurogrid_marketplace.voucher import Voucher
 
-ACCOUNT_VERSION = 1
+ACCOUNT_VERSION = 2
 TAG_CONFIG, TAG_PROVIDER, TAG_CLIENT, TAG_ESCROW = 1, 2, 3, 4
 
+# One market_terms structure of state.h.
+_TERMS = "HH4x Q qqq Q 32s 32s"
 # Tag and version first, then one value per field of the class below, in its order. "x" is reserved.
-CONFIG_LAYOUT = struct.Struct("<2x B x HH 32s 32s 32s 32s Q qq Q B7x q 48x")
-PROVIDER_LAYOUT = struct.Struct("<2x B x 4x 32s 32s 32s 32s QQ q QQQ 16x")
-CLIENT_LAYOUT = struct.Struct("<2x B x I 32s 32s 32s 32s Q q QQQQ 16x")
-ESCROW_LAYOUT = struct.Struct("<2x B B HH 32s 32s 32s 32s 32s 32s QQQ qqq Q 8x")
+CONFIG_LAYOUT = struct.Struct(f"<2x B x B3x 32s 32s 32s 32s Q {_TERMS} {_TERMS} q 32x")
+PROVIDER_LAYOUT = struct.Struct("<2x B x I 32s 32s 32s 32s QQ q QQQQ 8x")
+CLIENT_LAYOUT = struct.Struct("<2x B x I 32s 32s 32s 32s Q q QQQQQ 8x")
+ESCROW_LAYOUT = struct.Struct("<2x B B HH 32s 32s 32s 32s 32s 32s QQQ qqq qq QQQQ BBB 13x")
 
 BPS_ONE = 10_000
 
@@ -34,44 +36,71 @@ class AccountFormatError(ValueError):
 
 
 class EscrowState(enum.IntEnum):
-    """Whether an escrow is frozen."""
+    """Whether an escrow is frozen, or still an offer."""
 
     OPEN = 1
     DISPUTED = 2
+    OFFERED = 3
+
+
+class DisputeOpener(enum.IntEnum):
+    """Who opened an escrow's dispute."""
+
+    NOBODY = 0
+    CLIENT = 1
+    PROVIDER = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigAccount:
-    """The terms of one market. Only ``paused`` can change.
+    """A market: its terms, and those that were proposed. Escrows keep the terms they opened under.
 
     Attributes:
+        paused: no new stake, deposits or escrows. Exits stay open.
+        creator: whose key is in the config's address; the first admin.
+        admin: may pause, propose terms and hand over.
+        pending_admin: may accept the administration; None: nobody.
+        usdc_mint: the currency.
+        domain: goes into every voucher; separates clusters and deployments.
         fee_bps: of every payment, to the treasury; in 1/10000.
         slash_bps: the most of a provider's whole stake that one dispute may take; in 1/10000.
-        admin: may pause.
-        arbiter: may resolve and slash disputed escrows.
-        usdc_mint: the currency.
-        treasury: token account that receives fees.
         min_stake_micro_usdc: a provider with less gets no escrows.
-        unbonding_window_s: from request_unstake to withdraw_stake.
+        unbonding_window_s: from request_unstake to withdraw_stake; also the notice for new terms.
         grace_window_s: from an escrow's deadline, or a client's final release, to the refund.
-        domain: goes into every voucher; separates clusters and deployments.
-        paused: no new stake, deposits or escrows. Exits stay open.
         arbitration_window_s: from the end of the grace window until a dispute lapses.
+        dispute_bond_micro_usdc: what opening a dispute puts at stake.
+        arbiter: may resolve and slash disputed escrows: a key, or an SPL Token multisig.
+        treasury: token account that receives fees.
+        terms_from_unix_s: when the pending terms may be applied; 0: none are proposed, and every
+            ``pending_`` field is zero.
     """
 
     bump: int
+    paused: bool
+    creator: Pubkey
+    admin: Pubkey
+    pending_admin: Pubkey | None
+    usdc_mint: Pubkey
+    domain: int
     fee_bps: int
     slash_bps: int
-    admin: Pubkey
-    arbiter: Pubkey
-    usdc_mint: Pubkey
-    treasury: Pubkey
     min_stake_micro_usdc: int
     unbonding_window_s: int
     grace_window_s: int
-    domain: int
-    paused: bool
     arbitration_window_s: int
+    dispute_bond_micro_usdc: int
+    arbiter: Pubkey
+    treasury: Pubkey
+    pending_fee_bps: int
+    pending_slash_bps: int
+    pending_min_stake_micro_usdc: int
+    pending_unbonding_window_s: int
+    pending_grace_window_s: int
+    pending_arbitration_window_s: int
+    pending_dispute_bond_micro_usdc: int
+    pending_arbiter: Pubkey
+    pending_treasury: Pubkey
+    terms_from_unix_s: int
 
     @property
     def longest_escrow_s(self) -> int:
@@ -79,7 +108,7 @@ class ConfigAccount:
         return self.unbonding_window_s - self.grace_window_s - self.arbitration_window_s
 
     def fee_micro_usdc(self, amount_micro_usdc: int) -> int:
-        """The fee contained in one payment, rounded down as the program does."""
+        """The fee in one payment of an escrow that opens today, rounded down as the program does."""
         return amount_micro_usdc * self.fee_bps // BPS_ONE
 
     @classmethod
@@ -91,6 +120,7 @@ class ConfigAccount:
         """
         values = _values(cls, "config", TAG_CONFIG, CONFIG_LAYOUT, data)
         values["paused"] = bool(values["paused"])
+        values["pending_admin"] = _unless_zero(values["pending_admin"])
         return cls(**values)
 
 
@@ -99,6 +129,7 @@ class ProviderAccount:
     """A compute provider and its stake.
 
     Attributes:
+        open_escrows: how many are open now.
         config: the market.
         owner: the wallet that stakes, unstakes and closes escrows.
         payout_owner: payments go only to token accounts of this wallet.
@@ -109,9 +140,12 @@ class ProviderAccount:
         slashed_micro_usdc: lifetime total.
         earned_micro_usdc: lifetime total, after fees.
         jobs_completed: escrows closed with this provider's signature. A statistic, not a proof.
+        bonded_micro_usdc: what of the stake its own disputes hold; slashable like the rest, so it
+            can exceed what is staked.
     """
 
     bump: int
+    open_escrows: int
     config: Pubkey
     owner: Pubkey
     payout_owner: Pubkey
@@ -122,6 +156,12 @@ class ProviderAccount:
     slashed_micro_usdc: int
     earned_micro_usdc: int
     jobs_completed: int
+    bonded_micro_usdc: int
+
+    @property
+    def free_stake_micro_usdc(self) -> int:
+        """What can be asked back, or bonded in a dispute."""
+        return max(0, self.staked_micro_usdc - self.bonded_micro_usdc)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -143,12 +183,14 @@ class ClientAccount:
         owner: the wallet that withdraws.
         vault: token account that holds the deposit.
         operator: may open escrows in the owner's name; None: nobody.
-        operator_limit_micro_usdc: what is left of its limit. Opening an escrow takes its maximum.
+        operator_limit_micro_usdc: what is left of its limit. An escrow takes its maximum, and
+            gives back what it did not pay.
         operator_expiry_unix_s: from this second on it may do nothing.
         balance_micro_usdc: the deposit, locked part included.
-        locked_micro_usdc: promised to escrows.
-        sequence: escrows ever opened.
+        locked_micro_usdc: promised to escrows, or bonded in disputes.
+        sequence: of its latest escrow.
         spent_micro_usdc: lifetime total, fees included.
+        operator_grant: how often set_operator was called; which grant the limit is of.
     """
 
     bump: int
@@ -163,6 +205,7 @@ class ClientAccount:
     locked_micro_usdc: int
     sequence: int
     spent_micro_usdc: int
+    operator_grant: int
 
     @property
     def available_micro_usdc(self) -> int:
@@ -177,8 +220,7 @@ class ClientAccount:
             AccountFormatError: it is not a client account.
         """
         values = _values(cls, "client", TAG_CLIENT, CLIENT_LAYOUT, data)
-        if not any(bytes(values["operator"])):
-            values["operator"] = None
+        values["operator"] = _unless_zero(values["operator"])
         return cls(**values)
 
 
@@ -187,9 +229,9 @@ class EscrowAccount:
     """A part of a client's deposit, promised to one provider for one job.
 
     Attributes:
-        state: open or disputed. A closed escrow has no account.
+        state: open, disputed or offered. A closed escrow has no account.
         fee_bps: as it was when the escrow opened; in 1/10000.
-        opened_by_operator: charged to the operator's limit, so the operator may act on it.
+        slash_bps: as it was when the escrow opened; in 1/10000.
         config: the market.
         client: the client account (not its owner).
         provider: the provider account (not its owner).
@@ -202,13 +244,22 @@ class EscrowAccount:
         opened_unix_s: when it was opened.
         deadline_unix_s: when the job should have ended.
         claim_until_unix_s: last second in which a voucher can be redeemed or a dispute opened.
+        grace_window_s: as it was when the escrow opened.
+        arbitration_window_s: as it was when the escrow opened.
+        dispute_bond_micro_usdc: as it was when the escrow opened; while disputed, the opener has
+            posted it.
         slashed_micro_usdc: what its dispute took from the provider's stake.
+        operator_charge_micro_usdc: what the grant below was charged for it.
+        operator_grant: which grant of the client's operator.
+        opened_by_operator: charged to the operator's limit, so the operator may act on it.
+        dispute_opener: who opened the dispute.
+        client_complains: the client opened the dispute or joined it, so the arbiter may slash.
     """
 
     bump: int
     state: EscrowState
     fee_bps: int
-    opened_by_operator: bool
+    slash_bps: int
     config: Pubkey
     client: Pubkey
     provider: Pubkey
@@ -221,12 +272,30 @@ class EscrowAccount:
     opened_unix_s: int
     deadline_unix_s: int
     claim_until_unix_s: int
+    grace_window_s: int
+    arbitration_window_s: int
+    dispute_bond_micro_usdc: int
     slashed_micro_usdc: int
+    operator_charge_micro_usdc: int
+    operator_grant: int
+    opened_by_operator: bool
+    dispute_opener: DisputeOpener
+    client_complains: bool
 
     @property
     def remaining_micro_usdc(self) -> int:
         """What can still be released."""
         return self.max_micro_usdc - self.released_micro_usdc
+
+    @property
+    def refund_after_unix_s(self) -> int:
+        """Once this second has passed, anybody may refund the client."""
+        disputed = self.state is EscrowState.DISPUTED
+        return self.claim_until_unix_s + (self.arbitration_window_s if disputed else 0)
+
+    def fee_micro_usdc(self, amount_micro_usdc: int) -> int:
+        """The fee contained in one payment, rounded down as the program does."""
+        return amount_micro_usdc * self.fee_bps // BPS_ONE
 
     def voucher(
         self, address: Pubkey, config: ConfigAccount, cumulative_micro_usdc: int
@@ -252,9 +321,18 @@ class EscrowAccount:
             values["state"] = EscrowState(values["state"])
         except ValueError as error:
             raise AccountFormatError(f"an escrow has no state {values['state']}") from error
-        values["opened_by_operator"] = bool(values["opened_by_operator"])
+        try:
+            values["dispute_opener"] = DisputeOpener(values["dispute_opener"])
+        except ValueError as error:
+            raise AccountFormatError(f"no party {values['dispute_opener']} can dispute") from error
+        for flag in ("opened_by_operator", "client_complains"):
+            values[flag] = bool(values[flag])
         values["job_id"] = bytes(values["job_id"])
         return cls(**values)
+
+
+def _unless_zero(key: Pubkey) -> Pubkey | None:
+    return key if any(bytes(key)) else None
 
 
 def _values(

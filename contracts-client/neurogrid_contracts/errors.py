@@ -41,6 +41,8 @@ class ProgramErrorCode(enum.IntEnum):
     OVER_LIMIT = 122
     STALE_RELEASE = 123
     INSUFFICIENT_BALANCE = 124
+    FAULT_NOT_PROVEN = 125
+    NOT_EMPTY = 126
 
 
 PROGRAM_ERRORS: Final[dict[ProgramErrorCode, str]] = {
@@ -49,9 +51,13 @@ PROGRAM_ERRORS: Final[dict[ProgramErrorCode, str]] = {
         " neurogrid_contracts.instructions of the same version as the program."
     ),
     ProgramErrorCode.ACCOUNT_COUNT: (
-        "An account is missing, or there are more than 16; closing an escrow needs its rent payer."
+        "An account is missing, or there are more than 24; closing an escrow needs its rent payer,"
+        " and taking a provider's bond its vault."
     ),
-    ProgramErrorCode.MISSING_SIGNER: "Have the named party sign the transaction.",
+    ProgramErrorCode.MISSING_SIGNER: (
+        "Have the named party sign the transaction; a multisig arbiter needs as many of its members"
+        " as it requires."
+    ),
     ProgramErrorCode.NOT_WRITABLE: "Pass the account as writable.",
     ProgramErrorCode.WRONG_OWNER: (
         "An account does not exist, was closed, or belongs to another program: read it again."
@@ -68,7 +74,8 @@ PROGRAM_ERRORS: Final[dict[ProgramErrorCode, str]] = {
         "The amount is zero or more than the escrow or the unbonding stake still holds."
     ),
     ProgramErrorCode.WRONG_STATE: (
-        "The escrow is disputed, or not disputed, or slashed already: read it again."
+        "The escrow is disputed, or not disputed, or only offered, or slashed already, or nothing is"
+        " proposed: read it again."
     ),
     ProgramErrorCode.WRONG_TIME: (
         "Too early or too late: compare the account's times with the chain's clock."
@@ -95,6 +102,13 @@ PROGRAM_ERRORS: Final[dict[ProgramErrorCode, str]] = {
         " first attempt landed: read the escrow before paying anything again."
     ),
     ProgramErrorCode.INSUFFICIENT_BALANCE: "Deposit more, or wait until open escrows close.",
+    ProgramErrorCode.FAULT_NOT_PROVEN: (
+        "Only a fault that evidence proves can slash, and the evidence's hash goes with it: for"
+        " anything else divide the escrow with resolve."
+    ),
+    ProgramErrorCode.NOT_EMPTY: (
+        "Take everything out and let the open escrows end before closing the account."
+    ),
 }
 
 

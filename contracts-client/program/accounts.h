@@ -66,8 +66,7 @@ NO_INLINE void close_account(u64 index, account_info *receiver) {
     account_info *account = ACCOUNT(index);
     *receiver->lamports += *account->lamports;
     *account->lamports = 0;
-    u64 *words = (u64 *)account->data;
-    for (u64 i = 0; i < account->data_len / 8; i++) words[i] = 0;
+    sol_memset_(account->data, 0, account->data_len);
     *(u64 *)(account->data - 8) = 0;
     *account->owner = SYSTEM_PROGRAM;
 }

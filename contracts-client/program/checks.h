@@ -48,6 +48,8 @@ ALWAYS_INLINE u64 take_from(u64 *total, u64 amount, u64 error) {
     return 0;
 }
 
+ALWAYS_INLINE u64 smaller(u64 a, u64 b) { return a < b ? a : b; }
+
 /* amount * bps / 10000, rounded down, for bps <= 10000. Split, because the VM has no 128-bit
  * product: amount = 10000 q + r gives q * bps + r * bps / 10000 exactly. */
 ALWAYS_INLINE u64 basis_points(u64 amount, u64 bps) {
@@ -74,11 +76,20 @@ NO_INLINE i64 now(void) {
     return SCRATCH->clock.unix_timestamp;
 }
 
-/* The account with this key wherever it is listed, or null. No key is listed twice (entrypoint). */
-NO_INLINE account_info *find_account(const pubkey *key) {
-    for (u64 i = 0; i < SCRATCH->account_count; i++)
-        if (same_key(ACCOUNT(i)->key, key)) return ACCOUNT(i);
-    return 0;
+#define NOT_LISTED ACCOUNTS_MAX
+
+/* Where the account with this key is listed, or NOT_LISTED. No key is listed twice (entrypoint).
+ * From the end, where the accounts stand that are looked up by key. */
+NO_INLINE u64 find_index(const pubkey *key) {
+    for (u64 i = SCRATCH->account_count; i-- > 0;)
+        if (same_key(ACCOUNT(i)->key, key)) return i;
+    return NOT_LISTED;
+}
+
+/* The same account itself, or null. */
+ALWAYS_INLINE account_info *find_account(const pubkey *key) {
+    u64 index = find_index(key);
+    return index == NOT_LISTED ? 0 : ACCOUNT(index);
 }
 
 ALWAYS_INLINE int has_signed(const pubkey *key) {

@@ -1,5 +1,19 @@
-/* Clients and their deposits: open_client, deposit, withdraw, set_operator. */
+/* Clients and their deposits: open_client, deposit, withdraw, set_operator, close_client. */
 #include "tokens.h"
+
+/*
+ * Sequence numbers of escrows never repeat at one address, or a voucher of an escrow that is long
+ * closed would be good for another one. Within a client account they count up. A client account
+ * that is closed and opened again goes on above all that went before: it starts at the slot times
+ * SEQUENCES_PER_SLOT, and it may only be closed once the slot has passed everything it has used.
+ * Slots never go back, and a slot has time for some thousands of escrows at the most.
+ */
+#define SEQUENCES_PER_SLOT 65536
+
+ALWAYS_INLINE u64 first_sequence(void) {
+    now();
+    return SCRATCH->clock.slot * SEQUENCES_PER_SLOT;
+}
 
 /*
  * open_client: create a client and its vault.
@@ -37,6 +51,7 @@ static u64 open_client(void) {
     client->config = *ACCOUNT(CONFIG)->key;
     client->owner = *ACCOUNT(OWNER)->key;
     client->vault = *ACCOUNT(VAULT)->key;
+    client->sequence = first_sequence();
     /* Proves that VAULT is the one vault of CLIENT, or the whole instruction fails. */
     return create_vault(OWNER, VAULT, CLIENT, MINT);
 }
@@ -118,8 +133,9 @@ static u64 withdraw(void) {
  *   2 client     writable
  * Arguments: operator pubkey, limit u64, expiry i64
  * Before: the signer is the client's owner.
- * After: the operator may, before the expiry, open escrows whose maxima add up to at most the limit,
- *   and act for the client on escrows that an operator opened. It may never withdraw.
+ * After: the operator may, before the expiry, promise and bond up to the limit, and act for the
+ *   client on escrows that an operator opened. It may never withdraw. What its escrows do not pay
+ *   returns to the limit when they close, but never to the limit of a later grant.
  */
 static u64 set_operator(void) {
     enum { OWNER, CONFIG, CLIENT, ACCOUNTS };
@@ -134,5 +150,41 @@ static u64 set_operator(void) {
     client->operator = arg_key(OPERATOR);
     client->operator_limit = arg_u64(LIMIT);
     client->operator_expiry = arg_i64(EXPIRY);
+    client->operator_grant++;
+    return 0;
+}
+
+/*
+ * close_client: give a client account up.
+ *
+ * Accounts
+ *   0 owner       signer, writable  gets the rent of both accounts
+ *   1 config
+ *   2 client      writable          closed
+ *   3 vault       writable          closed
+ *   4 destination writable          token account of anybody's: gets what strangers sent to the vault
+ *   5 token program
+ * Arguments: none
+ * Before: the balance is 0 and no escrow is open; the account's latest sequence number is below the
+ *   first one that an account opened in this slot would have.
+ * After: both accounts are gone. The wallet may open a client again; old vouchers stay dead.
+ */
+static u64 close_client(void) {
+    enum { OWNER, CONFIG, CLIENT, VAULT, DESTINATION, TOKEN, ACCOUNTS };
+    TRY(expect(ACCOUNTS, 0));
+    config_account *config;
+    client_account *client;
+    TRY(load_config(CONFIG, READ_ONLY, &config));
+    TRY(load_client(CLIENT, CONFIG, WRITABLE, &client));
+    TRY(check_authority(OWNER, &client->owner));
+    TRY(check_writable(OWNER));
+    TRY(check_link(&client->vault, VAULT));
+    TRY(check_token_account(DESTINATION, &config->usdc_mint, 0));
+    TRY(check_program(TOKEN, &TOKEN_PROGRAM));
+    REQUIRE(client->balance == 0 && client->open_escrows == 0, ERR_NOT_EMPTY);
+    REQUIRE(client->sequence < first_sequence(), ERR_WRONG_TIME);
+
+    TRY(close_vault(VAULT, DESTINATION, OWNER, CLIENT, client_seeds(client)));
+    close_account(CLIENT, ACCOUNT(OWNER));
     return 0;
 }

@@ -6,7 +6,7 @@ enum { NOT_SIGNER = 0, SIGNER = 1 };
 
 /* System program instructions (u32 tags) and SPL Token instructions (u8 tags) used here. */
 enum { SYSTEM_ASSIGN = 1, SYSTEM_TRANSFER = 2, SYSTEM_ALLOCATE = 8 };
-enum { TOKEN_TRANSFER = 3, TOKEN_INITIALIZE_ACCOUNT3 = 18 };
+enum { TOKEN_TRANSFER = 3, TOKEN_CLOSE_ACCOUNT = 9, TOKEN_INITIALIZE_ACCOUNT3 = 18 };
 
 /* Make the account at `index` the call's account number `slot`. */
 NO_INLINE void cpi_account(u64 slot, u64 index, u64 access, u64 signs) {

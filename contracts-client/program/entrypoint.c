@@ -21,6 +21,18 @@ enum {
     IX_RESOLVE = 15,
     IX_RELINQUISH = 16,
     IX_SET_PAUSED = 17,
+    IX_PROPOSE_TERMS = 18,
+    IX_CANCEL_TERMS = 19,
+    IX_APPLY_TERMS = 20,
+    IX_PROPOSE_ADMIN = 21,
+    IX_ACCEPT_ADMIN = 22,
+    IX_REBOND = 23,
+    IX_CLOSE_PROVIDER = 24,
+    IX_CLOSE_CLIENT = 25,
+    IX_ACCEPT_ESCROW = 26,
+    IX_CANCEL_ESCROW = 27,
+    IX_TOP_UP = 28,
+    IX_EXTEND = 29,
 };
 
 /* Serialized input of the loader: u64 account count; per account the fields below, its data, 10 KiB
@@ -95,6 +107,18 @@ __attribute__((section(".text.entrypoint"))) u64 entrypoint(u8 *input) {
         case IX_RESOLVE: return resolve();
         case IX_RELINQUISH: return relinquish();
         case IX_SET_PAUSED: return set_paused();
+        case IX_PROPOSE_TERMS: return propose_terms();
+        case IX_CANCEL_TERMS: return cancel_terms();
+        case IX_APPLY_TERMS: return apply_terms();
+        case IX_PROPOSE_ADMIN: return propose_admin();
+        case IX_ACCEPT_ADMIN: return accept_admin();
+        case IX_REBOND: return rebond();
+        case IX_CLOSE_PROVIDER: return close_provider();
+        case IX_CLOSE_CLIENT: return close_client();
+        case IX_ACCEPT_ESCROW: return accept_escrow();
+        case IX_CANCEL_ESCROW: return cancel_escrow();
+        case IX_TOP_UP: return top_up();
+        case IX_EXTEND: return extend();
         default: return ERR_INSTRUCTION_DATA;
     }
 }

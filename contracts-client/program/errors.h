@@ -18,7 +18,7 @@ enum {
     ERR_ALREADY_EXISTS,         /* the account to create exists */
     ERR_OVERFLOW,               /* an amount does not fit, or the books would go negative */
     ERR_WRONG_AMOUNT,           /* zero, or more than the escrow or the unbonding stake holds */
-    ERR_WRONG_STATE,            /* the escrow is not in the state this instruction needs */
+    ERR_WRONG_STATE,            /* the escrow, or what was proposed, is not as this instruction needs */
     ERR_WRONG_TIME,             /* too early, too late, or a deadline out of its range */
     ERR_NOT_AUTHORIZED,         /* the signer may not do this */
     ERR_BAD_TOKEN_ACCOUNT,      /* not a usable token account of the required owner */
@@ -32,4 +32,6 @@ enum {
     ERR_OVER_LIMIT,             /* above the operator's limit or the slashing cap */
     ERR_STALE_RELEASE,          /* the escrow has released another total than was expected */
     ERR_INSUFFICIENT_BALANCE,   /* the client's unlocked balance does not cover it */
+    ERR_FAULT_NOT_PROVEN,       /* what looks like bad luck, or has no evidence, slashes nobody */
+    ERR_NOT_EMPTY,              /* money, stake or open escrows are left in the account to close */
 };

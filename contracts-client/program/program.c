@@ -9,6 +9,7 @@
 #include "provider.c"
 #include "client.c"
 #include "escrow.c"
+#include "release.c"
 #include "voucher.c"
 #include "dispute.c"
 #include "entrypoint.c"

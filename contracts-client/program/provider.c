@@ -1,5 +1,11 @@
-/* Providers and their stake: register_provider, stake, request_unstake, withdraw_stake, slash. */
+/* Providers and their stake: register_provider, stake, request_unstake, rebond, withdraw_stake,
+ * close_provider. What a dispute takes is in dispute.c. */
 #include "tokens.h"
+
+/* What of the stake no bond holds. Bonded stake can be slashed: then none of what is left is free. */
+ALWAYS_INLINE u64 free_stake(const provider_account *provider) {
+    return provider->staked - smaller(provider->staked, provider->bonded);
+}
 
 /*
  * register_provider: create a provider and its vault.
@@ -86,7 +92,7 @@ static u64 stake(void) {
  *   1 config
  *   2 provider   writable
  * Arguments: amount u64
- * Before: 0 < amount <= staked.
+ * Before: 0 < amount <= staked less the bonds of the provider's own disputes.
  * After: the amount no longer counts as stake for new escrows, stays slashable, and may leave after
  *   the unbonding window. A later request restarts the clock for all of it: one date, no queue.
  */
@@ -101,10 +107,37 @@ static u64 request_unstake(void) {
     u64 amount = arg_u64(0);
     REQUIRE(amount > 0, ERR_WRONG_AMOUNT);
 
-    TRY(take_from(&provider->staked, amount, ERR_INSUFFICIENT_STAKE));
+    REQUIRE(amount <= free_stake(provider), ERR_INSUFFICIENT_STAKE);
+    provider->staked -= amount;
     TRY(add_to(&provider->unbonding, amount));
-    provider->unbonding_until = now() + config->unbonding_window;
+    provider->unbonding_until = now() + config->terms.unbonding_window;
     return 0;
+}
+
+/*
+ * rebond: change one's mind about unbonding stake.
+ *
+ * Accounts
+ *   0 owner      signer
+ *   1 config
+ *   2 provider   writable
+ * Arguments: amount u64
+ * Before: 0 < amount <= unbonding.
+ * After: the amount counts as stake again; the rest leaves when it would have left.
+ */
+static u64 rebond(void) {
+    enum { OWNER, CONFIG, PROVIDER, ACCOUNTS };
+    TRY(expect(ACCOUNTS, 8));
+    config_account *config;
+    provider_account *provider;
+    TRY(load_config(CONFIG, READ_ONLY, &config));
+    TRY(load_provider(PROVIDER, CONFIG, WRITABLE, &provider));
+    TRY(check_authority(OWNER, &provider->owner));
+    u64 amount = arg_u64(0);
+    REQUIRE(amount > 0, ERR_WRONG_AMOUNT);
+
+    TRY(take_from(&provider->unbonding, amount, ERR_WRONG_AMOUNT));
+    return add_to(&provider->staked, amount);
 }
 
 /*
@@ -141,52 +174,36 @@ static u64 withdraw_stake(void) {
 }
 
 /*
- * slash: compensate the client of a disputed escrow out of the provider's stake.
+ * close_provider: give a provider account up.
  *
  * Accounts
- *   0 arbiter        signer
+ *   0 owner       signer, writable  gets the rent of both accounts
  *   1 config
- *   2 provider       writable
- *   3 provider vault writable
- *   4 escrow         writable
- *   5 client         writable
- *   6 client vault   writable
- *   7 token program
- * Arguments: amount u64
- * Before: the escrow, of this provider and client, is disputed and not yet slashed; the amount is at
- *   most slash_bps of staked and unbonding together.
- * After: unbonding stake went first, then staked; the client's balance grew by it. Once per escrow,
- *   and never to the arbiter or the market.
+ *   2 provider    writable          closed
+ *   3 vault       writable          closed
+ *   4 destination writable          token account of anybody's: gets what strangers sent to the vault
+ *   5 token program
+ * Arguments: none
+ * Before: nothing is staked or unbonding, and no escrow of this provider is open.
+ * After: both accounts are gone. The wallet may register again, as a provider without history and
+ *   with another payout_owner; no escrow or voucher outlives the account, so none can follow it.
  */
-static u64 slash(void) {
-    enum { ARBITER, CONFIG, PROVIDER, PROVIDER_VAULT, ESCROW, CLIENT, CLIENT_VAULT, TOKEN, ACCOUNTS };
-    TRY(expect(ACCOUNTS, 8));
+static u64 close_provider(void) {
+    enum { OWNER, CONFIG, PROVIDER, VAULT, DESTINATION, TOKEN, ACCOUNTS };
+    TRY(expect(ACCOUNTS, 0));
     config_account *config;
     provider_account *provider;
-    escrow_account *escrow;
-    client_account *client;
     TRY(load_config(CONFIG, READ_ONLY, &config));
     TRY(load_provider(PROVIDER, CONFIG, WRITABLE, &provider));
-    TRY(load_escrow(ESCROW, CONFIG, &escrow));
-    TRY(load_client(CLIENT, CONFIG, WRITABLE, &client));
-    TRY(check_authority(ARBITER, &config->arbiter));
-    TRY(check_link(&escrow->provider, PROVIDER));
-    TRY(check_link(&escrow->client, CLIENT));
-    TRY(check_link(&provider->vault, PROVIDER_VAULT));
-    TRY(check_link(&client->vault, CLIENT_VAULT));
+    TRY(check_authority(OWNER, &provider->owner));
+    TRY(check_writable(OWNER));
+    TRY(check_link(&provider->vault, VAULT));
+    TRY(check_token_account(DESTINATION, &config->usdc_mint, 0));
     TRY(check_program(TOKEN, &TOKEN_PROGRAM));
-    REQUIRE(escrow->state == ESCROW_DISPUTED && escrow->slashed == 0, ERR_WRONG_STATE);
-    u64 amount = arg_u64(0);
-    REQUIRE(amount > 0, ERR_WRONG_AMOUNT);
-    u64 whole_stake = provider->staked;
-    TRY(add_to(&whole_stake, provider->unbonding));
-    REQUIRE(amount <= basis_points(whole_stake, config->slash_bps), ERR_OVER_LIMIT);
+    REQUIRE(provider->staked == 0 && provider->unbonding == 0 && provider->open_escrows == 0,
+            ERR_NOT_EMPTY);
 
-    u64 from_unbonding = amount < provider->unbonding ? amount : provider->unbonding;
-    provider->unbonding -= from_unbonding;
-    TRY(take_from(&provider->staked, amount - from_unbonding, ERR_INSUFFICIENT_STAKE));
-    TRY(add_to(&provider->slashed, amount));
-    TRY(add_to(&client->balance, amount));
-    escrow->slashed = amount;
-    return transfer_tokens(PROVIDER_VAULT, CLIENT_VAULT, PROVIDER, amount, provider_seeds(provider));
+    TRY(close_vault(VAULT, DESTINATION, OWNER, PROVIDER, provider_seeds(provider)));
+    close_account(PROVIDER, ACCOUNT(OWNER));
+    return 0;
 }

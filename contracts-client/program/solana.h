@@ -48,7 +48,7 @@ typedef struct {
     u64 data_len;
 } cpi_instruction;
 
-/* SolSignerSeed and SolSignerSeeds. */
+/* SolSignerSeed (SolBytes has the same shape) and SolSignerSeeds. */
 typedef struct {
     const void *bytes;
     u64 len;
@@ -75,6 +75,8 @@ typedef struct {
 extern u64 sol_get_clock_sysvar(clock_sysvar *);
 extern u64 sol_get_rent_sysvar(rent_sysvar *);
 extern u64 sol_try_find_program_address(const seed *, u64, const pubkey *, pubkey *, u8 *);
+extern void *sol_memset_(void *, int, u64);
+extern u64 sol_log_data(const seed *, u64);
 extern u64 sol_invoke_signed_c(const cpi_instruction *, const account_info *, u64,
                                const signer_seeds *, u64);
 
@@ -91,8 +93,9 @@ static const pubkey ED25519_PROGRAM = {
 static const pubkey INSTRUCTIONS_SYSVAR = {
     {0x66d17b1817d5a706, 0xc0c2fd5504d4da35, 0xa57556218fc624c1, 0x0000085fcbbadb}};
 
-/* The most accounts one instruction may list; the longest here has eleven. */
-#define ACCOUNTS_MAX 16
+/* The most accounts one instruction may list: the longest here has eleven, and an arbiter that is a
+ * multisig adds up to eleven signers. */
+#define ACCOUNTS_MAX 24
 #define CPI_ACCOUNTS_MAX 3
 #define CPI_DATA_MAX 64
 #define SEEDS_MAX 5

@@ -4,9 +4,10 @@
 #include "checks.h"
 #include "cpi.h"
 
-/* An SPL Token account: mint 0..31, owner 32..63, state at 108. */
+/* An SPL Token account: mint 0..31, owner 32..63, amount 64..71, state at 108. */
 #define TOKEN_ACCOUNT_SIZE 165
 #define TOKEN_ACCOUNT_OWNER 32
+#define TOKEN_ACCOUNT_AMOUNT 64
 #define TOKEN_ACCOUNT_STATE 108
 #define TOKEN_ACCOUNT_INITIALIZED 1 /* 2 would be frozen */
 
@@ -22,17 +23,27 @@ NO_INLINE u64 check_token_account(u64 index, const pubkey *mint, const pubkey *o
     return 0;
 }
 
-/* Move `amount` from token account `source` to `destination`. The account at `authority` signs:
- * itself, or through the seeds set before when seed_count > 0. Books are changed before this. */
-NO_INLINE u64 transfer_tokens(u64 source, u64 destination, u64 authority, u64 amount,
-                              u64 seed_count) {
-    if (amount == 0) return 0;
+/* Set the source of transfers, and the account that signs for it: itself, or through the seeds set
+ * before when the transfer's seed_count > 0. */
+ALWAYS_INLINE void transfer_from(u64 source, u64 authority) {
     cpi_account(0, source, WRITABLE, NOT_SIGNER);
-    cpi_account(1, destination, WRITABLE, NOT_SIGNER);
     cpi_account(2, authority, READ_ONLY, SIGNER);
+}
+
+/* Move `amount` from the source that is set to the token account `destination`. Books are changed
+ * before this. */
+NO_INLINE u64 transfer_to(u64 destination, u64 amount, u64 seed_count) {
+    if (amount == 0) return 0;
+    cpi_account(1, destination, WRITABLE, NOT_SIGNER);
     SCRATCH->cpi_data[0] = TOKEN_TRANSFER;
     *(u64 *)(SCRATCH->cpi_data + 1) = amount;
     return invoke(&TOKEN_PROGRAM, 3, 9, seed_count);
+}
+
+NO_INLINE u64 transfer_tokens(u64 source, u64 destination, u64 authority, u64 amount,
+                              u64 seed_count) {
+    transfer_from(source, authority);
+    return transfer_to(destination, amount, seed_count);
 }
 
 /* Seeds with which a client or provider account signs for its vault; returns their number. */
@@ -63,4 +74,17 @@ NO_INLINE u64 create_vault(u64 payer, u64 vault, u64 holder, u64 mint) {
     SCRATCH->cpi_data[0] = TOKEN_INITIALIZE_ACCOUNT3;
     *(pubkey *)(SCRATCH->cpi_data + 1) = *ACCOUNT(holder)->key;
     return invoke(&TOKEN_PROGRAM, 2, 33, 0);
+}
+
+/* Close the vault of the client or provider account at `holder`, which signs through the seeds set
+ * before: what it holds goes to the token account `destination`, its rent to `receiver`. The caller
+ * has made sure that the books are empty, so all of it was donated. */
+NO_INLINE u64 close_vault(u64 vault, u64 destination, u64 receiver, u64 holder, u64 seed_count) {
+    u64 donated = load_u64(ACCOUNT(vault)->data + TOKEN_ACCOUNT_AMOUNT);
+    TRY(transfer_tokens(vault, destination, holder, donated, seed_count));
+    cpi_account(0, vault, WRITABLE, NOT_SIGNER);
+    cpi_account(1, receiver, WRITABLE, NOT_SIGNER);
+    cpi_account(2, holder, READ_ONLY, SIGNER);
+    SCRATCH->cpi_data[0] = TOKEN_CLOSE_ACCOUNT;
+    return invoke(&TOKEN_PROGRAM, 3, 1, seed_count);
 }

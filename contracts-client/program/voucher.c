@@ -44,14 +44,14 @@ NO_INLINE u64 ed25519_data(u64 sysvar_index, u64 index, slice *data) {
 }
 
 /*
- * Prove that `signer` signed this voucher.
+ * Prove that the loaded escrow's voucher signer signed a voucher of it for `cumulative`.
  *
  * The runtime fails the whole transaction unless every entry of an Ed25519 instruction verifies, so
  * an entry whose three parts lie in that instruction's own data is proof. An entry that points into
  * another instruction proves something about other bytes than those read here: refused.
  */
-NO_INLINE u64 check_voucher(const slice *data, u64 entry_index, const pubkey *signer,
-                            const voucher *expected) {
+NO_INLINE u64 check_voucher(const slice *data, u64 entry_index, u64 cumulative) {
+    const escrow_account *escrow = SCRATCH->escrow;
     REQUIRE(data->len >= ED25519_HEADER && entry_index < data->bytes[0], ERR_BAD_VOUCHER);
     REQUIRE(ED25519_HEADER + sizeof(ed25519_entry) * (entry_index + 1) <= data->len,
             ERR_BAD_VOUCHER);
@@ -63,14 +63,15 @@ NO_INLINE u64 check_voucher(const slice *data, u64 entry_index, const pubkey *si
     REQUIRE(entry->message_len == sizeof(voucher), ERR_BAD_VOUCHER);
     REQUIRE(entry->key_offset + sizeof(pubkey) <= data->len, ERR_BAD_VOUCHER);
     REQUIRE(entry->message_offset + sizeof(voucher) <= data->len, ERR_BAD_VOUCHER);
-    REQUIRE(same_key((const pubkey *)(data->bytes + entry->key_offset), signer), ERR_BAD_VOUCHER);
+    REQUIRE(same_key((const pubkey *)(data->bytes + entry->key_offset), &escrow->voucher_signer),
+            ERR_BAD_VOUCHER);
 
     const voucher *signed_voucher = (const voucher *)(data->bytes + entry->message_offset);
-    REQUIRE(signed_voucher->magic == expected->magic, ERR_BAD_VOUCHER);
-    REQUIRE(signed_voucher->domain == expected->domain, ERR_BAD_VOUCHER);
-    REQUIRE(same_key(&signed_voucher->escrow, &expected->escrow), ERR_BAD_VOUCHER);
-    REQUIRE(signed_voucher->sequence == expected->sequence, ERR_BAD_VOUCHER);
-    REQUIRE(signed_voucher->cumulative == expected->cumulative, ERR_BAD_VOUCHER);
+    REQUIRE(signed_voucher->magic == VOUCHER_MAGIC, ERR_BAD_VOUCHER);
+    REQUIRE(signed_voucher->domain == SCRATCH->config->domain, ERR_BAD_VOUCHER);
+    REQUIRE(same_key(&signed_voucher->escrow, ACCOUNT(PAY_ESCROW)->key), ERR_BAD_VOUCHER);
+    REQUIRE(signed_voucher->sequence == escrow->sequence, ERR_BAD_VOUCHER);
+    REQUIRE(signed_voucher->cumulative == cumulative, ERR_BAD_VOUCHER);
     REQUIRE(signed_voucher->reserved == 0, ERR_BAD_VOUCHER);
     return 0;
 }
@@ -95,7 +96,8 @@ NO_INLINE u64 check_voucher(const slice *data, u64 entry_index, const pubkey *si
  * Before: entry `signature` of the transaction's instruction `ed25519_instruction` proves the
  *   voucher; the escrow is open and claim_until has not passed, or it is disputed (what the client
  *   has signed is not in dispute); released < cumulative <= max, or with final
- *   released <= cumulative. Anybody may relay it: money goes only to the provider.
+ *   released <= cumulative. Anybody may relay it: money goes only to the provider. An offered
+ *   escrow is accepted first, in the same transaction if need be.
  * After: cumulative is released. final, by the provider's signature, closes the escrow at once: the
  *   rest is unlocked and the rent returned.
  */
@@ -108,18 +110,12 @@ static u64 claim_voucher(void) {
     u64 cumulative = arg_u64(CUMULATIVE);
     u8 final = SCRATCH->args[FINAL];
     REQUIRE(final <= 1, ERR_INSTRUCTION_DATA);
+    REQUIRE(escrow->state != ESCROW_OFFERED, ERR_WRONG_STATE);
     REQUIRE(escrow->state == ESCROW_DISPUTED || now() <= escrow->claim_until, ERR_WRONG_TIME);
 
     slice data;
     TRY(ed25519_data(PAY_FIRST, SCRATCH->args[ED25519_INSTRUCTION], &data));
-    voucher expected = {
-        .magic = VOUCHER_MAGIC,
-        .domain = SCRATCH->config->domain,
-        .escrow = *ACCOUNT(PAY_ESCROW)->key,
-        .sequence = escrow->sequence,
-        .cumulative = cumulative,
-    };
-    TRY(check_voucher(&data, SCRATCH->args[SIGNATURE], &escrow->voucher_signer, &expected));
+    TRY(check_voucher(&data, SCRATCH->args[SIGNATURE], cumulative));
     /* cumulative <= max is settle's to check, as for every payment. */
     REQUIRE(cumulative > escrow->released || (final && cumulative == escrow->released),
             ERR_STALE_RELEASE);

@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 DEADLINE_SLACK_S = 4 * 3600
 # How far our clock may be behind the chain's.
 _DEADLINE_MARGIN_S = 60
-# Opening takes 10,500 compute units at most (contracts-client/program), releasing and refunding less.
+# Opening takes some 10,000 compute units (contracts-client/program), releasing and refunding less.
 _OPEN_UNITS = 40_000
 _CLOSE_UNITS = 40_000
 _CONFIRM_S = 30.0
@@ -114,7 +114,7 @@ class Chain:
 
     Args:
         operator: our wallet on the chain.
-        terms: the market's, see `load_terms`.
+        terms: the market's at the start, see `load_terms`.
         price_micro_lamports: priority fee per compute unit.
     """
 
@@ -214,24 +214,27 @@ class Chain:
             RpcError, PaymentTimeout: not yet known; ask again.
         """
         address = Pubkey.from_string(self.escrow_address(client, lease_id))
-        escrow_data, clock_data = await self._rpc.get_accounts([address, CLOCK_SYSVAR])
+        escrow_data, clock_data, config_data = await self._rpc.get_accounts(
+            [address, CLOCK_SYSVAR, self.deployment.config]
+        )
+        self._see_terms(config_data)
         if escrow_data is None:
             return
         escrow, now_s = EscrowAccount.parse(escrow_data.data), unix_s(clock_data)
         client_owner = Pubkey.from_string(client)
         job_id = escrow_job_id(lease_id)
-        window_s = self.terms.arbitration_window_s if escrow.state is EscrowState.DISPUTED else 0
-        if now_s > escrow.claim_until_unix_s + window_s:
+        if now_s > escrow.refund_after_unix_s:
             give_back = refund(
                 self.deployment,
                 client_owner=client_owner,
+                provider_owner=Pubkey.from_string(provider),
                 job_id=job_id,
                 rent_payer=escrow.rent_payer,
             )
             await self._once(f"refund:{lease_id}", give_back)
         elif (
             escrow.state is EscrowState.OPEN
-            and escrow.claim_until_unix_s > now_s + self.terms.grace_window_s
+            and escrow.claim_until_unix_s > now_s + escrow.grace_window_s
         ):
             # Nothing is paid: it starts the window in which vouchers beat the refund.
             provider_account = await self.provider(provider)
@@ -278,13 +281,15 @@ class Chain:
 
     async def _refusal(self, terms: EscrowTerms, error: PaymentFailed) -> EscrowRefused:
         """Why an escrow was refused: in words where the accounts show it, else by its number."""
-        client_data, provider_data, clock_data = await self._rpc.get_accounts(
+        client_data, provider_data, clock_data, config_data = await self._rpc.get_accounts(
             [
                 self.deployment.client(Pubkey.from_string(terms.client)),
                 self.deployment.provider(Pubkey.from_string(terms.provider)),
                 CLOCK_SYSVAR,
+                self.deployment.config,
             ]
         )
+        self._see_terms(config_data)
         try:
             self._check_client(client_data, terms, unix_s(clock_data))
             self._check_provider(provider_data)
@@ -301,6 +306,11 @@ class Chain:
             of_client=known.code in _OF_CLIENT,
             of_node=known.code in _OF_NODE,
         )
+
+    def _see_terms(self, config: Account | None) -> None:
+        """An administrator can change them after notice: they are looked at wherever they matter."""
+        if config is not None:
+            self.terms = ConfigAccount.parse(config.data)
 
     def _check_client(self, data: Account | None, terms: EscrowTerms, now_s: int) -> None:
         """Say in words what the program would only give a number for."""

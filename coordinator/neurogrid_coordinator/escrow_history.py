@@ -23,7 +23,11 @@ _ESCROW_INDEX: dict[int, int] = {
     Tag.RESOLVE: 4,
     Tag.RELINQUISH: 4,
     Tag.DISPUTE: 4,
-    Tag.REFUND: 2,
+    Tag.REFUND: 3,
+    Tag.ACCEPT_ESCROW: 3,
+    Tag.CANCEL_ESCROW: 4,
+    Tag.TOP_UP: 4,
+    Tag.EXTEND: 4,
 }
 _AMOUNT = struct.Struct("<Q")
 

@@ -1,4 +1,4 @@
-"""The market's terms, which never change, and the chain's clock, by which escrows end."""
+"""The market's terms, and the chain's clock, by which escrows end."""
 
 import asyncio
 from pathlib import Path
@@ -6,20 +6,24 @@ from pathlib import Path
 from neurogrid_contracts.accounts import AccountFormatError, ConfigAccount
 from neurogrid_contracts.clock import unix_time_s
 from neurogrid_contracts.deployment import Deployment
+from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.rpc import Account, Rpc
 
 
 async def load_terms(rpc: Rpc, deployment: Deployment, cache: Path) -> ConfigAccount:
-    """The market's terms. Nothing of them that we use ever changes, so the file is enough.
+    """The market's terms: those of the chain, or while it is away those that were seen last.
 
     Raises:
         LookupError: there is no such market on this chain.
         RpcError: the chain is away, and this coordinator has never seen it.
     """
     try:
-        return ConfigAccount.parse(await asyncio.to_thread(cache.read_bytes))
-    except (FileNotFoundError, AccountFormatError):
         account = await rpc.get_account(deployment.config)
+    except RpcError as error:
+        try:
+            return ConfigAccount.parse(await asyncio.to_thread(cache.read_bytes))
+        except (FileNotFoundError, AccountFormatError):
+            raise error from None
     if account is None:
         raise LookupError(
             f"there is no market at {deployment.config}: check [chain] of coordinator.toml"

@@ -136,7 +136,6 @@ class Chain:
             unbonding_window_s=_TERMS_UNBONDING_S,
             grace_window_s=TERMS_GRACE_S,
             arbitration_window_s=_TERMS_ARBITRATION_S,
-            domain=self._domain,
         )
         instructions = [
             create_token_account(admin, treasury, self.deployment.usdc_mint),
@@ -144,6 +143,7 @@ class Chain:
                 self.deployment,
                 treasury=self.deployment.token_account(treasury),
                 arbiter=admin,
+                domain=self._domain,
                 terms=terms,
             ),
         ]

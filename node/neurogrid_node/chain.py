@@ -12,6 +12,7 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.receipt import escrow_job_id
+from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.rpc import Rpc
 
 
@@ -29,6 +30,11 @@ class Escrow:
 
     address: Pubkey
     account: EscrowAccount
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether its client can still take it back."""
+        return self.account.state is EscrowState.OFFERED
 
     @property
     def is_disputed(self) -> bool:
@@ -51,26 +57,34 @@ class Market:
         self._terms: ConfigAccount | None = None
 
     async def terms(self) -> ConfigAccount:
-        """The market's terms; they can't change, so they are read once.
+        """The market's terms, which an administrator can change after notice; while the chain is
+        away, those seen last.
 
         Raises:
             MarketMissing: there is none, it is something else, or this is another chain.
-            RpcError: the chain is away.
+            RpcError: the chain is away, and was since the daemon started.
         """
+        try:
+            self._terms = await self._read_terms()
+        except RpcError:
+            if self._terms is None:
+                raise
+        return self._terms
+
+    async def _read_terms(self) -> ConfigAccount:
         if self._terms is None:
             genesis_hash = await self.rpc.call("getGenesisHash", retry=True)
             if genesis_hash != self._genesis_hash:
                 raise MarketMissing(
                     f"the chain at [chain] rpc_url is {genesis_hash}, not {self._genesis_hash}"
                 )
-            account = await self.rpc.get_account(self.deployment.config)
-            try:
-                self._terms = ConfigAccount.parse(account.data if account else b"")
-            except ValueError as error:
-                raise MarketMissing(
-                    f"no market at {self.deployment.config}: check [chain] in node.toml"
-                ) from error
-        return self._terms
+        account = await self.rpc.get_account(self.deployment.config)
+        try:
+            return ConfigAccount.parse(account.data if account else b"")
+        except ValueError as error:
+            raise MarketMissing(
+                f"no market at {self.deployment.config}: check [chain] in node.toml"
+            ) from error
 
     async def provider(self) -> ProviderAccount | None:
         """Our account; None if we are not registered.

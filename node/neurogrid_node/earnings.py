@@ -183,6 +183,8 @@ class Earnings:
             raise EscrowUnseen("the escrow holds less than was agreed")
         if str(account.voucher_signer) != start.voucher_signer:
             raise EscrowUnseen("the escrow has another voucher signer")
+        if escrow.is_offered:
+            raise EscrowUnseen("the escrow is only an offer, which its client can cancel")
         if escrow.is_disputed:
             raise EscrowUnseen("the escrow is disputed")
         needed_ms = lease.award.timeout_s * 1000 + CLAIM_MARGIN_MS
@@ -201,6 +203,8 @@ class Earnings:
             try:
                 if await self._outbox.get(payment_id) is None:
                     escrow = await self._market.escrow(lease, start)
+                    if escrow is not None:
+                        self._seen[lease.lease_id] = escrow
                     instructions = await self._closing(escrow, start, voucher) if escrow else []
                     if not instructions:
                         return None
@@ -208,17 +212,23 @@ class Earnings:
                         payment_id, instructions, self._market.wallet, compute=_BUDGET
                     )
                 payment = await self._outbox.confirmed(payment_id, _CONFIRM_PATIENCE_S)
-                return await self._outcome(payment, voucher)
+                return await self._outcome(payment, lease, voucher)
             except (RpcError, PaymentTimeout, OutboxFull, MarketMissing) as error:
                 if str(error) != problem:
                     problem = str(error)
                     _log.warning("lease %s: not redeemed yet: %s", lease.lease_id, problem)
                 await trio.sleep(_RETRY_S)
 
-    async def _outcome(self, payment: Payment, voucher: VoucherMessage | None) -> Redeemed:
+    async def _outcome(
+        self, payment: Payment, lease: NodeLease, voucher: VoucherMessage | None
+    ) -> Redeemed:
         assert payment.signature is not None, "a confirmed payment was signed"
         amount = voucher.cumulative_micro_usdc if voucher else 0
-        fee = (await self._market.terms()).fee_micro_usdc(amount)
+        # The escrow's own fee; after a restart it may be closed and gone, and the market's is the
+        # best guess.
+        seen = self._seen.get(lease.lease_id)
+        fee_of = seen.account if seen is not None else await self._market.terms()
+        fee = fee_of.fee_micro_usdc(amount)
         return Redeemed(payment.signature, amount - fee)
 
     async def _closing(

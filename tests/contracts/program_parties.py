@@ -4,6 +4,7 @@ No chain here: ``program_world`` executes what this builds.
 """
 
 import struct
+from collections.abc import Sequence
 
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -12,6 +13,7 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts import instructions
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.instructions import MarketTerms
+from neurogrid_contracts.slashing import Fault
 
 NOW = 1_800_000_000
 DAY_S = 86_400
@@ -28,8 +30,11 @@ TERMS = MarketTerms(
     unbonding_window_s=7 * DAY_S,
     grace_window_s=3_600,
     arbitration_window_s=3 * DAY_S,
-    domain=7,
+    dispute_bond_micro_usdc=10 * USDC,
 )
+BOND = TERMS.dispute_bond_micro_usdc
+DOMAIN = 7
+EVIDENCE = bytes(range(32))
 
 
 def job_id(name: str) -> bytes:
@@ -57,8 +62,9 @@ class Parties:
     """One of each party. A method names the instruction it builds; its defaults are the honest
     use, and ``by`` puts somebody else in the signer's place."""
 
-    def __init__(self, terms: MarketTerms) -> None:
+    def __init__(self, terms: MarketTerms, domain: int = DOMAIN) -> None:
         self.terms = terms
+        self.domain = domain
         self.keys: dict[Pubkey, Keypair] = {}
         self.relay = self.new_key(1)  # pays fees, and has no part in anything
         self.admin = self.new_key(2)
@@ -92,7 +98,71 @@ class Parties:
             self.deployment,
             treasury=self.treasury,
             arbiter=self.arbiter.pubkey(),
+            domain=self.domain,
             terms=self.terms,
+        )
+
+    def set_paused(self, paused: bool = True, *, by: Keypair | None = None) -> Instruction:
+        return instructions.set_paused(
+            self.deployment, admin=(self.admin if by is None else by).pubkey(), paused=paused
+        )
+
+    def propose_terms(
+        self,
+        terms: MarketTerms | None = None,
+        *,
+        by: Keypair | None = None,
+        arbiter: Pubkey | None = None,
+        treasury: Pubkey | None = None,
+    ) -> Instruction:
+        return instructions.propose_terms(
+            self.deployment,
+            admin=(self.admin if by is None else by).pubkey(),
+            treasury=self.treasury if treasury is None else treasury,
+            arbiter=self.arbiter.pubkey() if arbiter is None else arbiter,
+            terms=self.terms if terms is None else terms,
+        )
+
+    def cancel_terms(self, *, by: Keypair | None = None) -> Instruction:
+        return instructions.cancel_terms(
+            self.deployment, admin=(self.admin if by is None else by).pubkey()
+        )
+
+    def apply_terms(self) -> Instruction:
+        return instructions.apply_terms(self.deployment)
+
+    def propose_admin(self, new: Keypair | None, *, by: Keypair | None = None) -> Instruction:
+        return instructions.propose_admin(
+            self.deployment,
+            admin=(self.admin if by is None else by).pubkey(),
+            new_admin=None if new is None else new.pubkey(),
+        )
+
+    def accept_admin(self, new: Keypair) -> Instruction:
+        return instructions.accept_admin(self.deployment, new_admin=new.pubkey())
+
+    def register_provider(self, *, payout_owner: Keypair | None = None) -> Instruction:
+        return instructions.register_provider(
+            self.deployment,
+            owner=self.provider.pubkey(),
+            payout_owner=(self.payout_owner if payout_owner is None else payout_owner).pubkey(),
+        )
+
+    def close_provider(self, *, to: Keypair | None = None) -> Instruction:
+        return instructions.close_provider(
+            self.deployment,
+            owner=self.provider.pubkey(),
+            destination=self.usdc(self.provider if to is None else to),
+        )
+
+    def open_client(self) -> Instruction:
+        return instructions.open_client(self.deployment, owner=self.client.pubkey())
+
+    def close_client(self, *, to: Keypair | None = None) -> Instruction:
+        return instructions.close_client(
+            self.deployment,
+            owner=self.client.pubkey(),
+            destination=self.usdc(self.client if to is None else to),
         )
 
     def stake(self, amount: int) -> Instruction:
@@ -109,6 +179,11 @@ class Parties:
             self.deployment, owner=self.provider.pubkey(), amount_micro_usdc=amount
         )
 
+    def rebond(self, amount: int) -> Instruction:
+        return instructions.rebond(
+            self.deployment, owner=self.provider.pubkey(), amount_micro_usdc=amount
+        )
+
     def withdraw_stake(self) -> Instruction:
         return instructions.withdraw_stake(
             self.deployment,
@@ -116,14 +191,27 @@ class Parties:
             destination=self.usdc(self.provider),
         )
 
-    def slash(self, amount: int, *, job: bytes = JOB, by: Keypair | None = None) -> Instruction:
+    def slash(
+        self,
+        amount: int,
+        *,
+        job: bytes = JOB,
+        by: Keypair | None = None,
+        arbiter: Pubkey | None = None,
+        members: Sequence[Keypair] = (),
+        fault: Fault = Fault.WRONG_RESULT,
+        evidence: bytes = EVIDENCE,
+    ) -> Instruction:
         return instructions.slash(
             self.deployment,
-            arbiter=(self.arbiter if by is None else by).pubkey(),
+            arbiter=(self.arbiter if by is None else by).pubkey() if arbiter is None else arbiter,
             provider_owner=self.provider.pubkey(),
             client_owner=self.client.pubkey(),
             job_id=job,
             amount_micro_usdc=amount,
+            fault=fault,
+            evidence=evidence,
+            members=[member.pubkey() for member in members],
         )
 
     def deposit(self, amount: int) -> Instruction:
@@ -162,6 +250,7 @@ class Parties:
         by: Keypair | None = None,
         deadline: int = NOW + 3_600,
         voucher_signer: Keypair | None = None,
+        offered: bool = False,
     ) -> Instruction:
         return instructions.open_escrow(
             self.deployment,
@@ -172,6 +261,47 @@ class Parties:
             max_micro_usdc=maximum,
             deadline_unix_s=deadline,
             voucher_signer=(self.session if voucher_signer is None else voucher_signer).pubkey(),
+            needs_acceptance=offered,
+        )
+
+    def accept(self, *, job: bytes = JOB) -> Instruction:
+        return instructions.accept_escrow(
+            self.deployment,
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+        )
+
+    def cancel(
+        self, *, job: bytes = JOB, by: Keypair | None = None, rent_payer: Keypair | None = None
+    ) -> Instruction:
+        return instructions.cancel_escrow(
+            self.deployment,
+            authority=(self.client if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            rent_payer=(self.client if rent_payer is None else rent_payer).pubkey(),
+        )
+
+    def top_up(self, amount: int, *, job: bytes = JOB, by: Keypair | None = None) -> Instruction:
+        return instructions.top_up(
+            self.deployment,
+            authority=(self.client if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            amount_micro_usdc=amount,
+        )
+
+    def extend(self, deadline: int, *, job: bytes = JOB, by: Keypair | None = None) -> Instruction:
+        return instructions.extend(
+            self.deployment,
+            authority=(self.client if by is None else by).pubkey(),
+            client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
+            job_id=job,
+            deadline_unix_s=deadline,
         )
 
     def release(
@@ -229,6 +359,7 @@ class Parties:
         return instructions.refund(
             self.deployment,
             client_owner=self.client.pubkey(),
+            provider_owner=self.provider.pubkey(),
             job_id=job,
             rent_payer=(self.client if rent_payer is None else rent_payer).pubkey(),
         )
@@ -264,11 +395,14 @@ class Parties:
         *,
         job: bytes = JOB,
         by: Keypair | None = None,
+        arbiter: Pubkey | None = None,
+        members: Sequence[Keypair] = (),
         rent_payer: Keypair | None = None,
+        opener_was_right: bool = True,
     ) -> Instruction:
         return instructions.resolve(
             self.deployment,
-            arbiter=(self.arbiter if by is None else by).pubkey(),
+            arbiter=(self.arbiter if by is None else by).pubkey() if arbiter is None else arbiter,
             client_owner=self.client.pubkey(),
             provider_owner=self.provider.pubkey(),
             job_id=job,
@@ -276,6 +410,8 @@ class Parties:
             treasury=self.treasury,
             rent_payer=(self.client if rent_payer is None else rent_payer).pubkey(),
             to_provider_micro_usdc=to_provider,
+            opener_was_right=opener_was_right,
+            members=[member.pubkey() for member in members],
         )
 
 

@@ -6,14 +6,14 @@ succeed and then audits the books from the chain's own accounts; :meth:`World.re
 named error and nothing changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from solders.account import Account
 from solders.clock import Clock
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.litesvm import FeatureSet, LiteSVM
 from solders.message import MessageV0
@@ -31,6 +31,7 @@ from spl.token.models import InitializeMint2Params, MintToCheckedParams, Transfe
 
 from contracts.program_parties import (
     DEPOSIT,
+    DOMAIN,
     FUNDS,
     JOB,
     NOW,
@@ -41,9 +42,14 @@ from contracts.program_parties import (
 )
 from neurogrid_contracts import instructions
 from neurogrid_contracts.accounts import (
+    TAG_CLIENT,
+    TAG_ESCROW,
+    TAG_PROVIDER,
     ClientAccount,
     ConfigAccount,
+    DisputeOpener,
     EscrowAccount,
+    EscrowState,
     ProviderAccount,
 )
 from neurogrid_contracts.deployment import Deployment
@@ -57,7 +63,8 @@ from neurogrid_contracts.instructions import (
 from neurogrid_contracts.program import elf_path
 from neurogrid_marketplace.voucher import Voucher
 
-MINT_BYTES = 82
+MINT_BYTES, MULTISIG_BYTES = 82, 355
+INITIALIZE_MULTISIG2 = 19  # spl_token::instruction::TokenInstruction
 
 
 @dataclass
@@ -92,11 +99,21 @@ def svm_of_tomorrow() -> LiteSVM:
 
 @dataclass
 class Executed:
-    """What a successful transaction cost."""
+    """What a successful transaction cost, and what it logged."""
 
     compute_units: int
     fee_lamports: int
     size_bytes: int
+    logs: list[str]
+
+
+def bonds(escrows: list[EscrowAccount], opener: DisputeOpener) -> int:
+    """What disputes opened by this side hold, in micro-USDC."""
+    return sum(
+        escrow.dispute_bond_micro_usdc
+        for escrow in escrows
+        if escrow.state is EscrowState.DISPUTED and escrow.dispute_opener is opener
+    )
 
 
 class World(Parties):
@@ -104,9 +121,14 @@ class World(Parties):
     and Mallory have USDC. ``ready=False`` stops before the market is created."""
 
     def __init__(
-        self, *, terms: MarketTerms = TERMS, ready: bool = True, svm: LiteSVM | None = None
+        self,
+        *,
+        terms: MarketTerms = TERMS,
+        domain: int = DOMAIN,
+        ready: bool = True,
+        svm: LiteSVM | None = None,
     ) -> None:
-        super().__init__(terms)
+        super().__init__(terms, domain)
         self.svm = (LiteSVM() if svm is None else svm).with_transaction_history(0)
         for key in self.wallets:
             self.svm.airdrop(key.pubkey(), 10**11)
@@ -124,19 +146,9 @@ class World(Parties):
             self.create_market()
 
     def create_market(self) -> None:
-        d = self.deployment
         self.do(self.init_config())
-        self.do(
-            instructions.register_provider(
-                d, owner=self.provider.pubkey(), payout_owner=self.payout_owner.pubkey()
-            ),
-            self.stake(STAKE),
-        )
-        self.do(
-            instructions.open_client(d, owner=self.client.pubkey()),
-            self.deposit(DEPOSIT),
-            self.set_operator(),
-        )
+        self.do(self.register_provider(), self.stake(STAKE))
+        self.do(self.open_client(), self.deposit(DEPOSIT), self.set_operator())
 
     # --- running ---
 
@@ -147,7 +159,7 @@ class World(Parties):
             reason = program_error_of(result.err()) or result.err()
             pytest.fail(f"refused: {reason}\n" + "\n".join(result.meta().logs()))
         self.audit(donated=donated)
-        return Executed(result.compute_units_consumed(), result.fee(), size)
+        return Executed(result.compute_units_consumed(), result.fee(), size, result.logs())
 
     def refuse(
         self, expected: ProgramErrorCode, *steps: Instruction, payer: Keypair | None = None
@@ -194,10 +206,12 @@ class World(Parties):
         return result, len(bytes(transaction))
 
     def set_time(self, unix_s: int) -> None:
+        """Go to this second, and to the next slot: no time passes within a slot."""
         self.now = unix_s
         old = self.svm.get_clock()
+        slot = old.slot + 1
         self.svm.set_clock(
-            Clock(old.slot, old.epoch_start_timestamp, old.epoch, old.leader_schedule_epoch, unix_s)
+            Clock(slot, old.epoch_start_timestamp, old.epoch, old.leader_schedule_epoch, unix_s)
         )
 
     # --- reading ---
@@ -243,22 +257,28 @@ class World(Parties):
             donated: micro-USDC that strangers sent to vaults behind the program's back.
         """
         clients: dict[Pubkey, ClientAccount] = {}
+        providers: dict[Pubkey, ProviderAccount] = {}
         escrows: list[EscrowAccount] = []
         surplus = 0
         for address, account in self.svm.get_program_accounts(self.deployment.program_id):
             data = bytes(account.data)
-            if data[0] == 3:
+            if data[0] == TAG_CLIENT:
                 clients[address] = ClientAccount.parse(data)
-            elif data[0] == 4:
+            elif data[0] == TAG_PROVIDER:
+                providers[address] = ProviderAccount.parse(data)
+            elif data[0] == TAG_ESCROW:
                 escrows.append(EscrowAccount.parse(data))
-            elif data[0] == 2:
-                stake = ProviderAccount.parse(data)
-                held = self.amount(stake.vault)
-                surplus += held - stake.staked_micro_usdc - stake.unbonding_micro_usdc
+        for address, provider in providers.items():
+            held = self.amount(provider.vault)
+            surplus += held - provider.staked_micro_usdc - provider.unbonding_micro_usdc
+            theirs = [escrow for escrow in escrows if escrow.provider == address]
+            assert provider.bonded_micro_usdc == bonds(theirs, DisputeOpener.PROVIDER)
+            assert provider.open_escrows == len(theirs)
         for address, client in clients.items():
             surplus += self.amount(client.vault) - client.balance_micro_usdc
             mine = [escrow for escrow in escrows if escrow.client == address]
-            assert client.locked_micro_usdc == sum(e.remaining_micro_usdc for e in mine)
+            promised = sum(escrow.remaining_micro_usdc for escrow in mine)
+            assert client.locked_micro_usdc == promised + bonds(mine, DisputeOpener.CLIENT)
             assert client.open_escrows == len(mine)
             assert client.available_micro_usdc >= 0
         assert surplus == donated, "a vault and its ledger differ"
@@ -370,10 +390,42 @@ class World(Parties):
                 hers,
                 treasury=self.usdc(self.mallory),
                 arbiter=self.mallory.pubkey(),
+                domain=self.domain,
                 terms=self.terms,
             )
         )
         return hers
+
+    def create_multisig(self, members: Sequence[Keypair], required: int) -> Pubkey:
+        """A multisig account of the token program."""
+        address = self.allocate_multisig()
+        self.do(
+            Instruction(
+                TOKEN_PROGRAM_ID,
+                bytes([INITIALIZE_MULTISIG2, required]),
+                [
+                    AccountMeta(address, is_signer=False, is_writable=True),
+                    *(AccountMeta(member.pubkey(), False, False) for member in members),
+                ],
+            )
+        )
+        return address
+
+    def allocate_multisig(self, owner: Pubkey = TOKEN_PROGRAM_ID) -> Pubkey:
+        """An account of a multisig's size that is none yet; anybody can make one."""
+        key = self.new_key(50)
+        self.do(
+            create_account(
+                CreateAccountParams(
+                    from_pubkey=self.relay.pubkey(),
+                    to_pubkey=key.pubkey(),
+                    lamports=self.svm.minimum_balance_for_rent_exemption(MULTISIG_BYTES),
+                    space=MULTISIG_BYTES,
+                    owner=owner,
+                )
+            )
+        )
+        return key.pubkey()
 
     def add_noop_program(self) -> Pubkey:
         """Mallory's own program, which accepts whatever it is sent."""

@@ -43,11 +43,14 @@ def filled(name: str) -> tuple[bytearray, dict[str, Any]]:
     expected: dict[str, Any] = {}
     for number, field in enumerate(entry["fields"], 1):
         python_name = "_".join(filter(None, (field["name"], field.get("unit"))))
-        value: Any = {"tag": entry["tag"], "version": entry["version"], "state": 2}.get(
-            field["name"], number
-        )
+        value: Any = {
+            "tag": entry["tag"],
+            "version": entry["version"],
+            "state": 2,
+            "dispute_opener": 2,
+        }.get(field["name"], number)
         if field["type"] in FORMATS:
-            if field["name"] in ("paused", "opened_by_operator"):
+            if field["name"] in ("paused", "opened_by_operator", "client_complains"):
                 value = 1
             struct.pack_into(FORMATS[field["type"]], data, field["offset"], value)
         else:
@@ -88,7 +91,7 @@ def test_another_type_of_account_is_refused(name: str) -> None:
 def test_another_version_is_refused(name: str) -> None:
     data, _ = filled(name)
     data[1] += 1
-    with pytest.raises(AccountFormatError, match="version 2"):
+    with pytest.raises(AccountFormatError, match="version 3"):
         TYPES[name].parse(bytes(data))
 
 
@@ -96,6 +99,13 @@ def test_an_unknown_escrow_state_is_refused() -> None:
     data, _ = filled("escrow")
     data[3] = 9
     with pytest.raises(AccountFormatError, match="no state 9"):
+        EscrowAccount.parse(bytes(data))
+
+
+def test_an_unknown_opener_of_a_dispute_is_refused() -> None:
+    data, _ = filled("escrow")
+    data[297] = 9
+    with pytest.raises(AccountFormatError, match="no party 9"):
         EscrowAccount.parse(bytes(data))
 
 
@@ -108,6 +118,29 @@ def test_a_zero_operator_is_none() -> None:
     data, _ = filled("client")
     data[104:136] = bytes(32)
     assert ClientAccount.parse(bytes(data)).operator is None
+
+
+def test_a_zero_pending_admin_is_none() -> None:
+    data, _ = filled("config")
+    data[72:104] = bytes(32)
+    assert ConfigAccount.parse(bytes(data)).pending_admin is None
+
+
+def test_free_stake_is_what_no_bond_holds() -> None:
+    data, _ = filled("provider")
+    for staked, bonded, free in ((1_000, 400, 600), (300, 400, 0)):
+        struct.pack_into("<Q", data, 136, staked)
+        struct.pack_into("<Q", data, 184, bonded)
+        assert ProviderAccount.parse(bytes(data)).free_stake_micro_usdc == free
+
+
+def test_a_dispute_delays_the_refund_by_its_window() -> None:
+    data, _ = filled("escrow")
+    struct.pack_into("<q", data, 240, 1_000)
+    struct.pack_into("<q", data, 256, 50)
+    assert EscrowAccount.parse(bytes(data)).refund_after_unix_s == 1_050
+    data[3] = EscrowState.OPEN
+    assert EscrowAccount.parse(bytes(data)).refund_after_unix_s == 1_000
 
 
 def test_available_is_what_no_escrow_locks() -> None:
@@ -124,9 +157,13 @@ def test_remaining_is_what_can_still_be_released() -> None:
 
 def test_fees_round_down() -> None:
     data, _ = filled("config")
-    struct.pack_into("<H", data, 4, 250)
+    struct.pack_into("<H", data, 144, 250)
     config = ConfigAccount.parse(bytes(data))
     assert [config.fee_micro_usdc(amount) for amount in (39, 40, 1_000_000)] == [0, 1, 25_000]
+    data, _ = filled("escrow")
+    struct.pack_into("<H", data, 4, 250)
+    escrow = EscrowAccount.parse(bytes(data))
+    assert [escrow.fee_micro_usdc(amount) for amount in (39, 40, 1_000_000)] == [0, 1, 25_000]
 
 
 def test_an_escrow_fills_in_its_own_voucher() -> None:

@@ -23,6 +23,7 @@ from neurogrid_contracts.instructions import (
     SignedVoucher,
     Tag,
 )
+from neurogrid_contracts.slashing import Fault
 from neurogrid_marketplace.voucher import Voucher
 
 IDL: dict[str, Any] = json.loads(
@@ -38,6 +39,7 @@ DEPLOYMENT = Deployment(program_id=key(1), usdc_mint=key(2), admin=key(3))
 CLIENT, PROVIDER, JOB = key(4), key(5), b"j" * 32
 CLIENT_ACCOUNT, PROVIDER_ACCOUNT = DEPLOYMENT.client(CLIENT), DEPLOYMENT.provider(PROVIDER)
 PAYOUT, TREASURY, OTHER, RENT_PAYER = key(6), key(7), key(8), key(9)
+ADMIN = key(10)  # not the creator: the administration was handed over
 TERMS = MarketTerms(
     fee_bps=11,
     slash_bps=12,
@@ -45,27 +47,42 @@ TERMS = MarketTerms(
     unbonding_window_s=100,
     grace_window_s=15,
     arbitration_window_s=16,
-    domain=17,
+    dispute_bond_micro_usdc=17,
 )
+TERMS_ARGS: dict[str, Any] = {
+    "fee_bps": 11,
+    "slash_bps": 12,
+    "min_stake": 13,
+    "unbonding_window": 100,
+    "grace_window": 15,
+    "arbitration_window": 16,
+    "dispute_bond": 17,
+}
 PARTIES: dict[str, Any] = {"client_owner": CLIENT, "provider_owner": PROVIDER, "job_id": JOB}
 PAYMENT: dict[str, Any] = {**PARTIES, "payout": PAYOUT, "treasury": TREASURY}
 
 # Per instruction: the builder's arguments, and the IDL's arguments as they must be encoded.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "init_config": (
-        {"treasury": TREASURY, "arbiter": OTHER, "terms": TERMS},
-        {
-            "fee_bps": 11,
-            "slash_bps": 12,
-            "min_stake": 13,
-            "unbonding_window": 100,
-            "grace_window": 15,
-            "arbitration_window": 16,
-            "domain": 17,
-            "arbiter": OTHER,
-        },
+        {"treasury": TREASURY, "arbiter": OTHER, "domain": 18, "terms": TERMS},
+        {**TERMS_ARGS, "domain": 18, "arbiter": OTHER},
     ),
-    "set_paused": ({"paused": True}, {"paused": 1}),
+    "set_paused": ({"admin": ADMIN, "paused": True}, {"paused": 1}),
+    "propose_terms": (
+        {"admin": ADMIN, "treasury": TREASURY, "arbiter": OTHER, "terms": TERMS},
+        {**TERMS_ARGS, "arbiter": OTHER},
+    ),
+    "cancel_terms": ({"admin": ADMIN}, {}),
+    "apply_terms": ({}, {}),
+    "propose_admin": ({"admin": ADMIN, "new_admin": OTHER}, {"new_admin": OTHER}),
+    "accept_admin": ({"new_admin": OTHER}, {}),
+    "rebond": ({"owner": PROVIDER, "amount_micro_usdc": 36}, {"amount": 36}),
+    "close_provider": ({"owner": PROVIDER, "destination": PAYOUT}, {}),
+    "close_client": ({"owner": CLIENT, "destination": PAYOUT}, {}),
+    "accept_escrow": (PARTIES, {}),
+    "cancel_escrow": ({**PARTIES, "authority": OTHER, "rent_payer": RENT_PAYER}, {}),
+    "top_up": ({**PARTIES, "authority": OTHER, "amount_micro_usdc": 37}, {"amount": 37}),
+    "extend": ({**PARTIES, "authority": OTHER, "deadline_unix_s": 38}, {"deadline": 38}),
     "register_provider": ({"owner": PROVIDER, "payout_owner": OTHER}, {"payout_owner": OTHER}),
     "stake": (
         {"funder": OTHER, "provider_owner": PROVIDER, "source": PAYOUT, "amount_micro_usdc": 21},
@@ -73,7 +90,16 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "request_unstake": ({"owner": PROVIDER, "amount_micro_usdc": 22}, {"amount": 22}),
     "withdraw_stake": ({"owner": PROVIDER, "destination": PAYOUT}, {}),
-    "slash": ({**PARTIES, "arbiter": OTHER, "amount_micro_usdc": 23}, {"amount": 23}),
+    "slash": (
+        {
+            **PARTIES,
+            "arbiter": OTHER,
+            "amount_micro_usdc": 23,
+            "fault": Fault.OVERSOLD,
+            "evidence": b"e" * 32,
+        },
+        {"amount": 23, "fault": 3, "evidence": b"e" * 32},
+    ),
     "open_client": ({"owner": CLIENT}, {}),
     "deposit": (
         {"funder": OTHER, "client_owner": CLIENT, "source": PAYOUT, "amount_micro_usdc": 24},
@@ -94,8 +120,15 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "max_micro_usdc": 28,
             "deadline_unix_s": 29,
             "voucher_signer": PAYOUT,
+            "needs_acceptance": True,
         },
-        {"job_id": JOB, "max": 28, "deadline": 29, "voucher_signer": PAYOUT},
+        {
+            "job_id": JOB,
+            "max": 28,
+            "deadline": 29,
+            "voucher_signer": PAYOUT,
+            "needs_acceptance": 1,
+        },
     ),
     "release": (
         {
@@ -119,16 +152,24 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"cumulative": 32, "ed25519_instruction": 33, "signature": 34, "final": 1},
     ),
-    "refund": ({"client_owner": CLIENT, "job_id": JOB, "rent_payer": RENT_PAYER}, {}),
+    "refund": ({**PARTIES, "rent_payer": RENT_PAYER}, {}),
     "dispute": ({**PARTIES, "party": OTHER}, {}),
     "resolve": (
-        {**PAYMENT, "arbiter": OTHER, "rent_payer": RENT_PAYER, "to_provider_micro_usdc": 35},
-        {"to_provider": 35},
+        {
+            **PAYMENT,
+            "arbiter": OTHER,
+            "rent_payer": RENT_PAYER,
+            "to_provider_micro_usdc": 35,
+            "opener_was_right": True,
+        },
+        {"to_provider": 35, "opener_was_right": 1},
     ),
     "relinquish": ({**PARTIES, "rent_payer": RENT_PAYER, "client_cosigns": True}, {}),
 }
 ADDRESSES = {
-    "admin": DEPLOYMENT.admin,
+    "admin": ADMIN,
+    "creator": DEPLOYMENT.admin,
+    "new_admin": OTHER,
     "config": DEPLOYMENT.config,
     "mint": DEPLOYMENT.usdc_mint,
     "treasury": TREASURY,
@@ -177,12 +218,30 @@ def test_a_builder_follows_the_idl(entry: dict[str, Any]) -> None:
         "owner": PROVIDER if of_provider else CLIENT,
         "vault": DEPLOYMENT.vault(PROVIDER_ACCOUNT if of_provider else CLIENT_ACCOUNT),
     }
-    expected = [*entry["accounts"], *entry.get("optional_accounts", [])]
+    optional = [
+        account for account in entry.get("optional_accounts", []) if account["name"] != "member"
+    ]
+    expected = [*entry["accounts"], *optional]
     assert len(instruction.accounts) == len(expected)
     for meta, account in zip(instruction.accounts, expected, strict=True):
         assert meta.pubkey == addresses[account["name"]], account["name"]
         assert meta.is_signer == account["signer"], account["name"]
         assert meta.is_writable == account["writable"], account["name"]
+
+
+@pytest.mark.parametrize("name", ["slash", "resolve"])
+def test_a_multisig_arbiter_is_signed_for_by_its_members(name: str) -> None:
+    members = [key(20), key(21)]
+    arguments = {**CASES[name][0], "members": members}
+    builder: Callable[..., Instruction] = getattr(instructions, name)
+    accounts = builder(DEPLOYMENT, **arguments).accounts
+    assert (accounts[0].pubkey, accounts[0].is_signer) == (OTHER, False)
+    assert [meta.pubkey for meta in accounts if meta.is_signer] == members
+
+
+def test_evidence_is_a_hash() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        instructions.slash(DEPLOYMENT, **{**CASES["slash"][0], "evidence": b"short"})
 
 
 def test_every_instruction_has_a_builder_and_a_tag() -> None:

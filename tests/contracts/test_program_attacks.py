@@ -149,21 +149,17 @@ def test_a_market_is_not_created_by(expected: Code, steps: Attack) -> None:
         attack(
             "pausing without being the admin",
             Code.NOT_AUTHORIZED,
-            lambda w: with_account(
-                instructions.set_paused(w.deployment, paused=True), 0, w.mallory.pubkey()
-            ),
+            lambda w: with_account(w.set_paused(), 0, w.mallory.pubkey()),
         ),
         attack(
             "pausing without the admin's signature",
             Code.MISSING_SIGNER,
-            lambda w: with_account(
-                instructions.set_paused(w.deployment, paused=True), 0, signer=False
-            ),
+            lambda w: with_account(w.set_paused(), 0, signer=False),
         ),
         attack(
             "pausing with a value that is neither yes nor no",
             Code.INSTRUCTION_DATA,
-            lambda w: patched(instructions.set_paused(w.deployment, paused=True), 0, b"\x02"),
+            lambda w: patched(w.set_paused(), 0, b"\x02"),
         ),
         attack("staking nothing", Code.WRONG_AMOUNT, lambda w: w.stake(0)),
         attack("a stake that wraps around", Code.OVERFLOW, lambda w: w.stake(U64_MAX)),

@@ -117,6 +117,16 @@ def test_the_source_has_the_idls_layouts_errors_and_tags(clang: str, tmp_path: P
     facts.append(f"_Static_assert(VOUCHER_MAGIC == {magic}UL, 'magic');")
     for name, value in IDL["account_states"]["escrow"].items():
         facts.append(f"_Static_assert(ESCROW_{name} == {value}, 'state {name}');")
+    for name, value in {**IDL["faults"]["proven"], **IDL["faults"]["unproven"]}.items():
+        facts.append(f"_Static_assert(FAULT_{name} == {value}, 'fault {name}');")
+    record = IDL["slash_record"]
+    facts.append(f"_Static_assert(sizeof(slash_record) == {record['size']}, 'slash record');")
+    magic = int.from_bytes(record["magic"].encode(), "little")
+    facts.append(f"_Static_assert(SLASH_MAGIC == {magic}UL, 'magic');")
+    facts += [
+        f"_Static_assert(__builtin_offsetof(slash_record, {field['name']}) == {field['offset']}, 'x');"
+        for field in record["fields"]
+    ]
     for instruction in IDL["instructions"]:
         name = instruction["name"].upper()
         facts.append(f"_Static_assert(IX_{name} == {instruction['tag']}, '{name}');")
@@ -126,7 +136,8 @@ def test_the_source_has_the_idls_layouts_errors_and_tags(clang: str, tmp_path: P
 
 
 def field_facts(c_type: str, field: dict[str, Any]) -> list[str]:
-    name, size = field["name"], C_TYPES[field["type"]]
+    # What is inside a structure of the C source says so; everywhere else it is a plain name.
+    name, size = field.get("member", field["name"]), C_TYPES[field["type"]]
     return [
         f"_Static_assert(__builtin_offsetof({c_type}, {name}) == {field['offset']}, '{name}');",
         f"_Static_assert(sizeof((({c_type} *)0)->{name}) == {size}, '{name}');",
@@ -138,6 +149,8 @@ def test_the_idl_lists_everything_the_source_has() -> None:
     assert errors == {error["name"] for error in IDL["errors"]}
     tags = set(re.findall(r"^    IX_(\w+)", (PROGRAM / "entrypoint.c").read_text(), re.MULTILINE))
     assert tags == {instruction["name"].upper() for instruction in IDL["instructions"]}
+    faults = set(re.findall(r"FAULT_(\w+) = \d", (PROGRAM / "faults.h").read_text()))
+    assert faults == {*IDL["faults"]["proven"], *IDL["faults"]["unproven"]}
 
 
 def test_every_instruction_states_its_accounts_as_the_idl_does() -> None:

@@ -11,7 +11,7 @@ from contracts.program_parties import USDC, with_account, with_data
 from contracts.program_world import World
 from neurogrid_contracts import instructions
 from neurogrid_contracts.errors import ProgramErrorCode as Code
-from neurogrid_contracts.instructions import SYSTEM_PROGRAM_ID, TOKEN_PROGRAM_ID
+from neurogrid_contracts.instructions import SYSTEM_PROGRAM_ID, TOKEN_PROGRAM_ID, Tag
 
 Attack = Callable[[World], Instruction]
 
@@ -41,9 +41,9 @@ def release_to_the_right_wallet_in_another_currency(world: World) -> Instruction
     return world.release(1, payout=account)
 
 
-def release_from_an_escrow_of_version_2(world: World) -> Instruction:
+def release_from_an_escrow_of_a_later_version(world: World) -> Instruction:
     data = bytearray(account_data(world, world.escrow()))
-    data[1] = 2
+    data[1] += 1
     world.replace_data(world.escrow(), bytes(data))
     return world.release(1)
 
@@ -225,7 +225,7 @@ def without_last_account(instruction: Instruction) -> Instruction:
         attack(
             "an account of a later version",
             Code.WRONG_ACCOUNT_TYPE,
-            release_from_an_escrow_of_version_2,
+            release_from_an_escrow_of_a_later_version,
         ),
         attack(
             "an escrow that must change, passed read-only",
@@ -240,9 +240,7 @@ def without_last_account(instruction: Instruction) -> Instruction:
         attack(
             "a config that must change, passed read-only",
             Code.NOT_WRITABLE,
-            lambda w: with_account(
-                instructions.set_paused(w.deployment, paused=True), 1, writable=False
-            ),
+            lambda w: with_account(w.set_paused(), 1, writable=False),
         ),
         attack(
             "one account twice",
@@ -260,14 +258,14 @@ def without_last_account(instruction: Instruction) -> Instruction:
             lambda w: without_last_account(w.deposit(1)),
         ),
         attack(
-            "seventeen accounts",
+            "twenty-five accounts",
             Code.ACCOUNT_COUNT,
             lambda w: Instruction(
                 w.deployment.program_id,
                 bytes(w.deposit(1).data),
                 [
                     *w.deposit(1).accounts,
-                    *(AccountMeta(Pubkey([n] * 32), False, False) for n in range(230, 241)),
+                    *(AccountMeta(Pubkey([n] * 32), False, False) for n in range(230, 249)),
                 ],
             ),
         ),
@@ -336,7 +334,7 @@ def test_a_canonical_bump_is_the_only_one(world: World) -> None:
 def test_data_of_another_instruction_does_not_pass(world: World) -> None:
     """Every tag with the accounts and arguments of a release: none but release gets anywhere."""
     release = world.release(1)
-    for tag in range(18):
+    for tag in Tag:
         if tag == release.data[0]:
             continue
         world.fail(with_data(release, bytes([tag]) + bytes(release.data)[1:]))

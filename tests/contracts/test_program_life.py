@@ -5,8 +5,10 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from contracts.program_parties import (
+    BOND,
     DAY_S,
     DEPOSIT,
+    DOMAIN,
     FUNDS,
     JOB,
     NOW,
@@ -39,7 +41,10 @@ def test_a_market_keeps_its_terms(world: World) -> None:
     assert config.unbonding_window_s == TERMS.unbonding_window_s
     assert config.grace_window_s == TERMS.grace_window_s
     assert config.arbitration_window_s == TERMS.arbitration_window_s
-    assert config.domain == TERMS.domain
+    assert config.domain == DOMAIN
+    assert config.dispute_bond_micro_usdc == BOND
+    assert config.terms_from_unix_s == 0
+    assert config.pending_admin is None
     assert not config.paused
 
 
@@ -52,8 +57,8 @@ def test_a_devnet_may_count_its_windows_in_seconds() -> None:
             unbonding_window_s=4,
             grace_window_s=1,
             arbitration_window_s=1,
-            domain=1,
-        )
+        ),
+        domain=1,
     )
     world.do(world.open(deadline=NOW + 2))
     world.set_time(NOW + 4)
@@ -70,8 +75,8 @@ def test_a_market_may_choose_the_extremes() -> None:
             unbonding_window_s=365 * DAY_S,
             grace_window_s=1,
             arbitration_window_s=1,
-            domain=2**64 - 1,
-        )
+        ),
+        domain=2**64 - 1,
     )
     world.do(world.open(deadline=NOW + 365 * DAY_S - 2))
     world.do(world.release(10 * USDC))
@@ -82,11 +87,11 @@ def test_a_market_may_choose_the_extremes() -> None:
 
 
 def test_an_instruction_may_carry_other_accounts(world: World) -> None:
-    """Up to sixteen in all; what it does not need, it does not look at."""
+    """Up to twenty-four in all; what it does not need, it does not look at."""
     deposit = world.deposit(1)
-    others = [AccountMeta(Pubkey([n] * 32), False, False) for n in range(230, 240)]
+    others = [AccountMeta(Pubkey([n] * 32), False, False) for n in range(230, 248)]
     accounts = [*deposit.accounts, *others]
-    assert len(accounts) == 16
+    assert len(accounts) == 24
     world.do(Instruction(deposit.program_id, bytes(deposit.data), accounts))
     assert world.client_account().balance_micro_usdc == DEPOSIT + 1
 
@@ -139,7 +144,12 @@ def test_an_escrow_records_its_agreement(world: World) -> None:
     assert not escrow.opened_by_operator
     assert client.locked_micro_usdc == 70 * USDC
     assert client.available_micro_usdc == DEPOSIT - 70 * USDC
-    assert client.open_escrows == client.sequence == escrow.sequence == 1
+    assert client.open_escrows == world.provider_account().open_escrows == 1
+    assert client.sequence == escrow.sequence
+    assert escrow.slash_bps == TERMS.slash_bps
+    assert escrow.grace_window_s == TERMS.grace_window_s
+    assert escrow.arbitration_window_s == TERMS.arbitration_window_s
+    assert escrow.dispute_bond_micro_usdc == BOND
 
 
 def test_the_longest_escrow_ends_with_the_unbonding_of_its_stake(world: World) -> None:
@@ -323,9 +333,10 @@ def test_an_expired_escrow_is_refunded_by_anybody(world: World) -> None:
 
 def test_a_job_id_can_be_opened_again_after_it_closed(world: World) -> None:
     world.do(world.open())
+    first = world.escrow_account().sequence
     world.do(world.relinquish())
     world.do(world.open())
-    assert world.escrow_account().sequence == 2
+    assert world.escrow_account().sequence == first + 1
 
 
 def test_an_arbiter_divides_a_disputed_escrow(world: World) -> None:
@@ -433,7 +444,7 @@ def test_a_later_request_restarts_the_window_for_all(world: World) -> None:
 def test_a_pause_blocks_no_exit(world: World) -> None:
     world.do(world.open())
     world.do(world.open(job=job_id("second")))
-    world.do(instructions.set_paused(world.deployment, paused=True))
+    world.do(world.set_paused())
     world.do(world.release(USDC))
     world.do(world.proof(2 * USDC), world.claim(2 * USDC, close_to=world.client))
     world.do(world.dispute(job=job_id("second")))
@@ -442,7 +453,7 @@ def test_a_pause_blocks_no_exit(world: World) -> None:
     world.do(world.request_unstake(STAKE))
     world.set_time(NOW + TERMS.unbonding_window_s)
     world.do(world.withdraw_stake())
-    world.do(instructions.set_paused(world.deployment, paused=False))
+    world.do(world.set_paused(False))
     assert not world.config_account().paused
 
 

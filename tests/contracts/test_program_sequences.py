@@ -13,7 +13,6 @@ from solders.instruction import Instruction
 
 from contracts.program_parties import JOB, NOW, USDC, job_id
 from contracts.program_world import World
-from neurogrid_contracts import instructions
 
 JOBS = (JOB, job_id("second"), job_id("third"))
 # Around every limit that matters: nothing, dust, an escrow, a stake, a deposit, everything.
@@ -60,7 +59,7 @@ STEPS: dict[str, Step] = {
     "dispute": lambda w, job, _: [w.dispute(job=job)],
     "slash": lambda w, job, n: [w.slash(n, job=job)],
     "resolve": lambda w, job, n: [w.resolve(n, job=job)],
-    "pause": lambda w, _, n: [instructions.set_paused(w.deployment, paused=n % 2 == 1)],
+    "pause": lambda w, _, n: [w.set_paused(n % 2 == 1)],
 }
 MOVES = st.one_of(
     st.tuples(st.sampled_from(sorted(STEPS)), st.sampled_from(JOBS), AMOUNTS),

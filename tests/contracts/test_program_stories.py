@@ -13,7 +13,6 @@ from contracts.program_parties import (
     with_account,
 )
 from contracts.program_world import World
-from neurogrid_contracts import instructions
 from neurogrid_contracts.errors import ProgramErrorCode as Code
 
 
@@ -58,11 +57,14 @@ def test_an_operators_limit_counts_all_its_escrows() -> None:
     world.refuse(Code.OVER_LIMIT, world.open(1, by=world.operator, job=job_id("second")))
 
 
-def test_a_refund_does_not_refill_the_operators_limit() -> None:
+def test_what_an_escrow_paid_does_not_come_back_to_the_operators_limit() -> None:
     world = World()
     world.do(world.open(OPERATOR_LIMIT, by=world.operator))
+    world.do(world.release(60 * USDC, by=world.operator))
     world.do(world.relinquish(rent_payer=world.operator))
-    world.refuse(Code.OVER_LIMIT, world.open(1, by=world.operator))
+    left = OPERATOR_LIMIT - 60 * USDC
+    assert world.client_account().operator_limit_micro_usdc == left
+    world.refuse(Code.OVER_LIMIT, world.open(left + 1, by=world.operator))
 
 
 def test_a_provider_below_the_minimum_gets_no_escrow() -> None:
@@ -128,7 +130,7 @@ def test_a_client_cannot_settle_a_dispute_by_a_cosigned_release() -> None:
 
 def test_a_pause_stops_new_commitments() -> None:
     world = World()
-    world.do(instructions.set_paused(world.deployment, paused=True))
+    world.do(world.set_paused())
     for step in (world.stake(1), world.deposit(1), world.open()):
         world.refuse(Code.PAUSED, step)
 

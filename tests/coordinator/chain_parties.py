@@ -81,13 +81,18 @@ class Parties:
             unbonding_window_s=10 * DAY_S,
             grace_window_s=GRACE_S,
             arbitration_window_s=GRACE_S,
-            domain=DOMAIN,
         )
         treasury = deployment.token_account(pubkey(self.admin))
         await self.pay(
             self.admin,
             create_token_account(pubkey(self.admin), pubkey(self.admin), deployment.usdc_mint),
-            init_config(deployment, treasury=treasury, arbiter=pubkey(self.admin), terms=terms),
+            init_config(
+                deployment,
+                treasury=treasury,
+                arbiter=pubkey(self.admin),
+                domain=DOMAIN,
+                terms=terms,
+            ),
         )
         await self.pay(
             self.client,

@@ -15,7 +15,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_contracts.accounts import EscrowAccount, EscrowState
+from neurogrid_contracts.accounts import DisputeOpener, EscrowAccount, EscrowState
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_coordinator.artifacts import LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
@@ -141,7 +141,7 @@ class FakeChain:
             bump=255,
             state=EscrowState.OPEN,
             fee_bps=0,
-            opened_by_operator=True,
+            slash_bps=0,
             config=DEPLOYMENT.config,
             client=DEPLOYMENT.client(Pubkey.from_string(terms.client)),
             provider=DEPLOYMENT.provider(Pubkey.from_string(terms.provider)),
@@ -154,7 +154,15 @@ class FakeChain:
             opened_unix_s=self._clock() // 1000,
             deadline_unix_s=self._clock() // 1000 + 3600,
             claim_until_unix_s=self._clock() // 1000 + 7200,
+            grace_window_s=3600,
+            arbitration_window_s=3600,
+            dispute_bond_micro_usdc=0,
             slashed_micro_usdc=0,
+            operator_charge_micro_usdc=terms.max_micro_usdc,
+            operator_grant=1,
+            opened_by_operator=True,
+            dispute_opener=DisputeOpener.NOBODY,
+            client_complains=False,
         )
         self.opened[terms.lease_id] = opened
         return opened

@@ -71,7 +71,7 @@ async def test_making_everything_twice_makes_it_once(
         account = await client_account(chain, keys)
         assert account.available_micro_usdc == DEPOSIT_MICRO_USDC
         assert str(account.operator) == OPERATOR
-        assert account.sequence == 0
+        assert account.open_escrows == 0
         owner = Pubkey.from_bytes(keys.client.public_key)
         assert await usdc_balance(chain.rpc, chain.deployment.usdc_mint, owner) == 1_000_000_000
         assert await chain.rpc.sol_balance(Pubkey.from_string(NODE)) == 10 * 10**9

@@ -51,7 +51,6 @@ TERMS = MarketTerms(
     unbonding_window_s=7 * DAY_S,
     grace_window_s=60,
     arbitration_window_s=60,
-    domain=7,
 )
 # What the test's award may cost: one USDC an hour for ten minutes.
 MAX_COST = 166_667
@@ -135,7 +134,9 @@ class ChainWorld:
         await self.pay(
             self.admin,
             create_token_account(d.admin, d.admin, d.usdc_mint),
-            init_config(d, treasury=d.token_account(d.admin), arbiter=d.admin, terms=TERMS),
+            init_config(
+                d, treasury=d.token_account(d.admin), arbiter=d.admin, domain=7, terms=TERMS
+            ),
         )
         owner = pubkey(self.client)
         await self.pay(
@@ -157,6 +158,7 @@ class ChainWorld:
         lasts_s: int = 4 * 3600,
         provider: KeyPair | None = None,
         voucher_signer: KeyPair | None = None,
+        needs_acceptance: bool = False,
     ) -> None:
         """The client promises a lease's money."""
         await self.pay(
@@ -170,6 +172,7 @@ class ChainWorld:
                 max_micro_usdc=maximum,
                 deadline_unix_s=int(time.time()) + lasts_s,
                 voucher_signer=pubkey(voucher_signer or self.session),
+                needs_acceptance=needs_acceptance,
             ),
         )
 

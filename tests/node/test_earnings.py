@@ -86,6 +86,7 @@ async def test_an_escrow_that_never_comes_is_given_up(world: ChainWorld) -> None
     [
         ({"maximum": MAX_COST - 1}, {}, "holds less than was agreed"),
         ({"voucher_signer": KeyPair.generate()}, {}, "another voucher signer"),
+        ({"needs_acceptance": True}, {}, "only an offer"),
         # Long enough for the job, too short to be paid for it.
         ({"lasts_s": 600 + CLAIM_MARGIN_MS // 1000 - 100}, {}, "ends before the job could be paid"),
         ({}, {"escrow": "1" * 32}, "not the one of this lease"),

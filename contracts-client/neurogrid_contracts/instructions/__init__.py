@@ -5,22 +5,41 @@ What must hold before each instruction, and what holds after, is written above i
 (``client_owner``, ``provider_owner``); the accounts are derived. Amounts are micro-USDC, u64.
 """
 
-from neurogrid_contracts.instructions.clients import deposit, open_client, set_operator, withdraw
+from neurogrid_contracts.instructions.clients import (
+    close_client,
+    deposit,
+    open_client,
+    set_operator,
+    withdraw,
+)
+from neurogrid_contracts.instructions.disputes import dispute, resolve, slash
 from neurogrid_contracts.instructions.escrows import (
     INSTRUCTIONS_SYSVAR_ID,
+    accept_escrow,
+    cancel_escrow,
     claim_voucher,
-    dispute,
+    extend,
     open_escrow,
     refund,
     release,
     relinquish,
-    resolve,
+    top_up,
 )
-from neurogrid_contracts.instructions.market import MarketTerms, init_config, set_paused
+from neurogrid_contracts.instructions.market import (
+    MarketTerms,
+    accept_admin,
+    apply_terms,
+    cancel_terms,
+    init_config,
+    propose_admin,
+    propose_terms,
+    set_paused,
+)
 from neurogrid_contracts.instructions.providers import (
+    close_provider,
+    rebond,
     register_provider,
     request_unstake,
-    slash,
     stake,
     withdraw_stake,
 )
@@ -39,13 +58,24 @@ __all__ = [
     "MarketTerms",
     "SignedVoucher",
     "Tag",
+    "accept_admin",
+    "accept_escrow",
+    "apply_terms",
+    "cancel_escrow",
+    "cancel_terms",
     "claim_voucher",
+    "close_client",
+    "close_provider",
     "deposit",
     "dispute",
     "ed25519_instruction",
+    "extend",
     "init_config",
     "open_client",
     "open_escrow",
+    "propose_admin",
+    "propose_terms",
+    "rebond",
     "refund",
     "register_provider",
     "release",
@@ -56,6 +86,7 @@ __all__ = [
     "set_paused",
     "slash",
     "stake",
+    "top_up",
     "withdraw",
     "withdraw_stake",
 ]

@@ -86,7 +86,7 @@ def set_operator(
     """Name the client's operator, or with None remove it. Signer: ``owner``.
 
     Args:
-        limit_micro_usdc: what the maxima of the escrows it opens may add up to.
+        limit_micro_usdc: what it may promise and bond; what its escrows do not pay comes back.
         expiry_unix_s: from this second on it may do nothing.
     """
     key = bytes(32) if operator is None else bytes(operator)
@@ -97,4 +97,26 @@ def set_operator(
         signer(owner),
         read_only(deployment.config),
         writable(deployment.client(owner)),
+    )
+
+
+def close_client(deployment: Deployment, *, owner: Pubkey, destination: Pubkey) -> Instruction:
+    """Close an empty client account and its vault. Signer: ``owner``, who gets the rent.
+
+    Not in the slot in which it was opened.
+
+    Args:
+        destination: USDC token account for what strangers have sent to the vault.
+    """
+    client = deployment.client(owner)
+    return program_instruction(
+        deployment,
+        Tag.CLOSE_CLIENT,
+        b"",
+        signer(owner, writable=True),
+        read_only(deployment.config),
+        writable(client),
+        writable(deployment.vault(client)),
+        writable(destination),
+        read_only(TOKEN_PROGRAM_ID),
     )

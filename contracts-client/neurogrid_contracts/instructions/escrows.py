@@ -1,4 +1,4 @@
-"""Escrows: opening, paying, ending and disputing them."""
+"""Escrows: opening, growing, paying and ending them."""
 
 from typing import Final
 
@@ -31,6 +31,7 @@ def open_escrow(
     max_micro_usdc: int,
     deadline_unix_s: int,
     voucher_signer: Pubkey,
+    needs_acceptance: bool = False,
 ) -> Instruction:
     """Promise a part of the client's balance to a provider. Signer: ``authority``.
 
@@ -39,17 +40,81 @@ def open_escrow(
         job_id: 32 bytes, unique among this client's open escrows.
         deadline_unix_s: at most ``ConfigAccount.longest_escrow_s`` ahead.
         voucher_signer: the session key whose vouchers the escrow will honour.
+        needs_acceptance: only offer it; the client may cancel until the provider accepts.
     """
     return program_instruction(
         deployment,
         Tag.OPEN_ESCROW,
-        job_id + u64(max_micro_usdc) + i64(deadline_unix_s) + bytes(voucher_signer),
+        job_id
+        + u64(max_micro_usdc)
+        + i64(deadline_unix_s)
+        + bytes(voucher_signer)
+        + bytes([needs_acceptance]),
         signer(authority, writable=True),
+        read_only(deployment.config),
+        writable(deployment.client(client_owner)),
+        writable(deployment.provider(provider_owner)),
+        writable(deployment.escrow(client_owner, job_id)),
+        read_only(SYSTEM_PROGRAM_ID),
+    )
+
+
+def accept_escrow(
+    deployment: Deployment, *, client_owner: Pubkey, provider_owner: Pubkey, job_id: bytes
+) -> Instruction:
+    """Take an offered escrow on; to decline it, :func:`relinquish`. Signer: ``provider_owner``."""
+    return program_instruction(
+        deployment,
+        Tag.ACCEPT_ESCROW,
+        b"",
+        signer(provider_owner),
+        read_only(deployment.config),
+        read_only(deployment.provider(provider_owner)),
+        writable(deployment.escrow(client_owner, job_id)),
+    )
+
+
+def top_up(
+    deployment: Deployment,
+    *,
+    authority: Pubkey,
+    client_owner: Pubkey,
+    provider_owner: Pubkey,
+    job_id: bytes,
+    amount_micro_usdc: int,
+) -> Instruction:
+    """Promise more to an escrow. Signer: ``authority``, as for :func:`release`."""
+    return program_instruction(
+        deployment,
+        Tag.TOP_UP,
+        u64(amount_micro_usdc),
+        signer(authority),
         read_only(deployment.config),
         writable(deployment.client(client_owner)),
         read_only(deployment.provider(provider_owner)),
         writable(deployment.escrow(client_owner, job_id)),
-        read_only(SYSTEM_PROGRAM_ID),
+    )
+
+
+def extend(
+    deployment: Deployment,
+    *,
+    authority: Pubkey,
+    client_owner: Pubkey,
+    provider_owner: Pubkey,
+    job_id: bytes,
+    deadline_unix_s: int,
+) -> Instruction:
+    """Move an escrow's deadline on. Signer: ``authority``, as for :func:`release`."""
+    return program_instruction(
+        deployment,
+        Tag.EXTEND,
+        i64(deadline_unix_s),
+        signer(authority),
+        read_only(deployment.config),
+        read_only(deployment.client(client_owner)),
+        read_only(deployment.provider(provider_owner)),
+        writable(deployment.escrow(client_owner, job_id)),
     )
 
 
@@ -136,15 +201,25 @@ def claim_voucher(
 
 
 def refund(
-    deployment: Deployment, *, client_owner: Pubkey, job_id: bytes, rent_payer: Pubkey
+    deployment: Deployment,
+    *,
+    client_owner: Pubkey,
+    provider_owner: Pubkey,
+    job_id: bytes,
+    rent_payer: Pubkey,
 ) -> Instruction:
-    """Return what an expired escrow holds to the client's balance. Nobody needs to sign."""
+    """Return what an expired escrow still holds to the client. No signer: anybody may.
+
+    Args:
+        rent_payer: the escrow's; gets its rent back.
+    """
     return program_instruction(
         deployment,
         Tag.REFUND,
         b"",
         read_only(deployment.config),
         writable(deployment.client(client_owner)),
+        writable(deployment.provider(provider_owner)),
         writable(deployment.escrow(client_owner, job_id)),
         writable(rent_payer),
     )
@@ -159,7 +234,7 @@ def relinquish(
     rent_payer: Pubkey,
     client_cosigns: bool = False,
 ) -> Instruction:
-    """Close an escrow and pay nothing more. Signer: ``provider_owner``.
+    """Close an escrow and pay nothing more, or decline an offer. Signer: ``provider_owner``.
 
     Args:
         rent_payer: the escrow's; gets its rent back.
@@ -172,51 +247,34 @@ def relinquish(
         signer(provider_owner),
         read_only(deployment.config),
         writable(deployment.client(client_owner)),
-        read_only(deployment.provider(provider_owner)),
+        writable(deployment.provider(provider_owner)),
         writable(deployment.escrow(client_owner, job_id)),
         optional=[writable(rent_payer), *([signer(client_owner)] if client_cosigns else [])],
     )
 
 
-def dispute(
+def cancel_escrow(
     deployment: Deployment,
     *,
-    party: Pubkey,
+    authority: Pubkey,
     client_owner: Pubkey,
     provider_owner: Pubkey,
     job_id: bytes,
-) -> Instruction:
-    """Freeze an escrow for the arbiter. Signer: ``party``, the client's side or the provider."""
-    return program_instruction(
-        deployment,
-        Tag.DISPUTE,
-        b"",
-        signer(party),
-        read_only(deployment.config),
-        read_only(deployment.client(client_owner)),
-        read_only(deployment.provider(provider_owner)),
-        writable(deployment.escrow(client_owner, job_id)),
-    )
-
-
-def resolve(
-    deployment: Deployment,
-    *,
-    arbiter: Pubkey,
-    client_owner: Pubkey,
-    provider_owner: Pubkey,
-    job_id: bytes,
-    payout: Pubkey,
-    treasury: Pubkey,
     rent_payer: Pubkey,
-    to_provider_micro_usdc: int,
 ) -> Instruction:
-    """Divide what a disputed escrow still holds, and close it. Signer: ``arbiter``."""
+    """Take back an offer that is not accepted. Signer: ``authority``, as for :func:`release`.
+
+    Args:
+        rent_payer: the escrow's; gets its rent back.
+    """
     return program_instruction(
         deployment,
-        Tag.RESOLVE,
-        u64(to_provider_micro_usdc),
-        signer(arbiter),
-        *payment_accounts(deployment, client_owner, provider_owner, job_id, payout, treasury),
+        Tag.CANCEL_ESCROW,
+        b"",
+        signer(authority),
+        read_only(deployment.config),
+        writable(deployment.client(client_owner)),
+        writable(deployment.provider(provider_owner)),
+        writable(deployment.escrow(client_owner, job_id)),
         optional=[writable(rent_payer)],
     )

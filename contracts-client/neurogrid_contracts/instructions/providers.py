@@ -92,28 +92,33 @@ def withdraw_stake(deployment: Deployment, *, owner: Pubkey, destination: Pubkey
     )
 
 
-def slash(
-    deployment: Deployment,
-    *,
-    arbiter: Pubkey,
-    provider_owner: Pubkey,
-    client_owner: Pubkey,
-    job_id: bytes,
-    amount_micro_usdc: int,
-) -> Instruction:
-    """Compensate the client of a disputed escrow from the provider's stake. Signer: arbiter."""
-    provider = deployment.provider(provider_owner)
-    client = deployment.client(client_owner)
+def rebond(deployment: Deployment, *, owner: Pubkey, amount_micro_usdc: int) -> Instruction:
+    """Let unbonding stake count as stake again. Signer: ``owner``."""
     return program_instruction(
         deployment,
-        Tag.SLASH,
+        Tag.REBOND,
         u64(amount_micro_usdc),
-        signer(arbiter),
+        signer(owner),
+        read_only(deployment.config),
+        writable(deployment.provider(owner)),
+    )
+
+
+def close_provider(deployment: Deployment, *, owner: Pubkey, destination: Pubkey) -> Instruction:
+    """Close an empty provider account and its vault. Signer: ``owner``, who gets the rent.
+
+    Args:
+        destination: USDC token account for what strangers have sent to the vault.
+    """
+    provider = deployment.provider(owner)
+    return program_instruction(
+        deployment,
+        Tag.CLOSE_PROVIDER,
+        b"",
+        signer(owner, writable=True),
         read_only(deployment.config),
         writable(provider),
         writable(deployment.vault(provider)),
-        writable(deployment.escrow(client_owner, job_id)),
-        writable(client),
-        writable(deployment.vault(client)),
+        writable(destination),
         read_only(TOKEN_PROGRAM_ID),
     )

@@ -37,6 +37,27 @@ class Tag(enum.IntEnum):
     RESOLVE = 15
     RELINQUISH = 16
     SET_PAUSED = 17
+    PROPOSE_TERMS = 18
+    CANCEL_TERMS = 19
+    APPLY_TERMS = 20
+    PROPOSE_ADMIN = 21
+    ACCEPT_ADMIN = 22
+    REBOND = 23
+    CLOSE_PROVIDER = 24
+    CLOSE_CLIENT = 25
+    ACCEPT_ESCROW = 26
+    CANCEL_ESCROW = 27
+    TOP_UP = 28
+    EXTEND = 29
+
+
+def arbiter_accounts(
+    arbiter: Pubkey, members: Sequence[Pubkey]
+) -> tuple[AccountMeta, list[AccountMeta]]:
+    """The arbiter's place in an instruction, and its members: a multisig does not sign itself."""
+    if members:
+        return read_only(arbiter), [signer(member) for member in members]
+    return signer(arbiter), []
 
 
 def payment_accounts(
