@@ -39,8 +39,8 @@ TERMS = MarketTerms(
     unbonding_window_s=10 * DAY_S,
     grace_window_s=100,
     arbitration_window_s=100,
-    domain=7,
 )
+DOMAIN = 7
 # Opening an escrow takes 10,500 units at most, and its accounts leave room for five.
 _OPENED_AT_ONCE = 4
 
@@ -83,6 +83,7 @@ class EscrowMarket:
                 d,
                 treasury=self.treasury,
                 arbiter=pubkey(self.admin),
+                domain=DOMAIN,
                 terms=TERMS,
             ),
         )
@@ -151,7 +152,7 @@ class EscrowMarket:
     def claim(self, number: int, sequence: int, cumulative_micro_usdc: int) -> ClaimPayout:
         """A voucher on the escrow of job ``number``, to be redeemed and to close it."""
         address = bytes(self.escrow_address(number))
-        statement = Voucher(TERMS.domain, address, sequence, cumulative_micro_usdc)
+        statement = Voucher(DOMAIN, address, sequence, cumulative_micro_usdc)
         signed = SignedVoucher(
             statement, pubkey(self.session), self.session.sign(statement.message())
         )

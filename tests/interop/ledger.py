@@ -13,7 +13,7 @@ from solders.transaction import VersionedTransaction
 
 from contracts.ledger_process import LedgerProcess
 from contracts.ledger_world import SOL, base64_text
-from contracts.program_parties import TERMS
+from contracts.program_parties import DOMAIN, TERMS
 from neurogrid_contracts import instructions
 from neurogrid_contracts.deployment import Deployment
 
@@ -44,6 +44,7 @@ def create_market(ledger: LedgerProcess) -> Pubkey:
         deployment,
         treasury=deployment.token_account(admin.pubkey()),
         arbiter=admin.pubkey(),
+        domain=DOMAIN,
         terms=TERMS,
     )
     send(ledger, [order], admin)
