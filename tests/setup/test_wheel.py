@@ -12,6 +12,8 @@ ROOT = Path(__file__).parent.parent.parent
 DATA = {
     "neurogrid_contracts/elf/neurogrid.so",
     "neurogrid_contracts/elf/neurogrid.so.sha256",
+    "neurogrid_contracts/idl.json",
+    "neurogrid_contracts/ledger/status.css",
     "neurogrid_coordinator/api/docs.html",
     "neurogrid_coordinator/coordinator.toml",
     "neurogrid_coordinator/store/migrations/0001_initial.sql",

@@ -8,6 +8,7 @@ How the files fit together, top down:
 ``__main__``    the command line
 ``server``      sockets, the ready file; the composition root
 ``web``         HTTP; ``faults``, what goes wrong with requests on purpose
+``pages``       the status page: ``status`` reads it, ``narration`` puts it into words, ``markup`` escapes
 ``websocket``   one websocket connection; ``pubsub``, who is told what (both on the event loop)
 ``rpc``         the method table; ``rpc_*`` hold the methods, ``params`` and ``filters`` read their
                 arguments, ``backend`` is what they work on, ``control`` guards some

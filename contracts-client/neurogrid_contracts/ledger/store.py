@@ -175,6 +175,10 @@ class Store:
         )
         return [(Pubkey(address), lamports) for address, lamports in rows]
 
+    def count_accounts(self) -> int:
+        count: int = self._db.execute("SELECT count(*) FROM account").fetchone()[0]
+        return count
+
     def _write_accounts(self, accounts: Iterable[tuple[Pubkey, Account | None]]) -> None:
         total = self._books.accounts
         for address, account in accounts:
@@ -291,6 +295,11 @@ class Store:
 
     def transactions_in(self, slot: int) -> list[StoredTransaction]:
         rows = self._db.execute(f"SELECT {_TX_COLUMNS} FROM tx WHERE slot = ? ORDER BY id", (slot,))
+        return [_stored(row) for row in rows]
+
+    def newest(self, limit: int) -> list[StoredTransaction]:
+        """The last transactions, newest first."""
+        rows = self._db.execute(f"SELECT {_TX_COLUMNS} FROM tx ORDER BY id DESC LIMIT ?", (limit,))
         return [_stored(row) for row in rows]
 
     def transactions_after(self, slot: int) -> list[StoredTransaction]:

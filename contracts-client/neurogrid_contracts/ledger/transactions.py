@@ -207,6 +207,9 @@ def describe(error: Any) -> str:
         if isinstance(kind, dict) and "Custom" in kind:
             kind = f"custom program error: {kind['Custom']:#x}"
         return f"Error processing Instruction {index}: {kind}"
+    if isinstance(error, dict) and "InsufficientFundsForRent" in error:
+        index = error["InsufficientFundsForRent"]["account_index"]
+        return f"Transaction results in an account ({index}) with insufficient funds for rent"
     return str(error)
 
 

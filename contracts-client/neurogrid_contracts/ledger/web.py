@@ -1,21 +1,23 @@
-"""The web application: JSON-RPC by POST, PubSub by websocket, both at ``/``; and their faults."""
+"""The web application: JSON-RPC by POST, PubSub by websocket, the status page by GET, all at ``/``."""
 
 import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from neurogrid_contracts.ledger import rpc
+from neurogrid_contracts.ledger import pages, rpc, status
 from neurogrid_contracts.ledger.backend import Backend
 from neurogrid_contracts.ledger.errors import (
+    INVALID_PARAMS,
     INVALID_REQUEST,
     NODE_UNHEALTHY,
     PARSE_ERROR,
@@ -24,6 +26,7 @@ from neurogrid_contracts.ledger.errors import (
 from neurogrid_contracts.ledger.faults import Fault, is_our_own
 from neurogrid_contracts.ledger.ledger import Disturbance
 from neurogrid_contracts.ledger.owner import Owner
+from neurogrid_contracts.ledger.params import pubkey, signature
 from neurogrid_contracts.ledger.pubsub import Hub
 from neurogrid_contracts.ledger.websocket import Connection
 
@@ -37,6 +40,18 @@ _CORS = {
     "access-control-allow-headers": "*",
     "access-control-allow-methods": "POST, GET, OPTIONS",
 }
+# Whatever a memo says: nothing on a page runs, and nothing is loaded from elsewhere.
+_PAGE_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+# Base58 of 32 bytes; a signature, of 64, is longer.
+_ADDRESS_CHARS_MAX = 44
 # Where ``Protocol`` leaves the connection of a request.
 _TRANSPORT = "neurogrid.transport"
 
@@ -113,6 +128,35 @@ def build_app(backend: Backend, owner: Owner, hub: Hub) -> Starlette:
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok", headers=_CORS)
 
+    async def show_overview(request: Request) -> Response:
+        view = await owner.call(status.overview, backend)
+        return _html(pages.overview_page(view, follow="follow" in request.query_params))
+
+    async def show_transaction(request: Request) -> Response:
+        wanted = signature(request.path_params["signature"], "signature")
+        listed = await owner.call(status.transaction, backend, wanted)
+        if listed is None:
+            return _html(pages.missing_page("This ledger holds no such transaction."), 404)
+        return _html(pages.transaction_page(listed, status.names(backend)))
+
+    async def show_address(request: Request) -> Response:
+        wanted = pubkey(request.path_params["address"], "address")
+        view = await owner.call(status.address, backend, wanted)
+        return _html(pages.address_page(view, status.names(backend)))
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RpcError)
+        status_code = 404 if error.code == INVALID_PARAMS else 503
+        return _html(pages.missing_page(error.message), status_code)
+
+    async def find(request: Request) -> Response:
+        wanted = request.query_params.get("q", "").strip()
+        kind = "address" if len(wanted) <= _ADDRESS_CHARS_MAX else "tx"
+        return RedirectResponse(f"/{kind}/{quote(wanted, safe='')}", 303)
+
+    async def style(request: Request) -> Response:
+        return Response(pages.STYLE, media_type="text/css", headers=_PAGE_HEADERS)
+
     async def websocket(connection: WebSocket) -> None:
         await Connection(connection, hub, owner, backend.ledger, respond).serve()
 
@@ -121,8 +165,14 @@ def build_app(backend: Backend, owner: Owner, hub: Hub) -> Starlette:
             Route("/", post, methods=["POST"]),
             Route("/", preflight, methods=["OPTIONS"]),
             Route("/health", health, methods=["GET"]),
+            Route("/", show_overview, methods=["GET"]),
+            Route("/tx/{signature}", show_transaction, methods=["GET"]),
+            Route("/address/{address}", show_address, methods=["GET"]),
+            Route("/find", find, methods=["GET"]),
+            Route("/status.css", style, methods=["GET"]),
             WebSocketRoute("/", websocket),
-        ]
+        ],
+        exception_handlers={RpcError: refuse},
     )
 
 
@@ -156,6 +206,10 @@ async def _read_body(request: Request) -> bytes | None:
         if len(body) > BODY_BYTES_MAX:
             return None
     return bytes(body)
+
+
+def _html(page: str, status_code: int = 200) -> Response:
+    return HTMLResponse(page, status_code, _PAGE_HEADERS)
 
 
 def _json(body: Any) -> Response:
