@@ -6,7 +6,6 @@ The tests themselves are JavaScript, in js/*.test.mjs; each is reported here und
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -29,10 +28,9 @@ def _names(suite: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A ledger with a market on it, as js/ledger.mjs takes it."""
-    with LedgerProcess(tmp_path_factory.mktemp("ledger")) as ledger:
-        yield describe(ledger, create_market(ledger))
+def described(ledger: LedgerProcess) -> str:
+    """The ledger with a market on it, as js/ledger.mjs takes it."""
+    return describe(ledger, create_market(ledger))
 
 
 @cache

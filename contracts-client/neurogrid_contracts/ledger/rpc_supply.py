@@ -13,7 +13,7 @@ from neurogrid_contracts.ledger.svm import SLOTS_PER_EPOCH
 _LARGEST_ACCOUNTS = 20
 _REWARD_ADDRESSES_MAX = 100
 # What the Stake program of this SVM answers to GetMinimumDelegation.
-_STAKE_LAMPORTS_MIN = 1
+_STAKE_LAMPORTS_MIN = 1_000_000_000
 
 
 def get_supply(backend: Backend, params: Params) -> Any:
