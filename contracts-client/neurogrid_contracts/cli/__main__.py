@@ -15,6 +15,13 @@ _COMMANDS = {
     "set-authority": "programs:set_authority",
     "write-buffer": "programs:write_buffer",
     "close-buffer": "programs:close_buffer",
+    "market": "markets:market",
+    "terms": "markets:terms",
+    "admin": "markets:admin",
+    "escrow": "parties:escrow",
+    "dispute": "parties:dispute",
+    "provider": "parties:provider",
+    "client": "parties:client",
 }
 
 

@@ -22,7 +22,7 @@ def print_json(value: object) -> None:
 
 def print_fields(fields: Iterable[tuple[str, str | None]], *, err: bool = False) -> None:
     """Name and value, one per line; values that are None or empty are left out."""
-    shown = [(name, value) for name, value in fields if value]
+    shown = [(name.replace("_", " "), value) for name, value in fields if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         click.secho(f"{name.ljust(width)}  ", dim=True, nl=False, err=err)
@@ -34,10 +34,7 @@ def print_result(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    print_fields(
-        (name.replace("_", " "), None if value is None else str(value))
-        for name, value in result.items()
-    )
+    print_fields((name, None if value is None else str(value)) for name, value in result.items())
 
 
 def note(text: str) -> None:

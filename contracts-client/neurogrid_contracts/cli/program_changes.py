@@ -29,7 +29,6 @@ class Undertaking(Spending):
     """What the command line asked for; see the options' help."""
 
     elf_file: Path | None
-    state_folder: Path
     buffer: str | None
 
 

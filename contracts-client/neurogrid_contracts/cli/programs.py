@@ -1,6 +1,5 @@
 """Commands for the program itself: deploy, upgrade, verify, show, authorities, buffers."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,43 +7,17 @@ import click
 
 from neurogrid_contracts.cli import options
 
-DEFAULT_STATE = Path("~/.neurogrid/contracts").expanduser()
-
 _elf = click.option(
     "--elf",
     "elf_file",
     type=options.FILE,
     help="The program's ELF; the packaged one, if not given.",
 )
-_state = click.option(
-    "--state",
-    "state_folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE,
-    show_default=True,
-    help="Where unfinished work is kept, keys of its buffers included.",
-)
 _buffer = click.option(
     "--buffer",
     metavar="KEYFILE|ADDRESS",
     help="Use this buffer: a key file to create it with, or the address of one that exists.",
 )
-
-
-def _spending(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that pays for something."""
-    for option in (
-        options.as_json,
-        options.yes,
-        options.priority_fee,
-        options.passphrase_file,
-        options.authority,
-        options.payer,
-        options.genesis,
-        options.url,
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -62,8 +35,7 @@ def _spending(command: Callable[..., None]) -> Callable[..., None]:
     help="Room for later versions; a quarter more than the ELF, if not given.",
 )
 @_buffer
-@_state
-@_spending
+@options.spending
 def deploy(**given: Any) -> None:
     """Deploy the program at a new address.
 
@@ -72,15 +44,14 @@ def deploy(**given: Any) -> None:
     """
     from neurogrid_contracts.cli.program_changes import Deployment, deploy
 
-    _change(deploy, Deployment, given)
+    options.change(deploy, Deployment, given)
 
 
 @click.command()
 @click.argument("program_id", metavar="PROGRAM")
 @_elf
 @_buffer
-@_state
-@_spending
+@options.spending
 def upgrade(**given: Any) -> None:
     """Replace PROGRAM's code; extends its room if the new code needs it.
 
@@ -88,7 +59,7 @@ def upgrade(**given: Any) -> None:
     """
     from neurogrid_contracts.cli.program_changes import Upgrade, upgrade
 
-    _change(upgrade, Upgrade, given)
+    options.change(upgrade, Upgrade, given)
 
 
 @click.command("write-buffer")
@@ -99,23 +70,22 @@ def upgrade(**given: Any) -> None:
     metavar="ADDRESS",
     help="Give the written buffer to this authority, such as a multisig's vault.",
 )
-@_state
-@_spending
+@options.spending
 def write_buffer(**given: Any) -> None:
     """Write the program into a buffer and stop there: a multisig's members deploy it."""
     from neurogrid_contracts.cli.program_changes import BufferWriting, write_only
 
-    _change(write_only, BufferWriting, given)
+    options.change(write_only, BufferWriting, given)
 
 
 @click.command("close-buffer")
 @click.argument("buffer_address", metavar="BUFFER")
-@_spending
+@options.spending
 def close_buffer(**given: Any) -> None:
     """Delete an abandoned buffer; its rent goes to the payer."""
     from neurogrid_contracts.cli.program_authority import BufferClosing, close_buffer
 
-    _change(close_buffer, BufferClosing, given)
+    options.change(close_buffer, BufferClosing, given)
 
 
 @click.command("set-authority")
@@ -140,12 +110,12 @@ def close_buffer(**given: Any) -> None:
     metavar="ADDRESS",
     help="Say it twice: the new authority's address, or with --final the program's.",
 )
-@_spending
+@options.spending
 def set_authority(**given: Any) -> None:
     """Hand over the right to upgrade PROGRAM, or end it."""
     from neurogrid_contracts.cli.program_authority import AuthorityChange, set_authority
 
-    _change(set_authority, AuthorityChange, given)
+    options.change(set_authority, AuthorityChange, given)
 
 
 @click.command()
@@ -200,14 +170,3 @@ def verify(
     print_result(result, as_json=as_json)
     if not result["verified"]:
         sys.exit(DIFFERENT)
-
-
-def _change(
-    action: Callable[[Any], Any], settings: Callable[..., Any], given: dict[str, Any]
-) -> None:
-    """Run a command that changes something, and print what became of it."""
-    from neurogrid_contracts.cli.errors import run
-    from neurogrid_contracts.cli.output import print_result
-
-    as_json = given["as_json"]
-    print_result(run(lambda: action(settings(**given)), as_json=as_json), as_json=as_json)

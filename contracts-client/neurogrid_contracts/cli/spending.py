@@ -1,6 +1,7 @@
 """What every command that pays for something is told: where, with whose keys, and how freely."""
 
-import tempfile
+import hashlib
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class Spending:
     unit_price: int
     yes: bool
     as_json: bool
+    state_folder: Path
 
     def keys(self) -> tuple[KeyPair, KeyPair]:
         """The payer's and the authority's key."""
@@ -42,20 +44,28 @@ async def send(
     cluster: Cluster,
     instructions: Sequence[Instruction],
     *,
+    state_folder: Path,
     payer: KeyPair,
     keys: Iterable[KeyPair],
     budget: ComputeBudget,
 ) -> Payment:
     """Try one transaction out, then have it confirmed.
 
-    Only for what may be said twice: an interrupted command forgets that it was said.
+    The same instructions, given again after an interruption, are the same transaction: what adds to
+    an amount is not added twice. Given again after it was confirmed, they are a new one.
 
     Raises:
         CommandError: the chain would refuse it.
         PaymentFailed, PaymentTimeout: as ``Outbox.confirmed``.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        outbox = Path(folder) / "outbox.sqlite"
-        async with steps_in(outbox, rpc, cluster, payer=payer, keys=keys, budget=budget) as steps:
+    said = hashlib.sha256(b"".join(bytes(instruction) for instruction in instructions)).hexdigest()
+    folder = state_folder / f"{cluster.genesis_hash[:8]}-{said[:16]}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    outbox = folder / "outbox.sqlite"
+    async with steps_in(outbox, rpc, cluster, payer=payer, keys=keys, budget=budget) as steps:
+        confirmed = await steps.settle("step")
+        if confirmed is None:
             await steps.check(instructions)
-            return await steps.run("step", instructions)
+            confirmed = await steps.run("step", instructions)
+    shutil.rmtree(folder)
+    return confirmed

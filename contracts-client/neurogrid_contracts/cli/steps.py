@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts.cli.cluster import Cluster
 from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.errors import program_error
 from neurogrid_wallet.errors import PaymentFailed
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy, Payment, PaymentState
@@ -100,6 +101,9 @@ class Steps:
         simulation = await self._rpc.simulate(transaction)
         if simulation.failure is None:
             return None
+        refused = program_error(simulation.failure.custom_program_error or 0)
+        if refused is not None:
+            return str(refused)
         words = [line for line in simulation.logs if not line.endswith("invoke [1]")]
         return f"{simulation.failure}" + "".join(f"\n  {line}" for line in words[-4:])
 
