@@ -1,6 +1,7 @@
 """Account bytes in, values out; held against the IDL field by field."""
 
 import dataclasses
+import enum
 import json
 import struct
 from pathlib import Path
@@ -13,6 +14,7 @@ from neurogrid_contracts.accounts import (
     AccountFormatError,
     ClientAccount,
     ConfigAccount,
+    DisputeOpener,
     EscrowAccount,
     EscrowState,
     ProviderAccount,
@@ -109,9 +111,11 @@ def test_an_unknown_opener_of_a_dispute_is_refused() -> None:
         EscrowAccount.parse(bytes(data))
 
 
-def test_the_idl_names_the_escrow_states() -> None:
-    states = {state.name: state.value for state in EscrowState}
-    assert states == IDL["account_states"]["escrow"]
+@pytest.mark.parametrize(
+    ("field", "words"), [("state", EscrowState), ("dispute_opener", DisputeOpener)]
+)
+def test_the_idl_names_what_an_escrows_numbers_mean(field: str, words: type[enum.IntEnum]) -> None:
+    assert {word.name: word.value for word in words} == IDL["enumerations"]["escrow"][field]
 
 
 def test_a_zero_operator_is_none() -> None:

@@ -6,6 +6,7 @@ import enum
 import inspect
 import json
 import struct
+from collections.abc import ItemsView
 from typing import Any, get_type_hints
 
 import pytest
@@ -64,17 +65,15 @@ def generic_read(name: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def enumerated(name: str) -> dict[str, frozenset[int]]:
-    """The fields in which only some values have a meaning, and those values."""
-    return {
-        field: frozenset(word.value for word in hint)
-        for field, hint in get_type_hints(TYPES[name]).items()
-        if isinstance(hint, type) and issubclass(hint, enum.IntEnum)
-    }
+def enumerations(name: str) -> ItemsView[str, dict[str, int]]:
+    """The fields in which only some numbers have a meaning."""
+    found: dict[str, dict[str, int]] = IDL["enumerations"].get(name, {})
+    return found.items()
 
 
 def has_known_words(name: str, values: dict[str, Any]) -> bool:
-    return all(values[field] in words for field, words in enumerated(name).items())
+    """Whether every enumerated field holds a number that means something."""
+    return all(values[field] in words.values() for field, words in enumerations(name))
 
 
 def as_python(value: Any) -> Any:
@@ -94,8 +93,8 @@ def account_values(draw: st.DrawFn, name: str) -> dict[str, Any]:
     """Any value in every field, but for the header and where only some have a meaning."""
     entry = ACCOUNTS[name]
     values = {field["name"]: draw(field_values(field)) for field in entry["fields"]}
-    for field, words in enumerated(name).items():
-        values[field] = draw(st.sampled_from(sorted(words)))
+    for field, words in enumerations(name):
+        values[field] = draw(st.sampled_from(sorted(words.values())))
     return values | {"tag": entry["tag"], "version": entry["version"]}
 
 

@@ -115,8 +115,10 @@ def test_the_source_has_the_idls_layouts_errors_and_tags(clang: str, tmp_path: P
     facts += [fact for field in IDL["voucher"]["fields"] for fact in field_facts("voucher", field)]
     magic = int.from_bytes(IDL["voucher"]["magic"].encode(), "little")
     facts.append(f"_Static_assert(VOUCHER_MAGIC == {magic}UL, 'magic');")
-    for name, value in IDL["account_states"]["escrow"].items():
-        facts.append(f"_Static_assert(ESCROW_{name} == {value}, 'state {name}');")
+    words = IDL["enumerations"]["escrow"]
+    for prefix, field in (("ESCROW", "state"), ("PARTY", "dispute_opener")):
+        for name, value in words[field].items():
+            facts.append(f"_Static_assert({prefix}_{name} == {value}, '{field} {name}');")
     for name, value in {**IDL["faults"]["proven"], **IDL["faults"]["unproven"]}.items():
         facts.append(f"_Static_assert(FAULT_{name} == {value}, 'fault {name}');")
     record = IDL["slash_record"]
