@@ -291,9 +291,7 @@ test('a transaction is simulated with every option', async () => {
 
 test('the fee of a message is asked for', async () => {
   const payer = await funded();
-  const compiled = compileTransactionMessage(
-    await message(payer, [memo('fee')]),
-  );
+  const compiled = compileTransactionMessage(await message(payer, [memo('fee')]));
   const bytes = getCompiledTransactionMessageEncoder().encode(compiled);
   const { value } = await rpc.getFeeForMessage(getBase64Decoder().decode(bytes), confirmed).send();
   assert.equal(value, 5000n);
@@ -490,12 +488,13 @@ test('accounts are fetched, sliced, filtered and parsed', async () => {
       ],
     })
     .send();
-  assert.deepEqual(value.map((one) => one.pubkey), [nonce]);
+  assert.deepEqual(
+    value.map((one) => one.pubkey),
+    [nonce],
+  );
   const [data] = value[0].account.data;
   assert.equal(getAddressDecoder().decode(getBase64Encoder().encode(data)), payer.address);
-  const packed = await rpc
-    .getAccountInfo(nonce, { ...confirmed, encoding: 'base64+zstd' })
-    .send();
+  const packed = await rpc.getAccountInfo(nonce, { ...confirmed, encoding: 'base64+zstd' }).send();
   assert.equal(packed.value.data[1], 'base64+zstd');
   const { value: many } = await rpc
     .getMultipleAccounts([nonce], { ...confirmed, encoding: 'jsonParsed' })
@@ -544,7 +543,10 @@ test('accounts, programs, logs, signatures, slots and roots are subscribed to', 
     ({ value }) => value.pubkey === to,
   );
   assert.ok(program.value.account.lamports > 0n);
-  const logs = await notified(rpcSubscriptions.logsNotifications({ mentions: [to] }, confirmed), act);
+  const logs = await notified(
+    rpcSubscriptions.logsNotifications({ mentions: [to] }, confirmed),
+    act,
+  );
   assert.equal(logs.value.err, null);
   const all = await notified(rpcSubscriptions.logsNotifications('all', confirmed), act);
   assert.ok(all.value.signature);
@@ -562,7 +564,10 @@ test('signatures of an address and the blocks they are in', async () => {
   const page = await rpc
     .getSignaturesForAddress(payer.address, { ...confirmed, before: sent[0], limit: 2 })
     .send();
-  assert.deepEqual(page.map((one) => one.signature), sent.slice(1));
+  assert.deepEqual(
+    page.map((one) => one.signature),
+    sent.slice(1),
+  );
   assert.equal(page[0].memo, '[1] b');
   const block = await rpc
     .getBlock(page[0].slot, {
@@ -591,7 +596,9 @@ test('the cluster answers what nodes answer', async () => {
   assert.equal((await rpc.getEpochSchedule().send()).slotsPerEpoch, epoch.slotsInEpoch);
   assert.equal(await rpc.getSlotLeader(confirmed).send(), identity);
   assert.deepEqual(await rpc.getSlotLeaders(epoch.absoluteSlot, 2).send(), [identity, identity]);
-  const schedule = await rpc.getLeaderSchedule(epoch.absoluteSlot, { ...confirmed, identity }).send();
+  const schedule = await rpc
+    .getLeaderSchedule(epoch.absoluteSlot, { ...confirmed, identity })
+    .send();
   assert.equal(BigInt(schedule[identity].length), epoch.slotsInEpoch);
   assert.equal((await rpc.getVoteAccounts(confirmed).send()).current[0].nodePubkey, identity);
   assert.equal((await rpc.getClusterNodes().send())[0].pubkey, identity);

@@ -40,3 +40,12 @@ export async function until(probe) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** Base58, as signatures and keys are written. */
+export const base58 = (bytes) => {
+  const alphabet = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
+  let number = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+  let text = '';
+  for (; number > 0n; number /= 58n) text = alphabet[Number(number % 58n)] + text;
+  return '1'.repeat(bytes.findIndex((byte) => byte !== 0)) + text;
+};

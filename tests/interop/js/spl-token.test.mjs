@@ -217,13 +217,19 @@ test('token accounts are listed by owner, delegate, mint and program', async () 
   const to = await stranger(world);
   await transfer(connection, wallet, account, to.account, wallet, 40n * USDC);
   const byMint = await connection.getTokenAccountsByOwner(wallet.publicKey, { mint });
-  assert.deepEqual(byMint.value.map((one) => one.pubkey.toBase58()), [account.toBase58()]);
+  assert.deepEqual(
+    byMint.value.map((one) => one.pubkey.toBase58()),
+    [account.toBase58()],
+  );
   const byProgram = await connection.getParsedTokenAccountsByOwner(wallet.publicKey, {
     programId: TOKEN_PROGRAM_ID,
   });
   assert.equal(byProgram.value[0].account.data.parsed.info.tokenAmount.uiAmount, 60);
   const largest = await connection.getTokenLargestAccounts(mint);
-  assert.deepEqual(largest.value.map((one) => one.uiAmount), [60, 40]);
+  assert.deepEqual(
+    largest.value.map((one) => one.uiAmount),
+    [60, 40],
+  );
   const { value } = await connection.getTokenAccountBalance(to.account);
   assert.equal(value.amount, '40000000');
   const holders = await connection.getParsedProgramAccounts(TOKEN_PROGRAM_ID, {

@@ -1,6 +1,7 @@
 // What applications do with @solana/web3.js 1.x.
 
-import { call, ledger, until, warp } from './ledger.mjs';
+import { base58, call, ledger, until, warp } from './ledger.mjs';
+import { Market } from './market.mjs';
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -72,6 +73,9 @@ async function sendVersioned(connection, signers, instructions, options = {}) {
   return signature;
 }
 
+/** What a signed transaction will be known by. */
+const signatureOf = (transaction) => base58(transaction.signature ?? transaction.signatures[0]);
+
 const nextSlot = async (connection) => {
   const slot = await connection.getSlot();
   await until(async () => (await connection.getSlot()) > slot);
@@ -127,15 +131,6 @@ test('raw bytes are sent and confirmed', async () => {
   await sendAndConfirmRawTransaction(connection, transaction.serialize(), strategy);
   assert.equal(await connection.getBalance(to), SOL);
 });
-
-const base58 = (bytes) => {
-  const alphabet = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
-  let number = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
-  let text = '';
-  for (; number > 0n; number /= 58n) text = alphabet[Number(number % 58n)] + text;
-  return '1'.repeat(bytes.findIndex((byte) => byte !== 0)) + text;
-};
-const signatureOf = (transaction) => base58(transaction.signature ?? transaction.signatures[0]);
 
 test('a transaction is confirmed by polling, up to finalized', async () => {
   const connection = connect();
@@ -320,9 +315,11 @@ test('an address lookup table is created, extended, used, deactivated and closed
   assert.equal(info.value.data.parsed.info.addresses[3], payees[3].toBase58());
 
   const common = { lookupTable: address, authority: payer.publicKey };
-  await sendVersioned(connection, [payer], [
-    AddressLookupTableProgram.deactivateLookupTable(common),
-  ]);
+  await sendVersioned(
+    connection,
+    [payer],
+    [AddressLookupTableProgram.deactivateLookupTable(common)],
+  );
   const close = AddressLookupTableProgram.closeLookupTable({
     ...common,
     recipient: payer.publicKey,
@@ -411,10 +408,15 @@ test('fees follow signatures and priority', async () => {
     lockedWritableAccounts: [payer.publicKey],
   });
   assert.ok(recent.every((one) => one.slot >= 0 && one.prioritizationFee >= 0));
-  assert.equal(await new Transaction({
-    feePayer: payer.publicKey,
-    ...(await connection.getLatestBlockhash()),
-  }).add(memo('cheap')).getEstimatedFee(connection), 5000);
+  assert.equal(
+    await new Transaction({
+      feePayer: payer.publicKey,
+      ...(await connection.getLatestBlockhash()),
+    })
+      .add(memo('cheap'))
+      .getEstimatedFee(connection),
+    5000,
+  );
 });
 
 test('signatures of an address are paged by before, until and limit', async () => {
@@ -425,7 +427,10 @@ test('signatures of an address are paged by before, until and limit', async () =
     sent.unshift(await sendVersioned(connection, [payer], [memo(`note ${number}`)]));
   }
   const all = await connection.getSignaturesForAddress(payer.publicKey);
-  assert.deepEqual(all.slice(0, 5).map((one) => one.signature), sent);
+  assert.deepEqual(
+    all.slice(0, 5).map((one) => one.signature),
+    sent,
+  );
   assert.equal(all.length, 6); // the airdrop
   assert.equal(all[0].memo, '[6] note 4');
   assert.equal(typeof all[0].blockTime, 'number');
@@ -434,7 +439,10 @@ test('signatures of an address are paged by before, until and limit', async () =
     until: sent[4],
     limit: 2,
   });
-  assert.deepEqual(page.map((one) => one.signature), [sent[2], sent[3]]);
+  assert.deepEqual(
+    page.map((one) => one.signature),
+    [sent[2], sent[3]],
+  );
 });
 
 test('a block is read whole, in signatures and parsed', async () => {
@@ -609,8 +617,8 @@ test('a signature subscription says once what became of a transaction', async ()
 
 test('commitments differ, and a context slot can be asked for', async () => {
   const connection = connect();
-  const processed = await connection.getSlot('processed');
   const finalized = await connection.getSlot('finalized');
+  const processed = await connection.getSlot('processed');
   assert.ok(finalized < processed);
   const payer = Keypair.generate().publicKey;
   const signature = await connection.requestAirdrop(payer, SOL);
@@ -652,7 +660,13 @@ test('the cluster describes itself', async () => {
   const governor = await connection.getInflationGovernor();
   assert.equal(governor.terminal, 0);
   assert.equal((await connection.getInflationRate()).total, 0);
-  assert.deepEqual(await connection.getInflationReward([node.pubkey].map((k) => new PublicKey(k)), 0), [null]);
+  assert.deepEqual(
+    await connection.getInflationReward(
+      [node.pubkey].map((k) => new PublicKey(k)),
+      0,
+    ),
+    [null],
+  );
   await warp(150); // a minute: samples are of whole ones
   const [sample] = await connection.getRecentPerformanceSamples(1);
   assert.ok(sample.numSlots > 0 && sample.samplePeriodSecs > 0);
@@ -669,90 +683,28 @@ test('our program is called through its interface description', async () => {
   const connection = connect();
   const owner = await funded(connection);
   await call('neurogrid_requestUsdc', owner.publicKey.toBase58(), 5_000_000);
-  const source = sourceOf(owner);
   const market = new Market();
-  await sendVersioned(connection, [owner], [
-    market.instruction('open_client', {}, market.parties(owner.publicKey, source)),
-    market.instruction('deposit', { amount: 3_000_000n }, market.parties(owner.publicKey, source)),
-  ]);
+  const parties = market.parties(owner.publicKey);
+  await sendVersioned(
+    connection,
+    [owner],
+    [
+      market.instruction('open_client', {}, parties),
+      market.instruction('deposit', { amount: 3_000_000n }, parties),
+    ],
+  );
   const { data } = await connection.getAccountInfo(market.client(owner.publicKey));
   const client = market.read('client', data);
   assert.equal(client.balance, 3_000_000n);
   assert.equal(client.locked, 0n);
   assert.ok(client.owner.equals(owner.publicKey));
   const named = market.idl.errors.find((one) => one.name === 'MISSING_SIGNER');
-  const bare = market.instruction('deposit', { amount: 1n }, market.parties(owner.publicKey, source));
+  const bare = market.instruction('deposit', { amount: 1n }, parties);
   bare.keys[0].isSigner = false;
   await assert.rejects(
-    versioned(connection, [await funded(connection)], [bare]).then((one) => connection.sendTransaction(one)),
+    versioned(connection, [await funded(connection)], [bare]).then((one) =>
+      connection.sendTransaction(one),
+    ),
     (error) => error.message.includes(`custom program error: 0x${named.code.toString(16)}`),
   );
 });
-
-const TOKEN = new PublicKey('TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA');
-const ASSOCIATED_TOKEN = new PublicKey('ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL');
-
-const derived = (seeds, program) => PublicKey.findProgramAddressSync(seeds, program)[0];
-
-const sourceOf = (owner) =>
-  derived(
-    [owner.publicKey.toBuffer(), TOKEN.toBuffer(), new PublicKey(ledger.usdc_mint).toBuffer()],
-    ASSOCIATED_TOKEN,
-  );
-
-/** A client of our program that knows nothing but idl.json. */
-class Market {
-  idl = ledger.idl;
-  program = new PublicKey(ledger.program_id);
-  config = this.derive('config', new PublicKey(ledger.market_admin), new PublicKey(ledger.usdc_mint));
-
-  derive(prefix, ...keys) {
-    return derived([Buffer.from(prefix), ...keys.map((key) => key.toBuffer())], this.program);
-  }
-
-  client(owner) {
-    return this.derive('client', this.config, owner);
-  }
-
-  parties(owner, source) {
-    const client = this.client(owner);
-    return {
-      owner,
-      funder: owner,
-      source,
-      client,
-      config: this.config,
-      vault: this.derive(this.idl.vault_address.prefix, client),
-      mint: new PublicKey(ledger.usdc_mint),
-      system_program: SystemProgram.programId,
-      token_program: TOKEN,
-    };
-  }
-
-  instruction(name, args, parties) {
-    const described = this.idl.instructions.find((one) => one.name === name);
-    const data = Buffer.alloc(1 + 8 * described.args.length, described.tag);
-    described.args.forEach((arg, index) => {
-      assert.equal(arg.type, 'u64');
-      data.writeBigUInt64LE(args[arg.name], 1 + 8 * index);
-    });
-    const keys = described.accounts.map(({ name: role, signer, writable }) => {
-      assert.ok(parties[role], role);
-      return { pubkey: parties[role], isSigner: signer, isWritable: writable };
-    });
-    return new TransactionInstruction({ programId: this.program, keys, data });
-  }
-
-  read(name, data) {
-    const { fields } = this.idl.accounts.find((one) => one.name === name);
-    const readers = {
-      u64: (offset) => data.readBigUInt64LE(offset),
-      i64: (offset) => data.readBigInt64LE(offset),
-      u32: (offset) => data.readUInt32LE(offset),
-      u16: (offset) => data.readUInt16LE(offset),
-      u8: (offset) => data.readUInt8(offset),
-      pubkey: (offset) => new PublicKey(data.subarray(offset, offset + 32)),
-    };
-    return Object.fromEntries(fields.map((one) => [one.name, readers[one.type](one.offset)]));
-  }
-}
