@@ -24,6 +24,8 @@ WalletError
 ├── RpcError                   the Solana JSON-RPC endpoint
 │   ├── RpcUnavailable         no usable answer: try later, perhaps elsewhere
 │   └── RpcRejected            it answered no: the same call will be refused again
+├── InsufficientFunds          the wallet or the client account does not hold as much
+├── PreflightFailed            it would fail if it were sent now; nothing was
 ├── SecondEndpointMissing      the sum is large, and only one RPC endpoint is configured
 ├── TransactionTooLarge        more than one packet: split the instructions
 ├── SignerMissing              no key for an address that has to sign
@@ -43,6 +45,7 @@ WalletError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from neurogrid_wallet.chain import TransactionFailure
     from neurogrid_wallet.payment import Payment
 
 
@@ -177,6 +180,24 @@ class RpcRejected(RpcError):
         self.message = message
         self.logs = logs
         self.custom_program_error = custom_program_error
+
+
+class InsufficientFunds(WalletError):
+    """The wallet, or its client account, does not hold as much as is asked for."""
+
+
+class PreflightFailed(WalletError):
+    """The transaction would fail if it were sent now, so nothing was begun.
+
+    Attributes:
+        failure: why.
+        custom_program_error: the program's own number, where a program would refuse.
+    """
+
+    def __init__(self, failure: "TransactionFailure") -> None:
+        super().__init__(f"the chain would refuse it: {failure}")
+        self.failure = failure
+        self.custom_program_error = failure.custom_program_error
 
 
 class SecondEndpointMissing(WalletError):

@@ -76,6 +76,9 @@ class KdfParameters:
                 raise ValueError(f"{name} must be between {lowest} and {highest}, not {value!r}")
 
 
+DEFAULT_KDF = KdfParameters()
+
+
 @dataclass(frozen=True, slots=True)
 class _Header:
     """All of the file but the sealed secret, for which it is the associated data.
@@ -150,7 +153,7 @@ def save_keystore(
         address, derivation, plain = secret.key().address, secret.derivation, secret.entropy
     else:
         address, derivation, plain = secret.address, None, secret.seed
-    header = _Header(address, kdf or KdfParameters(), salt, nonce, derivation)
+    header = _Header(address, kdf or DEFAULT_KDF, salt, nonce, derivation)
     sealed = header.cipher(passphrase).encrypt(nonce, plain, _canonical(header.fields()))
     write_secret_file(path, _file_content(header, sealed), overwrite=overwrite)
 

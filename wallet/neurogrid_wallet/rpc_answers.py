@@ -86,6 +86,21 @@ class SignatureRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenChange:
+    """What a transaction did to one token account.
+
+    Attributes:
+        owner: whose account it is; None where an old node does not say.
+        mint: which token.
+        change: after less before, in the token's smallest unit.
+    """
+
+    owner: str | None
+    mint: str
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionRecord:
     """A transaction as the chain keeps it.
 
@@ -96,6 +111,7 @@ class TransactionRecord:
         fee_lamports: what its payer paid.
         logs: the programs' log lines.
         block_time_s: Unix seconds, or None where the node does not know.
+        token_changes: one per token account among its accounts, whether it changed or not.
     """
 
     slot: int
@@ -104,6 +120,7 @@ class TransactionRecord:
     fee_lamports: int
     logs: tuple[str, ...]
     block_time_s: int | None
+    token_changes: tuple[TokenChange, ...] = ()
 
 
 def parse_account(result: Any) -> Account | None:
@@ -184,6 +201,7 @@ def parse_transaction(result: Any) -> TransactionRecord | None:
         parse_count(meta["fee"]),
         _lines(meta.get("logMessages")),
         _block_time_s(result),
+        _token_changes(meta.get("preTokenBalances"), meta.get("postTokenBalances")),
     )
 
 
@@ -220,6 +238,23 @@ def _status(value: Any) -> SignatureStatus | None:
         Commitment(value.get("confirmationStatus") or Commitment.FINALIZED.value),
         parse_failure(value["err"]),
     )
+
+
+def _token_changes(before: Any, after: Any) -> tuple[TokenChange, ...]:
+    """Pairs the balances by account; one that is missing on a side did not exist there."""
+    changes: dict[int, TokenChange] = {}
+    for sign, balances in ((-1, before or ()), (1, after or ())):
+        for entry in balances:
+            index = parse_count(entry["accountIndex"])
+            owner, mint = entry.get("owner"), parse_text(entry["mint"])
+            amount = sign * int(parse_text(entry["uiTokenAmount"]["amount"]))
+            known = changes.get(index)
+            changes[index] = TokenChange(
+                owner if owner is None else parse_text(owner),
+                mint,
+                amount + (0 if known is None else known.change),
+            )
+    return tuple(changes.values())
 
 
 def _block_time_s(entry: Any) -> int | None:

@@ -23,6 +23,11 @@ TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
 ASSOCIATED_TOKEN_PROGRAM = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 SYSTEM_PROGRAM = Pubkey.from_string("11111111111111111111111111111111")
 
+MEMO_PROGRAM = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+MEMO_V1_PROGRAM = Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo")
+# A memo has to fit beside a transfer into one packet.
+MEMO_BYTES_MAX = 256
+
 # SPL Token's TransferChecked: tag 12, amount u64, decimals u8.
 _TRANSFER_CHECKED = struct.Struct("<BQB")
 _TRANSFER_CHECKED_TAG = 12
@@ -119,6 +124,18 @@ def token_amount(data: bytes) -> int:
     if len(data) < _TOKEN_ACCOUNT_BYTES:
         raise ValueError(f"a token account has {_TOKEN_ACCOUNT_BYTES} bytes, not {len(data)}")
     return int.from_bytes(data[64:72], "little")
+
+
+def memo(text: str) -> Instruction:
+    """A note that everybody can read beside the transfer, for ever.
+
+    Raises:
+        ValueError: empty, or more than ``MEMO_BYTES_MAX`` bytes as UTF-8.
+    """
+    content = text.encode()
+    if not 0 < len(content) <= MEMO_BYTES_MAX:
+        raise ValueError(f"a memo has 1 to {MEMO_BYTES_MAX} bytes, not {len(content)}")
+    return Instruction(MEMO_PROGRAM, content, [])
 
 
 async def usdc_balance(

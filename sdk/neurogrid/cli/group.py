@@ -35,7 +35,10 @@ _COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in se
 
 _GROUP = "neurogrid.commands"
 # What commands of other packages do; those we do not know are named by their package.
-_ADDED_HELP = {"devnet": "Run a whole market on this machine."}
+_ADDED_HELP = {
+    "devnet": "Run a whole market on this machine.",
+    "wallet": "Keep keys; hold, send, deposit and withdraw money.",
+}
 
 
 class Failed(click.ClickException):
