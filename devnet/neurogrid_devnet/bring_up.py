@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import sys
+from dataclasses import asdict
 
 import trio
 
@@ -85,7 +86,7 @@ class Devnet:
         write_chain_file(layout, ledger, keys.admin)
         async with open_chain(layout, keys, ledger) as chain:
             self._supervisor.say("creating the market")
-            await chain.create_market()
+            await chain.create_market(settings.terms)
             coordinator = await trio.to_thread.run_sync(make_coordinator, layout, settings)
             self._coordinator = coordinator
             await chain.fund_operator(coordinator.operator)
@@ -170,6 +171,9 @@ class Devnet:
             supervisor_pid=os.getpid(),
             client_wallet=self._keys.client.address,
             treasury_wallet=self._keys.treasury.address,
+            admin_keypair=str(layout.admin_key),
+            arbiter_keypair=str(layout.arbiter_key),
+            terms=asdict(self._settings.terms),
             chain=str(layout.chain),
             data=str(layout.root),
         )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
+from neurogrid_node.options import UsdcAmount
+
 if TYPE_CHECKING:
     from .layout import Layout
 
@@ -36,6 +38,50 @@ def _explained(command: Callable[P, None]) -> Callable[P, None]:
             sys.exit(_EXIT_NOT_RUNNING if isinstance(error, NotRunning) else _EXIT_FAILED)
 
     return run
+
+
+def _terms(command: Callable[P, None]) -> Callable[P, None]:
+    """Options for the market's terms, by the names of `terms.Terms`; a new devnet only."""
+    seconds = click.IntRange(min=1)
+    for option in (
+        click.option(
+            "--slash-bps",
+            type=click.IntRange(0, 10_000),
+            help="Of the stake, that one dispute may take, in 1/10000.  [default: 2000]",
+        ),
+        click.option(
+            "--dispute-bond",
+            "dispute_bond_micro_usdc",
+            type=UsdcAmount(),
+            help="What opening a dispute puts at stake.  [default: 1.00]",
+        ),
+        click.option(
+            "--min-stake",
+            "min_stake_micro_usdc",
+            type=UsdcAmount(),
+            help="Below it a provider gets no jobs.  [default: 5.00]",
+        ),
+        click.option(
+            "--arbitration-s",
+            "arbitration_window_s",
+            type=seconds,
+            help="How long the arbiter has for a dispute.  [default: 10]",
+        ),
+        click.option(
+            "--grace-s",
+            "grace_window_s",
+            type=seconds,
+            help="How long vouchers can be redeemed after an escrow's deadline.  [default: 10]",
+        ),
+        click.option(
+            "--unbonding-s",
+            "unbonding_window_s",
+            type=seconds,
+            help="How long stake takes to be withdrawn.  [default: 60 days]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def _layout(data: Path | None) -> "Layout":
@@ -75,22 +121,37 @@ def devnet() -> None:
 @click.option(
     "--detach", is_flag=True, help="Return once it is ready; it goes on in the background."
 )
+@_terms
 @_json
 @_explained
-def up(data: Path | None, nodes: int | None, port: int | None, detach: bool, as_json: bool) -> None:
-    """Start a devnet, or the one that is in DIR again."""
+def up(
+    data: Path | None,
+    nodes: int | None,
+    port: int | None,
+    detach: bool,
+    as_json: bool,
+    **terms: int | None,
+) -> None:
+    """Start a devnet, or the one that is in DIR again.
+
+    The terms of its market are decided when it is made.
+    """
     from .start import start_here, start_in_background
     from .status_view import print_network
 
     layout = _layout(data)
+    asked = {name: value for name, value in terms.items() if value is not None}
     if detach:
-        network = start_in_background(layout, nodes=nodes, port=port, tell=_progress(as_json))
+        network = start_in_background(
+            layout, nodes=nodes, port=port, terms=asked, tell=_progress(as_json)
+        )
         print_network(network, as_json=as_json, detached=True)
         return
     start_here(
         layout,
         nodes=nodes,
         port=port,
+        terms=asked,
         tell=_progress(as_json),
         ready=lambda network: print_network(network, as_json=as_json, detached=False),
     )
@@ -141,6 +202,21 @@ def restore(data: Path | None, node: str) -> None:
     from .stop import restore_node
 
     click.echo(f"{restore_node(_layout(data), node)} starts again")
+
+
+@devnet.command()
+@_data
+@click.argument("seconds", type=click.IntRange(1, 10 * 365 * 86_400))
+@_explained
+def warp(data: Path | None, seconds: int) -> None:
+    """Move the chain's clock forward by SECONDS, for good: windows end at once.
+
+    The machine's clock stays, by which coordinator and nodes go: once the chain is ahead of it by
+    more than a job's time, no new escrow can be opened.
+    """
+    from .time_travel import warp as travel
+
+    click.echo(travel(_layout(data), seconds))
 
 
 @devnet.command()

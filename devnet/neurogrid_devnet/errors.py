@@ -8,7 +8,9 @@ DevnetError
 ├── NotRunning         none does
 ├── DirectoryUnusable  it holds something else, or cannot be written
 ├── StartFailed        a process did not come up; the end of its log follows
-└── NoSuchNode         no node of that name
+├── NoSuchNode         no node of that name
+├── TermsInvalid       the program would refuse such a market
+└── TermsFixed         the market has other terms already
 """
 
 
@@ -46,3 +48,11 @@ class StartFailed(DevnetError):
 
 class NoSuchNode(DevnetError):
     """No node has that name, number or peer id."""
+
+
+class TermsInvalid(DevnetError):
+    """There can be no market with such terms."""
+
+
+class TermsFixed(DevnetError):
+    """The market was made with other terms, and keeps them."""

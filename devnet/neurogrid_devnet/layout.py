@@ -1,11 +1,11 @@
 """What lies where in a devnet's directory, and what was decided when it was made.
 
-DIR/devnet.json       how many nodes, which ports: `Settings`
+DIR/devnet.json       how many nodes, which ports, which market: `Settings`
 DIR/network.json      how to reach it, for clients (network_file.py)
 DIR/state.json        what the supervisor runs now (state_file.py)
 DIR/supervisor.lock   held while a supervisor runs
 DIR/chain.json        the market's addresses, once it is created
-DIR/keys/             the admin's, the treasury's and the client's keys
+DIR/keys/             the admin's, the arbiter's, the treasury's and the client's keys
 DIR/ledger/  DIR/coordinator/  DIR/nodes/1/ ...    one directory a process, as in production
 DIR/logs/             one file a process
 """
@@ -18,11 +18,12 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from .errors import AlreadyRuns, DirectoryUnusable, PortTaken
+from .errors import AlreadyRuns, DirectoryUnusable, PortTaken, TermsInvalid
+from .terms import Terms, decide_terms
 
 DEFAULT_DIRECTORY = Path("~/.neurogrid/devnet").expanduser()
 # The image with a shell and Python for container jobs (images/build_images.py).
@@ -30,7 +31,7 @@ JOB_IMAGE = "neurogrid/job:1"
 HOST = "127.0.0.1"
 _NODES_DEFAULT = 2
 
-_VERSION = 1
+_VERSION = 2
 # Below Linux's ephemeral ports (32768 to 60999): an outgoing connection must not take a port while
 # the process that owns it restarts.
 _PORTS = range(20_000, 32_000)
@@ -56,16 +57,18 @@ class Settings:
         ledger_port: JSON-RPC; the next one serves PubSub.
         p2p_port: where nodes connect to the coordinator.
         api_port: the REST API.
+        terms: the market's.
     """
 
     nodes: int
     ledger_port: int
     p2p_port: int
     api_port: int
+    terms: Terms = field(default_factory=Terms)
     version: int = _VERSION
 
     @classmethod
-    def make(cls, nodes: int, api_port: int) -> Self:
+    def make(cls, nodes: int, api_port: int, terms: Terms) -> Self:
         """Settings for a new devnet; port 0 takes a free one.
 
         Raises:
@@ -78,7 +81,7 @@ class Settings:
         taken |= {ledger_port, ledger_port + 1}
         p2p_port = _free_port(taken)
         taken.add(p2p_port)
-        return cls(nodes, ledger_port, p2p_port, api_port or _free_port(taken))
+        return cls(nodes, ledger_port, p2p_port, api_port or _free_port(taken), terms)
 
     def ports(self) -> tuple[int, ...]:
         """Every port that must be free before the devnet starts."""
@@ -99,6 +102,7 @@ class Layout:
         self.keys = self.root / "keys"
         self.client_key = self.keys / "client.json"
         self.admin_key = self.keys / "admin.json"
+        self.arbiter_key = self.keys / "arbiter.json"
         self.treasury_key = self.keys / "treasury.json"
         self.ledger = self.root / "ledger"
         self.ledger_info = self.ledger / "ledger.json"
@@ -148,10 +152,11 @@ class Layout:
         """
         try:
             document = json.loads(self.settings_file.read_text())
-            settings = Settings(**document)
+            terms = Terms(**document.pop("terms", {}))
+            settings = Settings(**document, terms=terms)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, TermsInvalid) as error:
             raise DirectoryUnusable(
                 f"{self.settings_file} cannot be read ({error}): remove {self.root} to start anew"
             ) from error
@@ -165,15 +170,21 @@ class Layout:
         """Replace the settings."""
         replace_json(self.settings_file, asdict(settings))
 
-    def decide_settings(self, *, nodes: int | None, api_port: int | None) -> Settings:
+    def decide_settings(
+        self, *, nodes: int | None, api_port: int | None, terms: dict[str, int] | None = None
+    ) -> Settings:
         """Write the settings to start with; what is not given stays as it was.
 
+        Args:
+            terms: those of the market's that were asked for (`decide_terms`).
+
         Raises:
-            DevnetError: the directory or the port cannot be used.
+            DevnetError: the directory or the port cannot be used, or the terms cannot be had.
         """
         known = self.read_settings()
+        decided = decide_terms(known.terms if known else None, terms or {})
         if known is None:
-            settings = Settings.make(nodes or _NODES_DEFAULT, api_port or 0)
+            settings = Settings.make(nodes or _NODES_DEFAULT, api_port or 0, decided)
         else:
             settings = replace(
                 known, nodes=nodes or known.nodes, api_port=api_port or known.api_port

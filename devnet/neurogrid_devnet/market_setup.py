@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import trio
 from solders.pubkey import Pubkey
@@ -30,6 +30,7 @@ from neurogrid_wallet.transactions import signers_from
 from neurogrid_wallet.usdc import create_token_account, usdc_balance
 
 from .layout import Layout, replace_json
+from .terms import Terms
 
 USDC = 1_000_000
 # What the client has deposited at the start, and what it keeps in its wallet.
@@ -46,21 +47,13 @@ _OPERATOR_DAYS = 365
 _DAY_S = 86_400
 _CONFIRM_S = 20.0
 
-# Short windows, so that a lost node's escrow comes back while one watches. Unbonding is long,
-# because an escrow may last for no longer than it: 30 days is the longest task.
-TERMS_GRACE_S = 10
-_TERMS_ARBITRATION_S = 10
-_TERMS_UNBONDING_S = 60 * _DAY_S
-_TERMS_FEE_BPS = 200
-_TERMS_SLASH_BPS = 2_000
-_TERMS_STAKE_MICRO_USDC = 5 * USDC
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The wallets that the devnet itself keeps. The admin also decides disputes."""
+    """The wallets that the devnet itself keeps."""
 
     admin: KeyPair
+    arbiter: KeyPair
     treasury: KeyPair
     client: KeyPair
 
@@ -74,12 +67,13 @@ class LedgerInfo:
     usdc_mint: str
     program_id: str
     genesis_hash: str
+    control_key_file: str
 
 
 def load_keys(layout: Layout) -> Keys:
     """The devnet's keys, made at the first time."""
     found = []
-    for path in (layout.admin_key, layout.treasury_key, layout.client_key):
+    for path in (layout.admin_key, layout.arbiter_key, layout.treasury_key, layout.client_key):
         if not path.exists():
             KeyPair.generate().write_solana_file(path)
         found.append(KeyPair.read_solana_file(path))
@@ -123,26 +117,21 @@ class Chain:
         # that JavaScript can read, so 4 bytes of the chain's own name.
         self._domain = int.from_bytes(bytes(Pubkey.from_string(info.genesis_hash))[:4])
 
-    async def create_market(self) -> None:
+    async def create_market(self, wanted: Terms) -> None:
         """Create the market, unless it is there."""
         if await self.rpc.get_account(self.deployment.config) is not None:
             return
         admin, treasury = _pubkey(self._keys.admin), _pubkey(self._keys.treasury)
+        arbiter = _pubkey(self._keys.arbiter)
+        await self._fund(arbiter, 0)
         await self._fund(admin, 0)
-        terms = MarketTerms(
-            fee_bps=_TERMS_FEE_BPS,
-            slash_bps=_TERMS_SLASH_BPS,
-            min_stake_micro_usdc=_TERMS_STAKE_MICRO_USDC,
-            unbonding_window_s=_TERMS_UNBONDING_S,
-            grace_window_s=TERMS_GRACE_S,
-            arbitration_window_s=_TERMS_ARBITRATION_S,
-        )
+        terms = MarketTerms(**asdict(wanted))
         instructions = [
             create_token_account(admin, treasury, self.deployment.usdc_mint),
             init_config(
                 self.deployment,
                 treasury=self.deployment.token_account(treasury),
-                arbiter=admin,
+                arbiter=arbiter,
                 domain=self._domain,
                 terms=terms,
             ),

@@ -45,6 +45,9 @@ class Network(msgspec.Struct, frozen=True):
     supervisor_pid: int = 0
     client_wallet: str = ""
     treasury_wallet: str = ""
+    admin_keypair: str = ""
+    arbiter_keypair: str = ""
+    terms: dict[str, int] = {}
     chain: str = ""
     data: str = ""
 

@@ -21,10 +21,14 @@ def start_here(
     *,
     nodes: int | None,
     port: int | None,
+    terms: dict[str, int],
     tell: Callable[[str], None],
     ready: Callable[[Network], None],
 ) -> None:
     """Run a devnet in this process until it is told to stop.
+
+    Args:
+        terms: the market's, as far as they are asked for, by the names of `Terms`.
 
     Raises:
         DevnetError: it cannot start.
@@ -34,14 +38,21 @@ def start_here(
 
     layout.make_folders()
     with layout.locked():
-        settings = layout.decide_settings(nodes=nodes, api_port=port)
+        settings = layout.decide_settings(nodes=nodes, api_port=port, terms=terms)
         run_devnet(layout, settings, tell=tell, ready=ready)
 
 
 def start_in_background(
-    layout: Layout, *, nodes: int | None, port: int | None, tell: Callable[[str], None]
+    layout: Layout,
+    *,
+    nodes: int | None,
+    port: int | None,
+    terms: dict[str, int],
+    tell: Callable[[str], None],
 ) -> Network:
     """Start a devnet in a process of its own; returns once jobs can be placed.
+
+    Args: as of `start_here`.
 
     Raises:
         DevnetError: it cannot start.
@@ -50,7 +61,7 @@ def start_in_background(
     if layout.is_locked():
         with layout.locked():  # says who holds it, in the usual words
             raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
-    layout.decide_settings(nodes=nodes, api_port=port)
+    layout.decide_settings(nodes=nodes, api_port=port, terms=terms)
     process = _spawn(layout)
     try:
         return _until_ready(layout, process, tell)

@@ -1,4 +1,4 @@
-"""Options that several commands of neurogrid-node share."""
+"""Options that several commands of neurogrid-node share, and what they may hold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 import click
+
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.money import parse_usdc
 
 P = ParamSpec("P")
 
@@ -26,6 +29,23 @@ passphrase = click.option(
     help="File with the wallet's passphrase; else NEUROGRID_PASSPHRASE, else it is asked for.",
 )
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class UsdcAmount(click.ParamType):  # type: ignore[type-arg]  # older clicks have no type argument
+    """A decimal in USDC; micro-USDC inside."""
+
+    name = "amount"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        try:
+            amount = parse_usdc(str(value))
+        except InvalidValue as error:
+            self.fail(str(error), param, ctx)
+        if not amount:
+            self.fail("name an amount above zero", param, ctx)
+        return amount
 
 
 @dataclass(frozen=True, slots=True)

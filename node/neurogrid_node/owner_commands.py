@@ -5,10 +5,7 @@ Imports nothing heavy until a command runs, so that `--help` stays quick.
 
 import click
 
-from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.money import parse_usdc
-
-from .options import Asked, looks, moves
+from .options import Asked, UsdcAmount, looks, moves
 
 _EPILOG = """\b
 Exit codes:
@@ -17,23 +14,6 @@ Exit codes:
   2  wrong usage, or keys or a configuration that cannot be used
   7  the chain can't be reached, or it is not decided yet: type the same command again
 """
-
-
-class _Amount(click.ParamType):  # type: ignore[type-arg]  # older clicks have no type argument
-    """A decimal in USDC; micro-USDC inside."""
-
-    name = "amount"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        try:
-            amount = parse_usdc(str(value))
-        except InvalidValue as error:
-            self.fail(str(error), param, ctx)
-        if not amount:
-            self.fail("name an amount above zero", param, ctx)
-        return amount
 
 
 @click.command(epilog=_EPILOG)
@@ -60,7 +40,7 @@ def register(asked: Asked, payout_wallet: str) -> None:
 
 @click.command(epilog=_EPILOG)
 @moves
-@click.argument("amount", type=_Amount(), required=False)
+@click.argument("amount", type=UsdcAmount(), required=False)
 def stake(asked: Asked, amount: int | None) -> None:
     """Add AMOUNT USDC to the stake.
 
@@ -71,7 +51,7 @@ def stake(asked: Asked, amount: int | None) -> None:
 
 @click.command(epilog=_EPILOG)
 @moves
-@click.argument("amount", type=_Amount())
+@click.argument("amount", type=UsdcAmount())
 def unstake(asked: Asked, amount: int) -> None:
     """Ask AMOUNT USDC back; `withdraw` pays it out after the market's unbonding window.
 

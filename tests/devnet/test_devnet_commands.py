@@ -45,9 +45,9 @@ def test_status_of_nothing_is_exit_code_3(stopped: Path) -> None:
     assert json.loads(run.stdout) == {"running": False, "data": str(stopped)}
 
 
-@pytest.mark.parametrize("command", ["lose", "restore"])
-def test_no_machine_is_lost_where_none_runs(stopped: Path, command: str) -> None:
-    run = CliRunner().invoke(devnet, [command, "node-1", "--data", str(stopped)])
+@pytest.mark.parametrize("command", ["lose node-1", "restore node-1", "warp 5"])
+def test_nothing_is_lost_or_moved_where_nothing_runs(stopped: Path, command: str) -> None:
+    run = CliRunner().invoke(devnet, [*command.split(), "--data", str(stopped)])
     assert run.exit_code == 3
     assert "neurogrid devnet up" in run.output
 
@@ -76,3 +76,9 @@ def test_up_refuses_a_directory_of_somebody_else(tmp_path: Path) -> None:
     assert run.exit_code == 1
     assert "thesis.tex" in run.output
     assert list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
+
+
+def test_up_refuses_a_market_that_can_not_be(tmp_path: Path) -> None:
+    run = CliRunner().invoke(devnet, ["up", "--unbonding-s", "20", "--data", str(tmp_path / "D")])
+    assert run.exit_code == 1
+    assert "raise --unbonding-s" in run.output

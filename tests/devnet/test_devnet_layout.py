@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from neurogrid_devnet.errors import AlreadyRuns, DirectoryUnusable, PortTaken
+from neurogrid_devnet.errors import (
+    AlreadyRuns,
+    DirectoryUnusable,
+    PortTaken,
+    TermsFixed,
+    TermsInvalid,
+)
 from neurogrid_devnet.layout import HOST, Layout, Settings, check_port, parse_node, replace_json
+from neurogrid_devnet.terms import Terms
 
 SETTINGS = Settings(nodes=3, ledger_port=20_000, p2p_port=20_002, api_port=20_003)
 
@@ -46,6 +53,36 @@ def test_settings_are_read_back(tmp_path: Path) -> None:
     assert layout.read_settings() == SETTINGS
 
 
+def test_the_markets_terms_are_decided_once(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.make_folders()
+    asked = {"unbonding_window_s": 7200, "min_stake_micro_usdc": 1}
+    made = layout.decide_settings(nodes=1, api_port=0, terms=asked)
+    assert made.terms == Terms(unbonding_window_s=7200, min_stake_micro_usdc=1)
+    # Nothing asked for, or the same again: it stays as it was.
+    for again in ({}, asked):
+        assert layout.decide_settings(nodes=1, api_port=0, terms=again).terms == made.terms
+    with pytest.raises(TermsFixed, match="unbonding_window_s 7200"):
+        layout.decide_settings(nodes=1, api_port=0, terms={"unbonding_window_s": 7201})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"unbonding_window_s": 20},
+        {"grace_window_s": 0},
+        {"arbitration_window_s": 366 * 86_400},
+    ],
+)
+def test_a_market_that_can_not_be_is_refused_before_anything_starts(
+    tmp_path: Path, asked: dict[str, int]
+) -> None:
+    layout = Layout(tmp_path)
+    with pytest.raises(TermsInvalid):
+        layout.decide_settings(nodes=1, api_port=0, terms=asked)
+    assert not layout.settings_file.exists()
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"nodes": 1}', "{", '{"stranger": 1}'])
 def test_damaged_settings_are_named(tmp_path: Path, text: str) -> None:
     layout = Layout(tmp_path)
@@ -72,7 +109,7 @@ def test_only_one_supervisor_holds_a_directory(tmp_path: Path) -> None:
 
 
 def test_all_ports_of_new_settings_differ_and_are_below_the_ephemeral_ones() -> None:
-    settings = Settings.make(2, 0)
+    settings = Settings.make(2, 0, Terms())
     ports = settings.ports()
     assert len(set(ports)) == 4
     assert max(ports) < 32_768
@@ -86,7 +123,7 @@ def test_a_port_that_is_in_use_is_named() -> None:
         taken.listen(1)
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port} is in use"):
-            Settings.make(1, port)
+            Settings.make(1, port, Terms())
 
 
 @pytest.mark.parametrize(

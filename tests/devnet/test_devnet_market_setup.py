@@ -1,6 +1,8 @@
 """A market on a real ledger: created once, funded once, whatever is interrupted."""
 
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,10 @@ from solders.pubkey import Pubkey
 
 from contracts.ledger_process import LedgerProcess
 from neurogrid_contracts.accounts import ClientAccount, ConfigAccount
+from neurogrid_devnet.errors import NotRunning
 from neurogrid_devnet.layout import Layout
 from neurogrid_devnet.market_setup import (
     DEPOSIT_MICRO_USDC,
-    TERMS_GRACE_S,
     Chain,
     Keys,
     LedgerInfo,
@@ -20,6 +22,8 @@ from neurogrid_devnet.market_setup import (
     read_ledger_info,
     write_chain_file,
 )
+from neurogrid_devnet.terms import Terms
+from neurogrid_devnet.time_travel import warp
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_node.setup import initialise
 from neurogrid_wallet.keys import KeyPair
@@ -63,7 +67,7 @@ async def test_making_everything_twice_makes_it_once(
 ) -> None:
     for _ in range(2):
         async with open_chain(layout, keys, info) as chain:
-            await chain.create_market()
+            await chain.create_market(Terms())
             await chain.fund_operator(OPERATOR)
             await chain.fund_provider(NODE)
             await chain.open_client(OPERATOR)
@@ -83,12 +87,13 @@ async def test_the_longest_task_that_may_be_asked_for_fits_an_escrow(
     layout: Layout, info: LedgerInfo, keys: Keys
 ) -> None:
     async with open_chain(layout, keys, info) as chain:
-        await chain.create_market()
+        await chain.create_market(Terms())
         account = await chain.rpc.get_account(chain.deployment.config)
         assert account is not None
         terms = ConfigAccount.parse(account.data)
     assert terms.longest_escrow_s > MAX_TIMEOUT_S + 86_400
-    assert terms.grace_window_s == TERMS_GRACE_S
+    assert terms.grace_window_s == Terms().grace_window_s
+    assert terms.arbiter == Pubkey.from_bytes(keys.arbiter.public_key)
     # Receipts hold the domain as a number that every JSON reader keeps exactly.
     assert 0 <= terms.domain < 2**32
 
@@ -98,7 +103,7 @@ async def test_another_coordinator_becomes_the_operator(
 ) -> None:
     other = KeyPair(b"p" * 32).address
     async with open_chain(layout, keys, info) as chain:
-        await chain.create_market()
+        await chain.create_market(Terms())
         await chain.open_client(OPERATOR)
         await chain.open_client(other)
         assert str((await client_account(chain, keys)).operator) == other
@@ -122,6 +127,21 @@ def test_the_chain_file_is_what_a_node_is_initialised_with(
     assert 'cpu_core = "0.5"' in text
     assert "cpu_cores = 3" in text
     assert info.program_id in text
+
+
+def test_the_chains_clock_is_moved_for_a_running_devnet_only(
+    layout: Layout, info: LedgerInfo
+) -> None:
+    with pytest.raises(NotRunning):
+        warp(layout, 1000)
+    before = time.time()
+    with layout.locked():
+        shown = warp(layout, 86_400)
+    moved = datetime.fromisoformat(
+        shown.removeprefix("the chain's clock shows ").replace(" UTC", "Z")
+    )
+    # Its slots may be a few seconds behind the machine's clock.
+    assert moved.timestamp() > before + 86_400 - 60
 
 
 def test_keys_stay_the_same(layout: Layout, keys: Keys) -> None:

@@ -76,7 +76,7 @@ def _devnet(data: Path | None, screen: Screen) -> Iterator[Network]:
     screen.heading("1. A market on this machine")
     began_s = time.monotonic()
     try:
-        network = start_in_background(layout, nodes=_NODES, port=None, tell=screen.say)
+        network = start_in_background(layout, nodes=_NODES, port=None, terms={}, tell=screen.say)
         screen.say(f"ready after {time.monotonic() - began_s:.1f} s: {network.api_url}")
         yield network
     finally:
