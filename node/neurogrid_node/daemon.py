@@ -35,6 +35,7 @@ from .executor import LeaseRunner, Reports
 from .images import Images
 from .inventory import Inventory, take_inventory
 from .journal import Journal, JournalThread
+from .left_market import has_left
 from .log_sender import Link
 from .network import CoordinatorLink
 from .preparation import Limits, Preparation
@@ -102,7 +103,8 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         _check_engine(engine)
         journal = JournalThread(opened)
         market = Market(rpc, chain.deployment(), wallet, chain.genesis_hash)
-        staking = Staking(market, outbox)
+        account = market.deployment.provider(wallet)
+        staking = Staking(market, outbox, has_left=lambda: has_left(directory, account))
         earnings = Earnings(market, outbox, _now_ms)
         workspaces = await Workspaces.open(directory / "workspaces")
         inventory = await take_inventory(directory, gpus=config.offer.gpus)

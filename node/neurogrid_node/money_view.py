@@ -10,7 +10,8 @@ from neurogrid_contracts.accounts import EscrowAccount
 from neurogrid_marketplace.money import format_usdc
 
 from .holdings import HeldVoucher, Holdings
-from .moves import Move, MoveKind, MoveRefused, Plan, duration, moment, sol
+from .moves import Move, MoveKind, MoveRefused, Plan
+from .readable import duration, moment, sol
 
 # More are counted, and in the JSON.
 _ESCROWS_LISTED = 20
@@ -19,7 +20,9 @@ _DONE = {
     MoveKind.REGISTER: "registered",
     MoveKind.STAKE: "staked",
     MoveKind.UNSTAKE: "unbonding",
+    MoveKind.REBOND: "staked again",
     MoveKind.WITHDRAW: "withdrawn",
+    MoveKind.CLOSE: "closed",
 }
 
 
@@ -104,6 +107,7 @@ def _lines(money: Money) -> list[tuple[str, str]]:
     lines += [
         ("staked", f"{format_usdc(provider.staked_micro_usdc)} USDC ({asks})"),
         ("unbonding", _unbonding(holdings)),
+        ("bonded", f"{format_usdc(provider.bonded_micro_usdc)} USDC of the stake, in disputes"),
         ("slashed", f"{format_usdc(provider.slashed_micro_usdc)} USDC"),
         (
             "earned",
@@ -159,6 +163,7 @@ def _document(money: Money) -> dict[str, object]:
         "staked_usdc": format_usdc(holdings.staked_micro_usdc),
         "unbonding_usdc": format_usdc(holdings.unbonding_micro_usdc),
         "unbonding_until_unix_s": provider.unbonding_until_unix_s if provider else 0,
+        "bonded_usdc": format_usdc(provider.bonded_micro_usdc if provider else 0),
         "slashed_usdc": format_usdc(provider.slashed_micro_usdc if provider else 0),
         "earned_usdc": format_usdc(provider.earned_micro_usdc if provider else 0),
         "jobs_completed": provider.jobs_completed if provider else 0,

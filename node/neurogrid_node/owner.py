@@ -22,9 +22,11 @@ from neurogrid_wallet.transactions import signers_from
 from .chain import Market, MarketMissing
 from .config import ConfigError, load_config
 from .holdings import Holdings, read_escrows, read_holdings, read_vouchers
+from .left_market import forget_left, note_left
 from .money_view import Money, print_money, print_moved, print_plan, print_refusal
 from .move_desk import OUTBOX_FILE, MoveDesk
-from .moves import Move, MoveKind, MoveRefused, Refusal, plan
+from .move_plans import plan
+from .moves import Move, MoveKind, MoveRefused, Refusal
 from .options import Asked
 from .setup import CONFIG_FILE, load_keys
 
@@ -72,6 +74,12 @@ async def _make(asked: Asked, wanted: Move, market: Market, desk: MoveDesk) -> N
     move = _completed(wanted, holdings, asked.directory)
     ready = plan(move, holdings, market.deployment)
     _confirm(asked, ready.question, lambda: print_plan(holdings, ready))
+    account = market.deployment.provider(market.wallet)
+    if move.kind is MoveKind.CLOSE:
+        # First: a daemon that starts in between must not register again.
+        await trio.to_thread.run_sync(note_left, asked.directory, account)
+    elif move.kind is MoveKind.REGISTER:
+        await trio.to_thread.run_sync(forget_left, asked.directory)
     signature = await desk.carry_out(move, ready.instructions)
     money = await _money(market, asked.directory)
     print_moved(move, signature, money, as_json=asked.as_json, interrupted=False)

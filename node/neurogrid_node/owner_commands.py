@@ -62,9 +62,27 @@ def unstake(asked: Asked, amount: int) -> None:
 
 @click.command(epilog=_EPILOG)
 @moves
+@click.argument("amount", type=UsdcAmount())
+def rebond(asked: Asked, amount: int) -> None:
+    """Let AMOUNT USDC that are unbonding be stake again, at once."""
+    _make(asked, "rebond", amount)
+
+
+@click.command(epilog=_EPILOG)
+@moves
 def withdraw(asked: Asked) -> None:
     """Take out what has finished unbonding; says from when on, if it is too early."""
     _make(asked, "withdraw")
+
+
+@click.command(epilog=_EPILOG)
+@moves
+def close(asked: Asked) -> None:
+    """Leave the market: close the empty provider account and take its rent back.
+
+    The node does not register by itself any more; `register` does.
+    """
+    _make(asked, "close")
 
 
 def _make(asked: Asked, kind: str, amount_micro_usdc: int = 0, payout_wallet: str = "") -> None:
@@ -74,4 +92,4 @@ def _make(asked: Asked, kind: str, amount_micro_usdc: int = 0, payout_wallet: st
     make(asked, Move(MoveKind(kind), amount_micro_usdc, payout_wallet))
 
 
-COMMANDS = (earnings, register, stake, unstake, withdraw)
+COMMANDS = (earnings, register, stake, unstake, rebond, withdraw, close)

@@ -20,7 +20,8 @@ from neurogrid_wallet.usdc import create_token_account
 
 from .chain import Market, MarketMissing
 from .holdings import Holdings, read_holdings
-from .moves import REGISTRATION_LAMPORTS, sol
+from .move_plans import REGISTRATION_LAMPORTS
+from .readable import sol
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +47,13 @@ class Staking:
         market: Market,
         outbox: Outbox,
         *,
+        has_left: Callable[[], bool] = lambda: False,
         look_lacking_s: float = _LOOK_LACKING_S,
         look_s: float = _LOOK_S,
     ) -> None:
         """
         Args:
+            has_left: whether the owner has closed the account; then nobody registers it again.
             look_lacking_s: how often the chain is looked at while something is missing; look_s: while
                 nothing is.
         """
@@ -58,11 +61,12 @@ class Staking:
         self.problem = "the chain was not looked at yet"
         self._look_lacking_s = look_lacking_s
         self._look_s = look_s
+        self._has_left = has_left
         self._market = market
         self._outbox = outbox
 
     async def ensure(self, stake_micro_usdc: int) -> None:
-        """Register with this stake, unless we are registered; waits for funds as long as it takes."""
+        """Register with this stake, unless we are registered or have left; waits for funds."""
         complaint = ""
         while True:
             try:
@@ -103,7 +107,7 @@ class Staking:
     async def _missing(self, stake_micro_usdc: int) -> str:
         """Do what can be done; what is missing then, "" if nothing is."""
         holdings = await self._seen()
-        if holdings.provider is not None:
+        if holdings.provider is not None or self._has_left():
             return ""
         wanted = max(stake_micro_usdc, holdings.terms.min_stake_micro_usdc)
         missing = _missing_funds(holdings, wanted)

@@ -16,7 +16,9 @@ from neurogrid_contracts.accounts import (
 )
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_node.holdings import Holdings
-from neurogrid_node.moves import Move, MoveKind, MoveRefused, Refusal, duration, moment, plan, sol
+from neurogrid_node.move_plans import plan
+from neurogrid_node.moves import Move, MoveKind, MoveRefused, Refusal
+from neurogrid_node.readable import duration, moment, sol
 
 USDC = 1_000_000
 NOW_S = 1_800_000_000
@@ -41,7 +43,8 @@ NEW = replace(RICH, provider=None)
 RIPE = replace(RICH, now_unix_s=PROVIDER.unbonding_until_unix_s)
 PAUSED = replace(TERMS, paused=True)
 
-REGISTER, WITHDRAW = Move(MoveKind.REGISTER), Move(MoveKind.WITHDRAW)
+REGISTER, WITHDRAW, CLOSE = map(Move, (MoveKind.REGISTER, MoveKind.WITHDRAW, MoveKind.CLOSE))
+EMPTY = replace(PROVIDER, staked_micro_usdc=0, unbonding_micro_usdc=0)
 
 
 def stake(amount: int) -> Move:
@@ -50,6 +53,10 @@ def stake(amount: int) -> Move:
 
 def unstake(amount: int) -> Move:
     return Move(MoveKind.UNSTAKE, amount)
+
+
+def rebond(amount: int) -> Move:
+    return Move(MoveKind.REBOND, amount)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +79,27 @@ def unstake(amount: int) -> Move:
         (stake(0), RICH, Refusal.AMOUNT_INVALID, "above zero"),
         (stake(1), replace(RICH, terms=PAUSED), Refusal.MARKET_PAUSED, "paused"),
         (unstake(10 * USDC + 1), RICH, Refusal.NOT_ENOUGH_STAKE, "10.00 USDC are staked"),
+        (
+            unstake(9 * USDC + 1),
+            replace(RICH, provider=replace(PROVIDER, bonded_micro_usdc=USDC)),
+            Refusal.NOT_ENOUGH_STAKE,
+            "1.00 bonded in disputes: unstake at most 9.00",
+        ),
+        (rebond(4 * USDC + 1), RICH, Refusal.NOTHING_UNBONDING, "rebond at most that"),
+        (rebond(0), RICH, Refusal.AMOUNT_INVALID, "above zero"),
+        (CLOSE, RICH, Refusal.STAKE_LEFT, "10.00 USDC are staked and 4.00 unbonding"),
+        (
+            CLOSE,
+            replace(RICH, provider=replace(EMPTY, unbonding_micro_usdc=1)),
+            Refusal.STAKE_LEFT,
+            "0.000001 unbonding",
+        ),
+        (
+            CLOSE,
+            replace(RICH, provider=replace(EMPTY, open_escrows=2)),
+            Refusal.ESCROWS_OPEN,
+            "2 escrows that pay you are open",
+        ),
         (unstake(0), RICH, Refusal.AMOUNT_INVALID, "above zero"),
         (WITHDRAW, RICH, Refusal.STILL_UNBONDING, "come back in 3 h 1 min"),
         (
@@ -105,6 +133,8 @@ def test_what_can_not_be_is_refused_with_a_code_and_what_to_do(
         (unstake(5 * USDC), RICH, (5, 9, 90), "The 4.00 USDC that are unbonding already wait"),
         (unstake(6 * USDC), RICH, (4, 10, 90), "below the market's minimum of 5.00 USDC"),
         (WITHDRAW, RIPE, (10, 0, 94), "Withdraw 4.00 USDC"),
+        (rebond(3 * USDC), RICH, (13, 1, 90), "be stake again?"),
+        (CLOSE, replace(RICH, provider=EMPTY), (0, 0, 90), "takes no more work"),
         # A way out is open while the market is paused.
         (unstake(USDC), replace(RICH, terms=PAUSED), (9, 5, 90), "be slashed until then"),
         (WITHDRAW, replace(RIPE, terms=PAUSED), (10, 0, 94), "Withdraw"),

@@ -18,10 +18,13 @@ from click.testing import CliRunner, Result
 from neurogrid_node.__main__ import main
 from neurogrid_node.holdings import read_holdings
 from neurogrid_node.journal import Journal
+from neurogrid_node.left_market import has_left
 from neurogrid_node.move_desk import NOTE_FILE, OUTBOX_FILE, MoveDesk
-from neurogrid_node.moves import Move, MoveKind, MoveRefused, Refusal, plan
+from neurogrid_node.move_plans import plan
+from neurogrid_node.moves import Move, MoveKind, MoveRefused, Refusal
 from neurogrid_node.reservations import Reservation
 from neurogrid_node.setup import initialise
+from neurogrid_node.staking import Staking
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, Payment
 from neurogrid_wallet.transactions import signers_from
@@ -181,7 +184,41 @@ def test_an_owner_registers_stakes_unstakes_and_is_told_when_to_come_back(owner:
     assert refused.exit_code == 1
     assert "STILL_UNBONDING: 4.00 USDC are unbonding until 20" in refused.output
     assert re.search(r"come back in (7 d|6 d 23 h)$", refused.output)
+    assert owner.refusal("close", "--yes") == (1, "STAKE_LEFT")
+    owner.moves("rebond", "3")
+    assert owner.amounts() == ("87.50", "11.50", "1.00")
     assert not (owner.directory / NOTE_FILE).exists()
+
+
+def test_who_has_left_the_market_is_not_registered_again_by_a_start(owner: Owner) -> None:
+    owner.moves("register")
+    owner.moves("close")
+    assert owner.money()["registered"] is False
+
+    async def starts(world: ChainWorld) -> None:
+        provider = world.deployment.provider(pubkey(owner.wallet))
+        async with owner.outbox(world) as outbox, trio.open_nursery() as nursery:
+            staking = Staking(
+                world.market(),
+                outbox,
+                has_left=lambda: has_left(owner.directory, provider),
+            )
+            await staking.ensure(10 * USDC)
+            told = trio.Event()
+
+            def changed(may_work: bool) -> None:
+                assert not may_work
+                told.set()
+
+            nursery.start_soon(staking.follow, changed)
+            await told.wait()
+            assert "neurogrid-node register" in staking.problem
+            nursery.cancel_scope.cancel()
+
+    owner.on_chain(starts)
+    assert owner.amounts() == ("100.00", "0.00", "0.00")
+    owner.moves("register")
+    assert owner.money()["registered"] is True
 
 
 def test_an_owner_is_asked_before_money_moves(owner: Owner) -> None:
