@@ -1,9 +1,9 @@
 """What a provider can be slashed for, and the record that each slash leaves in the chain's log.
 
-``contracts-client/program/faults.h`` and ``dispute.c`` have the same numbers and the same record.
+``contracts-client/program/dispute.c`` writes the same record; which faults there are is decided in
+``neurogrid_marketplace.slashing``.
 """
 
-import enum
 import struct
 from base64 import b64decode
 from collections.abc import Iterable
@@ -12,22 +12,14 @@ from typing import Final, Self
 
 from solders.pubkey import Pubkey
 
+from neurogrid_marketplace.slashing import ProvenFault as Fault
+
+__all__ = ["EVIDENCE_BYTES", "Fault", "SlashRecord", "slashes_in"]
+
 SLASH_RECORD: Final = struct.Struct("<8s 32s 32s Q Q 32s")
 SLASH_MAGIC: Final = b"NGSLASH1"
 EVIDENCE_BYTES: Final = 32
 _LOG_PREFIX: Final = "Program data: "
-
-
-class Fault(enum.IntEnum):
-    """A fault that somebody else can check from its evidence. Nothing else slashes.
-
-    The program knows the other endings of a job too (``faults.h`` numbers them from 32), so that it
-    can refuse them by name.
-    """
-
-    WRONG_RESULT = 1  # the job, run again in its recorded profile, gives other outputs
-    FORGED_EVIDENCE = 2  # two statements signed by the provider contradict each other
-    OVERSOLD = 3  # signed leases promise the same capacity at the same time
 
 
 @dataclass(frozen=True, slots=True)
