@@ -46,7 +46,7 @@ def pubkey(key: KeyPair) -> Pubkey:
 class Parties:
     """A new market with a client, a provider and us as the operator, and their payments."""
 
-    def __init__(self, ledger: dict[str, Any], rpc: Rpc) -> None:
+    def __init__(self, ledger: dict[str, Any], rpc: Rpc, dispute_bond_micro_usdc: int = 0) -> None:
         self.admin, self.client, self.provider, self.operator, self.session = (
             KeyPair.generate() for _ in range(5)
         )
@@ -56,6 +56,7 @@ class Parties:
             pubkey(self.admin),
         )
         self.rpc = rpc
+        self._dispute_bond_micro_usdc = dispute_bond_micro_usdc
         self.outbox: Outbox
         self.chain: Chain
         self._payments = 0
@@ -81,6 +82,7 @@ class Parties:
             unbonding_window_s=10 * DAY_S,
             grace_window_s=GRACE_S,
             arbitration_window_s=GRACE_S,
+            dispute_bond_micro_usdc=self._dispute_bond_micro_usdc,
         )
         treasury = deployment.token_account(pubkey(self.admin))
         await self.pay(
@@ -173,9 +175,11 @@ class Parties:
 
 
 @asynccontextmanager
-async def market(ledger: dict[str, Any], folder: Path) -> AsyncIterator[Parties]:
+async def market(
+    ledger: dict[str, Any], folder: Path, *, dispute_bond_micro_usdc: int = 0
+) -> AsyncIterator[Parties]:
     async with Rpc(ledger["rpc_url"]) as rpc:
-        parties = Parties(ledger, rpc)
+        parties = Parties(ledger, rpc, dispute_bond_micro_usdc)
         keys = [parties.admin, parties.client, parties.provider, parties.operator]
         async with Outbox(folder / "payments.db", rpc=rpc, signers=signers_from(keys)) as outbox:
             parties.outbox = outbox

@@ -467,7 +467,11 @@ class Coordinator:
 
 
 class World:
-    """Everything together. Make it with `world`."""
+    """Everything together. Make it with `world`.
+
+    Attributes:
+        patience_s: how long `until` waits; what a real chain takes part in takes longer.
+    """
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self.database = database
@@ -478,6 +482,7 @@ class World:
         self.nodes: dict[str, FakeNode] = {}
         self.account: accounts.Account
         self.lives = 0
+        self.patience_s = PATIENCE_S
         self._life: Coordinator | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._lines: dict[str, asyncio.Lock] = {}
@@ -633,7 +638,7 @@ class World:
 
     async def until(self, condition: Callable[[], Any], *, turning_ms: int = 0) -> None:
         """Wait until a condition holds, ticking the nodes, and turning the clock if asked to."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             while not await condition():
                 assert not self.failures, self.failures
                 self.clock.now += turning_ms
