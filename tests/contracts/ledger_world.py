@@ -19,9 +19,10 @@ from neurogrid_contracts.ledger.backend import Backend
 from neurogrid_contracts.ledger.config import LedgerConfig
 from neurogrid_contracts.ledger.control import ControlKey
 from neurogrid_contracts.ledger.errors import RpcError
+from neurogrid_contracts.ledger.events import Event
 from neurogrid_contracts.ledger.faucet import Faucet
 from neurogrid_contracts.ledger.faults import FaultPlan, Faults
-from neurogrid_contracts.ledger.ledger import Commitment, Event, Ledger
+from neurogrid_contracts.ledger.ledger import Commitment, Ledger
 
 SOL = 10**9
 CONTROL_KEY = "of-the-tests-and-of-nobody-else-at-all"

@@ -18,8 +18,14 @@ from contracts.ledger_process import LedgerProcess
 from contracts.ledger_world import CONTROL_KEY, SOL, World, base64_text
 from neurogrid_contracts.ledger.control import load_control_key
 from neurogrid_contracts.ledger.errors import ControlKeyInvalid, RpcError
-from neurogrid_contracts.ledger.faults import Fault, FaultPlan, Faults, parse_setting
-from neurogrid_contracts.ledger.ledger import Commitment, Disturbance
+from neurogrid_contracts.ledger.faults import (
+    Disturbance,
+    Fault,
+    FaultPlan,
+    Faults,
+    parse_setting,
+)
+from neurogrid_contracts.ledger.ledger import Commitment
 
 PROCESSED = {"commitment": "processed"}
 FINALIZED = {"commitment": "finalized"}
@@ -254,6 +260,7 @@ def rich(ledger: LedgerProcess) -> Keypair:
     return keypair
 
 
+@pytest.mark.processes
 def test_a_dropped_request_is_not_executed_and_the_connection_ends(faulty: LedgerProcess) -> None:
     payer = rich(faulty)
     request, signature = send(faulty, payer, 1)
@@ -266,6 +273,7 @@ def test_a_dropped_request_is_not_executed_and_the_connection_ends(faulty: Ledge
     assert faulty.call("getSignatureStatuses", [signature])["value"] != [None]
 
 
+@pytest.mark.processes
 def test_a_lost_reply_hides_what_was_executed(faulty: LedgerProcess) -> None:
     payer = rich(faulty)
     request, signature = send(faulty, payer, 1)
@@ -276,6 +284,7 @@ def test_a_lost_reply_hides_what_was_executed(faulty: LedgerProcess) -> None:
     assert faulty.call("getSignatureStatuses", [signature])["value"] != [None]
 
 
+@pytest.mark.processes
 def test_overload_is_said_as_real_nodes_say_it(faulty: LedgerProcess) -> None:
     ask = b'{"jsonrpc":"2.0","id":5,"method":"getSlot"}'
     faulty.control("neurogrid_faults", rate_limit_percent=100)
@@ -290,12 +299,14 @@ def test_overload_is_said_as_real_nodes_say_it(faulty: LedgerProcess) -> None:
     assert [one["error"]["code"] for one in json.loads(text)] == [-32005, -32005]
 
 
+@pytest.mark.processes
 def test_a_delayed_request_is_answered_in_the_end(faulty: LedgerProcess) -> None:
     faulty.control("neurogrid_faults", delay_percent=100, delay_ms=1)
     assert isinstance(faulty.call("getSlot"), int)
     assert faulty.control("neurogrid_faults")["struck"]["delay"] == 1
 
 
+@pytest.mark.processes
 def test_stale_forgetful_and_swallowing_nodes_over_http(faulty: LedgerProcess) -> None:
     faulty.control("neurogrid_warp", slots=40)
     faulty.control("neurogrid_faults", stale_percent=100, stale_slots=32)

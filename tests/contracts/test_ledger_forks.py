@@ -10,10 +10,12 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from contracts.ledger_process import LedgerProcess
 from contracts.ledger_world import SOL, World, base64_text, error_code
 from neurogrid_contracts.ledger.config import LedgerConfig
+from neurogrid_contracts.ledger.events import ForkEvent, SlotEvent
 from neurogrid_contracts.ledger.faucet import associated_token_account
-from neurogrid_contracts.ledger.ledger import Commitment, ForkEvent, SlotEvent
+from neurogrid_contracts.ledger.ledger import Commitment
 from neurogrid_contracts.program import elf_bytes
 
 PROCESSED, CONFIRMED, FINALIZED = (
@@ -351,3 +353,24 @@ def test_any_mix_of_payments_slots_and_forks_keeps_memory_disk_and_money_togethe
         for one in parties:
             assert stored[one.pubkey()] == world.ledger.svm.account(one.pubkey())
     world.ledger.close()
+
+
+# The real process
+
+
+@pytest.mark.processes
+def test_kill_9_right_after_a_fork_keeps_it(tmp_path: Path) -> None:
+    options = ("--no-program", "--slot-ms", "60000", "--finality-slots", "50")
+    with LedgerProcess(tmp_path, *options) as ledger:
+        to = str(Keypair().pubkey())
+        kept = ledger.call("requestAirdrop", to, SOL)
+        ledger.control("neurogrid_warp")
+        lost = [ledger.call("requestAirdrop", to, SOL + number) for number in range(20)]
+        told = ledger.control("neurogrid_fork", returnAfterSlots=1)
+        assert told["signatures"] == lost
+        ledger.kill()
+        ledger.start()
+        search = {"searchTransactionHistory": True}
+        found = ledger.call("getSignatureStatuses", [kept, *lost], search)["value"]
+        assert [each is not None for each in found] == [True, *(False for _ in lost)]
+        assert ledger.call("getBalance", to, CONFIRMED)["value"] == SOL

@@ -12,7 +12,7 @@ from spl.token.instructions import get_associated_token_address
 
 from contracts.ledger_world import SOL, World
 from neurogrid_contracts.ledger.errors import RpcError
-from neurogrid_contracts.ledger.ledger import Event
+from neurogrid_contracts.ledger.events import Event
 from neurogrid_contracts.ledger.params import Params
 from neurogrid_contracts.ledger.pubsub import Hub, parse_subscription
 from neurogrid_contracts.ledger.tokens import TOKEN_PROGRAM

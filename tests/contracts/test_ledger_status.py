@@ -260,6 +260,7 @@ def get(ledger: LedgerProcess, path: str) -> tuple[http.client.HTTPResponse, str
     return answer, body
 
 
+@pytest.mark.processes
 def test_every_page_is_served_and_forbids_what_it_does_not_need(ledger: LedgerProcess) -> None:
     to = str(Keypair().pubkey())
     signature = ledger.call("requestAirdrop", to, SOL)
@@ -275,6 +276,7 @@ def test_every_page_is_served_and_forbids_what_it_does_not_need(ledger: LedgerPr
     assert answer.getheader("content-type") == "text/css; charset=utf-8"
 
 
+@pytest.mark.processes
 def test_what_is_not_there_is_said_and_never_echoed_as_markup(ledger: LedgerProcess) -> None:
     unknown = str(Signature.default())
     for path in (f"/tx/{unknown}", "/tx/%3Cscript%3E", "/address/%3Cscript%3E", "/address/1"):
@@ -283,6 +285,7 @@ def test_what_is_not_there_is_said_and_never_echoed_as_markup(ledger: LedgerProc
         assert "<script" not in body
 
 
+@pytest.mark.processes
 def test_the_search_leads_to_addresses_and_signatures(ledger: LedgerProcess) -> None:
     to = str(Keypair().pubkey())
     signature = ledger.call("requestAirdrop", to, SOL)

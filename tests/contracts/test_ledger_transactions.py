@@ -27,7 +27,8 @@ from neurogrid_contracts.ledger.errors import (
     ProgramInvalid,
     RpcError,
 )
-from neurogrid_contracts.ledger.ledger import Commitment, Ledger, TransactionEvent
+from neurogrid_contracts.ledger.events import TransactionEvent
+from neurogrid_contracts.ledger.ledger import Commitment, Ledger
 from neurogrid_contracts.ledger.programs import install_programs
 from neurogrid_contracts.program import elf_bytes
 

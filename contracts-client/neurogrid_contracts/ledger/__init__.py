@@ -14,7 +14,8 @@ How the files fit together, top down:
                 arguments, ``backend`` is what they work on, ``control`` guards some
 ``owner``       the one thread that everything below runs on
 ``faucet``      test SOL and USDC
-``ledger``      what a transaction goes through: checks, preflight, execution, commit
+``ledger``      what a transaction goes through: checks, preflight, execution, commit; forks
+``events``      what the chain tells of itself
 ``genesis``     the first state of a new ledger; ``programs``, what is installed at a start
 ``svm``         LiteSVM and the clock; ``past``, recent blockhashes and older states
 ``store``       SQLite; ``damage``, whether its files are whole

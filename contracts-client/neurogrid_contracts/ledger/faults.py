@@ -82,6 +82,33 @@ class FaultPlan:
         return percent
 
 
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What is wrong with the node that answers the present request.
+
+    Args:
+        lag_slots: it sees the chain as it was so long ago.
+        forgets_blockhashes: it knows none.
+        swallows: what it is sent never reaches a leader.
+    """
+
+    lag_slots: int = 0
+    forgets_blockhashes: bool = False
+    swallows: bool = False
+
+
+CALM = Disturbance()
+
+
+def disturbance(fault: Fault, plan: FaultPlan) -> Disturbance:
+    """What a fault means to the ledger; nothing, when only the connection suffers."""
+    return Disturbance(
+        lag_slots=plan.stale_slots if fault is Fault.STALE else 0,
+        forgets_blockhashes=fault is Fault.FORGET_BLOCKHASH,
+        swallows=fault is Fault.SWALLOW,
+    )
+
+
 def is_our_own(method: str) -> bool:
     """Whether no cluster has this method; then no fault strikes it."""
     return method.startswith("neurogrid_")

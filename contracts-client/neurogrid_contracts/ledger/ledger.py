@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from solders.account import Account
 from solders.hash import Hash
@@ -22,7 +21,8 @@ from solders.signature import Signature
 from neurogrid_contracts.ledger import genesis, records, transactions
 from neurogrid_contracts.ledger.config import BLOCKHASH_AGE_MAX_SLOTS, LedgerConfig
 from neurogrid_contracts.ledger.errors import Diverged, RpcError, invalid_params
-from neurogrid_contracts.ledger.faults import STALE_SLOTS_MAX
+from neurogrid_contracts.ledger.events import Event, ForkEvent, SlotEvent, TransactionEvent
+from neurogrid_contracts.ledger.faults import CALM, STALE_SLOTS_MAX, Disturbance
 from neurogrid_contracts.ledger.store import Store, StoredTransaction
 from neurogrid_contracts.ledger.svm import Execution, Simulation, Svm
 from neurogrid_contracts.ledger.tokens import token_account
@@ -49,53 +49,6 @@ class Commitment(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionEvent:
-    """A transaction was committed.
-
-    Args:
-        error: as the RPC shows it; None when it succeeded.
-        changed: after-images; None for an account that is gone.
-        mints: the mint accounts needed to show the changed token accounts.
-    """
-
-    slot: int
-    signature: Signature
-    error: Any
-    logs: list[str]
-    mentions: frozenset[Pubkey]
-    changed: tuple[tuple[Pubkey, Account | None], ...]
-    mints: dict[Pubkey, Account]
-
-
-@dataclass(frozen=True, slots=True)
-class SlotEvent:
-    """A slot began; everything up to ``confirmed`` and ``root`` is confirmed and final."""
-
-    slot: int
-    parent: int
-    confirmed: int
-    root: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForkEvent:
-    """The slots after ``parent`` are gone, and ``slot`` comes after it instead.
-
-    Args:
-        reverted: the accounts that changed in them, as they are again.
-        mints: the mint accounts needed to show the reverted token accounts.
-    """
-
-    slot: int
-    parent: int
-    reverted: dict[Pubkey, Account | None]
-    mints: dict[Pubkey, Account]
-
-
-Event = TransactionEvent | SlotEvent | ForkEvent
-
-
-@dataclass(frozen=True, slots=True)
 class Fork:
     """What a fork did: the slots it dropped and the transactions that were in them."""
 
@@ -103,24 +56,6 @@ class Fork:
     parent: int
     dropped: tuple[int, ...]
     signatures: tuple[Signature, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Disturbance:
-    """What is wrong with the node that answers the present request.
-
-    Args:
-        lag_slots: it sees the chain as it was so long ago.
-        forgets_blockhashes: it knows none.
-        swallows: what it is sent never reaches a leader.
-    """
-
-    lag_slots: int = 0
-    forgets_blockhashes: bool = False
-    swallows: bool = False
-
-
-_CALM = Disturbance()
 
 
 class Ledger:
@@ -147,7 +82,7 @@ class Ledger:
         self.store = Store(config.data / "ledger.sqlite", fsync=config.fsync)
         try:
             self.svm = Svm(past_slots=config.finality_slots + STALE_SLOTS_MAX)
-            self.disturbance = _CALM
+            self.disturbance = CALM
             # What forks dropped and when it comes back.
             self._lost: deque[tuple[int, bytes]] = deque(maxlen=_LOST_MAX)
             self._time_offset_s = self._int_fact("time_offset_s")
@@ -192,7 +127,7 @@ class Ledger:
         try:
             yield
         finally:
-            self.disturbance = _CALM
+            self.disturbance = CALM
 
     def slot_at(self, commitment: Commitment) -> int:
         """The newest live slot that is as settled as ``commitment`` asks."""

@@ -75,9 +75,10 @@ class Past:
     def changed_since(self, slot: int) -> dict[Pubkey, Account | None]:
         """Every account that changed after ``slot``, as it was at its end."""
         changed: dict[Pubkey, Account | None] = {}
-        for each, images in self._before.items():  # oldest first: its image is the one
-            if each > slot:
-                changed = {**images, **changed}
+        for each, images in reversed(self._before.items()):
+            if each <= slot:
+                break
+            changed.update(images)  # the older image is the one
         return changed
 
     def image(self, address: Pubkey, slot: int) -> tuple[Account | None] | None:

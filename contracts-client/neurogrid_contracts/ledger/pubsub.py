@@ -19,14 +19,9 @@ from solders.system_program import ID as SYSTEM_PROGRAM
 
 from neurogrid_contracts.ledger.encoding import AccountEncoding, encode_account
 from neurogrid_contracts.ledger.errors import RpcError, invalid_params
+from neurogrid_contracts.ledger.events import Event, ForkEvent, SlotEvent, TransactionEvent
 from neurogrid_contracts.ledger.filters import Filter, parse_filters
-from neurogrid_contracts.ledger.ledger import (
-    Commitment,
-    Event,
-    ForkEvent,
-    SlotEvent,
-    TransactionEvent,
-)
+from neurogrid_contracts.ledger.ledger import Commitment
 from neurogrid_contracts.ledger.params import Params, pubkey
 
 # Per connection. solana-py and web3.js open one subscription per thing they wait for.

@@ -21,9 +21,10 @@ from neurogrid_contracts.ledger.backend import Backend
 from neurogrid_contracts.ledger.config import LedgerConfig
 from neurogrid_contracts.ledger.control import load_control_key
 from neurogrid_contracts.ledger.errors import DataDirectoryBusy, PortsTaken
+from neurogrid_contracts.ledger.events import Event
 from neurogrid_contracts.ledger.faucet import Faucet
 from neurogrid_contracts.ledger.faults import Faults
-from neurogrid_contracts.ledger.ledger import Event, Ledger
+from neurogrid_contracts.ledger.ledger import Ledger
 from neurogrid_contracts.ledger.owner import Owner
 from neurogrid_contracts.ledger.programs import install_programs
 from neurogrid_contracts.ledger.pubsub import Hub

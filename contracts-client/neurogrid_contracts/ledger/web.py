@@ -23,8 +23,7 @@ from neurogrid_contracts.ledger.errors import (
     PARSE_ERROR,
     RpcError,
 )
-from neurogrid_contracts.ledger.faults import Fault, is_our_own
-from neurogrid_contracts.ledger.ledger import Disturbance
+from neurogrid_contracts.ledger.faults import Fault, disturbance, is_our_own
 from neurogrid_contracts.ledger.owner import Owner
 from neurogrid_contracts.ledger.params import pubkey, signature
 from neurogrid_contracts.ledger.pubsub import Hub
@@ -92,7 +91,7 @@ def build_app(backend: Backend, owner: Owner, hub: Hub) -> Starlette:
         """Runs on the owner thread."""
         if fault is None or is_our_own(_method(request)):
             return rpc.respond(backend, request)
-        with backend.ledger.disturbed(_disturbance(fault, backend.faults.plan.stale_slots)):
+        with backend.ledger.disturbed(disturbance(fault, backend.faults.plan)):
             return rpc.respond(backend, request)
 
     async def post(request: Request) -> Response:
@@ -179,14 +178,6 @@ def build_app(backend: Backend, owner: Owner, hub: Hub) -> Starlette:
 def _method(request: object) -> str:
     method = request.get("method") if isinstance(request, Mapping) else None
     return method if isinstance(method, str) else ""
-
-
-def _disturbance(fault: Fault, stale_slots: int) -> Disturbance:
-    return Disturbance(
-        lag_slots=stale_slots if fault is Fault.STALE else 0,
-        forgets_blockhashes=fault is Fault.FORGET_BLOCKHASH,
-        swallows=fault is Fault.SWALLOW,
-    )
 
 
 def _rate_limited() -> Response:
