@@ -85,7 +85,7 @@ def describe_account(data: bytes) -> Described | None:
 
 def state_name(account: str, state: int) -> str:
     """The name of a state of that kind of account; the number when it has none."""
-    for name, number in _idl()["account_states"].get(account, {}).items():
+    for name, number in _idl()["enumerations"].get(account, {}).get("state", {}).items():
         if number == state:
             return str(name)
     return str(state)
