@@ -123,9 +123,11 @@ class MarketWorld:
         return Shell(home, file)
 
     def fund(self, key: KeyPair, micro_usdc: int) -> None:
+        """Give SOL and USDC, and wait until that is final: only this is a wallet's balance."""
         self.ledger.call("requestAirdrop", key.address, 10**9)
         if micro_usdc:
             self.ledger.call("neurogrid_requestUsdc", key.address, micro_usdc)
+        self._finalize()
 
     def usdc_of(self, address: str) -> int:
         """What an address holds in its token account, confirmed."""
@@ -176,4 +178,11 @@ class MarketWorld:
                 ],
             ),
         )
+        self._finalize()
         return mint
+
+    def _finalize(self) -> None:
+        """Wait until what happened so far is final."""
+        now = self.ledger.call("getSlot", {"commitment": "processed"})
+        while self.ledger.call("getSlot", {"commitment": "finalized"}) < now:
+            pass
