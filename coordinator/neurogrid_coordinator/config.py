@@ -85,6 +85,7 @@ class TimersConfig(_Section, frozen=True):
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 30
     dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 45
     queue_timeout_s: Annotated[int, Meta(ge=1, le=30 * 24 * 3600)] = 3600
+    reconcile_interval_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 60
 
 
 class LimitsConfig(_Section, frozen=True):

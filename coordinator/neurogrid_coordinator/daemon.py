@@ -38,6 +38,7 @@ from .node_desk import NodeDesk
 from .orchestrator import Orchestrator
 from .outgoing import Outgoing
 from .outputs import OutputCheck
+from .reconciler import Reconciler
 from .services.artifacts import Limits
 from .services.nodes import Nodes
 from .services.submission import Terms
@@ -157,6 +158,15 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             follow=orchestrator.follow,
             now_ms=_now_ms,
         )
+        reconciler = Reconciler(
+            database=database,
+            rpc=rpc,
+            deployment=chain_config.deployment,
+            operator=operator,
+            voucher_signer=lambda lease_id: vouchers.signer(lease_id).address,
+            undecided=outbox.undecided_ids,
+            now_ms=_now_ms,
+        )
         desk = NodeDesk(
             database=database,
             feed=feed,
@@ -214,6 +224,9 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             await orchestrator.ready.wait()
             background += [
                 group.create_task(settler.run(), name="settler"),
+                group.create_task(
+                    reconciler.run(config.timers.reconcile_interval_s), name="reconciler"
+                ),
                 group.create_task(_keep(market), name="market"),
                 group.create_task(_forget_payments(outbox), name="payments"),
                 group.create_task(

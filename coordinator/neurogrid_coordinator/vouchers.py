@@ -26,7 +26,7 @@ class VoucherDesk:
 
     def signer(self, lease_id: str) -> KeyPair:
         """The key whose vouchers the lease's escrow honours."""
-        return self._session.derive(b"voucher:" + lease_id.encode())
+        return lease_key(self._session, lease_id)
 
     def voucher(self, row: LeaseRow) -> VoucherMessage:
         """The voucher over what is signed for a lease; its escrow must be known."""
@@ -35,3 +35,8 @@ class VoucherDesk:
         final = row.settlement.phase in (SettlementPhase.FINAL, SettlementPhase.RELEASING)
         signature = self.signer(row.id).sign(statement.message()).hex()
         return VoucherMessage(row.id, amount, signature, final)
+
+
+def lease_key(session: KeyPair, lease_id: str) -> KeyPair:
+    """The key of one lease, derived from the coordinator's seed."""
+    return session.derive(b"voucher:" + lease_id.encode())

@@ -1,5 +1,7 @@
 """kill -9 of anything, while jobs run: they complete, each is paid once, and no lease ends."""
 
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
@@ -124,3 +126,19 @@ def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devn
     assert after.wallets[lost] == before.wallets[lost]
     assert before.available - after.available == int(task.cost * 1_000_000)
     assert (after.locked, after.total) == (0, before.total)
+
+
+def test_after_all_of_that_books_and_chain_agree(devnet: Devnet) -> None:
+    devnet.until_idle()
+    compared = subprocess.run(
+        [
+            *(sys.executable, "-m", "neurogrid_coordinator", "reconcile", "--json"),
+            *("--data", str(devnet.data / "coordinator")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (compared.returncode, compared.stdout) == (0, "[]\n"), compared.stderr
+    assert devnet.http.get("/status").json()["data"]["differences"] == 0

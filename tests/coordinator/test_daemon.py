@@ -17,6 +17,9 @@ from websockets.sync.client import connect
 
 from coordinator.chain_parties import market
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import NOW_MS, new_task, wallet
+from neurogrid_coordinator.store import accounts, tasks
+from neurogrid_coordinator.store.database import Database
 
 pytestmark = pytest.mark.processes
 
@@ -130,6 +133,27 @@ def test_a_coordinator_starts_says_where_it_is_and_stops_quickly(directory: Path
             assert time.monotonic() - started < 3.0
         assert not (directory / "coordinator.json").exists()
     assert command("status", "--data", str(directory)).returncode == 3
+
+
+def test_reconcile_says_where_books_and_chain_differ(directory: Path) -> None:
+    agreed = command("reconcile", "--data", str(directory))
+    assert (agreed.returncode, agreed.stdout) == (0, "no differences between books and chain\n")
+
+    @on_asyncio
+    async def promise_what_nobody_has() -> None:
+        async with Database.open(directory / "coordinator.db") as database:
+            account = await database.write(accounts.create, "Ada", wallet("Ada"), NOW_MS)
+            await database.write(tasks.insert_new, new_task(account.id), NOW_MS)
+
+    promise_what_nobody_has()
+    arguments = ("--data", str(directory), "--patience", "0")
+    shown = command("reconcile", *arguments)
+    assert shown.returncode == 1
+    assert f"holds_uncovered  {wallet('Ada')}\n  booked  tasks hold 60000" in shown.stdout
+    assert "2 differences" in shown.stdout
+    rows = json.loads(command("reconcile", *arguments, "--json").stdout)
+    assert [row["kind"] for row in rows] == ["holds_uncovered", "limit_uncovered"]
+    assert rows[0]["first_seen_at_ms"] < rows[0]["last_seen_at_ms"]
 
 
 def _status_if_up(client: httpx.Client) -> dict[str, Any] | None:

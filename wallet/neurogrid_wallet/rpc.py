@@ -22,12 +22,14 @@ from solana.rpc.async_api import AsyncClient
 from solana.rpc.jsonrpc import JsonRpcRequest, JsonRpcResponseEnvelope, SolanaJsonRpcError
 from solders.pubkey import Pubkey
 
+from neurogrid_marketplace import base58
 from neurogrid_wallet.chain import ChainPosition, Commitment, SignatureStatuses, parse_failure
 from neurogrid_wallet.errors import RpcRejected, RpcUnavailable
 from neurogrid_wallet.rpc_answers import (
     MALFORMED,
     Account,
     Blockhash,
+    ProgramAccounts,
     SignatureRecord,
     Simulation,
     TransactionRecord,
@@ -38,6 +40,7 @@ from neurogrid_wallet.rpc_answers import (
     parse_count,
     parse_fees,
     parse_position,
+    parse_program_accounts,
     parse_records,
     parse_simulation,
     parse_statuses,
@@ -144,6 +147,28 @@ class Rpc:
                 "getMultipleAccounts", [chunk, config], parse_accounts(len(chunk))
             )
         return accounts
+
+    async def program_accounts(
+        self,
+        program: Pubkey,
+        *,
+        offset: int,
+        data: bytes,
+        commitment: Commitment = Commitment.CONFIRMED,
+    ) -> ProgramAccounts:
+        """A program's accounts that hold ``data`` at ``offset``, all in one slot.
+
+        Dear: public endpoints may refuse it, and answer with everything at once.
+        """
+        config = {
+            "encoding": "base64",
+            "commitment": commitment.value,
+            "withContext": True,
+            "filters": [{"memcmp": {"offset": offset, "bytes": base58.encode(data)}}],
+        }
+        return await self._call(
+            "getProgramAccounts", [str(program), config], parse_program_accounts
+        )
 
     async def sol_balance(
         self, address: Pubkey, commitment: Commitment = Commitment.CONFIRMED

@@ -39,6 +39,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramAccounts:
+    """Accounts of one program, all as they were in one slot."""
+
+    slot: int
+    accounts: dict[Pubkey, Account]
+
+
+@dataclass(frozen=True, slots=True)
 class Blockhash:
     """What a transaction is signed over.
 
@@ -131,6 +139,17 @@ def parse_account(result: Any) -> Account | None:
 def parse_accounts(expected: int) -> Callable[[Any], list[Account | None]]:
     """``getMultipleAccounts`` of ``expected`` addresses."""
     return lambda result: [_account(value) for value in _exactly(expected, result["value"])]
+
+
+def parse_program_accounts(result: Any) -> ProgramAccounts:
+    """``getProgramAccounts`` with its context."""
+    accounts = {}
+    for entry in result["value"]:
+        account = _account(entry["account"])
+        if account is None:
+            raise ValueError("an account without content")
+        accounts[Pubkey.from_string(entry["pubkey"])] = account
+    return ProgramAccounts(parse_count(result["context"]["slot"]), accounts)
 
 
 def parse_balance(result: Any) -> int:

@@ -4,7 +4,7 @@ import time
 
 from neurogrid_marketplace.task import Phase
 
-from ..store import tasks
+from ..store import differences, tasks
 from ..store.database import Database
 
 # Counting every task takes a scan; monitors ask every few seconds, and several at a time.
@@ -25,3 +25,7 @@ class Overview:
             self._counted_s = time.monotonic()
             self._counts = await self._database.read(tasks.count_by_phase)
         return self._counts
+
+    async def differences(self) -> int:
+        """How many differences between books and chain are there now."""
+        return await self._database.read(differences.count_unresolved)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase
 from neurogrid_marketplace.task import Lease
 
-from .tables import leases, receipts
+from .tables import audited_leases, leases, receipts
 
 # Built once, see `tasks`.
 _BY_ID = select(leases).where(leases.c.id == bindparam("the_id"))
@@ -113,6 +113,37 @@ def unsettled(conn: Connection) -> list[str]:
         .order_by(leases.c.created_at_ms, leases.c.id)
     )
     return [row.id for row in rows]
+
+
+def unsettled_rows(conn: Connection) -> list[LeaseRow]:
+    """The leases whose escrow is not known to be closed, oldest first."""
+    rows = conn.execute(
+        select(leases)
+        .where(leases.c.settlement_phase != SettlementPhase.CLOSED.value)
+        .order_by(leases.c.created_at_ms, leases.c.id)
+    )
+    return [_lease_row(row) for row in rows]
+
+
+def settled_rows(
+    conn: Connection, *, since_ms: int = 0, unaudited: bool = False, limit: int = 1000
+) -> list[LeaseRow]:
+    """Leases that had an escrow, which is closed, oldest first.
+
+    Args:
+        since_ms: only those that changed since this Unix time.
+        unaudited: only those whose history was not compared with the books yet.
+    """
+    query = select(leases).where(
+        leases.c.settlement_phase == SettlementPhase.CLOSED.value,
+        leases.c.escrow != "",
+        leases.c.updated_at_ms >= since_ms,
+    )
+    if unaudited:
+        audited = select(audited_leases.c.lease_id)
+        query = query.where(leases.c.id.not_in(audited))
+    rows = conn.execute(query.order_by(leases.c.created_at_ms, leases.c.id).limit(limit))
+    return [_lease_row(row) for row in rows]
 
 
 def save_settlement(conn: Connection, settlement: Settlement, now_ms: int) -> None:

@@ -188,3 +188,35 @@ receipts = Table(
     Column("receipt_json", Text, nullable=False),
 )
 Index("receipts_of_task", receipts.c.task_id)
+
+# What books and chain did not agree on (`reconciliation`). Rows are added and resolved, never deleted:
+# one that comes back is another row. `slot`: where the chain was when it was last seen.
+differences = Table(
+    "differences",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("booked", Text, nullable=False),
+    Column("found", Text, nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("first_seen_at_ms", BigInteger, nullable=False),
+    Column("last_seen_at_ms", BigInteger, nullable=False),
+    Column("resolved_at_ms", BigInteger),
+    sqlite_autoincrement=True,
+)
+Index(
+    "differences_open",
+    differences.c.kind,
+    differences.c.subject,
+    unique=True,
+    sqlite_where=differences.c.resolved_at_ms.is_(None),
+)
+
+# Settled leases whose history was compared with the books, so that each is read once.
+audited_leases = Table(
+    "audited_leases",
+    metadata,
+    Column("lease_id", Text, ForeignKey("leases.id"), primary_key=True),
+    Column("audited_at_ms", BigInteger, nullable=False),
+)

@@ -322,4 +322,8 @@ class StatusView(Struct, frozen=True):
     market: Annotated[Literal["up", "down"], Meta(description="The process that holds auctions.")]
     nodes: Annotated[int | None, Meta(description="Connected now.")]
     tasks: dict[str, int]
+    differences: Annotated[
+        int,
+        Meta(description="Between the coordinator's books and the chain, unresolved."),
+    ]
     uptime_seconds: int

@@ -48,6 +48,7 @@ def add_status_routes(
             market="up" if up else "down",
             nodes=nodes.connected_count(),
             tasks={str(word): count for word, count in tasks.items()},
+            differences=await overview.differences(),
             uptime_seconds=int(time.monotonic() - started_s),
         )
         return success(view)
