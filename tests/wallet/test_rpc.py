@@ -25,6 +25,7 @@ from neurogrid_wallet.errors import RpcError, RpcRejected, RpcUnavailable
 from neurogrid_wallet.rpc import (
     Account,
     Blockhash,
+    ProgramAccounts,
     Rpc,
     SignatureRecord,
     Simulation,
@@ -166,6 +167,23 @@ def test_transactions_are_read(ask: Ask) -> None:
         9, b"raw", None, 5000, ("log",), 1_700_000_000
     )
     assert ask(_always(None), lambda rpc: rpc.transaction("s")) is None
+
+
+def test_a_programs_accounts_are_read_with_the_slot_they_are_of(ask: Ask) -> None:
+    account = {"data": ["AQI=", "base64"], "owner": str(OWNER), "lamports": 5}
+    calls: list[Any] = []
+
+    def answer(method: str, params: list[Any]) -> Any:
+        calls.append((method, params))
+        value = [{"pubkey": str(ADDRESS), "account": account}]
+        return {"context": {"slot": 77}, "value": value}
+
+    found = ask(answer, lambda rpc: rpc.program_accounts(OWNER, offset=8, data=b"\x01"))
+    assert found == ProgramAccounts(77, {ADDRESS: Account(b"\x01\x02", OWNER, 5)})
+    [(method, [program, config])] = calls
+    assert (method, program) == ("getProgramAccounts", str(OWNER))
+    assert config["filters"] == [{"memcmp": {"offset": 8, "bytes": "2"}}]
+    assert config["withContext"] is True
 
 
 def test_simulations_are_read(ask: Ask) -> None:
