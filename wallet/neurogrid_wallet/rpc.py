@@ -48,7 +48,15 @@ from neurogrid_wallet.rpc_answers import (
     parse_transaction,
 )
 
-__all__ = ["Account", "Blockhash", "Rpc", "SignatureRecord", "Simulation", "TransactionRecord"]
+__all__ = [
+    "Account",
+    "Blockhash",
+    "ProgramAccounts",
+    "Rpc",
+    "SignatureRecord",
+    "Simulation",
+    "TransactionRecord",
+]
 
 T = TypeVar("T")
 
