@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solders.account import Account
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
@@ -131,6 +132,16 @@ KEY = "11111111111111111111111111111111"
         ("getSignaturesForAddress", [KEY, {"limit": 0}], "limit"),
         ("getSignaturesForAddress", [KEY, {"commitment": "processed"}], "confirmed"),
         ("getTransaction", ["x"], "signature"),
+        ("getSlotLeaders", [1, 5001], "limit"),
+        ("getLeaderSchedule", [{"identity": "x"}], "identity"),
+        ("getVoteAccounts", [{"votePubkey": 5}], "votePubkey"),
+        ("getBlockProduction", [{"range": 5}], "range"),
+        ("getBlockProduction", [{"range": {"firstSlot": 9, "lastSlot": 1}}], "firstSlot"),
+        ("getBlockProduction", [{"range": {"firstSlot": 0, "lastSlot": 10**9}}], "lastSlot"),
+        ("getRecentPerformanceSamples", [721], "limit"),
+        ("getLargestAccounts", [{"filter": "mine"}], "filter"),
+        ("getInflationReward", [["x"]], "addresses"),
+        ("getBlock", [1, {"transactionDetails": "some"}], "transactionDetails"),
         ("getFeeForMessage", ["AAAA"], "message"),
         ("getFeeForMessage", ["?"], "message"),
         ("isBlockhashValid", ["x"], "blockhash"),
@@ -362,6 +373,48 @@ def test_program_accounts_by_filter(world: World) -> None:
         "getProgramAccounts", str(TOKEN_PROGRAM), {**BASE64, "withContext": True}
     )
     assert len(contextual["value"]) == 3 + 2
+
+
+def test_a_multisig_is_never_taken_for_a_token_account(world: World) -> None:
+    # Bytes 108 and 165 are where an account with extensions says that it is one.
+    keys = bytes([2]) * 32 * 11
+    data = bytes([2, 3, 1]) + keys
+    address = Keypair().pubkey()
+    world.ledger.svm.put_account(address, Account(10**7, data, TOKEN_PROGRAM))
+    shown = world.call("getAccountInfo", str(address), {**CONFIRMED, "encoding": "jsonParsed"})
+    parsed = shown["value"]["data"]["parsed"]
+    assert parsed["type"] == "multisig"
+    assert parsed["info"]["numRequiredSigners"] == 2
+    assert len(parsed["info"]["signers"]) == 3
+    assert "not a Token account" in world.refused("getTokenAccountBalance", str(address))["message"]
+
+
+def test_blocks_and_votes_of_one_node(world: World) -> None:
+    world.rich()
+    world.slots(151)
+    identity = world.call("getIdentity")["identity"]
+    other = str(Keypair().pubkey())
+    now = world.call("getSlot")
+    produced = world.call("getBlockProduction")["value"]
+    assert produced["byIdentity"] == {identity: [now + 1, 1]}
+    assert produced["range"] == {"firstSlot": 0, "lastSlot": now}
+    assert world.call("getBlockProduction", {"identity": other})["value"]["byIdentity"] == {}
+    assert world.call("getLeaderSchedule", {"identity": other}) == {}
+    assert world.call("getLeaderSchedule", 10**9) is None
+    assert world.call("getVoteAccounts", {"votePubkey": other})["current"] == []
+    (sample,) = world.call("getRecentPerformanceSamples", 5)
+    assert (sample["numSlots"], sample["samplePeriodSecs"]) == (150, 60)
+    assert world.refused("getHighestSnapshotSlot")["code"] == -32008
+
+
+def test_supply_is_what_the_accounts_hold(world: World) -> None:
+    before = world.call("getSupply")["value"]["total"]
+    payer = world.rich(5 * SOL)
+    after = world.call("getSupply")["value"]
+    assert before - after["total"] == 5000  # the fee of the faucet's transaction
+    largest = world.call("getLargestAccounts")["value"]
+    assert {"address": str(payer.pubkey()), "lamports": 5 * SOL} in largest
+    assert world.call("getLargestAccounts", {"filter": "nonCirculating"})["value"] == []
 
 
 # Transactions
