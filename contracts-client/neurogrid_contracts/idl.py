@@ -22,11 +22,13 @@ class Field:
 
     Args:
         unit: of an integer: ``micro_usdc``, ``s``, ``unix_s``; empty for a plain number.
+        meaning: what an integer stands for, such as a state; empty when it is just a number.
     """
 
     name: str
     value: int | Pubkey | bytes
     unit: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def _instruction(entry: dict[str, Any], data: bytes) -> Described | None:
     fields = []
     offset = 1
     for argument in entry["args"]:
-        field = _field(argument, data, offset)
+        field = _field(entry["name"], argument, data, offset)
         if field is None:
             return None
         fields.append(field)
@@ -74,7 +76,7 @@ def describe_account(data: bytes) -> Described | None:
     """What an account of the program holds; None when it is none that this release knows."""
     for entry in _idl()["accounts"]:
         if len(data) == entry["size"] and data[:2] == bytes([entry["tag"], entry["version"]]):
-            fields = [_field(each, data, each["offset"]) for each in entry["fields"]]
+            fields = [_field(entry["name"], each, data, each["offset"]) for each in entry["fields"]]
             shown = (each for each in fields if each is not None)
             skipped = ("tag", "version", "bump")
             return Described(
@@ -83,15 +85,16 @@ def describe_account(data: bytes) -> Described | None:
     return None
 
 
-def state_name(account: str, state: int) -> str:
-    """The name of a state of that kind of account; the number when it has none."""
-    for name, number in _idl()["enumerations"].get(account, {}).get("state", {}).items():
-        if number == state:
-            return str(name)
-    return str(state)
+def _meaning(owner: str, name: str, value: int) -> str:
+    """The name that the interface gives to a number; empty when it gives none."""
+    named = _idl()["enumerations"].get(owner, {}).get(name, {})
+    if name == "fault":
+        faults = _idl()["faults"]
+        named = {**faults["proven"], **faults["unproven"]}
+    return next((str(key) for key, number in named.items() if number == value), "")
 
 
-def _field(entry: dict[str, Any], data: bytes, offset: int) -> Field | None:
+def _field(owner: str, entry: dict[str, Any], data: bytes, offset: int) -> Field | None:
     """The value at ``offset``; None when the data end before it does."""
     kind = entry["type"]
     part = data[offset : offset + _INTEGERS.get(kind, _BYTES)]
@@ -99,7 +102,6 @@ def _field(entry: dict[str, Any], data: bytes, offset: int) -> Field | None:
         return None
     unit = entry.get("unit", "")
     if kind in _INTEGERS:
-        return Field(
-            entry["name"], int.from_bytes(part, "little", signed=kind.startswith("i")), unit
-        )
+        number = int.from_bytes(part, "little", signed=kind.startswith("i"))
+        return Field(entry["name"], number, unit, _meaning(owner, entry["name"], number))
     return Field(entry["name"], Pubkey(part) if kind == "pubkey" else part, unit)

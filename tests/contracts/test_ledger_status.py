@@ -199,9 +199,29 @@ def test_every_account_of_the_idl_has_its_page(world: World, entry: dict[str, An
     for field in entry["fields"]:
         if field.get("unit") == "micro_usdc":
             assert re.search(rf"{field['name'].replace('_', ' ')} +1\.5 USDC", shown)
+    for name, meanings in IDL["enumerations"].get(entry["name"], {}).items():
+        offset = next(each["offset"] for each in entry["fields"] if each["name"] == name)
+        for meaning, number in meanings.items():
+            data[offset] = number
+            world.ledger.svm.put_account(address, Account(SOL, bytes(data), owner))
+            label = name.replace("_", " ")
+            assert re.search(rf"{label} +{meaning}", text_of(address_page(world, address)))
     assert describe_account(bytes(data[:-1])) is None
     data[1] ^= 0xFF
     assert describe_account(bytes(data)) is None
+
+
+def test_a_fault_is_called_by_its_name() -> None:
+    entry = next(each for each in IDL["instructions"] if each["name"] == "slash")
+    for name, number in {**IDL["faults"]["proven"], **IDL["faults"]["unproven"]}.items():
+        data = bytes([entry["tag"]])
+        for argument in entry["args"]:
+            value = number if argument["name"] == "fault" else 0
+            data += value.to_bytes(WIDTHS.get(argument["type"], 32), "little")
+        described = describe_instruction(data)
+        assert described is not None
+        (fault,) = (field for field in described.fields if field.name == "fault")
+        assert fault.meaning == name
 
 
 def test_token_accounts_mints_and_nobodys_addresses_have_a_page(world: World) -> None:

@@ -13,7 +13,7 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from neurogrid_contracts.errors import program_error_of
-from neurogrid_contracts.idl import Field, describe_account, describe_instruction, state_name
+from neurogrid_contracts.idl import Field, describe_account, describe_instruction
 from neurogrid_contracts.ledger import transactions
 from neurogrid_contracts.ledger.parsed import parsed_transaction
 from neurogrid_contracts.ledger.store import StoredTransaction
@@ -187,15 +187,15 @@ def address_detail(label: str, address: str, names: Names) -> Detail:
     return Detail(label, names.of(address) or address, address)
 
 
-def field_detail(field: Field, names: Names, *, account: str = "") -> Detail:
-    """A field of the program's interface, its unit applied; ``account`` is the kind it is of."""
+def field_detail(field: Field, names: Names) -> Detail:
+    """A field of the program's interface, its unit applied."""
     label, value = field.name.replace("_", " "), field.value
     if isinstance(value, Pubkey):
         return address_detail(label, str(value), names)
     if isinstance(value, bytes):
         return Detail(label, value.hex())
-    if account and field.name == "state":
-        return Detail(label, state_name(account, value))
+    if field.meaning:
+        return Detail(label, field.meaning)
     match field.unit:
         case "micro_usdc":
             return Detail(label, usdc(value))
@@ -212,7 +212,7 @@ def describe_holdings(account: Account, names: Names) -> tuple[str, tuple[Detail
     if account.owner == names.program_id:
         ours = describe_account(account.data)
         if ours is not None:
-            details = (field_detail(each, names, account=ours.name) for each in ours.fields)
+            details = (field_detail(each, names) for each in ours.fields)
             return f"NeuroGrid {ours.name}", tuple(details)
     held = token_account(account)
     if held is not None:
