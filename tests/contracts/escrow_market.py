@@ -137,8 +137,8 @@ class EscrowMarket:
         held = int.from_bytes(data[64:72], "little")
         return held - DEPOSIT + TERMS.min_stake_micro_usdc
 
-    def release(self, number: int, amount_micro_usdc: int) -> Payout:
-        """The first release of an escrow."""
+    def release(self, number: int, amount_micro_usdc: int, released_micro_usdc: int = 0) -> Payout:
+        """A release of an escrow that has released so much before."""
         return release_payout(
             f"release {number}",
             self.deployment,
@@ -146,7 +146,7 @@ class EscrowMarket:
             treasury=self.treasury,
             authority=pubkey(self.client),
             amount_micro_usdc=amount_micro_usdc,
-            expected_released_micro_usdc=0,
+            expected_released_micro_usdc=released_micro_usdc,
         )
 
     def claim(self, number: int, sequence: int, cumulative_micro_usdc: int) -> ClaimPayout:
