@@ -4,7 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from neurogrid_contracts.cli.cluster import Cluster, confirm_spending, identify
-from neurogrid_contracts.cli.errors import CLUSTER, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import CLUSTER, USAGE
 
 DEVNET = "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG"
 MAINNET = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"

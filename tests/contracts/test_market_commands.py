@@ -19,6 +19,7 @@ from solders.system_program import CreateAccountParams, create_account
 from contracts.command_chain import Chain
 from contracts.ledger_process import LedgerProcess
 from neurogrid_contracts import instructions
+from neurogrid_contracts.cli.spending import LATELY_SLOTS
 from neurogrid_contracts.deployment import Market
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_wallet.keys import KeyPair
@@ -117,9 +118,9 @@ class Trade(Chain):
         self.send([opened], self.client)
         return str(self.deployment.escrow(owner(self.client), job_id))
 
-    def wait(self, seconds: int) -> None:
+    def wait(self, seconds: int, *, slots: int = 1) -> None:
         key = (self.ledger.data / "control.key").read_text().strip()
-        self.ledger.call("neurogrid_warp", {"key": key, "seconds": seconds})
+        self.ledger.call("neurogrid_warp", {"key": key, "seconds": seconds, "slots": slots})
 
     def chain_time_s(self) -> int:
         slot = self.ledger.call("getSlot", {"commitment": "confirmed"})
@@ -134,7 +135,8 @@ def owner(key: KeyPair) -> Pubkey:
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
-    options = ("--slot-ms", "50", "--no-fsync")
+    # Slow slots: what was sent "lately" is counted in them, and no test may depend on its speed.
+    options = ("--slot-ms", "200", "--no-fsync")
     with LedgerProcess(tmp_path_factory.mktemp("ledger"), *options) as process:
         yield process
 
@@ -238,6 +240,25 @@ def test_a_top_up_whose_reply_is_lost_adds_once(trade: Trade) -> None:
     assert trade.look("escrow show", address)["max_micro_usdc"] == 51 * USDC
     trade.do("escrow top-up", address, "--amount", "1", *trade.by("client"))
     assert trade.look("escrow show", address)["max_micro_usdc"] == 52 * USDC
+
+
+@pytest.mark.processes
+def test_what_was_interrupted_long_ago_is_another_command(trade: Trade) -> None:
+    trade.furnish()
+    address = trade.open("lease")
+    again = ("escrow top-up", address, "--amount", "1", *trade.by("client"))
+    trade.kill_within(trade.arguments(*again), answered=0)
+    trade.wait(60, slots=LATELY_SLOTS)
+    trade.do(*again)
+    assert trade.look("escrow show", address)["max_micro_usdc"] == 52 * USDC
+
+
+@pytest.mark.processes
+def test_a_pause_is_never_taken_for_done(trade: Trade) -> None:
+    trade.kill_within(trade.arguments("market pause", *trade.by("admin")), answered=0)
+    trade.do("market resume", *trade.by("admin"))
+    trade.do("market pause", *trade.by("admin"))
+    assert trade.look("market show")["paused"] is True
 
 
 def test_an_offer_is_accepted_declined_or_cancelled(trade: Trade) -> None:

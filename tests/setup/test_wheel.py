@@ -54,6 +54,7 @@ def test_the_wheel_has_every_package_with_its_types_and_nothing_beside(names: se
         ("neurogrid_node.__main__ start --data {}", "node"),
         ("neurogrid_coordinator.__main__ start --data {}", "coordinator"),
         ("neurogrid_contracts.ledger.__main__ start --data {}", "ledger"),
+        ("neurogrid_contracts.cli.__main__ show 1", "ledger"),
         ("neurogrid.__main__ devnet status --data {}", "devnet"),
         ("neurogrid.__main__ devnet up --data {}", "devnet"),
     ],

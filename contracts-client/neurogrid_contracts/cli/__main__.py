@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from neurogrid_contracts.cli.errors import EPILOG
+from neurogrid_contracts.cli.exit_codes import EPILOG
 
 # Name -> module:attribute. Imported when run, so that --help stays quick.
 _COMMANDS = {

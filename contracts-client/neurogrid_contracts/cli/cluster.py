@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from neurogrid_contracts.cli.errors import CLUSTER, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import CLUSTER, USAGE
 from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.rpc import Rpc
 

@@ -7,7 +7,8 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts import instructions
 from neurogrid_contracts.accounts import ConfigAccount, EscrowState
-from neurogrid_contracts.cli.errors import FAILED, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import FAILED, USAGE
 from neurogrid_contracts.cli.market_acting import Actors, Plan
 from neurogrid_contracts.cli.market_reading import FoundEscrow, OpenMarket
 from neurogrid_contracts.cli.output import usdc, when

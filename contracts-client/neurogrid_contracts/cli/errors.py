@@ -1,11 +1,12 @@
 """How a command fails: its message, what to do next, and its exit code."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import click
 
+from neurogrid_contracts.cli.exit_codes import FAILED, UNREACHABLE
 from neurogrid_contracts.errors import program_error
 from neurogrid_wallet.errors import (
     PaymentFailed,
@@ -17,34 +18,12 @@ from neurogrid_wallet.errors import (
 
 T = TypeVar("T")
 
-FAILED: Final = 1
-USAGE: Final = 2
-AUTHORITY: Final = 3
-NOT_FOUND: Final = 4
-FUNDS: Final = 5
-DIFFERENT: Final = 6
-UNREACHABLE: Final = 7
-CLUSTER: Final = 8
-
-EPILOG: Final = """\b
-Exit codes:
-  0  done; for verify: the same
-  1  the chain refused it, or a file is not what it should be
-  2  wrong usage, or not confirmed
-  3  the key given may not do this
-  4  no such program, buffer or account
-  5  the payer's SOL does not cover it
-  6  verify: the chain runs something else
-  7  the endpoint can't be reached, or it is not decided yet: run the command again
-  8  the endpoint belongs to another cluster
-"""
-
 
 class CommandError(Exception):
     """A command cannot go on.
 
     Attributes:
-        exit_code: one of the numbers above.
+        exit_code: one of ``exit_codes.py``.
         hint: what to do next.
     """
 

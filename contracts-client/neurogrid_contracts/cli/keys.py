@@ -5,11 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from neurogrid_contracts.cli.options import PASSPHRASE_VARIABLE
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.keystore import load_keystore, read_passphrase
 from neurogrid_wallet.secret_file import read_secret_file
-
-PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
 
 
 def load_key(path: Path, passphrase_file: Path | None = None) -> KeyPair:

@@ -9,7 +9,8 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from neurogrid_contracts.cli.cluster import confirm_spending
-from neurogrid_contracts.cli.errors import AUTHORITY, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import AUTHORITY
 from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.market_reading import market_at
 from neurogrid_contracts.cli.output import print_fields
@@ -65,11 +66,13 @@ class Plan:
         question: what to ask before it, without a question mark.
         instructions: all of them happen or none.
         shown: what people should see before they say yes, and in the result.
+        repeatable: as of ``send``.
     """
 
     question: str
     instructions: Sequence[Instruction]
     shown: dict[str, str] = field(default_factory=dict)
+    repeatable: bool = False
 
 
 async def act(
@@ -104,5 +107,6 @@ async def act(
             payer=payer,
             keys=[authority, *members],
             budget=ComputeBudget(unit_price_micro_lamports=asked.unit_price),
+            repeatable=plan.repeatable,
         )
     return {"cluster": market.cluster.name, **plan.shown, "signature": sent.signature}

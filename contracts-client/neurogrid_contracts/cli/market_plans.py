@@ -11,7 +11,8 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts import instructions
 from neurogrid_contracts.accounts import ConfigAccount
 from neurogrid_contracts.cli.cluster import Cluster, confirm_spending, connected
-from neurogrid_contracts.cli.errors import FAILED, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import FAILED, USAGE
 from neurogrid_contracts.cli.market_acting import Actors, Plan
 from neurogrid_contracts.cli.market_reading import OpenMarket
 from neurogrid_contracts.cli.output import duration, percent, print_fields, usdc, when
@@ -145,7 +146,8 @@ async def _set_paused(market: OpenMarket, actors: Actors, *, paused: bool) -> Pl
     actors.require("the administrator", config.admin)
     step = instructions.set_paused(market.deployment, admin=config.admin, paused=paused)
     shown = {"market": str(market.deployment.config), "paused": "yes" if paused else "no"}
-    return Plan("Pause the market" if paused else "Resume the market", [step], shown)
+    question = "Pause the market" if paused else "Resume the market"
+    return Plan(question, [step], shown, repeatable=True)
 
 
 async def propose_terms(
@@ -184,7 +186,7 @@ async def propose_terms(
         "treasury": str(treasury or config.treasury),
         **shown_terms(terms),
     }
-    return Plan("Announce these terms", [step], shown)
+    return Plan("Announce these terms", [step], shown, repeatable=True)
 
 
 async def cancel_terms(market: OpenMarket, actors: Actors) -> Plan:
@@ -227,7 +229,7 @@ async def propose_admin(
         "offered_to": "nobody" if new_admin is None else str(new_admin),
     }
     question = "Take the offer back" if cancel else "Offer the administration"
-    return Plan(question, [step], shown)
+    return Plan(question, [step], shown, repeatable=True)
 
 
 async def accept_admin(market: OpenMarket, actors: Actors) -> Plan:

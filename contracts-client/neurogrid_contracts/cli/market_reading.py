@@ -18,7 +18,8 @@ from neurogrid_contracts.accounts import (
     ProviderAccount,
 )
 from neurogrid_contracts.cli.cluster import Cluster, connected
-from neurogrid_contracts.cli.errors import NOT_FOUND, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import NOT_FOUND, USAGE
 from neurogrid_contracts.cli.output import duration, percent, usdc, when
 from neurogrid_contracts.deployment import Deployment, Market
 from neurogrid_marketplace.receipt import escrow_job_id

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from neurogrid_contracts.cli.keys import PASSPHRASE_VARIABLE
-
+PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
 DEFAULT_STATE = Path("~/.neurogrid/contracts").expanduser()
 FILE = click.Path(path_type=Path, dir_okay=False)
 

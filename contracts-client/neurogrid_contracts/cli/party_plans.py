@@ -4,7 +4,8 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts import instructions
 from neurogrid_contracts.accounts import EscrowState
-from neurogrid_contracts.cli.errors import AUTHORITY, FAILED, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import AUTHORITY, FAILED
 from neurogrid_contracts.cli.market_acting import Actors, Plan
 from neurogrid_contracts.cli.market_reading import FoundEscrow, OpenMarket
 from neurogrid_contracts.cli.output import duration, usdc, when

@@ -10,7 +10,8 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts import upgradeable_loader as loader
 from neurogrid_contracts.cli import deploying
 from neurogrid_contracts.cli.cluster import confirm_spending, connected
-from neurogrid_contracts.cli.errors import NOT_FOUND, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import NOT_FOUND, USAGE
 from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.output import sol
 from neurogrid_contracts.cli.program_reading import address
@@ -72,6 +73,7 @@ async def set_authority(asked: AuthorityChange) -> dict[str, Any]:
             payer=payer,
             keys=keys,
             budget=deploying.budget(asked.unit_price),
+            repeatable=True,
         )
     return {
         "program": str(program_id),

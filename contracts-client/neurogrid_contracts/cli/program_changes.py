@@ -11,7 +11,8 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts import upgradeable_loader as loader
 from neurogrid_contracts.cli import deploying
 from neurogrid_contracts.cli.cluster import Cluster, confirm_spending, connected
-from neurogrid_contracts.cli.errors import AUTHORITY, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import AUTHORITY, USAGE
 from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.output import note, print_fields, sol
 from neurogrid_contracts.cli.program_reading import address, hashes, read_elf

@@ -12,7 +12,8 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts import upgradeable_loader as loader
 from neurogrid_contracts.cli.cluster import connected
 from neurogrid_contracts.cli.deploying import existing_program, find_buffer
-from neurogrid_contracts.cli.errors import NOT_FOUND, USAGE, CommandError
+from neurogrid_contracts.cli.errors import CommandError
+from neurogrid_contracts.cli.exit_codes import NOT_FOUND, USAGE
 from neurogrid_contracts.cli.output import sol
 from neurogrid_contracts.program import DamagedProgramError, elf_bytes
 

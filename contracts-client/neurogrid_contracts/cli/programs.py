@@ -159,7 +159,8 @@ def verify(
     """Compare what PROGRAM runs with the packaged program; exit code 6 if it differs."""
     import sys
 
-    from neurogrid_contracts.cli.errors import DIFFERENT, run
+    from neurogrid_contracts.cli.errors import run
+    from neurogrid_contracts.cli.exit_codes import DIFFERENT
     from neurogrid_contracts.cli.output import print_result
     from neurogrid_contracts.cli.program_reading import verify
 

@@ -5,16 +5,22 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from solders.instruction import Instruction
 
 from neurogrid_contracts.cli.cluster import Cluster
 from neurogrid_contracts.cli.keys import load_key
+from neurogrid_contracts.cli.output import note
 from neurogrid_contracts.cli.steps import steps_in
+from neurogrid_wallet.chain import Commitment
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Payment
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import ComputeBudget
+
+# Ten minutes: whoever was interrupted types the command again by then.
+LATELY_SLOTS: Final = 1_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +54,17 @@ async def send(
     payer: KeyPair,
     keys: Iterable[KeyPair],
     budget: ComputeBudget,
+    repeatable: bool = False,
 ) -> Payment:
     """Try one transaction out, then have it confirmed.
 
     The same instructions, given again after an interruption, are the same transaction: what adds to
-    an amount is not added twice. Given again after it was confirmed, they are a new one.
+    an amount is not added twice. They are a new one after the first was confirmed, and also when
+    it turns out to have landed too long ago to be what is meant now.
+
+    Args:
+        repeatable: doing it twice is harmless, and believing that it was done is not: it is never
+            taken for done.
 
     Raises:
         CommandError: the chain would refuse it.
@@ -63,9 +75,19 @@ async def send(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     outbox = folder / "outbox.sqlite"
     async with steps_in(outbox, rpc, cluster, payer=payer, keys=keys, budget=budget) as steps:
-        confirmed = await steps.settle("step")
+        name = "step"
+        while (confirmed := await steps.settle(name)) is not None:
+            if not repeatable and await _landed_lately(rpc, confirmed):
+                note(f"an interrupted run had sent this already: {confirmed.signature}")
+                break
+            name = f"after {confirmed.signature}"
         if confirmed is None:
             await steps.check(instructions)
-            confirmed = await steps.run("step", instructions)
+            confirmed = await steps.run(name, instructions)
     shutil.rmtree(folder)
     return confirmed
+
+
+async def _landed_lately(rpc: Rpc, payment: Payment) -> bool:
+    now = await rpc.position(Commitment.CONFIRMED)
+    return now.slot - (payment.landed_slot or 0) <= LATELY_SLOTS
