@@ -51,7 +51,7 @@ _MARKET_OFFSET = 8
 AUDITS_PER_LOOK = 20
 # A blockhash lives for a minute or more, and a payment may need several: longer is worth a look.
 UNDECIDED_MAX_MS = 15 * 60_000
-_CLIENTS_MAX = 1_000_000
+_ROWS_MAX = 1_000_000
 
 
 async def nothing_undecided() -> list[str]:
@@ -98,6 +98,8 @@ class Reconciler:
         operator: our wallet on the chain.
         voucher_signer: address of the key whose vouchers a lease's escrow honours.
         undecided: ids of the outbox's payments that are not decided, as `chain` made them.
+        audits_per_look: how many settled leases' histories are read in one look, new ones and, as
+            many, those that differed.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Reconciler:
         voucher_signer: Callable[[str], str],
         undecided: Callable[[], Awaitable[list[str]]],
         now_ms: Callable[[], int],
+        audits_per_look: int = AUDITS_PER_LOOK,
     ) -> None:
         self._database = database
         self._rpc = rpc
@@ -118,6 +121,7 @@ class Reconciler:
         self._voucher_signer = voucher_signer
         self._undecided = undecided
         self._now_ms = now_ms
+        self._audits_per_look = audits_per_look
         # Of the look before: only what two looks in a row find is stored.
         self._before: frozenset[tuple[Kind, str]] = frozenset()
         self._undecided_since_ms: dict[str, int] = {}
@@ -159,11 +163,13 @@ class Reconciler:
         present = confirmed(self._before | known, look.found)
         self._before = frozenset(difference.key for difference in look.found)
         looked_for = {key for key in known if look.would_find(*key)}
-        clean = look.audited - {difference.subject for difference in look.found}
+        # One with a new difference is read again, so that a second look can confirm it. What is stored
+        # is read again too, but no longer in the way of those that never were.
+        unconfirmed = {found.subject for found in look.found} - {found.subject for found in present}
 
         def store(conn: Connection) -> list[Difference]:
             now_ms = self._now_ms()
-            differences.save_audited(conn, clean, now_ms)
+            differences.save_audited(conn, look.audited - unconfirmed, now_ms)
             return differences.save(conn, present, looked_for, look.slot, now_ms)
 
         for difference in await self._database.write(store):
@@ -198,20 +204,11 @@ class Reconciler:
 
     def _read(self, conn: Connection, audit_since_ms: int | None) -> _Wanted:
         wallets = {
-            account.id: account.wallet for account in accounts.list_all(conn, limit=_CLIENTS_MAX)
+            account.id: account.wallet for account in accounts.list_all(conn, limit=_ROWS_MAX)
         }
         held = {wallet: tasks.held_micro_usdc(conn, wallet) for wallet in wallets.values()}
         unsettled = leases.unsettled_rows(conn)
-        if audit_since_ms is None:
-            settled = leases.settled_rows(conn, unaudited=True, limit=AUDITS_PER_LOOK)
-        else:
-            settled = leases.settled_rows(conn, since_ms=audit_since_ms, limit=_CLIENTS_MAX)
-        to_audit = {row.id: row for row in settled}
-        for seen in differences.unresolved(conn):
-            if seen.difference.kind in OF_HISTORY:
-                row = leases.get(conn, seen.difference.subject)
-                if row is not None and row.settlement.closed_by:
-                    to_audit.setdefault(row.id, row)
+        to_audit = {row.id: row for row in self._to_audit(conn, audit_since_ms)}
         return _Wanted(
             Books(
                 {wallet: amount for wallet, amount in held.items() if amount},
@@ -220,6 +217,24 @@ class Reconciler:
             tuple(self._booked(row, wallets[row.account_id]) for row in to_audit.values()),
             frozenset(wallets.values()),
         )
+
+    def _to_audit(self, conn: Connection, audit_since_ms: int | None) -> list[LeaseRow]:
+        """Settled leases whose history is to be read: new ones, and those that differed."""
+        if audit_since_ms is None:
+            settled = leases.settled_rows(conn, unaudited=True, limit=self._audits_per_look)
+            again_max = self._audits_per_look
+        else:
+            settled = leases.settled_rows(conn, since_ms=audit_since_ms, limit=_ROWS_MAX)
+            again_max = _ROWS_MAX
+        differing = [
+            seen for seen in differences.unresolved(conn) if seen.difference.kind in OF_HISTORY
+        ]
+        differing.sort(key=lambda seen: seen.last_seen_at_ms)
+        for seen in differing[:again_max]:
+            row = leases.get(conn, seen.difference.subject)
+            if row is not None and row.settlement.closed_by:
+                settled.append(row)
+        return settled
 
     def _booked(self, row: LeaseRow, client: str) -> BookedLease:
         owner = Pubkey.from_string(client)
@@ -250,7 +265,7 @@ class Reconciler:
             # One of a version that we cannot read ends the look: it must not count as missing.
             tag = account.data[0] if account.data else None
             if tag == TAG_ESCROW:
-                escrows[str(address)] = _chain_escrow(account.data)
+                escrows[str(address)] = self._chain_escrow(account.data)
             elif tag == TAG_CLIENT:
                 client = ClientAccount.parse(account.data)
                 if str(client.owner) in wallets:
@@ -270,6 +285,19 @@ class Reconciler:
             client.operator_limit_micro_usdc if ours else 0,
         )
 
+    def _chain_escrow(self, data: bytes) -> ChainEscrow:
+        escrow = EscrowAccount.parse(data)
+        return ChainEscrow(
+            client=str(escrow.client),
+            provider=str(escrow.provider),
+            sequence=escrow.sequence,
+            voucher_signer=str(escrow.voucher_signer),
+            max_micro_usdc=escrow.max_micro_usdc,
+            released_micro_usdc=escrow.released_micro_usdc,
+            is_disputed=escrow.state is EscrowState.DISPUTED,
+            is_ours=escrow.rent_payer == self._operator,
+        )
+
     def _of_undecided(self, undecided: list[str]) -> list[Difference]:
         now_ms = self._now_ms()
         self._undecided_since_ms = {
@@ -285,16 +313,3 @@ class Reconciler:
             for payment_id, since_ms in self._undecided_since_ms.items()
             if now_ms - since_ms > UNDECIDED_MAX_MS
         ]
-
-
-def _chain_escrow(data: bytes) -> ChainEscrow:
-    escrow = EscrowAccount.parse(data)
-    return ChainEscrow(
-        client=str(escrow.client),
-        provider=str(escrow.provider),
-        sequence=escrow.sequence,
-        voucher_signer=str(escrow.voucher_signer),
-        max_micro_usdc=escrow.max_micro_usdc,
-        released_micro_usdc=escrow.released_micro_usdc,
-        is_disputed=escrow.state is EscrowState.DISPUTED,
-    )

@@ -27,7 +27,7 @@ class Kind(StrEnum):
     ESCROW_DIFFERS = "escrow_differs"
     """The escrow of a lease is another one than was booked."""
     ESCROW_WITHOUT_LEASE = "escrow_without_lease"
-    """A client of ours has an escrow for which there is no unsettled lease."""
+    """A client of ours has an escrow, or we opened one, for which there is no unsettled lease."""
     PAID_BEYOND_SIGNED = "paid_beyond_signed"
     """An escrow has paid more than we ever signed for."""
     LOCKED_DIFFERS = "locked_differs"
@@ -132,6 +132,7 @@ class ChainEscrow:
 
     Attributes:
         client, provider: addresses of accounts, not wallets.
+        is_ours: our operator's key opened it.
     """
 
     client: str
@@ -141,6 +142,7 @@ class ChainEscrow:
     max_micro_usdc: int
     released_micro_usdc: int
     is_disputed: bool
+    is_ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,22 +185,14 @@ def _compare_once(books: Books, picture: Picture, in_flight: Collection[str]) ->
         for lease in books.leases
         if lease.phase in _MAY_BE_ON_CHAIN or lease.lease_id in in_flight
     }
-    by_client: dict[str, list[tuple[str, ChainEscrow]]] = {}
+    our_clients = {client.address for client in picture.clients.values()}
+    by_client: dict[str, list[ChainEscrow]] = {}
     for address, escrow in picture.escrows.items():
-        by_client.setdefault(escrow.client, []).append((address, escrow))
+        by_client.setdefault(escrow.client, []).append(escrow)
+        if (escrow.is_ours or escrow.client in our_clients) and address not in leases:
+            found.append(_without_lease(address, escrow))
     for wallet, client in picture.clients.items():
-        escrows = by_client.get(client.address, [])
-        for address, escrow in escrows:
-            if address not in leases:
-                found.append(
-                    Difference(
-                        Kind.ESCROW_WITHOUT_LEASE,
-                        address,
-                        "no unsettled lease",
-                        f"an escrow of {wallet} with {_remaining(escrow)} left",
-                    )
-                )
-        found += _of_locked(wallet, client, [escrow for _, escrow in escrows])
+        found += _of_locked(wallet, client, by_client.get(client.address, []))
     # An escrow that was opened and is not booked yet is both locked and held.
     counted_twice = {
         lease.client
@@ -236,6 +230,17 @@ def _of_lease(lease: BookedLease, escrow: ChainEscrow | None) -> list[Difference
 
 def _terms(sequence: int, max_micro_usdc: int, provider: str, voucher_signer: str) -> str:
     return f"sequence {sequence}, at most {max_micro_usdc}, to {provider}, by {voucher_signer}"
+
+
+def _without_lease(address: str, escrow: ChainEscrow) -> Difference:
+    opener = "our operator" if escrow.is_ours else "somebody else"
+    found = f"an escrow of client account {escrow.client}, opened by {opener}"
+    return Difference(
+        Kind.ESCROW_WITHOUT_LEASE,
+        address,
+        "no unsettled lease",
+        f"{found}, with {_remaining(escrow)} left",
+    )
 
 
 def _of_locked(wallet: str, client: ChainClient, escrows: list[ChainEscrow]) -> list[Difference]:

@@ -46,7 +46,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.reconciler = self.with_rpc(self.parties.rpc)
 
-    def with_rpc(self, rpc: Rpc) -> Reconciler:
+    def with_rpc(self, rpc: Rpc, *, audits_per_look: int = 20) -> Reconciler:
         async def undecided() -> list[str]:
             return self.undecided
 
@@ -58,6 +58,7 @@ class Scene:
             voucher_signer=lambda _: self.parties.session.address,
             undecided=undecided,
             now_ms=lambda: self.now_ms,
+            audits_per_look=audits_per_look,
         )
 
     async def lease(self, lease_id: str) -> OpenedEscrow:
@@ -281,6 +282,23 @@ async def test_what_a_settled_lease_paid_and_by_which_transaction_is_read_from_t
         await scene.reconciler.reconcile(audit_since_ms=0)
         found = await scene.reconciler.reconcile(audit_since_ms=0)
         assert [difference.key for difference in found] == [(Kind.PAID_DIFFERS, "lease_3")]
+
+
+@on_asyncio
+async def test_leases_that_differ_do_not_keep_others_from_being_read(
+    ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    async with scene_on(ledger, tmp_path) as scene:
+        scene.reconciler = scene.with_rpc(scene.parties.rpc, audits_per_look=1)
+        for lease_id in ("lease_1", "lease_2", "lease_3"):
+            opened = await scene.lease(lease_id)
+            by = await scene.parties.claim(lease_id, opened, USDC)
+            await scene.settled(lease_id, by, USDC + 1)
+        for _ in range(6):
+            await scene.reconciler.reconcile()
+        assert await scene.unresolved() == [
+            (Kind.PAID_DIFFERS, lease_id) for lease_id in ("lease_1", "lease_2", "lease_3")
+        ]
 
 
 @on_asyncio

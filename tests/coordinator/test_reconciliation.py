@@ -43,6 +43,7 @@ ESCROW = ChainEscrow(
     max_micro_usdc=100,
     released_micro_usdc=30,
     is_disputed=False,
+    is_ours=True,
 )
 CLIENT = ChainClient(
     address="client account",
@@ -74,7 +75,7 @@ def with_client(**changes: object) -> Picture:
     return replace(PICTURE, clients={"wallet": replace(CLIENT, **changes)})  # type: ignore[arg-type]  # by name
 
 
-FOREIGN = replace(ESCROW, client="somebody else's account")
+FOREIGN = replace(ESCROW, client="somebody else's account", is_ours=False)
 
 TABLE: dict[str, tuple[Books, Picture, list[tuple[Kind, str]]]] = {
     "agreement": (BOOKS, PICTURE, []),
@@ -118,6 +119,20 @@ TABLE: dict[str, tuple[Books, Picture, list[tuple[Kind, str]]]] = {
         Books({"wallet": 500}, ()),
         PICTURE,
         [(Kind.ESCROW_WITHOUT_LEASE, "escrow_1")],
+    ),
+    "an escrow that its owner opened": (
+        BOOKS,
+        Picture(
+            7,
+            {"wallet": replace(CLIENT, locked_micro_usdc=140, open_escrows=2)},
+            {**PICTURE.escrows, "own": replace(ESCROW, is_ours=False)},
+        ),
+        [(Kind.ESCROW_WITHOUT_LEASE, "own")],
+    ),
+    "an escrow that we opened for a client that the books have lost": (
+        BOOKS,
+        replace(PICTURE, escrows={**PICTURE.escrows, "lost": replace(FOREIGN, is_ours=True)}),
+        [(Kind.ESCROW_WITHOUT_LEASE, "lost")],
     ),
     "an escrow of a lease that wants none": (
         with_lease(phase=SettlementPhase.NONE),
