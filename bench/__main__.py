@@ -4,29 +4,46 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import idle, rest, starts
+from . import idle, ledger, payouts, program, rest, starts, vouchers
 from .market import running_market
-from .report import table, write
+from .report import Figure, table, write
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=("market", "settlement"), help="half of the figures")
     parser.add_argument("--rounds", type=int, default=20, help="container starts of each side")
     parser.add_argument("--idle-seconds", type=float, default=60, help="length of the idle watch")
     arguments = parser.parse_args()
+    figures: list[Figure] = []
+    if arguments.only != "settlement":
+        figures += _market(arguments.rounds, arguments.idle_seconds)
+    if arguments.only != "market":
+        figures += _settlement()
+    write(figures)
+    print(table(figures))
+
+
+def _market(rounds: int, idle_seconds: float) -> list[Figure]:
     with (
         tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory,
         running_market(Path(directory) / "devnet", nodes=2) as market,
     ):
         print("idle processes ...", flush=True)
-        idle_figures = idle.measure(market, arguments.idle_seconds)
+        idle_figures = idle.measure(market, idle_seconds)
         print("container starts ...", flush=True)
-        start_figures = starts.measure(market, arguments.rounds)
+        start_figures = starts.measure(market, rounds)
         print("REST ...", flush=True)
-        rest_figures = rest.measure(market)
-    figures = [*start_figures, *rest_figures, *idle_figures]
-    write(figures)
-    print(table(figures))
+        return [*start_figures, *rest.measure(market), *idle_figures]
+
+
+def _settlement() -> list[Figure]:
+    print("the program's compute units, vouchers ...", flush=True)
+    figures = [*program.measure(), *vouchers.measure()]
+    print("payouts ...", flush=True)
+    figures += payouts.measure()
+    print("the ledger ...", flush=True)
+    return [*figures, *ledger.measure()]
 
 
 if __name__ == "__main__":
