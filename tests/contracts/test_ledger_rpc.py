@@ -701,6 +701,6 @@ def test_a_bug_in_a_method_is_an_internal_error(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.ledger.store.close()
-    answer = rpc.respond(world.backend, request("getTransactionCount"))
+    answer = rpc.respond(world.backend, request("getFirstAvailableBlock"))
     assert answer["error"] == {"code": -32603, "message": "Internal error"}
-    assert "getTransactionCount" in caplog.text
+    assert "getFirstAvailableBlock" in caplog.text

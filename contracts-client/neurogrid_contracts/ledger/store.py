@@ -7,7 +7,7 @@ twice) together with the after-image of every account it changed. Used by the ow
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from solders.account import Account
@@ -107,7 +107,11 @@ class Store:
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise DataDirectoryInvalid(f"{path}: {error}") from error
-        self._books = Books.unpack(books) if isinstance(books, bytes) else Books()
+        known = Books.unpack(books) if isinstance(books, bytes) else Books()
+        self._accounts_sum = known.accounts
+        self._transactions_sum = known.transactions
+        self._last_id = known.last_id
+        self._commits = known.commits
 
     def close(self) -> None:
         self._db.close()
@@ -132,18 +136,15 @@ class Store:
     @contextlib.contextmanager
     def _commit(self) -> Iterator[None]:
         """One SQLite transaction, with the books of the state that it leads to."""
-        before = self._books
+        before = (self._accounts_sum, self._transactions_sum, self._last_id)
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._books = replace(
-                self._books, last_id=self.last_id(), commits=self._books.commits + 1
-            )
-            self._db.execute(
-                "INSERT OR REPLACE INTO fact VALUES (?, ?)", (BOOKS, self._books.pack())
-            )
+            self._commits += 1
+            books = Books(self._accounts_sum, self._transactions_sum, self._last_id, self._commits)
+            self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (BOOKS, books.pack()))
         except BaseException:
-            self._books = before
+            self._accounts_sum, self._transactions_sum, self._last_id = before
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
@@ -180,7 +181,7 @@ class Store:
         return count
 
     def _write_accounts(self, accounts: Iterable[tuple[Pubkey, Account | None]]) -> None:
-        total = self._books.accounts
+        total = self._accounts_sum
         for address, account in accounts:
             key = (bytes(address),)
             old = self._db.execute("SELECT digest FROM account WHERE address = ?", key).fetchone()
@@ -195,7 +196,7 @@ class Store:
             self._db.execute(
                 "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, digest)
             )
-        self._books = replace(self._books, accounts=total)
+        self._accounts_sum = total
 
     # Transactions.
 
@@ -235,9 +236,8 @@ class Store:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*row, digest),
             )
-            self._books = replace(
-                self._books, transactions=damage.add(self._books.transactions, [digest])
-            )
+            self._transactions_sum = damage.add(self._transactions_sum, [digest])
+            self._last_id = transaction.id
             self._db.executemany(
                 "INSERT OR IGNORE INTO mention VALUES (?, ?)",
                 [(bytes(address), transaction.id) for address in mentions],
@@ -261,12 +261,15 @@ class Store:
         ids = [(number,) for number, _ in rows]
         self._db.executemany("DELETE FROM mention WHERE tx_id = ?", ids)
         self._db.executemany("DELETE FROM tx WHERE id = ?", ids)
-        total = damage.add(self._books.transactions, (digest for _, digest in rows), sign=-1)
-        self._books = replace(self._books, transactions=total)
+        self._transactions_sum = damage.add(
+            self._transactions_sum, (digest for _, digest in rows), sign=-1
+        )
+        found = self._db.execute("SELECT coalesce(max(id), 0) FROM tx").fetchone()
+        self._last_id = found[0]
 
     def last_id(self) -> int:
-        row = self._db.execute("SELECT max(id) FROM tx").fetchone()
-        return row[0] or 0
+        """Of the newest transaction; 0 when there is none."""
+        return self._last_id
 
     def latest_unix_time(self) -> int:
         row = self._db.execute("SELECT max(unix_time) FROM block").fetchone()
