@@ -33,6 +33,8 @@ ELF_BYTES_MAX: Final = 10 * 1024 * 1024 - PROGRAMDATA_HEADER_BYTES
 EXTENSION_BYTES_MIN: Final = 10 * 1024
 
 _BUFFER, _PROGRAM, _PROGRAMDATA = 1, 2, 3
+# e_machine: EM_BPF of stock LLVM, EM_SBPF of Solana's.
+_MACHINES: Final = (struct.pack("<H", 247), struct.pack("<H", 263))
 
 
 class _Tag(enum.IntEnum):
@@ -121,6 +123,11 @@ def check_program(program_id: Pubkey, data: bytes) -> None:
     expected = struct.pack("<I", _PROGRAM) + bytes(programdata_address(program_id))
     if data[:PROGRAM_BYTES] != expected:
         raise LoaderAccountError("the account is not a program of the upgradeable loader")
+
+
+def is_program(elf: bytes) -> bool:
+    """Whether this is an ELF for Solana's machine; whether it runs, the loader says."""
+    return _elf_length(elf) is not None and elf[18:20] in _MACHINES
 
 
 def without_padding(content: bytes) -> bytes:

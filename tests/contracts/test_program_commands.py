@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,6 +193,25 @@ def test_too_little_sol_is_noticed_before_anything_is_sent(chain: Chain) -> None
     result = chain.run(*chain.arguments("deploy", payer="poor"))
     assert result.exit_code == 5, result.output
     assert "0.0100 SOL" in result.stderr
+
+
+def test_a_program_that_the_runtime_refuses_names_the_way_back_to_the_rent(chain: Chain) -> None:
+    """An endless jump out of the code: an ELF, and no program."""
+    broken = bytearray(SMALL)
+    broken[120:128] = bytes.fromhex("0500ff7f00000000")
+    result = chain.run(*chain.arguments("deploy", "--elf", chain.elf(bytes(broken))))
+    assert result.exit_code == 1, result.output
+    found = re.search(r"close-buffer (\w+) returns", result.stderr)
+    assert found is not None, result.stderr
+    chain.do("close-buffer", found[1])
+
+
+def test_an_elf_of_another_machine_is_refused_before_anything_is_paid(chain: Chain) -> None:
+    foreign = bytearray(SMALL)
+    foreign[18:20] = struct.pack("<H", 62)  # x86-64
+    assert "no ELF file for Solana" in chain.refused(
+        1, "deploy", "--elf", chain.elf(bytes(foreign))
+    )
 
 
 def test_a_key_file_that_others_may_read_is_refused(chain: Chain) -> None:

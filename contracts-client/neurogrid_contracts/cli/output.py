@@ -34,7 +34,13 @@ def print_result(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    print_fields((name, None if value is None else str(value)) for name, value in result.items())
+    print_fields((name, _text(value)) for name, value in result.items())
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return None if value is None else str(value)
 
 
 def note(text: str) -> None:

@@ -168,7 +168,7 @@ async def deploy(asked: Deployment) -> dict[str, Any]:
                         elf_bytes_max=room,
                     ),
                 ]
-                await steps.check(instructions)
+                await steps.check(instructions, hint=_rent_hint(place))
                 note(f"deploying {program_id}")
                 await steps.run(f"{program_id}/deploy", instructions)
             await _finish(steps, f"{program_id}/deploy")
@@ -243,7 +243,7 @@ async def upgrade(asked: Upgrade) -> dict[str, Any]:
                         program_id, buffer=place.buffer, authority=authority_id, spill=steps.payer
                     )
                 ]
-                await steps.check(instructions)
+                await steps.check(instructions, hint=_rent_hint(place))
                 note(f"upgrading {program_id}")
                 await steps.run(step, instructions)
             await _finish(steps, step)
@@ -352,6 +352,10 @@ async def write_only(asked: BufferWriting) -> dict[str, Any]:
         "rent": sol(rent),
         **hashes(elf),
     }
+
+
+def _rent_hint(place: _Workplace) -> str:
+    return f"close-buffer {place.buffer} returns the buffer's rent."
 
 
 async def _finish(steps: Steps, name: str) -> None:

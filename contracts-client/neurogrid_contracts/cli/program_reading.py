@@ -44,8 +44,8 @@ def read_elf(path: Path | None) -> bytes:
         elf = elf_bytes() if path is None else path.read_bytes()
     except DamagedProgramError as error:
         raise CommandError(str(error)) from error
-    if loader.without_padding(elf) != elf or not elf.startswith(b"\x7fELF"):
-        raise CommandError(f"{path or 'the packaged program'} is not an ELF file, or not only one")
+    if loader.without_padding(elf) != elf or not loader.is_program(elf):
+        raise CommandError(f"{path or 'the packaged program'} is no ELF file for Solana")
     if len(elf) > loader.ELF_BYTES_MAX:
         raise CommandError(f"{path} has {len(elf)} bytes; a program has at most 10 MiB")
     return elf

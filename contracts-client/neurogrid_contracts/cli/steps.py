@@ -107,14 +107,17 @@ class Steps:
         words = [line for line in simulation.logs if not line.endswith("invoke [1]")]
         return f"{simulation.failure}" + "".join(f"\n  {line}" for line in words[-4:])
 
-    async def check(self, instructions: Sequence[Instruction]) -> None:
+    async def check(self, instructions: Sequence[Instruction], *, hint: str = "") -> None:
         """Try instructions out before anything is paid for them.
+
+        Args:
+            hint: what to do if they would be refused.
 
         Raises:
             CommandError: the chain would refuse them.
         """
         if refusal := await self.refusal(instructions):
-            raise CommandError(f"the chain would refuse it: {refusal}")
+            raise CommandError(f"the chain would refuse it: {refusal}", hint=hint)
 
     async def _wait(self, payment_id: str) -> Payment:
         try:
