@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import MessageV0
@@ -16,6 +17,7 @@ from solders.transaction import VersionedTransaction
 
 from contracts.ledger_process import LedgerProcess
 from contracts.ledger_world import CONTROL_KEY, SOL, World, base64_text
+from neurogrid_contracts.ledger.__main__ import main
 from neurogrid_contracts.ledger.control import load_control_key
 from neurogrid_contracts.ledger.errors import ControlKeyInvalid, RpcError
 from neurogrid_contracts.ledger.faults import (
@@ -100,6 +102,22 @@ def test_settings_are_read_from_the_command_line() -> None:
     for wrong in ("drop=25", "drop_percent", "drop_percent=a", "drop_percent=-1"):
         with pytest.raises(ValueError, match="drop"):
             parse_setting(wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--fault", "drop=25"], "'drop' is not a fault setting"),
+        (["--fault", "drop_percent=101"], "drop_percent: expected an integer from 0 to 100"),
+        (["--fault", "drop_percent=60", "--fault", "stale_percent=60"], "more than 100"),
+        (["--confirmation-slots", "3"], "confirmation_slots: 0 to finality_slots"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be(tmp_path: Path, options: list[str], named: str) -> None:
+    ended = CliRunner().invoke(main, ["start", "--data", str(tmp_path / "l"), *options])
+    assert ended.exit_code == 2
+    assert named in ended.output
+    assert not (tmp_path / "l").exists()
 
 
 def test_a_plan_is_set_shown_and_taken_back(world: World) -> None:
