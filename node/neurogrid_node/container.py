@@ -28,6 +28,7 @@ from neurogrid_node.container_errors import (
     PullStalled,
 )
 from neurogrid_node.container_exits import ExitBoard, Waiter
+from neurogrid_node.container_log_cursor import LOG_START, LogCursor
 from neurogrid_node.container_logs import LogBuffer, LogChunk
 from neurogrid_node.container_outcome import Exit
 from neurogrid_node.container_profile import (
@@ -322,7 +323,7 @@ class Engine:
 
     @asynccontextmanager
     async def follow_logs(
-        self, container_id: str, *, since_ns: int = 0, max_bytes: int = LOG_BYTES_MAX
+        self, container_id: str, *, cursor: LogCursor = LOG_START, max_bytes: int = LOG_BYTES_MAX
     ) -> AsyncIterator[AsyncIterator[LogChunk]]:
         """Its output so far and as it comes, until it ends: ``async with ... as chunks``.
 
@@ -330,13 +331,13 @@ class Engine:
         the engine keeps), never the end.
 
         Args:
-            since_ns: `LogChunk.until_ns` of the last chunk that was handled; 0 for all.
+            cursor: that of the last chunk that was handled.
             max_bytes: the rest is cut off, and the last chunk says so.
 
         The thread behind it has ended when the context is left.
         """
-        buffer = LogBuffer(since_ns=since_ns, max_bytes=max_bytes)
-        open_logs = partial(self._client.open_logs, container_id, since_ns)
+        buffer = LogBuffer(cursor=cursor, max_bytes=max_bytes)
+        open_logs = partial(self._client.open_logs, container_id, cursor)
         async with reader_thread(open_logs, buffer.put, buffer.end, limiter=self._client.streams):
             try:
                 yield buffer

@@ -21,6 +21,7 @@ import docker.utils
 import trio
 
 from neurogrid_node.container_errors import EngineUnavailable, connection_advice, engine_answer
+from neurogrid_node.container_log_cursor import LogCursor
 from neurogrid_node.container_logs import LogPasses, split_records
 from neurogrid_node.container_pull import pull_error
 from neurogrid_node.container_stream import BlockingStream
@@ -115,12 +116,15 @@ class DockerClient:
         _raise_for_status(response)
         return _Stream(_messages(response), response)
 
-    def open_logs(self, container_id: str, since_ns: int) -> BlockingStream[tuple[int, bytes]]:
-        """Records of both outputs, each with its time, until the container has ended."""
+    def open_logs(
+        self, container_id: str, cursor: LogCursor
+    ) -> BlockingStream[tuple[LogCursor, bytes]]:
+        """Records of both outputs, each with the cursor behind it, until the container has ended."""
 
-        def open_pass(since_ns: int) -> BlockingStream[bytes]:
+        def open_pass(since_ns: int, follows: bool) -> BlockingStream[tuple[int, bytes]]:
             since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09}"
-            query = {"stdout": 1, "stderr": 1, "follow": 1, "timestamps": 1, "since": since}
+            query = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": since}
+            query["follow"] = int(follows)
             response = self._open("GET", f"/containers/{container_id}/logs", query)
             _raise_for_status(response)
             return _Stream(split_records(response.iter_content(_PIECE_BYTES)), response)
@@ -129,7 +133,7 @@ class DockerClient:
             with translated():
                 return not self.api.inspect_container(container_id)["State"]["Running"]
 
-        return LogPasses(open_pass, has_ended, since_ns)
+        return LogPasses(open_pass, has_ended, cursor)
 
     def open_pull(self, reference: str) -> BlockingStream[dict[str, Any]]:
         """The engine's messages while it pulls.

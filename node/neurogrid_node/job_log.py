@@ -1,8 +1,8 @@
 """The log of one job in a file of our own: exactly what the coordinator gets, resumable.
 
-The engine's log is the source; our file is a copy whose length and engine time are journaled
-together. After a crash the file is cut back to the journaled length and continued from that time,
-so that no line is lost and none comes twice.
+The engine's log is the source; our file is a copy whose length and cursor in the engine's log are
+journaled together. After a crash the file is cut back to the journaled length and continued from
+that cursor, so that nothing is lost and nothing comes twice.
 """
 
 import codecs
@@ -14,6 +14,7 @@ import trio
 
 from neurogrid_marketplace.messages import MAX_LOG_BYTES
 
+from .container_log_cursor import LOG_START, LogCursor
 from .journal import Journal, JournalThread, LogPosition
 from .progress import Progress, latest
 
@@ -28,7 +29,7 @@ class JobLog:
     Attributes:
         progress: the latest that the program said.
         size_bytes: how long it is.
-        until_ns: the engine's time of its last record.
+        cursor: how far the engine's log is in it.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class JobLog:
     ) -> None:
         self.progress = Progress()
         self.size_bytes = 0
-        self.until_ns = 0
+        self.cursor = LOG_START
         self._lease_id = lease_id
         self._path = path
         self._journal = journal
@@ -62,20 +63,20 @@ class JobLog:
             self._path.touch(mode=0o600)
             if self._path.stat().st_size < position.log_bytes:
                 # Somebody took the file: the engine tells it all again.
-                position = LogPosition(0, 0)
+                position = LogPosition()
                 journal.save_log_position(self._lease_id, position)
             os.truncate(self._path, position.log_bytes)
             return position
 
         position = await self._journal.call(restore)
-        self.size_bytes, self.until_ns = position.log_bytes, position.until_ns
+        self.size_bytes, self.cursor = position.log_bytes, position.cursor
 
     @property
     def full(self) -> bool:
         """Whether it was cut: nothing more is taken."""
         return self.size_bytes > self._max_bytes
 
-    async def append(self, text: str, until_ns: int) -> None:
+    async def append(self, text: str, cursor: LogCursor) -> None:
         """Add a piece; durable when this returns.
 
         Raises:
@@ -90,7 +91,7 @@ class JobLog:
             kept = data[:room].decode(errors="ignore").encode()
             data = kept + CUT_NOTE.encode()
         start = self.size_bytes
-        position = LogPosition(start + len(data), until_ns)
+        position = LogPosition(start + len(data), cursor)
 
         def write(journal: Journal) -> None:
             # At its place, not at the end: a try that failed halfway may have left something.
@@ -105,7 +106,7 @@ class JobLog:
 
         await self._journal.call(write)
         self.progress = latest(text, self.progress)
-        self.size_bytes, self.until_ns = position.log_bytes, position.until_ns
+        self.size_bytes, self.cursor = position.log_bytes, position.cursor
         self._grown.set()
         self._grown = trio.Event()
 

@@ -17,12 +17,13 @@ import trio
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.lease import NodeLease
 
+from .container_log_cursor import LOG_START, LogCursor
 from .reservations import Reservation
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 create table lease (
     lease_id text primary key,
@@ -45,6 +46,15 @@ _SUM_OF_OLD = """
 create table old_earnings (leases integer not null, micro_usdc integer not null) strict;
 insert into old_earnings values (0, 0)
 """
+# Version 3: a log goes on behind a record of each stream, not after one time.
+_LOG_CURSOR = """
+alter table lease add column log_cursor text not null default '{}';
+update lease set log_cursor = json_object(
+    'stdout', json_object('time_ns', log_until_ns, 'count', 1),
+    'stderr', json_object('time_ns', log_until_ns, 'count', 1)
+) where log_until_ns > 0;
+alter table lease drop column log_until_ns
+"""
 # Earnings listed one by one, about 2 MB; the chain has the older ones too.
 _EARNINGS_LISTED = 10_000
 
@@ -55,10 +65,10 @@ class JournalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """How much of a job's log is in our own file, and the engine's time it reaches to."""
+    """How much of a job's log is in our own file, and how far in the engine's it reaches."""
 
-    log_bytes: int
-    until_ns: int
+    log_bytes: int = 0
+    cursor: LogCursor = LOG_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ class Journal:
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
             raise JournalError(f"{path} was written by a newer neurogrid-node: upgrade this one")
-        steps = (_SCHEMA, _SUM_OF_OLD)[version:]
+        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR)[version:]
         for statement in ";".join(steps).split(";") if steps else ():
             self._db.execute(statement)
         self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
@@ -169,16 +179,18 @@ class Journal:
     def save_log_position(self, lease_id: str, position: LogPosition) -> None:
         """Note how far the log file is written."""
         self._db.execute(
-            "update lease set log_bytes=?, log_until_ns=? where lease_id=?",
-            (position.log_bytes, position.until_ns, lease_id),
+            "update lease set log_bytes=?, log_cursor=? where lease_id=?",
+            (position.log_bytes, msgspec.json.encode(position.cursor).decode(), lease_id),
         )
 
     def log_position(self, lease_id: str) -> LogPosition:
         """How far the log file is written."""
         row = self._db.execute(
-            "select log_bytes, log_until_ns from lease where lease_id=?", (lease_id,)
+            "select log_bytes, log_cursor from lease where lease_id=?", (lease_id,)
         ).fetchone()
-        return LogPosition(*row) if row else LogPosition(0, 0)
+        if row is None:
+            return LogPosition()
+        return LogPosition(row[0], msgspec.json.decode(row[1], type=LogCursor))
 
     def save_earning(self, lease_id: str, at_ms: int, micro_usdc: int, signature: str) -> None:
         """Note a redeemed voucher; repeating it changes nothing."""

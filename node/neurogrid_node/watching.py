@@ -95,10 +95,10 @@ class Watcher:
             while not job.log.full:
                 try:
                     async with self._engine.follow_logs(
-                        job.container_id, since_ns=job.log.until_ns
+                        job.container_id, cursor=job.log.cursor
                     ) as chunks:
                         async for chunk in chunks:
-                            await job.log.append(chunk.text, chunk.until_ns)
+                            await job.log.append(chunk.text, chunk.cursor)
                             if job.log.full:
                                 break
                     return

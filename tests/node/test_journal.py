@@ -13,6 +13,7 @@ from neurogrid_marketplace.execution import accept, decide
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.lease import NodeLease, Ran, StartReceived
 from neurogrid_marketplace.offer import LeasePhase
+from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
 from neurogrid_node.journal import Earnings, Journal, JournalError, JournalThread, LogPosition
 from neurogrid_node.reservations import Reservation
 from node.market import COORDINATOR, GPU, LEASE, NEED, NOW_MS, award, start
@@ -23,6 +24,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
+from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
 from neurogrid_node.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 (lease, held), = journal.load()
@@ -98,17 +100,48 @@ def test_a_newer_nodes_journal_is_not_touched(tmp_path: Path) -> None:
         Journal(path)
 
 
-def test_an_older_journal_is_brought_up_to_date(tmp_path: Path) -> None:
+# What takes a journal of the next version back to this one.
+OLDER = {
+    1: "drop table old_earnings",
+    2: "alter table lease drop column log_cursor;"
+    "alter table lease add column log_until_ns integer not null default 0",
+}
+
+
+def downgrade(path: Path, version: int) -> None:
+    with sqlite3.connect(path) as database:
+        for older in range(len(OLDER), version - 1, -1):
+            database.executescript(OLDER[older])
+        database.execute(f"pragma user_version={version}")
+    database.close()
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_an_older_journal_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     path = tmp_path / "journal.db"
     made = Journal(path)
     made.save_earning("lease_1", 1, 10, "signature")
     made.close()
-    with sqlite3.connect(path) as database:
-        database.execute("drop table old_earnings")
-        database.execute("pragma user_version=1")
-    database.close()
+    downgrade(path, version)
     again = Journal(path)
     assert again.earnings() == Earnings(1, 10)
+    again.close()
+
+
+def test_a_log_goes_on_at_the_time_that_an_older_journal_noted(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    made = Journal(path)
+    for number in (1, 2):
+        made.add(lease(number), HELD)
+    made.close()
+    downgrade(path, 2)
+    with sqlite3.connect(path) as database:
+        database.execute("update lease set log_bytes=5, log_until_ns=6 where rowid=1")
+    database.close()
+    again = Journal(path)
+    at_6 = StreamCursor(6, 1)
+    assert again.log_position(lease(1).lease_id) == LogPosition(5, LogCursor(at_6, at_6))
+    assert again.log_position(lease(2).lease_id) == LogPosition(0, LOG_START)
     again.close()
 
 
@@ -155,12 +188,13 @@ def test_earnings_add_up_once_each_however_many_are_listed(tmp_path: Path) -> No
 def test_profile_and_log_position_belong_to_a_lease(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
     assert journal.profile(LEASE) == "{}"
-    assert journal.log_position(LEASE) == LogPosition(0, 0)
+    assert journal.log_position(LEASE) == LogPosition(0, LOG_START)
     journal.add(accept(award("0" * 64), COORDINATOR, 1, NOW_MS), HELD)
     journal.save_profile(LEASE, '{"a": 1}')
-    journal.save_log_position(LEASE, LogPosition(5, 6))
+    reached = LogPosition(5, LogCursor(StreamCursor(6, 7), StreamCursor(8, 9)))
+    journal.save_log_position(LEASE, reached)
     assert journal.profile(LEASE) == '{"a": 1}'
-    assert journal.log_position(LEASE) == LogPosition(5, 6)
+    assert journal.log_position(LEASE) == reached
     journal.close()
 
 
