@@ -188,6 +188,16 @@ def test_a_deploy_that_is_killed_goes_on_and_pays_for_nothing_twice(
     assert before - chain.lamports(payer) == rent + signatures * LAMPORTS_PER_SIGNATURE
 
 
+@pytest.mark.processes
+def test_a_deploy_that_was_given_up_starts_over(chain: Chain) -> None:
+    """Its buffer was closed for the rent, and what is kept of it is out of date."""
+    chain.kill_within(chain.arguments("deploy", "--elf", chain.elf(SMALL)), answered=1)
+    (workplace,) = (chain.folder / "state").iterdir()
+    chain.do("close-buffer", KeyPair.read_solana_file(workplace / "buffer.json").address)
+    program = chain.do("deploy", "--elf", chain.elf(SMALL))["program"]
+    assert chain.verify(program, "--elf", chain.elf(SMALL)).exit_code == 0
+
+
 def test_too_little_sol_is_noticed_before_anything_is_sent(chain: Chain) -> None:
     chain.key("poor", SOL // 100)
     result = chain.run(*chain.arguments("deploy", payer="poor"))

@@ -151,12 +151,18 @@ async def write_buffer(
         CommandError: the buffer is another's, too small, or does not keep what is written.
         PaymentFailed, PaymentTimeout: as :meth:`Steps.run`.
     """
-    await steps.settle(f"{address}/create")
+    _, create = await steps.caught_up(f"{address}/create")
     if await find_buffer(rpc, address) is None:
         space = loader.BUFFER_HEADER_BYTES + len(elf)
-        create = loader.create_account(steps.payer, address, await rent_lamports(rpc, space), space)
+        lamports = await rent_lamports(rpc, space)
         note(f"creating buffer {address}")
-        await steps.run(f"{address}/create", [create, loader.initialize_buffer(address, authority)])
+        await steps.run(
+            create,
+            [
+                loader.create_account(steps.payer, address, lamports, space),
+                loader.initialize_buffer(address, authority),
+            ],
+        )
     chunks = chunks_of(elf)
     for round_number in range(_WRITE_ROUNDS_MAX):
         content = await _writable_content(rpc, address, authority, len(elf))

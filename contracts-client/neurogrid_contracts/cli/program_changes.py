@@ -20,6 +20,7 @@ from neurogrid_contracts.cli.spending import Spending
 from neurogrid_contracts.cli.steps import Steps, steps_in
 from neurogrid_wallet.errors import SecretFileExists
 from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.outbox import Payment
 from neurogrid_wallet.rpc import Rpc
 
 _BUFFER_KEY, _PROGRAM_KEY, _OUTBOX = "buffer.json", "program.json", "outbox.sqlite"
@@ -148,7 +149,7 @@ async def deploy(asked: Deployment) -> dict[str, Any]:
             keys=keys,
             budget=deploying.budget(asked.unit_price),
         ) as steps:
-            await steps.settle(f"{program_id}/deploy")
+            landed, step = await steps.caught_up(f"{program_id}/deploy")
             if await _is_new(rpc, program_id, elf):
                 await deploying.write_buffer(
                     rpc, steps, address=place.buffer, authority=authority_id, elf=elf
@@ -170,8 +171,8 @@ async def deploy(asked: Deployment) -> dict[str, Any]:
                 ]
                 await steps.check(instructions, hint=_rent_hint(place))
                 note(f"deploying {program_id}")
-                await steps.run(f"{program_id}/deploy", instructions)
-            await _finish(steps, f"{program_id}/deploy")
+                landed = await steps.run(step, instructions)
+            await _finish(steps, landed)
         deployed = await _running(rpc, program_id, elf)
         place.clear()
     return {
@@ -212,7 +213,6 @@ async def upgrade(asked: Upgrade) -> dict[str, Any]:
     async with connected(asked.url, asked.genesis_hash) as (rpc, cluster):
         program = await deploying.existing_program(rpc, program_id)
         place = _workplace(asked, cluster, f"upgrade-{str(program_id)[:8]}", elf)
-        step = f"{program_id}/upgrade/{place.buffer}"
         before = hashes(program.data.content)["sha256"]
         if program.data.elf != elf:
             deploying.require_authority(
@@ -228,7 +228,7 @@ async def upgrade(asked: Upgrade) -> dict[str, Any]:
             keys=keys,
             budget=deploying.budget(asked.unit_price),
         ) as steps:
-            await steps.settle(step)
+            landed, step = await steps.caught_up(f"{program_id}/upgrade/{place.buffer}")
             program = await deploying.existing_program(rpc, program_id)
             if program.data.elf != elf:
                 await deploying.make_room(
@@ -245,8 +245,8 @@ async def upgrade(asked: Upgrade) -> dict[str, Any]:
                 ]
                 await steps.check(instructions, hint=_rent_hint(place))
                 note(f"upgrading {program_id}")
-                await steps.run(step, instructions)
-            await _finish(steps, step)
+                landed = await steps.run(step, instructions)
+            await _finish(steps, landed)
         upgraded = await _running(rpc, program_id, elf)
         place.clear()
     return {
@@ -323,7 +323,6 @@ async def write_only(asked: BufferWriting) -> dict[str, Any]:
             question="Write the buffer",
         )
         keys = [authority, *([] if place.buffer_key is None else [place.buffer_key])]
-        step = f"{place.buffer}/hand-over"
         async with steps_in(
             place.folder / _OUTBOX,
             rpc,
@@ -332,7 +331,8 @@ async def write_only(asked: BufferWriting) -> dict[str, Any]:
             keys=keys,
             budget=deploying.budget(asked.unit_price),
         ) as steps:
-            if await steps.settle(step) is None:
+            landed, step = await steps.caught_up(f"{place.buffer}/hand-over")
+            if landed is None:
                 await deploying.write_buffer(
                     rpc, steps, address=place.buffer, authority=authority_id, elf=elf
                 )
@@ -341,8 +341,8 @@ async def write_only(asked: BufferWriting) -> dict[str, Any]:
                         place.buffer, authority=authority_id, new=receiver, new_signs=False
                     )
                     await steps.check([hand_over])
-                    await steps.run(step, [hand_over])
-            await _finish(steps, step if receiver else f"{place.buffer}/create")
+                    landed = await steps.run(step, [hand_over])
+            await _finish(steps, landed)
         place.clear()
     return {
         "buffer": str(place.buffer),
@@ -358,11 +358,10 @@ def _rent_hint(place: _Workplace) -> str:
     return f"close-buffer {place.buffer} returns the buffer's rent."
 
 
-async def _finish(steps: Steps, name: str) -> None:
+async def _finish(steps: Steps, landed: Payment | None) -> None:
     """Wait until the last step is final, where this undertaking is what ran it."""
-    payment = await steps.settle(name)
-    if payment is not None:
-        await steps.finalized(payment)
+    if landed is not None:
+        await steps.finalized(landed)
 
 
 async def _running(rpc: Rpc, program_id: Pubkey, elf: bytes) -> deploying.DeployedProgram:

@@ -75,17 +75,14 @@ async def send(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     outbox = folder / "outbox.sqlite"
     async with steps_in(outbox, rpc, cluster, payer=payer, keys=keys, budget=budget) as steps:
-        name = "step"
-        while (confirmed := await steps.settle(name)) is not None:
-            if not repeatable and await _landed_lately(rpc, confirmed):
-                note(f"an interrupted run had sent this already: {confirmed.signature}")
-                break
-            name = f"after {confirmed.signature}"
-        if confirmed is None:
+        landed, name = await steps.caught_up("step")
+        if landed is not None and not repeatable and await _landed_lately(rpc, landed):
+            note(f"an interrupted run had sent this already: {landed.signature}")
+        else:
             await steps.check(instructions)
-            confirmed = await steps.run(name, instructions)
+            landed = await steps.run(name, instructions)
     shutil.rmtree(folder)
-    return confirmed
+    return landed
 
 
 async def _landed_lately(rpc: Rpc, payment: Payment) -> bool:

@@ -57,12 +57,20 @@ class Steps:
         self._signers = signers_from(keys)
         self._budget = budget
 
-    async def settle(self, name: str) -> Payment | None:
-        """Wait for a step that an earlier run began; None if it began none or all failed."""
-        payment = await self._latest(name)
-        if payment is None or payment.state is PaymentState.FAILED:
-            return None
-        return await self._wait(payment.payment_id)
+    async def caught_up(self, name: str) -> tuple[Payment | None, str]:
+        """Wait for what earlier runs began under a name.
+
+        Look at the chain after it: if the step is still to be done, it is another one.
+
+        Returns: the last transaction that landed, and the name for another.
+        """
+        landed = None
+        while (payment := await self._latest(name)) is not None:
+            try:
+                landed, name = await self._wait(payment.payment_id), f"{name}+"
+            except PaymentFailed:
+                break
+        return landed, name
 
     async def run(self, name: str, instructions: Sequence[Instruction]) -> Payment:
         """Have the step confirmed, whichever run of the command began it.
@@ -72,12 +80,13 @@ class Steps:
             PaymentTimeout: it is not decided yet.
         """
         latest = await self._latest(name)
-        if latest is None:
-            payment_id = _attempt(name, 1)
-        elif latest.state is PaymentState.FAILED:
-            payment_id = _attempt(name, _number(latest.payment_id) + 1)
-        else:
-            payment_id = latest.payment_id
+        if latest is not None:
+            try:
+                return await self._wait(latest.payment_id)
+            except PaymentFailed:
+                # It was signed for the chain as an earlier run saw it; now is another attempt.
+                latest = await self._latest(name)
+        payment_id = _attempt(name, 1 if latest is None else _number(latest.payment_id) + 1)
         await self._outbox.submit(payment_id, instructions, self.payer, compute=self._budget)
         return await self._wait(payment_id)
 
