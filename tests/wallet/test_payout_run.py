@@ -21,6 +21,7 @@ from neurogrid_wallet.errors import (
     PayoutRunConflict,
 )
 from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.lookup_table import deactivate
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payout_run import Outcome, PayoutRun
 from neurogrid_wallet.payouts import to_token_account
@@ -177,8 +178,9 @@ async def test_a_restarted_caller_arrives_at_the_same_batches_whatever_it_would_
     async with payer_on(ledger, tmp_path) as payer:
         await payer.open_accounts(count)
         # Submitted to an outbox that does not run; then the caller is gone.
+        signers = signers_from([payer.key])
         async with Outbox(
-            tmp_path / "other.sqlite", rpc=payer.rpc, signers=signers_from([payer.key])
+            tmp_path / "other.sqlite", rpc=payer.rpc, signers=signers, policy=POLICY
         ) as other:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(payer.run(payer.payouts(count), outbox=other).pay_all)
@@ -291,6 +293,29 @@ async def test_a_table_grows_is_used_again_and_gives_its_rent_back(
         assert left == FUNDS_LAMPORTS - 7 * BASE_FEE_LAMPORTS
         # The name can be used anew.
         assert (await payer.table().with_addresses(first)).key != table.key
+
+
+async def test_an_old_table_that_the_outbox_forgot_is_extended_and_not_made_again(
+    ledger: LedgerProcess, tmp_path: Path
+) -> None:
+    async with payer_on(ledger, tmp_path) as payer:
+        recipients = payer.recipients(30)
+        table = await payer.table().with_addresses(recipients[:25])
+        assert await payer.outbox.forget_decided(2**40) > 0
+        again = await payer.table().with_addresses(recipients)
+        assert (again.key, again.addresses) == (table.key, recipients)
+
+
+async def test_a_table_that_was_left_half_closed_makes_room_for_a_new_one(
+    ledger: LedgerProcess, tmp_path: Path
+) -> None:
+    async with payer_on(ledger, tmp_path) as payer:
+        table = await payer.table().with_addresses([payer.owner])
+        await payer.outbox.submit("by hand", [deactivate(table.key, payer.owner)], payer.owner)
+        await payer.outbox.finalized("by hand", 60)
+        new = await payer.table().with_addresses([payer.owner])
+        assert new.key != table.key
+        assert await payer.rpc.get_account(table.key) is None
 
 
 async def test_a_table_whose_slot_became_too_old_is_created_over_another(

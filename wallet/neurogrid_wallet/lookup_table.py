@@ -43,12 +43,14 @@ class LookupTable:
         addresses: in the order in which transactions count them.
         last_extended_slot: what this slot added can be used from the next one on.
         deactivated_slot: None while it is in use.
+        rent_lamports: what closing it gives back.
     """
 
     address: Pubkey
     addresses: tuple[Pubkey, ...]
     last_extended_slot: int
     deactivated_slot: int | None
+    rent_lamports: int
 
     @property
     def account(self) -> AddressLookupTableAccount:
@@ -56,7 +58,7 @@ class LookupTable:
         return AddressLookupTableAccount(self.address, list(self.addresses))
 
     @classmethod
-    def parse(cls, address: Pubkey, data: bytes) -> Self:
+    def parse(cls, address: Pubkey, data: bytes, lamports: int) -> Self:
         """Read the account's data.
 
         Raises:
@@ -69,6 +71,7 @@ class LookupTable:
             tuple(table.addresses),
             table.meta.last_extended_slot,
             None if deactivated == _NEVER else deactivated,
+            lamports,
         )
 
 

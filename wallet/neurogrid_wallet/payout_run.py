@@ -117,7 +117,8 @@ class PayoutRun(Generic[P]):
             PayoutTooLarge: a payment fits no transaction; nothing was paid.
             PayoutRunConflict: the name was used for other payments; nothing more was paid.
             PaymentConflict: it was used for payments of the same ids and other amounts.
-            SignerMissing, OutboxFull: nothing will be paid twice; call again when that is mended.
+            SignerMissing, SecondEndpointMissing, OutboxFull: some may be paid already, and nobody
+                twice: call again when that is mended.
             OutboxCorrupt: the file is something else.
         """
         stored = await anyio.to_thread.run_sync(self._load)

@@ -103,13 +103,7 @@ class StoredTable:
             ]
             record = replace(record, extensions=(*record.extensions, *steps))
             await self._save(record)
-        table = table_address(self._authority, record.slot)
-        # One after the other: transactions count addresses in the order in which they landed.
-        for number, step in enumerate(record.extensions):
-            addition = lookup_table.extend(
-                table, self._authority, self._authority, [Pubkey.from_string(a) for a in step]
-            )
-            await self._step(f"{self._id(record)}:extend:{number}", addition)
+        await self._extend(record)
         return (await self._usable(record)).account
 
     async def close(self) -> int:
@@ -124,15 +118,14 @@ class StoredTable:
         if record is None:
             return 0
         address = table_address(self._authority, record.slot)
-        found = await self._rpc.get_account(address)
         rent_lamports = 0
-        if found is not None:
-            rent_lamports = found.lamports
-            table = LookupTable.parse(address, found.data)
+        table = await self._on_chain(record)
+        if table is not None:
+            rent_lamports = table.rent_lamports
             if table.deactivated_slot is None:
                 ended = lookup_table.deactivate(address, self._authority)
                 await self._step(f"{self._id(record)}:deactivate", ended)
-            await self._cooled_down(address)
+            await self._cooled_down(record)
             closed = lookup_table.close(address, self._authority, self._authority)
             await self._step(f"{self._id(record)}:close", closed)
         await anyio.to_thread.run_sync(self._path.unlink, True)
@@ -141,6 +134,14 @@ class StoredTable:
     async def _created(self) -> _Record:
         """The table's record, its account being on the chain."""
         record = await self._load()
+        if record is not None:
+            # The chain first: of a table that is old, the outbox has forgotten everything.
+            table = await self._on_chain(record)
+            if table is not None and table.deactivated_slot is None:
+                return record
+            if table is not None:
+                await self.close()
+                record = None
         if record is None:
             slot = await self._recent_slot()
             # The slot tells this table's ids from those of an earlier, closed one of this name.
@@ -162,6 +163,22 @@ class StoredTable:
                 await self._save(record)
             else:
                 return record
+
+    async def _extend(self, record: _Record) -> None:
+        """Make the extensions that the table lacks."""
+        address = table_address(self._authority, record.slot)
+        table = await self._on_chain(record)
+        held = len(table.addresses) if table else 0
+        end = 0
+        # One after the other: transactions count addresses in the order in which they landed.
+        for number, step in enumerate(record.extensions):
+            end += len(step)
+            if held >= end:
+                continue
+            addition = lookup_table.extend(
+                address, self._authority, self._authority, [Pubkey.from_string(a) for a in step]
+            )
+            await self._step(f"{self._id(record)}:extend:{number}", addition)
 
     async def _step(self, name: str, instruction: Instruction) -> None:
         """Carry out a step; one that the chain refused moved nothing and is made anew."""
@@ -190,31 +207,35 @@ class StoredTable:
 
     async def _usable(self, record: _Record) -> LookupTable:
         """Wait until the chain is a slot beyond the last extension."""
-        address = table_address(self._authority, record.slot)
+        expected = tuple(record.addresses)
         while True:
             position = await self._rpc.position(Commitment.CONFIRMED)
-            found = await self._rpc.get_account(address)
-            if found is not None:
-                table = LookupTable.parse(address, found.data)
-                expected = tuple(record.addresses)
+            table = await self._on_chain(record)
+            if table is not None:
                 if table.addresses != expected[: len(table.addresses)]:
-                    raise OutboxCorrupt(f"{self._path} is not the table at {address}")
+                    raise OutboxCorrupt(f"{self._path} is not the table at {table.address}")
                 # Else this endpoint is several machines, and this one is behind.
                 if table.addresses == expected and position.slot > table.last_extended_slot:
                     return table
             await anyio.sleep(_LOOK_INTERVAL_S)
 
-    async def _cooled_down(self, address: Pubkey) -> None:
+    async def _cooled_down(self, record: _Record) -> None:
+        """Wait until a deactivated table may be closed, or is."""
         while True:
-            found = await self._rpc.get_account(address)
-            if found is None:
+            table = await self._on_chain(record)
+            if table is None:
                 return
-            table = LookupTable.parse(address, found.data)
             position = await self._rpc.position(Commitment.CONFIRMED)
             ended = table.deactivated_slot
             if ended is not None and position.slot > ended + SLOTS_TO_CLOSE:
                 return
             await anyio.sleep(_LOOK_INTERVAL_S)
+
+    async def _on_chain(self, record: _Record) -> LookupTable | None:
+        """The table as it is now; None if it is not there."""
+        address = table_address(self._authority, record.slot)
+        found = await self._rpc.get_account(address)
+        return None if found is None else LookupTable.parse(address, found.data, found.lamports)
 
     async def _recent_slot(self) -> int:
         # Finalized, so that it is on every fork and has a block.
