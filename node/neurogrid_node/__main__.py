@@ -176,6 +176,10 @@ def _print_status(document: dict[str, object]) -> None:
         f"money     {format_usdc(number('staked_micro_usdc'))} USDC staked, "
         f"{format_usdc(number('earned_micro_usdc'))} USDC earned in {number('leases_paid')} leases"
     )
+    if document["earnings_differ"]:
+        click.echo(
+            f"look      journal and chain differ in {document['earnings_differ']}: see the log"
+        )
     if document["stake_problem"]:
         click.echo(f"stake     no new work: {document['stake_problem']}")
     click.echo(

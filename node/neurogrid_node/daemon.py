@@ -31,6 +31,7 @@ from .config import Config
 from .container import Engine, connect_engine
 from .container_errors import EngineUnavailable
 from .earnings import Earnings
+from .earnings_check import EarningsCheck
 from .executor import LeaseRunner, Reports
 from .images import Images
 from .inventory import Inventory, take_inventory
@@ -192,7 +193,11 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             nursery.start_soon(link.run)
         stake = parse_usdc(config.risk.stake_usdc)
         nursery.start_soon(_open_for_business, provider, staking, stake)
-        nursery.start_soon(show_status, directory, provider, reservations, staking, journal)
+        earnings_check = EarningsCheck(journal, market)
+        nursery.start_soon(earnings_check.run)
+        nursery.start_soon(
+            show_status, directory, provider, reservations, staking, journal, earnings_check
+        )
         nursery.start_soon(_keep_house, outbox)
         _log.info("%s is up: %s", peer_id, inventory.summary)
 

@@ -37,6 +37,7 @@ class NodeStatus:
 
     Attributes:
         stake_problem: why the stake lets no new work in, and what to do; "" if it does.
+        earnings_differ: leases of which journal and chain do not say the same (`earnings_check`).
     """
 
     pid: int
@@ -49,6 +50,7 @@ class NodeStatus:
     stake_problem: str
     earned_micro_usdc: int
     leases_paid: int
+    earnings_differ: tuple[str, ...]
     cpu_millis_free: int
     cpu_millis_total: int
     memory_bytes_free: int

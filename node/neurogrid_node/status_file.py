@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from .earnings_check import EarningsCheck
 from .journal import Earnings, Journal, JournalError, JournalThread
 from .provider import Provider
 from .reservations import Reservations
@@ -24,13 +25,15 @@ async def show_status(
     reservations: Reservations,
     staking: Staking,
     journal: JournalThread,
+    earnings_check: EarningsCheck,
 ) -> None:
     """Rewrite the file every second; a disk that refuses is logged once and tried again."""
     complaint = ""
     while True:
         try:
             earned = await journal.call(Journal.earnings)
-            status = _status(provider, reservations, staking, earned)
+            differ = tuple(earnings_check.problems)
+            status = _status(provider, reservations, staking, earned, differ)
             await trio.to_thread.run_sync(write_status, directory, status)
             complaint = ""
         except (JournalError, OSError) as error:
@@ -41,7 +44,11 @@ async def show_status(
 
 
 def _status(
-    provider: Provider, reservations: Reservations, staking: Staking, earned: Earnings
+    provider: Provider,
+    reservations: Reservations,
+    staking: Staking,
+    earned: Earnings,
+    earnings_differ: tuple[str, ...],
 ) -> NodeStatus:
     now_ms = time.time_ns() // 1_000_000
     free = reservations.free(now_ms)
@@ -71,6 +78,7 @@ def _status(
         stake_problem=staking.problem,
         earned_micro_usdc=earned.micro_usdc,
         leases_paid=earned.leases,
+        earnings_differ=earnings_differ,
         cpu_millis_free=free.cpu_millis,
         cpu_millis_total=offer.total.cpu_millis,
         memory_bytes_free=free.memory_bytes,

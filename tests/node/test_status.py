@@ -30,6 +30,7 @@ def status() -> NodeStatus:
         accepting=True,
         staked_micro_usdc=10_000_000,
         stake_problem="",
+        earnings_differ=(),
         earned_micro_usdc=1_234,
         leases_paid=2,
         cpu_millis_free=3_500,

@@ -4,6 +4,7 @@ from typing import cast
 import pytest
 import trio
 
+from neurogrid_node.earnings_check import EarningsCheck
 from neurogrid_node.executor import LeaseRunner
 from neurogrid_node.journal import Journal, JournalThread
 from neurogrid_node.provider import Provider
@@ -38,8 +39,9 @@ async def shown(directory: Path, journal: Journal) -> None:
     )
     provider.links = {COORDINATOR: FakeLink()}
     staking = cast(Staking, type("Staked", (), {"staked_micro_usdc": 7, "problem": "too little"}))
+    check = cast(EarningsCheck, type("Compared", (), {"problems": {"lease_9": "paid nothing"}}))
     with trio.move_on_after(1.2):
-        await show_status(directory, provider, book, staking, thread)
+        await show_status(directory, provider, book, staking, thread, check)
 
 
 async def test_the_daemon_shows_what_it_is_and_has(tmp_path: Path) -> None:
@@ -52,6 +54,7 @@ async def test_the_daemon_shows_what_it_is_and_has(tmp_path: Path) -> None:
     assert (document["peer_id"], document["accepting"]) == (NODE, False)
     assert (document["staked_micro_usdc"], document["earned_micro_usdc"]) == (7, 25)
     assert document["stake_problem"] == "too little"
+    assert document["earnings_differ"] == ["lease_9"]
     assert document["cpu_millis_free"] == document["cpu_millis_total"] == 4000
     assert document["gpus"] == ["NVIDIA L4"]
     assert document["coordinators"] == [{"peer_id": COORDINATOR, "connected": True}]
