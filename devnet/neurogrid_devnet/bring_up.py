@@ -165,6 +165,7 @@ class Devnet:
                 market_pid=info.market_pid if info is not None and is_current else 0,
                 data=str(layout.coordinator),
                 operator=self._coordinator.operator,
+                p2p_address=self._coordinator.p2p_address,
             ),
             dashboard_url=f"{api_url}/docs",
             ledger_pid=self._supervisor.pid(LEDGER),

@@ -206,6 +206,22 @@ def restore(data: Path | None, node: str) -> None:
 
 @devnet.command()
 @_data
+@click.argument("wallet")
+@click.option("--usdc", "micro_usdc", type=UsdcAmount(), default="100.00", show_default=True)
+@click.option("--sol", type=click.IntRange(1, 1000), default=10, show_default=True)
+@_explained
+def fund(data: Path | None, wallet: str, micro_usdc: int, sol: int) -> None:
+    """Give test money to the WALLET of a provider or client of your own."""
+    from neurogrid_marketplace.money import format_usdc
+
+    from .faucet import fund as give
+
+    give(_layout(data), wallet, micro_usdc=micro_usdc, sol=sol)
+    click.echo(f"gave {format_usdc(micro_usdc)} USDC and {sol} SOL to {wallet}")
+
+
+@devnet.command()
+@_data
 @click.argument("seconds", type=click.IntRange(1, 10 * 365 * 86_400))
 @_explained
 def warp(data: Path | None, seconds: int) -> None:

@@ -22,12 +22,16 @@ class NodeEntry(msgspec.Struct, frozen=True):
 
 
 class CoordinatorEntry(msgspec.Struct, frozen=True):
-    """The coordinator's two processes; 0 while one is not running."""
+    """The coordinator's two processes; 0 while one is not running.
+
+    ``p2p_address`` is where nodes connect, for `neurogrid-node init --coordinator`.
+    """
 
     api_pid: int
     market_pid: int
     data: str = ""
     operator: str = ""
+    p2p_address: str = ""
 
 
 class Network(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ def test_status_of_nothing_is_exit_code_3(stopped: Path) -> None:
     assert json.loads(run.stdout) == {"running": False, "data": str(stopped)}
 
 
-@pytest.mark.parametrize("command", ["lose node-1", "restore node-1", "warp 5"])
+@pytest.mark.parametrize("command", ["lose node-1", "restore node-1", "warp 5", f"fund {'1' * 32}"])
 def test_nothing_is_lost_or_moved_where_nothing_runs(stopped: Path, command: str) -> None:
     run = CliRunner().invoke(devnet, [*command.split(), "--data", str(stopped)])
     assert run.exit_code == 3

@@ -6,11 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import trio
 from solders.pubkey import Pubkey
 
 from contracts.ledger_process import LedgerProcess
 from neurogrid_contracts.accounts import ClientAccount, ConfigAccount
-from neurogrid_devnet.errors import NotRunning
+from neurogrid_devnet.errors import DevnetError, NotRunning
+from neurogrid_devnet.faucet import fund
 from neurogrid_devnet.layout import Layout
 from neurogrid_devnet.market_setup import (
     DEPOSIT_MICRO_USDC,
@@ -27,6 +29,7 @@ from neurogrid_devnet.time_travel import warp
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_node.setup import initialise
 from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.usdc import usdc_balance
 
 pytestmark = pytest.mark.processes
@@ -127,6 +130,22 @@ def test_the_chain_file_is_what_a_node_is_initialised_with(
     assert 'cpu_core = "0.5"' in text
     assert "cpu_cores = 3" in text
     assert info.program_id in text
+
+
+def test_any_wallet_is_given_test_money(layout: Layout, info: LedgerInfo) -> None:
+    wallet = KeyPair.generate()
+    with layout.locked():
+        for _ in range(2):
+            fund(layout, wallet.address, micro_usdc=5, sol=1)
+        with pytest.raises(DevnetError, match="the faucet gave nothing"):
+            fund(layout, "nobody", micro_usdc=5, sol=1)
+
+    async def has() -> tuple[int, int]:
+        owner, mint = Pubkey(wallet.public_key), Pubkey.from_string(info.usdc_mint)
+        async with Rpc(info.rpc_url) as rpc:
+            return await usdc_balance(rpc, mint, owner), await rpc.sol_balance(owner)
+
+    assert trio.run(has) == (10, 2 * 10**9)
 
 
 def test_the_chains_clock_is_moved_for_a_running_devnet_only(
