@@ -31,7 +31,7 @@ passphrase = click.option(
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class UsdcAmount(click.ParamType):  # type: ignore[type-arg]  # older clicks have no type argument
+class UsdcAmount(click.ParamType[int]):
     """A decimal in USDC; micro-USDC inside."""
 
     name = "amount"

@@ -308,6 +308,9 @@ def test_an_infrastructure_fault_cannot_even_be_typed(trade: Trade) -> None:
     words = ("--fault", "timeout", "--evidence", "00" * 32, "--amount", "1")
     said = trade.refused(2, "dispute slash", str(trade.deployment.config), *words)
     assert "'timeout' is not one of" in said
+    words = ("--fault", "node-lost", "--evidence", "00" * 32, "--amount", "1")
+    said = trade.refused(2, "dispute slash", str(trade.deployment.config), *words)
+    assert "FAULT_NOT_PROVEN: node-lost happens to the honest too" in said
 
 
 def test_a_multisig_arbiter_decides_with_enough_of_its_members(

@@ -94,12 +94,14 @@ async def slash(
     if not found.account.client_complains:
         raise CommandError("the client has not complained: nothing can be slashed", FAILED)
     if found.account.slashed_micro_usdc:
-        raise CommandError(f"slashed already: {usdc(found.account.slashed_micro_usdc)}", FAILED)
+        raise CommandError(
+            f"WRONG_STATE: slashed already: {usdc(found.account.slashed_micro_usdc)}", FAILED
+        )
     provider = await market.provider(found.provider_owner)
     stake = provider.staked_micro_usdc + provider.unbonding_micro_usdc
     cap = stake * found.account.slash_bps // instructions.market.BPS_ONE
     if amount_micro_usdc > cap:
-        raise CommandError(f"this dispute may take at most {usdc(cap)}", USAGE)
+        raise CommandError(f"OVER_LIMIT: this dispute may take at most {usdc(cap)}", USAGE)
     digest = _evidence(evidence)
     step = instructions.slash(
         market.deployment,

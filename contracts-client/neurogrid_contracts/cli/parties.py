@@ -5,11 +5,9 @@ from typing import Any
 import click
 
 from neurogrid_contracts.cli import options
-from neurogrid_contracts.cli.values import Address, Moment, Usdc
+from neurogrid_contracts.cli.values import Address, Moment, ProvenFaultName, Usdc
 
 _escrow = click.argument("address", metavar="ESCROW", type=Address())
-# slashing.py; named here so that --help imports nothing.
-_FAULTS = ("wrong-result", "forged-evidence", "oversold")
 
 
 @click.group()
@@ -200,7 +198,7 @@ def resolve(**given: Any) -> None:
 @dispute.command("slash")
 @_escrow
 @click.option("--amount", "amount_micro_usdc", type=Usdc(), required=True)
-@click.option("--fault", type=click.Choice(_FAULTS), required=True, help="What was proven.")
+@click.option("--fault", type=ProvenFaultName(), required=True, help="What was proven.")
 @click.option(
     "--evidence",
     metavar="FILE|SHA256",

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.slashing import ProvenFault
+
 if TYPE_CHECKING:
     from solders.pubkey import Pubkey
 
@@ -54,6 +57,32 @@ class Duration(click.ParamType[int]):
         if found is None:
             self.fail(f"{value!r} is not a duration, such as 7d, 36h, 90m or 30s", param, ctx)
         return int(found[1]) * _UNIT_S[found[2]]
+
+
+class ProvenFaultName(click.ParamType[str]):
+    """``wrong-result``: a fault that stake can be taken for; the endings of a job are none."""
+
+    name = "FAULT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        proven = [_typed(fault.name) for fault in ProvenFault]
+        if value in proven:
+            return str(value)
+        if value in {_typed(outcome.name) for outcome in Outcome}:
+            self.fail(
+                f"FAULT_NOT_PROVEN: {value} happens to the honest too, and slashes nobody; what"
+                f" slashes: {', '.join(proven)}",
+                param,
+                ctx,
+            )
+        self.fail(f"{value!r} is not one of {', '.join(proven)}", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(_typed(fault.name) for fault in ProvenFault)}]"
+
+
+def _typed(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 class Moment(click.ParamType[int]):
