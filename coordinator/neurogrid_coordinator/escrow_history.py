@@ -16,13 +16,14 @@ from neurogrid_wallet.rpc import Rpc
 # An escrow lives through a handful of transactions: open, perhaps a few claims, the end.
 _TRANSACTIONS_MAX = 1000
 # Where the escrow stands among an instruction's accounts (contracts-client/program/*.c).
-_ESCROW_INDEX: dict[int, int] = {
+ESCROW_INDEX: dict[int, int] = {
     Tag.OPEN_ESCROW: 4,
     Tag.RELEASE: 4,
     Tag.CLAIM_VOUCHER: 4,
     Tag.RESOLVE: 4,
     Tag.RELINQUISH: 4,
     Tag.DISPUTE: 4,
+    Tag.SLASH: 4,
     Tag.REFUND: 3,
     Tag.ACCEPT_ESCROW: 3,
     Tag.CANCEL_ESCROW: 4,
@@ -76,7 +77,7 @@ def paid_after(raw: bytes, program_id: Pubkey, escrow: Pubkey, paid: int | None)
         data, accounts = bytes(instruction.data), bytes(instruction.accounts)
         if keys[instruction.program_id_index] != program_id or not data:
             continue
-        index = _ESCROW_INDEX.get(data[0])
+        index = ESCROW_INDEX.get(data[0])
         if index is None or index >= len(accounts):
             continue
         if accounts[index] >= len(keys):
