@@ -11,7 +11,7 @@ from neurogrid_marketplace.money import format_usdc
 
 from .holdings import HeldVoucher, Holdings
 from .moves import Move, MoveKind, MoveRefused, Plan
-from .readable import duration, moment, sol
+from .readable import counted, duration, moment, sol
 
 # More are counted, and in the JSON.
 _ESCROWS_LISTED = 20
@@ -111,7 +111,7 @@ def _lines(money: Money) -> list[tuple[str, str]]:
         ("slashed", f"{format_usdc(provider.slashed_micro_usdc)} USDC"),
         (
             "earned",
-            f"{format_usdc(provider.earned_micro_usdc)} USDC in {provider.jobs_completed} jobs",
+            f"{format_usdc(provider.earned_micro_usdc)} USDC in {counted(provider.jobs_completed, 'job')}",
         ),
         ("escrows", _escrows(money.escrows)),
     ]
@@ -148,7 +148,7 @@ def _vouchers(vouchers: list[HeldVoucher] | None) -> str:
     if not vouchers:
         return "none held"
     total = sum(voucher.micro_usdc for voucher in vouchers)
-    return f"{format_usdc(total)} USDC held for {len(vouchers)} leases, not redeemed yet"
+    return f"{format_usdc(total)} USDC held for {counted(len(vouchers), 'lease')}, not redeemed yet"
 
 
 def _document(money: Money) -> dict[str, object]:

@@ -24,7 +24,7 @@ from neurogrid_wallet.usdc import create_token_account
 
 from .holdings import Holdings
 from .moves import Move, MoveKind, MoveRefused, Plan, Refusal
-from .readable import duration, moment, sol
+from .readable import counted, duration, moment, sol
 
 # Rent of a provider account, its vault and a token account, and fees for a while.
 REGISTRATION_LAMPORTS = 20_000_000
@@ -171,7 +171,7 @@ def _close(provider: ProviderAccount, holdings: Holdings, deployment: Deployment
     if provider.open_escrows:
         raise MoveRefused(
             Refusal.ESCROWS_OPEN,
-            f"{provider.open_escrows} escrows that pay you are open: let their jobs end "
+            f"{counted(provider.open_escrows, 'escrow')} of yours open: let the jobs end "
             "(neurogrid-node earnings shows them)",
         )
     if provider.staked_micro_usdc or provider.unbonding_micro_usdc:

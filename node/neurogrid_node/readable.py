@@ -1,4 +1,4 @@
-"""Amounts of SOL and times, as people read them."""
+"""Amounts of SOL, times and counts, as people read them."""
 
 from datetime import UTC, datetime
 
@@ -26,3 +26,8 @@ def duration(seconds: int) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def counted(number: int, word: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -98,7 +98,7 @@ def rebond(amount: int) -> Move:
             CLOSE,
             replace(RICH, provider=replace(EMPTY, open_escrows=2)),
             Refusal.ESCROWS_OPEN,
-            "2 escrows that pay you are open",
+            "2 escrows of yours open",
         ),
         (unstake(0), RICH, Refusal.AMOUNT_INVALID, "above zero"),
         (WITHDRAW, RICH, Refusal.STILL_UNBONDING, "come back in 3 h 1 min"),

@@ -269,7 +269,7 @@ def test_escrows_that_pay_us_and_vouchers_we_hold_are_shown(owner: Owner) -> Non
     shown = owner.types("earnings").output
     assert "10.00 USDC (the market asks for 5.00)" in shown
     assert "1 open, 0.166667 USDC promised and not paid yet" in shown
-    assert "0.012345 USDC held for 1 leases, not redeemed yet" in shown
+    assert "0.012345 USDC held for 1 lease, not redeemed yet" in shown
 
 
 def test_a_journal_that_a_starting_daemon_holds_hides_only_the_vouchers(owner: Owner) -> None:
