@@ -12,9 +12,7 @@ from solders.pubkey import Pubkey
 
 from coordinator.chain_parties import DAY_S, GRACE_S, USDC, market, pubkey
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_contracts.instructions import (
-    relinquish,
-)
+from neurogrid_contracts.instructions import MarketTerms, propose_terms, relinquish
 from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms
 from neurogrid_coordinator.client_funds import FundsReader
 from neurogrid_coordinator.market_terms import load_terms
@@ -176,3 +174,33 @@ async def test_terms_and_funds_outlive_a_chain_that_is_away(
         assert await funds.get(parties.client.address) == known
         with pytest.raises(RpcUnavailable):
             await funds.get(parties.provider.address)
+
+
+@on_asyncio
+async def test_terms_are_read_again_where_they_matter(
+    ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    """Or a release would go on naming a treasury that the market has left."""
+    async with market(ledger, tmp_path) as parties:
+        chain, admin = parties.chain, pubkey(parties.admin)
+        assert chain.terms.terms_from_unix_s == 0
+        terms = MarketTerms(
+            fee_bps=0,
+            slash_bps=0,
+            min_stake_micro_usdc=0,
+            unbonding_window_s=chain.terms.unbonding_window_s,
+            grace_window_s=1,
+            arbitration_window_s=1,
+        )
+        await parties.pay(
+            parties.admin,
+            propose_terms(
+                chain.deployment,
+                admin=admin,
+                treasury=chain.terms.treasury,
+                arbiter=admin,
+                terms=terms,
+            ),
+        )
+        await chain.take_back("no lease", parties.client.address, parties.provider.address)
+        assert chain.terms.terms_from_unix_s > 0
