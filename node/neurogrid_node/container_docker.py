@@ -207,14 +207,19 @@ def translated() -> Iterator[None]:
 
 
 class _Stream(Generic[T]):
-    """A response that is read in one thread and may be closed from another."""
+    """A response that is read in one thread and may be closed from another.
+
+    Closing ends it quietly. An engine that breaks off does not: what was read is not all there is.
+    """
 
     def __init__(self, items: Iterator[T], response: "requests.Response") -> None:
         self._response = response
-        # Ends quietly when its socket is shut down.
-        self._items = docker.types.CancellableStream(items, response)
+        self._items = items
+        # It knows how to find the socket that has to be shut down.
+        self._closer = docker.types.CancellableStream(items, response)
         self._lock = threading.Lock()
         self._is_read = False
+        self._is_closed = False
 
     def __iter__(self) -> Iterator[T]:
         with self._lock:
@@ -222,14 +227,18 @@ class _Stream(Generic[T]):
         try:
             with translated():
                 yield from self._items
+        except EngineUnavailable:
+            if not self._is_closed:
+                raise
         finally:
             self._response.close()
 
     def close(self) -> None:
+        self._is_closed = True
         # docker-py looks for the socket in objects that the reader releases at its end, and
         # shuts it down a second time: both mean that it has ended already.
         with suppress(AttributeError, OSError):
-            self._items.close()
+            self._closer.close()
         with self._lock:
             if not self._is_read:
                 self._response.close()

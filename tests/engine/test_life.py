@@ -246,6 +246,29 @@ async def test_an_engine_that_comes_back_is_waited_for(tmp_path: Path, collected
 
 
 @leaves_sockets
+async def test_a_log_that_breaks_off_is_not_taken_for_whole(
+    tmp_path: Path, collected: None
+) -> None:
+    async with trio.open_nursery() as nursery:
+        proxy = Proxy(tmp_path / "engine.sock", nursery)
+        await proxy.up()
+        async with open_bench(tmp_path, url=proxy.url) as bench:
+            # More than fits between the engine and us.
+            ran = await bench.run("for _ in range(4000): print('x' * 999)")
+            with pytest.raises(EngineUnavailable):
+                async with bench.engine.follow_logs(ran.container_id) as chunks:
+                    await anext(chunks)
+                    proxy.down()
+                    try:
+                        async for _ in chunks:
+                            pass
+                    finally:
+                        await proxy.up()
+            assert len(await bench.log(ran.container_id)) == 4_000_000
+        nursery.cancel_scope.cancel()
+
+
+@leaves_sockets
 async def test_an_engine_that_stays_away_is_lost(tmp_path: Path, collected: None) -> None:
     async with trio.open_nursery() as nursery:
         proxy = Proxy(tmp_path / "engine.sock", nursery)
