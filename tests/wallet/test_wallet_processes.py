@@ -248,8 +248,8 @@ def test_two_processes_with_one_payment_make_it_once(world: MarketWorld, tmp_pat
         for _ in range(2)
     ]
     answers = [json.loads(process.communicate(timeout=300)[0]) for process in both]
-    # The second either found the first at work, or found its payment made.
-    states = sorted(answer.get("state", answer.get("error", {}).get("code")) for answer in answers)
-    assert states[-1] == "finalized"
-    assert states[0] in ("OUTBOX_IN_USE", "finalized")
+    # Each found the other at work, made the payment, or found it made; which, is chance.
+    states = {answer.get("state", answer.get("error", {}).get("code")) for answer in answers}
+    assert states <= {"OUTBOX_IN_USE", "finalized"}
+    assert shell.run("send", to, "1", "--id", "rent")["state"] == "finalized"
     assert world.usdc_of(to) == USDC
