@@ -130,7 +130,8 @@ def test_a_coordinator_starts_says_where_it_is_and_stops_quickly(directory: Path
             process.send_signal(signal.SIGTERM)
             started = time.monotonic()
             assert process.wait(_PATIENCE_S) == 0
-            assert time.monotonic() - started < 3.0
+            # A socket that held it up would do so for ever; the rest is the machine's load.
+            assert time.monotonic() - started < 15.0
         assert not (directory / "coordinator.json").exists()
     assert command("status", "--data", str(directory)).returncode == 3
 

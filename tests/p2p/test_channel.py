@@ -92,13 +92,13 @@ async def test_closing_sends_what_waits_first() -> None:
             await one.receive()
 
 
-async def test_closing_takes_three_seconds_when_nobody_reads() -> None:
+async def test_closing_waits_for_nobody_who_does_not_read() -> None:
     async with channel_pair() as (one, _):
         with trio.move_on_after(0.5):
             await send_for_ever(one)
         started = trio.current_time()
         await one.aclose()
-        assert trio.current_time() - started < 3.0
+        assert trio.current_time() - started < 15.0
 
 
 async def test_whoever_waits_is_told_when_the_channel_closes() -> None:

@@ -63,4 +63,4 @@ async def test_a_stopped_process_holds_nobody_up() -> None:
         assert deadline.cancelled_caught
         started = trio.current_time()
         await channel.aclose()
-        assert trio.current_time() - started < 3.0
+        assert trio.current_time() - started < 15.0
