@@ -88,14 +88,18 @@ async def read_holdings(market: Market) -> Holdings:
     )
     if config is None or clock is None:
         raise MarketMissing(f"no market at {deployment.config}: check [chain] in node.toml")
-    return Holdings(
-        wallet=wallet,
-        provider=ProviderAccount.parse(provider.data) if provider else None,
-        terms=ConfigAccount.parse(config.data),
-        wallet_micro_usdc=token_amount(tokens.data) if tokens else 0,
-        wallet_lamports=purse.lamports if purse else 0,
-        now_unix_s=unix_time_s(clock.data),
-    )
+    try:
+        return Holdings(
+            wallet=wallet,
+            provider=ProviderAccount.parse(provider.data) if provider else None,
+            terms=ConfigAccount.parse(config.data),
+            wallet_micro_usdc=token_amount(tokens.data) if tokens else 0,
+            wallet_lamports=purse.lamports if purse else 0,
+            now_unix_s=unix_time_s(clock.data),
+        )
+    except ValueError as error:
+        # An account of a newer program's, for one: nothing that a running node should die of.
+        raise MarketMissing(f"the market's accounts cannot be read: {error}") from error
 
 
 async def read_escrows(market: Market) -> dict[Pubkey, EscrowAccount] | None:

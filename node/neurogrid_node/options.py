@@ -50,7 +50,7 @@ class UsdcAmount(click.ParamType[int]):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a command about the owner's money was typed.
+    """How a command that moves the owner's money was typed.
 
     Attributes:
         directory: the node's.
@@ -60,26 +60,7 @@ class Asked:
     directory: Path
     passphrase_file: Path | None
     as_json: bool
-    yes: bool = False
-
-
-def looks(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
-    """The options of a command that looks at the owner's money."""
-
-    @directory
-    @passphrase
-    @json_output
-    @wraps(command)
-    def run(
-        directory: Path,
-        passphrase_file: Path | None,
-        as_json: bool,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> None:
-        command(Asked(directory, passphrase_file, as_json), *args, **kwargs)
-
-    return run
+    yes: bool
 
 
 def moves(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:

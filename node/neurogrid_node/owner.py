@@ -28,21 +28,24 @@ from .move_desk import OUTBOX_FILE, MoveDesk
 from .move_plans import plan
 from .moves import Move, MoveKind, MoveRefused, Refusal
 from .options import Asked
-from .setup import CONFIG_FILE, load_keys
+from .setup import CONFIG_FILE, load_keys, wallet_address
 
 EXIT_REFUSED = 1
 EXIT_UNUSABLE = 2
 EXIT_UNREACHABLE = 7
 
 
-def show(asked: Asked) -> None:
+def show(directory: Path, *, as_json: bool) -> None:
     """Show what the owner has."""
 
     async def shown() -> None:
-        async with _market(asked) as (market, _):
-            print_money(await _money(market, asked.directory), as_json=asked.as_json)
+        chain = load_config(directory / CONFIG_FILE).chain
+        owner = Pubkey.from_string(wallet_address(directory))
+        async with Rpc(chain.rpc_url) as rpc:
+            market = Market(rpc, chain.deployment(), owner, chain.genesis_hash)
+            print_money(await _money(market, directory), as_json=as_json)
 
-    _run(asked, shown)
+    _run(shown, as_json=as_json)
 
 
 def make(asked: Asked, wanted: Move) -> None:
@@ -53,10 +56,10 @@ def make(asked: Asked, wanted: Move) -> None:
     """
 
     async def made() -> None:
-        async with _market(asked) as (market, desk):
+        async with _at_desk(asked) as (market, desk):
             await _make(asked, wanted, market, desk)
 
-    _run(asked, made)
+    _run(made, as_json=asked.as_json)
 
 
 async def _make(asked: Asked, wanted: Move, market: Market, desk: MoveDesk) -> None:
@@ -103,7 +106,7 @@ def _completed(wanted: Move, holdings: Holdings, directory: Path) -> Move:
 
 
 @asynccontextmanager
-async def _market(asked: Asked) -> AsyncIterator[tuple[Market, MoveDesk]]:
+async def _at_desk(asked: Asked) -> AsyncIterator[tuple[Market, MoveDesk]]:
     """The market of this node, and the desk, on which the outbox is at work meanwhile."""
     chain = load_config(asked.directory / CONFIG_FILE).chain
     wallet = load_keys(asked.directory, asked.passphrase_file).wallet
@@ -143,13 +146,13 @@ def _confirm(asked: Asked, question: str, show_first: Callable[[], None]) -> Non
         raise MoveRefused(Refusal.NOT_CONFIRMED, "not confirmed; nothing was moved")
 
 
-def _run(asked: Asked, command: Callable[[], Awaitable[None]]) -> None:
+def _run(command: Callable[[], Awaitable[None]], *, as_json: bool) -> None:
     """Run a command; what can go wrong outside of us is a code, a message and an exit status."""
     try:
         trio.run(command)
     except Exception as error:  # noqa: BLE001 - the outermost boundary; `_known` raises bugs again
         refused, status = _refusal(_known(error))
-        print_refusal(refused, as_json=asked.as_json)
+        print_refusal(refused, as_json=as_json)
         sys.exit(status)
 
 

@@ -3,9 +3,12 @@
 Imports nothing heavy until a command runs, so that `--help` stays quick.
 """
 
+from pathlib import Path
+
 import click
 
-from .options import Asked, UsdcAmount, looks, moves
+from . import options
+from .options import Asked, UsdcAmount, moves
 
 _EPILOG = """\b
 Exit codes:
@@ -17,12 +20,13 @@ Exit codes:
 
 
 @click.command(epilog=_EPILOG)
-@looks
-def earnings(asked: Asked) -> None:
+@options.directory
+@options.json_output
+def earnings(directory: Path, as_json: bool) -> None:
     """Show what you have: wallet, stake, earnings, escrows that pay you, vouchers."""
     from .owner import show
 
-    show(asked)
+    show(directory, as_json=as_json)
 
 
 @click.command(epilog=_EPILOG)

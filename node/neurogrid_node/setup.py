@@ -10,7 +10,12 @@ from pathlib import Path
 
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import load_keystore, read_passphrase, save_keystore
+from neurogrid_wallet.keystore import (
+    keystore_address,
+    load_keystore,
+    read_passphrase,
+    save_keystore,
+)
 
 from .config import ConfigError, load_config
 
@@ -109,6 +114,21 @@ def load_keys(directory: Path, passphrase_file: Path | None) -> Keys:
     else:
         wallet = load_keystore(sealed, _passphrase(passphrase_file, confirm=False))
     return Keys(KeyPair.read_solana_file(identity), wallet)
+
+
+def wallet_address(directory: Path) -> str:
+    """The wallet's address, for which no passphrase is needed.
+
+    Raises:
+        ConfigError: there is no wallet.
+        WalletError: its file is damaged, or readable by others.
+    """
+    sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
+    if unsealed.exists():
+        return KeyPair.read_solana_file(unsealed).address
+    if sealed.exists():
+        return keystore_address(sealed)
+    raise ConfigError(f"no wallet in {directory}: run `neurogrid-node init` first")
 
 
 def _passphrase(file: Path | None, *, confirm: bool) -> str:

@@ -368,6 +368,8 @@ def test_two_commands_at_once_are_one(owner: Owner) -> None:
         async with Outbox(path, rpc=world.rpc, signers=signers_from([owner.wallet])):
             refusal = await trio.to_thread.run_sync(owner.refusal, "stake", "5", "--yes")
             assert refusal == (1, "COMMAND_RUNNING")
+            # Looking needs no turn.
+            assert (await trio.to_thread.run_sync(owner.money))["wallet_usdc"] == "100.00"
 
     owner.on_chain(holds)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from neurogrid_node.config import ConfigError, load_config
-from neurogrid_node.setup import Made, initialise, load_keys
+from neurogrid_node.setup import Made, initialise, load_keys, wallet_address
 from neurogrid_wallet.errors import PassphraseMissing, SecretFilePermissions, WrongPassphrase
 from node.market import COORDINATOR
 
@@ -163,3 +163,14 @@ def test_a_chain_file_that_lacks_something_says_what(tmp_path: Path, chain: Path
 def test_keys_are_made_first(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run `neurogrid-node init` first"):
         load_keys(tmp_path, None)
+
+
+def test_a_wallets_address_is_known_without_its_passphrase(
+    tmp_path: Path, chain: Path, passphrase: Path
+) -> None:
+    sealed = make(tmp_path / "sealed", chain, encrypted=True, passphrase_file=passphrase)
+    unsealed = make(tmp_path / "unsealed", chain)
+    assert wallet_address(tmp_path / "sealed") == sealed.wallet
+    assert wallet_address(tmp_path / "unsealed") == unsealed.wallet
+    with pytest.raises(ConfigError, match="neurogrid-node init"):
+        wallet_address(tmp_path / "nowhere")
