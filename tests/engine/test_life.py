@@ -255,7 +255,8 @@ async def test_a_log_that_breaks_off_is_not_taken_for_whole(
         async with open_bench(tmp_path, url=proxy.url) as bench:
             # More than fits between the engine and us.
             ran = await bench.run("for _ in range(4000): print('x' * 999)")
-            with pytest.raises(EngineUnavailable):
+
+            async def follow_while_it_breaks() -> None:
                 async with bench.engine.follow_logs(ran.container_id) as chunks:
                     await anext(chunks)
                     proxy.down()
@@ -264,6 +265,9 @@ async def test_a_log_that_breaks_off_is_not_taken_for_whole(
                             pass
                     finally:
                         await proxy.up()
+
+            with pytest.raises(EngineUnavailable):
+                await follow_while_it_breaks()
             assert len(await bench.log(ran.container_id)) == 4_000_000
         nursery.cancel_scope.cancel()
 
