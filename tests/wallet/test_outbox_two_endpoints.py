@@ -13,7 +13,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from neurogrid_wallet.errors import PaymentTimeout, SecondEndpointMissing
+from neurogrid_wallet.errors import SecondEndpointMissing
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy, PaymentState
@@ -21,6 +21,7 @@ from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import signers_from
 from wallet.fake_chain import BLOCKHASH_LIFE_BLOCKS, FakeChain, Fate
 from wallet.fake_rpc import Answer, LostReply, Refusal, serve
+from wallet.stuck import waits_because
 
 KEY = KeyPair(b"k" * 32)
 PAYER = Pubkey(KEY.public_key)
@@ -79,19 +80,6 @@ def _live(
     anyio.run(main)
 
 
-async def _problem(outbox: Outbox, payment_id: str, about: str) -> None:
-    """Wait until this is why the payment waits."""
-    with anyio.fail_after(PATIENT):
-        while True:
-            try:
-                await outbox.finalized(payment_id, timeout_s=0.02)
-            except PaymentTimeout as error:
-                if about in str(error):
-                    return
-            else:
-                raise AssertionError("it was decided")
-
-
 def test_a_large_payment_is_final_when_both_endpoints_say_so(tmp_path: Path) -> None:
     chain = FakeChain()
     asked_second: list[str] = []
@@ -117,7 +105,7 @@ def test_one_endpoint_that_lies_cannot_make_a_large_payment_final(tmp_path: Path
 
     async def life(outbox: Outbox) -> None:
         await outbox.submit("large", _pay("a"), PAYER, worth_micro_usdc=LARGE)
-        await _problem(outbox, "large", "does not know the transaction yet")
+        await waits_because(outbox, "large", "does not know the transaction yet")
         found = await outbox.get("large")
         assert found is not None
         assert found.state is PaymentState.CONFIRMED
@@ -125,7 +113,7 @@ def test_one_endpoint_that_lies_cannot_make_a_large_payment_final(tmp_path: Path
         truth.height, truth.err = liar.landed[found.signature or ""].block, "AccountNotFound"
         truth.answer("sendTransaction", [_base64(liar.sent[0])])
         truth.height += 10
-        await _problem(outbox, "large", "disagree: success in slot")
+        await waits_because(outbox, "large", "disagree: success in slot")
 
     _live(tmp_path / "outbox", life, liar.answer, truth.answer)
     assert len(set(liar.sent)) == 1
@@ -144,7 +132,7 @@ def test_a_large_payment_is_not_signed_again_while_one_endpoint_knows_it(tmp_pat
 
     async def life(outbox: Outbox) -> None:
         await outbox.submit("large", _pay("a"), PAYER, worth_micro_usdc=LARGE)
-        await _problem(outbox, "large", "only the second one knows the transaction")
+        await waits_because(outbox, "large", "only the second one knows the transaction")
 
     _live(tmp_path / "outbox", life, first, truth.answer)
     assert len(set(blind.sent)) == 1
@@ -178,7 +166,7 @@ def test_a_second_endpoint_that_is_away_delays_large_payments_only(tmp_path: Pat
         await outbox.submit("large", _pay("a"), PAYER, worth_micro_usdc=LARGE)
         await outbox.submit("small", _pay("b"), PAYER)
         await outbox.finalized("small", PATIENT)
-        await _problem(outbox, "large", "the second endpoint gives no answer")
+        await waits_because(outbox, "large", "the second endpoint gives no answer")
         away.clear()
         await outbox.finalized("large", PATIENT)
 
@@ -204,7 +192,7 @@ def test_a_large_payment_outlives_the_configuration_of_its_second_endpoint(tmp_p
         await outbox.submit("large", _pay("a"), PAYER, worth_micro_usdc=LARGE)
 
     async def alone(outbox: Outbox) -> None:
-        await _problem(outbox, "large", "none is configured")
+        await waits_because(outbox, "large", "none is configured")
 
     async def again(outbox: Outbox) -> None:
         assert await outbox.undecided_ids() == ["large"]
