@@ -33,9 +33,10 @@ from neurogrid_wallet.errors import (
 )
 from neurogrid_wallet.fees import budget_for_attempt, limit_with_margin
 from neurogrid_wallet.intent import Intent
-from neurogrid_wallet.outbox_driver import Driver, OutboxPolicy, SigningTerms, StoreThread
+from neurogrid_wallet.outbox_driver import Driver, SigningTerms
+from neurogrid_wallet.outbox_policy import OutboxPolicy
 from neurogrid_wallet.payment import DECIDED, Payment, PaymentState, SignedTransaction
-from neurogrid_wallet.payment_store import PaymentStore
+from neurogrid_wallet.payment_store import PaymentStore, StoreThread
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import (
     ComputeBudget,
@@ -169,7 +170,7 @@ class Outbox:
 
     async def get(self, payment_id: str) -> Payment | None:
         """The payment with this id, as far as is known."""
-        in_flight = self._driver.in_flight.get(payment_id)
+        in_flight = self._driver.in_flight.payments.get(payment_id)
         return in_flight or await self._store.call(lambda store: store.get(payment_id))
 
     async def confirmed(self, payment_id: str, timeout_s: float) -> Payment:
@@ -213,15 +214,15 @@ class Outbox:
         payment = await self._known(payment_id)
         with anyio.move_on_after(timeout_s):
             while payment.state not in states:
-                change = self._driver.change_of(payment_id)
+                change = self._driver.in_flight.change_of(payment_id)
                 payment = await self._known(payment_id)
                 if payment.state not in states:
                     await change.wait()
         if payment.state in DECIDED:
             # Nothing will change any more, so whatever was asked for above is answered now.
-            self._driver.changed(payment_id)
+            self._driver.in_flight.changed(payment_id)
         if payment.state not in states:
-            raise PaymentTimeout(payment, timeout_s, self._driver.problem_of(payment_id))
+            raise PaymentTimeout(payment, timeout_s, self._driver.in_flight.problem_of(payment_id))
         if payment.failure is not None:
             raise PaymentFailed(payment)
         return payment

@@ -98,6 +98,12 @@ class Payment:
         """The signature of the attempt that may land or has landed, Base58."""
         return None if self.signed is None else self.signed.signature
 
+    @property
+    def transaction(self) -> SignedTransaction:
+        """The attempt that may land or has landed, where it is known that there is one."""
+        assert self.signed is not None, "a payment that is signed or confirmed holds its bytes"
+        return self.signed
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:
@@ -245,7 +251,6 @@ def _missing(payment: Payment, missing: Missing, transaction: SignedTransaction)
 
 
 def _require_current(payment: Payment, signature: str) -> SignedTransaction:
-    assert payment.signed is not None, "a payment that is signed or confirmed holds its bytes"
-    if payment.signed.signature != signature:
+    if payment.transaction.signature != signature:
         raise ValueError(f"{signature} is not the current attempt of {payment.payment_id}")
-    return payment.signed
+    return payment.transaction

@@ -1,6 +1,6 @@
 """Payments on disk: SQLite, one owner, every commit forced to the disk before it returns.
 
-Plain synchronous code. ``outbox.py`` calls it from one worker thread at a time.
+Plain synchronous code; ``StoreThread`` calls it from one worker thread at a time.
 """
 
 import hashlib
@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
 
 from neurogrid_wallet.chain import TransactionFailure
 from neurogrid_wallet.errors import (
@@ -30,6 +33,8 @@ from neurogrid_wallet.payment import (
     SignedTransaction,
     advance,
 )
+
+T = TypeVar("T")
 
 # "NGob": tells our file from any other SQLite database.
 _APPLICATION_ID = 0x4E476F62
@@ -303,6 +308,18 @@ class PaymentStore:
             self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+
+
+class StoreThread:
+    """The store, used from worker threads, one call at a time."""
+
+    def __init__(self, store: PaymentStore) -> None:
+        self._store = store
+        self._slot = anyio.CapacityLimiter(1)
+
+    async def call(self, use: Callable[[PaymentStore], T]) -> T:
+        """``use(store)`` in a thread. A cancelled caller still waits for it to end."""
+        return await anyio.to_thread.run_sync(use, self._store, limiter=self._slot)
 
 
 def _payment(row: Sequence[Any]) -> Payment:

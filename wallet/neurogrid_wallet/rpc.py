@@ -3,7 +3,7 @@
 Built on solana-py's ``AsyncClient``, of which only ``send_rpc_request`` is used: one path for
 every method, including those that a local ledger adds. Its ``confirm_transaction`` is not used:
 it needs asyncio, takes a failed transaction for a confirmed one, and declares expiry without a
-last look. ``outbox_driver.py`` does that instead.
+last look. ``outbox_watcher.py`` does that instead.
 """
 
 import base64
