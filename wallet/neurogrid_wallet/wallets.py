@@ -4,7 +4,7 @@
     FOLDER/NAME/wallet.json     address, whether it is watched only, whether it is backed up
     FOLDER/NAME/keystore.json   the sealed key or phrase (keystore.py); absent where it is watched
     FOLDER/NAME/outbox.sqlite   payments under way (outbox.py)
-    FOLDER/NAME/payout.json     where it pays out to (payout.py)
+    FOLDER/NAME/payout.json     where it pays out to (payout_address.py)
 
 A wallet appears whole or not at all, every file is replaced whole, and one process changes the
 folder at a time. Nothing is changed when a passphrase is wrong or a file is damaged.

@@ -6,7 +6,7 @@ import click
 
 from neurogrid_contracts.cli.output import print_fields, print_json
 from neurogrid_contracts.wallet_cli.session import Session, with_session
-from neurogrid_wallet.payout import read_payout_rule
+from neurogrid_wallet.payout_address import read_payout_rule
 from neurogrid_wallet.wallets import Wallet
 
 

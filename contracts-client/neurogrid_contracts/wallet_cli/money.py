@@ -26,7 +26,7 @@ from neurogrid_marketplace.money import format_usdc, parse_usdc
 from neurogrid_wallet.chain import Commitment
 from neurogrid_wallet.errors import InsufficientFunds, PaymentFailed, RpcError
 from neurogrid_wallet.keys import public_key_of
-from neurogrid_wallet.payout import read_payout_rule
+from neurogrid_wallet.payout_address import read_payout_rule
 from neurogrid_wallet.rpc import Rpc
 
 _LAMPORTS_PER_SOL = 10**9

@@ -11,7 +11,7 @@ from neurogrid_contracts.cli.output import print_fields, print_json
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.payout import (
+from neurogrid_wallet.payout_address import (
     PayoutRule,
     bind_cold_key,
     parse_statement,

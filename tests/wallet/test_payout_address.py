@@ -14,7 +14,7 @@ from neurogrid_wallet.errors import (
     WalletCorrupt,
 )
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.payout import (
+from neurogrid_wallet.payout_address import (
     STATEMENT_LIFE_S,
     PayoutRule,
     Statement,
