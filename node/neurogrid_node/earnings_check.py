@@ -15,8 +15,7 @@ from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.rpc import TransactionRecord
 
 from .chain import Market
-from .journal import JournalError, JournalThread
-from .journal_earnings import Earning, earnings_after
+from .journal import Earning, Journal, JournalError, JournalThread
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +78,9 @@ class EarningsCheck:
         provider = await self._market.provider()
         owner = provider.payout_owner if provider else self._market.wallet
         mint = self._market.deployment.usdc_mint
-        earnings = await self._journal.call(earnings_after, *self._checked_until, _LOOKED_AT_ONCE)
+        earnings = await self._journal.call(
+            Journal.earnings_after, *self._checked_until, _LOOKED_AT_ONCE
+        )
         for earning in earnings:
             if earning.at_ms > until_ms:
                 return

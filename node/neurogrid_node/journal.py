@@ -79,6 +79,20 @@ class Earnings:
     micro_usdc: int
 
 
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """What the last voucher of one lease brought, after the market's fee.
+
+    Attributes:
+        transaction: signature of the transaction that redeemed it.
+    """
+
+    lease_id: str
+    at_ms: int
+    micro_usdc: int
+    transaction: str
+
+
 class Journal:
     """The open file. One process owns it."""
 
@@ -213,6 +227,15 @@ class Journal:
             " coalesce(sum(micro_usdc), 0) + (select micro_usdc from old_earnings) from earning"
         ).fetchone()
         return Earnings(*row)
+
+    def earnings_after(self, at_ms: int, lease_id: str, limit: int) -> list[Earning]:
+        """What was redeemed later than this Unix time, or then by a later lease; oldest first."""
+        rows = self._db.execute(
+            "select lease_id, at_ms, micro_usdc, signature from earning"
+            " where (at_ms, lease_id) > (?, ?) order by at_ms, lease_id limit ?",
+            (at_ms, lease_id, limit),
+        )
+        return [Earning(*row) for row in rows]
 
     def _sum_up_old(self) -> None:
         """Keep only the sum of the oldest half once there are too many."""
