@@ -293,27 +293,26 @@ def test_a_providers_whole_life(owner: Owner) -> None:
     books = replace(books, staked=0, unbonding=18 * USDC)
     assert owner.books() == books
 
+    owner.types("neurogrid-node withdraw", refused="STILL_UNBONDING: 18.00 USDC")
+
     def noticed() -> bool:
         status = read_status(owner.folder / "machine")
         return status is not None and not status["accepting"]
 
     until(noticed, "the node notices that its stake is gone")
     assert "no new work: 0.00 USDC are staked" in owner.types("neurogrid-node status")
-    owner.types("neurogrid-node withdraw", refused="STILL_UNBONDING: 18.00 USDC")
     owner.types("neurogrid-node rebond 8.00")
-    books = replace(books, staked=8 * USDC, unbonding=10 * USDC)
-    assert owner.books() == books
-    owner.types("neurogrid devnet warp")
-    owner.types("neurogrid-node withdraw")
-    books = replace(books, unbonding=0, wallet=books.wallet + 10 * USDC)
-    assert owner.books() == books
-    owner.types("neurogrid-node close", refused="STAKE_LEFT: 8.00 USDC are staked")
+    assert owner.books() == replace(books, staked=8 * USDC, unbonding=10 * USDC)
     owner.types("neurogrid-node unstake 8.00")
+    assert owner.books() == books
+    owner.types("neurogrid-node close", refused="STAKE_LEFT: 0.00 USDC are staked and 18.00")
     owner.types("neurogrid devnet warp")
     owner.types("neurogrid-node withdraw")
+    books = replace(books, unbonding=0, wallet=books.wallet + 18 * USDC)
+    assert owner.books() == books
     owner.types("neurogrid-node close")
     # Its account is gone, with the record of what was slashed.
-    books = replace(books, staked=0, slashed=0, wallet=books.wallet + 8 * USDC)
+    books = replace(books, slashed=0)
     assert owner.books() == books
     owner.assert_page_ends()
     # Nobody gained or lost but by what is written above.

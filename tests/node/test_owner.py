@@ -1,6 +1,7 @@
 """The owner's commands, typed, on a real ledger with the real program."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -38,6 +39,7 @@ from node.chain_world import (
     pubkey,
 )
 from node.market import COORDINATOR, NEED
+from wallet.terminal import Terminal
 
 ADDRESS = f"/ip4/127.0.0.1/tcp/4001/p2p/{COORDINATOR}"
 STAKE_5 = Move(MoveKind.STAKE, 5 * USDC)
@@ -230,6 +232,23 @@ def test_an_owner_is_asked_before_money_moves(owner: Owner) -> None:
         True,
     )
     assert owner.amounts() == ("100.00", "0.00", "0.00")
+
+
+@pytest.mark.parametrize(("answer", "staked"), [("n", "0.00"), ("y", "5.00")])
+def test_at_a_terminal_the_owner_sees_what_will_be_left_and_answers(
+    owner: Owner, answer: str, staked: str
+) -> None:
+    owner.moves("register")
+    command = [sys.executable, "-m", "neurogrid_node", "stake", "5", "--data", str(owner.directory)]
+    with Terminal(command, dict(os.environ)) as terminal:
+        terminal.expect(r"in wallet 100\.00 -> 95\.00 USDC")
+        terminal.expect(r"staked    0\.00 -> 5\.00 USDC")
+        terminal.expect(r"Stake 5\.00 USDC\?")
+        terminal.type(answer)
+        status, _ = terminal.ended()
+    assert status == (0 if answer == "y" else 1)
+    assert ("NOT_CONFIRMED" in terminal.screen) is (answer == "n")
+    assert owner.money()["staked_usdc"] == staked
 
 
 @pytest.mark.parametrize("amount", ["", "-1", "0", "1e3", "1.0000001", "show", "NaN"])
