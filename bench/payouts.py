@@ -118,7 +118,7 @@ async def _measure(
         channel = await fee_per_payout(
             "channel",
             [_channel_claim(ledger, market)],
-            ClaimAssembly(market.deployment, treasury=market.treasury, budget_instructions=1),
+            ClaimAssembly(market.deployment, treasury=market.treasury),
             payer=pubkey(market.provider),
         )
         tasks.cancel_scope.cancel()

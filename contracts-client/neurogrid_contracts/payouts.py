@@ -20,6 +20,7 @@ from neurogrid_contracts.instructions import (
     release,
 )
 from neurogrid_wallet.batches import Assembled, Payout
+from neurogrid_wallet.transactions import FIRST_INSTRUCTION_INDEX
 
 # At most 4,000 units of ours, and two token transfers: 6,200 each where p-token does not run yet.
 _PAYMENT_UNITS = 18_000
@@ -98,19 +99,11 @@ class ClaimPayout:
 
 
 class ClaimAssembly:
-    """Assembles claims: one Ed25519 instruction with all vouchers, then a claim for each.
+    """Assembles claims: Ed25519 instructions with all vouchers, then a claim for each."""
 
-    Args:
-        budget_instructions: how many compute budget instructions the outbox puts in front (one,
-            and one more where a price is paid): a claim names the place of its voucher.
-    """
-
-    def __init__(
-        self, deployment: Deployment, *, treasury: Pubkey, budget_instructions: int
-    ) -> None:
+    def __init__(self, deployment: Deployment, *, treasury: Pubkey) -> None:
         self._deployment = deployment
         self._treasury = treasury
-        self._proof_index = budget_instructions
 
     def __call__(self, claims: Sequence[ClaimPayout]) -> Assembled:
         proofs = [
@@ -134,7 +127,7 @@ class ClaimAssembly:
             payout=claim.parties.payout,
             treasury=self._treasury,
             cumulative_micro_usdc=claim.voucher.voucher.cumulative_micro_usdc,
-            ed25519_instruction_index=self._proof_index + proof,
+            ed25519_instruction_index=FIRST_INSTRUCTION_INDEX + proof,
             signature_index=place,
             close_to=claim.close_to,
         )

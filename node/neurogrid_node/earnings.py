@@ -23,7 +23,7 @@ from neurogrid_marketplace.messages import Start, VoucherMessage
 from neurogrid_wallet.errors import OutboxFull, PaymentFailed, PaymentTimeout, RpcError
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payment import Payment
-from neurogrid_wallet.transactions import ComputeBudget
+from neurogrid_wallet.transactions import FIRST_INSTRUCTION_INDEX, ComputeBudget
 
 from .chain import Escrow, EscrowUnseen, Market, MarketMissing
 
@@ -265,8 +265,7 @@ class Earnings:
                 payout=deployment.token_account(provider.payout_owner if provider else wallet),
                 treasury=terms.treasury,
                 cumulative_micro_usdc=amount,
-                # The outbox puts the budget's instructions in front of ours.
-                ed25519_instruction_index=len(_BUDGET.instructions()),
+                ed25519_instruction_index=FIRST_INSTRUCTION_INDEX,
                 # What is signed is not in dispute, but only the arbiter closes a disputed one.
                 close_to=None if escrow.is_disputed else account.rent_payer,
             ),

@@ -15,6 +15,7 @@ from contracts.escrow_market import EscrowMarket, pubkey
 from neurogrid_contracts.payouts import ClaimAssembly, table_addresses
 from neurogrid_wallet.batches import one_after_the_other
 from neurogrid_wallet.errors import RpcError
+from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payout_run import PayoutRun
 from neurogrid_wallet.rpc import Rpc
@@ -24,7 +25,12 @@ from wallet.lives import POLICY, lead
 
 T = TypeVar("T")
 
-_POLICY = replace(POLICY, two_endpoints_from_micro_usdc=1)
+# At a price, so that each transaction holds all that one may hold.
+_POLICY = replace(
+    POLICY,
+    two_endpoints_from_micro_usdc=1,
+    fees=FeePolicy(unit_price_micro_lamports=1000),
+)
 
 
 def amount_micro_usdc(number: int) -> int:
@@ -75,7 +81,7 @@ async def _pay_all(url: str, second_url: str, folder: Path, market: EscrowMarket
                 market.claim(number, sequence, 2 * amount_micro_usdc(number))
                 for number, sequence in enumerate(sequences)
             ],
-            ClaimAssembly(market.deployment, treasury=market.treasury, budget_instructions=1),
+            ClaimAssembly(market.deployment, treasury=market.treasury),
             outbox=outbox,
             payer=pubkey(market.provider),
             path=folder / "claims.json",

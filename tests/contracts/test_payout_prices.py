@@ -142,7 +142,7 @@ async def measure(bench: Bench, sequences: list[int]) -> dict[str, tuple[int, fl
         for number, owner in enumerate(bench.recipients)
     ]
     client, provider, simple = bench.client, bench.provider, one_after_the_other
-    claims = ClaimAssembly(market.deployment, treasury=market.treasury, budget_instructions=1)
+    claims = ClaimAssembly(market.deployment, treasury=market.treasury)
     last = len(sequences) - 1
 
     def vouchers(first: int, count: int, total: int) -> list[Any]:

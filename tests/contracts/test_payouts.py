@@ -67,7 +67,7 @@ def test_twelve_releases_or_two_claims_share_a_transaction_and_twenty_or_four_wi
     client, provider = pubkey(market.client), pubkey(market.provider)
     assert first_batches(releases, one_after_the_other, client) == (12, 20)
     claims = [market.claim(number, 1, 1) for number in numbers]
-    assemble = ClaimAssembly(market.deployment, treasury=market.treasury, budget_instructions=1)
+    assemble = ClaimAssembly(market.deployment, treasury=market.treasury)
     assert first_batches(claims, assemble, provider) == (2, 4)
 
 

@@ -30,7 +30,7 @@ from neurogrid_marketplace.voucher import Voucher
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
-from neurogrid_wallet.transactions import signers_from
+from neurogrid_wallet.transactions import FIRST_INSTRUCTION_INDEX, signers_from
 from neurogrid_wallet.usdc import create_token_account
 
 USDC = 1_000_000
@@ -167,8 +167,7 @@ class Parties:
                 payout=self.deployment.token_account(pubkey(self.provider)),
                 treasury=self.chain.terms.treasury,
                 cumulative_micro_usdc=amount,
-                # The outbox puts one compute budget instruction in front.
-                ed25519_instruction_index=1,
+                ed25519_instruction_index=FIRST_INSTRUCTION_INDEX,
                 close_to=pubkey(self.operator),
             ),
         )

@@ -33,6 +33,7 @@ from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_node.chain import Market
 from neurogrid_node.earnings import Earnings
 from neurogrid_node.staking import Staking
+from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy
 from neurogrid_wallet.rpc import Rpc
@@ -211,9 +212,11 @@ class ChainWorld:
         )
 
     @asynccontextmanager
-    async def node_outbox(self, *, running: bool = True) -> AsyncIterator[Outbox]:
+    async def node_outbox(
+        self, *, running: bool = True, fees: FeePolicy | None = None
+    ) -> AsyncIterator[Outbox]:
         """The node's payments; leaving it is the node's death."""
-        policy = OutboxPolicy(check_interval_s=0.2)
+        policy = OutboxPolicy(check_interval_s=0.2, fees=fees or FeePolicy())
         path = self.directory / "payments.db"
         signers = signers_from([self.wallet])
         async with (

@@ -13,6 +13,7 @@ from neurogrid_marketplace.messages import VoucherMessage
 from neurogrid_node.chain import EscrowUnseen
 from neurogrid_node.earnings import Earnings, EscrowGone, VoucherRefused
 from neurogrid_wallet.errors import RpcUnavailable
+from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.payment import PaymentState
 from neurogrid_wallet.rpc import Rpc
@@ -211,6 +212,30 @@ async def test_a_node_killed_after_it_submitted_the_claim_is_paid_once(world: Ch
         redeemed = await restarted.redeem(world.lease(), voucher)
     assert redeemed is not None
     assert await world.usdc(world.wallet) == redeemed.micro_usdc == NET
+
+
+@pytest.mark.parametrize(
+    "fees",
+    [
+        FeePolicy(unit_price_micro_lamports=1_000_000),
+        FeePolicy(unit_price_micro_lamports=500_000, percentile=50, cap_lamports=20_000),
+    ],
+    ids=["fixed", "percentile"],
+)
+async def test_a_claim_lands_whatever_is_paid_for_going_first(
+    world: ChainWorld, fees: FeePolicy
+) -> None:
+    await world.open_escrow()
+    voucher = await world.voucher(AMOUNT)
+    async with world.node_outbox(fees=fees) as outbox:
+        earnings = Earnings(world.market(), outbox, now_ms, redeem_attempts=1)
+        redeemed = await earnings.redeem(world.lease(), voucher)
+    assert redeemed is not None
+    assert await world.usdc(world.wallet) == redeemed.micro_usdc == NET
+    record = await world.rpc.transaction(redeemed.transaction)
+    assert record is not None
+    # Two signatures, the transaction's and the voucher's, cost 5,000 lamports each.
+    assert record.fee_lamports > 10_000
 
 
 @pytest.mark.parametrize("amount", [None, 0])

@@ -134,8 +134,8 @@ def test_every_plan_pays_everybody_once_in_order_and_fits(
         batch = payouts[span.first : span.last + 1]
         assert fits(batch, one_after_the_other, OWNER.pubkey(), tables)
         # The real transaction, at the highest price.
-        budget = ComputeBudget(unit_limit(batch), 2**64 - 1).instructions()
-        instructions = [*budget, *one_after_the_other(batch).instructions]
+        budget = ComputeBudget(unit_limit(batch), 2**64 - 1)
+        instructions = budget.around(one_after_the_other(batch).instructions)
         build_transaction(
             instructions, OWNER.pubkey(), [OWNER], Hash.default(), lookup_tables=tables
         )
@@ -152,10 +152,10 @@ def failed_in(index: int | None) -> TransactionFailure:
 def test_the_failed_instruction_says_which_payment_is_to_blame() -> None:
     common, one = Instruction(MINT, b"c", []), Instruction(MINT, b"1", [])
     assembled = Assembled((common,), ((one,), (one, one), (one,)))
-    # Two budget instructions and the common one stand before them.
-    blamed = [culprit(failed_in(index), assembled, 2) for index in range(8)]
-    assert blamed == [None, None, None, 0, 1, 1, 2, None]
-    assert culprit(failed_in(None), assembled, 2) is None
+    # The compute limit and the common one stand before them, and a price may follow.
+    blamed = [culprit(failed_in(index), assembled) for index in range(7)]
+    assert blamed == [None, None, 0, 1, 1, 2, None]
+    assert culprit(failed_in(None), assembled) is None
 
 
 def test_a_failed_batch_is_divided_around_its_culprit_or_halved() -> None:

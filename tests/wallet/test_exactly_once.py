@@ -141,7 +141,7 @@ async def _pay_naively(line: Line, key: KeyPair, ledger: LedgerProcess) -> list[
             while not replied:
                 attempt += 1
                 # Other bytes each time, as a wallet that takes a new blockhash has.
-                instructions = [*ComputeBudget(200_000 + attempt).instructions(), *payment]
+                instructions = ComputeBudget(200_000 + attempt).around(payment)
                 blockhash = (await clear_line.latest_blockhash()).blockhash
                 signed = build_transaction(instructions, owner, [key.to_solders()], blockhash)
                 try:

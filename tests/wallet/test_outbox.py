@@ -429,7 +429,7 @@ def test_what_can_never_be_sent_is_refused_at_once(world: World) -> None:
         with pytest.raises(TransactionTooLarge):
             await outbox.submit("id", _pay("x" * 2000), PAYER)
         with pytest.raises(ValueError, match="compute budget"):
-            await outbox.submit("id", ComputeBudget().instructions(), PAYER)
+            await outbox.submit("id", ComputeBudget().around([]), PAYER)
         with pytest.raises(ValueError, match="characters"):
             await outbox.submit("", _pay("a"), PAYER)
         with pytest.raises(ValueError, match="characters"):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.address_lookup_table_account import AddressLookupTableAccount
-from solders.compute_budget import set_compute_unit_limit
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
@@ -12,6 +12,7 @@ from neurogrid_wallet.errors import SignerMissing, TransactionInvalid, Transacti
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.transactions import (
     COMPUTE_UNITS_MAX,
+    FIRST_INSTRUCTION_INDEX,
     TRANSACTION_BYTES_MAX,
     ComputeBudget,
     build_transaction,
@@ -117,11 +118,14 @@ def test_a_signer_source_gives_what_it_holds_and_names_what_it_lacks() -> None:
         signers([PAYER, PROGRAM])
 
 
-def test_a_budget_sets_its_limit_and_its_price_where_there_is_one() -> None:
-    assert ComputeBudget(1000).instructions() == [set_compute_unit_limit(1000)]
-    assert ComputeBudget(1000).instructions(7) == [set_compute_unit_limit(1007)]
-    assert len(ComputeBudget(1000, unit_price_micro_lamports=5).instructions()) == 2
-    assert sets_compute_budget(ComputeBudget().instructions())
+def test_a_budget_moves_no_instruction_whether_or_not_it_has_a_price() -> None:
+    own = [_instruction()]
+    free, priced = ComputeBudget(1000), ComputeBudget(1000, unit_price_micro_lamports=5)
+    assert free.around(own) == [set_compute_unit_limit(1000), *own]
+    assert free.around([], 7) == [set_compute_unit_limit(1007)]
+    assert priced.around(own) == [*free.around(own), set_compute_unit_price(5)]
+    assert priced.around(own)[FIRST_INSTRUCTION_INDEX:][:1] == own
+    assert sets_compute_budget(free.around([]))
     assert not sets_compute_budget([_instruction()])
 
 

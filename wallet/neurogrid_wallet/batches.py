@@ -19,6 +19,7 @@ from neurogrid_wallet.chain import TransactionFailure
 from neurogrid_wallet.errors import PayoutTooLarge
 from neurogrid_wallet.transactions import (
     COMPUTE_UNITS_MAX,
+    FIRST_INSTRUCTION_INDEX,
     TRANSACTION_BYTES_MAX,
     ComputeBudget,
     required_signers,
@@ -72,7 +73,7 @@ class Assembled:
 
     @property
     def instructions(self) -> list[Instruction]:
-        """All of them, as the transaction has them after the compute budget's."""
+        """All of them, as the transaction has them from ``FIRST_INSTRUCTION_INDEX`` on."""
         return [*self.common, *(instruction for group in self.each for instruction in group)]
 
 
@@ -140,13 +141,14 @@ def fits(
     lookup_tables: Sequence[AddressLookupTableAccount] = (),
 ) -> bool:
     """Whether one transaction can carry these payments."""
-    budget = _COMPUTE.instructions()
     assembled = assemble(payouts)
-    calls = len(budget) + len(assembled.common) + sum(payout.calls for payout in payouts)
+    own = assembled.instructions
+    instructions = _COMPUTE.around(own)
+    budget_calls = len(instructions) - len(own)
+    calls = budget_calls + len(assembled.common) + sum(payout.calls for payout in payouts)
     units = _SPARE_UNITS + sum(payout.unit_limit for payout in payouts)
     if calls > _CALLS_MAX or units > COMPUTE_UNITS_MAX:
         return False
-    instructions = [*budget, *assembled.instructions]
     accounts = {payer, *(instruction.program_id for instruction in instructions)}
     accounts |= {meta.pubkey for instruction in instructions for meta in instruction.accounts}
     if len(accounts) > _ACCOUNTS_MAX:
@@ -165,13 +167,11 @@ def unit_limit(payouts: Sequence[Payable]) -> int:
     return min(sum(payout.unit_limit for payout in payouts) + _SPARE_UNITS, COMPUTE_UNITS_MAX)
 
 
-def culprit(
-    failure: TransactionFailure, assembled: Assembled, budget_instructions: int
-) -> int | None:
+def culprit(failure: TransactionFailure, assembled: Assembled) -> int | None:
     """Which payment of a failed batch is to blame; None if its failure does not tell."""
     if failure.instruction_index is None:
         return None
-    index = failure.instruction_index - budget_instructions - len(assembled.common)
+    index = failure.instruction_index - FIRST_INSTRUCTION_INDEX - len(assembled.common)
     if index < 0:
         return None
     for position, group in enumerate(assembled.each):

@@ -24,7 +24,7 @@ class Intent:
         payer: pays the fee and signs first.
         instructions: what happens, all or nothing; without compute budget instructions.
         lookup_tables: on-chain address tables the transaction may refer to.
-        compute: the budget, put in front of the instructions.
+        compute: the budget, put around the instructions.
     """
 
     payer: Pubkey

@@ -263,7 +263,7 @@ class Outbox:
         self, intent: Intent, budget: ComputeBudget, extra_units: int, blockhash: Hash
     ) -> bytes:
         return build_transaction(
-            [*budget.instructions(extra_units), *intent.instructions],
+            budget.around(intent.instructions, extra_units),
             intent.payer,
             self._signers(required_signers(intent.instructions, intent.payer)),
             blockhash,

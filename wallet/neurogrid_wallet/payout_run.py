@@ -146,7 +146,7 @@ class PayoutRun(Generic[P]):
         waiting = [span]
         while waiting:
             span = waiting.pop(0)
-            payment_id, assembled, budget = await self._submit(span, tables)
+            payment_id, assembled = await self._submit(span, tables)
             payment = await self._decided(payment_id)
             failure = payment.failure
             payouts = self._payouts[span.first : span.last + 1]
@@ -154,7 +154,7 @@ class PayoutRun(Generic[P]):
             # them (its payer has no SOL): its parts would fail alike, one after the other.
             is_theirs = failure is not None and failure.instruction_index is not None
             if failure is not None and is_theirs and len(payouts) > 1:
-                guilty = culprit(failure, assembled, len(budget.instructions()))
+                guilty = culprit(failure, assembled)
                 waiting = divide(span, guilty) + waiting
                 _log.warning("%s failed (%s) and is divided", payment_id, failure)
                 continue
@@ -163,20 +163,19 @@ class PayoutRun(Generic[P]):
 
     async def _submit(
         self, span: Span, tables: Sequence[AddressLookupTableAccount]
-    ) -> tuple[str, Assembled, ComputeBudget]:
+    ) -> tuple[str, Assembled]:
         payouts = self._payouts[span.first : span.last + 1]
         assembled = self._assemble(payouts)
-        budget = ComputeBudget(unit_limit(payouts), self._price)
         payment_id = f"{self._run_id}/{span}"
         await self._outbox.submit(
             payment_id,
             assembled.instructions,
             self._payer,
-            compute=budget,
+            compute=ComputeBudget(unit_limit(payouts), self._price),
             lookup_tables=tables,
             worth_micro_usdc=sum(payout.worth_micro_usdc for payout in payouts),
         )
-        return payment_id, assembled, budget
+        return payment_id, assembled
 
     async def _decided(self, payment_id: str) -> Payment:
         while True:

@@ -24,6 +24,12 @@ TRANSACTION_BYTES_MAX = 1232
 # What one transaction may ask for at most (agave, MAX_COMPUTE_UNIT_LIMIT).
 COMPUTE_UNITS_MAX = 1_400_000
 
+FIRST_INSTRUCTION_INDEX = 1
+"""Where a payment's first instruction stands in its transaction, whatever is paid for going first.
+
+Instructions that name each other by place (a claim names the proof of its voucher) count from here.
+"""
+
 SignerSource = Callable[[list[Pubkey]], list[Keypair]]
 """Gives the keys of these addresses, in any order.
 
@@ -52,8 +58,14 @@ class ComputeBudget:
         if not 0 <= self.unit_price_micro_lamports < 2**64:
             raise ValueError("unit_price_micro_lamports does not fit an unsigned 64-bit integer")
 
-    def instructions(self, extra_units: int = 0) -> list[Instruction]:
-        """The instructions to put in front; no price instruction for a price of zero.
+    def around(
+        self, instructions: Sequence[Instruction], extra_units: int = 0
+    ) -> list[Instruction]:
+        """The limit, these instructions from ``FIRST_INSTRUCTION_INDEX`` on, and a price if any.
+
+        The price comes last, because whether there is one is decided when a payment is signed,
+        and nothing may move then. The runtime reads the budget before anything runs, wherever it
+        stands.
 
         Args:
             extra_units: raises the limit; the runtime takes a limit above the maximum as the
@@ -61,8 +73,8 @@ class ComputeBudget:
         """
         limit = set_compute_unit_limit(self.unit_limit + extra_units)
         if self.unit_price_micro_lamports == 0:
-            return [limit]
-        return [limit, set_compute_unit_price(self.unit_price_micro_lamports)]
+            return [limit, *instructions]
+        return [limit, *instructions, set_compute_unit_price(self.unit_price_micro_lamports)]
 
 
 def build_transaction(

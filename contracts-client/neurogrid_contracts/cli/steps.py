@@ -105,7 +105,7 @@ class Steps:
         signers = self._signers(required_signers(instructions, self.payer))
         blockhash = await self._rpc.latest_blockhash()
         transaction = build_transaction(
-            [*self._budget.instructions(), *instructions], self.payer, signers, blockhash.blockhash
+            self._budget.around(instructions), self.payer, signers, blockhash.blockhash
         )
         simulation = await self._rpc.simulate(transaction)
         if simulation.failure is None:
