@@ -1,8 +1,6 @@
 """`neurogrid-node init` and the loading of what it made: keys and a commented node.toml."""
 
 import json
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,16 +8,11 @@ from pathlib import Path
 
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import (
-    keystore_address,
-    load_keystore,
-    read_passphrase,
-    save_keystore,
-)
+from neurogrid_wallet.keystore import keystore_address, load_keystore, save_keystore
+from neurogrid_wallet.passphrase import ask_passphrase
 
 from .config import ConfigError, load_config
 
-PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
 CONFIG_FILE = "node.toml"
 IDENTITY_FILE = "identity.json"
 SEALED_WALLET_FILE = "wallet.keystore"
@@ -89,7 +82,7 @@ def initialise(
     sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
     if not sealed.exists() and not unsealed.exists():
         if encrypted:
-            passphrase = _passphrase(passphrase_file, confirm=True)
+            passphrase = ask_passphrase(passphrase_file, confirm=True)
             save_keystore(sealed, KeyPair.generate(), passphrase)
         else:
             KeyPair.generate().write_solana_file(unsealed)
@@ -112,7 +105,7 @@ def load_keys(directory: Path, passphrase_file: Path | None) -> Keys:
     if unsealed.exists():
         wallet = KeyPair.read_solana_file(unsealed)
     else:
-        wallet = load_keystore(sealed, _passphrase(passphrase_file, confirm=False))
+        wallet = load_keystore(sealed, ask_passphrase(passphrase_file))
     return Keys(KeyPair.read_solana_file(identity), wallet)
 
 
@@ -129,11 +122,6 @@ def wallet_address(directory: Path) -> str:
     if sealed.exists():
         return keystore_address(sealed)
     raise ConfigError(f"no wallet in {directory}: run `neurogrid-node init` first")
-
-
-def _passphrase(file: Path | None, *, confirm: bool) -> str:
-    variable = PASSPHRASE_VARIABLE if PASSPHRASE_VARIABLE in os.environ else None
-    return read_passphrase(file, variable, prompt=sys.stdin.isatty(), confirm=confirm)
 
 
 def _read_chain(path: Path) -> dict[str, str]:

@@ -1,4 +1,3 @@
-import getpass
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from neurogrid_wallet.errors import (
     KeystoreCorrupt,
     KeystoreError,
     PassphraseMissing,
-    SecretFileError,
     SecretFileExists,
     SecretFilePermissions,
     WrongPassphrase,
@@ -20,7 +18,6 @@ from neurogrid_wallet.keystore import (
     KdfParameters,
     keystore_address,
     load_keystore,
-    read_passphrase,
     save_keystore,
 )
 
@@ -173,71 +170,3 @@ def test_a_keystore_that_others_may_read_is_refused(path: Path) -> None:
         load_keystore(path, "passphrase")
     with pytest.raises(SecretFilePermissions):
         keystore_address(path)
-
-
-def test_a_passphrase_comes_from_a_file_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "passphrase"
-    file.write_text(" from file \n")
-    file.chmod(0o600)
-    monkeypatch.setenv("KEYSTORE_PASSPHRASE", "from environment")
-    assert read_passphrase(file, "KEYSTORE_PASSPHRASE", prompt=True) == " from file "
-    assert read_passphrase(None, "KEYSTORE_PASSPHRASE", prompt=True) == "from environment"
-
-
-def test_a_passphrase_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "passphrase"
-    file.write_text("passphrase\n")
-    file.chmod(0o644)
-    with pytest.raises(SecretFilePermissions):
-        read_passphrase(file, None, prompt=False)
-
-
-def test_a_source_that_is_given_but_empty_is_no_reason_to_try_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    empty = tmp_path / "empty"
-    empty.write_text("\n")
-    empty.chmod(0o600)
-    monkeypatch.setenv("KEYSTORE_PASSPHRASE", "from environment")
-    with pytest.raises(PassphraseMissing):
-        read_passphrase(empty, "KEYSTORE_PASSPHRASE", prompt=False)
-    with pytest.raises(SecretFileError):
-        read_passphrase(tmp_path / "missing", "KEYSTORE_PASSPHRASE", prompt=False)
-    with pytest.raises(PassphraseMissing):
-        read_passphrase(None, "KEYSTORE_PASSPHRASE_MISSPELT", prompt=False)
-    with pytest.raises(PassphraseMissing):
-        read_passphrase(None, None, prompt=False)
-
-
-def test_a_passphrase_in_bytes_that_are_no_text_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KEYSTORE_PASSPHRASE", b"\xff\xfe".decode(errors="surrogateescape"))
-    passphrase = read_passphrase(None, "KEYSTORE_PASSPHRASE", prompt=False)
-    save_keystore(tmp_path / "keystore.json", KEY, passphrase, kdf=WEAK)
-    assert load_keystore(tmp_path / "keystore.json", passphrase) == KEY
-    file = tmp_path / "passphrase"
-    file.write_bytes(b"\xff\xfe")
-    file.chmod(0o600)
-    with pytest.raises(PassphraseMissing, match="UTF-8"):
-        read_passphrase(file, None, prompt=False)
-
-
-def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    typed = ["one", "two", "same", "same", "once"]
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: typed.pop(0))
-    with pytest.raises(PassphraseMissing, match="differ"):
-        read_passphrase(None, None, prompt=True, confirm=True)
-    assert read_passphrase(None, None, prompt=True, confirm=True) == "same"
-    assert read_passphrase(None, None, prompt=True) == "once"
-
-
-def test_no_terminal_is_no_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(prompt: str) -> str:
-        raise EOFError
-
-    monkeypatch.setattr(getpass, "getpass", closed)
-    with pytest.raises(PassphraseMissing, match="terminal"):
-        read_passphrase(None, None, prompt=True)

@@ -12,9 +12,7 @@ Version 2 holds a recovery phrase instead: ``sealed_entropy``, and ``derivation`
 to the key.
 """
 
-import getpass
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,50 +196,6 @@ def keystore_address(path: Path) -> str:
     """
     header, _ = _parse(path, read_secret_file(path))
     return header.address
-
-
-def read_passphrase(
-    file: Path | None, env: str | None, *, prompt: bool, confirm: bool = False
-) -> str:
-    """The passphrase from the first source that is given.
-
-    Args:
-        file: a file that holds it, readable by its owner alone; one newline at its end is no part
-            of it.
-        env: the name of an environment variable that holds it.
-        prompt: ask at the terminal.
-        confirm: ask twice, for a new keystore.
-
-    Raises:
-        PassphraseMissing: no source is given, or the first one given has none.
-        SecretFileError: the file is missing, or readable by others.
-    """
-    if file is not None:
-        try:
-            passphrase = read_secret_file(file).decode()
-        except UnicodeDecodeError:
-            raise PassphraseMissing(f"{file} is not UTF-8 text") from None
-        passphrase = passphrase.removesuffix("\n").removesuffix("\r")
-        source = str(file)
-    elif env is not None:
-        passphrase, source = os.environ.get(env, ""), f"the environment variable {env}"
-    elif prompt:
-        passphrase, source = _ask(confirm), "what was typed"
-    else:
-        raise PassphraseMissing("no file, environment variable or terminal to take it from")
-    if not passphrase:
-        raise PassphraseMissing(f"{source} is empty")
-    return passphrase
-
-
-def _ask(confirm: bool) -> str:
-    try:
-        passphrase = getpass.getpass("Keystore passphrase: ")
-        if confirm and getpass.getpass("Again: ") != passphrase:
-            raise PassphraseMissing("the two passphrases differ")
-    except EOFError:
-        raise PassphraseMissing("there is no terminal to ask at") from None
-    return passphrase
 
 
 def _parse(path: Path, content: bytes) -> tuple[_Header, bytes]:

@@ -1,13 +1,11 @@
 """Keys by the path of their file: Solana's own form, or our encrypted keystore."""
 
 import json
-import os
-import sys
 from pathlib import Path
 
-from neurogrid_contracts.cli.options import PASSPHRASE_VARIABLE
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import load_keystore, read_passphrase
+from neurogrid_wallet.keystore import load_keystore
+from neurogrid_wallet.passphrase import ask_passphrase
 from neurogrid_wallet.secret_file import read_secret_file
 
 
@@ -24,10 +22,7 @@ def load_key(path: Path, passphrase_file: Path | None = None) -> KeyPair:
     """
     if not _is_keystore(read_secret_file(path)):
         return KeyPair.read_solana_file(path)
-    variable = PASSPHRASE_VARIABLE if PASSPHRASE_VARIABLE in os.environ else None
-    return load_keystore(
-        path, read_passphrase(passphrase_file, variable, prompt=sys.stdin.isatty())
-    )
+    return load_keystore(path, ask_passphrase(passphrase_file))
 
 
 def _is_keystore(content: bytes) -> bool:

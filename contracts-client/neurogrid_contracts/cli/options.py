@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
+from neurogrid_wallet.passphrase import PASSPHRASE_VARIABLE
+
 DEFAULT_STATE = Path("~/.neurogrid/contracts").expanduser()
 FILE = click.Path(path_type=Path, dir_okay=False)
 

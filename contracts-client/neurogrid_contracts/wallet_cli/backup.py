@@ -11,7 +11,8 @@ from neurogrid_contracts.wallet_cli.files import describe
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
 from neurogrid_wallet import os_keyring
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import read_passphrase, save_keystore
+from neurogrid_wallet.keystore import save_keystore
+from neurogrid_wallet.passphrase import read_passphrase
 from neurogrid_wallet.phrase import Phrase, words_to_ask
 from neurogrid_wallet.secret_file import write_secret_file
 

@@ -6,19 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_wallet import os_keyring
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import read_passphrase
+from neurogrid_wallet.passphrase import PASSPHRASE_VARIABLE, ask_passphrase
 from neurogrid_wallet.wallets import DEFAULT_FOLDER, Wallet, WalletFolder
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-# The same as the node's.
-PASSPHRASE_VARIABLE: Final = "NEUROGRID_PASSPHRASE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,12 @@ class Session:
             address: whose passphrase the keyring may hold; None: do not ask it.
             confirm: it is a new one: ask twice.
         """
-        variable = PASSPHRASE_VARIABLE if PASSPHRASE_VARIABLE in os.environ else None
-        if self.passphrase_file is None and variable is None and address is not None:
+        given = self.passphrase_file is not None or PASSPHRASE_VARIABLE in os.environ
+        if not given and address is not None:
             found = os_keyring.recall(address)
             if found is not None:
                 return found
-        return read_passphrase(
-            self.passphrase_file, variable, prompt=sys.stdin.isatty(), confirm=confirm
-        )
+        return ask_passphrase(self.passphrase_file, confirm=confirm)
 
     def unlock(self, wallet: Wallet) -> KeyPair:
         """The wallet's key."""
