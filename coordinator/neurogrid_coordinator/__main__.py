@@ -8,6 +8,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from neurogrid_contracts.terminal.group import ExtraGroup
+
 DEFAULT_DIRECTORY = Path("~/.neurogrid/coordinator").expanduser()
 _EXIT_DIFFERENT = 1
 _EXIT_UNUSABLE = 2
@@ -29,19 +31,9 @@ _directory = click.option(
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class _Command(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("neurogrid"):
-                raise  # ours is there, or the installation is broken
-            raise click.ClickException(
-                f"{error.name} is not installed: pip install 'neurogrid[coordinator]'"
-            ) from error
-
-
-@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=ExtraGroup, extra="coordinator", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="neurogrid", prog_name="neurogrid-coordinator")
 def main() -> None:
     """Hold NeuroGrid's auctions and serve its API."""

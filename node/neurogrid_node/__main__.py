@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from neurogrid_contracts.terminal.group import ExtraGroup
 from neurogrid_marketplace.money import format_usdc
 
 from . import options, owner_commands
@@ -16,19 +17,7 @@ _EXIT_UNUSABLE = 2
 _EXIT_NOT_RUNNING = 3
 
 
-class _Command(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("neurogrid"):
-                raise  # ours is there, or the installation is broken
-            raise click.ClickException(
-                f"{error.name} is not installed: pip install 'neurogrid[node]'"
-            ) from error
-
-
-@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ExtraGroup, extra="node", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="neurogrid", prog_name="neurogrid-node")
 def main() -> None:
     """Offer this machine's GPUs on NeuroGrid and be paid in USDC."""

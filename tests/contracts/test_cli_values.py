@@ -6,8 +6,8 @@ from typing import Any
 import click
 import pytest
 
-from neurogrid_contracts.cli.output import duration, percent, sol, usdc, when
 from neurogrid_contracts.cli.values import Address, Duration, Moment, Percent, Usdc
+from neurogrid_contracts.terminal.output import duration, percent, sol, usdc, when
 
 READ: list[tuple[click.ParamType[Any], str, int]] = [
     (Usdc(), "12.5", 12_500_000),

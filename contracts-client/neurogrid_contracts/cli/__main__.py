@@ -1,10 +1,9 @@
 """The command ``neurogrid-contracts``."""
 
-from importlib import import_module
-
 import click
 
 from neurogrid_contracts.cli.exit_codes import EPILOG
+from neurogrid_contracts.terminal.group import ExtraGroup, load_command
 
 # Name -> module:attribute. Imported when run, so that --help stays quick.
 _COMMANDS = {
@@ -25,31 +24,19 @@ _COMMANDS = {
 }
 
 
-class _Command(click.Group):
+class _Group(ExtraGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        module, _, attribute = _COMMANDS[name].partition(":")
-        loaded = getattr(import_module(f"neurogrid_contracts.cli.{module}"), attribute)
-        assert isinstance(loaded, click.Command), f"{name} is no command"
-        return loaded
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("neurogrid"):
-                raise  # ours is there, or the installation is broken
-            raise click.ClickException(
-                f"{error.name} is not installed: pip install 'neurogrid[ledger]'"
-            ) from error
+        return load_command("neurogrid_contracts.cli", _COMMANDS[name])
 
 
 @click.group(
-    cls=_Command,
+    cls=_Group,
+    extra="ledger",
     epilog=EPILOG,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -14,8 +14,8 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts import upgradeable_loader as loader
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import AUTHORITY, FUNDS, NOT_FOUND, UNREACHABLE
-from neurogrid_contracts.cli.output import note, sol
 from neurogrid_contracts.cli.steps import Steps
+from neurogrid_contracts.terminal.output import note, sol
 from neurogrid_wallet.chain import Commitment
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import ComputeBudget

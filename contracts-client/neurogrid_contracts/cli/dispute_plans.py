@@ -11,8 +11,8 @@ from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import FAILED, USAGE
 from neurogrid_contracts.cli.market_acting import Actors, Plan
 from neurogrid_contracts.cli.market_reading import FoundEscrow, OpenMarket
-from neurogrid_contracts.cli.output import usdc, when
 from neurogrid_contracts.slashing import Fault
+from neurogrid_contracts.terminal.output import usdc, when
 
 _EVIDENCE_BYTES = 32
 

@@ -44,15 +44,12 @@ class Failed(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the message and the hint."""
-        from neurogrid_contracts.cli.output import print_json
+        from neurogrid_contracts.terminal.output import print_failure, print_json
 
         if self._as_json:
             print_json({"error": {"exit_code": self.exit_code, "message": self.message}})
             return
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(self.message, err=True)
-        if self._hint:
-            click.echo(self._hint, err=True)
+        print_failure(self.message, self._hint)
 
 
 def run(command: Callable[[], Coroutine[Any, Any, T]], *, as_json: bool) -> T:

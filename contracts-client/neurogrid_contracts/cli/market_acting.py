@@ -13,8 +13,8 @@ from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import AUTHORITY
 from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.market_reading import market_at
-from neurogrid_contracts.cli.output import print_fields
 from neurogrid_contracts.cli.spending import Spending, send
+from neurogrid_contracts.terminal.output import print_fields
 from neurogrid_wallet.transactions import ComputeBudget
 
 

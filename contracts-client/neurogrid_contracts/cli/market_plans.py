@@ -15,10 +15,10 @@ from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import FAILED, USAGE
 from neurogrid_contracts.cli.market_acting import Actors, Plan
 from neurogrid_contracts.cli.market_reading import OpenMarket
-from neurogrid_contracts.cli.output import duration, percent, print_fields, usdc, when
 from neurogrid_contracts.cli.spending import Spending, send
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.instructions import MarketTerms
+from neurogrid_contracts.terminal.output import duration, percent, print_fields, usdc, when
 from neurogrid_wallet.transactions import ComputeBudget
 from neurogrid_wallet.usdc import create_token_account
 

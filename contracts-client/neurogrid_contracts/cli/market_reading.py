@@ -20,8 +20,8 @@ from neurogrid_contracts.accounts import (
 from neurogrid_contracts.cli.cluster import Cluster, connected
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import NOT_FOUND, USAGE
-from neurogrid_contracts.cli.output import duration, percent, usdc, when
 from neurogrid_contracts.deployment import Deployment, Market
+from neurogrid_contracts.terminal.output import duration, percent, usdc, when
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_wallet.rpc import Rpc
 

@@ -68,8 +68,8 @@ def init(**given: Any) -> None:
 
     from neurogrid_contracts.cli.errors import run
     from neurogrid_contracts.cli.market_plans import create
-    from neurogrid_contracts.cli.output import print_result
     from neurogrid_contracts.cli.spending import Spending
+    from neurogrid_contracts.terminal.output import print_result
 
     common = {entry.name for entry in fields(Spending)}
     asked = Spending(**{name: value for name, value in given.items() if name in common})

@@ -72,7 +72,7 @@ def change(
 ) -> None:
     """Run a command that changes something, and print what became of it."""
     from neurogrid_contracts.cli.errors import run
-    from neurogrid_contracts.cli.output import print_result
+    from neurogrid_contracts.terminal.output import print_result
 
     as_json_ = given["as_json"]
     print_result(run(lambda: action(settings(**given)), as_json=as_json_), as_json=as_json_)
@@ -111,7 +111,7 @@ def look(show: Callable[..., Any], given: dict[str, Any]) -> None:
     """Run a command that reads a market, and print what it found."""
     from neurogrid_contracts.cli.errors import run
     from neurogrid_contracts.cli.market_reading import market_at
-    from neurogrid_contracts.cli.output import print_result
+    from neurogrid_contracts.terminal.output import print_result
 
     file, url_, hash_ = (given.pop(name) for name in ("market_file", "url", "genesis_hash"))
 
@@ -127,7 +127,7 @@ def act(plan: Callable[..., Any], given: dict[str, Any]) -> None:
     """Run a command that sends one transaction to a market, and print what became of it."""
     from neurogrid_contracts.cli.errors import run
     from neurogrid_contracts.cli.market_acting import act as acted
-    from neurogrid_contracts.cli.output import print_result
+    from neurogrid_contracts.terminal.output import print_result
 
     result = run(lambda: acted(plan, given), as_json=given["as_json"])
     print_result(result, as_json=given["as_json"])

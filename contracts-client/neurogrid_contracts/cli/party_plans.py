@@ -8,7 +8,7 @@ from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import AUTHORITY, FAILED
 from neurogrid_contracts.cli.market_acting import Actors, Plan
 from neurogrid_contracts.cli.market_reading import FoundEscrow, OpenMarket
-from neurogrid_contracts.cli.output import duration, usdc, when
+from neurogrid_contracts.terminal.output import duration, usdc, when
 
 
 async def accept(market: OpenMarket, actors: Actors, *, address: Pubkey) -> Plan:

@@ -14,10 +14,10 @@ from neurogrid_contracts.cli.cluster import Cluster, confirm_spending, connected
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import AUTHORITY, USAGE
 from neurogrid_contracts.cli.keys import load_key
-from neurogrid_contracts.cli.output import note, print_fields, sol
 from neurogrid_contracts.cli.program_reading import address, hashes, read_elf
 from neurogrid_contracts.cli.spending import Spending
 from neurogrid_contracts.cli.steps import Steps, steps_in
+from neurogrid_contracts.terminal.output import note, print_fields, sol
 from neurogrid_wallet.errors import SecretFileExists
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Payment

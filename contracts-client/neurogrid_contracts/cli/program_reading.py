@@ -14,8 +14,8 @@ from neurogrid_contracts.cli.cluster import connected
 from neurogrid_contracts.cli.deploying import existing_program, find_buffer
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import NOT_FOUND, USAGE
-from neurogrid_contracts.cli.output import sol
 from neurogrid_contracts.program import DamagedProgramError, elf_bytes
+from neurogrid_contracts.terminal.output import sol
 
 _BUILD_TIMEOUT_S: Final = 300
 # In a checkout; an installed package has no sources.

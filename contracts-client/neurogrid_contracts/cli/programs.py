@@ -126,8 +126,8 @@ def set_authority(**given: Any) -> None:
 def show(address: str, url: str, genesis_hash: str | None, as_json: bool) -> None:
     """Show who may change a program or buffer, its size and its hash."""
     from neurogrid_contracts.cli.errors import run
-    from neurogrid_contracts.cli.output import print_result
     from neurogrid_contracts.cli.program_reading import show
+    from neurogrid_contracts.terminal.output import print_result
 
     print_result(run(lambda: show(address, url, genesis_hash), as_json=as_json), as_json=as_json)
 
@@ -161,8 +161,8 @@ def verify(
 
     from neurogrid_contracts.cli.errors import run
     from neurogrid_contracts.cli.exit_codes import DIFFERENT
-    from neurogrid_contracts.cli.output import print_result
     from neurogrid_contracts.cli.program_reading import verify
+    from neurogrid_contracts.terminal.output import print_result
 
     result = run(
         lambda: verify(program_id, elf_file, rebuild, source_folder, url, genesis_hash),

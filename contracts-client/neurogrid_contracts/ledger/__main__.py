@@ -7,20 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurogrid_contracts.terminal.group import ExtraGroup
+
 if TYPE_CHECKING:
     from solders.pubkey import Pubkey
-
-
-class _Command(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("neurogrid"):
-                raise  # ours is there, or the installation is broken
-            raise click.ClickException(
-                f"{error.name} is not installed: pip install 'neurogrid[ledger]'"
-            ) from error
 
 
 class _ProgramParam(click.ParamType["tuple[Pubkey, Path]"]):
@@ -59,7 +49,9 @@ class _FaultParam(click.ParamType["tuple[str, Any]"]):
 
 
 @click.group(
-    cls=_Command, help="A local Solana: JSON-RPC and PubSub over a real SVM, durable in SQLite."
+    cls=ExtraGroup,
+    extra="ledger",
+    help="A local Solana: JSON-RPC and PubSub over a real SVM, durable in SQLite.",
 )
 def main() -> None:
     logging.basicConfig(

@@ -1,11 +1,12 @@
 """``neurogrid wallet backup|export|change-passphrase|keyring``."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from neurogrid_contracts.cli.output import print_json
+from neurogrid_contracts.terminal.output import print_json
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.files import describe
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
@@ -20,17 +21,23 @@ from neurogrid_wallet.secret_file import write_secret_file
 _WORDS_ASKED = 3
 
 
+def to_backup_file(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that may write a backup."""
+    file = click.option(
+        "--backup-file",
+        type=FILE,
+        help="Write the backup there, mode 0600, instead of showing the words and asking.",
+    )
+    plain = click.option(
+        "--plain",
+        is_flag=True,
+        help="The backup file holds the bare words; else it is sealed with the passphrase.",
+    )
+    return file(plain(command))
+
+
 @click.command()
-@click.option(
-    "--backup-file",
-    type=FILE,
-    help="Write the backup there, mode 0600, instead of showing the words and asking.",
-)
-@click.option(
-    "--plain",
-    is_flag=True,
-    help="The backup file holds the bare words; else it is sealed with the passphrase.",
-)
+@to_backup_file
 @click.option("--show-phrase", is_flag=True, help="With --json: print the words. Asked for, so.")
 @with_session
 def backup(session: Session, backup_file: Path | None, plain: bool, show_phrase: bool) -> None:

@@ -77,15 +77,12 @@ class Failed(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the message and what to do next."""
-        from neurogrid_contracts.cli.output import print_json
+        from neurogrid_contracts.terminal.output import print_failure, print_json
 
         if self._as_json:
             print_json({"error": {"code": self.code, "message": self.message, "hint": self.hint}})
             return
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(self.message, err=True)
-        if self.hint:
-            click.echo(self.hint, err=True)
+        print_failure(self.message, self.hint)
 
 
 def expected(error: BaseException) -> Exception | None:

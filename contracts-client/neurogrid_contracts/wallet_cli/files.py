@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from neurogrid_contracts.cli.output import print_fields, print_json
+from neurogrid_contracts.terminal.output import print_fields, print_json
 from neurogrid_contracts.wallet_cli.session import Session, with_session
 from neurogrid_wallet.payout_address import read_payout_rule
 from neurogrid_wallet.wallets import Wallet

@@ -3,11 +3,11 @@
 Loaded for ``neurogrid wallet --help``, so it imports nothing but click until a command runs.
 """
 
-from importlib import import_module
 from typing import Any
 
 import click
 
+from neurogrid_contracts.terminal.group import load_command
 from neurogrid_contracts.wallet_cli.failures import EPILOG, Failed, expected
 
 _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -46,10 +46,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        module, _, attribute = _COMMANDS[name][0].partition(":")
-        loaded = getattr(import_module(f"neurogrid_contracts.wallet_cli.{module}"), attribute)
-        assert isinstance(loaded, click.Command), f"{name} is no command"
-        return loaded
+        return load_command("neurogrid_contracts.wallet_cli", _COMMANDS[name][0])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in _SECTIONS.items():

@@ -8,11 +8,10 @@ from typing import Any
 import click
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.cli.output import print_json
 from neurogrid_contracts.instructions import Tag
+from neurogrid_contracts.terminal.output import exact_sol, print_json
 from neurogrid_contracts.wallet_cli.chain import Chain, ask, with_chain
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
-from neurogrid_contracts.wallet_cli.money import format_sol
 from neurogrid_contracts.wallet_cli.session import Session, with_session
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_wallet.history import PAGE_MAX, Movement, Page, read_page
@@ -92,7 +91,7 @@ def _row(movement: Movement, currency: str) -> dict[str, Any]:
         "counterparty": " ".join(movement.counterparties),
         "what": " ".join(movement.names),
         "memo": movement.memo,
-        "fee_sol": format_sol(movement.fee_lamports),
+        "fee_sol": exact_sol(movement.fee_lamports),
         "signature": movement.signature,
         "failure": None if movement.failure is None else str(movement.failure),
     }

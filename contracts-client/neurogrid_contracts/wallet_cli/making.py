@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from neurogrid_contracts.cli.output import print_json
-from neurogrid_contracts.wallet_cli.backup import prove_backup, write_backup
+from neurogrid_contracts.terminal.output import print_json
+from neurogrid_contracts.wallet_cli.backup import prove_backup, to_backup_file, write_backup
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.files import describe
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
@@ -31,16 +31,7 @@ _DEFAULT_NAME = "main"
     show_default=True,
     help="How many words the phrase has.",
 )
-@click.option(
-    "--backup-file",
-    type=FILE,
-    help="Write the backup there, mode 0600, instead of showing the words and asking.",
-)
-@click.option(
-    "--plain",
-    is_flag=True,
-    help="The backup file holds the bare words; else it is sealed with the passphrase.",
-)
+@to_backup_file
 @with_session
 def new(
     session: Session, wallet_name: str, words: str, backup_file: Path | None, plain: bool

@@ -7,7 +7,6 @@ import anyio.to_thread
 import click
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.cli.output import print_fields, print_json
 from neurogrid_contracts.client_money import (
     Outcome,
     Plan,
@@ -19,6 +18,7 @@ from neurogrid_contracts.client_money import (
     plan_withdraw,
     preflight,
 )
+from neurogrid_contracts.terminal.output import exact_sol, print_fields, print_json
 from neurogrid_contracts.wallet_cli.chain import Chain, Desk, ask, at_desk, running, with_chain
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.session import Session, with_session
@@ -29,7 +29,6 @@ from neurogrid_wallet.keys import public_key_of
 from neurogrid_wallet.payout_address import read_payout_rule
 from neurogrid_wallet.rpc import Rpc
 
-_LAMPORTS_PER_SOL = 10**9
 # A public cluster finalizes in a quarter of a minute; an attempt that dies takes two more.
 TIMEOUT_S = 180.0
 
@@ -288,7 +287,7 @@ def _print_balance(
         print_json(
             {
                 "address": address,
-                "sol": format_sol(standing.lamports),
+                "sol": exact_sol(standing.lamports),
                 "wallet": _amounts(standing.tokens_micro),
                 "wallet_not_final": _amounts(
                     {
@@ -303,7 +302,7 @@ def _print_balance(
         )
         return
     rows: list[tuple[str, str | None]] = [("address", address)]
-    rows.append(("SOL", f"{format_sol(standing.lamports)}  for fees"))
+    rows.append(("SOL", f"{exact_sol(standing.lamports)}  for fees"))
     for name, micro in standing.tokens_micro.items():
         coming = newest.tokens_micro[name] - micro
         note = f"  ({format_usdc(coming)} not final yet)" if coming else ""
@@ -353,13 +352,6 @@ def _print_outcome(
     click.echo(f"final in slot {payment.landed_slot}: {payment.signature}")
     if outcome.resumed:
         click.echo("Run the command again to do it once more.", err=True)
-
-
-def format_sol(lamports: int) -> str:
-    """As SOL, without trailing zeros."""
-    whole, part = divmod(lamports, _LAMPORTS_PER_SOL)
-    digits = f"{part:09d}".rstrip("0")
-    return f"{whole}.{digits}" if digits else str(whole)
 
 
 def _amounts(tokens_micro: dict[str, int]) -> dict[str, str]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import click
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.cli.output import print_fields, print_json
 from neurogrid_contracts.client_money import Plan, Standing, plan_operator
+from neurogrid_contracts.terminal.output import print_fields, print_json
 from neurogrid_contracts.wallet_cli.chain import Chain, ask, with_chain
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.money import TIMEOUT_S, make_payment

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from neurogrid_contracts.cli.output import print_fields, print_json
+from neurogrid_contracts.terminal.output import print_fields, print_json
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
 from neurogrid_wallet.keys import KeyPair

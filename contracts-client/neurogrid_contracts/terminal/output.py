@@ -43,6 +43,14 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+def print_failure(message: str, hint: str) -> None:
+    """What went wrong and what to do next."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(message, err=True)
+    if hint:
+        click.echo(hint, err=True)
+
+
 def note(text: str) -> None:
     """Say how far a command is."""
     click.secho(text, dim=True, err=True)
@@ -53,6 +61,13 @@ def sol(lamports: int) -> str:
     amount = Decimal(lamports) / _LAMPORTS_PER_SOL
     short = amount.quantize(Decimal("0.0001"))
     return f"{short if short == amount or lamports >= 10**7 else amount.normalize():f} SOL"
+
+
+def exact_sol(lamports: int) -> str:
+    """``0.000005``: to the last lamport, without a unit and without trailing zeros."""
+    whole, part = divmod(lamports, _LAMPORTS_PER_SOL)
+    digits = f"{part:09d}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)
 
 
 def usdc(micro_usdc: int) -> str:

@@ -1,0 +1,1 @@
+"""What the commands of this package share: how they are loaded, how they print, how they fail."""
