@@ -170,6 +170,7 @@ async def test_endless_output_costs_a_bounded_file_and_a_bounded_log(bench: Benc
     program = "import sys\nfor _ in range(400): sys.stdout.write('x' * 99_999 + '\\n')"
     container_id = await bench.start(program)
     size = 0
+    # Less than one file of the engine's, and the slowest reader gets one whole.
     async with bench.engine.follow_logs(container_id, max_bytes=5 * MIB) as chunks:
         async for chunk in chunks:
             size += len(chunk.text)

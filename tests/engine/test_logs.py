@@ -30,7 +30,9 @@ async def test_both_outputs_arrive_and_the_stream_ends_with_the_job(bench: Bench
         "os.write(1, b'no newline')"
     )
     ran = await bench.run(program)
-    assert sorted(ran.log.splitlines()) == ["err \ufffd", "no newline", "out ä"]
+    # In whatever order the engine's two readers got to run.
+    assert "err \ufffd\n" in ran.log
+    assert ran.log.replace("err \ufffd\n", "") == "out ä\nno newline"
 
 
 async def test_cancelled_followers_leave_no_thread(bench: Bench) -> None:
