@@ -47,8 +47,8 @@ DEADLINE_SLACK_S = 4 * 3600
 # How far our clock may be behind the chain's.
 _DEADLINE_MARGIN_S = 60
 # Opening takes some 10,000 compute units (contracts-client/program), releasing and refunding less.
-_OPEN_UNITS = 40_000
-_CLOSE_UNITS = 40_000
+_OPEN_BUDGET = ComputeBudget(unit_limit=40_000)
+_CLOSE_BUDGET = ComputeBudget(unit_limit=40_000)
 _CONFIRM_S = 30.0
 # How often a release or refund is made anew after the chain refused one.
 _ATTEMPTS_MAX = 50
@@ -115,7 +115,6 @@ class Chain:
     Args:
         operator: our wallet on the chain.
         terms: the market's at the start, see `load_terms`.
-        price_micro_lamports: priority fee per compute unit.
     """
 
     def __init__(
@@ -126,14 +125,12 @@ class Chain:
         deployment: Deployment,
         operator: Pubkey,
         terms: ConfigAccount,
-        price_micro_lamports: int = 0,
     ) -> None:
         self._rpc = rpc
         self._outbox = outbox
         self.deployment = deployment
         self._operator = operator
         self.terms = terms
-        self._price_micro_lamports = price_micro_lamports
         self.funds = FundsReader(rpc, deployment, operator)
         self._batch: dict[str, asyncio.Future[EscrowAccount | None]] | None = None
         self._reading: set[asyncio.Task[None]] = set()
@@ -276,7 +273,11 @@ class Chain:
             voucher_signer=Pubkey(terms.voucher_signer),
         )
         await self._outbox.submit(
-            payment_id, [instruction], self._operator, compute=self._budget(_OPEN_UNITS)
+            payment_id,
+            [instruction],
+            self._operator,
+            compute=_OPEN_BUDGET,
+            worth_micro_usdc=terms.max_micro_usdc,
         )
 
     async def _refusal(self, terms: EscrowTerms, error: PaymentFailed) -> EscrowRefused:
@@ -356,7 +357,7 @@ class Chain:
                 continue
             if payment is None:
                 await self._outbox.submit(
-                    payment_id, [instruction], self._operator, compute=self._budget(_CLOSE_UNITS)
+                    payment_id, [instruction], self._operator, compute=_CLOSE_BUDGET
                 )
             try:
                 await self._outbox.confirmed(payment_id, _CONFIRM_S)
@@ -386,6 +387,3 @@ class Chain:
         else:
             for future, escrow in zip(batch.values(), escrows, strict=True):
                 future.set_result(escrow)
-
-    def _budget(self, units: int) -> ComputeBudget:
-        return ComputeBudget(units, self._price_micro_lamports)

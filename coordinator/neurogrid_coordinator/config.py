@@ -13,6 +13,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from neurogrid_contracts.chain_payments import (
+    FEE_CAP_LAMPORTS,
+    TWO_ENDPOINTS_FROM_USDC,
+    Cap,
+    FeeKind,
+    Percentile,
+    Price,
+    outbox_policy,
+)
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.fields import Address
 from neurogrid_marketplace.messages import Url
@@ -22,6 +31,7 @@ CONFIG_NAME = "coordinator.toml"
 _Positive = Annotated[int, Meta(ge=1)]
 _Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")]
 _UrlOrEmpty = Annotated[str, Meta(pattern=r"^(https?://[^\s\x00-\x1f]{1,500})?\Z")]
+_Usdc = Annotated[str, Meta(max_length=20)]
 _Multiaddress = Annotated[str, Meta(pattern=r"^/ip[46]/[0-9a-fA-F:.]+/tcp/[0-9]{1,5}\Z")]
 
 
@@ -34,14 +44,19 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ChainConfig(_Section, frozen=True):
-    """Which market on which chain. See the template for each key."""
+    """Which market on which chain, and how we pay there. See the template for each key."""
 
     rpc_url: Url
     program_id: Address
     usdc_mint: Address
     admin: Address
     genesis_hash: Address
-    compute_unit_price_micro_lamports: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    fee_policy: FeeKind = "percentile"
+    compute_unit_price_micro_lamports: Price = 0
+    fee_percentile: Percentile = 50
+    fee_cap_lamports: Cap = FEE_CAP_LAMPORTS
+    second_rpc_url: _UrlOrEmpty = ""
+    two_endpoints_from_usdc: _Usdc = TWO_ENDPOINTS_FROM_USDC
 
     @property
     def deployment(self) -> Deployment:
@@ -132,8 +147,9 @@ def parse_config(text: str, name: str) -> Config:
         config = msgspec.convert(tomllib.loads(text), Config)
         if config.http.port > 65535:
             raise ConfigError(f"{name}: http.listen: a port is at most 65535")
-        # Reading the addresses as keys is their check.
+        # Reading the addresses as keys is their check; likewise the fees and endpoints.
         assert config.chain.deployment
+        outbox_policy(config.chain)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from error
     except (msgspec.ValidationError, ValueError) as error:

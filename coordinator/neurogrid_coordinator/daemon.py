@@ -15,6 +15,7 @@ import uvicorn
 from solders.pubkey import Pubkey
 
 from neurogrid_contracts.accounts import ConfigAccount
+from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace.envelope import Envelope, network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import Message
@@ -90,8 +91,10 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
         Database.open(
             directory / DATABASE_FILE, queue_max=config.limits.database_queue
         ) as database,
-        Rpc(chain_config.rpc_url) as rpc,
-        Outbox(directory / "payments.db", rpc=rpc, signers=signers_from([keys.operator])) as outbox,
+        open_outbox(chain_config, directory / "payments.db", signers_from([keys.operator])) as (
+            rpc,
+            outbox,
+        ),
     ):
         terms = await _terms(rpc, config, directory)
         chain = Chain(
@@ -100,7 +103,6 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             deployment=chain_config.deployment,
             operator=operator,
             terms=terms,
-            price_micro_lamports=chain_config.compute_unit_price_micro_lamports,
         )
         feed = Feed()
         nodes = Nodes(database)

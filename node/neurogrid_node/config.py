@@ -11,6 +11,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from neurogrid_contracts.chain_payments import (
+    FEE_CAP_LAMPORTS,
+    TWO_ENDPOINTS_FROM_USDC,
+    Cap,
+    FeeKind,
+    Percentile,
+    Price,
+    outbox_policy,
+)
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.money import parse_usdc
@@ -30,13 +39,19 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChainConfig:
-    """Where the market's program lives."""
+    """Where the market's program lives, and how we pay there: see `ChainPayments`."""
 
     rpc_url: str
     program_id: str
     usdc_mint: str
     admin: str
     genesis_hash: str
+    fee_policy: FeeKind = "percentile"
+    compute_unit_price_micro_lamports: Price = 0
+    fee_percentile: Percentile = 50
+    fee_cap_lamports: Cap = FEE_CAP_LAMPORTS
+    second_rpc_url: str = ""
+    two_endpoints_from_usdc: _Usdc = TWO_ENDPOINTS_FROM_USDC
 
     def deployment(self) -> Deployment:
         """The addresses as keys.
@@ -169,6 +184,7 @@ def _check(config: Config) -> None:
     config.chain.deployment()
     if not config.chain.rpc_url.startswith(("http://", "https://")):
         raise InvalidValue("[chain] rpc_url is no http address")
+    outbox_policy(config.chain)
     peers = [parse_address(address).peer_id for address in config.coordinators]
     if None in peers:
         raise InvalidValue("coordinators: an address ends in /p2p/ and the coordinator's peer id")

@@ -9,6 +9,7 @@ from pathlib import Path
 import trio
 from solders.pubkey import Pubkey
 
+from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace import __version__
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.identity import peer_id_of
@@ -21,7 +22,6 @@ from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.outbox import Outbox
-from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import signers_from
 
 from .artifacts import http_client
@@ -93,8 +93,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
     )
     async with (
         connect_engine(peer_id) as engine,
-        Rpc(chain.rpc_url) as rpc,
-        Outbox(directory / "payments.db", rpc=rpc, signers=signers_from([keys.wallet])) as outbox,
+        open_outbox(chain, directory / "payments.db", signers_from([keys.wallet])) as (rpc, outbox),
         open_host(keys.identity.seed, config.listen) as host,
         http_client() as http,
         trio.open_nursery() as nursery,

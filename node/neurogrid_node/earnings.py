@@ -209,7 +209,11 @@ class Earnings:
                     if not instructions:
                         return None
                     await self._outbox.submit(
-                        payment_id, instructions, self._market.wallet, compute=_BUDGET
+                        payment_id,
+                        instructions,
+                        self._market.wallet,
+                        compute=_BUDGET,
+                        worth_micro_usdc=voucher.cumulative_micro_usdc if voucher else 0,
                     )
                 payment = await self._outbox.confirmed(payment_id, _CONFIRM_PATIENCE_S)
                 return await self._outcome(payment, lease, voucher)

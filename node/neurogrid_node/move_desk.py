@@ -101,7 +101,12 @@ class MoveDesk:
         """
         note = Note(f"{move.kind}:{os.urandom(8).hex()}", move)
         await trio.to_thread.run_sync(self._write, note)
-        await self._outbox.submit(note.payment_id, instructions, self._wallet)
+        await self._outbox.submit(
+            note.payment_id,
+            instructions,
+            self._wallet,
+            worth_micro_usdc=move.amount_micro_usdc,
+        )
         return await self._result(note)
 
     async def shown(self) -> None:

@@ -13,9 +13,9 @@ import click
 import trio
 from solders.pubkey import Pubkey
 
+from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace.money import format_usdc, parse_usdc
 from neurogrid_wallet.errors import OutboxInUse, RpcError, WalletError
-from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import signers_from
 
@@ -113,8 +113,7 @@ async def _at_desk(asked: Asked) -> AsyncIterator[tuple[Market, MoveDesk]]:
     owner = Pubkey(wallet.public_key)
     path = asked.directory / OUTBOX_FILE
     async with (
-        Rpc(chain.rpc_url) as rpc,
-        Outbox(path, rpc=rpc, signers=signers_from([wallet])) as outbox,
+        open_outbox(chain, path, signers_from([wallet])) as (rpc, outbox),
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(outbox.run)

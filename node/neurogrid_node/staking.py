@@ -142,7 +142,7 @@ class Staking:
             ),
         ]
         if await self._outbox.get(payment_id) is None:
-            await self._outbox.submit(payment_id, instructions, wallet)
+            await self._outbox.submit(payment_id, instructions, wallet, worth_micro_usdc=wanted)
         await self._outbox.confirmed(payment_id, _CONFIRM_PATIENCE_S)
 
     async def _payment_id(self, wanted: int) -> str | None:

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_contracts.instructions import (
     MarketTerms,
@@ -24,6 +26,7 @@ from neurogrid_contracts.instructions import (
     stake,
 )
 from neurogrid_coordinator.chain import Chain, EscrowTerms, OpenedEscrow
+from neurogrid_coordinator.config import ChainConfig
 from neurogrid_coordinator.market_terms import load_terms
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.voucher import Voucher
@@ -46,7 +49,7 @@ def pubkey(key: KeyPair) -> Pubkey:
 class Parties:
     """A new market with a client, a provider and us as the operator, and their payments."""
 
-    def __init__(self, ledger: dict[str, Any], rpc: Rpc, dispute_bond_micro_usdc: int = 0) -> None:
+    def __init__(self, ledger: dict[str, Any], dispute_bond_micro_usdc: int = 0) -> None:
         self.admin, self.client, self.provider, self.operator, self.session = (
             KeyPair.generate() for _ in range(5)
         )
@@ -55,8 +58,8 @@ class Parties:
             Pubkey.from_string(ledger["usdc_mint"]),
             pubkey(self.admin),
         )
-        self.rpc = rpc
         self._dispute_bond_micro_usdc = dispute_bond_micro_usdc
+        self.rpc: Rpc
         self.outbox: Outbox
         self.chain: Chain
         self._payments = 0
@@ -175,25 +178,27 @@ class Parties:
 
 @asynccontextmanager
 async def market(
-    ledger: dict[str, Any], folder: Path, *, dispute_bond_micro_usdc: int = 0
+    ledger: dict[str, Any], folder: Path, *, dispute_bond_micro_usdc: int = 0, **settings: Any
 ) -> AsyncIterator[Parties]:
-    async with Rpc(ledger["rpc_url"]) as rpc:
-        parties = Parties(ledger, rpc, dispute_bond_micro_usdc)
-        keys = [parties.admin, parties.client, parties.provider, parties.operator]
-        async with Outbox(folder / "payments.db", rpc=rpc, signers=signers_from(keys)) as outbox:
-            parties.outbox = outbox
-            running = asyncio.create_task(outbox.run())
-            try:
-                await parties.set_up()
-                terms = await load_terms(rpc, parties.deployment, folder / "market.terms")
-                parties.chain = Chain(
-                    rpc=rpc,
-                    outbox=outbox,
-                    deployment=parties.deployment,
-                    operator=pubkey(parties.operator),
-                    terms=terms,
-                )
-                yield parties
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+    """Give all of them one outbox, as a coordinator with these ``[chain]`` settings has it."""
+    parties = Parties(ledger, dispute_bond_micro_usdc)
+    endpoint = {name: ledger[name] for name in ("rpc_url", "genesis_hash")}
+    config = convert({**endpoint, **parties.deployment.to_json(), **settings}, ChainConfig)
+    keys = [parties.admin, parties.client, parties.provider, parties.operator]
+    async with open_outbox(config, folder / "payments.db", signers_from(keys)) as (rpc, outbox):
+        parties.rpc, parties.outbox = rpc, outbox
+        running = asyncio.create_task(outbox.run())
+        try:
+            await parties.set_up()
+            terms = await load_terms(rpc, parties.deployment, folder / "market.terms")
+            parties.chain = Chain(
+                rpc=rpc,
+                outbox=outbox,
+                deployment=parties.deployment,
+                operator=pubkey(parties.operator),
+                terms=terms,
+            )
+            yield parties
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

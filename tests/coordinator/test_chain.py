@@ -1,12 +1,14 @@
 """The coordinator's chain on the real program, in a local ledger of its own process."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from solders.pubkey import Pubkey
 
@@ -19,6 +21,7 @@ from neurogrid_coordinator.market_terms import load_terms
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.rpc import Account, Rpc
+from wallet.fake_rpc import serve
 
 
 @on_asyncio
@@ -44,6 +47,42 @@ async def test_an_escrow_opens_once_and_locks_the_clients_money(
         after = await chain.funds.get(client)
         assert after.locked_micro_usdc == 2 * USDC
         assert after.operator_limit_micro_usdc == 8 * USDC
+
+
+@on_asyncio
+async def test_a_large_escrow_waits_while_two_endpoints_disagree_and_says_so(
+    ledger: dict[str, Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("neurogrid_coordinator.chain._CONFIRM_S", 0.5)
+    lies = [True]
+
+    def second(method: str, params: list[Any]) -> Any:
+        question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        result = httpx.post(ledger["rpc_url"], json=question, trust_env=False).json()["result"]
+        if lies and method == "getSignatureStatuses":
+            for status in filter(None, result["value"]):
+                status["err"] = {"InstructionError": [1, {"Custom": 1}]}
+        return result
+
+    async with (
+        serve(second) as second_rpc_url,
+        market(
+            ledger, tmp_path, second_rpc_url=second_rpc_url, two_endpoints_from_usdc="2"
+        ) as parties,
+    ):
+        await parties.stake()
+        await parties.chain.open(parties.terms("small", 2 * USDC - 1))
+        opening = asyncio.create_task(parties.chain.open(parties.terms("large", 2 * USDC)))
+        said = re.compile(r"open:large: still confirmed .* endpoints disagree: success .* Custom 1")
+        while not said.search(caplog.text):  # noqa: ASYNC110 - a log has no event
+            await asyncio.sleep(0.05)
+        assert not opening.done()
+        lies.clear()
+        opened = await opening
+        assert await parties.chain.escrow(opened.address) is not None
 
 
 @on_asyncio

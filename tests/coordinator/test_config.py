@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from neurogrid_contracts.chain_payments import outbox_policy
 from neurogrid_coordinator.config import (
     ChainConfig,
     Config,
@@ -11,6 +12,7 @@ from neurogrid_coordinator.config import (
     parse_config,
     template,
 )
+from neurogrid_wallet.fees import FeePolicy
 
 REPOSITORY = Path(__file__).parents[2]
 ADDRESS = "1" * 32
@@ -57,11 +59,35 @@ def test_only_the_chain_is_required() -> None:
         ("[p2p]\nlisten = []", "listen"),
         ("[p2p]\nlisten = ['/ip4/0.0.0.0/udp/1/quic']", "listen"),
         ("[http", "TOML"),
+        ("fee_policy = 'cheap'", "fee_policy"),
+        ("fee_percentile = 0", "fee_percentile"),
+        ("fee_cap_lamports = -1", "fee_cap_lamports"),
+        ("second_rpc_url = 'ws://a.example'", "second_rpc_url"),
+        ("second_rpc_url = 'http://127.0.0.1:8899'", "second_rpc_url is rpc_url once more"),
+        ("two_endpoints_from_usdc = 'much'", "two_endpoints_from_usdc: 'much'"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_config(CHAIN + text, "x")
+
+
+def test_fees_and_endpoints_reach_the_outbox() -> None:
+    text = f"""{CHAIN}
+    fee_policy = "fixed"
+    compute_unit_price_micro_lamports = 7
+    fee_cap_lamports = 3
+    second_rpc_url = "https://other.example"
+    two_endpoints_from_usdc = "12.5"
+    """
+    policy = outbox_policy(parse_config(text, "x").chain)
+    assert policy.fees == FeePolicy(unit_price_micro_lamports=7, cap_lamports=3)
+    assert policy.two_endpoints_from_micro_usdc == 12_500_000
+
+    default = outbox_policy(parse_config(CHAIN, "x").chain)
+    assert default.fees == FeePolicy(percentile=50, cap_lamports=100_000)
+    # Nothing may be held up, or refused, for want of a second endpoint.
+    assert default.two_endpoints_from_micro_usdc is None
 
 
 def test_an_address_that_is_none_is_refused() -> None:

@@ -13,13 +13,19 @@ from typing import Any
 
 import httpx
 import pytest
+from solders.pubkey import Pubkey
 from websockets.sync.client import connect
 
 from coordinator.chain_parties import market
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS, new_task, wallet
+from neurogrid_contracts.chain_payments import open_outbox
+from neurogrid_coordinator.config import load_config
 from neurogrid_coordinator.store import accounts, tasks
 from neurogrid_coordinator.store.database import Database
+from neurogrid_wallet.keys import KeyPair
+from neurogrid_wallet.transactions import signers_from
+from neurogrid_wallet.usdc import create_token_account
 
 pytestmark = pytest.mark.processes
 
@@ -155,6 +161,43 @@ def test_reconcile_says_where_books_and_chain_differ(directory: Path) -> None:
     rows = json.loads(command("reconcile", *arguments, "--json").stdout)
     assert [row["kind"] for row in rows] == ["holds_uncovered", "limit_uncovered"]
     assert rows[0]["first_seen_at_ms"] < rows[0]["last_seen_at_ms"]
+
+
+def test_a_coordinator_pays_for_going_first_as_its_file_says(
+    ledger: dict[str, Any], directory: Path
+) -> None:
+    settings = directory / "coordinator.toml"
+    text = settings.read_text().replace('fee_policy = "percentile"', 'fee_policy = "fixed"')
+    text = text.replace("_price_micro_lamports = 0", "_price_micro_lamports = 1_000_000")
+    settings.write_text(text.replace("fee_cap_lamports = 100_000", "fee_cap_lamports = 30_000"))
+    chain = load_config(settings).chain
+    key = KeyPair.read_solana_file(directory / "operator.json")
+    operator = Pubkey(key.public_key)
+
+    @on_asyncio
+    async def leave_a_payment() -> None:
+        """As a coordinator that was killed before it signed."""
+        async with open_outbox(chain, directory / "payments.db", signers_from([key])) as (
+            rpc,
+            outbox,
+        ):
+            await rpc.request_airdrop(operator, 10**9)
+            account = create_token_account(operator, operator, chain.deployment.usdc_mint)
+            await outbox.submit("left", [account], operator)
+
+    leave_a_payment()
+    with running(directory):
+        address = str(chain.deployment.token_account(operator))
+        [landed] = wait_for(lambda: _ask(ledger, "getSignaturesForAddress", address))
+    options = {"maxSupportedTransactionVersion": 0, "commitment": "confirmed"}
+    transaction = _ask(ledger, "getTransaction", landed["signature"], options)
+    # 200,000 units at a whole lamport each would be more than the cap.
+    assert transaction["meta"]["fee"] == 5_000 + 30_000
+
+
+def _ask(ledger: dict[str, Any], method: str, *params: Any) -> Any:
+    question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return httpx.post(ledger["rpc_url"], json=question, trust_env=False).json()["result"]
 
 
 def _status_if_up(client: httpx.Client) -> dict[str, Any] | None:

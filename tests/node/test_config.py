@@ -93,6 +93,18 @@ def test_the_example_loads(tmp_path: Path) -> None:
         (with_line("coordinators", '["coordinator.example.com"]'), "not an address like"),
         (with_line("listen", '["tcp://0.0.0.0"]'), "not an address like"),
         (with_line("rpc_url", '"ws://127.0.0.1"', "chain"), "rpc_url is no http address"),
+        (with_line("fee_policy", '"cheap"', "chain"), r"at `\$.chain.fee_policy`"),
+        (with_line("fee_percentile", "101", "chain"), r"at `\$.chain.fee_percentile`"),
+        (with_line("fee_cap_lamports", "-1", "chain"), r"at `\$.chain.fee_cap_lamports`"),
+        (with_line("second_rpc_url", '"a.example"', "chain"), "second_rpc_url is no http address"),
+        (
+            with_line("second_rpc_url", '"http://127.0.0.1:8899"', "chain"),
+            "second_rpc_url is rpc_url once more",
+        ),
+        (
+            with_line("two_endpoints_from_usdc", '"much"', "chain"),
+            r"\[chain\] two_endpoints_from_usdc: 'much'",
+        ),
         (with_line("admin", '"me"', "chain"), "admin is not a base58 address"),
         (
             EXAMPLE.replace("genesis_hash", "# genesis_hash"),

@@ -223,6 +223,50 @@ def test_who_has_left_the_market_is_not_registered_again_by_a_start(owner: Owner
     assert owner.money()["registered"] is True
 
 
+def pay_for_going_first(owner: Owner) -> None:
+    """Have the node pay 30,000 lamports: 200,000 units at a whole one each are more than this cap."""
+    settings = owner.directory / "node.toml"
+    text = settings.read_text().replace('fee_policy = "percentile"', 'fee_policy = "fixed"')
+    text = text.replace("_price_micro_lamports = 0", "_price_micro_lamports = 1_000_000")
+    settings.write_text(text.replace("fee_cap_lamports = 100_000", "fee_cap_lamports = 30_000"))
+
+
+def test_a_move_pays_for_going_first_as_node_toml_says(owner: Owner) -> None:
+    pay_for_going_first(owner)
+    signature = owner.moves("register")["transaction"]
+
+    async def paid(world: ChainWorld) -> None:
+        record = await world.rpc.transaction(signature)
+        assert record is not None
+        assert record.fee_lamports == 5_000 + 30_000
+
+    owner.on_chain(paid)
+
+
+@pytest.mark.engine
+@pytest.mark.processes
+def test_a_daemon_pays_for_going_first_as_node_toml_says(owner: Owner) -> None:
+    pay_for_going_first(owner)
+
+    async def registered(world: ChainWorld) -> None:
+        account = str(world.deployment.provider(pubkey(world.wallet)))
+        found: list[dict[str, Any]] = []
+        with trio.fail_after(120):
+            while not found:
+                await trio.sleep(0.1)
+                found = await world.rpc.call("getSignaturesForAddress", [account])
+        record = await world.rpc.transaction(found[0]["signature"])
+        assert record is not None
+        assert record.fee_lamports == 5_000 + 30_000
+
+    command = [sys.executable, "-m", "neurogrid_node", "start", "--data", str(owner.directory)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as daemon:
+        try:
+            owner.on_chain(registered)
+        finally:
+            daemon.kill()
+
+
 def test_an_owner_is_asked_before_money_moves(owner: Owner) -> None:
     owner.moves("register")
     assert owner.refusal("stake", "5") == (1, "NOT_CONFIRMED")

@@ -13,7 +13,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from neurogrid_wallet.errors import SecondEndpointMissing
+from neurogrid_wallet.errors import PaymentTimeout, SecondEndpointMissing
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy, PaymentState
@@ -106,6 +106,8 @@ def test_one_endpoint_that_lies_cannot_make_a_large_payment_final(tmp_path: Path
     async def life(outbox: Outbox) -> None:
         await outbox.submit("large", _pay("a"), PAYER, worth_micro_usdc=LARGE)
         await waits_because(outbox, "large", "does not know the transaction yet")
+        with pytest.raises(PaymentTimeout):
+            await outbox.confirmed("large", timeout_s=0.02)
         found = await outbox.get("large")
         assert found is not None
         assert found.state is PaymentState.CONFIRMED

@@ -176,12 +176,15 @@ class Outbox:
     async def confirmed(self, payment_id: str, timeout_s: float) -> Payment:
         """Wait until the payment has landed in a block that two thirds of the stake voted for.
 
+        One that needs two endpoints has landed when both call it final: one alone may lie.
+
         Raises:
             PaymentFailed: it landed and moved nothing, or can never land.
             PaymentTimeout: not yet; it may still land.
             PaymentUnknown: nothing was submitted under this id.
         """
-        landed = DECIDED | {PaymentState.CONFIRMED}
+        large = (await self._known(payment_id)).two_endpoints
+        landed = DECIDED if large else DECIDED | {PaymentState.CONFIRMED}
         return await self._reached(payment_id, landed, timeout_s)
 
     async def finalized(self, payment_id: str, timeout_s: float) -> Payment:
