@@ -27,7 +27,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "payout": ("payout:payout", "Where it pays out to, and the cold key that decides."),
     },
     "Money": {
-        "balance": ("money:balance", "Show what the wallet and its client account hold."),
+        "balance": ("balance:balance", "Show what the wallet and its client account hold."),
         "send": ("money:send", "Send USDC or another currency to an address."),
         "deposit": ("money:deposit", "Move money into the client account, for jobs."),
         "withdraw": ("money:withdraw", "Take unlocked money out of the client account."),

@@ -10,7 +10,7 @@ from neurogrid_contracts.client_money import Plan, Standing, plan_operator
 from neurogrid_contracts.terminal.output import print_fields, print_json
 from neurogrid_contracts.wallet_cli.chain import Chain, ask, with_chain
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
-from neurogrid_contracts.wallet_cli.money import TIMEOUT_S, make_payment
+from neurogrid_contracts.wallet_cli.paying import TIMEOUT_S, make_payment
 from neurogrid_contracts.wallet_cli.session import Session, with_session
 from neurogrid_marketplace.money import format_usdc, parse_usdc
 from neurogrid_wallet.keys import public_key_of
