@@ -92,8 +92,9 @@ _Static_assert(sizeof(slash_record) == 120, "slash record size");
  *   + members        signer         if the arbiter is a multisig, which then does not sign itself
  * Arguments: amount u64, fault u8, evidence 32 bytes
  * Before: the escrow, of this provider and client, is disputed, the arbitration window has not
- *   passed, the client complains, and it is not yet slashed; the fault is a proven one (faults.h), and the evidence's hash is not zero; the
- *   amount is at most the escrow's slash_bps of staked and unbonding together.
+ *   passed, the client complains, and it is not yet slashed; the fault is a proven one (faults.h), and
+ *   the evidence's hash is not zero; the amount is at most the escrow's slash_bps of staked and
+ *   unbonding together.
  * After: unbonding stake went first, then staked; the client's balance grew by it. Once per escrow,
  *   and never to the arbiter or the market. The log holds a slash_record.
  */
