@@ -1,22 +1,34 @@
 #!/usr/bin/env bash
-# The whole suite in two lanes at once: the acceptance tests, which mostly wait for processes and containers, and all
-# the others. With arguments: just pytest with those.
+# The whole suite in three lanes at once, each about a third of it: most tests wait for processes, containers and disks.
+# With arguments: just pytest with those.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 [ $# = 0 ] || exec .venv/bin/pytest "$@"
 
-log=build/log/acceptance.log
 mkdir -p build/log
 # Each lane has a place of its own for its tests' files: pytest clears its old ones away, also under another's feet.
 # Short, because Unix sockets lie in it.
 files=$(mktemp -d /tmp/ng-XXXXXX)
-mkdir "$files/a" "$files/o"
-PYTEST_DEBUG_TEMPROOT="$files/a" .venv/bin/pytest -p no:cacheprovider tests/acceptance >"$log" 2>&1 </dev/null &
+money=(tests/contracts tests/interop tests/wallet)
+
+lane() { # name, pytest arguments; replaces the subshell it is called in
+    mkdir "$files/$1"
+    # What runs in the background of a script ignores interrupts, unless it is told not to.
+    exec env --default-signal=INT "PYTEST_DEBUG_TEMPROOT=$files/$1" \
+        .venv/bin/pytest -p no:cacheprovider --durations 10 --durations-min 5 "${@:2}"
+}
+
+lane a tests/acceptance >build/log/acceptance.log 2>&1 </dev/null &
 acceptance=$!
-trap 'kill -INT $acceptance 2>/dev/null' INT TERM
-PYTEST_DEBUG_TEMPROOT="$files/o" .venv/bin/pytest --durations 25 --durations-min 5 tests --ignore tests/acceptance
-others=$?
-wait $acceptance
-accepted=$?
-cat "$log"
-[ $others = 0 ] && [ $accepted = 0 ] && rm -rf "$files"
+lane m "${money[@]}" >build/log/money.log 2>&1 </dev/null &
+settlement=$!
+trap 'kill -INT $acceptance $settlement 2>/dev/null' INT TERM
+# shellcheck disable=SC2068 # one option for each of them
+(lane o tests ${money[@]/#/--ignore=} --ignore tests/acceptance)
+failed=$?
+wait $settlement || failed=1
+cat build/log/money.log
+wait $acceptance || failed=1
+cat build/log/acceptance.log
+[ $failed = 0 ] && rm -rf "$files"
+exit $failed
