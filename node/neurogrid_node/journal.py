@@ -72,7 +72,7 @@ class LogPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class Earnings:
+class Earned:
     """What this node has redeemed so far."""
 
     leases: int
@@ -220,13 +220,13 @@ class Journal:
             raise
         self._db.execute("commit")
 
-    def earnings(self) -> Earnings:
+    def earnings(self) -> Earned:
         """Sum of what was redeemed."""
         row = self._db.execute(
             "select count(*) + (select leases from old_earnings),"
             " coalesce(sum(micro_usdc), 0) + (select micro_usdc from old_earnings) from earning"
         ).fetchone()
-        return Earnings(*row)
+        return Earned(*row)
 
     def earnings_after(self, at_ms: int, lease_id: str, limit: int) -> list[Earning]:
         """What was redeemed later than this Unix time, or then by a later lease; oldest first."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from .earnings_check import EarningsCheck
-from .journal import Earnings, Journal, JournalError, JournalThread
+from .journal import Earned, Journal, JournalError, JournalThread
 from .provider import Provider
 from .reservations import Reservations
 from .staking import Staking
@@ -47,7 +47,7 @@ def _status(
     provider: Provider,
     reservations: Reservations,
     staking: Staking,
-    earned: Earnings,
+    earned: Earned,
     earnings_differ: tuple[str, ...],
 ) -> NodeStatus:
     now_ms = time.time_ns() // 1_000_000

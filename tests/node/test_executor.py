@@ -10,7 +10,7 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Claimed, Event, EventKind
 from neurogrid_marketplace.offer import LeasePhase
-from neurogrid_node.journal import Earnings
+from neurogrid_node.journal import Earned
 from node.lease_world import LeaseWorld
 from node.market import LEASE
 
@@ -42,7 +42,7 @@ async def test_a_good_run_from_start_to_forgotten(
     assert world.sandbox.containers == {}
     await world.settle()
     assert world.earnings.redeemed == [7]
-    assert world.journal.inline.earnings() == Earnings(1, 7)
+    assert world.journal.inline.earnings() == Earned(1, 7)
     assert world.journal.inline.load() == []
     assert world.sandbox.forgotten == world.earnings.forgotten == world.forgotten == [LEASE]
     assert world.started_in == [300]
@@ -71,7 +71,7 @@ async def test_kill_9_in_any_phase_runs_the_job_once_and_is_paid_once(
         await world.settle()
         nursery.cancel_scope.cancel()
     assert world.earnings.redeemed == [7]
-    assert world.journal.inline.earnings() == Earnings(1, 7)
+    assert world.journal.inline.earnings() == Earned(1, 7)
     hashes = {event.number: event.hash() for event in world.all_sent(Event)}
     assert {event.hash() for event in world.all_sent(Event)} == set(hashes.values())
     assert len(hashes) == 3
@@ -149,7 +149,7 @@ async def test_a_node_that_dies_again_and_again_wherever_it_is_does_everything_o
     assert container is not None
     assert container.starts == 1
     assert world.earnings.redeemed == [7]
-    assert world.journal.inline.earnings() == Earnings(1, 7)
+    assert world.journal.inline.earnings() == Earned(1, 7)
     events = {event.number: event for event in world.all_sent(Event)}
     assert all(event == events[event.number] for event in world.all_sent(Event))
     assert events[2].result is not None

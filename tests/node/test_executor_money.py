@@ -9,7 +9,7 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Meter
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.container_errors import EngineUnavailable
-from neurogrid_node.journal import Earnings
+from neurogrid_node.journal import Earned
 from neurogrid_wallet.errors import RpcUnavailable
 from node.fakes import FORGED_SIGNATURE
 from node.lease_world import LeaseWorld
@@ -181,7 +181,7 @@ async def test_an_escrow_that_somebody_else_closed_ends_the_lease(
     world.earnings.is_open = False
     world.voucher(7, final=True)
     await world.until(lambda: bool(world.forgotten))
-    assert world.journal.inline.earnings() == Earnings(0, 0)
+    assert world.journal.inline.earnings() == Earned(0, 0)
 
 
 async def test_a_chain_that_is_away_makes_a_voucher_wait(

@@ -14,7 +14,7 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.lease import NodeLease, Ran, StartReceived
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
-from neurogrid_node.journal import Earnings, Journal, JournalError, JournalThread, LogPosition
+from neurogrid_node.journal import Earned, Journal, JournalError, JournalThread, LogPosition
 from neurogrid_node.reservations import Reservation
 from node.market import COORDINATOR, GPU, LEASE, NEED, NOW_MS, award, start
 
@@ -124,7 +124,7 @@ def test_an_older_journal_is_brought_up_to_date(tmp_path: Path, version: int) ->
     made.close()
     downgrade(path, version)
     again = Journal(path)
-    assert again.earnings() == Earnings(1, 10)
+    assert again.earnings() == Earned(1, 10)
     again.close()
 
 
@@ -175,13 +175,13 @@ def test_earnings_add_up_once_each_however_many_are_listed(tmp_path: Path) -> No
     for number in range(100):
         for _ in range(2):
             journal.save_earning(f"lease_{number}", number, number + 1, "signature")
-    assert journal.earnings() == Earnings(100, sum(range(1, 101)))
+    assert journal.earnings() == Earned(100, sum(range(1, 101)))
     journal.close()
     with sqlite3.connect(path) as database:
         assert database.execute("select count(*) from earning").fetchone()[0] <= 10
     database.close()
     again = Journal(path)
-    assert again.earnings() == Earnings(100, sum(range(1, 101)))
+    assert again.earnings() == Earned(100, sum(range(1, 101)))
     again.close()
 
 
