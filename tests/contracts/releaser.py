@@ -1,29 +1,23 @@
 """A process that releases and claims in batches over a lookup table, to be killed at any moment."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 
 from contracts.escrow_market import EscrowMarket, pubkey
 from neurogrid_contracts.payouts import ClaimAssembly, table_addresses
 from neurogrid_wallet.batches import one_after_the_other
-from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payout_run import PayoutRun
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.stored_table import StoredTable
 from neurogrid_wallet.transactions import signers_from
-from wallet.lives import POLICY, lead
-
-T = TypeVar("T")
+from wallet.lives import POLICY, again, lead
 
 # At a price, so that each transaction holds all that one may hold.
 _POLICY = replace(
@@ -65,7 +59,7 @@ async def _pay_all(url: str, second_url: str, folder: Path, market: EscrowMarket
         stored = StoredTable(
             "escrows", folder / "table.json", outbox=outbox, rpc=rpc, authority=client
         )
-        table = await _again(partial(stored.with_addresses, addresses))
+        table = await again(partial(stored.with_addresses, addresses))
         await PayoutRun(
             "releases",
             [market.release(number, amount_micro_usdc(number)) for number in numbers],
@@ -88,13 +82,6 @@ async def _pay_all(url: str, second_url: str, folder: Path, market: EscrowMarket
             lookup_tables=[table],
         ).pay_all()
         tasks.cancel_scope.cancel()
-
-
-async def _again(step: Callable[[], Awaitable[T]]) -> T:
-    """Ask until the line lets it through."""
-    while True:
-        with contextlib.suppress(RpcError):
-            return await step()
 
 
 if __name__ == "__main__":

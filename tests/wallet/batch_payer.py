@@ -1,18 +1,14 @@
 """A process that pays in batches over a lookup table, to be killed at any moment."""
 
-import contextlib
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 from solders.pubkey import Pubkey
 
 from neurogrid_wallet.batches import Payout, one_after_the_other
-from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.payout_run import PayoutRun
@@ -21,10 +17,8 @@ from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.stored_table import StoredTable
 from neurogrid_wallet.transactions import signers_from
 from neurogrid_wallet.usdc import token_address
-from wallet.lives import POLICY, lead
+from wallet.lives import POLICY, again, lead
 from wallet.payer import amount_micro_usdc, recipient
-
-T = TypeVar("T")
 
 _POLICY = replace(POLICY, two_endpoints_from_micro_usdc=1)
 
@@ -84,19 +78,12 @@ async def _pay_all(
                 outbox=outbox,
                 payer=owner,
                 path=folder / "run.json",
-                lookup_tables=[await _again(partial(table.with_addresses, addresses))],
+                lookup_tables=[await again(partial(table.with_addresses, addresses))],
             )
             await run.pay_all()
             paid.touch()
-        await _again(table.close)
+        await again(table.close)
         tasks.cancel_scope.cancel()
-
-
-async def _again(step: Callable[[], Awaitable[T]]) -> T:
-    """Ask until the line lets it through."""
-    while True:
-        with contextlib.suppress(RpcError):
-            return await step()
 
 
 if __name__ == "__main__":

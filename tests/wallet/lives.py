@@ -1,13 +1,18 @@
 """For processes that are to be killed: a life starts in no time, everything being imported already."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from solana.rpc.async_api import AsyncClient
 
 from neurogrid_wallet import rpc
+from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.outbox import OutboxPolicy
+
+T = TypeVar("T")
 
 POLICY = OutboxPolicy(check_interval_s=0.1, poll_max_s=0.05, in_flight_max=64)
 """For a chain whose slots last some milliseconds, over a line that loses half of everything."""
@@ -27,3 +32,10 @@ def lead(life: Callable[[], None]) -> None:
         print(process_id, flush=True)
         _, status = os.waitpid(process_id, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+async def again(step: Callable[[], Awaitable[T]]) -> T:
+    """Ask until the line lets it through."""
+    while True:
+        with contextlib.suppress(RpcError):
+            return await step()
