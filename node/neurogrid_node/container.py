@@ -212,7 +212,8 @@ class Engine:
         return str(made["Id"])
 
     async def start(self, container_id: str) -> None:
-        """Start it; returns when its process runs. Starting a running one does nothing.
+        """Start it; returns when its process runs. Starting a running one does nothing, but one that
+        has ended runs again: look first where it may have.
 
         Raises:
             CommandFailed: the image has no such program, or may not run it. (Usually that is only

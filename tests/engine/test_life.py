@@ -55,9 +55,14 @@ async def test_an_image_that_was_removed_meanwhile(bench: Bench) -> None:
 
 
 async def test_starting_twice_runs_once(bench: Bench) -> None:
-    container_id, _ = await bench.prepare(bench.spec("print('ran')"))
+    # It does not end in between: whoever starts one that has ended runs it again.
+    program = "import time; print('ran', flush=True); time.sleep(600)"
+    container_id, _ = await bench.prepare(bench.spec(program))
     await bench.engine.start(container_id)
     await bench.engine.start(container_id)
+    async with bench.engine.follow_logs(container_id) as chunks:
+        assert (await anext(chunks)).text == "ran\n"
+    await bench.engine.kill(container_id)
     assert await bench.log(container_id) == "ran\n"
 
 
