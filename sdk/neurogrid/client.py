@@ -54,7 +54,7 @@ class Client:
     Args:
         api_key: begins with ``ng_``; default NEUROGRID_API_KEY.
         base_url: of the coordinator; default NEUROGRID_API_URL.
-        network: a devnet's network.json, in place of both.
+        network: a devnet's network.json, in place of both; default NEUROGRID_NETWORK.
         timeout_s: the longest silence on one request.
         retries_max: how often a failed request is repeated, with growing pauses.
         transport: httpx transport, for tests and proxies.

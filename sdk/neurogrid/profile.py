@@ -1,8 +1,8 @@
 """Which coordinator to talk to, and with which key.
 
-In this order: what the caller passes, the ``network.json`` that `neurogrid devnet up` wrote, the
-environment variables NEUROGRID_API_URL and NEUROGRID_API_KEY. There is no built-in address: a key
-must never go to a host that its owner did not name.
+In this order: what the caller passes, the ``network.json`` that `neurogrid devnet up` wrote (passed,
+or named by NEUROGRID_NETWORK), the environment variables NEUROGRID_API_URL and NEUROGRID_API_KEY.
+There is no built-in address: a key must never go to a host that its owner did not name.
 """
 
 import os
@@ -16,6 +16,7 @@ from .errors import ConfigurationError
 
 API_URL_VARIABLE = "NEUROGRID_API_URL"
 API_KEY_VARIABLE = "NEUROGRID_API_KEY"
+NETWORK_VARIABLE = "NEUROGRID_NETWORK"
 _API_PATH = "/api/v1"
 
 
@@ -49,6 +50,9 @@ def find_profile(
     Raises:
         ConfigurationError: an address or a key is missing, or network.json can't be read.
     """
+    named = environment.get(NETWORK_VARIABLE)
+    if network is None and named and not (base_url and api_key):
+        network = Path(named)
     file = _read_network(network) if network is not None else None
     url = base_url or (file.api_url if file else environment.get(API_URL_VARIABLE))
     key = api_key or (file.api_key if file else environment.get(API_KEY_VARIABLE))

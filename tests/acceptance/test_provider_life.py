@@ -96,6 +96,12 @@ class Owner:
         assert refused in self.said, f"{command}\n{self.said}"
         return self.said
 
+    def printed(self, pattern: str) -> str:
+        """What the pattern's group found in what was printed last."""
+        found = re.search(pattern, self.said, re.MULTILINE)
+        assert found is not None, f"no {pattern} in {self.said}"
+        return found[1]
+
     def starts(self, beginning: str) -> None:
         """Type a line that goes on in the background."""
         line = self._lines.popleft()
@@ -196,7 +202,7 @@ def client_of(owner: Owner) -> Iterator[Client]:
 
 def running(owner: Owner, client: Client) -> None:
     """Wait until the task that was just submitted runs; the page calls it and its escrow by name."""
-    owner.names["TASK"] = re.search(r"task_[0-9a-f]{32}", owner.said)[0]  # type: ignore[index]  # printed
+    owner.names["TASK"] = owner.printed(r"(task_[0-9a-f]{32})")
 
     def look() -> Task | None:
         task = client.tasks.get(owner.names["TASK"])
@@ -223,7 +229,7 @@ def test_a_providers_whole_life(owner: Owner) -> None:
     owner.names["COORDINATOR"] = owner.network.coordinator.p2p_address
     owner.types("neurogrid devnet lose")
     owner.types("neurogrid-node init")
-    owner.names["WALLET"] = re.search(r"^wallet +(\S+)$", owner.said, re.MULTILINE)[1]  # type: ignore[index]  # printed
+    owner.names["WALLET"] = owner.printed(r"^wallet +(\S+)$")
     owner.types("sed -i")
     owner.types("neurogrid devnet fund")
     deposit = 10_000 * USDC
@@ -239,7 +245,7 @@ def test_a_providers_whole_life(owner: Owner) -> None:
     with client_of(owner) as client:
         owner.starts("neurogrid-node start")
         owner.types("neurogrid submit")
-        owner.names["TASK"] = re.search(r"task_[0-9a-f]{32}", owner.said)[0]  # type: ignore[index]  # printed
+        owner.names["TASK"] = owner.printed(r"(task_[0-9a-f]{32})")
         earned = settled(owner, client)
         assert 0 < earned < MAX_COST
         books = books.paid(earned)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from ..client import Client
+from ..profile import NETWORK_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,7 +60,7 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
     command = click.option(
         "--network",
         type=_FILE,
-        envvar="NEUROGRID_NETWORK",
+        envvar=NETWORK_VARIABLE,
         help="network.json of a devnet: its address and key.",
     )(command)
     command = click.option("--api-url", help="Address of the coordinator [NEUROGRID_API_URL].")(
