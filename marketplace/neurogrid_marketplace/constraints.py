@@ -34,7 +34,7 @@ def _fits_free(offer: Offer, demand: Demand) -> bool:
     # A machine that is too small even when idle fails the constraints before this one; counting it
     # here too would hide that one change would let it in.
     need = demand.requirements
-    return offer.total.take(need) is None or offer.free.take(need) is not None
+    return offer.free.has(need) or not offer.total.has(need)
 
 
 def _gb(value: int) -> str:
@@ -94,6 +94,20 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 
 # The last constraint that does not depend on the moment.
 STANDING = "max_price"
+
+
+_STANDING = CONSTRAINTS[: [constraint.name for constraint in CONSTRAINTS].index(STANDING) + 1]
+_OF_THE_MOMENT = CONSTRAINTS[len(_STANDING) :]
+
+
+def stands(offer: Offer, demand: Demand) -> bool:
+    """Whether a node meets all that does not depend on the moment."""
+    return all(constraint.met(offer, demand) for constraint in _STANDING)
+
+
+def is_free(offer: Offer, demand: Demand) -> bool:
+    """Whether a node meets all that does; with `stands`, everything."""
+    return all(constraint.met(offer, demand) for constraint in _OF_THE_MOMENT)
 
 
 def misses(offer: Offer, demand: Demand) -> tuple[Constraint, ...]:

@@ -1,13 +1,18 @@
 """Who is asked: filter by constraints, then draw a weighted sample that everybody can recompute.
 
-The cost of an order must not grow with the network, so only ``sample_size`` of the eligible nodes
-get the demand. Rendezvous hashing makes the draw deterministic in (demand id, node id): no
-coordinator can quietly prefer a node, and no node can move itself up except by its weight.
+The cost of an order must not grow with the network, so only ``SAMPLE_SIZE`` nodes get the demand,
+and only a pool of `POOL_SIZE` is drawn from. Every node and every demand has a place on a ring, by
+hash; the pool is the eligible nodes that follow the demand's place, and among them weighted
+rendezvous hashing draws. Both depend on the demand's id and the node's alone: no coordinator can
+quietly prefer a node, no node can move itself up except by its weight, and a node that was left
+out can show it (docs/adr/0014-pool-on-a-ring.md). `candidates` finds the pool without looking at
+every node.
 """
 
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from .constraints import misses
 from .demand import Demand
@@ -15,14 +20,48 @@ from .offer import Offer
 
 # How many nodes one order asks: 2k + 3 messages an order, however large the market is.
 SAMPLE_SIZE = 8
+# With fewer answers than this there is no second score: ask once more, as many again.
+ENOUGH_BIDS = 2
+# The nodes that a draw is made among: enough that a weight of 1000 draws nearly twice as often as
+# one of 500, few enough that finding them costs little.
+POOL_SIZE = 64
 # A node nobody knows yet draws half as often as the best, so that newcomers get work.
 NEUTRAL_WEIGHT = 500
 MAX_WEIGHT = 1000
+
+Place = tuple[int, str]
+"""Where a node stands on the ring: its hash, then its id for those of the same hash."""
+
+
+def place_of(node_id: str) -> Place:
+    """A node's place on the ring."""
+    return (_hash(node_id), node_id)
+
+
+def start_of(demand_id: str) -> Place:
+    """Where the pool of a demand begins: before every node at that place."""
+    return (_hash(demand_id), "")
+
+
+def shape_of(demand: Demand) -> Demand:
+    """All of a demand that the standing constraints see: the same for tasks of one kind."""
+    return replace(demand, demand_id="", job_hash="", input_bytes=0)
 
 
 def eligible(offers: Iterable[Offer], demand: Demand) -> list[Offer]:
     """The nodes that meet every constraint."""
     return [offer for offer in offers if not misses(offer, demand)]
+
+
+def pool(candidates: Iterable[Offer], demand_id: str) -> list[Offer]:
+    """The candidates that follow the demand's place on the ring, `POOL_SIZE` at most."""
+    start = start_of(demand_id)
+
+    def order(offer: Offer) -> tuple[bool, Place]:
+        place = place_of(offer.node_id)
+        return (place < start, place)
+
+    return sorted(candidates, key=order)[:POOL_SIZE]
 
 
 def sample(
@@ -32,7 +71,7 @@ def sample(
     size: int = SAMPLE_SIZE,
     weights: Mapping[str, int] | None = None,
 ) -> list[Offer]:
-    """Draw up to ``size`` nodes, best draw first.
+    """Draw up to ``size`` nodes from the pool, best draw first; ties: the smaller node id.
 
     Args:
         weights: node id -> 1..1000; a node without one draws with ``NEUTRAL_WEIGHT``.
@@ -43,7 +82,7 @@ def sample(
         weight = weights.get(offer.node_id, NEUTRAL_WEIGHT)
         return (_rendezvous_key(demand_id, offer.node_id, weight), offer.node_id)
 
-    return sorted(candidates, key=draw)[:size]
+    return sorted(pool(candidates, demand_id), key=draw)[:size]
 
 
 def _rendezvous_key(demand_id: str, node_id: str, weight: int) -> float:
@@ -51,7 +90,11 @@ def _rendezvous_key(demand_id: str, node_id: str, weight: int) -> float:
 
     Source: Schindelhauer and Schomaker, Weighted Distributed Hash Tables, 2005.
     """
-    digest = hashlib.blake2b(f"{demand_id}:{node_id}".encode(), digest_size=8).digest()
     # 53 bits, shifted by a half: never 0 and never 1, and exact in a double everywhere.
-    uniform = ((int.from_bytes(digest, "big") >> 11) + 0.5) / 2**53
+    uniform = ((_hash(f"{demand_id}:{node_id}") >> 11) + 0.5) / 2**53
     return -math.log(uniform) / max(1, min(weight, MAX_WEIGHT))
+
+
+def _hash(text: str) -> int:
+    """64 bits."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

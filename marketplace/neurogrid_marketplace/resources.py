@@ -5,6 +5,7 @@ than there is returns None.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -52,7 +53,7 @@ class Requirements:
         """Whether this GPU would do."""
         return (
             gpu.memory_bytes >= self.gpu_memory_bytes
-            and self.gpu_model.casefold() in gpu.model.casefold()
+            and (not self.gpu_model or self.gpu_model.casefold() in gpu.model.casefold())
             and _version(gpu.compute_capability) >= _version(self.compute_capability)
         )
 
@@ -66,24 +67,28 @@ class Capacity:
     disk_bytes: Bytes
     gpus: Gpus = ()
 
+    def has(self, need: Requirements) -> bool:
+        """Whether ``need`` fits."""
+        return (
+            self.cpu_millis >= need.cpu_millis
+            and self.memory_bytes >= need.memory_bytes
+            and self.disk_bytes >= need.disk_bytes
+            and (not need.gpu_count or self.largest_gpu_group(need) >= need.gpu_count)
+        )
+
     def take(self, need: Requirements) -> "tuple[Capacity, tuple[Gpu, ...]] | None":
         """Reserve ``need``: what is left and the GPUs taken, or None if it does not fit.
 
         The smallest GPUs that do are taken first, so that large ones stay for who needs them; ties
         go to the smaller UUID, so that replays agree.
         """
+        if not self.has(need):
+            return None
         suitable = sorted(
             (gpu for gpu in self.gpus if need.accepts(gpu)),
             key=lambda gpu: (gpu.memory_bytes, gpu.uuid),
         )
         taken = tuple(suitable[: need.gpu_count])
-        if (
-            len(taken) < need.gpu_count
-            or self.cpu_millis < need.cpu_millis
-            or self.memory_bytes < need.memory_bytes
-            or self.disk_bytes < need.disk_bytes
-        ):
-            return None
         left = replace(
             self,
             cpu_millis=self.cpu_millis - need.cpu_millis,
@@ -98,5 +103,6 @@ class Capacity:
         return sum(need.accepts(gpu) for gpu in self.gpus)
 
 
+@lru_cache(maxsize=256)
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))

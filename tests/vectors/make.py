@@ -16,7 +16,7 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
 from neurogrid_marketplace.fields import plain
-from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, sample
+from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, POOL_SIZE, place_of, pool, sample
 from neurogrid_marketplace.messages import Accept, Award, Event, parse_body
 from neurogrid_marketplace.money import cost_micro_usdc, format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
@@ -206,12 +206,9 @@ def _auctions() -> Json:
 
 
 def _sampling() -> Json:
-    room = Capacity(1000, GIB, GIB)
     weights = {f"node-{number}": (1, 250, 500, 1000)[number % 4] for number in range(20)}
-    offers = [
-        Offer(party(name).peer_id, party(name).address, "v", "v", room, room, PriceList())
-        for name in weights
-    ]
+    offers = _offers(20)
+    many = _offers(POOL_SIZE + 16)
     by_id = {party(name).peer_id: weight for name, weight in weights.items()}
     demand_id = "demand_" + "3c" * 16
     digest = hashlib.blake2b(f"{demand_id}:{offers[0].node_id}".encode(), digest_size=8)
@@ -223,7 +220,19 @@ def _sampling() -> Json:
         "first_eight": [o.node_id for o in sample(offers, demand_id, weights=by_id)],
         "first_sixteen": [o.node_id for o in sample(offers, demand_id, size=16, weights=by_id)],
         "first_eight_without_weights": [o.node_id for o in sample(offers, demand_id)],
+        "larger_market": {
+            "place_of_the_demand_hex": f"{place_of(demand_id)[0]:016x}",
+            "places_hex": {o.node_id: f"{place_of(o.node_id)[0]:016x}" for o in many},
+            "pool": [o.node_id for o in pool(many, demand_id)],
+            "first_eight_without_weights": [o.node_id for o in sample(many, demand_id)],
+        },
     }
+
+
+def _offers(count: int) -> list[Offer]:
+    room = Capacity(1000, GIB, GIB)
+    nodes = [party(f"node-{number}") for number in range(count)]
+    return [Offer(o.peer_id, o.address, "v", "v", room, room, PriceList()) for o in nodes]
 
 
 def _money() -> Json:

@@ -4,6 +4,7 @@ The rules are `matching` and `auction`; this is the clock and the network around
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,17 +15,20 @@ from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.explain import Explanation, explain
-from neurogrid_marketplace.matching import SAMPLE_SIZE, eligible, sample
-from neurogrid_marketplace.offer import Offer
+from neurogrid_marketplace.matching import ENOUGH_BIDS, SAMPLE_SIZE, sample, shape_of
+from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S
 from neurogrid_p2p.errors import ChannelClosed
 
 from .directory import Directory
 from .reports import AuctionReport
 
-# With fewer bids than this there is no second score: ask once more, twice as many.
-_ENOUGH_BIDS = 2
 # A window beyond this holds a client up for nothing: a node answers in milliseconds.
 MAX_WINDOW_MS = 60_000
+
+# How long it is believed why nobody fits: nodes say what is free no more often. To find out is to
+# look at every node, which a task that waits must not cause each time it is tried.
+_EXPLAINED_S = HEARTBEAT_INTERVAL_S
+_EXPLAINED_MAX = 256
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +68,8 @@ class Auctioneer:
         self._directory = directory
         self._send = send
         self._open: dict[str, _Open] = {}
+        # By the shape of the demand, with the time at which it was found out; oldest first.
+        self._explained: OrderedDict[Demand, tuple[float, Explanation]] = OrderedDict()
 
     async def hold(
         self, demand: Demand, excluded: frozenset[str], weights: Mapping[str, int]
@@ -83,12 +89,11 @@ class Auctioneer:
         current = _Open(demand.hash(), auction)
         self._open[demand.demand_id] = current
         try:
-            candidates = eligible(self._others(excluded), demand)
-            for size in (SAMPLE_SIZE, 2 * SAMPLE_SIZE):
-                drawn = sample(candidates, demand.demand_id, size=size, weights=weights)
-                fresh = [o.node_id for o in drawn if o.node_id not in auction.asked]
-                await self._ask(current, demand, fresh)
-                if len(auction.ranking()) >= _ENOUGH_BIDS:
+            pool = self._directory.candidates.pool(demand, excluded=excluded)
+            drawn = sample(pool, demand.demand_id, size=2 * SAMPLE_SIZE, weights=weights)
+            for asked in (drawn[:SAMPLE_SIZE], drawn[SAMPLE_SIZE:]):
+                await self._ask(current, demand, [offer.node_id for offer in asked])
+                if len(current.bids) >= ENOUGH_BIDS:
                     break
         finally:
             del self._open[demand.demand_id]
@@ -98,7 +103,7 @@ class Auctioneer:
             ranking=ranking,
             bids={ranked.node_id: current.bids[ranked.node_id] for ranked in ranking},
             declines=auction.declines,
-            explanation=self._explain(demand, auction.declines, len(candidates), bool(ranking)),
+            explanation=self._explain(demand, len(pool), auction.declines),
         )
 
     def bid_received(self, node_id: str, envelope: Envelope, bid: Bid) -> None:
@@ -144,21 +149,28 @@ class Auctioneer:
         except ChannelClosed:
             current.answered(node_id)
 
-    def _others(self, excluded: frozenset[str]) -> list[Offer]:
-        return [offer for offer in self._directory.offers() if offer.node_id not in excluded]
-
-    def _explain(
-        self, demand: Demand, declines: Mapping[str, Decline], matching: int, bids: bool
-    ) -> Explanation:
-        if not bids:
-            return explain(self._directory.offers(), demand, declines)
+    def _explain(self, demand: Demand, pool: int, declines: Mapping[str, Decline]) -> Explanation:
+        if not pool:
+            return self._why_nobody(demand)
         codes = [decline.code.value for decline in declines.values()]
         return Explanation(
             nodes=len(self._directory),
-            matching=matching,
+            matching=pool,
             survivors=(),
             nearest=(),
             clearing_price_micro_usdc_per_hour=None,
             relaxation=None,
             declines={code: codes.count(code) for code in sorted(set(codes))},
         )
+
+    def _why_nobody(self, demand: Demand) -> Explanation:
+        shape, now = shape_of(demand), trio.current_time()
+        known = self._explained.get(shape)
+        if known is not None and now - known[0] < _EXPLAINED_S:
+            return known[1]
+        found = explain(self._directory.offers(), demand)
+        self._explained.pop(shape, None)
+        self._explained[shape] = (now, found)
+        if len(self._explained) > _EXPLAINED_MAX:
+            self._explained.popitem(last=False)
+        return found

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from neurogrid_marketplace.candidates import Candidates
 from neurogrid_marketplace.messages import Heartbeat, Hello
 from neurogrid_marketplace.offer import Offer
 
@@ -9,9 +10,14 @@ from .reports import NodeView
 
 
 class Directory:
-    """Node id -> `NodeView`."""
+    """Node id -> `NodeView`.
+
+    Attributes:
+        candidates: the same nodes' offers, as auctions draw from them.
+    """
 
     def __init__(self) -> None:
+        self.candidates = Candidates()
         self._nodes: dict[str, NodeView] = {}
 
     def __len__(self) -> int:
@@ -25,6 +31,7 @@ class Directory:
         known = self._nodes.get(hello.offer.node_id)
         since_ms = known.connected_since_ms if known else now_ms
         view = NodeView(hello.offer, since_ms, now_ms, hello.leases)
+        self.candidates.put(hello.offer)
         self._nodes[hello.offer.node_id] = view
         return view
 
@@ -32,6 +39,7 @@ class Directory:
         """A node said what is free and how its leases are."""
         known = self._nodes[node_id]
         offer = replace(known.offer, free=heartbeat.free, accepting=heartbeat.accepting)
+        self.candidates.put(offer)
         view = NodeView(offer, known.connected_since_ms, now_ms, heartbeat.leases)
         self._nodes[node_id] = view
         return view
@@ -46,8 +54,9 @@ class Directory:
 
     def leave(self, node_id: str) -> NodeView:
         """A node's connection has ended; returns what was last known."""
+        self.candidates.drop(node_id)
         return self._nodes.pop(node_id)
 
     def offers(self) -> list[Offer]:
         """Every node's."""
-        return [view.offer for view in self._nodes.values()]
+        return self.candidates.offers()

@@ -46,8 +46,9 @@ class AuctionReport:
         ranking: bids, best first, each with the price it would be paid.
         bids: node id -> the envelope of its bid, for every bid in ``ranking``.
         declines: node id -> why it did not bid.
-        explanation: how the demand met the market; where there were bids, ``survivors`` and
-            ``nearest`` are left out, because they cost as much as the auction itself.
+        explanation: how the demand met the market; where anybody was asked, ``survivors`` and
+            ``nearest`` are left out and ``matching`` counts no further than the pool, because to
+            know more is to look at every node.
     """
 
     demands: Mapping[str, Envelope]
