@@ -16,7 +16,17 @@ from typing import Any, get_type_hints
 import pytest
 from msgspec import Meta
 
-from neurogrid_marketplace import demand, fields, lease, messages, resources, task
+from neurogrid_marketplace import (
+    conditions,
+    demand,
+    fields,
+    lease,
+    messages,
+    offer,
+    resources,
+    task,
+)
+from neurogrid_marketplace.attributes import NODE
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.messages import MESSAGE_TYPES
@@ -24,7 +34,7 @@ from neurogrid_marketplace.receipt import SettlementStatement
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
-_TYPE_MODULES = (fields, resources, demand, messages)
+_TYPE_MODULES = (fields, resources, conditions, offer, demand, messages)
 
 
 def _section(heading: str) -> str:
@@ -56,6 +66,8 @@ def words(annotation: ast.expr, module: ModuleType) -> str:
             return {"bool": "bool", "int": "int"}.get(name, f"`{name}`")
         case ast.BinOp(left=left, right=ast.Constant(value=None)):
             return f"{words(left, module)} or null"
+        case ast.BinOp(left=left, right=right):
+            return f"{words(left, module)} or {words(right, module)}"
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[base, meta])):
             found = eval(ast.unparse(meta), vars(module))
             assert isinstance(found, Meta)
@@ -72,7 +84,8 @@ def _bounded(base: ast.expr, meta: Meta, module: ModuleType) -> str:
         case ast.Name(id="str"):
             return ", ".join(["str", *_text_bounds(meta)])
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, _])):
-            return f"list of {words(item, module)}, at most {meta.max_length}"
+            number = f"{meta.min_length} to" if meta.min_length else "at most"
+            return f"list of {words(item, module)}, {number} {meta.max_length}"
         case ast.Subscript(value=ast.Name(id="Mapping"), slice=ast.Tuple(elts=[key, value])):
             of = f"{words(key, module)} to {words(value, module)}"
             return f"map of {of}, at most {meta.max_length}"
@@ -227,6 +240,19 @@ def test_the_page_has_the_timers_that_the_code_keeps() -> None:
         factor = {"s": 1, "ms": 0.001, "min": 60, "h": 3600, "d": 86_400}[unit]
         seconds = value / (1000 if constant.endswith("_MS") else 1)
         assert seconds == pytest.approx(float(number) * factor), row[2]
+
+
+def test_the_page_has_every_attribute_of_a_node() -> None:
+    assert _rows("Conditions") == [
+        [
+            f"`{each.name}`",
+            each.subject.value,
+            each.kind.name,
+            each.kind.base_unit,
+            each.meaning,
+        ]
+        for each in NODE
+    ]
 
 
 def test_a_message_hash_has_every_field() -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from .canonical import sha256_hex
-from .fields import Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
+from .conditions import Where
+from .fields import Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
 from .money import cost_micro_usdc
 from .resources import Requirements
 
@@ -36,6 +37,9 @@ class Demand:
         bid_window_ms: how long bids are collected.
         voucher_interval_s: how often a voucher is due.
         dead_after_s: how long the node may be silent before the task is given to another.
+        where: the client's conditions on nodes (`attributes.NODE`), all to be met.
+        client: owner of the client account that will pay, where the client reveals it; the winner
+            learns it in any case.
     """
 
     demand_id: Id
@@ -49,6 +53,8 @@ class Demand:
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)]
     dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
     verify: VerifyMode = VerifyMode.NONE
+    where: Where = ()
+    client: Address | None = None
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""

@@ -22,6 +22,9 @@ from .resources import Capacity, Requirements
 
 _GIB = 1024**3
 
+# As NVIDIA writes its drivers' ("550.54.14"); empty: there is none.
+DriverVersion = Annotated[str, Meta(pattern=r"^([0-9]{1,9}(\.[0-9]{1,9}){0,3})?\Z")]
+
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
@@ -88,6 +91,10 @@ class Offer:
         enforcement: "hard" where the disk limit is a file system's own, else "watched".
         engine: container engine and version.
         summary: one line for people, e.g. the CPU's name.
+        gpu_driver: its version.
+        runtimes: of the container engine, those that jobs run in.
+        privacy: what the node does to keep a job's data to itself, each a word of its own.
+        models: that need not be fetched.
     """
 
     node_id: PeerId
@@ -102,6 +109,10 @@ class Offer:
     enforcement: Word = "watched"
     engine: Text = ""
     summary: Text = ""
+    gpu_driver: DriverVersion = ""
+    runtimes: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
+    privacy: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
+    models: Annotated[tuple[Word, ...], Meta(max_length=256)] = ()
 
     def has_image(self, image: ImageRef) -> bool:
         """Whether the image need not be pulled."""

@@ -1,0 +1,305 @@
+"""Everything that a condition may name: what it is, in which unit, and where it is read from.
+
+Two tables, for two sides. A client's conditions are about nodes (`NODE`), a node's conditions are
+about the tasks it is offered and who offers them (`TASK`). Adding a row to a table adds it to the
+language, its help, its checks and `explain`.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from .attribute_values import (
+    BYTES,
+    CORES,
+    COUNT,
+    DURATION,
+    FRACTION,
+    TEXT,
+    USDC,
+    VERSION,
+    WORD,
+    WORDS,
+    Kind,
+    Value,
+)
+from .demand import Demand
+from .errors import InvalidValue
+from .money import cost_micro_usdc
+from .offer import Offer
+from .resources import Gpu
+from .standing import UNKNOWN, Standing
+
+F = TypeVar("F")
+
+# Names of a misspelt attribute's neighbours that an error lists.
+_NEAREST = 3
+# As long as the longest name can be; more of a hostile text is not compared.
+_NAME_CHARS_MAX = 131
+
+
+class Subject(StrEnum):
+    """What an attribute is an attribute of, and so who can judge it."""
+
+    NODE = "node"
+    """Of the machine: its own offer says it."""
+    GPU = "gpu"
+    """Of each GPU: the job gets only GPUs that meet every clause about one."""
+    STANDING = "standing"
+    """What the coordinator knows of the node; the node itself cannot judge it."""
+    PRICE = "price"
+    """What the node asks for this very task."""
+    CLIENT = "client"
+    """Who offers a task."""
+    TASK = "task"
+    """The task."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """A node as one demand sees it; ``gpu``: the one that is looked at."""
+
+    offer: Offer
+    demand: Demand
+    standing: Standing = UNKNOWN
+    gpu: Gpu | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Generic[F]):
+    """One thing that a condition may name.
+
+    Attributes:
+        meaning: for people; a phrase.
+        read: its value; None where it is not known, which meets no condition at all.
+    """
+
+    name: str
+    subject: Subject
+    kind: Kind
+    meaning: str
+    read: Callable[[F], Value | None]
+
+
+class Vocabulary(Generic[F]):
+    """The attributes of one side, by name."""
+
+    def __init__(self, *attributes: Attribute[F]) -> None:
+        self._by_name = {attribute.name: attribute for attribute in attributes}
+        assert len(self._by_name) == len(attributes), "each name once"
+
+    def __iter__(self) -> Iterator[Attribute[F]]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Attribute[F]:
+        """The attribute of this name.
+
+        Raises:
+            UnknownAttribute: there is none; it names the nearest.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownAttribute(name, self.nearest(name)) from None
+
+    def nearest(self, name: str) -> tuple[str, ...]:
+        """The names most like this one, best first; those that it begins or ends come first."""
+        wanted = name[:_NAME_CHARS_MAX].lower()
+        parts = [
+            known
+            for known in self._by_name
+            if wanted and (known.split(".")[0] == wanted or known.split(".")[-1] == wanted)
+        ]
+        similar = difflib.get_close_matches(wanted, self._by_name, n=_NEAREST, cutoff=0.5)
+        return tuple(dict.fromkeys((*parts, *similar)))[:_NEAREST]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of the table."""
+        return tuple(self._by_name)
+
+
+class UnknownAttribute(InvalidValue):
+    """No attribute has this name.
+
+    Attributes:
+        nearest: names that may have been meant.
+    """
+
+    def __init__(self, name: str, nearest: Iterable[str]) -> None:
+        self.nearest = tuple(nearest)
+        meant = f"; did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        super().__init__(f"there is no attribute {name[:_NAME_CHARS_MAX]!r}{meant}")
+
+
+def _of_gpu(read: Callable[[Gpu], Value]) -> Callable[[NodeFacts], Value | None]:
+    return lambda facts: None if facts.gpu is None else read(facts.gpu)
+
+
+def _quote(facts: NodeFacts) -> int:
+    return facts.offer.prices.quote(facts.demand.requirements)
+
+
+NODE: Vocabulary[NodeFacts] = Vocabulary(
+    Attribute("gpu.model", Subject.GPU, TEXT, "as its maker names it", _of_gpu(lambda g: g.model)),
+    Attribute(
+        "gpu.memory", Subject.GPU, BYTES, "memory of each GPU", _of_gpu(lambda g: g.memory_bytes)
+    ),
+    Attribute(
+        "gpu.compute_capability",
+        Subject.GPU,
+        VERSION,
+        "as NVIDIA counts it; 0.0 where there is no such thing",
+        _of_gpu(lambda g: g.compute_capability),
+    ),
+    Attribute(
+        "gpu.driver",
+        Subject.NODE,
+        VERSION,
+        "version of the GPUs' driver",
+        lambda f: f.offer.gpu_driver or None,
+    ),
+    Attribute(
+        "gpu.count",
+        Subject.NODE,
+        COUNT,
+        "GPUs the machine offers in all; how many the job gets is another matter",
+        lambda f: len(f.offer.total.gpus),
+    ),
+    Attribute(
+        "cpu.cores",
+        Subject.NODE,
+        CORES,
+        "cores the machine offers in all",
+        lambda f: f.offer.total.cpu_millis,
+    ),
+    Attribute(
+        "ram",
+        Subject.NODE,
+        BYTES,
+        "memory the machine offers in all",
+        lambda f: f.offer.total.memory_bytes,
+    ),
+    Attribute(
+        "disk",
+        Subject.NODE,
+        BYTES,
+        "disk the machine offers in all",
+        lambda f: f.offer.total.disk_bytes,
+    ),
+    Attribute("region", Subject.NODE, WORD, "where it stands", lambda f: f.offer.region),
+    Attribute(
+        "image.present",
+        Subject.NODE,
+        WORDS,
+        "images that it need not fetch, as it names them",
+        lambda f: f.offer.images,
+    ),
+    Attribute(
+        "model.present",
+        Subject.NODE,
+        WORDS,
+        "models that it has loaded or need not fetch",
+        lambda f: f.offer.models,
+    ),
+    Attribute(
+        "runtime",
+        Subject.NODE,
+        WORDS,
+        "container runtimes that jobs run in there: runc, runsc, kata",
+        lambda f: f.offer.runtimes,
+    ),
+    Attribute(
+        "enforcement",
+        Subject.NODE,
+        WORD,
+        "hard where the disk limit is a file system's own, else watched",
+        lambda f: f.offer.enforcement,
+    ),
+    Attribute(
+        "privacy",
+        Subject.NODE,
+        WORDS,
+        "what it does to keep a job's data to itself, such as sealed_inputs",
+        lambda f: f.offer.privacy,
+    ),
+    Attribute("node.id", Subject.NODE, WORD, "its peer id", lambda f: f.offer.node_id),
+    Attribute(
+        "node.wallet", Subject.NODE, WORD, "who owns and is paid for it", lambda f: f.offer.wallet
+    ),
+    Attribute(
+        "score",
+        Subject.STANDING,
+        FRACTION,
+        "its reputation, 0 to 1; 0.5 while nothing is known",
+        lambda f: f.standing.score_permille,
+    ),
+    Attribute(
+        "stake",
+        Subject.STANDING,
+        USDC,
+        "what its owner has at risk",
+        lambda f: f.standing.stake_micro_usdc,
+    ),
+    Attribute("price.hour", Subject.PRICE, USDC, "its ask for this task, per hour", _quote),
+    Attribute(
+        "price.total",
+        Subject.PRICE,
+        USDC,
+        "its ask for the task's whole time limit",
+        lambda f: cost_micro_usdc(_quote(f), f.demand.timeout_s * 1000),
+    ),
+)
+
+TASK: Vocabulary[Demand] = Vocabulary(
+    Attribute(
+        "client.wallet",
+        Subject.CLIENT,
+        WORD,
+        "who pays; unknown unless the client reveals it",
+        lambda d: d.client,
+    ),
+    Attribute("task.timeout", Subject.TASK, DURATION, "its time limit", lambda d: d.timeout_s),
+    Attribute(
+        "task.price.hour",
+        Subject.TASK,
+        USDC,
+        "the most it pays per hour",
+        lambda d: d.max_price_micro_usdc_per_hour,
+    ),
+    Attribute(
+        "task.price.total",
+        Subject.TASK,
+        USDC,
+        "the most it pays for its whole time limit",
+        lambda d: d.max_cost_micro_usdc(),
+    ),
+    Attribute("task.image", Subject.TASK, TEXT, "its container image", lambda d: d.image),
+    Attribute(
+        "task.cpu.cores", Subject.TASK, CORES, "cores it gets", lambda d: d.requirements.cpu_millis
+    ),
+    Attribute(
+        "task.ram", Subject.TASK, BYTES, "memory it gets", lambda d: d.requirements.memory_bytes
+    ),
+    Attribute(
+        "task.disk", Subject.TASK, BYTES, "disk it gets", lambda d: d.requirements.disk_bytes
+    ),
+    Attribute(
+        "task.gpu.count", Subject.TASK, COUNT, "GPUs it gets", lambda d: d.requirements.gpu_count
+    ),
+    Attribute(
+        "task.input", Subject.TASK, BYTES, "size of its input files", lambda d: d.input_bytes
+    ),
+    Attribute(
+        "task.verify",
+        Subject.TASK,
+        WORD,
+        "how its result is verified before it is paid",
+        lambda d: d.verify.value,
+    ),
+)

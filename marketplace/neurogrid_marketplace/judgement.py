@@ -1,0 +1,107 @@
+"""Whether a condition holds: of a value, of a task, of a node and its GPUs.
+
+What is not known meets nothing, neither ``=`` nor ``!=``: a client who wants no old driver does not
+get a machine that does not name its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from .attribute_values import Kind, Value, order_key
+from .attributes import NODE, NodeFacts, Subject, Vocabulary
+from .conditions import Clause, Condition, Operator
+from .resources import Gpu
+
+F = TypeVar("F")
+
+
+def compare(kind: Kind, condition: Condition, value: Value) -> bool:
+    """Whether a value meets a condition on an attribute of this kind."""
+    operator, wanted = condition.operator, condition.values
+    if isinstance(value, tuple):
+        return (wanted[0] in value) is (operator is Operator.HAS)
+    match operator:
+        case Operator.CONTAINS | Operator.OMITS:
+            found = str(wanted[0]).casefold() in str(value).casefold()
+            return found is (operator is Operator.CONTAINS)
+        case Operator.EQUAL | Operator.IN:
+            return _is_one_of(kind, value, wanted)
+        case Operator.NOT_EQUAL | Operator.NOT_IN:
+            return not _is_one_of(kind, value, wanted)
+    have, limit = order_key(kind, value), order_key(kind, wanted[0])
+    match operator:
+        case Operator.AT_LEAST:
+            return have >= limit  # type: ignore[operator]  # both numbers, or both versions
+        case Operator.AT_MOST:
+            return have <= limit  # type: ignore[operator]  # as above
+        case Operator.MORE:
+            return have > limit  # type: ignore[operator]  # as above
+    return have < limit  # type: ignore[operator]  # as above
+
+
+def holds(condition: Condition, vocabulary: Vocabulary[F], facts: F) -> bool:
+    """Whether one condition is met."""
+    attribute = vocabulary[condition.attribute]
+    value = attribute.read(facts)
+    return value is not None and compare(attribute.kind, condition, value)
+
+
+def met(clause: Clause, vocabulary: Vocabulary[F], facts: F) -> bool:
+    """Whether one of a clause's alternatives is met."""
+    return any(holds(condition, vocabulary, facts) for condition in clause.alternatives)
+
+
+# --- nodes, with several GPUs each ----------------------------------------------------------------
+
+
+def met_by_node(clause: Clause, facts: NodeFacts) -> bool:
+    """Whether a node meets a clause: for one about GPUs, with as many as the job gets, or one."""
+    if met(clause, NODE, facts):
+        return True
+    if not is_about_gpus(clause):
+        return False
+    enough = max(1, facts.demand.requirements.gpu_count)
+    gpus = facts.offer.total.gpus
+    return sum(met(clause, NODE, replace(facts, gpu=gpu)) for gpu in gpus) >= enough
+
+
+def suits(facts: NodeFacts) -> Callable[[Gpu], bool]:
+    """Which of a node's GPUs a job may get: those that meet every clause about GPUs."""
+    about_gpus = [
+        clause
+        for clause in facts.demand.where
+        if is_about_gpus(clause) and not met(clause, NODE, facts)
+    ]
+
+    def suitable(gpu: Gpu) -> bool:
+        return facts.demand.requirements.accepts(gpu) and all(
+            met(clause, NODE, replace(facts, gpu=gpu)) for clause in about_gpus
+        )
+
+    return suitable
+
+
+def gpus_needed(facts: NodeFacts) -> int:
+    """How many such GPUs the node has to have: one too where the job gets none, if a clause asks."""
+    asks = any(
+        is_about_gpus(clause) and not met(clause, NODE, facts) for clause in facts.demand.where
+    )
+    return max(facts.demand.requirements.gpu_count, int(asks))
+
+
+def is_about_gpus(clause: Clause) -> bool:
+    """Whether it names what each GPU has of its own."""
+    return any(NODE[each.attribute].subject is Subject.GPU for each in clause.alternatives)
+
+
+def node_can_judge(clause: Clause) -> bool:
+    """Whether a node knows of itself what this clause names."""
+    return all(NODE[each.attribute].subject is not Subject.STANDING for each in clause.alternatives)
+
+
+def _is_one_of(kind: Kind, value: Value, wanted: tuple[int | str, ...]) -> bool:
+    if kind.is_ordered:
+        assert not isinstance(value, tuple), "a set of words has no order"
+        return order_key(kind, value) in {order_key(kind, each) for each in wanted}
+    return value in wanted
