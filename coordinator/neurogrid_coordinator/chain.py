@@ -8,6 +8,7 @@ open escrows up to the limit each client has set, and can never withdraw.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from solders.instruction import Instruction
@@ -152,6 +153,22 @@ class Chain:
         """
         account = await self._rpc.get_account(self.deployment.provider(Pubkey.from_string(wallet)))
         return ProviderAccount.parse(account.data) if account else None
+
+    async def stakes(self, wallets: Sequence[str]) -> dict[str, int]:
+        """What these wallets' provider accounts have at risk, micro-USDC; 0 without one.
+
+        Raises:
+            RpcError: the chain is away.
+        """
+        owners = {wallet: owner for wallet in wallets if (owner := _owner(wallet)) is not None}
+        found = await self._rpc.get_accounts(
+            [self.deployment.provider(owner) for owner in owners.values()]
+        )
+        staked = dict.fromkeys(wallets, 0)
+        for wallet, account in zip(owners, found, strict=True):
+            if account is not None:
+                staked[wallet] = ProviderAccount.parse(account.data).staked_micro_usdc
+        return staked
 
     async def open(self, terms: EscrowTerms) -> OpenedEscrow:
         """Open an escrow, or find that it was opened; waits for as long as that takes.
@@ -387,3 +404,11 @@ class Chain:
         else:
             for future, escrow in zip(batch.values(), escrows, strict=True):
                 future.set_result(escrow)
+
+
+def _owner(wallet: str) -> Pubkey | None:
+    """The key of an address; None if it is none: nodes say what they like."""
+    try:
+        return Pubkey.from_string(wallet)
+    except ValueError:
+        return None

@@ -112,6 +112,12 @@ class LimitsConfig(_Section, frozen=True):
     account_artifact_bytes: _Positive = 20 * 1024**3
 
 
+class TrustConfig(_Section, frozen=True):
+    """What follows from what nodes were seen to do."""
+
+    score_challenges: bool = False
+
+
 class Config(_Section, frozen=True):
     """One coordinator."""
 
@@ -120,6 +126,7 @@ class Config(_Section, frozen=True):
     p2p: P2pConfig = P2pConfig()
     timers: TimersConfig = TimersConfig()
     limits: LimitsConfig = LimitsConfig()
+    trust: TrustConfig = TrustConfig()
 
 
 def load_config(path: Path) -> Config:

@@ -45,6 +45,7 @@ from .services.nodes import Nodes
 from .services.submission import Terms
 from .settler import Settler
 from .setup import DATABASE_FILE, IDENTITY_FILE, INFO_FILE, Keys
+from .standings import Standings
 from .starts import StartDesk
 from .store.database import Database
 from .store.feed import Feed
@@ -105,7 +106,6 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             terms=terms,
         )
         feed = Feed()
-        nodes = Nodes(database)
         vouchers = VoucherDesk(keys.session, terms.domain)
         tokens = LeaseTokens(keys.session.derive(b"artifact tokens").seed)
         starts = StartDesk(
@@ -119,6 +119,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
 
         async def on_node(node_id: str, change: NodeChange, view: NodeView) -> None:
             await nodes.on_node(node_id, change, view)
+            await standings.on_node(node_id, change, view)
             await desk.on_node(node_id, change, view)
 
         market = MarketClient(
@@ -131,6 +132,14 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             on_message,
             on_node,
         )
+        standings = Standings(
+            database=database,
+            stakes=chain.stakes,
+            tell=market.set_standings,
+            challenges_scored=config.trust.score_challenges,
+            now_ms=_now_ms,
+        )
+        nodes = Nodes(database, standings.of, challenges_scored=config.trust.score_challenges)
         outgoing = Outgoing(market)
         orchestrator = Orchestrator(
             database=database,
@@ -141,6 +150,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             settle=lambda lease_id: settler.changed(lease_id),
             start_of=starts.start_of,
             check_outputs=OutputCheck(database, blobs),
+            found_out=standings.changed,
             now_ms=_now_ms,
             turns_max=config.limits.steps,
         )
@@ -230,6 +240,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                     reconciler.run(config.timers.reconcile_interval_s), name="reconciler"
                 ),
                 group.create_task(_keep(market), name="market"),
+                group.create_task(standings.run(), name="standings"),
                 group.create_task(_forget_payments(outbox), name="payments"),
                 group.create_task(
                     _say_where(directory, place, market, keys.operator.address), name="info"

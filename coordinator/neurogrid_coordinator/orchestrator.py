@@ -21,6 +21,7 @@ from neurogrid_marketplace.task import (
     TERMINAL,
     Abandon,
     Action,
+    Blame,
     CancelRequested,
     CheckOutputs,
     Due,
@@ -74,6 +75,7 @@ class Orchestrator:
         settle: told of each lease whose money may need something.
         start_of: builds the start message of a lease.
         check_outputs: what of a result's outputs is not here; "" if all is.
+        found_out: told of each node about which a finding was stored.
         turns_max: how many tasks may look for a node at a time.
         sweep_s: how often every task is looked at.
     """
@@ -89,6 +91,7 @@ class Orchestrator:
         settle: Callable[[str], None],
         start_of: Callable[[Connection, str, Lease], Start],
         check_outputs: Callable[[CheckOutputs], Awaitable[str]],
+        found_out: Callable[[str], None],
         now_ms: Callable[[], int],
         turns_max: int,
         sweep_s: float = SWEEP_S,
@@ -102,6 +105,7 @@ class Orchestrator:
         self._settle = settle
         self._start_of = start_of
         self._check_outputs = check_outputs
+        self._found_out = found_out
         self._now_ms = now_ms
         self._sweep_s = sweep_s
         self._tasks: dict[str, TaskState] = {}
@@ -208,6 +212,8 @@ class Orchestrator:
                 if self._outgoing.may_repeat("stop", lease.lease_id):
                     self._outgoing.tell(lease.node_id, Stop(lease.lease_id, reason))
                 self._settle(lease.lease_id)
+            case Blame(lease):
+                self._found_out(lease.node_id)
             case CheckOutputs():
                 self._spawn("check", task_id, lambda _: self._check(task_id, action))
 

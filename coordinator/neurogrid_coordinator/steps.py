@@ -14,11 +14,13 @@ from neurogrid_marketplace import orchestration, settlement
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.orchestration import Decision
+from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import (
     TERMINAL,
     Abandon,
     Action,
+    Blame,
     Event,
     Lease,
     OpenEscrow,
@@ -26,7 +28,7 @@ from neurogrid_marketplace.task import (
     Task,
 )
 
-from .store import events, evidence, leases, tasks
+from .store import events, evidence, findings, leases, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ def _save(conn: Connection, before: Task, decision: Decision, account_id: str, n
                 )
             case Abandon(lease):
                 _settle(conn, lease, partial(settlement.abandoned, now_ms=now_ms), now_ms)
+            case Blame(lease, outcome):
+                failed = Finding(FindingKind.FAILED, now_ms, outcome)
+                findings.add(conn, lease.node_id, failed, lease_id=lease.lease_id)
     if before.lease is not None and (
         after.phase in TERMINAL or not _same(before.lease, after.lease)
     ):

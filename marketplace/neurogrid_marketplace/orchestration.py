@@ -24,6 +24,7 @@ from .task import (
     Accepted,
     Action,
     AuctionClosed,
+    Blame,
     CancelRequested,
     CheckOutputs,
     Due,
@@ -262,6 +263,7 @@ def _next_candidate(task: Task, why: str, now_ms: int) -> Decision:
         ),
         demand_id=best.bid.demand_id,
         bid_hash=best.bid_hash,
+        bid_start_ms=best.bid.start_ms,
     )
     task = replace(task, lease=lease, leases=task.leases + 1, candidates=tuple(rest))
     return Decision(_move(task, Phase.AWARDED, now_ms), (*stop, SendAward(lease)))
@@ -314,13 +316,15 @@ def _retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
     if task.cancel_requested:
         ending = Ending("CANCELLED", "Cancelled by its owner.")
         return Decision(_end(task, Phase.CANCELLED, ending, now_ms))
+    blame = Blame(task.lease, outcome)
     attempts = task.attempts + 1
     excluded = (*task.excluded, task.lease.node_id)
     if CONSEQUENCES[outcome].fault is Fault.INFRASTRUCTURE:
         excluded = task.excluded
     if attempts >= MAX_ATTEMPTS:
         ending = Ending(outcome.value.upper(), f"Given up after {attempts} attempts: {message}")
-        return Decision(_end(replace(task, attempts=attempts), Phase.FAILED, ending, now_ms))
+        task = _end(replace(task, attempts=attempts), Phase.FAILED, ending, now_ms)
+        return Decision(task, (blame,))
     task = replace(
         task,
         attempts=attempts,
@@ -333,7 +337,7 @@ def _retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
         queue_until_ms=now_ms + task.queue_timeout_ms,
         last_explanation=message,
     )
-    return Decision(_move(task, Phase.QUEUED, now_ms))
+    return Decision(_move(task, Phase.QUEUED, now_ms), (blame,))
 
 
 def _cost(lease: Lease, result: Result, now_ms: int) -> int:

@@ -55,6 +55,7 @@ class Lease:
         escrow_open: whether the escrow is known to be on the chain.
         funded_at_ms: coordinator's clock when that became known: no work can be older.
         started_at_ms: when the container started, 0 before; never earlier than ``funded_at_ms``.
+        bid_start_ms: how long the start would take, as its node had bid.
     """
 
     lease_id: str
@@ -67,6 +68,7 @@ class Lease:
     escrow_open: bool = False
     funded_at_ms: int = 0
     started_at_ms: int = 0
+    bid_start_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,22 @@ class Abandon:
     lease: Lease
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Remember how a lease failed; what it says of the node, `reputation` knows."""
+
+    lease: Lease
+    outcome: Outcome
+
+
 Action = (
-    HoldAuction | SendAward | OpenEscrow | SendStart | SendStop | CheckOutputs | Settle | Abandon
+    HoldAuction
+    | SendAward
+    | OpenEscrow
+    | SendStart
+    | SendStop
+    | CheckOutputs
+    | Settle
+    | Abandon
+    | Blame
 )

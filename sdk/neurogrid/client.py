@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from .artifacts import Artifacts
-from .models import Account, Explanation, NodeInfo, NodePage
+from .models import Account, Explanation, NodeInfo, NodePage, NodeReputation
 from .profile import find_profile
 from .tasks import Tasks, task_body
 from .transport import Transport
@@ -44,6 +44,16 @@ class Nodes:
             NotFoundError: no such node is known.
         """
         return self._transport.call(NodeInfo, "GET", f"/nodes/{node_id}")
+
+    def reputation(self, node_id: str, *, limit: int = 50) -> NodeReputation:
+        """A node's score, with what each of its newest findings does to it.
+
+        Raises:
+            NotFoundError: nothing is known of such a node.
+        """
+        params: dict[str, str | int] = {"limit": limit}
+        path = f"/nodes/{node_id}/reputation"
+        return self._transport.call(NodeReputation, "GET", path, params=params)
 
 
 class Client:

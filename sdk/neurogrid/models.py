@@ -264,6 +264,48 @@ class NodePage(Struct, frozen=True, kw_only=True):
     offset: int = 0
 
 
+class NodeFinding(Struct, frozen=True, kw_only=True):
+    """Something that the coordinator has seen a node do.
+
+    Attributes:
+        kind: verified, refuted, failed, challenge_passed, challenge_failed or gpu_shared.
+        remembered: what part of it is not forgotten, 0 to 1.
+        effect: the score less what it would be without this.
+        scored: False for what is recorded and does not count.
+    """
+
+    at: datetime
+    kind: str
+    reason: str = ""
+    outcome: str | None = None
+    remembered: float = 1.0
+    effect: int = 0
+    scored: bool = True
+
+
+class NodeReputation(Struct, frozen=True, kw_only=True):
+    """A node's score and what it is made of.
+
+    Attributes:
+        score: 0 to 1000; ``neutral_score`` for a newcomer, 0 while it is suspended.
+        stake: what its owner has at risk, USDC; None while it is not known.
+        verified_share: of its completed runs; None before any.
+        counts: findings by kind; ``findings`` are the newest of them, ``total`` counts all.
+    """
+
+    node_id: str
+    score: int
+    neutral_score: int = 500
+    suspended: bool = False
+    stake: Decimal | None = None
+    half_life_days: int = 0
+    tasks_completed: int = 0
+    verified_share: float | None = None
+    counts: dict[str, int] = {}
+    findings: list[NodeFinding] = []
+    total: int = 0
+
+
 class Survivors(Struct, frozen=True, kw_only=True):
     """How many nodes are left after this constraint."""
 

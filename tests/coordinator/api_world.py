@@ -41,6 +41,7 @@ from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.resources import Capacity, Gpu
+from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import (
     Accepted,
     AuctionClosed,
@@ -135,7 +136,8 @@ class World:
         self.feed = Feed()
         self.market = FakeMarket()
         self.chain = FakeChain()
-        self.nodes = Nodes(database)
+        self.standings: dict[str, Standing] = {}
+        self.nodes = Nodes(database, self.standings.get, challenges_scored=False)
         self.blobs = BlobStore(folder / "artifacts", free_bytes_min=0)
         self.blobs.prepare()
         self.tokens = LeaseTokens(b"t" * 32)

@@ -487,6 +487,8 @@ class World:
         self._errands: set[asyncio.Task[None]] = set()
         self._lines: dict[str, asyncio.Lock] = {}
         self.failures: list[BaseException] = []
+        # Nodes about which findings were stored, as often as that was.
+        self.found_out: list[str] = []
 
     def node(self, name: str, price_micro_usdc_per_hour: int = 1_000_000) -> FakeNode:
         """A new node; it joins with the next life, or by `join`."""
@@ -533,6 +535,7 @@ class World:
             settle=settler.changed,
             start_of=starts.start_of,
             check_outputs=nothing_missing,
+            found_out=self.found_out.append,
             now_ms=self.clock,
             turns_max=8,
             sweep_s=0.01,

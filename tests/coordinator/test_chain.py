@@ -50,6 +50,19 @@ async def test_an_escrow_opens_once_and_locks_the_clients_money(
 
 
 @on_asyncio
+async def test_stakes_are_read_and_what_is_no_wallet_has_none(
+    ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    async with market(ledger, tmp_path) as parties:
+        staked, client = parties.provider.address, parties.client.address
+        before = await parties.chain.stakes([staked, client, "1" * 44])
+        assert before == {staked: 0, client: 0, "1" * 44: 0}
+        await parties.stake()
+        after = await parties.chain.stakes([staked])
+        assert after[staked] > 0
+
+
+@on_asyncio
 async def test_a_large_escrow_waits_while_two_endpoints_disagree_and_says_so(
     ledger: dict[str, Any],
     tmp_path: Path,

@@ -10,6 +10,8 @@ import trio.testing
 
 from neurogrid_coordinator.market.door import ApiGone, Door
 from neurogrid_coordinator.market.rpc import CallFailed, Frame, decoder, encode
+from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.standing import Standing
 
 
 class Api:
@@ -38,6 +40,7 @@ class Market:
     def __init__(self) -> None:
         self.taken: list[tuple[str, int]] = []
         self.cancelled: list[str] = []
+        self.standings: dict[str, Standing] = {}
 
     async def call(self, method: str, arguments: Frame) -> Frame:
         match method:
@@ -66,7 +69,7 @@ async def door() -> AsyncIterator[tuple[Api, Door, Market]]:
     market = Market()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     api = Api(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
-    opened = Door(stream, market.call, market.note)
+    opened = Door(stream, market.call, market.note, market.standings.update)
     async with stream, api.stream, trio.open_nursery() as nursery:
         nursery.start_soon(opened.run)
         yield api, opened, market
@@ -134,7 +137,7 @@ async def test_the_end_of_the_api_ends_the_market_and_whoever_waits_to_speak(
     ours, theirs = socket.socketpair()
     market = Market()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-    opened = Door(stream, market.call, market.note)
+    opened = Door(stream, market.call, market.note, market.standings.update)
 
     async def speak() -> None:
         with trio.CancelScope(shield=True):
@@ -153,3 +156,12 @@ async def test_the_end_of_the_api_ends_the_market_and_whoever_waits_to_speak(
     with trio.fail_after(5), pytest.raises(ExceptionGroup) as group:
         await run()
     assert group.group_contains(ApiGone)
+
+
+async def test_standings_arrive_without_an_answer() -> None:
+    async with door() as (api, _, market):
+        good = Standing(score_permille=900, stake_micro_usdc=5_000_000)
+        await api.say({"kind": "standings", "standings": {"node": plain(good)}})
+        await api.call(1, "echo")
+        assert (await api.hear())["kind"] == "reply"
+        assert market.standings == {"node": good}

@@ -15,7 +15,9 @@ from coordinator.api_world import USDC, World, node_id, node_view
 from coordinator.served import ServedWorld, served_in_thread
 from marketplace.story import honest_receipt
 from neurogrid.cli.group import neurogrid
+from neurogrid_coordinator.store import findings
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.reputation import Finding, FindingKind
 
 Run = Callable[..., Result]
 
@@ -114,6 +116,26 @@ def test_waiting_for_a_job_that_fails_exits_1_with_the_advice(run: Run, api: Ser
     assert result.exit_code == 1
     assert "MEMORY_EXCEEDED" in result.stderr
     assert "Ask for more memory" in result.stderr
+
+
+def test_reputation_shows_the_score_and_what_it_is_made_of(run: Run, api: ServedWorld) -> None:
+    async def find(world: World) -> None:
+        now_ms = world.now_ms
+        for kind in (FindingKind.VERIFIED, FindingKind.REFUTED, FindingKind.REFUTED):
+            await world.database.write(findings.add, node_id("one"), Finding(kind, now_ms))
+
+    api.run(find)
+    result = run("reputation", node_id("one"))
+    assert result.exit_code == 0, result.output
+    assert "score      0 of 1000 (a newcomer has 500)" in result.stdout
+    assert "suspended  proven wrong twice" in result.stdout
+    assert "other nodes agreed on another result" in result.stdout
+    shown = json.loads(run("reputation", node_id("one"), "--json").stdout)
+    assert (shown["score"], len(shown["findings"])) == (0, 3)
+    newcomer = run("reputation", node_id("two"))
+    assert "score      500 of 1000" in newcomer.stdout
+    assert "Nothing was found out about it yet." in newcomer.stderr
+    assert run("reputation", "nobody").exit_code == 4
 
 
 def test_json_is_one_document_on_standard_output(run: Run, api: ServedWorld) -> None:

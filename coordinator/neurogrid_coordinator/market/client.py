@@ -26,6 +26,7 @@ from neurogrid_marketplace.messages import Award, Message, to_body, type_name
 from neurogrid_marketplace.offer import LeaseStatus
 from neurogrid_marketplace.orchestration import AWARD_ANSWER_MS
 from neurogrid_marketplace.resources import Capacity
+from neurogrid_marketplace.standing import Standing
 
 from .child import Child
 from .deliveries import Deliveries, OnMessage, OnNode
@@ -94,6 +95,12 @@ class MarketClient:
             self._child = None
         await self._deliveries.aclose()
 
+    def set_standings(self, standings: Mapping[str, Standing]) -> None:
+        """Have the market know this of nodes that joined; of one that leaves it forgets it."""
+        if self._child is not None:
+            told = {node_id: plain(standing) for node_id, standing in standings.items()}
+            self._child.tell({"kind": "standings", "standings": told})
+
     @property
     def pid(self) -> int | None:
         """The child's process id; None while it is away."""
@@ -113,7 +120,6 @@ class MarketClient:
         self,
         demand: Demand,
         excluded: tuple[str, ...] = (),
-        weights: Mapping[str, int] | None = None,
     ) -> AuctionReport:
         """Auction a demand among the nodes that are connected now.
 
@@ -121,17 +127,12 @@ class MarketClient:
 
         Args:
             excluded: node ids that are not asked.
-            weights: node id -> 1..1000, see `matching.sample`.
 
         Raises:
             MarketAway: try again.
             MarketBug: this demand is being auctioned already.
         """
-        arguments: Frame = {
-            "demand": plain(demand),
-            "excluded": list(excluded),
-            "weights": dict(weights or {}),
-        }
+        arguments: Frame = {"demand": plain(demand), "excluded": list(excluded)}
         limit_s = 2 * demand.bid_window_ms / 1000 + _CALL_LIMIT_S
         return auction_from_wire(await self._call("hold_auction", arguments, limit_s))
 

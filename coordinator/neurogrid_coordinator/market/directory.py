@@ -1,10 +1,12 @@
 """Who is connected, and what they offer. In memory, bounded by the number of connections."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from neurogrid_marketplace.candidates import Candidates
 from neurogrid_marketplace.messages import Heartbeat, Hello
 from neurogrid_marketplace.offer import Offer
+from neurogrid_marketplace.standing import UNKNOWN, Standing
 
 from .reports import NodeView
 
@@ -17,7 +19,11 @@ class Directory:
     """
 
     def __init__(self) -> None:
+<<<<<<< HEAD
         self.candidates = Candidates()
+=======
+        self._standings: dict[str, Standing] = {}
+>>>>>>> 930bb83 (wip)
         self._nodes: dict[str, NodeView] = {}
 
     def __len__(self) -> int:
@@ -54,9 +60,31 @@ class Directory:
 
     def leave(self, node_id: str) -> NodeView:
         """A node's connection has ended; returns what was last known."""
+<<<<<<< HEAD
         self.candidates.drop(node_id)
+=======
+        self._standings.pop(node_id, None)
+>>>>>>> 930bb83 (wip)
         return self._nodes.pop(node_id)
 
     def offers(self) -> list[Offer]:
         """Every node's."""
+<<<<<<< HEAD
         return self.candidates.offers()
+=======
+        return [view.offer for view in self._nodes.values()]
+
+    def stand(self, standings: Mapping[str, Standing]) -> None:
+        """Know this of nodes that joined; the standing of one that has left meanwhile is no use."""
+        self._standings.update(
+            (node_id, standing) for node_id, standing in standings.items() if node_id in self._nodes
+        )
+
+    def standing(self, node_id: str) -> Standing:
+        """What is known of a node beside its offer."""
+        return self._standings.get(node_id, UNKNOWN)
+
+    def weights(self) -> Mapping[str, int]:
+        """How often nodes are drawn (`matching.sample`): as their score is."""
+        return {node_id: standing.score_permille for node_id, standing in self._standings.items()}
+>>>>>>> 930bb83 (wip)

@@ -2,11 +2,12 @@
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
 from neurogrid_marketplace.fields import decode
+from neurogrid_marketplace.standing import Standing
 
 from .rpc import MAX_CALLS, CallFailed, Frame, decoder, encode
 
@@ -27,6 +28,7 @@ class Door:
     Args:
         call: answers one call; what it raises is reported, `CallFailed` with its code.
         taken: told that the api has dealt with some messages of a node.
+        standings: told what is known of nodes.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Door:
         stream: trio.SocketStream,
         call: Callable[[str, Frame], Awaitable[Frame]],
         taken: Callable[[str, int], None],
+        standings: Callable[[Mapping[str, Standing]], None],
     ) -> None:
         self._stream = stream
         self._call = call
         self._taken = taken
+        self._standings = standings
         self._calls: dict[int, trio.CancelScope] = {}
         self._outbox, self._to_write = trio.open_memory_channel[bytes](_OUTBOX_FRAMES)
 
@@ -80,6 +84,8 @@ class Door:
                     scope.cancel()
             case "taken":
                 self._taken(decode(str, frame["node_id"]), decode(int, frame["count"]))
+            case "standings":
+                self._standings(decode(dict[str, Standing], frame["standings"]))
 
     async def _answer(self, call_id: int, frame: Frame) -> None:
         failure = ("cancelled", "")

@@ -119,8 +119,8 @@ class Market:
 
     def __init__(self, party: Party, settings: MarketSettings, stream: trio.SocketStream) -> None:
         self._credits = Credits(MESSAGE_CREDIT)
-        self._door = Door(stream, self._answer, self._credits.give_back)
         self._directory = Directory()
+        self._door = Door(stream, self._answer, self._credits.give_back, self._directory.stand)
         self._network = Network(
             party, self._directory, settings.limits, self, f"neurogrid/{__version__}"
         )
@@ -197,7 +197,7 @@ class Market:
                     await self._auctioneer.hold(
                         decode(Demand, arguments["demand"]),
                         frozenset(decode(list[str], arguments["excluded"])),
-                        decode(dict[str, int], arguments["weights"]),
+                        self._directory.weights(),
                     )
                 )
             case "award":

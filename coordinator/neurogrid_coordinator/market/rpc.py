@@ -10,6 +10,7 @@ Frames are maps with a ``kind``:
 | call | ``id``, ``method``, ``arguments``: answered by reply or failure |
 | cancel | ``id``: nobody waits for the answer any more |
 | taken | ``node_id``, ``count``: so many of its messages have been dealt with |
+| standings | ``standings``: node id -> what is known of it beside its offer, of nodes that joined |
 
 | market to api | |
 |---|---|

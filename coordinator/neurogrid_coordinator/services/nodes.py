@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,12 +11,15 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.constraints import misses
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.reputation import FindingKind, Reputation
 from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import Phase
 
 from ..market.deliveries import NodeChange
 from ..market.reports import NodeView
-from ..store import leases, tasks
+from ..standings import reputation_of_node
+from ..store import findings, leases, tasks
 from ..store.database import Database
 from ..store.tasks import TaskFilter
 from .errors import NotFound
@@ -43,10 +46,11 @@ class NodeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownNode:
-    """A node and how it is."""
+    """A node and how it is; its score is None where it is not known."""
 
     view: NodeView
     status: NodeStatus
+    score_permille: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,29 @@ class NodeRecord:
     tasks_completed: int
     earned_micro_usdc: int
     earned_30_days_micro_usdc: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReputation:
+    """A node's score and where it comes from.
+
+    Attributes:
+        counts: findings ever made, by kind.
+        completed: runs that it completed.
+        stake_micro_usdc: None where it is not known.
+    """
+
+    reputation: Reputation
+    counts: Mapping[FindingKind, int]
+    completed: int
+    stake_micro_usdc: int | None
+
+    @property
+    def verified_share(self) -> float | None:
+        """Which part of its completed runs was verified, 0 to 1; None before any."""
+        if not self.completed:
+            return None
+        return min(1.0, round(self.counts[FindingKind.VERIFIED] / self.completed, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +106,23 @@ class WatcherTooSlow(Exception):
 
 
 class Nodes:
-    """What clients may know about nodes; told by the market through `on_node`."""
+    """What clients may know about nodes; told by the market through `on_node`.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        standing_of: what is known of a connected node beside its offer.
+        challenges_scored: whether what comes of challenges counts in scores.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        standing_of: Callable[[str], Standing | None],
+        *,
+        challenges_scored: bool,
+    ) -> None:
         self._database = database
+        self._standing_of = standing_of
+        self._challenges_scored = challenges_scored
         self._started_s = time.monotonic()
         self._connected: dict[str, NodeView] = {}
         self._left: OrderedDict[str, _Left] = OrderedDict()
@@ -137,6 +177,27 @@ class Nodes:
         record = await self._database.read(lambda conn: _record(conn, node_id, since_ms))
         return node, record
 
+    async def reputation(self, node_id: str) -> NodeReputation:
+        """A node's score, explained.
+
+        Raises:
+            NotFound: it is not known, and nothing was ever found out about it.
+        """
+        now_ms = time.time_ns() // 1_000_000
+
+        def read(conn: Connection) -> tuple[Reputation, dict[FindingKind, int], int]:
+            reputation = reputation_of_node(
+                conn, node_id, now_ms, challenges_scored=self._challenges_scored
+            )
+            return reputation, findings.count_by_kind(conn, node_id), _completed(conn, node_id)
+
+        reputation, counts, completed = await self._database.read(read)
+        if self._known(node_id) is None and not any(counts.values()):
+            raise NotFound(f"no node {node_id[:80]} is known", {"node_id": node_id[:80]})
+        standing = self._standing_of(node_id)
+        stake = standing.stake_micro_usdc if standing else None
+        return NodeReputation(reputation, counts, completed, stake)
+
     def connected_count(self) -> int:
         """How many are connected now."""
         return len(self._connected)
@@ -161,7 +222,8 @@ class Nodes:
     def _known(self, node_id: str) -> KnownNode | None:
         view = self._connected.get(node_id)
         if view is not None:
-            return KnownNode(view, _status(view))
+            standing = self._standing_of(node_id)
+            return KnownNode(view, _status(view), standing.score_permille if standing else None)
         left = self._left.get(node_id)
         return KnownNode(left.view, NodeStatus.OFFLINE) if left else None
 
@@ -226,5 +288,9 @@ def _record(conn: Connection, node_id: str, since_ms: int) -> NodeRecord:
         if len(page) < _LEASES_PAGE:
             break
         offset += _LEASES_PAGE
+    return NodeRecord(_completed(conn, node_id), total, recent)
+
+
+def _completed(conn: Connection, node_id: str) -> int:
     which = TaskFilter(node_id=node_id, phases=frozenset({Phase.COMPLETED}))
-    return NodeRecord(tasks.count(conn, which), total, recent)
+    return tasks.count(conn, which)

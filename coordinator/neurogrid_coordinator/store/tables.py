@@ -189,6 +189,23 @@ receipts = Table(
 )
 Index("receipts_of_task", receipts.c.task_id)
 
+# What the coordinator has seen of nodes (marketplace `Finding`), as it happened. `finding_json`: the finding.
+# `details_json`: what a challenge answered; {} for all else. Of a lease there is one of each kind.
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("node_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("lease_id", Text, ForeignKey("leases.id")),
+    Column("finding_json", Text, nullable=False),
+    Column("details_json", Text, nullable=False),
+    UniqueConstraint("lease_id", "kind", name="findings_once"),
+    sqlite_autoincrement=True,
+)
+Index("findings_of_node", findings.c.node_id, findings.c.id)
+
 # What books and chain did not agree on (`reconciliation`). Rows are added and resolved, never deleted:
 # one that comes back is another row. `slot`: where the chain was when it was last seen.
 differences = Table(

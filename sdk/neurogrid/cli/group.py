@@ -27,6 +27,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Market and money": {
         "nodes": (".market:nodes", "List the nodes of the market."),
+        "reputation": (".market:reputation", "Show a node's score, and what it is made of."),
         "explain": (".market:explain", "Ask how a job would meet the market, before paying."),
         "account": (".account:account", "Show your balance."),
     },

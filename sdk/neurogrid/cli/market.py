@@ -1,4 +1,4 @@
-"""``neurogrid nodes | explain``: what the market has, and how a job would meet it."""
+"""``neurogrid nodes | reputation | explain``: what the market has, and how a job would meet it."""
 
 import click
 
@@ -30,6 +30,40 @@ def nodes(
     print_table(
         ("NODE", "STATUS", "REGION", "CORES", "RAM", "GPU", "PRICE FROM", "MACHINE"),
         map(_row, page.nodes),
+    )
+
+
+@click.command()
+@click.argument("node")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
+@with_session
+def reputation(session: Session, *, node: str, limit: int) -> None:
+    """Show a NODE's score, and what it is made of."""
+    found = session.client.nodes.reputation(node, limit=limit)
+    if session.as_json:
+        print_json(found)
+        return
+    share = found.verified_share
+    click.echo(f"score      {found.score} of 1000 (a newcomer has {found.neutral_score})")
+    if found.suspended:
+        click.secho("suspended  proven wrong twice; it is asked for nothing", fg="red")
+    click.echo(f"stake      {usdc(found.stake)}")
+    verified = "" if share is None else f", {share:.1%} of them verified"
+    click.echo(f"completed  {found.tasks_completed} runs{verified}")
+    if not found.findings:
+        click.echo("Nothing was found out about it yet.", err=True)
+        return
+    print_table(
+        ("WHEN", "EFFECT", "REMEMBERED", "FOUND"),
+        (
+            (
+                f"{item.at:%Y-%m-%d %H:%M}",
+                f"{item.effect:+d}" if item.scored else "none",
+                f"{item.remembered:.0%}",
+                item.reason,
+            )
+            for item in found.findings
+        ),
     )
 
 

@@ -112,7 +112,7 @@ def _view(node: KnownNode) -> dict[str, Any]:
             compute_capability=first.compute_capability,
             count=sum(gpu.model == first.model for gpu in total.gpus),
         ),
-        "performance_score": None,
+        "performance_score": None if node.score_permille is None else node.score_permille / 10,
         "last_seen": iso(node.view.last_heard_ms),
         "wallet": offer.wallet,
         "software": offer.software,

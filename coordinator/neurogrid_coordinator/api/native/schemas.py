@@ -202,7 +202,12 @@ class NodeView(Struct, frozen=True):
     region: str
     capabilities: list[str]
     gpu_info: GpuView | None
-    performance_score: Annotated[float | None, Meta(description="0 to 100; null before any job.")]
+    performance_score: Annotated[
+        float | None,
+        Meta(
+            description="0 to 100, from verified work; 50 for a newcomer; null of a node that left."
+        ),
+    ]
     last_seen: Time | None
     wallet: str
     software: str
@@ -238,6 +243,47 @@ class NodeDetailView(NodeView, frozen=True):
     total_tasks_completed: int
     uptime: Annotated[str, Meta(description="Of its connection.", examples=["15d 8h 32m"])]
     earnings: Earnings
+
+
+class FindingView(Struct, frozen=True):
+    """Something that the coordinator has seen a node do."""
+
+    at: Time
+    kind: Annotated[
+        str,
+        Meta(
+            description="verified, refuted, failed, challenge_passed, challenge_failed or "
+            "gpu_shared."
+        ),
+    ]
+    outcome: Annotated[str | None, Meta(description="Of a failed run.")]
+    reason: str
+    remembered: Annotated[float, Meta(description="1 when it happened; halves with time.")]
+    effect: Annotated[int, Meta(description="The score less what it would be without this.")]
+    scored: Annotated[bool, Meta(description="False: it is recorded and does not count.")]
+
+
+class ReputationView(Struct, frozen=True):
+    """A node's score and what it is made of."""
+
+    node_id: str
+    score: Annotated[int, Meta(description="0 to 1000; 0 while it is suspended.")]
+    neutral_score: Annotated[int, Meta(description="What a newcomer has.")]
+    performance_score: Annotated[float, Meta(description="The same, 0 to 100.")]
+    suspended: Annotated[
+        bool, Meta(description="Proven wrong twice within a short time: asked for nothing.")
+    ]
+    stake: Annotated[
+        Amount | None, Meta(description="At risk on the chain; null while it is not known.")
+    ]
+    half_life_days: int
+    tasks_completed: int
+    verified_share: Annotated[
+        float | None, Meta(description="Of its completed runs; null before any.")
+    ]
+    counts: Annotated[dict[str, int], Meta(description="Findings by kind, forgotten ones too.")]
+    findings: Annotated[list[FindingView], Meta(description="Newest first.")]
+    total: Annotated[int, Meta(description="Of all findings.")]
 
 
 class NodeListView(Struct, frozen=True):
