@@ -215,7 +215,7 @@ async def test_it_ends_when_the_coordinator_stops(tmp_path: Path) -> None:
 @on_asyncio
 async def test_a_watcher_of_nodes_that_is_far_behind_is_told_so(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
-        nodes = Nodes(world.database, {}.get, challenges_scored=False)
+        nodes = Nodes(world.database, lambda _: None, challenges_scored=False)
         watch = nodes.watch()
         view = node_view("one")
         for _ in range(600):

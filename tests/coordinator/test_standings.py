@@ -144,9 +144,11 @@ def test_the_market_forgets_the_standing_of_who_left() -> None:
     assert directory.standing(one) == UNKNOWN
     directory.join(Hello(view.offer), NOW_MS)
     directory.stand({one: Standing(900)})
-    assert directory.weights() == {one: 900}
+    assert (directory.weights, directory.suspended) == ({one: 900}, set())
+    directory.stand({one: Standing(0)})
+    assert directory.suspended == {one}
     directory.leave(one)
-    assert directory.weights() == {}
+    assert directory.weights == {}
 
 
 @pytest.mark.parametrize("count", [0, 1, 1001])

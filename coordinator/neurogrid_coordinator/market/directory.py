@@ -16,14 +16,15 @@ class Directory:
 
     Attributes:
         candidates: the same nodes' offers, as auctions draw from them.
+        weights: how often nodes are drawn (`matching.sample`): as their score is.
+        suspended: the nodes that are asked for nothing (`reputation.Tally.suspended`).
     """
 
     def __init__(self) -> None:
-<<<<<<< HEAD
         self.candidates = Candidates()
-=======
+        self.weights: dict[str, int] = {}
+        self.suspended: set[str] = set()
         self._standings: dict[str, Standing] = {}
->>>>>>> 930bb83 (wip)
         self._nodes: dict[str, NodeView] = {}
 
     def __len__(self) -> int:
@@ -60,31 +61,28 @@ class Directory:
 
     def leave(self, node_id: str) -> NodeView:
         """A node's connection has ended; returns what was last known."""
-<<<<<<< HEAD
         self.candidates.drop(node_id)
-=======
         self._standings.pop(node_id, None)
->>>>>>> 930bb83 (wip)
+        self.weights.pop(node_id, None)
+        self.suspended.discard(node_id)
         return self._nodes.pop(node_id)
 
     def offers(self) -> list[Offer]:
         """Every node's."""
-<<<<<<< HEAD
         return self.candidates.offers()
-=======
         return [view.offer for view in self._nodes.values()]
 
     def stand(self, standings: Mapping[str, Standing]) -> None:
         """Know this of nodes that joined; the standing of one that has left meanwhile is no use."""
-        self._standings.update(
-            (node_id, standing) for node_id, standing in standings.items() if node_id in self._nodes
-        )
+        for node_id, standing in standings.items():
+            if node_id in self._nodes:
+                self._standings[node_id] = standing
+                self.weights[node_id] = standing.score_permille
+                if standing.score_permille:
+                    self.suspended.discard(node_id)
+                else:
+                    self.suspended.add(node_id)
 
     def standing(self, node_id: str) -> Standing:
         """What is known of a node beside its offer."""
         return self._standings.get(node_id, UNKNOWN)
-
-    def weights(self) -> Mapping[str, int]:
-        """How often nodes are drawn (`matching.sample`): as their score is."""
-        return {node_id: standing.score_permille for node_id, standing in self._standings.items()}
->>>>>>> 930bb83 (wip)

@@ -196,8 +196,9 @@ class Market:
                 return auction_to_wire(
                     await self._auctioneer.hold(
                         decode(Demand, arguments["demand"]),
-                        frozenset(decode(list[str], arguments["excluded"])),
-                        self._directory.weights(),
+                        frozenset(decode(list[str], arguments["excluded"]))
+                        | self._directory.suspended,
+                        self._directory.weights,
                     )
                 )
             case "award":
