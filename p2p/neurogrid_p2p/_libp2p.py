@@ -32,7 +32,14 @@ def _register(module: ModuleType) -> None:
 
 # Nothing is done where somebody has imported the whole of libp2p already.
 if "libp2p" not in sys.modules:
-    for _name in ("libp2p", "libp2p.network", "libp2p.transport", "libp2p.transport.quic"):
+    for _name in (
+        "libp2p",
+        "libp2p.network",
+        "libp2p.relay",
+        "libp2p.relay.circuit_v2",
+        "libp2p.transport",
+        "libp2p.transport.quic",
+    ):
         _enter_without_init(_name)
     _quic_stream = ModuleType("libp2p.transport.quic.stream")
     _quic_stream.QUICStream = type("QUICStream", (), {})  # type: ignore[attr-defined]  # a module made here
@@ -45,6 +52,8 @@ from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
+from libp2p.peer.pb import crypto_pb2, envelope_pb2
+from libp2p.relay.circuit_v2.pb import circuit_pb2
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL_ID
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.security.secure_session import SecureSession
@@ -65,7 +74,10 @@ __all__ = [
     "RawConnection",
     "ReadWriteCloser",
     "SecureSession",
+    "circuit_pb2",
+    "crypto_pb2",
     "ed25519_key_pair",
+    "envelope_pb2",
     "x25519_key_pair",
     "yamux",
 ]

@@ -1,4 +1,4 @@
-"""One authenticated, multiplexed connection: TCP, then Noise, then Yamux.
+"""One authenticated, multiplexed connection: TCP or a circuit, then Noise, then Yamux.
 
 Source: libp2p specifications `noise`, `yamux` and `connections`.
 """
@@ -23,9 +23,9 @@ from ._libp2p import (
     x25519_key_pair,
     yamux,
 )
+from .carrier import Carrier
 from .errors import HandshakeFailed
-from .patches import Muxer, Stream
-from .tcp import TcpStream
+from .patches import WINDOW_BYTES, Muxer, Stream
 
 # Time for a connection to authenticate, and for a new stream to name its protocol. A handshake takes
 # 4 ms of CPU a side, so a whole market of 2,000 nodes that comes back at once takes 8 s.
@@ -46,7 +46,7 @@ class Keys:
         self.noise = NoiseTransport(self.libp2p, noise_privkey=x25519_key_pair().private_key)
 
 
-async def secure(socket: trio.SocketStream, keys: Keys, expected: str | None) -> "Connection":
+async def secure(carrier: Carrier, keys: Keys, expected: str | None) -> "Connection":
     """Authenticate both ends and set up the multiplexer.
 
     Args:
@@ -55,56 +55,54 @@ async def secure(socket: trio.SocketStream, keys: Keys, expected: str | None) ->
     Raises:
         HandshakeFailed: a wrong or unproven peer id, another protocol, or too slow.
     """
-    try:
-        tcp = TcpStream(socket)
-    except OSError as error:
-        raise HandshakeFailed(str(error)) from error
     dialled = expected is not None
     try:
         with trio.fail_after(HANDSHAKE_LIMIT_S):
             if expected is not None:
-                await multistream.propose(tcp, NOISE_PROTOCOL_ID)
-                raw = RawConnection(tcp, initiator=True)
+                await multistream.propose(carrier, NOISE_PROTOCOL_ID)
+                raw = RawConnection(carrier, initiator=True)
                 session = await keys.noise.secure_outbound(raw, ID.from_base58(expected))
                 await multistream.propose(session, yamux.PROTOCOL_ID)
             else:
-                await multistream.answer(tcp, (NOISE_PROTOCOL_ID,))
-                session = await keys.noise.secure_inbound(RawConnection(tcp, initiator=False))
+                await multistream.answer(carrier, (NOISE_PROTOCOL_ID,))
+                session = await keys.noise.secure_inbound(RawConnection(carrier, initiator=False))
                 await multistream.answer(session, (yamux.PROTOCOL_ID,))
             remote = session.get_remote_peer()
     except trio.TooSlowError:
-        tcp.abort()
+        carrier.abort()
         raise HandshakeFailed(f"no handshake within {HANDSHAKE_LIMIT_S:.0f} s") from None
     except HandshakeFailed:
-        tcp.abort()
+        carrier.abort()
         raise
     except Exception as error:
         # Not a task's boundary, but libp2p's: what it raises on hostile bytes has no common base.
-        tcp.abort()
+        carrier.abort()
         raise HandshakeFailed(f"{type(error).__name__}: {error}") from error
     except BaseException:
-        tcp.abort()
+        carrier.abort()
         raise
     assert isinstance(session, SecureSession), "Noise makes secure sessions"
     assert not dialled or remote.to_base58() == expected, "Noise checks who answers"
-    return Connection(Muxer(session, remote, tcp), tcp, remote.to_base58())
+    return Connection(Muxer(session, remote, carrier), carrier, remote.to_base58())
 
 
 class Connection:
-    """One peer at the other end of one TCP connection.
+    """One peer at the other end of one carrier.
 
     Attributes:
         remote_id: its peer id, proven in the handshake.
-        remote_host: its IP address.
+        remote_host: its IP address, or the relay between us.
+        is_relayed: whether a relay carries it.
         ended: set when the connection is over.
     """
 
-    def __init__(self, muxer: Muxer, tcp: TcpStream, remote_id: str) -> None:
+    def __init__(self, muxer: Muxer, carrier: Carrier, remote_id: str) -> None:
         self.remote_id = remote_id
-        self.remote_host = tcp.remote_host
+        self.remote_host = carrier.remote_host
+        self.is_relayed = carrier.is_relayed
         self.ended = trio.Event()
         self._muxer = muxer
-        self._tcp = tcp
+        self._carrier = carrier
         self._nursery: trio.Nursery | None = None
         self._at_end: list[Callable[[], None]] = []
 
@@ -127,6 +125,7 @@ class Connection:
                 not raise.
             max_streams: a peer that opens more at once is cut off.
         """
+        self._muxer.unread_limit_bytes = max_streams * WINDOW_BYTES
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -160,11 +159,11 @@ class Connection:
 
     def abort(self) -> None:
         """Close at once, dropping what was not sent; never waits."""
-        self._tcp.abort()
+        self._carrier.abort()
 
     async def finish(self, limit_s: float) -> None:
         """Let what was written arrive, for up to ``limit_s``, then close."""
-        self._tcp.finish()
+        self._carrier.finish()
         with trio.CancelScope(shield=True), trio.move_on_after(limit_s):
             await self.ended.wait()
         self.abort()

@@ -10,18 +10,22 @@ from dataclasses import dataclass
 import trio
 
 from . import multistream
-from ._libp2p import ConnectionClosedError, MuxedStreamError
+from ._libp2p import ConnectionClosedError, KeyPair, MuxedStreamError
 from .address import Address, parse_address, reachable_hosts
+from .carrier import Carrier
 from .channel import Channel
+from .circuit import call, reset
 from .connection import HANDSHAKE_LIMIT_S, Connection, Keys, secure
 from .errors import AddressInvalid, ChannelClosed, DialFailed, HandshakeFailed
 from .patches import Stream
+from .tcp import TcpStream
 
 # For the TCP connection alone; handshakes have their own.
 CONNECT_LIMIT_S = 10.0
 _BACKLOG = 512
 
 Handler = Callable[[Channel], Awaitable[None]]
+StreamHandler = Callable[[Connection, Stream], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +86,7 @@ class Host:
         self._keys = keys
         self._nursery = nursery
         self._limits = limits
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, StreamHandler] = {}
         self._listening: list[Address] = []
         self._connections = 0
         self._by_host: Counter[str] = Counter()
@@ -103,6 +107,11 @@ class Host:
         return tuple(str(address) for address in self._listening)
 
     @property
+    def key_pair(self) -> KeyPair:
+        """Our identity's keys, for what libp2p wants signed."""
+        return self._keys.libp2p
+
+    @property
     def connections(self) -> int:
         """How many there are, those in their handshake included."""
         return self._connections
@@ -113,13 +122,31 @@ class Host:
         Each call has its own task, and its channel is closed when it returns. What it raises is
         logged and goes no further.
         """
+
+        async def serve(connection: Connection, stream: Stream) -> None:
+            channel = Channel(connection, stream)
+            try:
+                await handler(channel)
+            except ChannelClosed as error:
+                _log.debug("%s: %s", connection.remote_id, error)
+            finally:
+                await channel.aclose()
+
+        self._handlers[protocol] = serve
+
+    def serve_streams(self, protocol: str, handler: StreamHandler) -> None:
+        """Call ``handler`` with each stream of ``protocol`` that a peer opens, and its connection.
+
+        Each call has its own task, and lives little longer than the connection. What it raises goes no
+        further; `HandshakeFailed` ends the stream, and a defect the connection.
+        """
         self._handlers[protocol] = handler
 
     async def dial(self, address: str, protocol: str) -> Channel:
         """Connect to a peer and open a channel, once: trying again, later, is up to the caller.
 
         Every call makes a connection of its own, so nothing stale is ever used. It takes at most
-        ``CONNECT_LIMIT_S`` and twice ``HANDSHAKE_LIMIT_S``.
+        ``CONNECT_LIMIT_S`` and twice ``HANDSHAKE_LIMIT_S``; through a relay twice that.
 
         Args:
             address: with ``/p2p/`` and the id of the peer, which has to prove it.
@@ -128,21 +155,7 @@ class Host:
             AddressInvalid: not such an address.
             DialFailed: nobody there, somebody else there, or it does not speak ``protocol``.
         """
-        target = parse_address(address)
-        if target.peer_id is None:
-            raise AddressInvalid(f"{address} does not say who is there: add /p2p/ and its peer id")
-        try:
-            with trio.fail_after(CONNECT_LIMIT_S):
-                socket = await trio.open_tcp_stream(target.host, target.port)
-        except trio.TooSlowError:
-            raise DialFailed(address, f"no connection in {CONNECT_LIMIT_S:.0f} s") from None
-        except OSError as error:
-            raise DialFailed(address, str(error)) from error
-        try:
-            connection = await secure(socket, self._keys, target.peer_id)
-        except HandshakeFailed as error:
-            raise DialFailed(address, str(error)) from error
-        await self._nursery.start(self._run, connection)
+        connection = await self.connect(address)
         try:
             return Channel(connection, await connection.open_stream(protocol))
         except HandshakeFailed as error:
@@ -151,6 +164,67 @@ class Host:
         except BaseException:
             connection.abort()
             raise
+
+    async def connect(self, address: str) -> Connection:
+        """Connect to a peer, once, without a stream; see `dial`. It lives until it is aborted.
+
+        Raises:
+            AddressInvalid, DialFailed: as of `dial`.
+        """
+        target = parse_address(address)
+        if target.peer_id is None:
+            raise AddressInvalid(f"{address} does not say who is there: add /p2p/ and its peer id")
+        try:
+            carrier = await self._carrier_to(target)
+            connection = await secure(carrier, self._keys, target.peer_id)
+        except HandshakeFailed as error:
+            raise DialFailed(address, str(error)) from error
+        await self._nursery.start(self._run, connection)
+        return connection
+
+    async def accept(self, carrier: Carrier) -> None:
+        """Welcome whoever comes in over ``carrier``, and serve it until it leaves."""
+        remote_host = _subscriber(carrier.remote_host)
+        if (
+            self._connections >= self._limits.connections
+            or self._by_host[remote_host] >= self._limits.connections_per_host
+        ):
+            _log.debug("refused a connection from %s: too many", remote_host)
+            carrier.abort()
+            return
+        self._connections += 1
+        self._by_host[remote_host] += 1
+        try:
+            await self._welcome(await secure(carrier, self._keys, None))
+        except HandshakeFailed as error:
+            _log.debug("handshake with %s: %s", remote_host, error)
+        except Exception:  # noqa: BLE001 - a stranger's connection must not end the host
+            _log.exception("connection from %s", remote_host)
+        finally:
+            self._connections -= 1
+            _decrement(self._by_host, remote_host)
+
+    async def _carrier_to(self, target: Address) -> Carrier:
+        """Where to authenticate ``target``: a socket, or a circuit.
+
+        Raises:
+            DialFailed, HandshakeFailed: there is no way there now.
+        """
+        if target.relay_id is not None:
+            relay = await self.connect(str(target.relay))
+            try:
+                assert target.peer_id is not None, "checked by connect"
+                return await call(relay, target.peer_id)
+            except BaseException:
+                relay.abort()
+                raise
+        try:
+            with trio.fail_after(CONNECT_LIMIT_S):
+                return TcpStream(await trio.open_tcp_stream(target.host, target.port))
+        except trio.TooSlowError:
+            raise DialFailed(str(target), f"no connection in {CONNECT_LIMIT_S:.0f} s") from None
+        except OSError as error:
+            raise DialFailed(str(target), str(error)) from error
 
     async def _listen(self, address: Address) -> None:
         listeners = await trio.open_tcp_listeners(address.port, host=address.host, backlog=_BACKLOG)
@@ -161,26 +235,10 @@ class Host:
 
     async def _accept(self, socket: trio.SocketStream) -> None:
         try:
-            remote_host = _subscriber(socket.socket.getpeername()[0])
+            carrier = TcpStream(socket)
         except OSError:
             return  # gone already
-        if (
-            self._connections >= self._limits.connections
-            or self._by_host[remote_host] >= self._limits.connections_per_host
-        ):
-            _log.debug("refused a connection from %s: too many", remote_host)
-            return  # serve_listeners closes it
-        self._connections += 1
-        self._by_host[remote_host] += 1
-        try:
-            await self._welcome(await secure(socket, self._keys, None))
-        except HandshakeFailed as error:
-            _log.debug("handshake with %s: %s", remote_host, error)
-        except Exception:  # noqa: BLE001 - a stranger's connection must not end the host
-            _log.exception("connection from %s", remote_host)
-        finally:
-            self._connections -= 1
-            _decrement(self._by_host, remote_host)
+        await self.accept(carrier)
 
     async def _welcome(self, connection: Connection) -> None:
         peer = connection.remote_id
@@ -219,15 +277,14 @@ class Host:
             _log.debug("%s opened a stream for nothing: %s", connection.remote_id, error)
             connection.abort()
             return
-        channel = Channel(connection, stream)
         try:
-            await self._handlers[protocol](channel)
-        except ChannelClosed as error:
-            _log.debug("%s: %s", connection.remote_id, error)
+            await self._handlers[protocol](connection, stream)
+        except (HandshakeFailed, ChannelClosed) as error:
+            _log.debug("%s over %s: %s", connection.remote_id, protocol, error)
+            await reset(stream)
         except Exception:  # noqa: BLE001 - the handler's outermost boundary
             _log.exception("handler of %s for %s", protocol, connection.remote_id)
-        finally:
-            await channel.aclose()
+            connection.abort()
 
 
 def _subscriber(host: str) -> str:

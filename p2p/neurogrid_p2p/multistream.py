@@ -1,15 +1,14 @@
 """Agreeing on a protocol: multistream-select 1.0, bounded.
 
 Each line travels with its length in front and "\\n" at its end. Both sides open with the name of this
-protocol itself, then one proposes and the other repeats the proposal or answers "na". libp2p's own
-reader believes any length a stranger announces, and reads it into memory.
+protocol itself, then one proposes and the other repeats the proposal or answers "na".
 Source: github.com/multiformats/multistream-select.
 """
 
 from collections.abc import Collection
-from typing import Protocol
 
 from .errors import HandshakeFailed
+from .varint import Stream, prefixed, read_prefixed
 
 _HEADER = "/multistream/1.0.0"
 _REFUSED = "na"
@@ -17,16 +16,6 @@ _REFUSED = "na"
 _MAX_LINE_BYTES = 256
 # How many names a peer may try before we stop listening.
 _MAX_PROPOSALS = 8
-
-
-class Stream(Protocol):
-    """What is negotiated on."""
-
-    async def read(self, n: int | None = None) -> bytes:
-        """Up to ``n`` bytes; none at the end."""
-
-    async def write(self, data: bytes) -> None:
-        """Send all of ``data``."""
 
 
 async def propose(stream: Stream, protocol: str) -> None:
@@ -64,41 +53,11 @@ async def answer(stream: Stream, protocols: Collection[str]) -> str:
 def _line(text: str) -> bytes:
     data = text.encode() + b"\n"
     assert len(data) <= _MAX_LINE_BYTES, "a protocol's name is short"
-    return _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
+    return prefixed(data)
 
 
 async def _read_line(stream: Stream) -> str:
-    length = shift = 0
-    while True:
-        (digit,) = await _read_exactly(stream, 1)
-        length |= (digit & 0x7F) << shift
-        if digit < 0x80:
-            break
-        shift += 7
-        if shift > 14:
-            raise HandshakeFailed("the peer sent a malformed length")
-    if not 1 <= length <= _MAX_LINE_BYTES:
-        raise HandshakeFailed(f"the peer sent a protocol name of {length} bytes")
-    data = await _read_exactly(stream, length)
+    data = await read_prefixed(stream, _MAX_LINE_BYTES)
     if not data.endswith(b"\n"):
         raise HandshakeFailed("the peer sent a line without an end")
     return data[:-1].decode(errors="replace")
-
-
-async def _read_exactly(stream: Stream, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        piece = await stream.read(size - len(data))
-        if not piece:
-            raise HandshakeFailed("the peer closed the connection")
-        data += piece
-    return data

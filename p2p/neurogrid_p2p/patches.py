@@ -27,7 +27,7 @@ import struct
 import trio
 
 from ._libp2p import ID, MuxedStreamError, SecureSession, yamux
-from .tcp import TcpStream
+from .carrier import Carrier
 
 LIBP2P_VERSION = "0.8.1"
 
@@ -37,8 +37,8 @@ WRITE_LIMIT_S = 10.0
 # A peer that reads nothing for this long, with a whole window unread, is not coming back to it.
 STALL_LIMIT_S = 30.0
 WINDOW_BYTES = yamux.DEFAULT_WINDOW_SIZE
-# All unread bytes of one connection. A peer that respects its windows (256 KiB a stream) stays
-# below with four streams; we use one.
+# All unread bytes of one connection, as long as nobody allows more. A peer that respects its windows
+# (256 KiB a stream) stays below with four streams; we use one.
 UNREAD_LIMIT_BYTES = 4 * WINDOW_BYTES
 # Together with its header this fits into one Noise message (65,535 bytes with 16 of tag).
 _CHUNK_BYTES = 65_535 - 16 - yamux.HEADER_SIZE
@@ -129,9 +129,10 @@ class Stream(yamux.YamuxStream):
 class Muxer(yamux.Yamux):
     """Yamux over one authenticated connection."""
 
-    def __init__(self, secured: SecureSession, peer_id: ID, tcp: TcpStream) -> None:
+    def __init__(self, secured: SecureSession, peer_id: ID, carrier: Carrier) -> None:
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator)
-        self._tcp = tcp
+        self.unread_limit_bytes = UNREAD_LIMIT_BYTES
+        self._carrier = carrier
 
     async def _write_frame(self, data: bytes) -> None:
         with trio.CancelScope(shield=True) as scope:
@@ -140,13 +141,13 @@ class Muxer(yamux.Yamux):
                 await self.secured_conn.write(data)
         if scope.cancelled_caught:
             # Part of the frame may be out, so nothing can follow it.
-            self._tcp.abort()
+            self._carrier.abort()
             raise MuxedStreamError(f"the peer took nothing for {WRITE_LIMIT_S:.0f} s")
         await trio.lowlevel.checkpoint()
 
     async def _read_data_body(self, length: int) -> bytes:
         unread = sum(len(buffer) for buffer in self.stream_buffers.values())
-        if unread + length > UNREAD_LIMIT_BYTES:
+        if unread + length > self.unread_limit_bytes:
             # The one exception that `handle_incoming` answers by closing the connection.
             raise trio.TooSlowError
         return await super()._read_data_body(length)

@@ -9,16 +9,24 @@ import socket
 
 import trio
 
-from ._libp2p import ConnectionClosedError, ReadWriteCloser
+from ._libp2p import ConnectionClosedError
+from .carrier import Carrier
 
 # One Noise message at its longest.
 _READ_BYTES = 65_536
 
 
-class TcpStream(ReadWriteCloser):
+class TcpStream(Carrier):
     """One TCP connection; read by one task and written by one task at a time."""
 
+    is_relayed = False
+
     def __init__(self, stream: trio.SocketStream) -> None:
+        """Take a connected socket.
+
+        Raises:
+            OSError: the peer is gone already.
+        """
         self._stream = stream
         self._buffer = b""
         self._offset = 0
@@ -51,10 +59,6 @@ class TcpStream(ReadWriteCloser):
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionClosedError("closed", transport="tcp") from error
-
-    async def close(self) -> None:
-        """Close at once; see `abort`."""
-        self.abort()
 
     def abort(self) -> None:
         """Close at once, dropping what the kernel has not sent; pending reads and writes end."""

@@ -15,6 +15,7 @@ from neurogrid_p2p.connection import Connection, Keys, secure
 from neurogrid_p2p.host import Host, Limits, open_host
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.session import Party
+from neurogrid_p2p.tcp import TcpStream
 
 PROTOCOL = "/test/1"
 NETWORK = "ng-0123456789abcdef"
@@ -68,7 +69,7 @@ async def raw_connection(address: str, seed: bytes) -> AsyncIterator[Connection]
     """A connection that has shown who it is and does nothing by itself."""
     target = parse_address(address)
     socket = await trio.open_tcp_stream(target.host, target.port)
-    connection = await secure(socket, Keys(seed), target.peer_id)
+    connection = await secure(TcpStream(socket), Keys(seed), target.peer_id)
 
     async def accepted(connection: Connection, stream: Stream) -> None:
         return

@@ -1,0 +1,153 @@
+"""Being reachable through relays: our side of reservations, and of circuits that others open to us."""
+
+import logging
+import random
+from collections.abc import Callable
+
+import trio
+
+from .address import parse_address, through_relay
+from .circuit import (
+    HOP,
+    STOP,
+    CircuitStream,
+    HopMessage,
+    Status,
+    StopMessage,
+    receive,
+    reset,
+    send,
+    status_name,
+)
+from .connection import HANDSHAKE_LIMIT_S, Connection
+from .errors import HandshakeFailed, P2pError
+from .host import Host
+from .patches import Stream
+
+# A renewal is a small message. So often it also keeps a NAT's mapping alive (RFC 5382: two minutes and
+# more, but some forget after one), and finds a relay that is gone without a word.
+RENEW_S = 30.0
+_BACKOFF_FIRST_S = 0.5
+_BACKOFF_MAX_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Reservations:
+    """Keeps a host reachable through relays, as long as `run` runs.
+
+    Args:
+        host: ours. Its limits have to leave room for circuits: `host.Limits.streams_per_connection`.
+        relays: their addresses, each with its /p2p/ peer id.
+        changed: called after `addresses` has changed.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        relays: tuple[str, ...],
+        changed: Callable[[], None] = lambda: None,
+        renew_s: float = RENEW_S,
+    ) -> None:
+        self._host = host
+        self._relays = relays
+        self._changed = changed
+        self._renew_s = renew_s
+        # Only over these may somebody call us: who else claims to relay is a stranger.
+        self._open: dict[Connection, str] = {}
+        host.serve_streams(STOP, self._called)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where others reach us now, through relays."""
+        return tuple(
+            through_relay(relay, self._host.peer_id) for relay in sorted(set(self._open.values()))
+        )
+
+    async def run(self) -> None:
+        """Keep the reservations for ever."""
+        async with trio.open_nursery() as nursery:
+            for relay in self._relays:
+                nursery.start_soon(self._keep, relay)
+
+    async def _keep(self, relay: str) -> None:
+        backoff_s = _BACKOFF_FIRST_S
+        said = ""
+        while True:
+            try:
+                connection = await self._host.connect(relay)
+                try:
+                    with trio.fail_after(HANDSHAKE_LIMIT_S):
+                        await _reserve(connection)
+                    _log.info("reachable through %s", relay)
+                    backoff_s, said = _BACKOFF_FIRST_S, ""
+                    await self._renew(connection, relay)
+                finally:
+                    connection.abort()
+                reason = "it went away"
+            except (P2pError, trio.TooSlowError) as error:
+                reason = str(error) or "no answer"
+            if reason != said:
+                # Once: a relay that is away for a day is one line.
+                said = reason
+                _log.warning("relay %s: %s; trying again", relay, reason)
+            await trio.sleep(random.uniform(backoff_s / 2, backoff_s))
+            backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+
+    async def _renew(self, connection: Connection, relay: str) -> None:
+        """Renew until the connection ends.
+
+        Raises:
+            HandshakeFailed, TooSlowError: the relay refuses, or no longer answers.
+        """
+        self._open[connection] = relay
+        self._changed()
+        try:
+            while not connection.ended.is_set():
+                with trio.move_on_after(self._renew_s):
+                    await connection.ended.wait()
+                    return
+                with trio.fail_after(HANDSHAKE_LIMIT_S):
+                    await _reserve(connection)
+        finally:
+            del self._open[connection]
+            self._changed()
+
+    async def _called(self, connection: Connection, stream: Stream) -> None:
+        """Somebody opens a circuit to us."""
+        if connection not in self._open:
+            connection.abort()
+            raise HandshakeFailed("opened a circuit where we have no reservation")
+        try:
+            with trio.fail_after(HANDSHAKE_LIMIT_S):
+                message = await receive(stream, StopMessage)
+        except trio.TooSlowError:
+            raise HandshakeFailed("opened a circuit for nobody") from None
+        if message.type != StopMessage.CONNECT:
+            raise HandshakeFailed("said something else than that somebody calls")
+        await send(stream, StopMessage(type=StopMessage.STATUS, status=Status.OK))
+        await self._host.accept(CircuitStream(stream, connection, owned=False))
+
+
+async def _reserve(connection: Connection) -> None:
+    """Ask for a reservation, or for more time.
+
+    Raises:
+        HandshakeFailed: refused.
+    """
+    stream = await connection.open_stream(HOP)
+    try:
+        await send(stream, HopMessage(type=HopMessage.RESERVE))
+        answer = await receive(stream, HopMessage)
+        if answer.type != HopMessage.STATUS or answer.status != Status.OK:
+            raise HandshakeFailed(f"it gives no reservation: {status_name(answer.status)}")
+    finally:
+        with trio.CancelScope(shield=True):
+            await reset(stream)
+
+
+def check_relays(relays: tuple[str, ...]) -> None:
+    """Raise `AddressInvalid` unless each of ``relays`` is the address of one."""
+    for relay in relays:
+        parsed = parse_address(relay)
+        through_relay(relay, str(parsed.peer_id))
