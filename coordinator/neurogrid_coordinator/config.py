@@ -25,6 +25,8 @@ from neurogrid_contracts.chain_payments import (
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.fields import Address
 from neurogrid_marketplace.messages import Url
+from neurogrid_p2p.relay import RelayLimits
+from neurogrid_p2p.reservation import check_relays
 
 CONFIG_NAME = "coordinator.toml"
 
@@ -32,6 +34,7 @@ _Positive = Annotated[int, Meta(ge=1)]
 _Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")]
 _UrlOrEmpty = Annotated[str, Meta(pattern=r"^(https?://[^\s\x00-\x1f]{1,500})?\Z")]
 _Usdc = Annotated[str, Meta(max_length=20)]
+_RELAY = RelayLimits()
 _Multiaddress = Annotated[str, Meta(pattern=r"^/ip[46]/[0-9a-fA-F:.]+/tcp/[0-9]{1,5}\Z")]
 
 
@@ -91,6 +94,26 @@ class P2pConfig(_Section, frozen=True):
         "/ip4/0.0.0.0/tcp/4001",
     )
     nodes: _Positive = 2000
+    relays: Annotated[tuple[str, ...], Meta(max_length=4)] = ()
+
+
+class RelayConfig(_Section, frozen=True):
+    """Relaying for peers that cannot be dialled; see `RelayLimits`."""
+
+    serve: bool = False
+    reservations: _Positive = _RELAY.reservations
+    reservations_per_host: _Positive = _RELAY.reservations_per_host
+    reservation_s: Annotated[int, Meta(ge=60)] = _RELAY.reservation_s
+    circuits: _Positive = _RELAY.circuits
+    circuits_per_peer: _Positive = _RELAY.circuits_per_peer
+    circuit_s: _Positive = _RELAY.circuit_s
+    circuit_bytes: Annotated[int, Meta(ge=65_536)] = _RELAY.circuit_bytes
+
+    @property
+    def limits(self) -> RelayLimits | None:
+        """What is relayed; None for nothing."""
+        given = msgspec.structs.asdict(self)
+        return RelayLimits(**given) if given.pop("serve") else None
 
 
 class TimersConfig(_Section, frozen=True):
@@ -124,6 +147,7 @@ class Config(_Section, frozen=True):
     chain: ChainConfig
     http: HttpConfig = HttpConfig()
     p2p: P2pConfig = P2pConfig()
+    relay: RelayConfig = RelayConfig()
     timers: TimersConfig = TimersConfig()
     limits: LimitsConfig = LimitsConfig()
     trust: TrustConfig = TrustConfig()
@@ -157,6 +181,7 @@ def parse_config(text: str, name: str) -> Config:
         # Reading the addresses as keys is their check; likewise the fees and endpoints.
         assert config.chain.deployment
         outbox_policy(config.chain)
+        check_relays(config.p2p.relays)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from error
     except (msgspec.ValidationError, ValueError) as error:

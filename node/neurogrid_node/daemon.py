@@ -224,7 +224,13 @@ def _capacity(inventory: Inventory, config: Config, disk_in_use_bytes: int) -> C
 def _own_hosts(config: Config) -> Callable[[str], Sequence[str]]:
     """By coordinator, the machines on private networks that its files may be on."""
     addresses = [parse_address(text) for text in config.coordinators]
-    hosts = {str(address.peer_id): (address.host, *config.file_hosts) for address in addresses}
+    hosts = {
+        # The host of a relayed address is the relay's, which has no files for us.
+        str(address.peer_id): config.file_hosts
+        if address.relay_id
+        else (address.host, *config.file_hosts)
+        for address in addresses
+    }
     return lambda coordinator: hosts.get(coordinator, config.file_hosts)
 
 

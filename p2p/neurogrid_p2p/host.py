@@ -165,8 +165,11 @@ class Host:
             connection.abort()
             raise
 
-    async def connect(self, address: str) -> Connection:
+    async def connect(self, address: str, *, max_streams: int | None = None) -> Connection:
         """Connect to a peer, once, without a stream; see `dial`. It lives until it is aborted.
+
+        Args:
+            max_streams: how many the peer may have open; by default as strangers.
 
         Raises:
             AddressInvalid, DialFailed: as of `dial`.
@@ -179,7 +182,7 @@ class Host:
             connection = await secure(carrier, self._keys, target.peer_id)
         except HandshakeFailed as error:
             raise DialFailed(address, str(error)) from error
-        await self._nursery.start(self._run, connection)
+        await self._nursery.start(self._run, connection, max_streams)
         return connection
 
     async def accept(self, carrier: Carrier) -> None:
@@ -248,18 +251,21 @@ class Host:
             return
         self._by_peer[peer] += 1
         try:
-            await self._run(connection)
+            await self._run(connection, None)
         finally:
             _decrement(self._by_peer, peer)
 
     async def _run(
         self,
         connection: Connection,
+        max_streams: int | None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         try:
             await connection.run(
-                self._serve_stream, self._limits.streams_per_connection, task_status
+                self._serve_stream,
+                max_streams or self._limits.streams_per_connection,
+                task_status,
             )
         except Exception:  # noqa: BLE001 - one connection must not end the host
             _log.exception("connection with %s", connection.remote_id)
@@ -274,8 +280,9 @@ class Host:
             ConnectionClosedError,
             trio.TooSlowError,
         ) as error:
+            # Others try identify and ping on everybody; that is no reason to lose them.
             _log.debug("%s opened a stream for nothing: %s", connection.remote_id, error)
-            connection.abort()
+            await reset(stream)
             return
         try:
             await self._handlers[protocol](connection, stream)

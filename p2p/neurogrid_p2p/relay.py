@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import trio
@@ -41,7 +41,7 @@ from .circuit import (
 )
 from .connection import HANDSHAKE_LIMIT_S, Connection
 from .errors import HandshakeFailed
-from .host import Host
+from .host import Host, Limits
 from .patches import Stream
 from .varint import prefixed
 
@@ -79,6 +79,16 @@ class RelayLimits:
     circuit_s: _Positive = 3600
     circuit_bytes: Annotated[int, Meta(ge=65_536)] = 256 * 1024**2
 
+    def beside(self, limits: Limits) -> Limits:
+        """The limits of a host that relays beside what it does anyway under ``limits``."""
+        return replace(
+            limits,
+            connections=limits.connections + self.reservations + self.circuits,
+            # One for the reservation, one that replaces it, and one for each circuit to others.
+            connections_per_peer=limits.connections_per_peer + 2 + self.circuits_per_peer,
+            streams_per_connection=limits.streams_per_connection + self.circuits_per_peer,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reservation:
@@ -90,7 +100,7 @@ class Relay:
     """The relay service of a host; it serves from its construction on.
 
     Args:
-        host: ours. Its limits have to leave room: `host_limits`.
+        host: ours. Its limits have to leave room: `RelayLimits.beside`.
         now_s: Unix seconds.
     """
 

@@ -27,6 +27,8 @@ from .patches import Stream
 # A renewal is a small message. So often it also keeps a NAT's mapping alive (RFC 5382: two minutes and
 # more, but some forget after one), and finds a relay that is gone without a word.
 RENEW_S = 30.0
+# What we let a relay open to us at a time. It is one that we chose, and has its own, lower bounds.
+MAX_CIRCUITS = 256
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MAX_S = 30.0
 
@@ -37,7 +39,7 @@ class Reservations:
     """Keeps a host reachable through relays, as long as `run` runs.
 
     Args:
-        host: ours. Its limits have to leave room for circuits: `host.Limits.streams_per_connection`.
+        host: ours.
         relays: their addresses, each with its /p2p/ peer id.
         changed: called after `addresses` has changed.
     """
@@ -75,7 +77,7 @@ class Reservations:
         said = ""
         while True:
             try:
-                connection = await self._host.connect(relay)
+                connection = await self._host.connect(relay, max_streams=MAX_CIRCUITS)
                 try:
                     with trio.fail_after(HANDSHAKE_LIMIT_S):
                         await _reserve(connection)

@@ -12,6 +12,7 @@ from neurogrid_coordinator.config import (
     parse_config,
     template,
 )
+from neurogrid_p2p.relay import RelayLimits
 from neurogrid_wallet.fees import FeePolicy
 
 REPOSITORY = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def test_the_shipped_file_lists_every_key_with_its_default() -> None:
         genesis_hash=ADDRESS,
     )
     assert parse_config(template(), "template") == Config(chain=chain)
-    for section in ("chain", "http", "p2p", "timers", "limits"):
+    for section in ("chain", "http", "p2p", "relay", "timers", "limits"):
         for key in Config(chain=chain).__getattribute__(section).__struct_fields__:
             assert f"\n{key} = " in template(), key
     assert (REPOSITORY / "configs" / "coordinator.toml").read_text() == template()
@@ -58,6 +59,8 @@ def test_only_the_chain_is_required() -> None:
         ("[http]\nlisten = 'localhost:70000'", "65535"),
         ("[p2p]\nlisten = []", "listen"),
         ("[p2p]\nlisten = ['/ip4/0.0.0.0/udp/1/quic']", "listen"),
+        ("[p2p]\nrelays = ['/ip4/192.0.2.7/tcp/4001']", "not a relay's address"),
+        ("[relay]\nreservations = 0", "reservations"),
         ("[http", "TOML"),
         ("fee_policy = 'cheap'", "fee_policy"),
         ("fee_percentile = 0", "fee_percentile"),
@@ -108,3 +111,9 @@ def test_a_filled_template_keeps_its_comments() -> None:
     assert len(text.splitlines()) == len(template().splitlines())
     with pytest.raises(ConfigError, match=r"http\.lisen"):
         filled({"http.lisen": "x"})
+
+
+def test_relaying_is_off_until_it_is_asked_for() -> None:
+    assert parse_config(CHAIN, "x").relay.limits is None
+    asked = parse_config(CHAIN + "[relay]\nserve = true\ncircuits = 7", "x")
+    assert asked.relay.limits == RelayLimits(circuits=7)

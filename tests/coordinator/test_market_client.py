@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ from neurogrid_marketplace.bid import Decline, DeclineCode
 from neurogrid_marketplace.envelope import Envelope, check_envelope
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import Acknowledge, Deny, Message, Meter, Pulse
+from neurogrid_p2p.address import through_relay
+from neurogrid_p2p.relay import RelayLimits
 from neurogrid_wallet.keys import KeyPair
 
 pytestmark = pytest.mark.processes
@@ -76,6 +79,24 @@ async def running(folder: Path) -> AsyncIterator[tuple[Api, Farm]]:
     async with api.market as market:
         with Farm(market.addresses[0]) as farm:
             yield api, farm
+
+
+@on_asyncio
+async def test_nodes_reach_a_coordinator_through_the_relay_of_another(tmp_path: Path) -> None:
+    for name in ("relaying", "hidden"):
+        (tmp_path / name).mkdir()
+    relaying = Api(replace(settings_in(tmp_path / "relaying"), relay=RelayLimits()))
+    async with relaying.market:
+        relay = relaying.market.addresses[0]
+        hidden = Api(replace(settings_in(tmp_path / "hidden"), relays=(relay,)))
+        async with hidden.market:
+            through = hidden.market.addresses[-1]
+            assert through == through_relay(relay, hidden.market.peer_id)
+            with Farm(through) as farm:
+                node = farm.add(FakeNode())
+                await hidden.joined(node)
+                report = await hidden.market.hold_auction(demand())
+                assert list(report.bids) == [node.node_id]
 
 
 @on_asyncio

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import trio
@@ -21,7 +21,7 @@ from neurogrid_p2p.relay import Relay, RelayLimits
 from neurogrid_p2p.reservation import Reservations
 from p2p.peers import PROTOCOL, Person, listening, raw_connection, until
 
-ROOMY = Limits(connections_per_peer=20, streams_per_connection=20)
+ROOMY = RelayLimits().beside(Limits())
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ async def relayed(
     clock = now or [1_700_000_000.0]
     async with (
         listening(ROOMY) as relay_host,
-        open_host(Person().seed, limits=ROOMY) as hidden,
+        open_host(Person().seed, limits=Limits(connections_per_peer=20)) as hidden,
         trio.open_nursery() as nursery,
     ):
         relay = Relay(relay_host, limits or RelayLimits(), lambda: clock[0])
@@ -235,7 +235,10 @@ async def test_a_relay_that_is_away_is_tried_again_and_complained_of_once(
     async with listening(ROOMY, relay_person) as first:
         port = first.listen_addresses
         there = first.addresses[0]
-    async with open_host(Person().seed, limits=ROOMY) as hidden, trio.open_nursery() as nursery:
+    async with (
+        open_host(Person().seed, limits=Limits(connections_per_peer=20)) as hidden,
+        trio.open_nursery() as nursery,
+    ):
         reservations = Reservations(hidden, (there,))
         nursery.start_soon(reservations.run)
         await until(lambda: "trying again" in caplog.text)
@@ -331,7 +334,7 @@ async def test_who_opens_a_circuit_where_we_have_no_reservation_is_cut_off() -> 
 
 async def test_a_hidden_host_counts_who_comes_through_a_relay() -> None:
     async with relayed() as place, open_host(Person().seed) as client:
-        place.hidden._limits = replace(ROOMY, connections_per_host=1)
+        place.hidden._limits = Limits(connections_per_host=1)
         await client.dial(place.address, PROTOCOL)
         with pytest.raises(DialFailed):
             await client.dial(place.address, PROTOCOL)

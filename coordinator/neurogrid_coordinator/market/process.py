@@ -29,8 +29,11 @@ from neurogrid_marketplace.messages import (
     Message,
     parse_body,
 )
+from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.relay import Relay
+from neurogrid_p2p.reservation import Reservations
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.keys import KeyPair
 
@@ -69,7 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    _allow_files(2 * settings.limits.nodes + _OTHER_FILES)
+    relayed = settings.relay.reservations + settings.relay.circuits if settings.relay else 0
+    _allow_files(2 * settings.limits.nodes + relayed + _OTHER_FILES)
     door = socket.socket(fileno=int(descriptor))
     try:
         trio.run(_run, settings, door)
@@ -109,7 +113,16 @@ async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
         connections=2 * settings.limits.nodes,
         connections_per_host=settings.limits.nodes_per_host,
     )
-    async with open_host(keys.seed, settings.listen, limits) as host:
+    if settings.relay is not None:
+        limits = settings.relay.beside(limits)
+    async with (
+        open_host(keys.seed, settings.listen, limits) as host,
+        trio.open_nursery() as nursery,
+    ):
+        if settings.relay is not None:
+            Relay(host, settings.relay)
+        if settings.relays:
+            nursery.start_soon(Reservations(host, settings.relays).run)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(door_socket))
         await Market(party, settings, stream).run(host)
 
@@ -118,6 +131,7 @@ class Market:
     """Everything of this process: routes what nodes say and what the api asks."""
 
     def __init__(self, party: Party, settings: MarketSettings, stream: trio.SocketStream) -> None:
+        self._relays = settings.relays
         self._credits = Credits(MESSAGE_CREDIT)
         self._directory = Directory()
         self._door = Door(stream, self._answer, self._credits.give_back, self._directory.stand)
@@ -137,7 +151,8 @@ class Market:
         await self._door.notify(
             "ready",
             peer_id=host.peer_id,
-            addresses=host.addresses,
+            addresses=host.addresses
+            + tuple(through_relay(relay, host.peer_id) for relay in self._relays),
             listen=host.listen_addresses,
         )
         await self._door.run()

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from neurogrid_p2p.relay import RelayLimits
+
 _Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -35,6 +37,8 @@ class MarketSettings:
         network: the market's tag (`envelope.network_id`).
         listen: where nodes connect, for example ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any free
             port, and a restarted child takes the same again.
+        relays: where we keep reservations, for nodes that cannot dial us.
+        relay: what we relay for others; None for nothing.
         log_level: of the child, which logs to its standard error.
     """
 
@@ -42,4 +46,6 @@ class MarketSettings:
     network: str
     listen: tuple[str, ...]
     limits: NodeLimits = NodeLimits()
+    relays: tuple[str, ...] = ()
+    relay: RelayLimits | None = None
     log_level: str = "WARNING"

@@ -1,0 +1,138 @@
+"""js-libp2p and we relay for each other, each in each of the three parts."""
+
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from neurogrid_p2p.connection import Connection
+from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.patches import Stream
+from neurogrid_p2p.relay import Relay, RelayLimits
+from neurogrid_p2p.reservation import Reservations
+from p2p.peers import Person, listening, until
+
+pytestmark = pytest.mark.processes
+
+JS = Path(__file__).parent / "js"
+ECHO = "/test/echo/1"
+# Far beyond what anything here takes, for what hangs.
+_LIMIT_S = 120
+# Several windows and many Noise messages.
+_TEXT = b"x" * 900_000
+
+
+@asynccontextmanager
+async def javascript(*arguments: str) -> AsyncIterator[trio.abc.ReceiveStream]:
+    """A peer of js/relay-peer.mjs, and what it says."""
+    process = await trio.lowlevel.open_process(
+        ["node", "relay-peer.mjs", *arguments], cwd=JS, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None, "asked for"
+    try:
+        with trio.fail_after(_LIMIT_S):
+            yield process.stdout
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            await process.stdout.aclose()
+
+
+async def said(stream: trio.abc.ReceiveStream) -> dict[str, object]:
+    """The next line."""
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = await stream.receive_some(1)
+        assert piece, "it ended; its standard error says why"
+        line += piece
+    heard: dict[str, object] = json.loads(line)
+    return heard
+
+
+async def where(stream: trio.abc.ReceiveStream) -> str:
+    """Where the peer says it is reached."""
+    addresses = (await said(stream))["addresses"]
+    assert isinstance(addresses, list)
+    return str(addresses[0])
+
+
+async def echo(connection: Connection, stream: Stream) -> None:
+    while data := await stream.read(65_536):
+        await stream.write(data)
+    await stream.close()
+
+
+async def echoed(host: Host, address: str) -> bytes:
+    """What comes back of `_TEXT`."""
+    connection = await host.connect(address)
+    stream = await connection.open_stream(ECHO)
+    heard = b""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.write, _TEXT)
+        while len(heard) < len(_TEXT):
+            piece = await stream.read(65_536)
+            assert piece, "the stream ended"
+            heard += piece
+    connection.abort()
+    return heard
+
+
+@asynccontextmanager
+async def our_relay() -> AsyncIterator[str]:
+    async with listening(RelayLimits().beside(Limits())) as host:
+        Relay(host, RelayLimits())
+        yield host.addresses[0]
+
+
+async def test_a_javascript_peer_is_reached_through_our_relay() -> None:
+    async with (
+        our_relay() as relay,
+        javascript("hidden", relay) as hidden,
+        open_host(Person().seed) as client,
+    ):
+        address = await where(hidden)
+        assert "/p2p-circuit/p2p/" in address
+        assert await echoed(client, address) == _TEXT
+
+
+async def test_a_javascript_peer_reaches_us_through_our_relay() -> None:
+    async with (
+        our_relay() as relay,
+        hidden_behind(relay) as address,
+        javascript("dial", address, "from afar") as caller,
+    ):
+        assert await said(caller) == {"addresses": []}
+        assert await said(caller) == {"heard": "from afar"}
+
+
+async def test_a_javascript_relay_carries_our_circuits() -> None:
+    async with (
+        javascript("relay") as relay,
+        hidden_behind(await where(relay)) as address,
+        open_host(Person().seed) as client,
+    ):
+        # js-libp2p's relay carries 128 KiB by default, then ends the circuit.
+        connection = await client.connect(address)
+        stream = await connection.open_stream(ECHO)
+        await stream.write(_TEXT[:50_000])
+        heard = b""
+        while len(heard) < 50_000:
+            heard += await stream.read(65_536)
+        assert heard == _TEXT[:50_000]
+
+
+@asynccontextmanager
+async def hidden_behind(relay: str) -> AsyncIterator[str]:
+    """Where a host of ours that echoes is reached through ``relay``."""
+    async with open_host(Person().seed) as hidden, trio.open_nursery() as nursery:
+        hidden.serve_streams(ECHO, echo)
+        reservations = Reservations(hidden, (relay,))
+        nursery.start_soon(reservations.run)
+        await until(lambda: reservations.addresses != (), limit_s=_LIMIT_S)
+        yield reservations.addresses[0]
+        nursery.cancel_scope.cancel()
