@@ -26,7 +26,7 @@ _NAMED = _EITHER | {Operator.CONTAINS, Operator.OMITS}
 _SET = frozenset({Operator.HAS, Operator.LACKS})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """One kind of value.
 
@@ -122,19 +122,30 @@ def read_value(kind: Kind, text: str) -> int | str:
 
 
 def write_value(kind: Kind, value: int | str) -> str:
-    """A value as `read_value` takes it, in the largest unit that writes it exactly."""
+    """A value as `read_value` takes it, exactly; of several units the one that is shortest."""
     if isinstance(value, str):
         return value
-    for unit, size in sorted(kind.units.items(), key=lambda item: -item[1]):
-        if value and value % size == 0 and not kind.decimals_min:
-            return f"{value // size}{unit}"
-    unit, size = min(kind.units.items(), key=lambda item: item[1])
-    if size == 1:
-        return f"{value}{unit}"
-    # A unit of a power of ten: its decimals are exact.
-    whole, rest = divmod(value, size)
-    digits = f"{rest:0{len(str(size)) - 1}d}".rstrip("0").ljust(kind.decimals_min, "0")
-    return f"{whole}{'.' if digits else ''}{digits}{unit}"
+    # The smallest unit writes every value: it is the base unit itself, or a power of ten of it.
+    smallest = min(kind.units.values())
+    written = [
+        f"{_decimal(value, size, kind.decimals_min)}{unit}"
+        for unit, size in kind.units.items()
+        if size == smallest or (size <= value and value * 1000 % size == 0)
+    ]
+    return min(reversed(written), key=len)
+
+
+def show_value(kind: Kind, value: Value) -> str:
+    """A value for people: of bytes three digits in a unit of thousands, else exactly."""
+    if isinstance(value, tuple):
+        return ", ".join(value) or "empty"
+    if kind is not BYTES or not isinstance(value, int):
+        return write_value(kind, value)
+    unit, size = max(
+        (item for item in kind.units.items() if "i" not in item[0] and item[1] <= max(value, 1)),
+        key=lambda item: item[1],
+    )
+    return f"{value / size:.3g}{unit}" if value < 999 * size else f"{value // size}{unit}"
 
 
 def check_value(kind: Kind, value: int | str) -> None:
@@ -194,3 +205,14 @@ def _read_number(kind: Kind, text: str) -> int:
         raise InvalidValue(f"{text[:40]!r} is finer than {kind.base_unit} can say")
     check_value(kind, value)
     return value
+
+
+def _decimal(value: int, size: int, decimals_min: int) -> str:
+    """``value / size`` where it has a short decimal."""
+    whole, rest = divmod(value, size)
+    digits = ""
+    while rest:
+        digit, rest = divmod(rest * 10, size)
+        digits += str(digit)
+    digits = digits.ljust(decimals_min, "0")
+    return f"{whole}.{digits}" if digits else str(whole)

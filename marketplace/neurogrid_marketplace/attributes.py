@@ -29,7 +29,7 @@ from .demand import Demand
 from .errors import InvalidValue
 from .money import cost_micro_usdc
 from .offer import Offer
-from .resources import Gpu
+from .resources import Gpu, Requirements
 from .standing import UNKNOWN, Standing
 
 F = TypeVar("F")
@@ -65,6 +65,16 @@ class NodeFacts:
     demand: Demand
     standing: Standing = UNKNOWN
     gpu: Gpu | None = None
+
+    @property
+    def need(self) -> Requirements:
+        """What the task needs."""
+        return self.demand.requirements
+
+    @property
+    def quote(self) -> int:
+        """What the node asks for it, micro-USDC per hour."""
+        return self.offer.prices.quote(self.demand.requirements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +149,6 @@ class UnknownAttribute(InvalidValue):
 
 def _of_gpu(read: Callable[[Gpu], Value]) -> Callable[[NodeFacts], Value | None]:
     return lambda facts: None if facts.gpu is None else read(facts.gpu)
-
-
-def _quote(facts: NodeFacts) -> int:
-    return facts.offer.prices.quote(facts.demand.requirements)
 
 
 NODE: Vocabulary[NodeFacts] = Vocabulary(
@@ -246,13 +252,15 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         "what its owner has at risk",
         lambda f: f.standing.stake_micro_usdc,
     ),
-    Attribute("price.hour", Subject.PRICE, USDC, "its ask for this task, per hour", _quote),
+    Attribute(
+        "price.hour", Subject.PRICE, USDC, "its ask for this task, per hour", lambda f: f.quote
+    ),
     Attribute(
         "price.total",
         Subject.PRICE,
         USDC,
         "its ask for the task's whole time limit",
-        lambda f: cost_micro_usdc(_quote(f), f.demand.timeout_s * 1000),
+        lambda f: cost_micro_usdc(f.quote, f.demand.timeout_s * 1000),
     ),
 )
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from .attributes import NodeFacts
 from .constraints import is_free, stands
 from .demand import Demand
 from .matching import (
@@ -28,6 +29,7 @@ from .matching import (
     start_of,
 )
 from .offer import Offer
+from .standing import UNKNOWN, Standing
 
 # Shapes that have a list; each costs a look whenever a node changes its offer.
 SHAPES_MAX = 256
@@ -44,6 +46,7 @@ class Candidates:
 
     def __init__(self, offers: Iterable[Offer] = ()) -> None:
         self._offers = {offer.node_id: offer for offer in offers}
+        self._standings: dict[str, Standing] = {}
         self._ring: list[Place] = sorted(place_of(node_id) for node_id in self._offers)
         self._shapes: OrderedDict[Demand, list[Place]] = OrderedDict()
         self._counted: OrderedDict[Demand, int] = OrderedDict()
@@ -65,13 +68,24 @@ class Candidates:
             insort(self._ring, place)
         elif replace(known, free=offer.free, accepting=offer.accepting) == offer:
             return
-        for shape, listed in self._shapes.items():
-            self._relist(shape, listed, place, offer)
+        self._relist(offer)
+
+    def stand(self, node_id: str, standing: Standing) -> None:
+        """This is known of a node from now on; nothing happens if it is not there."""
+        offer = self._offers.get(node_id)
+        if offer is not None and self._standings.get(node_id) != standing:
+            self._standings[node_id] = standing
+            self._relist(offer)
+
+    def standings(self) -> Mapping[str, Standing]:
+        """Node id -> what is known of it, of those of whom anything is."""
+        return self._standings
 
     def drop(self, node_id: str) -> None:
         """A node is gone; nothing happens if it was not there."""
         if self._offers.pop(node_id, None) is None:
             return
+        self._standings.pop(node_id, None)
         place = place_of(node_id)
         for places in (self._ring, *self._shapes.values()):
             _remove(places, place)
@@ -104,8 +118,8 @@ class Candidates:
             self.looks += 1
             if (
                 offer.node_id not in excluded
-                and (listed is not None or stands(offer, demand))
-                and is_free(offer, demand)
+                and (listed is not None or stands(self._facts(offer, demand)))
+                and is_free(self._facts(offer, demand))
             ):
                 found.append(offer)
                 if len(found) == POOL_SIZE:
@@ -131,15 +145,21 @@ class Candidates:
             return
         self.looks += len(self._ring)
         self._shapes[shape] = [
-            place for place in self._ring if stands(self._offers[place[1]], shape)
+            place for place in self._ring if stands(self._facts(self._offers[place[1]], shape))
         ]
         _bound(self._shapes, SHAPES_MAX)
 
-    def _relist(self, shape: Demand, listed: list[Place], place: Place, offer: Offer) -> None:
-        self.looks += 1
-        _remove(listed, place)
-        if stands(offer, shape):
-            insort(listed, place)
+    def _relist(self, offer: Offer) -> None:
+        """Enter a node in the lists of the shapes that it meets now, and in no others."""
+        place = place_of(offer.node_id)
+        for shape, listed in self._shapes.items():
+            self.looks += 1
+            _remove(listed, place)
+            if stands(self._facts(offer, shape)):
+                insort(listed, place)
+
+    def _facts(self, offer: Offer, demand: Demand) -> NodeFacts:
+        return NodeFacts(offer, demand, self._standings.get(offer.node_id, UNKNOWN))
 
 
 def _bound(cache: OrderedDict[Demand, Any], size: int) -> None:

@@ -1,15 +1,20 @@
-"""The conditions a node must meet, one by one, so that a refusal can say which one it was.
+"""The constraints a node must meet, one by one, so that a refusal can say which one it was.
 
-Each constraint is a name, a test, and a sentence about how a node misses it. `matching` uses them
-to filter; `explain` uses them to count survivors and to find the single one to relax.
+Some every demand has; the clauses of its own conditions stand between them, each under its own
+text. `matching` uses them to filter; `explain` uses them to count survivors and to find the single
+one to relax.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
+from .attributes import NODE, NodeFacts, Subject
+from .condition_text import write_clause
+from .conditions import Clause, Where
 from .demand import Demand
+from .judgement import gpus_needed, is_about_gpus, met_by_node, narrowed, shortfall, suits
 from .money import format_usdc
-from .offer import Offer
 
 # As the API counts: a client who asked for 8 GB must not read of 7.5 GiB.
 _GB = 10**9
@@ -20,96 +25,145 @@ class Constraint:
     """One condition.
 
     Attributes:
-        name: the word users and declines know it by.
-        met: whether this node meets it for this demand.
+        name: the words users and declines know it by.
+        met: whether a node meets it.
         shortfall: how the node misses it, in words.
+        clause: of the demand's own conditions; None for what every demand has.
     """
 
     name: str
-    met: Callable[[Offer, Demand], bool]
-    shortfall: Callable[[Offer, Demand], str]
+    met: Callable[[NodeFacts], bool]
+    shortfall: Callable[[NodeFacts], str]
+    clause: Clause | None = None
+
+    @property
+    def is_price(self) -> bool:
+        """Whether a higher price is all that it takes."""
+        if self.clause is None:
+            return self.name == MAX_PRICE
+        return all(
+            NODE[each.attribute].subject is Subject.PRICE for each in self.clause.alternatives
+        )
 
 
-def _fits_free(offer: Offer, demand: Demand) -> bool:
-    # A machine that is too small even when idle fails the constraints before this one; counting it
-    # here too would hide that one change would let it in.
-    need = demand.requirements
-    return offer.free.has(need) or not offer.total.has(need)
+# The last constraint that does not depend on the moment.
+MAX_PRICE = "max_price"
+
+_HARDWARE: tuple[Constraint, ...] = (
+    Constraint(
+        "region",
+        lambda f: not f.need.regions or f.offer.region in f.need.regions,
+        lambda f: f"is in {f.offer.region}; asked for {', '.join(f.need.regions)}",
+    ),
+    Constraint(
+        "cpu_cores",
+        lambda f: f.offer.total.cpu_millis >= f.need.cpu_millis,
+        lambda f: (
+            f"has {f.offer.total.cpu_millis / 1000:g} cores; asked for {f.need.cpu_millis / 1000:g}"
+        ),
+    ),
+    Constraint(
+        "ram",
+        lambda f: f.offer.total.memory_bytes >= f.need.memory_bytes,
+        lambda f: (
+            f"has {_gb(f.offer.total.memory_bytes)} of memory; asked for {_gb(f.need.memory_bytes)}"
+        ),
+    ),
+    Constraint(
+        "storage",
+        lambda f: f.offer.total.disk_bytes >= f.need.disk_bytes,
+        lambda f: (
+            f"offers {_gb(f.offer.total.disk_bytes)} of disk; asked for {_gb(f.need.disk_bytes)}"
+        ),
+    ),
+    Constraint(
+        "gpu",
+        lambda f: (
+            not f.need.gpu_count or f.offer.total.largest_gpu_group(f.need) >= f.need.gpu_count
+        ),
+        lambda f: (
+            f"has {f.offer.total.largest_gpu_group(f.need)} suitable GPUs of "
+            f"{len(f.offer.total.gpus)}; asked for {f.need.gpu_count}"
+        ),
+    ),
+)
+_PRICE = Constraint(
+    MAX_PRICE,
+    lambda f: f.quote <= f.demand.max_price_micro_usdc_per_hour,
+    lambda f: (
+        f"asks {format_usdc(f.quote)} USDC per hour; at most "
+        f"{format_usdc(f.demand.max_price_micro_usdc_per_hour)} was offered"
+    ),
+)
+
+
+def constraints_of(demand: Demand) -> tuple[Constraint, ...]:
+    """All of a demand's constraints.
+
+    What a node is and asks comes first, whether it is free just now comes last: whoever survives up
+    to `MAX_PRICE` could serve the demand once it is idle.
+    """
+    return (*_standing(demand.where), *_OF_THE_MOMENT)
+
+
+def stands(facts: NodeFacts) -> bool:
+    """Whether a node meets all that does not depend on the moment."""
+    return all(constraint.met(facts) for constraint in _standing(facts.demand.where))
+
+
+def is_free(facts: NodeFacts) -> bool:
+    """Whether a node meets all that does; with `stands`, everything."""
+    return all(constraint.met(facts) for constraint in _OF_THE_MOMENT)
+
+
+def misses(facts: NodeFacts) -> tuple[Constraint, ...]:
+    """The constraints that this node does not meet, in order."""
+    return tuple(each for each in constraints_of(facts.demand) if not each.met(facts))
+
+
+@lru_cache(maxsize=256)
+def _standing(where: Where) -> tuple[Constraint, ...]:
+    clauses = [_of_clause(clause) for clause in where]
+    together = [_TOGETHER] if any(map(is_about_gpus, where)) else []
+    return (*_HARDWARE, *clauses, *together, _PRICE)
+
+
+def _of_clause(clause: Clause) -> Constraint:
+    return Constraint(
+        name=write_clause(clause, NODE),
+        met=lambda facts: met_by_node(clause, facts),
+        shortfall=lambda facts: shortfall(clause, facts),
+        clause=clause,
+    )
+
+
+def _has_gpus_for_all(facts: NodeFacts) -> bool:
+    # Who misses one of them alone fails that constraint; counting it here too would hide that one
+    # change would let it in.
+    about_gpus = [clause for clause in facts.demand.where if is_about_gpus(clause)]
+    if not all(met_by_node(clause, facts) for clause in about_gpus):
+        return True
+    if facts.offer.total.largest_gpu_group(facts.need) < facts.need.gpu_count:
+        return True
+    return sum(map(suits(facts), facts.offer.total.gpus)) >= gpus_needed(facts)
+
+
+def _is_free(facts: NodeFacts) -> bool:
+    # A machine that is too small even when idle fails the constraints before this one, as above.
+    offer, need = facts.offer, facts.need
+    return narrowed(offer.free, facts).has(need) or not narrowed(offer.total, facts).has(need)
 
 
 def _gb(value: int) -> str:
     return f"{value / _GB:g} GB" if value % (_GB // 10) == 0 else f"{value / _GB:.1f} GB"
 
 
-# What a node is and asks comes first, whether it is free just now comes last: whoever survives up to
-# `STANDING` could serve the demand once it is idle.
-CONSTRAINTS: tuple[Constraint, ...] = (
-    Constraint(
-        "region",
-        lambda o, d: not d.requirements.regions or o.region in d.requirements.regions,
-        lambda o, d: f"is in {o.region}; asked for {', '.join(d.requirements.regions)}",
-    ),
-    Constraint(
-        "cpu_cores",
-        lambda o, d: o.total.cpu_millis >= d.requirements.cpu_millis,
-        lambda o, d: (
-            f"has {o.total.cpu_millis / 1000:g} cores; asked for "
-            f"{d.requirements.cpu_millis / 1000:g}"
-        ),
-    ),
-    Constraint(
-        "ram",
-        lambda o, d: o.total.memory_bytes >= d.requirements.memory_bytes,
-        lambda o, d: (
-            f"has {_gb(o.total.memory_bytes)} of memory; asked for "
-            f"{_gb(d.requirements.memory_bytes)}"
-        ),
-    ),
-    Constraint(
-        "storage",
-        lambda o, d: o.total.disk_bytes >= d.requirements.disk_bytes,
-        lambda o, d: (
-            f"offers {_gb(o.total.disk_bytes)} of disk; asked for {_gb(d.requirements.disk_bytes)}"
-        ),
-    ),
-    Constraint(
-        "gpu",
-        lambda o, d: o.total.largest_gpu_group(d.requirements) >= d.requirements.gpu_count,
-        lambda o, d: (
-            f"has {o.total.largest_gpu_group(d.requirements)} suitable GPUs of "
-            f"{len(o.total.gpus)}; asked for {d.requirements.gpu_count}"
-        ),
-    ),
-    Constraint(
-        "max_price",
-        lambda o, d: o.prices.quote(d.requirements) <= d.max_price_micro_usdc_per_hour,
-        lambda o, d: (
-            f"asks {format_usdc(o.prices.quote(d.requirements))} USDC per hour; at most "
-            f"{format_usdc(d.max_price_micro_usdc_per_hour)} was offered"
-        ),
-    ),
-    Constraint("accepting", lambda o, d: o.accepting, lambda o, d: "is draining or paused"),
-    Constraint("free_now", _fits_free, lambda o, d: "has it, but it is in use now"),
+_TOGETHER = Constraint(
+    "gpu_conditions_together",
+    _has_gpus_for_all,
+    lambda f: f"has GPUs for each of them; {gpus_needed(f)} must meet all at once",
 )
-
-# The last constraint that does not depend on the moment.
-STANDING = "max_price"
-
-
-_STANDING = CONSTRAINTS[: [constraint.name for constraint in CONSTRAINTS].index(STANDING) + 1]
-_OF_THE_MOMENT = CONSTRAINTS[len(_STANDING) :]
-
-
-def stands(offer: Offer, demand: Demand) -> bool:
-    """Whether a node meets all that does not depend on the moment."""
-    return all(constraint.met(offer, demand) for constraint in _STANDING)
-
-
-def is_free(offer: Offer, demand: Demand) -> bool:
-    """Whether a node meets all that does; with `stands`, everything."""
-    return all(constraint.met(offer, demand) for constraint in _OF_THE_MOMENT)
-
-
-def misses(offer: Offer, demand: Demand) -> tuple[Constraint, ...]:
-    """The constraints that this node does not meet, in order."""
-    return tuple(constraint for constraint in CONSTRAINTS if not constraint.met(offer, demand))
+_OF_THE_MOMENT: tuple[Constraint, ...] = (
+    Constraint("accepting", lambda f: f.offer.accepting, lambda f: "is draining or paused"),
+    Constraint("free_now", _is_free, lambda f: "has it, but it is in use now"),
+)

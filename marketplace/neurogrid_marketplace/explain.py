@@ -7,10 +7,13 @@ details of a ``NODE_UNAVAILABLE`` error afterwards.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .attributes import NodeFacts
 from .bid import Decline
-from .constraints import CONSTRAINTS, misses
+from .constraints import Constraint, constraints_of, misses
 from .demand import Demand
 from .offer import Offer
+from .relaxations import Relaxation, relaxation
+from .standing import UNKNOWN, Standing
 
 # How many near misses are worth a person's time.
 NEAREST = 5
@@ -30,14 +33,6 @@ class NearMiss:
 
     node_id: str
     reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Relaxation:
-    """The single constraint whose removal would let most nodes in."""
-
-    constraint: str
-    nodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,57 +66,75 @@ class Explanation:
             return f"{self.matching} of {self.nodes} nodes match, but declined: {codes}."
         if self.matching:
             return f"{self.matching} of {self.nodes} nodes match."
-        if self.relaxation:
-            return (
-                f"None of {self.nodes} nodes matches; without {self.relaxation.constraint} "
-                f"{self.relaxation.nodes} would."
-            )
-        return f"None of {self.nodes} nodes matches, and no single change would help."
+        none = f"None of {self.nodes} nodes matches"
+        if self.relaxation is None:
+            return f"{none}, and no single change would help."
+        nearest = "".join(
+            f", with {step.constraint} {step.nodes}" for step in self.relaxation.steps[:1]
+        )
+        return (
+            f"{none}; without {self.relaxation.constraint} {self.relaxation.nodes} would{nearest}."
+        )
 
 
 def explain(
-    offers: Iterable[Offer], demand: Demand, declines: Mapping[str, Decline] | None = None
+    offers: Iterable[Offer],
+    demand: Demand,
+    declines: Mapping[str, Decline] | None = None,
+    standings: Mapping[str, Standing] | None = None,
 ) -> Explanation:
-    """Explain how a demand meets the nodes that are known now."""
-    known = list(offers)
-    missed = {offer.node_id: misses(offer, demand) for offer in known}
-    left = known
-    survivors = []
-    for constraint in CONSTRAINTS:
-        left = [offer for offer in left if constraint.met(offer, demand)]
-        survivors.append(Survivors(constraint.name, len(left)))
-    single = [reasons[0].name for reasons in missed.values() if len(reasons) == 1]
-    relaxation = None
-    if not left and single:
-        name = max(sorted(set(single)), key=single.count)
-        relaxation = Relaxation(name, single.count(name))
-    asks = [
-        offer.prices.quote(demand.requirements)
-        for offer in known
-        if all(constraint.name == "max_price" for constraint in missed[offer.node_id])
-    ]
+    """Explain how a demand meets the nodes that are known now.
+
+    Args:
+        standings: node id -> what is known of it beside its offer.
+    """
+    standings = standings or {}
+    known = [NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)) for offer in offers]
+    missed = [(facts, misses(facts)) for facts in known]
+    codes = [decline.code.value for decline in (declines or {}).values()]
     near = sorted(
-        (offer for offer in known if missed[offer.node_id]),
-        key=lambda offer: (len(missed[offer.node_id]), offer.node_id),
+        ((facts, reasons) for facts, reasons in missed if reasons),
+        key=lambda item: (len(item[1]), item[0].offer.node_id),
     )[:NEAREST]
-    codes: dict[str, int] = {}
-    for decline in (declines or {}).values():
-        codes[decline.code.value] = codes.get(decline.code.value, 0) + 1
+    asks = [facts.quote for facts, reasons in missed if all(reason.is_price for reason in reasons)]
+    matching = sum(not reasons for _, reasons in missed)
     return Explanation(
         nodes=len(known),
-        matching=len(left),
-        survivors=tuple(survivors),
+        matching=matching,
+        survivors=_survivors(constraints_of(demand), [reasons for _, reasons in missed]),
         nearest=tuple(
             NearMiss(
-                offer.node_id,
-                tuple(
-                    f"{constraint.name}: {constraint.shortfall(offer, demand)}"
-                    for constraint in missed[offer.node_id]
-                ),
+                facts.offer.node_id,
+                tuple(f"{reason.name}: {reason.shortfall(facts)}" for reason in reasons),
             )
-            for offer in near
+            for facts, reasons in near
         ),
         clearing_price_micro_usdc_per_hour=min(asks, default=None),
-        relaxation=relaxation,
-        declines=codes,
+        relaxation=None if matching else _best_relaxation(missed),
+        declines={code: codes.count(code) for code in sorted(set(codes))},
     )
+
+
+def _survivors(
+    constraints: tuple[Constraint, ...], missed: list[tuple[Constraint, ...]]
+) -> tuple[Survivors, ...]:
+    fallen = [reasons[0].name for reasons in missed if reasons]
+    left = len(missed)
+    survivors = []
+    for constraint in constraints:
+        left -= fallen.count(constraint.name)
+        survivors.append(Survivors(constraint.name, left))
+    return tuple(survivors)
+
+
+def _best_relaxation(
+    missed: list[tuple[NodeFacts, tuple[Constraint, ...]]],
+) -> Relaxation | None:
+    """Of the constraints that alone keep nodes out, the one that keeps out most."""
+    # By name: a constraint that was built anew is the same one.
+    single: dict[str, tuple[Constraint, list[NodeFacts]]] = {}
+    for facts, reasons in missed:
+        if len(reasons) == 1:
+            single.setdefault(reasons[0].name, (reasons[0], []))[1].append(facts)
+    found = [relaxation(*single[name]) for name in sorted(single)]
+    return max((each for each in found if each.nodes), key=lambda each: each.nodes, default=None)

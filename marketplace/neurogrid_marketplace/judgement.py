@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from .attribute_values import Kind, Value, order_key
-from .attributes import NODE, NodeFacts, Subject, Vocabulary
+from .attribute_values import Kind, Value, order_key, show_value
+from .attributes import NODE, Attribute, NodeFacts, Subject, Vocabulary
 from .conditions import Clause, Condition, Operator
-from .resources import Gpu
+from .resources import Capacity, Gpu
 
 F = TypeVar("F")
 
@@ -61,7 +61,7 @@ def met_by_node(clause: Clause, facts: NodeFacts) -> bool:
         return True
     if not is_about_gpus(clause):
         return False
-    enough = max(1, facts.demand.requirements.gpu_count)
+    enough = max(1, facts.need.gpu_count)
     gpus = facts.offer.total.gpus
     return sum(met(clause, NODE, replace(facts, gpu=gpu)) for gpu in gpus) >= enough
 
@@ -75,7 +75,7 @@ def suits(facts: NodeFacts) -> Callable[[Gpu], bool]:
     ]
 
     def suitable(gpu: Gpu) -> bool:
-        return facts.demand.requirements.accepts(gpu) and all(
+        return facts.need.accepts(gpu) and all(
             met(clause, NODE, replace(facts, gpu=gpu)) for clause in about_gpus
         )
 
@@ -87,7 +87,22 @@ def gpus_needed(facts: NodeFacts) -> int:
     asks = any(
         is_about_gpus(clause) and not met(clause, NODE, facts) for clause in facts.demand.where
     )
-    return max(facts.demand.requirements.gpu_count, int(asks))
+    return max(facts.need.gpu_count, int(asks))
+
+
+def narrowed(capacity: Capacity, facts: NodeFacts) -> Capacity:
+    """What of a node's capacity the demand's conditions leave: all but the GPUs they rule out."""
+    if not any(map(is_about_gpus, facts.demand.where)):
+        return capacity
+    return replace(capacity, gpus=tuple(filter(suits(facts), capacity.gpus)))
+
+
+def shortfall(clause: Clause, facts: NodeFacts) -> str:
+    """What a node has of that which a clause names, in words."""
+    return "; ".join(
+        f"{name} is {_shown(NODE[name], facts)}"
+        for name in dict.fromkeys(each.attribute for each in clause.alternatives)
+    )
 
 
 def is_about_gpus(clause: Clause) -> bool:
@@ -98,6 +113,15 @@ def is_about_gpus(clause: Clause) -> bool:
 def node_can_judge(clause: Clause) -> bool:
     """Whether a node knows of itself what this clause names."""
     return all(NODE[each.attribute].subject is not Subject.STANDING for each in clause.alternatives)
+
+
+def _shown(attribute: Attribute[NodeFacts], facts: NodeFacts) -> str:
+    looks = [facts]
+    if attribute.subject is Subject.GPU:
+        looks = [replace(facts, gpu=gpu) for gpu in facts.offer.total.gpus]
+    values = [attribute.read(look) for look in looks]
+    known = [show_value(attribute.kind, value) for value in values if value is not None]
+    return ", ".join(dict.fromkeys(known)) or "not known"
 
 
 def _is_one_of(kind: Kind, value: Value, wanted: tuple[int | str, ...]) -> bool:

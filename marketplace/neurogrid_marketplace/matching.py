@@ -14,9 +14,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from .attributes import NodeFacts
 from .constraints import misses
 from .demand import Demand
 from .offer import Offer
+from .standing import UNKNOWN, Standing
 
 # How many nodes one order asks: 2k + 3 messages an order, however large the market is.
 SAMPLE_SIZE = 8
@@ -45,12 +47,23 @@ def start_of(demand_id: str) -> Place:
 
 def shape_of(demand: Demand) -> Demand:
     """All of a demand that the standing constraints see: the same for tasks of one kind."""
-    return replace(demand, demand_id="", job_hash="", input_bytes=0)
+    return replace(demand, demand_id="", job_hash="", input_bytes=0, client=None)
 
 
-def eligible(offers: Iterable[Offer], demand: Demand) -> list[Offer]:
-    """The nodes that meet every constraint."""
-    return [offer for offer in offers if not misses(offer, demand)]
+def eligible(
+    offers: Iterable[Offer], demand: Demand, standings: Mapping[str, Standing] | None = None
+) -> list[Offer]:
+    """The nodes that meet every constraint.
+
+    Args:
+        standings: node id -> what is known of it beside its offer.
+    """
+    standings = standings or {}
+    return [
+        offer
+        for offer in offers
+        if not misses(NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)))
+    ]
 
 
 def pool(candidates: Iterable[Offer], demand_id: str) -> list[Offer]:

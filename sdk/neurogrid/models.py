@@ -320,11 +320,23 @@ class NearMiss(Struct, frozen=True, kw_only=True):
     reasons: list[str]
 
 
-class Relaxation(Struct, frozen=True, kw_only=True):
-    """The one constraint whose removal would let most nodes in."""
+class RelaxationStep(Struct, frozen=True, kw_only=True):
+    """How many nodes come in when the constraint is this instead."""
 
     constraint: str
     nodes: int
+
+
+class Relaxation(Struct, frozen=True, kw_only=True):
+    """The one constraint whose removal would let most nodes in.
+
+    Attributes:
+        steps: what it could be instead: the nearest first, or what brings most nodes.
+    """
+
+    constraint: str
+    nodes: int
+    steps: list[RelaxationStep] = []
 
 
 class Explanation(Struct, frozen=True, kw_only=True):

@@ -9,10 +9,16 @@ from neurogrid_marketplace.attribute_values import TEXT, VERSION, Kind
 from neurogrid_marketplace.attributes import NODE, Attribute, Subject
 from neurogrid_marketplace.condition_checks import checked
 from neurogrid_marketplace.condition_text import read_conditions
-from neurogrid_marketplace.conditions import MAX_VALUES, Clause, Condition, Operator
+from neurogrid_marketplace.conditions import Clause, Condition, Operator
 from neurogrid_marketplace.errors import InvalidValue
 
 _WORD_CHARS = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789._:/@+-"
+_TEXTS = st.text(
+    st.characters(categories=("L", "N", "P", "S")) | st.just(" "), min_size=1, max_size=8
+)
+_NUMBERS = st.integers(0, 2000) | st.integers(0, 2**53 - 1)
+_VERSIONS = st.lists(st.integers(0, 600).map(str), min_size=1, max_size=4).map(".".join)
+_WORDS = st.builds(str.__add__, st.sampled_from("aZ9"), st.text(_WORD_CHARS, max_size=6))
 
 
 def where(text: str) -> tuple[Clause, ...]:
@@ -23,14 +29,8 @@ def where(text: str) -> tuple[Clause, ...]:
 def values(kind: Kind) -> st.SearchStrategy[int | str]:
     """A value of this kind."""
     if kind.is_number:
-        return st.integers(0, kind.most) | st.integers(0, min(kind.most, 2000))
-    if kind is VERSION:
-        parts = st.lists(st.integers(0, 600).map(str), min_size=1, max_size=4)
-        return parts.map(".".join)
-    if kind is TEXT:
-        return st.text(min_size=1, max_size=20).filter(str.isprintable)
-    first = st.sampled_from("aZ9")
-    return st.builds(str.__add__, first, st.text(_WORD_CHARS, max_size=10))
+        return _NUMBERS.map(lambda number: number % (kind.most + 1))
+    return {VERSION: _VERSIONS, TEXT: _TEXTS}.get(kind, _WORDS)
 
 
 @st.composite
@@ -41,9 +41,7 @@ def conditions(
     attribute = draw(st.sampled_from(attributes))
     operator = draw(st.sampled_from(sorted(attribute.kind.operators)))
     listed = operator in (Operator.IN, Operator.NOT_IN)
-    wanted = st.lists(values(attribute.kind), min_size=1, max_size=MAX_VALUES if listed else 1).map(
-        tuple
-    )
+    wanted = st.lists(values(attribute.kind), min_size=1, max_size=3 if listed else 1).map(tuple)
     return Condition(attribute.name, operator, draw(wanted))
 
 

@@ -2,7 +2,7 @@ import json
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurogrid_marketplace.attributes import NODE, TASK, Vocabulary
@@ -48,11 +48,13 @@ def test_the_example_is_written_as_it_was_read() -> None:
 
 
 @given(clauses())
+@settings(max_examples=40)
 def test_every_condition_is_written_and_read_back(wanted: tuple[Clause, ...]) -> None:
     assert read_conditions(write_conditions(wanted, NODE), NODE) == wanted
 
 
 @given(clauses())
+@settings(max_examples=40)
 def test_every_condition_travels_and_is_the_same(wanted: tuple[Clause, ...]) -> None:
     sent = demand(where=wanted)
     arrived = decode(type(sent), json.loads(canonical_bytes(plain(sent))))

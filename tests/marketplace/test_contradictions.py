@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from neurogrid_marketplace.attributes import NODE, NodeFacts
 from neurogrid_marketplace.condition_text import write_clause
@@ -69,6 +69,7 @@ MACHINE = offer("node", total=capacity(gpus=(gpu(1),)), gpu_driver="550.54", run
 
 
 @given(clauses(3))
+@settings(max_examples=40)
 def test_what_a_node_meets_is_never_a_contradiction(wanted: tuple[Clause, ...]) -> None:
     facts = NodeFacts(MACHINE, demand(where=wanted))
     if all(met_by_node(clause, facts) for clause in wanted):

@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from neurogrid_marketplace.attributes import NODE, TASK, NodeFacts, Subject
 from neurogrid_marketplace.condition_text import read_conditions
@@ -113,6 +113,7 @@ def test_a_node_judges_tasks_and_clients() -> None:
 
 
 @given(clauses())
+@settings(max_examples=40)
 def test_every_attribute_can_be_judged(wanted: tuple[Clause, ...]) -> None:
     facts = NodeFacts(MACHINE, demand(where=wanted), STANDING)
     for clause in wanted:

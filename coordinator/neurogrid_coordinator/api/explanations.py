@@ -23,7 +23,14 @@ def explanation_view(explanation: Explanation) -> dict[str, Json]:
         "relaxation": (
             None
             if relaxation is None
-            else {"constraint": relaxation.constraint, "nodes": relaxation.nodes}
+            else {
+                "constraint": relaxation.constraint,
+                "nodes": relaxation.nodes,
+                "steps": [
+                    {"constraint": step.constraint, "nodes": step.nodes}
+                    for step in relaxation.steps
+                ],
+            }
         ),
         "declines": dict(explanation.declines),
     }

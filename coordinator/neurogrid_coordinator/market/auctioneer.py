@@ -14,7 +14,7 @@ from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.explain import Explanation, explain
+from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.matching import ENOUGH_BIDS, SAMPLE_SIZE, sample, shape_of
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S
 from neurogrid_p2p.errors import ChannelClosed
@@ -168,7 +168,7 @@ class Auctioneer:
         known = self._explained.get(shape)
         if known is not None and now - known[0] < _EXPLAINED_S:
             return known[1]
-        found = explain(self._directory.offers(), demand)
+        found = self._directory.explain(demand)
         self._explained.pop(shape, None)
         self._explained[shape] = (now, found)
         if len(self._explained) > _EXPLAINED_MAX:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from neurogrid_marketplace.candidates import Candidates
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.messages import Heartbeat, Hello
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.standing import UNKNOWN, Standing
@@ -24,7 +26,6 @@ class Directory:
         self.candidates = Candidates()
         self.weights: dict[str, int] = {}
         self.suspended: set[str] = set()
-        self._standings: dict[str, Standing] = {}
         self._nodes: dict[str, NodeView] = {}
 
     def __len__(self) -> int:
@@ -62,7 +63,6 @@ class Directory:
     def leave(self, node_id: str) -> NodeView:
         """A node's connection has ended; returns what was last known."""
         self.candidates.drop(node_id)
-        self._standings.pop(node_id, None)
         self.weights.pop(node_id, None)
         self.suspended.discard(node_id)
         return self._nodes.pop(node_id)
@@ -70,13 +70,12 @@ class Directory:
     def offers(self) -> list[Offer]:
         """Every node's."""
         return self.candidates.offers()
-        return [view.offer for view in self._nodes.values()]
 
     def stand(self, standings: Mapping[str, Standing]) -> None:
         """Know this of nodes that joined; the standing of one that has left meanwhile is no use."""
         for node_id, standing in standings.items():
             if node_id in self._nodes:
-                self._standings[node_id] = standing
+                self.candidates.stand(node_id, standing)
                 self.weights[node_id] = standing.score_permille
                 if standing.score_permille:
                     self.suspended.discard(node_id)
@@ -85,4 +84,8 @@ class Directory:
 
     def standing(self, node_id: str) -> Standing:
         """What is known of a node beside its offer."""
-        return self._standings.get(node_id, UNKNOWN)
+        return self.candidates.standings().get(node_id, UNKNOWN)
+
+    def explain(self, demand: Demand) -> Explanation:
+        """How a demand meets these nodes; nobody is asked."""
+        return explain(self.offers(), demand, standings=self.candidates.standings())

@@ -18,7 +18,6 @@ from neurogrid_marketplace import __version__
 from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.explain import explain
 from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import (
@@ -226,7 +225,7 @@ class Market:
                 return await self._send(decode(str, arguments["node_id"]), message)
             case "explain":
                 demand = decode(Demand, arguments["demand"])
-                return dict(plain(explain(self._directory.offers(), demand)))
+                return dict(plain(self._directory.explain(demand)))
         raise CallFailed("unknown_method", method)
 
     async def _send(self, node_id: str, message: Message) -> Frame:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.constraints import misses
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.reputation import FindingKind, Reputation
@@ -211,7 +212,7 @@ class Nodes:
         if not self._connected and not self._left:
             return now_s - self._started_s < _RETURN_S
         gone = (left.view.offer for left in self._left.values() if now_s - left.at_s < _RETURN_S)
-        return any(not misses(offer, demand) for offer in gone)
+        return any(not misses(NodeFacts(offer, demand)) for offer in gone)
 
     def watch(self) -> "NodeWatch":
         """Changes of status from now on; close it in the end."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace.constraints import STANDING
+from neurogrid_marketplace.constraints import MAX_PRICE
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.orchestration import submit
@@ -319,7 +319,7 @@ def never_served(explanation: Explanation) -> bool:
     """
     if explanation.matching:
         return False
-    return not any(item.constraint == STANDING and item.left for item in explanation.survivors)
+    return not any(item.constraint == MAX_PRICE and item.left for item in explanation.survivors)
 
 
 def _require_inputs(wanted: Submission, sizes: dict[str, int]) -> None:

@@ -55,7 +55,10 @@ def print_explanation(explanation: Explanation, *, err: bool = False) -> None:
             count = f"{survivors.left:>5} of {explanation.nodes}"
             click.echo(f"  {count} nodes left after {survivors.constraint}", err=err)
         for miss in explanation.nearest:
-            click.echo(f"  {short(miss.node_id)} {'; '.join(miss.reasons)}", err=err)
+            reasons = printable("; ".join(miss.reasons))
+            click.echo(f"  {short(miss.node_id)} {reasons}", err=err)
+        for step in explanation.relaxation.steps if explanation.relaxation else ():
+            click.echo(f"  {step.nodes:>5} would come in with {step.constraint}", err=err)
     if explanation.clearing_price_per_hour is not None:
         price = usdc(explanation.clearing_price_per_hour)
         click.echo(f"The lowest ask of a node that fits is {price} per hour.", err=err)

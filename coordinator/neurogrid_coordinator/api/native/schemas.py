@@ -309,11 +309,22 @@ class NearMissView(Struct, frozen=True):
     reasons: list[str]
 
 
-class RelaxationView(Struct, frozen=True):
-    """The one constraint whose removal would let most nodes in."""
+class RelaxationStepView(Struct, frozen=True):
+    """How many nodes come in when the constraint is this instead."""
 
     constraint: str
     nodes: int
+
+
+class RelaxationView(Struct, frozen=True):
+    """The one constraint whose removal would let most nodes in, and how far one may go instead."""
+
+    constraint: str
+    nodes: int
+    steps: Annotated[
+        list[RelaxationStepView],
+        Meta(description="What it could be instead: the nearest first, or what brings most."),
+    ]
 
 
 class ExplanationView(Struct, frozen=True):
