@@ -30,7 +30,7 @@ from neurogrid_marketplace.attributes import NODE
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.messages import MESSAGE_TYPES
-from neurogrid_marketplace.receipt import SettlementStatement
+from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
@@ -252,6 +252,17 @@ def test_the_page_has_every_attribute_of_a_node() -> None:
             each.meaning,
         ]
         for each in NODE
+    ]
+
+
+def test_the_page_has_every_kind_of_link_of_a_receipt() -> None:
+    assert [row[:3] for row in _rows("Kinds of links")] == [
+        [
+            f"`{kind.name}`",
+            str(kind.least) if kind.least == kind.most else f"{kind.least} to {kind.most}",
+            kind.signer.value,
+        ]
+        for kind in KINDS
     ]
 
 

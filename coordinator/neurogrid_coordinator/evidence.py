@@ -21,8 +21,6 @@ from .vouchers import VoucherDesk
 
 _log = logging.getLogger(__name__)
 
-_NO_SIGNATURE = "0" * 128
-
 
 class ReceiptDesk:
     """Writes receipts.
@@ -66,8 +64,7 @@ class ReceiptDesk:
             coordinator=self._coordinator,
             task_id=row.task_id,
             lease_id=row.id,
-            evidence=found,
-            settlement=self._statement(row, client),
+            evidence={**found, "settlement": [self._statement(row, client)]},
         )
         leases.insert_receipt(conn, row, receipt, now_ms)
 
@@ -79,13 +76,22 @@ class ReceiptDesk:
         award, accept = _last(agreed, "award"), _last(agreed, "accept")
         if not mine or award is None or accept is None:
             return None
-        return Evidence(
-            demand=mine[0],
-            bids=tuple(item for item in auction if item.type == "bid"),
-            award=award,
-            accept=accept,
-            events=tuple(item for item in agreed if item.type == "event"),
-        )
+        vouchers = evidence.vouchers_of(conn, row.id)
+        return {
+            "demand": mine[:1],
+            "bid": [item for item in auction if item.type == "bid"],
+            "award": [award],
+            "accept": [accept],
+            "event": [item for item in agreed if item.type == "event"],
+            "meter": evidence.meters_of(conn, row.id),
+            "voucher": [*vouchers, self._vouchers.voucher(row)],
+            "claimed": [
+                item
+                for item in agreed
+                # A node may name one that the chain dropped, and claim again.
+                if item.type == "claimed" and item.body["transaction"] == row.settlement.closed_by
+            ],
+        }
 
     def _statement(self, row: LeaseRow, client: str) -> SettlementStatement:
         owner, state = Pubkey.from_string(client), row.settlement
@@ -94,9 +100,6 @@ class ReceiptDesk:
             [b"escrow", bytes(client_account), escrow_job_id(row.id)],
             self._deployment.program_id,
         )
-        signature = _NO_SIGNATURE
-        if state.signed_micro_usdc:
-            signature = self._vouchers.voucher(row).signature
         return SettlementStatement(
             program_id=str(self._deployment.program_id),
             domain=self._vouchers.domain,
@@ -106,8 +109,6 @@ class ReceiptDesk:
             escrow_bump=bump,
             escrow_sequence=row.escrow_sequence,
             voucher_signer=self._vouchers.signer(row.id).address,
-            cumulative_micro_usdc=state.signed_micro_usdc,
-            voucher_signature=signature,
             transaction=state.closed_by,
             paid_micro_usdc=state.paid_micro_usdc,
             closed_at_ms=state.since_ms,

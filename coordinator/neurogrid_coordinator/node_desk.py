@@ -65,13 +65,15 @@ class NodeDesk:
                 taken = await write(node_messages.take_event, node_id, envelope, message, now_ms)
                 self._answer(node_id, taken)
             case Meter():
-                taken = await write(node_messages.take_meter, node_id, message, now_ms)
+                taken = await write(
+                    node_messages.take_meter, node_id, envelope, message, now_ms, self._vouchers
+                )
                 self._answer(node_id, taken)
             case Log():
                 taken = await write(node_messages.take_log, node_id, message, now_ms)
                 self._answer(node_id, taken)
             case Claimed(lease_id):
-                taken = await self._database.read(node_messages.take_claimed, node_id, lease_id)
+                taken = await write(node_messages.take_claimed, node_id, envelope, message)
                 self._answer(node_id, taken)
                 self._settle(lease_id)
             case Accept(lease_id) | Deny(lease_id):
@@ -105,7 +107,9 @@ class NodeDesk:
         await self._note_progress(node_id, view)
 
     async def _resume(self, node_id: str, lease_id: str) -> None:
-        resumed = await self._database.read(node_messages.resume, node_id, lease_id, self._now_ms())
+        resumed = await self._database.read(
+            node_messages.resume, node_id, lease_id, self._now_ms(), self._vouchers
+        )
         self._answer(node_id, resumed.taken)
         for action in resumed.actions:
             self._orchestrator.perform(resumed.task_id, action)
@@ -115,8 +119,6 @@ class NodeDesk:
             self._orchestrator.follow(taken.step)
         for message in taken.answers:
             self._outgoing.tell(node_id, message)
-        if taken.voucher is not None and taken.voucher.escrow:
-            self._outgoing.tell(node_id, self._vouchers.voucher(taken.voucher))
 
     async def _note_progress(self, node_id: str, view: NodeView) -> None:
         before = self._progress.get(node_id, {})

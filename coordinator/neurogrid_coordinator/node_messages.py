@@ -10,21 +10,24 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace import settlement
+from neurogrid_marketplace import payment_chain, settlement
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.exposure import signable_micro_usdc
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import (
     Accept,
     Acknowledge,
+    Claimed,
     Event,
     EventKind,
     Log,
     Message,
     Meter,
     Stop,
+    VoucherMessage,
 )
 from neurogrid_marketplace.orchestration import due
+from neurogrid_marketplace.payment_chain import NO_VOUCHER
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Accepted, Action, Finished, Phase, Started
 
@@ -32,6 +35,7 @@ from . import steps
 from .steps import Step
 from .store import evidence, leases, logs, tasks
 from .store.leases import LeaseRow
+from .vouchers import VoucherDesk, is_final
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +47,10 @@ class Taken:
     Attributes:
         answers: to be sent to the node.
         step: the step of the task that it caused.
-        voucher: the lease whose highest signed voucher is to be sent, if one is due.
     """
 
     answers: tuple[Message, ...] = ()
     step: Step | None = None
-    voucher: LeaseRow | None = None
 
 
 def take_event(
@@ -58,7 +60,7 @@ def take_event(
     row = _lease_of(conn, node_id, event.lease_id)
     if row is None or _is_closed(row):
         return _without_lease(row, event.lease_id)
-    refusal = _refusal(row, event)
+    refusal = _refusal(conn, row, event)
     if refusal is not None:
         _log.debug("lease %s, event %d: %s", row.id, event.number, refusal)
         return Taken((_stored(row),))
@@ -74,17 +76,30 @@ def take_event(
     return Taken((Acknowledge(row.id, stored, row.log_bytes),), step)
 
 
-def take_meter(conn: Connection, node_id: str, meter: Meter, now_ms: int) -> Taken:
-    """Decide, and store before anything is signed, how much the next voucher is over."""
+def take_meter(
+    conn: Connection,
+    node_id: str,
+    envelope: Envelope,
+    meter: Meter,
+    now_ms: int,
+    vouchers: VoucherDesk,
+) -> Taken:
+    """Decide and store how much the next voucher is over; it is sent after the commit."""
     row = _lease_of(conn, node_id, meter.lease_id)
     if row is None or _is_closed(row):
         return _without_lease(row, meter.lease_id)
-    if row.settlement.phase in (SettlementPhase.FINAL, SettlementPhase.RELEASING):
-        return Taken(voucher=row)
+    if is_final(row):
+        return Taken(_owed(conn, row, vouchers))
     found = tasks.state_of(conn, row.task_id)
-    lease = found.task.lease if found is not None else None
+    assert found is not None, "a lease refers to its task"
+    lease = found.task.lease
     if lease is None or lease.lease_id != row.id or not lease.started_at_ms:
         return Taken()
+    chain = row.settlement.payments
+    if meter.voucher_hash != chain.head:
+        # What is signed next rests on the voucher before it: the node has to have that one first.
+        last = evidence.last_voucher(conn, row.id)
+        return Taken((last,) if last is not None else ())
     amount = signable_micro_usdc(
         lease.price_micro_usdc_per_hour,
         lease.max_cost_micro_usdc,
@@ -92,10 +107,19 @@ def take_meter(conn: Connection, node_id: str, meter: Meter, now_ms: int) -> Tak
         now_ms - lease.started_at_ms,
     )
     signed = settlement.sign(row.settlement, amount)
-    if signed != row.settlement:
-        leases.save_settlement(conn, signed, now_ms)
-        leases.save_metered(conn, row.id, max(row.metered_ms, meter.metered_ms), now_ms)
-    return Taken(voucher=replace(row, settlement=signed) if signed.signed_micro_usdc else None)
+    if signed == row.settlement:
+        return Taken(_owed(conn, row, vouchers))
+    if payment_chain.is_due(chain, meter, found.task.demand.voucher_interval_s):
+        link = payment_chain.next_link(chain, meter.hash())
+        voucher = vouchers.voucher(replace(row, settlement=signed), link)
+        signed = replace(signed, payments=payment_chain.extended(chain, voucher, meter))
+        evidence.append_voucher(conn, envelope, voucher)
+    else:
+        voucher = vouchers.voucher(replace(row, settlement=signed))
+        evidence.keep_last_meter(conn, row.id, envelope)
+    leases.save_settlement(conn, signed, now_ms)
+    leases.save_metered(conn, row.id, max(row.metered_ms, meter.metered_ms), now_ms)
+    return Taken((voucher,))
 
 
 def take_log(conn: Connection, node_id: str, log: Log, now_ms: int) -> Taken:
@@ -107,11 +131,14 @@ def take_log(conn: Connection, node_id: str, log: Log, now_ms: int) -> Taken:
     return Taken((Acknowledge(row.id, row.events_stored, taken),))
 
 
-def take_claimed(conn: Connection, node_id: str, lease_id: str) -> Taken:
-    """A node says that the escrow is closed: the settler believes the chain, not the node."""
-    row = _lease_of(conn, node_id, lease_id)
+def take_claimed(conn: Connection, node_id: str, envelope: Envelope, claimed: Claimed) -> Taken:
+    """A node says that the escrow is closed: kept for the receipt; the settler believes the chain."""
+    row = _lease_of(conn, node_id, claimed.lease_id)
     if row is None or _is_closed(row):
-        return _without_lease(row, lease_id)
+        return _without_lease(row, claimed.lease_id)
+    kept = evidence.of(conn, row.id, envelope.type)
+    if not kept or kept[-1].body != envelope.body:
+        evidence.replace(conn, row.id, envelope)
     return Taken()
 
 
@@ -147,7 +174,9 @@ class Resumed:
     actions: tuple[Action, ...] = ()
 
 
-def resume(conn: Connection, node_id: str, lease_id: str, now_ms: int) -> Resumed:
+def resume(
+    conn: Connection, node_id: str, lease_id: str, now_ms: int, vouchers: VoucherDesk
+) -> Resumed:
     """What a node must hear about a lease it (still) has: it may have missed anything."""
     row = _lease_of(conn, node_id, lease_id)
     if row is None or _is_closed(row):
@@ -162,10 +191,23 @@ def resume(conn: Connection, node_id: str, lease_id: str, now_ms: int) -> Resume
         actions = due(task, now_ms)
     elif not row.finished:
         answers.append(Stop(row.id, Outcome.CANCELLED, "the task went on without this lease"))
-    owed = row.settlement.phase in (SettlementPhase.FINAL, SettlementPhase.RELEASING)
     # While it runs, the voucher it has is repeated too: the last one may have been lost.
-    owed |= task.phase is Phase.RUNNING and is_present and row.settlement.signed_micro_usdc > 0
-    return Resumed(Taken(tuple(answers), voucher=row if owed else None), row.task_id, actions)
+    if is_final(row) or (task.phase is Phase.RUNNING and is_present):
+        answers.extend(_owed(conn, row, vouchers))
+    return Resumed(Taken(tuple(answers)), row.task_id, actions)
+
+
+def _owed(conn: Connection, row: LeaseRow, vouchers: VoucherDesk) -> tuple[VoucherMessage, ...]:
+    """The vouchers that a node of an open lease must have: the last linked one, and the highest."""
+    if is_final(row):
+        return (vouchers.voucher(row),) if row.escrow else ()
+    amount = row.settlement.signed_micro_usdc
+    if not amount:
+        return ()
+    last = evidence.last_voucher(conn, row.id)
+    if last is None:
+        return (vouchers.voucher(row),)
+    return (last,) if last.cumulative_micro_usdc == amount else (last, vouchers.voucher(row))
 
 
 def _lease_of(conn: Connection, node_id: str, lease_id: str) -> LeaseRow | None:
@@ -188,7 +230,7 @@ def _stored(row: LeaseRow) -> Acknowledge:
     return Acknowledge(row.id, row.events_stored, row.log_bytes, closed=_is_closed(row))
 
 
-def _refusal(row: LeaseRow, event: Event) -> str | None:
+def _refusal(conn: Connection, row: LeaseRow, event: Event) -> str | None:
     """Why this is not the lease's next event; None if it is."""
     if event.number != row.events_stored:
         return f"number {row.events_stored} is next"
@@ -198,4 +240,9 @@ def _refusal(row: LeaseRow, event: Event) -> str | None:
         return "the lease has finished"
     if (event.kind is EventKind.FINISHED) != (event.result is not None):
         return "a finish has a result, and nothing else has"
+    if event.result is not None and event.result.voucher_hash != NO_VOUCHER:
+        # Kept, it would make our own receipt look as if we had left that voucher out.
+        known = [voucher.hash() for voucher in evidence.vouchers_of(conn, row.id)]
+        if event.result.voucher_hash not in known:
+            return "names a voucher that was never signed"
     return None

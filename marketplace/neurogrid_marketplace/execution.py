@@ -232,6 +232,9 @@ def _on_voucher(lease: NodeLease, voucher: VoucherMessage, now_ms: int) -> Lease
     held = lease.voucher
     if held is None or voucher.cumulative_micro_usdc > held.cumulative_micro_usdc:
         lease = replace(lease, voucher=voucher)
+    link = voucher.link
+    if link is not None and link.number >= lease.vouchers_linked:
+        lease = replace(lease, vouchers_linked=link.number + 1, voucher_hash=voucher.hash())
     if lease.phase is LeasePhase.REPORTED and voucher.final:
         return _claim(lease, now_ms)
     if lease.phase is LeasePhase.PAUSED and lease.voucher is not None:
@@ -302,6 +305,7 @@ def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseD
         logs_bytes=collected.logs_bytes,
         memory_peak_bytes=ran.memory_peak_bytes,
         profile_hash=collected.profile_hash,
+        voucher_hash=lease.voucher_hash,
     )
     return _report(lease, result, now_ms)
 
@@ -347,7 +351,8 @@ def _milestone(
 def _meter(lease: NodeLease, now_ms: int) -> Meter:
     run_ms = metered_ms(lease, now_ms)
     cost = cost_micro_usdc(lease.award.price_micro_usdc_per_hour, run_ms)
-    return Meter(lease.lease_id, run_ms, min(cost, lease.award.max_cost_micro_usdc))
+    amount = min(cost, lease.award.max_cost_micro_usdc)
+    return Meter(lease.lease_id, run_ms, amount, lease.voucher_hash)
 
 
 def _move(lease: NodeLease, phase: LeasePhase, now_ms: int) -> NodeLease:

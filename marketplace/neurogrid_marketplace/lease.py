@@ -17,6 +17,7 @@ from .faults import Outcome
 from .job import OutputFile
 from .messages import Award, Event, Meter, Start, VoucherMessage
 from .offer import LeasePhase
+from .payment_chain import NO_VOUCHER
 
 TRANSITIONS: dict[LeasePhase, frozenset[LeasePhase]] = {
     LeasePhase.ACCEPTED: frozenset({LeasePhase.PREPARING, LeasePhase.REPORTED, LeasePhase.CLOSED}),
@@ -64,6 +65,8 @@ class NodeLease:
         paused_at_ms, paused_ms: since when it is paused now (0 if not), and for how long before.
         covered_ms: metered time at the last voucher that was asked for.
         voucher: the best voucher we hold.
+        vouchers_linked, voucher_hash: how many linked vouchers there are at least, and the hash of
+            the last of them that we hold.
         stop_reason: why the container is being stopped.
         events: all milestones so far; the coordinator has the first ``events_stored``.
         claim_until_ms: when the escrow stops paying vouchers, 0 if not known.
@@ -83,6 +86,8 @@ class NodeLease:
     paused_ms: int = 0
     covered_ms: int = 0
     voucher: VoucherMessage | None = None
+    vouchers_linked: int = 0
+    voucher_hash: str = NO_VOUCHER
     stop_reason: Outcome | None = None
     ran: Ran | None = None
     events: tuple[Event, ...] = ()

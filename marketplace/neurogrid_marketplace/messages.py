@@ -180,6 +180,7 @@ class Result:
         outputs: what it left under /outputs, sorted by path, all uploaded.
         logs_sha256, logs_bytes: of the whole log text that was sent.
         profile_hash: SHA-256 of the sandbox profile that was applied.
+        voucher_hash: `VoucherMessage.hash` of the last linked voucher that the node holds.
     """
 
     outcome: Outcome
@@ -191,6 +192,7 @@ class Result:
     logs_bytes: Bytes = 0
     memory_peak_bytes: Bytes = 0
     profile_hash: Sha256 = "0" * 64
+    voucher_hash: Sha256 = "0" * 64
 
     def __post_init__(self) -> None:
         if not outputs_travel(self.outputs):
@@ -226,11 +228,20 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Metered time so far: what the next voucher should cover."""
+    """Metered time so far: what the next voucher should cover.
+
+    ``voucher_hash`` is `VoucherMessage.hash` of the last linked voucher that the node holds: with it
+    the node confirms that voucher and every one before it (`payment_chain`).
+    """
 
     lease_id: Id
     metered_ms: Millis
     cumulative_micro_usdc: MicroUsdc
+    voucher_hash: Sha256 = "0" * 64
+
+    def hash(self) -> str:
+        """What the voucher that answers it refers to."""
+        return sha256_hex(plain(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +262,22 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class VoucherLink:
+    """The place of a voucher among those of its lease that the receipt holds (`payment_chain`).
+
+    Attributes:
+        number: 0, 1, 2: counts the linked vouchers.
+        previous_hash: `VoucherMessage.hash` of the one before it; 64 zeros for the first.
+        answers_hash: `Meter.hash` of the meter that it answers; of a final one, `Event.hash` of the
+            last event.
+    """
+
+    number: Count
+    previous_hash: Sha256
+    answers_hash: Sha256
+
+
+@dataclass(frozen=True, slots=True)
 class VoucherMessage:
     """A signed voucher. ``final``: nothing more will be paid; redeem it and close the escrow."""
 
@@ -258,6 +285,11 @@ class VoucherMessage:
     cumulative_micro_usdc: MicroUsdc
     signature: SignatureHex
     final: bool
+    link: VoucherLink | None = None
+
+    def hash(self) -> str:
+        """What the next meter, the next voucher and the result refer to."""
+        return sha256_hex(plain(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,165 +1,203 @@
-"""The rules that the parts of a receipt must keep together; `receipt` walks a file through them."""
+"""The rules that demand, bids, award, accept and events of a receipt must keep together.
 
-import hashlib
+Each check raises `ReceiptInvalid` for what cannot be, and says item by item what the rest is worth.
+What one side alone has signed is its claim; what others' signatures and hashes force is proven.
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
-
-from msgspec import Meta
 
 from .auction import Auction, RankedBid
 from .bid import Bid
 from .demand import Demand
-from .envelope import Envelope
+from .envelope import CLOCK_TOLERANCE_MS, Envelope
 from .errors import ReceiptInvalid
-from .faults import CONSEQUENCES
-from .fields import (
-    U64,
-    Address,
-    MicroUsdc,
-    Millis,
-    SignatureHex,
-    TransactionSignature,
-    decode,
-)
-from .identity import address_bytes, check_signature
 from .messages import Accept, Award, Event, EventKind, Result
 from .money import cost_micro_usdc, format_usdc
-from .voucher import Voucher
+from .receipt_items import BOTH, COORDINATOR, NODE, Item, absent, claimed, proven
+from .receipt_kinds import Link, Parts
 
 
-@dataclass(frozen=True, slots=True)
-class SettlementStatement:
-    """What the coordinator states about the money of a lease.
-
-    Attributes:
-        client: owner of the client account; client_account, escrow: program addresses.
-        escrow_bump: with it anybody can derive the escrow from the client account and the lease.
-        voucher_signature: over the final cumulative amount; all zero where nothing was signed.
-        transaction: that closed the escrow.
-        paid_micro_usdc: what left the client's account, the market's fee included.
-    """
-
-    program_id: Address
-    domain: U64
-    client: Address
-    client_account: Address
-    escrow: Address
-    escrow_bump: Annotated[int, Meta(ge=0, le=255)]
-    escrow_sequence: U64
-    voucher_signer: Address
-    cumulative_micro_usdc: MicroUsdc
-    voucher_signature: SignatureHex
-    transaction: TransactionSignature
-    paid_micro_usdc: MicroUsdc
-    closed_at_ms: Millis
+def check_identities(parts: Parts) -> tuple[Item, ...]:
+    """Who signed: names that are keys, so that the names need no register."""
+    return (
+        proven(
+            "coordinator",
+            COORDINATOR,
+            f"the holder of key {parts.coordinator}; who that is, no key says",
+        ),
+        proven("node", NODE, f"the holder of key {parts.node_id}; who that is, no key says"),
+    )
 
 
-def escrow_job_id(lease_id: str) -> bytes:
-    """The 32-byte job id under which a lease's escrow is opened."""
-    return hashlib.sha256(f"neurogrid:lease:{lease_id}".encode()).digest()
-
-
-def check_agreement(
-    demand_envelope: Envelope,
-    award_envelope: Envelope,
-    accept: Envelope,
-    coordinator: str,
-    lease: str,
-) -> tuple[Demand, Award]:
-    """Demand, award and accept belong together and to this lease."""
-    demand = decode(Demand, demand_envelope.body)
-    award = decode(Award, award_envelope.body)
-    accepted = decode(Accept, accept.body)
-    if demand_envelope.sender != coordinator or award_envelope.sender != coordinator:
-        raise ReceiptInvalid("demand or award was not signed by this receipt's coordinator")
+def check_terms(parts: Parts) -> tuple[Item, ...]:
+    """Demand and award belong together, and the award changes nothing that was demanded."""
+    demand, award = parts.one(Demand).message, parts.agreed
     if award.demand_hash != demand.hash() or award.demand_id != demand.demand_id:
         raise ReceiptInvalid("the award is for another demand")
-    if award.job_hash != demand.job_hash or award.timeout_s != demand.timeout_s:
+    if (
+        award.job_hash != demand.job_hash
+        or award.timeout_s != demand.timeout_s
+        or award.voucher_interval_s != demand.voucher_interval_s
+    ):
         raise ReceiptInvalid("the award changes what was demanded")
-    if award.lease_id != lease or accepted.lease_id != lease:
-        raise ReceiptInvalid("award or accept is for another lease")
-    if accepted.award_hash != award.hash() or accept.sender != award_envelope.recipient:
-        raise ReceiptInvalid("what was accepted is not this award")
-    return demand, award
-
-
-def check_ranking(envelopes: Sequence[Envelope], demand: Demand, award: Award) -> RankedBid:
-    """Hold the auction again and find the awarded bid in it."""
-    hashes = {envelope.hash() for envelope in envelopes}
-    if hashes != {award.bid_hash, *award.other_bid_hashes} or len(hashes) != len(envelopes):
-        raise ReceiptInvalid("the bids are not those that the award names")
-    auction = Auction(
-        demand.max_price_micro_usdc_per_hour, frozenset(envelope.sender for envelope in envelopes)
+    cost = cost_micro_usdc(award.price_micro_usdc_per_hour, award.timeout_s * 1000)
+    if award.max_cost_micro_usdc != cost:
+        raise ReceiptInvalid("the award's most is not the cost of its whole time limit")
+    return (
+        proven(
+            "terms",
+            COORDINATOR,
+            f"job {demand.job_hash[:16]}… of image {demand.image}, at most "
+            f"{format_usdc(demand.max_price_micro_usdc_per_hour)} USDC/h for {demand.timeout_s} s; "
+            f"result verified: {demand.verify.value}",
+        ),
     )
-    for envelope in envelopes:
-        bid = decode(Bid, envelope.body)
-        if bid.demand_hash != demand.hash():
-            raise ReceiptInvalid(f"the bid of {envelope.sender} is for another demand")
-        auction.bid(envelope.sender, bid, envelope.hash())
-    for ranked in auction.ranking():
+
+
+def check_auction(parts: Parts) -> tuple[Item, ...]:
+    """Hold the auction again and find the awarded bid in it."""
+    demand, award, bids = parts.one(Demand).message, parts.agreed, parts.all(Bid)
+    hashes = {link.signed.hash() for link in bids}
+    if hashes != {award.bid_hash, *award.other_bid_hashes} or len(hashes) != len(bids):
+        raise ReceiptInvalid("the bids are not those that the award names")
+    place, ranked = _awarded(bids, demand, award)
+    if ranked.node_id != parts.node_id:
+        raise ReceiptInvalid("the lease was accepted by a node that did not place the winning bid")
+    price = format_usdc(award.price_micro_usdc_per_hour)
+    if place == 0:
+        order = claimed(
+            "best_bid", COORDINATOR, "that nobody else bid: the best of the bids here won"
+        )
+    else:
+        order = claimed(
+            "best_bid",
+            COORDINATOR,
+            f"that the {place} better bids here were offered the lease first, and nobody else bid",
+        )
+    return (
+        proven(
+            "auction",
+            "each bidder",
+            f"{len(bids)} bids, each signed by its node for these terms, all named in the award",
+        ),
+        proven("price_rule", BOTH, f"{price} USDC/h is what the rules give {parts.node_id}"),
+        order,
+    )
+
+
+def check_agreement(parts: Parts) -> tuple[Item, ...]:
+    """The node accepted this award for this lease."""
+    award, accept = parts.agreed, parts.one(Accept).message
+    if award.lease_id != parts.lease_id or accept.lease_id != parts.lease_id:
+        raise ReceiptInvalid("award or accept is for another lease")
+    if accept.award_hash != award.hash():
+        raise ReceiptInvalid("what was accepted is not this award")
+    most = format_usdc(award.max_cost_micro_usdc)
+    return (
+        proven(
+            "agreement",
+            BOTH,
+            f"lease {parts.lease_id}: at most {award.timeout_s} s and {most} USDC",
+        ),
+    )
+
+
+def check_run(parts: Parts) -> tuple[Item, ...]:
+    """The events follow one another and end with a result."""
+    previous, started = parts.one(Accept).message.hash(), None
+    for number, link in enumerate(parts.all(Event)):
+        event: Event = link.message
+        if event.lease_id != parts.lease_id:
+            raise ReceiptInvalid(f"event {number} is not of this lease")
+        if event.number != number or event.previous_hash != previous:
+            raise ReceiptInvalid(f"event {number} does not follow the one before it")
+        if event.kind is EventKind.STARTED:
+            started = event
+        previous = event.hash()
+    result = result_of(parts)
+    return (
+        claimed("start", NODE, f"the container started at {started.at_ms} ms by the node's clock")
+        if started
+        else absent("start", "the node reported no running container"),
+        proven(
+            "result",
+            NODE,
+            f"the node reported {result.outcome.value}, exit code {result.exit_code}, "
+            f"{result.metered_ms / 1000:.3f} s, a log of {result.logs_bytes} bytes",
+        ),
+        proven(
+            "outputs",
+            NODE,
+            f"the node named {len(result.outputs)} output files, each by its SHA-256",
+        ),
+        claimed("execution", NODE, "that the program really ran as reported"),
+    )
+
+
+def result_of(parts: Parts) -> Result:
+    """The result that the last event has.
+
+    Raises:
+        ReceiptInvalid: it has none.
+    """
+    last: Event = parts.all(Event)[-1].message
+    if last.kind is not EventKind.FINISHED or last.result is None:
+        raise ReceiptInvalid("the events do not end with a result")
+    return last.result
+
+
+def check_order(parts: Parts) -> tuple[Item, ...]:
+    """What came before what: by hashes it is proven, by clocks it is said."""
+    envelopes = [link.envelope for links in parts.links.values() for link in links if link.envelope]
+    first = min(item.sent_at_ms for item in envelopes)
+    last = max(item.sent_at_ms for item in envelopes)
+    behind_ms = _disorder_ms(parts)
+    agree = (
+        f"they agree with the order within {CLOCK_TOLERANCE_MS // 1000} s"
+        if behind_ms <= CLOCK_TOLERANCE_MS
+        else f"they are {behind_ms / 1000:.0f} s against the order of what they stamp"
+    )
+    return (
+        proven(
+            "order",
+            BOTH,
+            "demand, bids, award, accept and events came in this order: each names the hash of "
+            "what it follows",
+        ),
+        claimed("clocks", BOTH, f"from {first} to {last} ms Unix time; {agree}"),
+    )
+
+
+def _awarded(bids: Sequence[Link[Bid]], demand: Demand, award: Award) -> tuple[int, RankedBid]:
+    """Place and ranked bid of the awarded one."""
+    auction = Auction(
+        demand.max_price_micro_usdc_per_hour, frozenset(link.signed.sender for link in bids)
+    )
+    for link in bids:
+        if link.message.demand_hash != demand.hash():
+            raise ReceiptInvalid(f"the bid of {link.signed.sender} is for another demand")
+        auction.bid(link.signed.sender, link.message, link.signed.hash())
+    for place, ranked in enumerate(auction.ranking()):
         if ranked.bid_hash == award.bid_hash:
             if ranked.award_price_micro_usdc_per_hour != award.price_micro_usdc_per_hour:
                 raise ReceiptInvalid(
                     f"awarded at {award.price_micro_usdc_per_hour} micro-USDC/h; the bids give "
                     f"{ranked.award_price_micro_usdc_per_hour}"
                 )
-            return ranked
+            return place, ranked
     raise ReceiptInvalid("the awarded bid was above the client's maximum")
 
 
-def check_run(envelopes: Sequence[Envelope], accept: Envelope, lease_id: str) -> Result:
-    """The events follow one another and end with a result."""
-    previous = decode(Accept, accept.body).hash()
-    last: Event | None = None
-    for number, envelope in enumerate(envelopes):
-        event = decode(Event, envelope.body)
-        if envelope.sender != accept.sender or event.lease_id != lease_id:
-            raise ReceiptInvalid(f"event {number} is not of this lease")
-        if event.number != number or event.previous_hash != previous:
-            raise ReceiptInvalid(f"event {number} does not follow the one before it")
-        previous = event.hash()
-        last = event
-    if last is None or last.kind is not EventKind.FINISHED or last.result is None:
-        raise ReceiptInvalid("the events do not end with a result")
-    return last.result
-
-
-def check_money(
-    settlement: SettlementStatement, award: Award, result: Result, lease_id: str
-) -> tuple[str, ...]:
-    """Check escrow, voucher and amount; say what they prove."""
-    derived = hashlib.sha256(
-        b"escrow"
-        + address_bytes(settlement.client_account)
-        + escrow_job_id(lease_id)
-        + bytes([settlement.escrow_bump])
-        + address_bytes(settlement.program_id)
-        + b"ProgramDerivedAddress"
-    ).digest()
-    escrow = address_bytes(settlement.escrow)
-    if derived != escrow:
-        raise ReceiptInvalid("the escrow's address does not belong to this lease")
-    amount = settlement.cumulative_micro_usdc
-    if settlement.paid_micro_usdc > amount or amount > award.max_cost_micro_usdc:
-        raise ReceiptInvalid("more was paid than was signed or held in escrow")
-    words = [f"escrow {settlement.escrow} is the one of this lease"]
-    if amount:
-        voucher = Voucher(settlement.domain, escrow, settlement.escrow_sequence, amount)
-        check_signature(
-            address_bytes(settlement.voucher_signer),
-            voucher.message(),
-            bytes.fromhex(settlement.voucher_signature),
-        )
-        words.append(f"a voucher over {format_usdc(amount)} USDC was signed for it")
-    metered = min(
-        cost_micro_usdc(award.price_micro_usdc_per_hour, result.metered_ms),
-        award.max_cost_micro_usdc,
-    )
-    if CONSEQUENCES[result.outcome].charged:
-        if amount > metered:
-            raise ReceiptInvalid("the voucher is over more than the metered time costs")
-        words.append(
-            f"that is at most the metered time at the agreed price ({format_usdc(metered)})"
-        )
-    return tuple(words)
+def _disorder_ms(parts: Parts) -> int:
+    """How far the stamps of what follows by hash lie before what it follows, at most."""
+    story: list[Envelope] = [
+        parts.one(Demand).signed,
+        parts.one(Award).signed,
+        parts.one(Accept).signed,
+        *(link.signed for link in parts.all(Event)),
+    ]
+    latest_ms, behind_ms = 0, 0
+    for envelope in story:
+        behind_ms = max(behind_ms, latest_ms - envelope.sent_at_ms)
+        latest_ms = max(latest_ms, envelope.sent_at_ms)
+    return behind_ms

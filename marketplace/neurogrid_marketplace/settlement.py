@@ -10,11 +10,16 @@ action may be repeated at any time; what is stored here only says which one is d
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from .payment_chain import PaymentChain
+
 # How long a node may take to redeem its final voucher before the coordinator asks for the rest of
 # the escrow. Vouchers beat the refund for the program's whole grace period after that.
 CLAIM_PATIENCE_MS = 5 * 60_000
 # How often a final voucher is repeated to a node that does not redeem it.
 RESEND_MS = 5_000
+
+
+_NO_PAYMENTS = PaymentChain()
 
 
 class SettlementPhase(StrEnum):
@@ -38,6 +43,7 @@ class Settlement:
         due_micro_usdc: the final amount once it is decided, else None.
         closed_by: signature of the transaction that closed the escrow, "" if none was opened.
         paid_micro_usdc: what left the client's account, known when closed.
+        payments: the vouchers that the receipt will hold.
     """
 
     lease_id: str
@@ -48,6 +54,7 @@ class Settlement:
     due_micro_usdc: int | None = None
     closed_by: str = ""
     paid_micro_usdc: int = 0
+    payments: PaymentChain = _NO_PAYMENTS
 
 
 class Step(StrEnum):

@@ -1,7 +1,7 @@
 """One lease's evidence, signed by everybody who takes part, as a coordinator would keep it."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.auction import Auction
@@ -14,14 +14,19 @@ from neurogrid_marketplace.identity import address_bytes
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.messages import (
     Award,
+    Claimed,
     Event,
     EventKind,
     Message,
+    Meter,
     Result,
+    VoucherLink,
+    VoucherMessage,
     to_body,
     type_name,
 )
 from neurogrid_marketplace.money import cost_micro_usdc
+from neurogrid_marketplace.payment_chain import PaymentChain, extended, next_link
 from neurogrid_marketplace.receipt import (
     Evidence,
     SettlementStatement,
@@ -39,7 +44,10 @@ COORDINATOR, WINNER, LOSER = person("coordinator"), person("winner"), person("lo
 SESSION_KEY = person("session")
 TASK_ID, LEASE_ID = "task_" + "1" * 32, "lease_" + "2" * 32
 JOB = Job("image:1", ("true",))
-METERED_MS = 3_600
+METERED_MS = 75_000
+# Two meters whose vouchers are linked, and one whose voucher is not.
+METERS_MS = (30_000, 62_000, 74_000)
+TRANSACTION = base58.encode(b"\x01" * 64)
 
 
 def signed(sender: Person, recipient: Person, message: Message) -> Envelope:
@@ -56,8 +64,49 @@ def signed(sender: Person, recipient: Person, message: Message) -> Envelope:
     )
 
 
-def evidence(*, price_change: int = 0, result: Result | None = None) -> tuple[Evidence, Award]:
-    """``price_change`` makes the award differ from what the rules give."""
+def voucher(amount: int, *, final: bool = False, link: VoucherLink | None = None) -> VoucherMessage:
+    statement = Voucher(7, escrow(), 3, amount)
+    signature = SESSION_KEY.sign(statement.message()).hex()
+    return VoucherMessage(LEASE_ID, amount, signature, final, link)
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Meters and vouchers, as the node and the coordinator made them."""
+
+    meters: tuple[Envelope, ...]
+    vouchers: tuple[VoucherMessage, ...]
+    chain: PaymentChain
+
+
+def pay(award: Award) -> Payments:
+    """The payments of the run, but for the final voucher."""
+    chain = PaymentChain()
+    meters, vouchers = [], []
+    for number, metered_ms in enumerate(METERS_MS):
+        amount = cost_micro_usdc(award.price_micro_usdc_per_hour, metered_ms)
+        meter = Meter(LEASE_ID, metered_ms, amount, chain.head)
+        meters.append(signed(WINNER, COORDINATOR, meter))
+        if number < 2:
+            vouchers.append(voucher(amount, link=next_link(chain, meter.hash())))
+            chain = extended(chain, vouchers[-1], meter)
+    return Payments(tuple(meters), tuple(vouchers), chain)
+
+
+def evidence(
+    *,
+    price_change: int = 0,
+    result: Result | None = None,
+    held: str | None = None,
+    final_micro_usdc: int | None = None,
+) -> tuple[Evidence, Award]:
+    """All but the settlement.
+
+    Args:
+        price_change: makes the award differ from what the rules give.
+        held: the voucher that the result names instead of the last one.
+        final_micro_usdc: what the final voucher is over instead of what was metered.
+    """
     demand: Demand = make_demand(job_hash=JOB.hash())
     bids = []
     for who, price in ((WINNER, 20_000), (LOSER, 30_000)):
@@ -84,50 +133,55 @@ def evidence(*, price_change: int = 0, result: Result | None = None) -> tuple[Ev
         demand.job_hash,
     )
     accept = agreement(award)
+    payments = pay(award)
     result = result or Result(Outcome.COMPLETED, 0, "", METERED_MS)
+    result = replace(result, voucher_hash=payments.chain.head if held is None else held)
     previous, events = accept.hash(), []
     for number, kind in enumerate(EventKind):
         ending = result if kind is EventKind.FINISHED else None
         event = Event(LEASE_ID, number, kind, number, previous, ending)
         previous = event.hash()
         events.append(signed(WINNER, COORDINATOR, event))
+    amount = cost_micro_usdc(price, METERED_MS) if final_micro_usdc is None else final_micro_usdc
+    final = voucher(amount, final=True, link=next_link(payments.chain, previous))
     return (
-        Evidence(
-            signed(COORDINATOR, WINNER, demand),
-            tuple(bids),
-            signed(COORDINATOR, WINNER, award),
-            signed(WINNER, COORDINATOR, accept),
-            tuple(events),
-        ),
+        {
+            "demand": [signed(COORDINATOR, WINNER, demand)],
+            "bid": bids,
+            "award": [signed(COORDINATOR, WINNER, award)],
+            "accept": [signed(WINNER, COORDINATOR, accept)],
+            "event": events,
+            "meter": payments.meters,
+            "voucher": [*payments.vouchers, final],
+            "claimed": [signed(WINNER, COORDINATOR, Claimed(LEASE_ID, TRANSACTION))],
+        },
         award,
     )
 
 
-def statement(award: Award, **changes: object) -> SettlementStatement:
-    client_account = person("client account").address
-    digest = hashlib.sha256(
+def escrow() -> bytes:
+    return hashlib.sha256(
         b"escrow"
-        + address_bytes(client_account)
+        + address_bytes(person("client account").address)
         + escrow_job_id(LEASE_ID)
         + bytes([254])
         + address_bytes(PROGRAM)
         + b"ProgramDerivedAddress"
     ).digest()
-    amount = cost_micro_usdc(award.price_micro_usdc_per_hour, METERED_MS)
-    voucher = Voucher(7, digest, 3, amount)
+
+
+def statement(award: Award, **changes: object) -> SettlementStatement:
     made = SettlementStatement(
         program_id=PROGRAM,
         domain=7,
         client=person("client").address,
-        client_account=client_account,
-        escrow=base58.encode(digest),
+        client_account=person("client account").address,
+        escrow=base58.encode(escrow()),
         escrow_bump=254,
         escrow_sequence=3,
         voucher_signer=SESSION_KEY.address,
-        cumulative_micro_usdc=amount,
-        voucher_signature=SESSION_KEY.sign(voucher.message()).hex(),
-        transaction=base58.encode(b"\x01" * 64),
-        paid_micro_usdc=amount,
+        transaction=TRANSACTION,
+        paid_micro_usdc=cost_micro_usdc(award.price_micro_usdc_per_hour, METERED_MS),
         closed_at_ms=9,
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # the fields of a statement
@@ -142,8 +196,7 @@ def receipt(
         coordinator=COORDINATOR.peer_id,
         task_id=TASK_ID,
         lease_id=LEASE_ID,
-        evidence=parts,
-        settlement=settlement,
+        evidence={**parts, "settlement": [settlement]},
     )
 
 

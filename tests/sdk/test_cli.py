@@ -197,11 +197,17 @@ def test_a_receipt_is_checked_offline(tmp_path: Path) -> None:
     good = CliRunner().invoke(neurogrid, ["verify", str(path)])
     assert good.exit_code == 0, good.output
     assert good.stdout.startswith("valid\n")
-    assert "proven by signatures and hashes:" in good.stdout
-    assert "only claimed:" in good.stdout
+    assert "proven        agreement      signed by coordinator, node\n" in good.stdout
+    assert "claimed       settlement     signed by coordinator\n" in good.stdout
     as_json = json.loads(CliRunner().invoke(neurogrid, ["verify", str(path), "--json"]).stdout)
     assert as_json["valid"] is True
     assert as_json["result"]["outcome"] == "completed"
+    assert as_json["items"][0] == {
+        "name": "receipt",
+        "proof": "proven",
+        "signed_by": "coordinator",
+        "shows": f"16 links, unchanged since the coordinator signed them for {as_json['network']}",
+    }
     changed = data.replace(b'"exit_code": 0', b'"exit_code": 1', 1)
     assert changed != data
     bad = CliRunner().invoke(neurogrid, ["verify", "-"], input=changed)

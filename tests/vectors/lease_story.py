@@ -4,7 +4,7 @@ Every kind of message occurs. Each connection is a session of its own, numbered 
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from solders.pubkey import Pubkey
 
@@ -33,6 +33,7 @@ from neurogrid_marketplace.messages import (
     Result,
     Start,
     Stop,
+    VoucherLink,
     VoucherMessage,
     Welcome,
     to_body,
@@ -40,8 +41,8 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
+from neurogrid_marketplace.payment_chain import PaymentChain, extended, next_link
 from neurogrid_marketplace.receipt import (
-    Evidence,
     SettlementStatement,
     build_receipt,
     escrow_job_id,
@@ -224,14 +225,13 @@ def tell() -> Story:
         memory_peak_bytes=50_000_000,
         profile_hash=hashlib.sha256(b"profile").hexdigest(),
     )
-    events = _run(winner, award, result)
+    run = _run(winner, award, result)
 
     amount = cost_micro_usdc(award.price_micro_usdc_per_hour, METERED_MS)
-    voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
-    signature = VOUCHER_SIGNER.sign(voucher.message()).hex()
-    winner.coordinator_says(VoucherMessage(LEASE_ID, amount, signature, final=True))
+    final = _voucher(amount, next_link(run.chain, run.last_event.hash()), final=True)
+    winner.coordinator_says(final)
     transaction = base58.encode(hashlib.sha512(b"transaction").digest())
-    winner.node_says(Claimed(LEASE_ID, transaction))
+    claimed = winner.node_says(Claimed(LEASE_ID, transaction))
     winner.coordinator_says(Acknowledge(LEASE_ID, 3, len(LOG_TEXT.encode()), closed=True))
 
     # What a node says to an award that comes too late, and what one hears of a lease it should not have.
@@ -253,8 +253,6 @@ def tell() -> Story:
         escrow_bump=bump,
         escrow_sequence=ESCROW_SEQUENCE,
         voucher_signer=VOUCHER_SIGNER.address,
-        cumulative_micro_usdc=amount,
-        voucher_signature=signature,
         transaction=transaction,
         paid_micro_usdc=amount,
         closed_at_ms=T0_MS + 60_000,
@@ -265,39 +263,68 @@ def tell() -> Story:
         coordinator=COORDINATOR.peer_id,
         task_id=TASK_ID,
         lease_id=LEASE_ID,
-        evidence=Evidence(
-            demand=next(item for item in winner.said if item.type == "demand"),
-            bids=tuple(bids.values()),
-            award=award_envelope,
-            accept=accept_envelope,
-            events=events,
-        ),
-        settlement=settlement,
+        evidence={
+            "demand": [next(item for item in winner.said if item.type == "demand")],
+            "bid": list(bids.values()),
+            "award": [award_envelope],
+            "accept": [accept_envelope],
+            "event": run.events,
+            "meter": [run.meter],
+            "voucher": [run.voucher, final],
+            "claimed": [claimed],
+            "settlement": [settlement],
+        },
     )
+    voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
     return Story((winner, loser, decliner), ranking, voucher, receipt)
 
 
-def _run(connection: Connection, award: Award, result: Result) -> tuple[Envelope, ...]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What was said of the running job."""
+
+    events: tuple[Envelope, ...]
+    last_event: Event
+    meter: Envelope
+    voucher: VoucherMessage
+    chain: PaymentChain
+
+
+def _voucher(amount: int, link: VoucherLink, *, final: bool) -> VoucherMessage:
+    escrow = MARKET.escrow(Pubkey(CLIENT.public_key), escrow_job_id(LEASE_ID))
+    statement = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
+    signature = VOUCHER_SIGNER.sign(statement.message()).hex()
+    return VoucherMessage(LEASE_ID, amount, signature, final, link)
+
+
+def _run(connection: Connection, award: Award, result: Result) -> _Run:
     """From the first event to the last, with what is said between them."""
-    previous, envelopes, log_bytes = agreement(award).hash(), [], 0
-    for number, kind in enumerate(EventKind):
-        ending = result if kind is EventKind.FINISHED else None
+    previous = agreement(award).hash()
+
+    def happened(number: int, kind: EventKind, ending: Result | None = None) -> Event:
+        nonlocal previous
         event = Event(LEASE_ID, number, kind, T0_MS + 1_000 * number, previous, ending)
         previous = event.hash()
         envelopes.append(connection.node_says(event))
-        connection.coordinator_says(Acknowledge(LEASE_ID, number + 1, log_bytes))
-        if kind is EventKind.STARTED:
-            connection.node_says(Log(LEASE_ID, 0, LOG_TEXT))
-            log_bytes = len(LOG_TEXT.encode())
-            connection.coordinator_says(Acknowledge(LEASE_ID, number + 1, log_bytes))
-            running = LeaseStatus(LEASE_ID, LeasePhase.RUNNING, 30_000, 500, "half")
-            left = Capacity(6_000, 31 * GIB, 99 * GIB)
-            connection.node_says(Heartbeat(left, True, (running,)))
-            connection.coordinator_says(Pulse(T0_MS + 30_000))
-            paid = cost_micro_usdc(award.price_micro_usdc_per_hour, 30_000)
-            connection.node_says(Meter(LEASE_ID, 30_000, paid))
-            escrow = MARKET.escrow(Pubkey(CLIENT.public_key), escrow_job_id(LEASE_ID))
-            voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, paid)
-            signature = VOUCHER_SIGNER.sign(voucher.message()).hex()
-            connection.coordinator_says(VoucherMessage(LEASE_ID, paid, signature, final=False))
-    return tuple(envelopes)
+        return event
+
+    envelopes: list[Envelope] = []
+    happened(0, EventKind.PREPARING)
+    connection.coordinator_says(Acknowledge(LEASE_ID, 1, 0))
+    happened(1, EventKind.STARTED)
+    connection.coordinator_says(Acknowledge(LEASE_ID, 2, 0))
+    connection.node_says(Log(LEASE_ID, 0, LOG_TEXT))
+    log_bytes = len(LOG_TEXT.encode())
+    connection.coordinator_says(Acknowledge(LEASE_ID, 2, log_bytes))
+    running = LeaseStatus(LEASE_ID, LeasePhase.RUNNING, 30_000, 500, "half")
+    connection.node_says(Heartbeat(Capacity(6_000, 31 * GIB, 99 * GIB), True, (running,)))
+    connection.coordinator_says(Pulse(T0_MS + 30_000))
+    amount = cost_micro_usdc(award.price_micro_usdc_per_hour, 30_000)
+    meter = Meter(LEASE_ID, 30_000, amount)
+    meter_envelope = connection.node_says(meter)
+    voucher = _voucher(amount, next_link(PaymentChain(), meter.hash()), final=False)
+    connection.coordinator_says(voucher)
+    last = happened(2, EventKind.FINISHED, replace(result, voucher_hash=voucher.hash()))
+    connection.coordinator_says(Acknowledge(LEASE_ID, 3, log_bytes))
+    chain = extended(PaymentChain(), voucher, meter)
+    return _Run(tuple(envelopes), last, meter_envelope, voucher, chain)

@@ -17,7 +17,14 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, POOL_SIZE, place_of, pool, sample
-from neurogrid_marketplace.messages import Accept, Award, Event, parse_body
+from neurogrid_marketplace.messages import (
+    Accept,
+    Award,
+    Event,
+    Meter,
+    VoucherMessage,
+    parse_body,
+)
 from neurogrid_marketplace.money import cost_micro_usdc, format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.receipt import escrow_job_id, verify_receipt
@@ -130,7 +137,7 @@ def _signed_text(envelope: Envelope) -> str:
 
 def _message_hash(envelope: Envelope) -> str | None:
     message = parse_body(envelope.type, envelope.body)
-    if isinstance(message, Demand | Award | Accept | Event):
+    if isinstance(message, Demand | Award | Accept | Event | Meter | VoucherMessage):
         return message.hash()
     return None
 

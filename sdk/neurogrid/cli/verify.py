@@ -1,4 +1,4 @@
-"""``neurogrid verify``: offline."""
+"""``neurogrid verify``: what a receipt proves and what it only says, item by item. Offline by default."""
 
 from typing import BinaryIO
 
@@ -7,10 +7,13 @@ import click
 from neurogrid_marketplace.errors import ReceiptInvalid
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.receipt import MAX_RECEIPT_BYTES, Verification, verify_receipt
+from neurogrid_marketplace.receipt_items import Item, Proof
 
 from .exit_codes import FAILED
-from .output import print_fields, print_json
+from .output import print_fields, print_json, printable
 from .session import json_option
+
+_COLOURS = {Proof.PROVEN: "green", Proof.SEEN: "green", Proof.CLAIMED: "yellow"}
 
 
 @click.command()
@@ -19,7 +22,8 @@ from .session import json_option
 def verify(file: BinaryIO, *, as_json: bool) -> None:
     """Check a receipt FILE ("-": standard input).
 
-    Says what its signatures prove and what is only claimed. Needs no network and no key.
+    Says of each item what it is worth and whose signature it rests on: proven by signatures
+    and hashes, claimed by whoever signed it, or not present. Needs no network and no key.
     """
     try:
         found = verify_receipt(file.read(MAX_RECEIPT_BYTES + 1))
@@ -31,7 +35,7 @@ def verify(file: BinaryIO, *, as_json: bool) -> None:
             click.echo(str(error))
         raise click.exceptions.Exit(FAILED) from None
     if as_json:
-        print_json({"valid": True, **_plain(found)})
+        print_json({"valid": True, **_plain(found), "items": found.items})
         return
     click.secho("valid", fg="green", bold=True)
     print_fields(
@@ -46,13 +50,17 @@ def verify(file: BinaryIO, *, as_json: bool) -> None:
             ("transaction", found.transaction),
         ]
     )
-    for title, colour, sentences in (
-        ("proven by signatures and hashes:", "green", found.proven),
-        ("only claimed:", "yellow", found.claimed),
-    ):
-        click.secho(f"\n{title}", fg=colour)
-        for sentence in sentences:
-            click.echo(f"  - {sentence}")
+    click.echo()
+    for item in found.items:
+        _print_item(item)
+
+
+def _print_item(item: Item) -> None:
+    """Two lines, so that what it shows has the whole width."""
+    proof = click.style(item.proof.value.ljust(14), fg=_COLOURS.get(item.proof))
+    signed = f"signed by {item.signed_by}" if item.signed_by else ""
+    click.echo(f"{proof}{item.name.ljust(15)}{signed}".rstrip())
+    click.echo(f"    {printable(item.shows)}")
 
 
 def _plain(found: Verification) -> dict[str, object]:
@@ -66,6 +74,4 @@ def _plain(found: Verification) -> dict[str, object]:
         "price_per_hour": format_usdc(found.price_micro_usdc_per_hour),
         "paid": format_usdc(found.paid_micro_usdc),
         "transaction": found.transaction,
-        "proven": found.proven,
-        "claimed": found.claimed,
     }
