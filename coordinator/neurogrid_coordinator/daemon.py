@@ -216,6 +216,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                 funds=chain.funds.get,
                 wake=orchestrator.wake,
                 request_cancel=orchestrator.request_cancel,
+                request_cancel_all=orchestrator.request_cancel_all,
                 stopping=stopping,
             ),
         )

@@ -9,7 +9,7 @@ The copies of tasks in memory only say what to look at; every step loads the sto
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -145,8 +145,9 @@ class Orchestrator:
         """A task was submitted and is stored. What is told before `run` is found by `run`."""
         if self._group is not None:
             self._remember(state)
-            self._room.add(state.task, state.priority)
-            self._turn.set()
+            if state.task.phase is Phase.QUEUED:
+                self._room.add(state.task, state.priority)
+                self._turn.set()
 
     async def request_cancel(self, task_id: str) -> Phase:
         """Carry out a cancellation; the task's phase after it.
@@ -158,6 +159,12 @@ class Orchestrator:
         if step is None:
             raise LookupError(f"there is no task {task_id}")
         return step.after.phase
+
+    async def request_cancel_all(self, task_ids: Sequence[str]) -> None:
+        """Carry out the cancellation of several tasks, all or none, in this order."""
+        steps_taken = await self.write(steps.take_all, task_ids, CancelRequested(), self._now_ms())
+        for step in steps_taken:
+            self.follow(step)
 
     def nodes_changed(self) -> None:
         """A node came or became free: queued tasks need not wait any longer."""
@@ -197,6 +204,8 @@ class Orchestrator:
         if task.phase is Phase.QUEUED:
             self._room.add(task, step.priority)
             self._turn.set()
+        for released in step.released:
+            self.follow(released)
 
     def perform(self, task_id: str, action: Action) -> None:
         """Have an action carried out; one that is under way is not started twice."""
@@ -267,6 +276,8 @@ class Orchestrator:
 
     async def _look_at(self, task: Task, now_ms: int) -> None:
         if ("match", task.task_id) in self._running:
+            return
+        if task.phase is Phase.WAITING:
             return
         if task.phase is Phase.QUEUED and now_ms < task.queue_until_ms:
             return

@@ -2,15 +2,17 @@
 
 Whatever a step decides about money (`Settle`, `Abandon`, `OpenEscrow`) is stored together with the
 task's new state, so that a crash between the two cannot lose it: the settler finds it in the lease.
+So are the steps of tasks that waited for the one that ends.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace import orchestration, settlement
+from neurogrid_marketplace import dependencies, orchestration, settlement
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.orchestration import Decision
@@ -22,13 +24,14 @@ from neurogrid_marketplace.task import (
     Action,
     Blame,
     Event,
+    InputsFixed,
     Lease,
     OpenEscrow,
     Settle,
     Task,
 )
 
-from .store import events, evidence, findings, leases, tasks
+from .store import events, evidence, findings, leases, needs, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Step:
     Attributes:
         before, after: the task's state; equal where the event changed nothing.
         actions: to be performed now, in order; each may be performed again at any time.
+        released: steps of tasks that waited for this one, taken in the same transaction.
     """
 
     before: Task
@@ -45,11 +49,20 @@ class Step:
     account_id: str
     priority: int
     actions: tuple[Action, ...]
+    released: "tuple[Step, ...]" = ()
 
     @property
     def moved(self) -> bool:
         """Whether the phase is another one now: an event for listeners was stored."""
         return self.before.phase is not self.after.phase
+
+
+def take_all(
+    conn: Connection, task_ids: Iterable[str], event: Event, now_ms: int
+) -> tuple[Step, ...]:
+    """Step several tasks together, in this order; those that are not there are left out."""
+    taken = (take(conn, task_id, event, now_ms) for task_id in task_ids)
+    return tuple(step for step in taken if step is not None)
 
 
 def take(
@@ -64,6 +77,45 @@ def take(
     Args:
         proof: (lease or demand id, envelope) to keep as evidence if the event changes the task.
     """
+    step = _take(conn, task_id, event, now_ms, proof)
+    if step is None or not step.moved or step.after.phase not in TERMINAL:
+        return step
+    return replace(step, released=tuple(_release(conn, task_id, now_ms)))
+
+
+def look(conn: Connection, task_id: str, now_ms: int) -> Step | None:
+    """Let a waiting task go on, or end, if what it needs has been decided; None if it waits on."""
+    found = tasks.state_of(conn, task_id)
+    assert found is not None, "a task that waits is stored"
+    needed = tasks.states_of(conn, found.task.needs.task_ids)
+    event = dependencies.look(found.task, tasks.job_of(conn, task_id), needed)
+    if event is None:
+        return None
+    if isinstance(event, InputsFixed):
+        tasks.save_job(conn, task_id, event.job)
+    return _take(conn, task_id, event, now_ms)
+
+
+def _release(conn: Connection, ended_id: str, now_ms: int) -> Iterator[Step]:
+    """Everything behind a task that has ended: whoever ends with it may be waited for too."""
+    ended = deque([ended_id])
+    while ended:
+        for task_id in needs.waiting_on(conn, ended.popleft()):
+            step = look(conn, task_id, now_ms)
+            if step is None:
+                continue
+            yield step
+            if step.after.phase in TERMINAL:
+                ended.append(task_id)
+
+
+def _take(
+    conn: Connection,
+    task_id: str,
+    event: Event,
+    now_ms: int,
+    proof: Iterable[tuple[str, Envelope]] = (),
+) -> Step | None:
     found = tasks.state_of(conn, task_id)
     if found is None:
         return None

@@ -15,8 +15,10 @@ from .demand import Demand
 from .errors import IllegalTransition
 from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
+from .job import Job
 from .messages import Result
 from .money import cost_micro_usdc
+from .needs import NOTHING, Needs
 from .task import (
     TERMINAL,
     TRANSITIONS,
@@ -27,6 +29,7 @@ from .task import (
     Blame,
     CancelRequested,
     CheckOutputs,
+    DependencyUnmet,
     Due,
     Ending,
     EscrowFailed,
@@ -35,6 +38,7 @@ from .task import (
     Finished,
     Forgotten,
     HoldAuction,
+    InputsFixed,
     Lease,
     OpenEscrow,
     OutputsChecked,
@@ -77,15 +81,22 @@ class Decision:
     actions: tuple[Action, ...] = ()
 
 
-def submit(task_id: str, demand: Demand, now_ms: int, queue_timeout_ms: int) -> Task:
-    """A new task, queued."""
+def submit(
+    task_id: str,
+    demand: Demand,
+    now_ms: int,
+    queue_timeout_ms: int,
+    needs: Needs = NOTHING,
+) -> Task:
+    """A new task: queued, or waiting for what it needs."""
     return Task(
         task_id,
         demand,
-        Phase.QUEUED,
+        Phase.WAITING if needs.task_ids else Phase.QUEUED,
         since_ms=now_ms,
         queue_timeout_ms=queue_timeout_ms,
         queue_until_ms=now_ms + queue_timeout_ms,
+        needs=needs,
     )
 
 
@@ -148,6 +159,12 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             return Decision(task)
         case CancelRequested():
             return _on_cancel(task, now_ms)
+        case InputsFixed(job):
+            return _on_inputs(task, job, now_ms)
+        case DependencyUnmet(code, message):
+            if task.phase is Phase.WAITING:
+                return Decision(_end(task, Phase.FAILED, Ending(code, message), now_ms))
+            return Decision(task)
         case AuctionClosed():
             return _on_auction(task, event, now_ms)
     lease = task.lease
@@ -223,7 +240,7 @@ def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
 def _on_cancel(task: Task, now_ms: int) -> Decision:
     ending = Ending("CANCELLED", "Cancelled by its owner.")
     match task.phase:
-        case Phase.QUEUED | Phase.MATCHING:
+        case Phase.WAITING | Phase.QUEUED | Phase.MATCHING:
             return Decision(_end(task, Phase.CANCELLED, ending, now_ms))
         case Phase.AWARDED if task.lease:
             # The escrow is not open yet, so ending here costs nobody anything.
@@ -233,6 +250,19 @@ def _on_cancel(task: Task, now_ms: int) -> Decision:
             task = replace(task, cancel_requested=True)
             return Decision(task, due(task, now_ms))
     return Decision(task)
+
+
+def _on_inputs(task: Task, job: Job, now_ms: int) -> Decision:
+    if task.phase is not Phase.WAITING:
+        return Decision(task)
+    demand = replace(
+        task.demand,
+        job_hash=job.hash(),
+        input_bytes=sum(item.size_bytes for item in job.inputs),
+    )
+    # Only from now on does it wait for a node.
+    task = replace(task, demand=demand, queue_until_ms=now_ms + task.queue_timeout_ms)
+    return Decision(_move(task, Phase.QUEUED, now_ms))
 
 
 def _on_auction(task: Task, event: AuctionClosed, now_ms: int) -> Decision:

@@ -9,12 +9,19 @@ from enum import StrEnum
 from .auction import RankedBid
 from .demand import Demand
 from .faults import Outcome
+from .job import Job
 from .messages import Result
+from .needs import NOTHING, Needs
 
 
 class Phase(StrEnum):
-    """Where a task is. The first six have a deadline and somebody who sweeps it."""
+    """Where a task is.
 
+    The six after waiting have a deadline and somebody who sweeps it; a waiting task ends or is queued
+    with the last of the tasks that it needs.
+    """
+
+    WAITING = "waiting"
     QUEUED = "queued"
     MATCHING = "matching"
     AWARDED = "awarded"
@@ -31,6 +38,7 @@ TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.EXPI
 
 # The one transition table: what may follow what. `decide` asserts every step against it.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.WAITING: frozenset({Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
     Phase.QUEUED: frozenset({Phase.MATCHING, Phase.CANCELLED, Phase.EXPIRED}),
     Phase.MATCHING: frozenset({Phase.AWARDED, Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED}),
     Phase.AWARDED: frozenset({Phase.STARTING, Phase.QUEUED, Phase.CANCELLED}),
@@ -85,7 +93,8 @@ class Task:
     """A task's whole orchestration state; stored as one document.
 
     Attributes:
-        demand: as submitted; each auction gets its own ``demand_id``.
+        demand: as submitted; each auction gets its own ``demand_id``. While the task is waiting,
+            what depends on its inputs (``job_hash``, ``input_bytes``) is only that of its draft.
         since_ms: when the present phase began.
         retry_at_ms: earliest next auction while queued.
         queue_timeout_ms, queue_until_ms: a task that finds no node for so long expires.
@@ -94,6 +103,7 @@ class Task:
         excluded: nodes that are not asked again.
         result: the node's result while it is verified and after.
         cost_micro_usdc: what the task is charged in all, known at its end.
+        needs: what it waits for before it is queued.
     """
 
     task_id: str
@@ -114,6 +124,7 @@ class Task:
     ending: Ending | None = None
     cost_micro_usdc: int = 0
     last_explanation: str = ""
+    needs: Needs = NOTHING
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -217,6 +228,21 @@ class CancelRequested:
     """The owner cancelled."""
 
 
+@dataclass(frozen=True, slots=True)
+class InputsFixed:
+    """All that the task needs has completed; ``job``: with the hashes of all its inputs."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyUnmet:
+    """Something that the task needs can't be had any more."""
+
+    code: str
+    message: str
+
+
 Event = (
     Due
     | TurnCame
@@ -230,6 +256,8 @@ Event = (
     | Forgotten
     | OutputsChecked
     | CancelRequested
+    | InputsFixed
+    | DependencyUnmet
 )
 
 # --- actions --------------------------------------------------------------------------------------

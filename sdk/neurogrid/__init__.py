@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         TaskNotFoundError,
         WaitTimeout,
     )
+    from .models import TaskOutput
 
 __all__ = [
     "ApiError",
@@ -57,12 +58,15 @@ __all__ = [
     "RateLimitError",
     "ServerError",
     "TaskNotFoundError",
+    "TaskOutput",
     "WaitTimeout",
 ]
+
+_ELSEWHERE = {"Client": ".client", "TaskOutput": ".models"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(".client" if name == "Client" else ".errors", __name__)
+    module = import_module(_ELSEWHERE.get(name, ".errors"), __name__)
     return getattr(module, name)

@@ -13,6 +13,7 @@ from .models import Account, Explanation, NodeInfo, NodePage, NodeReputation
 from .profile import find_profile
 from .tasks import Tasks, task_body
 from .transport import Transport
+from .workflows import Workflows
 
 
 class Nodes:
@@ -93,6 +94,7 @@ class Client:
         )
         self.artifacts = Artifacts(self._transport)
         self.tasks = Tasks(self._transport, self.artifacts)
+        self.workflows = Workflows(self._transport, self.tasks)
         self.nodes = Nodes(self._transport)
 
     def account(self) -> Account:

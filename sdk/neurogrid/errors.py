@@ -11,7 +11,7 @@ NeuroGridError
     ├── PermissionDeniedError      FORBIDDEN
     ├── NotFoundError              NOT_FOUND
     │   └── TaskNotFoundError      ... of a task: ``task_id``
-    ├── ConflictError              CONFLICT, IDEMPOTENCY_MISMATCH
+    ├── ConflictError              CONFLICT, IDEMPOTENCY_MISMATCH, DEPENDENCY_UNMET
     │   └── NotSettledError        NOT_SETTLED: the receipt is not complete yet
     ├── InsufficientFundsError     INSUFFICIENT_CREDITS: ``needed``, ``available``
     ├── ProviderUnavailableError   NODE_UNAVAILABLE: ``explanation`` says which constraint to relax
@@ -179,6 +179,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "NOT_FOUND": NotFoundError,
     "CONFLICT": ConflictError,
     "IDEMPOTENCY_MISMATCH": ConflictError,
+    "DEPENDENCY_UNMET": ConflictError,
     "NOT_SETTLED": NotSettledError,
     "INSUFFICIENT_CREDITS": InsufficientFundsError,
     "NODE_UNAVAILABLE": ProviderUnavailableError,

@@ -23,11 +23,28 @@ class TaskError(Struct, frozen=True, kw_only=True):
 
 
 class InputFile(Struct, frozen=True, kw_only=True):
-    """A file that the job finds at ``/inputs/<path>``."""
+    """A file that the job finds at ``/inputs/<path>``.
+
+    Attributes:
+        sha256, size: None while the task that leaves it has not completed.
+        from_task, output: whose output it is, and its path there; None for an uploaded file.
+    """
 
     path: str
-    sha256: str
-    size: int = 0
+    sha256: str | None = None
+    size: int | None = None
+    from_task: str | None = None
+    output: str | None = None
+
+
+class TaskOutput(Struct, frozen=True):
+    """An output of another task, as an input: ``path`` below /outputs there.
+
+    ``task_id``: its id; in a workflow also its name there.
+    """
+
+    task_id: str
+    path: str
 
 
 class OutputFile(Struct, frozen=True, kw_only=True):
@@ -82,13 +99,15 @@ class Task(Struct, frozen=True, kw_only=True):
     """A task as its owner sees it.
 
     Attributes:
-        phase: finer than ``status``: queued, matching, awarded, starting, running, verifying,
-            completed, failed, cancelled, expired.
+        phase: finer than ``status``: waiting, queued, matching, awarded, starting, running,
+            verifying, completed, failed, cancelled, expired.
         progress: percent, as the program itself says.
         cost: what it is charged in all, USDC; final when it has ended.
         price_per_hour: agreed with its node, USDC.
         explanation: why it waits, while it waits.
         settled: whether the money has moved and the receipt is complete.
+        depends_on: ids of tasks that must have completed before it.
+        workflow_id: the workflow it was submitted with.
     """
 
     id: str
@@ -113,6 +132,8 @@ class Task(Struct, frozen=True, kw_only=True):
     command: list[str] = []
     env: dict[str, str] = {}
     inputs: list[InputFile] = []
+    depends_on: list[str] = []
+    workflow_id: str | None = None
     resource_requirements: ResourceRequirements | None = None
     timeout_seconds: int = 0
     priority: str = "normal"
@@ -124,6 +145,47 @@ class Task(Struct, frozen=True, kw_only=True):
     def ended(self) -> bool:
         """Whether nothing more will happen to it, but for its payment."""
         return self.status in ENDED
+
+
+class WorkflowTask(Task, frozen=True, kw_only=True):
+    """A task of a workflow, without its details; ``key``: its name there."""
+
+    key: str
+
+
+class Workflow(Struct, frozen=True, kw_only=True):
+    """Tasks that were submitted together.
+
+    Attributes:
+        status: ``failed`` when all tasks have ended and one failed; else ``cancelled`` when one was
+            cancelled; ``completed`` when all completed.
+        counts: status -> how many tasks are in it.
+        cost: of its tasks that have ended, USDC.
+        tasks: each after those that it depends on; empty in lists.
+    """
+
+    id: str
+    status: TaskStatus
+    created_at: datetime
+    name: str = ""
+    completed_at: datetime | None = None
+    counts: dict[str, int] = {}
+    cost: Decimal = field(name="cost_usdc", default=Decimal(0))
+    tasks: list[WorkflowTask] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of its tasks have ended."""
+        return self.status in ENDED
+
+
+class WorkflowPage(Struct, frozen=True, kw_only=True):
+    """Some of the account's workflows; ``total`` counts all of them."""
+
+    workflows: list[Workflow]
+    total: int
+    limit: int = 0
+    offset: int = 0
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):

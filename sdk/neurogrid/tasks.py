@@ -1,6 +1,5 @@
 """Tasks: submit, watch, fetch, cancel. The arguments are document 003's, and our own beside them."""
 
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -11,25 +10,33 @@ import httpx
 import msgspec
 
 from .artifacts import Artifacts
-from .errors import WaitTimeout
-from .models import AuctionInfo, CancelResult, LogPage, OutputFile, Task, TaskPage, TaskUpdate
+from .models import (
+    AuctionInfo,
+    CancelResult,
+    LogPage,
+    OutputFile,
+    Task,
+    TaskOutput,
+    TaskPage,
+    TaskUpdate,
+)
+from .patience import until_ended
 from .sse import read_events
 from .transport import ABSENCE_MAX_S, STREAM_SILENCE_S, Transport
 
-# The first look comes quickly, for short jobs; later ones are cheap enough for thousands of waiters.
-_POLL_FIRST_S = 0.1
-_POLL_MAX_S = 2.0
 # The server returns at most this much of a log in one answer (document in its OpenAPI page).
 _LOG_PAGE_BYTES = 1024 * 1024
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
-# Value: a pathlib path to upload, or the SHA-256 of an artifact that is there already.
-Inputs = Mapping[str, str | PathLike[str]]
+# Value: a pathlib path to upload, the SHA-256 of an artifact that is there already, or what another
+# task will leave.
+Inputs = Mapping[str, str | PathLike[str] | TaskOutput]
 # Named here because inside the class `list` is the method.
 _OutputFiles = list[OutputFile]
 _Paths = list[Path]
 _Auctions = list[AuctionInfo]
+_References = list[dict[str, str]]
 
 
 class _OutputList(msgspec.Struct):
@@ -64,6 +71,7 @@ class Tasks:
         priority: Priority = "normal",
         env: Mapping[str, str] | None = None,
         inputs: Inputs | None = None,
+        depends_on: Sequence[str] = (),
         regions: Sequence[str] = (),
         queue_timeout_seconds: int | None = None,
         max_total_cost: str | None = None,
@@ -82,7 +90,9 @@ class Tasks:
             command: empty for the image's own.
             max_price_per_hour: USDC, as in "10.00".
             timeout_seconds: the longest the job may run; it is charged for what it ran.
-            inputs: path below /inputs -> a `pathlib.Path` to upload, or an artifact's SHA-256.
+            inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, or the
+                `TaskOutput` of a task that this one then depends on.
+            depends_on: ids of tasks that must have completed before.
             regions: any of these; empty for anywhere.
             queue_timeout_seconds: how long it may wait for a node before it fails.
             max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
@@ -92,12 +102,9 @@ class Tasks:
         Raises:
             InvalidRequestError, InsufficientFundsError, ProviderUnavailableError: before anything
                 was stored or paid.
-            ConflictError: the idempotency key was used for something else.
+            ConflictError: the idempotency key was used for something else, or a task that it
+                depends on has failed.
         """
-        references = [
-            {"path": path, "sha256": self._reference(source)}
-            for path, source in (inputs or {}).items()
-        ]
         body = task_body(
             name=name,
             type=type,
@@ -108,7 +115,8 @@ class Tasks:
             timeout_seconds=timeout_seconds,
             priority=priority,
             env=env,
-            inputs=references,
+            inputs=self.references(inputs or {}),
+            depends_on=depends_on,
             regions=regions,
             queue_timeout_seconds=queue_timeout_seconds,
             max_total_cost=max_total_cost,
@@ -129,14 +137,17 @@ class Tasks:
         self,
         *,
         status: TaskStatus | None = None,
+        workflow_id: str | None = None,
         limit: int = 50,
         offset: int = 0,
         order: Literal["desc", "asc"] = "desc",
     ) -> TaskPage:
-        """The account's tasks, newest first unless ``order`` is "asc"."""
+        """The account's tasks (of this workflow), newest first unless ``order`` is "asc"."""
         params: dict[str, str | int] = {"limit": limit, "offset": offset, "order": order}
         if status is not None:
             params["status"] = status
+        if workflow_id is not None:
+            params["workflow_id"] = workflow_id
         return self._transport.call(TaskPage, "GET", "/tasks", params=params)
 
     def cancel(self, task_id: str) -> CancelResult:
@@ -155,18 +166,12 @@ class Tasks:
         Raises:
             WaitTimeout: it has not ended after ``timeout_s``. It goes on.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        pause_s = _POLL_FIRST_S
-        while True:
-            task = self._transport.call(
+        return until_ended(
+            lambda: self._transport.call(
                 Task, "GET", f"/tasks/{task_id}", task_id=task_id, patience_s=ABSENCE_MAX_S
-            )
-            if task.ended:
-                return task
-            if deadline is not None and time.monotonic() + pause_s > deadline:
-                raise WaitTimeout(f"{task_id} is {task.phase} after {timeout_s:g} s")
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.3, _POLL_MAX_S)
+            ),
+            timeout_s,
+        )
 
     def stream(self, task_id: str) -> Iterator[TaskUpdate]:
         """Every event of the task from its beginning, as they come, until it has ended.
@@ -290,10 +295,16 @@ class Tasks:
 
         return self._transport.resume(attempt)
 
-    def _reference(self, source: str | PathLike[str]) -> str:
+    def references(self, inputs: Inputs) -> _References:
+        """Inputs as the API takes them; files are uploaded."""
+        return [{"path": path, **self._source(source)} for path, source in inputs.items()]
+
+    def _source(self, source: str | PathLike[str] | TaskOutput) -> dict[str, str]:
+        if isinstance(source, TaskOutput):
+            return {"from_task": source.task_id, "output": source.path}
         if isinstance(source, str):
-            return source
-        return self._artifacts.upload(source).sha256
+            return {"sha256": source}
+        return {"sha256": self._artifacts.upload(source).sha256}
 
 
 def task_body(**values: Any) -> dict[str, Any]:

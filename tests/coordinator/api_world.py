@@ -6,7 +6,7 @@ What nodes and the orchestrator would do to a task is done here by the real rule
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +158,7 @@ class World:
                 funds=self.chain.funds,
                 wake=lambda state: self.woken.append(state.task.task_id),
                 request_cancel=self._request_cancel,
+                request_cancel_all=self._request_cancel_all,
                 stopping=self.stopping,
             ),
         )
@@ -289,6 +290,9 @@ class World:
 
     async def _request_cancel(self, task_id: str) -> Phase:
         return (await self.step(task_id, CancelRequested())).phase
+
+    async def _request_cancel_all(self, task_ids: Sequence[str]) -> None:
+        await self.database.write(steps.take_all, task_ids, CancelRequested(), self.now_ms)
 
 
 @asynccontextmanager

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from solders.pubkey import Pubkey
+from sqlalchemy import Connection
 
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_contracts.accounts import DisputeOpener, EscrowAccount, EscrowState
 from neurogrid_contracts.deployment import Deployment
+from neurogrid_coordinator import steps
 from neurogrid_coordinator.artifacts import LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
 from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms, OpenedEscrow
@@ -42,6 +44,7 @@ from neurogrid_marketplace.envelope import Envelope, seal
 from neurogrid_marketplace.explain import explain
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.identity import address_bytes, check_signature, peer_id_of
+from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.lease import (
     ClaimConfirmed,
     Collect,
@@ -78,6 +81,7 @@ from neurogrid_marketplace.messages import (
     to_body,
     type_name,
 )
+from neurogrid_marketplace.needs import Needs, OutputWanted
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.resources import Capacity
@@ -214,7 +218,9 @@ class NodeBehaviour:
         deny: answer awards with nothing.
         deaf: sends and receives nothing: dead, or cut off.
         slots: how many leases it takes at a time.
+        outputs: what every job leaves.
         redeems: closes its escrows.
+        outputs: what every job leaves.
     """
 
     run_ms: int | None = 1000
@@ -224,6 +230,7 @@ class NodeBehaviour:
     deaf: bool = False
     slots: int = 4
     redeems: bool = True
+    outputs: tuple[OutputFile, ...] = ()
 
 
 class FakeNode:
@@ -338,7 +345,8 @@ class FakeNode:
             case Kill(reason):
                 await self._end(lease_id, reason, 137)
             case Collect():
-                await self.step(lease_id, Collected((), "0" * 64, 0, "0" * 64))
+                left = self.behaviour.outputs
+                await self.step(lease_id, Collected(left, "0" * 64, 0, "0" * 64))
             case SendEvents():
                 for event in lease.events[lease.events_stored :]:
                     await self._say(event)
@@ -631,6 +639,24 @@ class World:
             self._life.orchestrator.wake(tasks.TaskState(row.state, row.account_id, row.priority))
         return row.id
 
+    async def submit_after(self, needed_id: str, output: str = "out.txt") -> str:
+        """Submit a task that needs another one and an output of it."""
+        new = new_task(self.account.id, now_ms=self.clock())
+        needs = Needs((needed_id,), (OutputWanted("in.txt", needed_id, output),), 1)
+        waiting = replace(new, state=replace(new.state, phase=Phase.WAITING, needs=needs))
+
+        def store(conn: Connection) -> tasks.TaskState:
+            row, _ = tasks.insert_new(conn, waiting, self.clock())
+            # The other one may have ended meanwhile.
+            step = steps.look(conn, row.id, self.clock())
+            state = step.after if step is not None else row.state
+            return tasks.TaskState(state, row.account_id, row.priority)
+
+        stored = await self.database.write(store)
+        if self._life is not None:
+            self._life.orchestrator.wake(stored)
+        return stored.task.task_id
+
     async def task(self, task_id: str) -> tasks.TaskRow:
         row = await self.database.read(tasks.get, task_id)
         assert row is not None
@@ -667,8 +693,8 @@ class World:
             rows = await self.leases(task_id)
             if turning_ms and self._life is not None:
                 # The settler's own pauses are real time: where the clock is turned, they are over.
-                for row in rows:
-                    self._life.settler.changed(row.id)
+                for lease_id in await self.database.read(leases.unsettled):
+                    self._life.settler.changed(lease_id)
             mine = {row.id for row in rows}
             held = [
                 lease_id

@@ -97,6 +97,10 @@ ROUTES = [
     ("GET", "/api/v1/tasks/{id}/receipt"),
     ("GET", "/api/v1/tasks/{id}/auctions"),
     ("GET", "/api/v1/tasks/{id}/events"),
+    ("POST", "/api/v1/workflows"),
+    ("GET", "/api/v1/workflows"),
+    ("GET", "/api/v1/workflows/flow_1"),
+    ("DELETE", "/api/v1/workflows/flow_1"),
     ("PUT", "/api/v1/artifacts/" + "0" * 64),
     ("GET", "/api/v1/artifacts/" + "0" * 64),
     ("GET", "/api/v1/nodes"),
@@ -145,7 +149,13 @@ def test_the_list_of_routes_is_complete(tmp_path: Path) -> None:
                 for method in operations
             }
             tested = {(method, path.partition("?")[0]) for method, path in ROUTES}
-            names = {"task_id": "{id}", "path": "a/b", "sha256": "0" * 64, "node_id": "some"}
+            names = {
+                "task_id": "{id}",
+                "path": "a/b",
+                "sha256": "0" * 64,
+                "node_id": "some",
+                "workflow_id": "flow_1",
+            }
             for method, path in documented - public:
                 for name, value in names.items():
                     path = path.replace("{" + name + "}", value)

@@ -8,8 +8,9 @@ from coordinator.market_world import CrashingDatabase, World, world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.store import events, leases
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.job import InputFile, OutputFile
 from neurogrid_marketplace.receipt import verify_receipt
-from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task import TERMINAL, Phase
 
 # More commits than any of these stories takes.
 _COMMITS_MAX = 60
@@ -100,3 +101,54 @@ def test_a_retry_survives_a_crash_after_every_commit(tmp_path: Path) -> None:
         if crashes < at_commit:
             break
     assert crashes >= 15
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.EXIT_NONZERO])
+def test_what_waits_for_a_task_survives_a_crash_at_every_commit(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    crashes = 0
+
+    @on_asyncio
+    async def one_life(at_commit: int) -> None:
+        nonlocal crashes
+        folder = tmp_path / str(at_commit)
+        folder.mkdir()
+        async with world(folder) as market:
+            node = market.node("only")
+            node.behaviour.outcome = outcome
+            node.behaviour.outputs = (OutputFile("out.txt", "a" * 64, 3),)
+            database = CrashingDatabase(market.database, at_commit, before=at_commit % 2 == 0)
+            await market.start(database)
+            first = await market.submit()
+            second = await market.submit_after(first)
+
+            async def died_or_settled() -> bool:
+                if database.dead.is_set():
+                    return True
+                row = await market.task(second)
+                return row.phase in TERMINAL and not await market.database.read(leases.unsettled)
+
+            await market.until(died_or_settled, turning_ms=100)
+            if database.dead.is_set():
+                crashes += 1
+                await market.stop()
+                await market.start()
+            ends = (Phase.COMPLETED, Phase.FAILED)
+            row = await market.until_phase(second, *ends, turning_ms=100)
+            await market.until_settled(second, turning_ms=100)
+            if outcome is Outcome.COMPLETED:
+                assert row.phase is Phase.COMPLETED
+                assert row.job.inputs == (InputFile("in.txt", "a" * 64, 3),)
+                assert len(node.containers_started) == 2
+            else:
+                assert row.state.ending is not None
+                assert row.state.ending.code == "DEPENDENCY_FAILED"
+                assert row.state.auctions == 0
+                assert len(node.containers_started) == 1
+
+    for at_commit in range(1, _COMMITS_MAX):
+        one_life(at_commit)
+        if crashes < at_commit:
+            break
+    assert crashes >= (16 if outcome is Outcome.COMPLETED else 7)

@@ -179,3 +179,59 @@ def test_an_address_where_nobody_listens_is_named(api: ServedWorld) -> None:
         pytest.raises(neurogrid.ConnectionFailed, match=r"http://127\.0\.0\.1:9"),
     ):
         client.account()
+
+
+def test_a_workflow_is_submitted_followed_and_cancelled(
+    client: Client, api: ServedWorld, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("some words")
+    job = {"docker_image": "neurogrid/job:1", "max_price_per_hour": "1.00"}
+    workflow = client.workflows.submit(
+        {
+            "train": {**job, "inputs": {"corpus.txt": corpus}},
+            "test": {**job, "inputs": {"m": neurogrid.TaskOutput("train", "model.bin")}},
+        },
+        name="Train and test",
+        idempotency_key="mine",
+    )
+    train, test = workflow.tasks
+    assert (train.key, train.phase, test.key, test.phase) == (
+        "train",
+        "queued",
+        "test",
+        "waiting",
+    )
+    assert (workflow.status, workflow.ended, workflow.counts) == ("pending", False, {"pending": 2})
+    (awaited,) = client.tasks.get(test.id).inputs
+    assert (awaited.sha256, awaited.from_task, awaited.output) == (None, train.id, "model.bin")
+    assert [item.id for item in client.tasks.list(workflow_id=workflow.id)] == [test.id, train.id]
+    with pytest.raises(neurogrid.WaitTimeout):
+        client.workflows.wait(workflow.id, timeout_s=0.05)
+
+    async def live(world: World) -> None:
+        await world.start(train.id)
+        await world.finish(train.id, await world.upload(train.id, "model.bin", b"weights"))
+
+    api.run(live)
+    assert client.tasks.get(test.id).inputs[0].size == 7
+    after = client.tasks.create(
+        docker_image="neurogrid/job:1",
+        max_price_per_hour="1.00",
+        depends_on=[test.id],
+        inputs={"again": neurogrid.TaskOutput(train.id, "model.bin")},
+    )
+    assert after.depends_on == [test.id, train.id]
+    assert client.workflows.cancel(workflow.id).result == "cancelled"
+    done = client.workflows.wait(workflow.id, timeout_s=5)
+    assert (done.status, done.cost) == ("cancelled", Decimal("0.001"))
+    assert client.workflows.list().workflows[0].id == workflow.id
+    failed = client.tasks.get(after.id)
+    assert failed.error is not None
+    assert failed.error.code == "DEPENDENCY_CANCELLED"
+    with pytest.raises(neurogrid.NotFoundError):
+        client.workflows.get("flow_nobody")
+    with pytest.raises(neurogrid.ConflictError, match="been cancelled"):
+        client.tasks.create(
+            docker_image="neurogrid/job:1", max_price_per_hour="1.00", depends_on=[test.id]
+        )

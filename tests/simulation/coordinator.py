@@ -1,12 +1,12 @@
 """A simulated coordinator: the real rules of `orchestration` and `settlement` around dictionaries.
 
-What is in ``tasks``, ``settlements``, ``events_stored`` and ``lease_nodes`` is its database; the
+What is in ``tasks``, ``jobs``, ``settlements``, ``events_stored`` and ``lease_nodes`` is its database; the
 rest is gone when it is killed.
 """
 
 from collections.abc import Callable
 
-from neurogrid_marketplace import orchestration, settlement
+from neurogrid_marketplace import dependencies, orchestration, settlement
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.exposure import signable_micro_usdc
@@ -26,6 +26,7 @@ from neurogrid_marketplace.messages import (
     Stop,
     VoucherMessage,
 )
+from neurogrid_marketplace.needs import NOTHING, Needs
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase, Step
 from neurogrid_marketplace.task import (
@@ -40,6 +41,7 @@ from neurogrid_marketplace.task import (
     EscrowOpened,
     Finished,
     HoldAuction,
+    InputsFixed,
     Lease,
     OpenEscrow,
     OutputsChecked,
@@ -76,6 +78,7 @@ class SimCoordinator(Process):
         self.nodes = nodes
         self._send = send
         self.tasks: dict[str, Task] = {}
+        self.jobs: dict[str, Job] = {}
         self.settlements: dict[str, Settlement] = {}
         self.leases: dict[str, tuple[str, Lease]] = {}  # lease id -> its task and terms
         self.events: dict[str, list[Event]] = {}
@@ -95,10 +98,12 @@ class SimCoordinator(Process):
             for action in orchestration.due(task, self.clockwork.now_ms):
                 self._perform(task.task_id, action)
 
-    def submit(self, task_id: str, demand: Demand) -> None:
+    def submit(self, task_id: str, demand: Demand, needs: Needs = NOTHING) -> None:
         """A client's order; it is accepted once it is saved."""
         now_ms = self.clockwork.now_ms
-        self.tasks[task_id] = orchestration.submit(task_id, demand, now_ms, 3_600_000)
+        self.tasks[task_id] = orchestration.submit(task_id, demand, now_ms, 3_600_000, needs)
+        self.jobs[task_id] = JOB
+        self._look(task_id)
 
     def cancel(self, task_id: str) -> None:
         """The client changes its mind."""
@@ -207,11 +212,32 @@ class SimCoordinator(Process):
         self.tasks[task_id] = decision.task
         if also is not None:
             also()
+        if decision.task.phase in TERMINAL and task.phase not in TERMINAL:
+            self._release(task_id)
         for action in decision.actions:
             self._record(task_id, action)
         for action in decision.actions:
             self.crash_point()
             self._perform(task_id, action)
+
+    def _release(self, ended_id: str) -> None:
+        """What waited for a task that has ended goes on, or ends with it."""
+        for task in list(self.tasks.values()):
+            if task.phase is Phase.WAITING and ended_id in task.needs.task_ids:
+                self._look(task.task_id)
+
+    def _look(self, task_id: str) -> None:
+        task = self.tasks[task_id]
+        if task.phase is not Phase.WAITING:
+            return
+        event = dependencies.look(task, self.jobs[task_id], self.tasks)
+        if event is None:
+            return
+        if isinstance(event, InputsFixed):
+            self.jobs[task_id] = event.job
+        self.tasks[task_id] = orchestration.decide(task, event, self.clockwork.now_ms).task
+        if self.tasks[task_id].phase in TERMINAL:
+            self._release(task_id)
 
     def _record(self, task_id: str, action: Action) -> None:
         now_ms = self.clockwork.now_ms
@@ -246,9 +272,10 @@ class SimCoordinator(Process):
             case OpenEscrow(lease):
                 self._once(task_id, "open", 30, lambda: self._open(task_id, lease))
             case SendStart(lease):
+                job, client = self.jobs[task_id], "1" * 32
                 self._send(
                     lease.node_id,
-                    Start(lease.lease_id, JOB, "1" * 32, "1" * 32, "1" * 32, "http://c", "token"),
+                    Start(lease.lease_id, job, client, "1" * 32, "1" * 32, "http://c", "token"),
                 )
             case SendStop(lease, reason):
                 self._send(lease.node_id, Stop(lease.lease_id, reason))

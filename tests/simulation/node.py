@@ -1,5 +1,6 @@
 """A simulated node: the real rules of `execution` around an engine that outlives the process."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from neurogrid_marketplace import execution
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.lease import (
     ClaimConfirmed,
     Collect,
@@ -48,6 +50,8 @@ from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from .chain import ChainSilent, SimChain
 from .clockwork import Clockwork, Process
 
+# What every job leaves; its hash names the lease that it ran under.
+OUTPUT = "out"
 _TICK_MS = 1_000
 _BEAT_MS = 5_000
 _RESEND_MS = 3_000
@@ -279,7 +283,9 @@ class SimNode(Process):
             container.ended = Ran(Outcome.EXIT_NONZERO, 137, "killed", now_ms, container.started_ms)
 
     def _collect(self, lease_id: str) -> bool:
-        self._feed(lease_id, Collected((), "0" * 64, 0, "0" * 64))
+        digest = hashlib.sha256(lease_id.encode()).hexdigest()
+        left = (OutputFile(OUTPUT, digest, 1),)
+        self._feed(lease_id, Collected(left, "0" * 64, 0, "0" * 64))
         return True
 
     def _redeem(self, lease_id: str, amount: int) -> bool:

@@ -43,6 +43,20 @@ def test_restarts_end_no_lease(seed: int) -> None:
         assert task.attempts == 0, f"a lease was closed by a restart: {task.last_explanation}"
 
 
+@pytest.mark.parametrize("seed", range(150))
+def test_a_storm_runs_every_task_after_what_it_needs_or_not_at_all(seed: int) -> None:
+    world = World(seed, STORM, tasks=6, linked=True)
+    for task_id in world.task_ids[: seed % 3]:
+        world.clockwork.later(
+            5_000 + world.clockwork.random.randrange(60_000),
+            lambda task_id=task_id: (  # type: ignore[misc]  # binds the loop's value
+                world.coordinator.cancel(task_id) if task_id in world.coordinator.tasks else None
+            ),
+        )
+    world.run()
+    world.check()
+
+
 def test_the_seeds_do_hurt() -> None:
     """Otherwise the runs above would prove nothing."""
     worlds = [World(seed, STORM) for seed in range(20)]

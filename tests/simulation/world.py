@@ -2,6 +2,7 @@
 
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.messages import Message
+from neurogrid_marketplace.needs import NOTHING, Needs, OutputWanted
 from neurogrid_marketplace.offer import LeaseStatus
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
@@ -10,7 +11,7 @@ from neurogrid_marketplace.task import TERMINAL, Phase
 from .chain import SimChain
 from .clockwork import Chaos, Clockwork
 from .coordinator import JOB, SimCoordinator
-from .node import SimNode
+from .node import OUTPUT, SimNode
 
 CLIENT_MICRO_USDC = 1_000_000_000
 # Long enough for every limit of the rules that is not a day.
@@ -19,9 +20,15 @@ DEAD_AFTER_S = 45
 
 
 class World:
-    """One run."""
+    """One run.
 
-    def __init__(self, seed: int, chaos: Chaos, *, nodes: int = 3, tasks: int = 4) -> None:
+    Args:
+        linked: whether most tasks need outputs of earlier ones.
+    """
+
+    def __init__(
+        self, seed: int, chaos: Chaos, *, nodes: int = 3, tasks: int = 4, linked: bool = False
+    ) -> None:
         self.clockwork = clockwork = Clockwork(seed, chaos)
         self.chain = SimChain(clockwork, CLIENT_MICRO_USDC)
         self.nodes = {
@@ -30,6 +37,10 @@ class World:
         }
         self.coordinator = SimCoordinator(clockwork, self.chain, self.nodes, self._to_node)
         self.task_ids = [f"task-{i}" for i in range(tasks)]
+        self.needs = {
+            task_id: self._draw_needs(number) if linked else NOTHING
+            for number, task_id in enumerate(self.task_ids)
+        }
         for process in (*self.nodes.values(), self.coordinator):
             clockwork.later(0, lambda process=process: process.guarded(process.begin))  # type: ignore[misc]  # binds the loop's value
         for number, task_id in enumerate(self.task_ids):
@@ -62,6 +73,31 @@ class World:
             for lease_id, starts in node.containers_started.items():
                 assert starts == 1, f"{lease_id} ran {starts} times"
         self._check_completed_are_paid_once()
+        for task_id, needs in self.needs.items():
+            self._check_needs(task_id, needs)
+
+    def _check_needs(self, task_id: str, needs: Needs) -> None:
+        """Who ran, ran on what those it needed had left; who did not, could not have."""
+        task = self.coordinator.tasks[task_id]
+        needed = [self.coordinator.tasks[other] for other in needs.task_ids]
+        if any(other.phase is not Phase.COMPLETED for other in needed):
+            assert not task.leases, f"{task_id} ran without what it needs"
+            assert task.ending is not None
+            assert task.ending.code.startswith("DEPENDENCY_") or task.phase is Phase.CANCELLED
+            return
+        inputs = {item.path: item.sha256 for item in self.coordinator.jobs[task_id].inputs}
+        for wanted in needs.outputs:
+            result = self.coordinator.tasks[wanted.task_id].result
+            assert result is not None
+            if task.leases:
+                assert inputs[wanted.path] == result.outputs[0].sha256
+        assert task.phase is not Phase.WAITING
+
+    def _draw_needs(self, number: int) -> Needs:
+        earlier = self.task_ids[:number] if number else []
+        chosen = [other for other in earlier if self.clockwork.random.random() < 0.6]
+        outputs = tuple(OutputWanted(f"from-{other}", other, OUTPUT) for other in chosen)
+        return Needs(tuple(chosen), outputs, len(chosen))
 
     def _check_completed_are_paid_once(self) -> None:
         coordinator = self.coordinator
@@ -95,8 +131,10 @@ class World:
             voucher_interval_s=30,
             dead_after_s=DEAD_AFTER_S,
         )
-        if self.coordinator.up:
-            self.coordinator.submit(task_id, demand)
+        needs = self.needs[task_id]
+        there = all(other in self.coordinator.tasks for other in needs.task_ids)
+        if self.coordinator.up and there:
+            self.coordinator.submit(task_id, demand, needs)
         else:
             self.clockwork.later(500, lambda: self._submit(task_id))  # the client asks again
 

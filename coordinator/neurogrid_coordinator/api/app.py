@@ -1,7 +1,7 @@
 """The application: every route with the services it calls. `create_app` gets all it needs; no globals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 
@@ -25,6 +25,7 @@ from ..services.overview import Overview
 from ..services.results import Results
 from ..services.submission import Terms
 from ..services.tasks import Tasks
+from ..services.workflows import Workflows
 from ..store.database import Database
 from ..store.feed import Feed
 from ..store.tasks import TaskState
@@ -41,6 +42,7 @@ from .native.reputation import add_reputation_route
 from .native.results import add_result_routes
 from .native.status import add_status_routes
 from .native.tasks import add_task_routes
+from .native.workflows import add_workflow_routes
 from .openapi import Schemas
 from .paths import API
 from .rate_limit import RateLimit
@@ -58,6 +60,7 @@ Times are UTC. `X-RateLimit-*` headers say how many requests are left in this mi
 """
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch and end container jobs."},
+    {"name": "Workflows", "description": "Tasks that depend on each other."},
     {"name": "Results", "description": "What a job prints, leaves and proves."},
     {"name": "Artifacts", "description": "Files by their SHA-256: a job's inputs."},
     {"name": "Nodes", "description": "Who offers what, and how a request would meet it."},
@@ -91,7 +94,7 @@ class Collaborators:
         nodes: told by the market's `on_node`.
         explain, market_is_up: of the market client.
         funds: of the chain.
-        wake, request_cancel: of the orchestrator.
+        wake, request_cancel, request_cancel_all: of the orchestrator.
         stopping: set when the coordinator stops: long answers end then.
     """
 
@@ -105,6 +108,7 @@ class Collaborators:
     funds: Callable[[str], Awaitable[ClientFunds]]
     wake: Callable[[TaskState], None]
     request_cancel: Callable[[str], Awaitable[Phase]]
+    request_cancel_all: Callable[[Sequence[str]], Awaitable[None]]
     stopping: asyncio.Event
 
 
@@ -124,6 +128,12 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
         balances=balances,
         wake=world.wake,
         request_cancel=world.request_cancel,
+    )
+    workflows = Workflows(
+        database=world.database,
+        tasks=tasks,
+        balances=balances,
+        request_cancel_all=world.request_cancel_all,
     )
     artifacts = Artifacts(
         database=world.database, blobs=world.blobs, tokens=world.tokens, limits=settings.limits
@@ -156,6 +166,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
         stopping=world.stopping,
         public_url=settings.public_url,
     )
+    add_workflow_routes(app, workflows, gate, schemas)
     add_auction_route(app, Auctions(world.database), gate, schemas)
     add_artifact_routes(app, artifacts, gate, schemas)
     add_node_routes(app, world.nodes, gate, schemas)

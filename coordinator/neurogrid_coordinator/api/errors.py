@@ -43,6 +43,7 @@ CODES: dict[str, tuple[int, str]] = {
     "CONFLICT": (409, "ConflictError"),
     "IDEMPOTENCY_MISMATCH": (409, "ConflictError"),
     "NOT_SETTLED": (409, "ConflictError"),
+    "DEPENDENCY_UNMET": (409, "ConflictError"),
     "PAYLOAD_TOO_LARGE": (413, "ValidationError"),
     "RANGE_NOT_SATISFIABLE": (416, "ValidationError"),
     "UNAVAILABLE": (503, "AvailabilityError"),

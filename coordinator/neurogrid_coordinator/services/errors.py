@@ -9,7 +9,8 @@ Refused                        ``code`` is the word that clients see, ``details`
 ├── NotFound                   NOT_FOUND             no such thing, or somebody else's
 ├── Conflict                   CONFLICT              does not fit the present state
 │   ├── IdempotencyMismatch    IDEMPOTENCY_MISMATCH  the key was used for another request
-│   └── NotSettled             NOT_SETTLED           the receipt is not complete yet
+│   ├── NotSettled             NOT_SETTLED           the receipt is not complete yet
+│   └── UnmetDependency        DEPENDENCY_UNMET      a task that is depended on can't be had any more
 ├── InsufficientCredits        INSUFFICIENT_CREDITS  more than the account can spend
 ├── NodeUnavailable            NODE_UNAVAILABLE      no node can serve this; carries the explanation
 ├── RateLimited                RATE_LIMITED          too many requests
@@ -103,6 +104,15 @@ class NotSettled(Conflict):
         super().__init__(
             f"the receipt is not complete: {'; '.join(missing)}", {"missing": list(missing)}
         )
+
+
+class UnmetDependency(Conflict):
+    """What the task would wait for will never come; ``reason`` is the code it would end with."""
+
+    code = "DEPENDENCY_UNMET"
+
+    def __init__(self, message: str, *, reason: str, field: str) -> None:
+        super().__init__(message, {"reason": reason, "field": field})
 
 
 class InsufficientCredits(Refused):

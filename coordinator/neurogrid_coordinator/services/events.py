@@ -18,7 +18,7 @@ from .tasks import owned
 
 # Document 002's names, where they differ from the phase's.
 _PUBLIC_NAMES = {"task.running": "task.started", "task.expired": "task.failed"}
-_PHASE_OF_KIND = {f"task.{phase.value}": phase for phase in Phase} | {"task.created": Phase.QUEUED}
+_PHASE_OF_KIND = {f"task.{phase.value}": phase for phase in Phase}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Events:
             while True:
                 row, page = await self._database.read(read)
                 for event in page:
-                    seq, phase = event.seq, _PHASE_OF_KIND.get(event.kind, phase)
+                    seq, phase = event.seq, _phase(event, phase, row)
                     permille, note = _progress(event, permille, note)
                     if seq > after_seq:
                         yield _happening(event, phase, permille, note, row)
@@ -101,11 +101,18 @@ class Events:
                 for event, row in page:
                     seq = event.seq
                     if row is not None:
-                        phase = _PHASE_OF_KIND.get(event.kind, row.phase)
+                        phase = _phase(event, row.phase, row)
                         permille, note = _progress(event, row.progress_permille, row.progress_note)
                         yield _happening(event, phase, permille, note, row)
                 if len(page) < PAGE_MAX:
                     await changed.wait()
+
+
+def _phase(event: TaskEvent, phase: Phase, row: TaskRow) -> Phase:
+    """Where the task was after the event, if it was there before."""
+    if event.kind == "task.created":
+        return Phase.WAITING if row.state.needs.task_ids else Phase.QUEUED
+    return _PHASE_OF_KIND.get(event.kind, phase)
 
 
 def _progress(event: TaskEvent, permille: int, note: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """A task as its owner asks for it, and the demand and job that it becomes. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -10,12 +10,16 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
+from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
 
 from .errors import InvalidRequest
 
 # What a demand's numbers can hold (marketplace `fields`): nine billion USDC.
 _MICRO_USDC_MAX = 2**53 - 1
+# What a job can name (marketplace `Job`).
+_INPUTS_MAX = 256
+_UNKNOWN = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class InputWanted:
-    """An artifact of the account, and where the job shall find it below /inputs."""
+    """An artifact of the account, and where the job shall find it below /inputs.
+
+    ``index``: its place in the request.
+    """
 
     path: str
     sha256: str
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class Submission:
         kind: "gpu" or "cpu".
         queue_timeout_s: how long it may wait for a node; None for the coordinator's default.
         priority: 1 to 10, 10 is the most urgent.
+        depends_on: ids of tasks that must have completed before; in a workflow, names in it too.
+        outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
         max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more.
         wait_for_node: queue even if no known node could ever serve it.
         idempotency_key: the same key with the same request is the same task.
@@ -69,6 +79,8 @@ class Submission:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: Sequence[InputWanted] = ()
+    depends_on: tuple[str, ...] = ()
+    outputs_wanted: tuple[OutputWanted, ...] = ()
     max_total_cost_micro_usdc: int | None = None
     wait_for_node: bool = False
     idempotency_key: str | None = None
@@ -87,8 +99,14 @@ class Submission:
             return price
         return min(price, limit * MS_PER_HOUR // (self.timeout_s * 1000))
 
+    def needed(self) -> tuple[str, ...]:
+        """Whom it depends on, each once."""
+        return tuple(
+            dict.fromkeys((*self.depends_on, *(item.task_id for item in self.outputs_wanted)))
+        )
+
     def job(self, sizes: Mapping[str, int]) -> Job:
-        """The job.
+        """The job, without those inputs that other tasks will leave.
 
         Args:
             sizes: SHA-256 -> size in bytes of every input.
@@ -100,10 +118,15 @@ class Submission:
             InputFile(item.path, item.sha256, sizes[item.sha256])
             for item in sorted(self.inputs, key=lambda item: item.path)
         )
+        # What is not known yet has a place already, so that two files can't come to have the same.
+        later = tuple(InputFile(item.path, _UNKNOWN, 0) for item in self.outputs_wanted)
+        if len(inputs) + len(later) > _INPUTS_MAX:
+            raise InvalidRequest(f"inputs: at most {_INPUTS_MAX}", "inputs")
         try:
-            return Job(self.image, self.command, dict(self.environment), inputs)
+            whole = Job(self.image, self.command, dict(self.environment), inputs + later)
         except InvalidValue as error:
             raise InvalidRequest(str(error)) from error
+        return replace(whole, inputs=inputs)
 
     def demand(self, demand_id: str, job: Job, job_hash: str, terms: Terms) -> Demand:
         """What is auctioned."""
@@ -123,7 +146,16 @@ class Submission:
     def record(self, job_hash: str) -> dict[str, Json]:
         """The request as it is kept: enough to show it again and to tell it from another."""
         limit = self.max_total_cost_micro_usdc
+        needs: dict[str, Json] = {}
+        if self.needed():
+            needs = {
+                "depends_on": list(self.needed()),
+                "from_outputs": [
+                    [item.path, item.task_id, item.output] for item in self.outputs_wanted
+                ],
+            }
         return {
+            **needs,
             "name": self.name,
             "type": self.kind,
             "priority": self.priority,

@@ -1,7 +1,7 @@
 """Tasks: submit one, look at them, end one."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,32 +9,32 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.constraints import MAX_PRICE
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.dependencies import waiting_on
 from neurogrid_marketplace.explain import Explanation
-from neurogrid_marketplace.orchestration import submit
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 
 from ..market.errors import MarketAway
-from ..store import artifacts, events, leases, tasks
+from ..store import artifacts, events, leases, needs, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.events import TaskEvent
 from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.leases import LeaseRow
-from ..store.tasks import NewTask, TaskFilter, TaskRow, TaskState
+from ..store.tasks import TaskFilter, TaskRow, TaskState
+from . import intake
 from .balances import Balances
 from .errors import (
     Conflict,
     IdempotencyMismatch,
-    InsufficientCredits,
     InvalidRequest,
     NodeUnavailable,
     NotFound,
     Unavailable,
 )
-from .funds import Balance
+from .intake import Draft
 from .submission import Submission, Terms
 
 # A list is a page for people; programs page on.
@@ -42,6 +42,8 @@ LIST_MAX = 100
 # How long "somebody could serve this" is believed: no longer than a node's word about itself.
 _SERVABLE_S = 1.0
 _SERVABLE_MAX = 1000
+# How many waiting tasks a refusal names.
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ class TaskDetail:
 
     Attributes:
         timeline: its milestones, oldest first.
+        waits: which tasks it waits for, in words; "" where it waits for none.
     """
 
     row: TaskRow
     leases: tuple[LeaseRow, ...] = ()
     timeline: tuple[TaskEvent, ...] = ()
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,58 +117,76 @@ class Tasks:
         Raises:
             InvalidRequest, InsufficientCredits, NodeUnavailable, IdempotencyMismatch, Unavailable.
         """
-        self._require_time(wanted)
         key = wanted.idempotency_key
         sizes, repeated = await self._look(account, wanted)
-        _require_inputs(wanted, sizes)
-        job = wanted.job(sizes)
-        job_hash = job.hash()
-        record = wanted.record(job_hash)
+        draft = self.draft(wanted, sizes)
         if repeated is not None:
-            if repeated.row.spec != record:
+            if repeated.row.spec != draft.record:
                 raise IdempotencyMismatch(
                     f"the idempotency key {key!r} was used for task {repeated.row.id}, which was "
                     "another request"
                 )
             return repeated, False
-        task_id = new_id("task")
-        # Each auction has an id of its own; the submitted demand is named after its task.
-        demand_id = f"demand{task_id.removeprefix('task')}"
-        demand = wanted.demand(demand_id, job, job_hash, self._terms)
-        if not wanted.wait_for_node:
-            await self._require_node(demand)
+        await self.require_node(draft)
         funds = await self._balances.funds(account)
         now_ms = _now_ms()
-        queue_timeout_s = wanted.queue_timeout_s or self._terms.queue_timeout_s
-        new = NewTask(
-            account_id=account.id,
-            name=wanted.name,
-            kind=wanted.kind,
-            priority=wanted.priority,
-            spec=record,
-            job=job,
-            state=submit(task_id, demand, now_ms, queue_timeout_s * 1000),
-            idempotency_key=key,
-        )
 
-        def store(conn: Connection) -> tuple[TaskRow, bool]:
-            # Checked and held in one transaction, so that two submissions can't spend the same
-            # money. The chain has the last word when the escrow is opened.
-            held = tasks.held_micro_usdc(conn, account.wallet)
-            available = Balance.of(funds, held).available_micro_usdc
-            needed = demand.max_cost_micro_usdc()
-            if needed > available:
-                raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
-            return tasks.insert_new(conn, new, now_ms)
+        def store(conn: Connection) -> TaskDetail | None:
+            intake.require_budget(conn, account, funds, [draft])
+            intake.require_room(conn, account, [draft])
+            row, created = intake.store(conn, account, draft, now_ms)
+            return TaskDetail(row, waits=_waits(conn, row)) if created else None
 
         try:
-            row, created = await self._database.write(store)
+            stored = await self._database.write(store)
         except tasks.IdempotencyConflict as error:
             raise IdempotencyMismatch(str(error)) from error
-        if created:
-            self._feed.notify()
-            self._wake(TaskState(row.state, row.account_id, row.priority))
-        return TaskDetail(row), created
+        if stored is None:
+            # Submitted twice at the same moment.
+            _, repeated = await self._look(account, wanted)
+            assert repeated is not None, "stored with this key"
+            return repeated, False
+        self.announce(stored.row)
+        return stored, True
+
+    def draft(self, wanted: Submission, sizes: Mapping[str, int], place: str = "") -> Draft:
+        """The submission as it would be stored.
+
+        Args:
+            sizes: SHA-256 -> size in bytes, of those of its inputs that the account has.
+            place: what its fields' paths in the request begin with.
+
+        Raises:
+            InvalidRequest: it breaks a rule, or an input is not here.
+        """
+        self._require_time(wanted, place)
+        _require_inputs(wanted, sizes, place)
+        job = wanted.job(sizes)
+        job_hash = job.hash()
+        task_id = new_id("task")
+        demand_id = f"demand{task_id.removeprefix('task')}"
+        return Draft(
+            task_id=task_id,
+            wanted=wanted,
+            job=job,
+            demand=wanted.demand(demand_id, job, job_hash, self._terms),
+            record=wanted.record(job_hash),
+            queue_timeout_s=wanted.queue_timeout_s or self._terms.queue_timeout_s,
+        )
+
+    async def require_node(self, draft: Draft) -> None:
+        """Refuse what no node could ever serve, unless its owner wants it to wait.
+
+        Raises:
+            NodeUnavailable: with the explanation.
+        """
+        if not draft.wanted.wait_for_node:
+            await self._require_node(draft.demand)
+
+    def announce(self, row: TaskRow) -> None:
+        """A new task is stored: tell listeners and the orchestrator."""
+        self._feed.notify()
+        self._wake(TaskState(row.state, row.account_id, row.priority))
 
     async def explain(self, wanted: Submission) -> tuple[Explanation, Demand]:
         """How such a task would meet the market now, and what would be asked; nothing is stored.
@@ -196,12 +218,13 @@ class Tasks:
         account: Account,
         *,
         phases: frozenset[Phase] | None = None,
+        workflow_id: str | None = None,
         limit: int = 50,
         offset: int = 0,
         oldest_first: bool = False,
     ) -> TaskPage:
-        """The account's tasks in these phases (None: all), newest first."""
-        which = TaskFilter(account.id, phases=phases)
+        """The account's tasks in these phases and of this workflow (None: all), newest first."""
+        which = TaskFilter(account.id, phases=phases, workflow_id=workflow_id)
 
         def read(conn: Connection) -> TaskPage:
             rows = tasks.list_rows(
@@ -216,7 +239,8 @@ class Tasks:
 
         Raises:
             NotFound: see `get`.
-            Conflict: its money is still under way, so it can't be deleted yet.
+            Conflict: its money is still under way, or another task waits for what it left, so it
+                can't be deleted yet.
         """
         row = await self._database.read(lambda conn: owned(conn, account, task_id))
         if row.phase not in TERMINAL:
@@ -227,6 +251,7 @@ class Tasks:
         now_ms = _now_ms()
 
         def delete(conn: Connection) -> None:
+            require_unneeded(conn, task_id)
             if not settled(row, leases.of_task(conn, task_id)):
                 raise Conflict(
                     "this task has ended, but its payment is not settled yet; delete it then"
@@ -252,13 +277,13 @@ class Tasks:
 
         return await self._database.read(read)
 
-    def _require_time(self, wanted: Submission) -> None:
+    def _require_time(self, wanted: Submission, place: str = "") -> None:
         limit_s = self._terms.timeout_s_max
         if wanted.timeout_s > limit_s:
             raise InvalidRequest(
-                f"timeout_seconds: at most {limit_s} s; for longer the stakes of this market's nodes "
+                f"{place}timeout_seconds: at most {limit_s} s; for longer the stakes of this market's nodes "
                 "do not stand good",
-                "timeout_seconds",
+                f"{place}timeout_seconds",
             )
 
     async def _market(self, demand: Demand) -> Explanation:
@@ -301,8 +326,25 @@ def owned(conn: Connection, account: Account, task_id: str) -> TaskRow:
 def detail(conn: Connection, row: TaskRow) -> TaskDetail:
     """The task with its leases and milestones."""
     return TaskDetail(
-        row, tuple(leases.of_task(conn, row.id)), tuple(events.milestones(conn, row.id))
+        row,
+        tuple(leases.of_task(conn, row.id)),
+        tuple(events.milestones(conn, row.id)),
+        _waits(conn, row),
     )
+
+
+def require_unneeded(conn: Connection, task_id: str) -> None:
+    """Refuse to delete what others wait for.
+
+    Raises:
+        Conflict: names one of them.
+    """
+    waiting = needs.waiting_on(conn, task_id)
+    if waiting:
+        raise Conflict(
+            f"{waiting[0]} waits for the outputs of {task_id}; delete it when that has ended",
+            {"waiting": list(waiting[:_NAMED_MAX])},
+        )
 
 
 def settled(row: TaskRow, its_leases: "tuple[LeaseRow, ...] | list[LeaseRow]") -> bool:
@@ -322,14 +364,21 @@ def never_served(explanation: Explanation) -> bool:
     return not any(item.constraint == MAX_PRICE and item.left for item in explanation.survivors)
 
 
-def _require_inputs(wanted: Submission, sizes: dict[str, int]) -> None:
-    for index, item in enumerate(wanted.inputs):
+def _require_inputs(wanted: Submission, sizes: Mapping[str, int], place: str) -> None:
+    for item in wanted.inputs:
         if item.sha256 not in sizes:
+            where = f"{place}inputs[{item.index}]"
             raise InvalidRequest(
-                f"inputs[{index}]: the artifact {item.sha256} is not here; upload it first with "
+                f"{where}: the artifact {item.sha256} is not here; upload it first with "
                 f"PUT /api/v1/artifacts/{item.sha256}",
-                f"inputs[{index}].sha256",
+                f"{where}.sha256",
             )
+
+
+def _waits(conn: Connection, row: TaskRow) -> str:
+    if row.phase is not Phase.WAITING:
+        return ""
+    return waiting_on(tasks.states_of(conn, row.state.needs.task_ids))
 
 
 def _now_ms() -> int:

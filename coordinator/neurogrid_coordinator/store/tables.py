@@ -78,6 +78,8 @@ tasks = Table(
     Column("ended_at_ms", BigInteger),
     Column("progress_permille", Integer, nullable=False),
     Column("progress_note", Text, nullable=False),
+    Column("workflow_id", Text, ForeignKey("workflows.id")),
+    Column("workflow_key", Text),
     UniqueConstraint("account_id", "idempotency_key", name="tasks_idempotency"),
 )
 # Ids grow with time, so this is also the order of lists.
@@ -91,6 +93,37 @@ Index(
     sqlite_where=tasks.c.deleted_at_ms.is_(None),
 )
 Index("tasks_phase", tasks.c.phase)
+Index(
+    "tasks_of_workflow",
+    tasks.c.workflow_id,
+    tasks.c.id,
+    sqlite_where=tasks.c.workflow_id.is_not(None),
+)
+
+# Which tasks a task waits for (marketplace `Needs`), so that the end of one finds who waits for it.
+task_needs = Table(
+    "task_needs",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id"), primary_key=True),
+    Column("needed_id", Text, ForeignKey("tasks.id"), primary_key=True),
+)
+Index("task_needs_needed", task_needs.c.needed_id)
+
+# Tasks that were submitted together; `tasks.workflow_key` is a task's name in it. `spec_json`: as
+# submitted, to tell a repeated request from another one.
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("deleted_at_ms", BigInteger),
+    Column("spec_json", Text, nullable=False),
+    UniqueConstraint("account_id", "idempotency_key", name="workflows_idempotency"),
+)
+Index("workflows_of_account", workflows.c.account_id, workflows.c.id)
 
 # The sum of `tasks.hold_micro_usdc` of each account; triggers keep it (`migrations`).
 account_holds = Table(

@@ -1,6 +1,6 @@
 """Tasks: what was submitted, and the orchestration state that moves it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -20,7 +20,7 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 
-from . import events
+from . import events, needs
 from .tables import account_holds, accounts, tasks
 
 _LIST_MAX = 1000
@@ -37,6 +37,9 @@ _BY_KEY = select(tasks).where(
 )
 _STATE = select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority).where(
     tasks.c.id == bindparam("the_id")
+)
+_STATES = select(tasks.c.id, tasks.c.state_json).where(
+    tasks.c.id.in_(bindparam("the_ids", expanding=True))
 )
 _JOB = select(tasks.c.job_json).where(tasks.c.id == bindparam("the_id"))
 _UPDATE = update(tasks).where(tasks.c.id == bindparam("the_id"))
@@ -59,6 +62,7 @@ class NewTask:
         kind: the ``type`` the client gave it; a word for people and filters.
         spec: the request as submitted, to show it again.
         state: from `orchestration.submit`; holds the task's id.
+        workflow_id, workflow_key: the workflow it was submitted with, and its name there.
     """
 
     account_id: str
@@ -69,6 +73,8 @@ class NewTask:
     job: Job
     state: Task
     idempotency_key: str | None = None
+    workflow_id: str | None = None
+    workflow_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,8 @@ class TaskRow:
     ended_at_ms: int | None
     progress_permille: int
     progress_note: str
+    workflow_id: str | None
+    workflow_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,7 @@ class TaskFilter:
     phases: frozenset[Phase] | None = None
     kind: str | None = None
     node_id: str | None = None
+    workflow_id: str | None = None
     created_after_ms: int | None = None
     created_before_ms: int | None = None
     text: str | None = None
@@ -158,9 +167,12 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
             "job_json": _text(task.job),
             "progress_permille": 0,
             "progress_note": "",
+            "workflow_id": task.workflow_id,
+            "workflow_key": task.workflow_key,
             **_state_columns(state, now_ms),
         },
     )
+    needs.add(conn, state.task_id, state.needs.task_ids)
     events.append(conn, state.task_id, task.account_id, now_ms, "task.created", {"name": task.name})
     # Not read back: that would cost as much as storing it.
     row = TaskRow(
@@ -185,6 +197,8 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         ended_at_ms=None,
         progress_permille=0,
         progress_note="",
+        workflow_id=task.workflow_id,
+        workflow_key=task.workflow_key,
     )
     return row, True
 
@@ -208,6 +222,12 @@ def state_of(conn: Connection, task_id: str) -> TaskState | None:
     return _task_state(row.state_json, row.account_id, row.priority) if row else None
 
 
+def states_of(conn: Connection, task_ids: Collection[str]) -> dict[str, Task]:
+    """The states of these tasks, also of deleted ones."""
+    rows = conn.execute(_STATES, {"the_ids": list(task_ids)})
+    return {row.id: msgspec.json.decode(row.state_json, type=Task) for row in rows}
+
+
 def job_of(conn: Connection, task_id: str) -> Job:
     """The job of a stored task."""
     found = conn.execute(_JOB, {"the_id": task_id}).scalar_one()
@@ -217,6 +237,11 @@ def job_of(conn: Connection, task_id: str) -> Job:
 def save_state(conn: Connection, state: Task, now_ms: int) -> None:
     """Store the next orchestration state and the columns that repeat parts of it."""
     conn.execute(_UPDATE, {"the_id": state.task_id, **_state_columns(state, now_ms)})
+
+
+def save_job(conn: Connection, task_id: str, job: Job) -> None:
+    """Store the job of a task whose inputs are fixed."""
+    conn.execute(_UPDATE, {"the_id": task_id, "job_json": _text(job)})
 
 
 def save_progress(conn: Connection, task_id: str, permille: int, note: str) -> None:
@@ -308,6 +333,8 @@ def _condition(which: TaskFilter) -> ColumnElement[bool]:
         conditions.append(tasks.c.kind == which.kind)
     if which.node_id is not None:
         conditions.append(tasks.c.node_id == which.node_id)
+    if which.workflow_id is not None:
+        conditions.append(tasks.c.workflow_id == which.workflow_id)
     if which.created_after_ms is not None:
         conditions.append(tasks.c.created_at_ms >= which.created_after_ms)
     if which.created_before_ms is not None:
@@ -367,4 +394,6 @@ def _task_row(row: Row[tuple[object, ...]]) -> TaskRow:
         ended_at_ms=row.ended_at_ms,
         progress_permille=row.progress_permille,
         progress_note=row.progress_note,
+        workflow_id=row.workflow_id,
+        workflow_key=row.workflow_key,
     )

@@ -9,7 +9,7 @@ import click
 
 from ..client import Client
 from ..errors import NeuroGridError
-from ..models import Task
+from ..models import Task, TaskOutput
 from .exit_codes import FAILED, INTERRUPTED
 from .output import Progress, print_json, usdc
 from .resources import Resources, resource_options
@@ -60,6 +60,18 @@ class Duration(click.ParamType[int]):
     metavar="FILE[:PATH]",
     help="A file or folder to upload; the job finds it below /inputs. Repeatable.",
 )
+@click.option(
+    "--after",
+    multiple=True,
+    metavar="TASK",
+    help="Start only when this task has completed; fail if it fails. Repeatable.",
+)
+@click.option(
+    "--input-from",
+    multiple=True,
+    metavar="TASK:OUTPUT[:PATH]",
+    help="An output of another task, which is waited for; found below /inputs. Repeatable.",
+)
 @click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
 @click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
 @click.option("--idempotency-key", help="The same key with the same job is the same task.")
@@ -84,6 +96,8 @@ def submit(
     priority: Literal["high", "normal", "low"],
     env: tuple[str, ...],
     inputs: tuple[str, ...],
+    after: tuple[str, ...],
+    input_from: tuple[str, ...],
     max_total: str | None,
     wait_for_node: bool,
     idempotency_key: str | None,
@@ -110,7 +124,8 @@ def submit(
         timeout_seconds=timeout,
         priority=priority,
         env=dict(_assignment(item) for item in env),
-        inputs=_files(inputs),
+        inputs={**_files(inputs), **dict(_output_of(item) for item in input_from)},
+        depends_on=after,
         regions=resources.regions,
         queue_timeout_seconds=queue_timeout,
         max_total_cost=max_total,
@@ -201,6 +216,15 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
     return name, value
+
+
+def _output_of(text: str) -> tuple[str, TaskOutput]:
+    """TASK:OUTPUT[:PATH]; the path is the output's own if left out."""
+    task_id, _, rest = text.partition(":")
+    output, _, path = rest.partition(":")
+    if not output:
+        raise click.BadParameter(f"{text!r} is not TASK:OUTPUT[:PATH]", param_hint="--input-from")
+    return path or output, TaskOutput(task_id, output)
 
 
 def _files(sources: tuple[str, ...]) -> dict[str, Path]:

@@ -114,6 +114,8 @@ def _print_task(task: Task) -> None:
             ("phase", task.phase if task.phase != task.status else None),
             ("image", task.docker_image),
             ("command", shlex.join(task.command)),
+            ("depends on", " ".join(task.depends_on)),
+            ("workflow", task.workflow_id),
             ("node", task.node_id),
             ("price", f"{usdc(task.price_per_hour)} per hour" if task.price_per_hour else None),
             ("cost", usdc(task.cost)),

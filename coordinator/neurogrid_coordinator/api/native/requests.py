@@ -11,8 +11,28 @@ from msgspec import Meta, Struct, field
 
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_marketplace.fields import Argument, EnvName, FilePath, ImageRef, Sha256, Word
+from neurogrid_marketplace.needs import MAX_NEEDS
+
+from ...services.workflows import TASKS_MAX
 
 Priority = Literal["high", "normal", "low"] | Annotated[int, Meta(ge=1, le=10)]
+
+# A task by its id; in a workflow also by its name there, which never looks like an id.
+LocalName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9-]{0,62}\Z",
+        description="Letters, digits and hyphens; begins with a letter.",
+        examples=["train"],
+    ),
+]
+TaskName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(task_[0-9a-f]{32}|[A-Za-z][A-Za-z0-9-]{0,62})\Z",
+        description="A task's id; in a workflow also the name of one of its tasks.",
+    ),
+]
 
 # What a field must look like, for the message when it does not.
 TASK_RULES = {
@@ -21,6 +41,16 @@ TASK_RULES = {
     "inputs[].sha256": "64 lower-case hex digits",
     "env": "a mapping whose names are letters, digits and underscores",
     "regions[]": 'a region such as "eu-west"',
+    "depends_on[]": "a task's id",
+    "inputs[].from_task": "a task's id",
+    "inputs[].output": 'a plain relative path such as "model.bin"',
+}
+
+# The same below a workflow's tasks, whose names `read_json` shows as "[...]".
+WORKFLOW_RULES = {f"tasks[].{field}": rule for field, rule in TASK_RULES.items()} | {
+    "tasks": "a mapping whose names are letters, digits and hyphens",
+    "tasks[].depends_on[]": "a task's id, or the name of a task of this workflow",
+    "tasks[].inputs[].from_task": "a task's id, or the name of a task of this workflow",
 }
 
 
@@ -55,10 +85,22 @@ class ResourceRequirements(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file for the job: an artifact that was uploaded before, and where the job finds it."""
+    """A file for the job: an artifact that was uploaded before, or an output of another task; and
+    where the job finds it."""
 
     path: Annotated[FilePath, Meta(description="Below /inputs, read-only.")]
-    sha256: Annotated[Sha256, Meta(description="Of an artifact of this account.")]
+    sha256: Annotated[
+        Sha256 | None,
+        Meta(description="Of an artifact of this account. Either this or `from_task`."),
+    ] = None
+    from_task: Annotated[
+        TaskName | None,
+        Meta(description="The task that will leave the file; this one then depends on it."),
+    ] = None
+    output: Annotated[
+        FilePath | None,
+        Meta(description="With `from_task`: below /outputs there; the same as `path` if left out."),
+    ] = None
 
 
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +132,14 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "normal"
     env: Annotated[dict[EnvName, Argument], Meta(max_length=256)] = {}
     inputs: Annotated[tuple[InputReference, ...], Meta(max_length=256)] = ()
+    depends_on: Annotated[
+        tuple[TaskName, ...],
+        Meta(
+            max_length=MAX_NEEDS,
+            description="Tasks that must have completed before this one is queued. If one of them "
+            "fails or is cancelled, this one fails with it.",
+        ),
+    ] = ()
     regions: Annotated[
         tuple[Word, ...], Meta(max_length=32, description="Any of these; empty: anywhere.")
     ] = ()
@@ -104,3 +154,17 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wait_for_node: Annotated[
         bool, Meta(description="Queue even if no node that is known could ever serve it.")
     ] = False
+
+
+class WorkflowRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Tasks that are stored together, all or none."""
+
+    tasks: Annotated[
+        dict[LocalName, TaskRequest],
+        Meta(
+            min_length=1,
+            max_length=TASKS_MAX,
+            description="By names of yours, which `depends_on` and `inputs[].from_task` may use.",
+        ),
+    ]
+    name: Annotated[str, Meta(max_length=200, examples=["Train and test"])] = ""

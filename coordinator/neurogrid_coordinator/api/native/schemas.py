@@ -46,11 +46,14 @@ class TaskFailure(Struct, frozen=True):
 
 
 class InputView(Struct, frozen=True):
-    """An input; ``size`` in bytes."""
+    """An input; ``size`` in bytes. Of another task's output hash and size are known once it has
+    completed."""
 
     path: str
-    sha256: str
-    size: int
+    sha256: str | None
+    size: int | None
+    from_task: Annotated[str | None, Meta(description="Who leaves it.")] = None
+    output: Annotated[str | None, Meta(description="Its path below /outputs there.")] = None
 
 
 class OutputView(Struct, frozen=True):
@@ -107,8 +110,8 @@ class TaskSummary(Struct, frozen=True):
     phase: Annotated[
         str,
         Meta(
-            description="queued, matching, awarded, starting, running, verifying, completed, "
-            "failed, cancelled or expired."
+            description="waiting, queued, matching, awarded, starting, running, verifying, "
+            "completed, failed, cancelled or expired."
         ),
     ]
     docker_image: str
@@ -129,6 +132,8 @@ class TaskView(TaskSummary, frozen=True):
     command: list[str]
     env: dict[str, str]
     inputs: list[InputView]
+    depends_on: Annotated[list[str], Meta(description="Tasks that must have completed before.")]
+    workflow_id: str | None
     resource_requirements: ResourceRequirements
     regions: list[str]
     timeout_seconds: int
@@ -149,6 +154,46 @@ class TaskListView(Struct, frozen=True):
     """A page of tasks; ``total`` counts all that match."""
 
     tasks: list[TaskSummary]
+    total: int
+    limit: int
+    offset: int
+
+
+class WorkflowTaskView(TaskSummary, frozen=True):
+    """A task of a workflow; ``key``: its name there."""
+
+    key: str
+    depends_on: list[str]
+
+
+class WorkflowSummary(Struct, frozen=True):
+    """A workflow in a list; ``counts``: status -> how many of its tasks are in it."""
+
+    id: str
+    name: str
+    status: Annotated[
+        TaskStatus,
+        Meta(
+            description="`failed` when all tasks have ended and one failed; else `cancelled` when one "
+            "was cancelled; `completed` when all completed."
+        ),
+    ]
+    created_at: Time
+    completed_at: Time | None
+    counts: dict[str, int]
+    cost_usdc: Annotated[Amount, Meta(description="Of its tasks that have ended.")]
+
+
+class WorkflowView(WorkflowSummary, frozen=True):
+    """A workflow with its tasks, each after those that it depends on."""
+
+    tasks: list[WorkflowTaskView]
+
+
+class WorkflowListView(Struct, frozen=True):
+    """A page of workflows; ``total`` counts all of them."""
+
+    workflows: list[WorkflowSummary]
     total: int
     limit: int
     offset: int

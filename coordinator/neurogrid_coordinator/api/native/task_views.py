@@ -8,6 +8,7 @@ from neurogrid_marketplace.exposure import signable_micro_usdc
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.money import format_usdc
+from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
@@ -47,19 +48,28 @@ _AMOUNT_NAMES = {
 _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.items()} | {
     "NODE_UNAVAILABLE": "Raise max_price_per_hour, ask for less, or raise queue_timeout_seconds.",
     "INSUFFICIENT_CREDITS": "Deposit more USDC, or lower the price or the time limit.",
+    "DEPENDENCY_FAILED": "See why that task failed; submit both again when that is mended.",
+    "DEPENDENCY_CANCELLED": "Submit it again, without that task or together with it.",
+    "OUTPUT_MISSING": "Have that task write the file below /outputs, or name another one.",
 }
 
 
 # --- read -----------------------------------------------------------------------------------------
 
 
-def submission(request: TaskRequest, idempotency_key: str | None = None) -> Submission:
+def submission(
+    request: TaskRequest, idempotency_key: str | None = None, place: str = ""
+) -> Submission:
     """The request in the product's terms.
+
+    Args:
+        place: what its fields' paths in the whole request begin with.
 
     Raises:
         InvalidRequest: values that do not go together.
     """
     needs = _requirements(request)
+    files, outputs = _inputs(request, place)
     return Submission(
         image=request.docker_image,
         max_price_micro_usdc_per_hour=micro_usdc(request.max_price_per_hour, "max_price_per_hour"),
@@ -71,7 +81,9 @@ def submission(request: TaskRequest, idempotency_key: str | None = None) -> Subm
         priority=priority_number(request.priority),
         command=request.command,
         environment=request.env,
-        inputs=tuple(InputWanted(item.path, item.sha256) for item in request.inputs),
+        inputs=files,
+        depends_on=request.depends_on,
+        outputs_wanted=outputs,
         max_total_cost_micro_usdc=(
             None
             if request.max_total_cost is None
@@ -80,6 +92,25 @@ def submission(request: TaskRequest, idempotency_key: str | None = None) -> Subm
         wait_for_node=request.wait_for_node,
         idempotency_key=idempotency_key,
     )
+
+
+def _inputs(
+    request: TaskRequest, place: str
+) -> tuple[tuple[InputWanted, ...], tuple[OutputWanted, ...]]:
+    """The inputs that are here, and those that other tasks will leave."""
+    files: list[InputWanted] = []
+    outputs: list[OutputWanted] = []
+    for index, item in enumerate(request.inputs):
+        where = f"{place}inputs[{index}]"
+        if (item.sha256 is None) == (item.from_task is None):
+            raise InvalidRequest(f"{where}: needs one of sha256 and from_task", where)
+        if item.sha256 is not None and item.output is not None:
+            raise InvalidRequest(f"{where}.output: goes with from_task only", f"{where}.output")
+        if item.sha256 is not None:
+            files.append(InputWanted(item.path, item.sha256, index))
+        elif item.from_task is not None:
+            outputs.append(OutputWanted(item.path, item.from_task, item.output or item.path))
+    return tuple(files), tuple(outputs)
 
 
 def _requirements(request: TaskRequest) -> Requirements:
@@ -117,7 +148,7 @@ def _bytes(gigabytes: float) -> int:
 
 def summary_view(row: TaskRow) -> TaskSummary:
     """A task in a list."""
-    return TaskSummary(**_common(row, row.cost_micro_usdc))
+    return TaskSummary(**common_fields(row, row.cost_micro_usdc))
 
 
 def task_view(detail: TaskDetail) -> TaskView:
@@ -128,10 +159,12 @@ def task_view(detail: TaskDetail) -> TaskView:
     needs = demand.requirements
     waiting = row.phase in (Phase.QUEUED, Phase.MATCHING)
     return TaskView(
-        **_common(row, _cost_micro_usdc(row, lease)),
+        **common_fields(row, _cost_micro_usdc(row, lease)),
         command=list(job.command),
         env=dict(job.environment),
-        inputs=[InputView(item.path, item.sha256, item.size_bytes) for item in job.inputs],
+        inputs=_input_views(row),
+        depends_on=list(state.needs.task_ids),
+        workflow_id=row.workflow_id,
         resource_requirements=ResourceRequirements(
             cpu_cores=needs.cpu_millis / 1000,
             ram_gb=needs.memory_bytes / BYTES_PER_GB,
@@ -152,7 +185,7 @@ def task_view(detail: TaskDetail) -> TaskView:
         price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
         currency="USDC",
         exit_code=_exit_code(row),
-        explanation=(state.last_explanation or None) if waiting else None,
+        explanation=detail.waits or ((state.last_explanation or None) if waiting else None),
         settled=settled(row, detail.leases),
         leases=[_lease_view(item) for item in detail.leases],
         timeline=[
@@ -192,7 +225,8 @@ def log_view(task_id: str, piece: LogPiece) -> LogView:
     )
 
 
-def _common(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
+def common_fields(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
+    """The fields of a `TaskSummary`."""
     return {
         "id": row.id,
         "name": row.name,
@@ -245,6 +279,18 @@ def _lease_view(row: LeaseRow) -> LeaseView:
         escrow=row.escrow or None,
         transaction=settlement.closed_by or None,
     )
+
+
+def _input_views(row: TaskRow) -> list[InputView]:
+    """Its inputs sorted by path; those that are still awaited have no hash."""
+    awaited = {item.path: item for item in row.state.needs.outputs}
+    views = {
+        item.path: InputView(item.path, item.sha256, item.size_bytes) for item in row.job.inputs
+    }
+    for path, wanted in awaited.items():
+        known = views.get(path, InputView(path, None, None))
+        views[path] = InputView(path, known.sha256, known.size, wanted.task_id, wanted.output)
+    return [views[path] for path in sorted(views)]
 
 
 def _public(data: dict[str, Json]) -> dict[str, Any]:

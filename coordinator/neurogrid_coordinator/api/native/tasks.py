@@ -6,12 +6,12 @@ from fastapi import Depends, FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...services.errors import InvalidRequest
 from ...services.tasks import LIST_MAX, CancelResult, Tasks
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..direct import Direct, path_parameter
 from ..envelope import success
+from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..openapi import Schemas, errors
 from ..paths import API
 from .requests import TASK_RULES, TaskRequest
@@ -29,14 +29,6 @@ _EXAMPLE = {
     "timeout_seconds": 600,
     "priority": "normal",
 }
-_IDEMPOTENCY_KEY_MAX = 255
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "Any text of yours. Sending the same request again with the same key returns the "
-    "first task instead of a second one.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": _IDEMPOTENCY_KEY_MAX},
-}
 _MESSAGES = {
     CancelResult.CANCELLED: "The task is cancelled.",
     CancelResult.CANCELLING: "The task is being cancelled: its node is told to stop.",
@@ -53,11 +45,7 @@ def add_task_routes(
         """Everything that can be known to fail is refused now: values, missing inputs, the budget,
         and a market that could never serve it (with the reasons, and what to relax)."""
         caller = await gate(request)
-        key = request.headers.get("idempotency-key")
-        if key is not None and not 0 < len(key) <= _IDEMPOTENCY_KEY_MAX:
-            raise InvalidRequest(
-                f"Idempotency-Key: has 1 to {_IDEMPOTENCY_KEY_MAX} characters", "Idempotency-Key"
-            )
+        key = idempotency_key(request)
         wanted = submission(await read_json(request, TaskRequest, TASK_RULES), key)
         detail, created = await tasks.submit(caller.account, wanted)
         location = {"Location": f"{API}/tasks/{detail.row.id}"}
@@ -71,7 +59,7 @@ def add_task_routes(
         tags=["Tasks"],
         status_code=201,
         summary="Submit a container job",
-        parameters=[_IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         responses={
             201: schemas.answer(TaskView, "It is stored, and will run even if we crash now."),
             200: schemas.answer(TaskView, "It was submitted before with this idempotency key."),
@@ -80,6 +68,7 @@ def add_task_routes(
                 "UNAUTHORIZED",
                 "INSUFFICIENT_CREDITS",
                 "NODE_UNAVAILABLE",
+                "DEPENDENCY_UNMET",
                 "IDEMPOTENCY_MISMATCH",
                 "PAYLOAD_TOO_LARGE",
                 "RATE_LIMITED",
@@ -120,6 +109,9 @@ def add_task_routes(
     async def list_tasks(
         caller: Annotated[Caller, Depends(gate)],
         status: Annotated[TaskStatus | None, Query(description="Only these.")] = None,
+        workflow_id: Annotated[
+            str | None, Query(description="Only this workflow's.", max_length=64)
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 50,
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
         order: Annotated[Literal["desc", "asc"], Query(description="By age.")] = "desc",
@@ -128,6 +120,7 @@ def add_task_routes(
         page = await tasks.list(
             caller.account,
             phases=None if status is None else phases_of(status),
+            workflow_id=workflow_id,
             limit=limit,
             offset=offset,
             oldest_first=order == "asc",

@@ -9,6 +9,7 @@ from .schemas import TaskStatus
 PriorityWord = Literal["high", "normal", "low"]
 
 STATUS_OF_PHASE: dict[Phase, TaskStatus] = {
+    Phase.WAITING: "pending",
     Phase.QUEUED: "pending",
     Phase.MATCHING: "pending",
     Phase.AWARDED: "pending",

@@ -1,0 +1,172 @@
+"""What every submission goes through in its one transaction: dependencies, budget, storage.
+
+The money of a task is held from its submission, also while it waits for others: what is accepted can be
+paid to its end, and a workflow does not stop half way for want of a deposit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace import dependencies
+from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.needs import MAX_DEPTH, MAX_NEEDS, NOTHING, Needs
+from neurogrid_marketplace.orchestration import submit
+from neurogrid_marketplace.task import TERMINAL, DependencyUnmet, Phase, Task
+
+from .. import steps
+from ..client_funds import ClientFunds
+from ..store import tasks
+from ..store.accounts import Account
+from ..store.tasks import NewTask, TaskFilter, TaskRow
+from .errors import InsufficientCredits, InvalidRequest, UnmetDependency
+from .funds import Balance
+from .submission import Submission
+
+# Tasks of an account that may wait for others at a time: the end of one may reach all of them in one
+# transaction, at a few tenths of a millisecond each.
+WAITING_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A submission that may be stored.
+
+    Attributes:
+        job: without the inputs that other tasks will leave.
+        demand: named after its task: each auction has an id of its own.
+        record: the request as it is kept.
+        queue_timeout_s: how long it may wait for a node.
+    """
+
+    task_id: str
+    wanted: Submission
+    job: Job
+    demand: Demand
+    record: dict[str, Json]
+    queue_timeout_s: int
+
+
+def require_budget(
+    conn: Connection, account: Account, funds: ClientFunds, drafts: Sequence[Draft]
+) -> None:
+    """Checked in the transaction that holds it, so that two submissions can't spend the same money.
+
+    The chain has the last word when an escrow is opened.
+
+    Raises:
+        InsufficientCredits: all of them together could cost more than the account can spend.
+    """
+    held = tasks.held_micro_usdc(conn, account.wallet)
+    available = Balance.of(funds, held).available_micro_usdc
+    needed = sum(draft.demand.max_cost_micro_usdc() for draft in drafts)
+    if needed > available:
+        raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
+
+
+def require_room(conn: Connection, account: Account, drafts: Sequence[Draft]) -> None:
+    """Refuse more waiting tasks than one transaction may have to release.
+
+    Raises:
+        InvalidRequest: too many of the account's tasks would wait for others.
+    """
+    more = sum(1 for draft in drafts if draft.wanted.needed())
+    if not more:
+        return
+    waiting = TaskFilter(account.id, phases=frozenset({Phase.WAITING}))
+    if tasks.count(conn, waiting) + more > WAITING_MAX:
+        raise InvalidRequest(
+            f"depends_on: at most {WAITING_MAX} tasks of an account may wait for others at a time",
+            "depends_on",
+        )
+
+
+def store(
+    conn: Connection,
+    account: Account,
+    draft: Draft,
+    now_ms: int,
+    *,
+    names: Mapping[str, str] | None = None,
+    workflow_id: str | None = None,
+    workflow_key: str | None = None,
+) -> tuple[TaskRow, bool]:
+    """Store a task, and let it go on if it need not wait; the row, and whether it is new.
+
+    Args:
+        names: names of a workflow's tasks -> ids of those that are stored already.
+
+    Raises:
+        InvalidRequest, UnmetDependency: what it needs is not there, or will never come.
+        tasks.IdempotencyConflict: see `tasks.insert_new`.
+    """
+    place = f"tasks.{workflow_key}." if workflow_key else ""
+    needed = _needed(conn, account, draft.wanted, names or {}, place)
+    needs = _needs(draft.wanted, needed, place) if needed else NOTHING
+    state = submit(draft.task_id, draft.demand, now_ms, draft.queue_timeout_s * 1000, needs)
+    if needed:
+        by_id = {task.task_id: task for task in needed.values()}
+        unmet = dependencies.look(state, draft.job, by_id)
+        if isinstance(unmet, DependencyUnmet):
+            raise UnmetDependency(unmet.message, reason=unmet.code, field=f"{place}depends_on")
+    row, created = tasks.insert_new(
+        conn,
+        NewTask(
+            account_id=account.id,
+            name=draft.wanted.name,
+            kind=draft.wanted.kind,
+            priority=draft.wanted.priority,
+            spec=draft.record,
+            job=draft.job,
+            state=state,
+            idempotency_key=draft.wanted.idempotency_key,
+            workflow_id=workflow_id,
+            workflow_key=workflow_key,
+        ),
+        now_ms,
+    )
+    if created and needed and steps.look(conn, row.id, now_ms) is not None:
+        released = tasks.get(conn, row.id)
+        assert released is not None, "stored a moment ago"
+        return released, True
+    return row, created
+
+
+def _needed(
+    conn: Connection,
+    account: Account,
+    wanted: Submission,
+    names: Mapping[str, str],
+    place: str,
+) -> dict[str, Task]:
+    """As it was named -> the task."""
+    found: dict[str, Task] = {}
+    for name in wanted.needed():
+        row = tasks.get(conn, names.get(name, name), account.id)
+        if row is None:
+            raise InvalidRequest(
+                f"{place}depends_on: there is no task {name}", f"{place}depends_on"
+            )
+        found[name] = row.state
+    return found
+
+
+def _needs(wanted: Submission, needed: Mapping[str, Task], place: str) -> Needs:
+    field = f"{place}depends_on"
+    if len(needed) > MAX_NEEDS:
+        raise InvalidRequest(f"{field}: a task may depend on at most {MAX_NEEDS} others", field)
+    depths = [task.needs.depth for task in needed.values() if task.phase not in TERMINAL]
+    depth = 1 + max(depths, default=0)
+    if depth > MAX_DEPTH:
+        raise InvalidRequest(
+            f"{field}: this would be the end of a chain of {depth} tasks that wait for each other; "
+            f"at most {MAX_DEPTH} may",
+            field,
+        )
+    outputs = tuple(
+        replace(item, task_id=needed[item.task_id].task_id) for item in wanted.outputs_wanted
+    )
+    return Needs(tuple(task.task_id for task in needed.values()), outputs, depth)

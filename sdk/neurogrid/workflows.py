@@ -1,0 +1,89 @@
+"""Workflows: tasks that are submitted together, and wait for each other."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from .models import CancelResult, Workflow, WorkflowPage
+from .patience import until_ended
+from .tasks import Tasks, task_body
+from .transport import ABSENCE_MAX_S, Transport
+
+
+class Workflows:
+    """The account's workflows."""
+
+    def __init__(self, transport: Transport, tasks: Tasks) -> None:
+        self._transport = transport
+        self._tasks = tasks
+
+    def submit(
+        self,
+        tasks: Mapping[str, Mapping[str, Any]],
+        *,
+        name: str = "",
+        idempotency_key: str | None = None,
+    ) -> Workflow:
+        """Submit tasks that depend on each other: all are stored, or none.
+
+            model = TaskOutput("train", "model.bin")
+            client.workflows.submit({
+                "train": {"docker_image": "my/train", "max_price_per_hour": "2.00"},
+                "test": {
+                    "docker_image": "my/test",
+                    "max_price_per_hour": "0.50",
+                    "inputs": {"model.bin": model},
+                },
+            })
+
+        Args:
+            tasks: name in the workflow (letters, digits, hyphens) -> the arguments of
+                `Tasks.create`; ``depends_on`` and `TaskOutput` may use these names.
+            idempotency_key: the same key with the same tasks returns the first workflow.
+
+        Raises:
+            InvalidRequestError, InsufficientFundsError, ProviderUnavailableError, ConflictError: see
+                `Tasks.create`; nothing was stored. ``field`` begins with ``tasks.<name>.``.
+        """
+        requests = {
+            key: task_body(**{**task, "inputs": self._tasks.references(task.get("inputs") or {})})
+            for key, task in tasks.items()
+        }
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        body = {"name": name, "tasks": requests}
+        return self._transport.call(Workflow, "POST", "/workflows", json=body, headers=headers)
+
+    def get(self, workflow_id: str) -> Workflow:
+        """One workflow with its tasks.
+
+        Raises:
+            NotFoundError: there is no such workflow of this account.
+        """
+        return self._transport.call(Workflow, "GET", f"/workflows/{workflow_id}")
+
+    def list(self, *, limit: int = 50, offset: int = 0) -> WorkflowPage:
+        """The account's workflows without their tasks, newest first."""
+        params: dict[str, str | int] = {"limit": limit, "offset": offset}
+        return self._transport.call(WorkflowPage, "GET", "/workflows", params=params)
+
+    def cancel(self, workflow_id: str) -> CancelResult:
+        """Cancel all of its tasks that have not ended; delete it if all have.
+
+        Raises:
+            NotFoundError: there is no such workflow of this account.
+            ConflictError: it can't be deleted yet; says why.
+        """
+        return self._transport.call(CancelResult, "DELETE", f"/workflows/{workflow_id}")
+
+    def wait(self, workflow_id: str, *, timeout_s: float | None = None) -> Workflow:
+        """The workflow once all of its tasks have ended.
+
+        Raises:
+            WaitTimeout: they have not after ``timeout_s``. They go on.
+        """
+        return until_ended(
+            lambda: self._transport.call(
+                Workflow, "GET", f"/workflows/{workflow_id}", patience_s=ABSENCE_MAX_S
+            ),
+            timeout_s,
+        )
