@@ -27,6 +27,7 @@ from neurogrid_marketplace import (
     task,
 )
 from neurogrid_marketplace.attributes import NODE
+from neurogrid_marketplace.bid import MEANINGS, DeclineCode
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.messages import MESSAGE_TYPES
@@ -264,6 +265,11 @@ def test_the_page_has_every_kind_of_link_of_a_receipt() -> None:
         ]
         for kind in KINDS
     ]
+
+
+def test_the_page_says_what_every_decline_means() -> None:
+    assert _rows("Declines") == [[f"`{code.value}`", meaning] for code, meaning in MEANINGS.items()]
+    assert list(MEANINGS) == list(DeclineCode)
 
 
 def test_a_message_hash_has_every_field() -> None:

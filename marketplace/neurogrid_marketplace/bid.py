@@ -7,7 +7,7 @@ from .fields import Address, Id, MicroUsdc, Millis, Sha256, Text
 
 
 class DeclineCode(StrEnum):
-    """Why a node does not bid, or does not take what it won."""
+    """Why a node does not bid, or does not take what it won; `MEANINGS` says what each means."""
 
     BUSY = "busy"
     NOT_ACCEPTING = "not_accepting"
@@ -18,6 +18,23 @@ class DeclineCode(StrEnum):
     RESERVATION_EXPIRED = "reservation_expired"
     TERMS_CHANGED = "terms_changed"
     NOT_READY = "not_ready"
+    CONDITION_UNMET = "condition_unmet"
+    UNKNOWN_CONDITION = "unknown_condition"
+
+
+MEANINGS: dict[DeclineCode, str] = {
+    DeclineCode.BUSY: "it has what the job needs, but others use it now",
+    DeclineCode.NOT_ACCEPTING: "it takes no new work: it drains, is paused, or lacks its stake",
+    DeclineCode.DOES_NOT_FIT: "it lacks what the job needs or the client's conditions name",
+    DeclineCode.PRICE_TOO_LOW: "it asks more than the client's maximum",
+    DeclineCode.IMAGE_NOT_ALLOWED: "its owner does not let this image run, or be fetched",
+    DeclineCode.TOO_LONG: "the time limit is beyond its owner's longest",
+    DeclineCode.RESERVATION_EXPIRED: "the award came after its bid had ended",
+    DeclineCode.TERMS_CHANGED: "the award is not what was demanded and bid",
+    DeclineCode.NOT_READY: "its container engine or its journal does not answer now",
+    DeclineCode.CONDITION_UNMET: "the task or its client does not meet its owner's conditions",
+    DeclineCode.UNKNOWN_CONDITION: "the client's conditions name what it does not know",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ What is not known meets nothing, neither ``=`` nor ``!=``: a client who wants no
 get a machine that does not name its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from .attribute_values import Kind, Value, order_key, show_value
-from .attributes import NODE, Attribute, NodeFacts, Subject, Vocabulary
+from .attributes import NODE, TASK, Attribute, NodeFacts, Subject, Vocabulary
 from .conditions import Clause, Condition, Operator
+from .demand import Demand
 from .resources import Capacity, Gpu
 
 F = TypeVar("F")
@@ -99,10 +100,16 @@ def narrowed(capacity: Capacity, facts: NodeFacts) -> Capacity:
 
 def shortfall(clause: Clause, facts: NodeFacts) -> str:
     """What a node has of that which a clause names, in words."""
+    of_gpus = [replace(facts, gpu=gpu) for gpu in facts.offer.total.gpus]
     return "; ".join(
-        f"{name} is {_shown(NODE[name], facts)}"
-        for name in dict.fromkeys(each.attribute for each in clause.alternatives)
+        _told(NODE[name], of_gpus if NODE[name].subject is Subject.GPU else [facts])
+        for name in _names(clause)
     )
+
+
+def shortfall_of_task(clause: Clause, demand: Demand) -> str:
+    """What a task is of that which a clause names, in words."""
+    return "; ".join(_told(TASK[name], [demand]) for name in _names(clause))
 
 
 def is_about_gpus(clause: Clause) -> bool:
@@ -115,13 +122,14 @@ def node_can_judge(clause: Clause) -> bool:
     return all(NODE[each.attribute].subject is not Subject.STANDING for each in clause.alternatives)
 
 
-def _shown(attribute: Attribute[NodeFacts], facts: NodeFacts) -> str:
-    looks = [facts]
-    if attribute.subject is Subject.GPU:
-        looks = [replace(facts, gpu=gpu) for gpu in facts.offer.total.gpus]
+def _names(clause: Clause) -> Iterable[str]:
+    return dict.fromkeys(each.attribute for each in clause.alternatives)
+
+
+def _told(attribute: Attribute[F], looks: Iterable[F]) -> str:
     values = [attribute.read(look) for look in looks]
     known = [show_value(attribute.kind, value) for value in values if value is not None]
-    return ", ".join(dict.fromkeys(known)) or "not known"
+    return f"{attribute.name} is {', '.join(dict.fromkeys(known)) or 'not known'}"
 
 
 def _is_one_of(kind: Kind, value: Value, wanted: tuple[int | str, ...]) -> bool:

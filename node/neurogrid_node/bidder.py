@@ -6,14 +6,18 @@ price list's, not a guess about the others.
 
 from dataclasses import dataclass
 
+from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.judgement import narrowed
 from neurogrid_marketplace.money import format_usdc
-from neurogrid_marketplace.offer import PriceList
+from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
 
 from .container_profile import MEMORY_BYTES_MIN
 from .reservations import with_inputs
+from .terms import refusal
 
 # Resources stay held this long beyond the window: the two seconds in which a better bidder may fail to
 # answer its award, and one for everything else. Whoever did not win learns of it only by this end,
@@ -41,6 +45,7 @@ class Policy:
         max_timeout_s: the longest job that is taken.
         may_pull: whether images that are not here are fetched.
         allowed_image_prefixes: images that may run; empty allows all.
+        conditions: on tasks and clients (`attributes.TASK`), all to be met.
     """
 
     prices: PriceList
@@ -49,6 +54,7 @@ class Policy:
     max_timeout_s: int
     may_pull: bool
     allowed_image_prefixes: tuple[str, ...]
+    conditions: tuple[Clause, ...] = ()
 
     def allows_image(self, reference: str) -> bool:
         """Whether the owner lets this image run."""
@@ -66,6 +72,7 @@ class Machine:
         leases: how many there are.
         has_image: whether the image is here; None: the engine cannot say now.
         start_ms: measured time from award to a running container, image present.
+        offer: what is said of this machine; its ``free`` is of no moment.
     """
 
     free: Capacity
@@ -74,6 +81,7 @@ class Machine:
     leases: int
     has_image: bool | None
     start_ms: int
+    offer: Offer
 
 
 def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid | Decline:
@@ -88,6 +96,10 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         return decline(DeclineCode.TOO_LONG, f"at most {policy.max_timeout_s} s")
     if not policy.allows_image(demand.image):
         return decline(DeclineCode.IMAGE_NOT_ALLOWED, "not on this node's list")
+    facts = NodeFacts(machine.offer, demand)
+    refused = refusal(facts, policy.conditions)
+    if refused is not None:
+        return decline(*refused)
     need = demand.requirements
     if need.regions and policy.region not in need.regions:
         return decline(DeclineCode.DOES_NOT_FIT, f"this is {policy.region}")
@@ -97,9 +109,9 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
             f"at least {CPU_MILLIS_MIN} thousandths of a core and {MEMORY_BYTES_MIN} bytes",
         )
     need = with_inputs(need, demand.input_bytes)
-    if machine.total.take(need) is None:
+    if not narrowed(machine.total, facts).has(need):
         return decline(DeclineCode.DOES_NOT_FIT)
-    if machine.free.take(need) is None or machine.leases >= LEASES_MAX:
+    if not narrowed(machine.free, facts).has(need) or machine.leases >= LEASES_MAX:
         return decline(DeclineCode.BUSY)
     price = policy.prices.quote(demand.requirements)
     if price > demand.max_price_micro_usdc_per_hour:

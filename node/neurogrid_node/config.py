@@ -21,11 +21,15 @@ from neurogrid_contracts.chain_payments import (
     outbox_policy,
 )
 from neurogrid_contracts.deployment import Deployment
+from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
+from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.errors import AddressInvalid
+
+from .terms import read_own
 
 # A price in a bid has to stay exact in every language; nobody asks for a million dollars an hour.
 _PRICE_MAX_MICRO_USDC = 10**12
@@ -135,6 +139,28 @@ class ImageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionConfig:
+    """What tasks and clients have to be; docs/constraints.md has the language.
+
+    Attributes:
+        accept: conditions over task.* and client.*; empty takes every task.
+    """
+
+    accept: Annotated[str, Meta(max_length=MAX_TEXT_CHARS)] = ""
+
+    def clauses(self) -> tuple[Clause, ...]:
+        """As they are judged.
+
+        Raises:
+            InvalidValue: says where they are wrong, or what can never hold.
+        """
+        try:
+            return read_own(self.accept)
+        except InvalidValue as error:
+            raise InvalidValue(f"[conditions] accept: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One node.
 
@@ -154,6 +180,7 @@ class Config:
     offer: OfferConfig = field(default_factory=OfferConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
     images: ImageConfig = field(default_factory=ImageConfig)
+    conditions: ConditionConfig = field(default_factory=ConditionConfig)
 
 
 def load_config(path: Path) -> Config:
@@ -180,6 +207,7 @@ def load_config(path: Path) -> Config:
 def _check(config: Config) -> None:
     """What types do not say."""
     config.prices.price_list()
+    config.conditions.clauses()
     _amount("[risk] stake_usdc", config.risk.stake_usdc)
     config.chain.deployment()
     if not config.chain.rpc_url.startswith(("http://", "https://")):

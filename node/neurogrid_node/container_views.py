@@ -4,6 +4,7 @@ The engine is a program on the same machine, of a version we do not choose: a fi
 gets its harmless value, and what must be there raises KeyError at this door, not later.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,8 @@ from neurogrid_node.container_profile import (
     ImageInfo,
 )
 
+# A runtime's name that an offer can carry (marketplace `Word`).
+_RUNTIME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}", re.ASCII)
 # Warnings of `GET /info` that mean one of our limits is not enforced.
 _LIMITS: Final = ("memory limit", "swap limit", "pids limit", "cpu cfs")
 
@@ -66,6 +69,8 @@ class EngineInfo:
 
     Attributes:
         runtimes: names, such as ``runc``, ``nvidia``, ``runsc``.
+        job_runtimes: the one that our jobs run in, which is the engine's default: they ask for none.
+            Empty where it is not told.
         data_root: where images are unpacked; its free space bounds pulls.
         unenforced: the engine's own warnings about limits it cannot enforce; not empty means that
             this machine must not run jobs.
@@ -76,6 +81,7 @@ class EngineInfo:
     cgroup_version: str
     storage_driver: str
     runtimes: tuple[str, ...]
+    job_runtimes: tuple[str, ...]
     data_root: str
     unenforced: tuple[str, ...]
     advice: tuple[str, ...]
@@ -105,6 +111,7 @@ def engine_info(info: Mapping[str, Any]) -> EngineInfo:
         cgroup_version=str(info.get("CgroupVersion", "1")),
         storage_driver=str(info.get("Driver", "")),
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
+        job_runtimes=tuple(filter(_RUNTIME.fullmatch, [str(info.get("DefaultRuntime") or "")])),
         data_root=str(info.get("DockerRootDir", "")),
         unenforced=tuple(unenforced),
         advice=tuple(advice),

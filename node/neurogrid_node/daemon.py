@@ -90,6 +90,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         max_timeout_s=config.risk.max_timeout_s,
         may_pull=config.images.pull,
         allowed_image_prefixes=config.images.allow,
+        conditions=config.conditions.clauses(),
     )
     async with (
         connect_engine(peer_id) as engine,
@@ -164,6 +165,8 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 enforcement=workspaces.enforcement,
                 engine=f"docker {engine.info.version}",
                 summary=inventory.summary,
+                gpu_driver=inventory.driver_version,
+                runtimes=engine.info.job_runtimes,
             ),
             policy=policy,
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,

@@ -1,6 +1,7 @@
 """What this machine has to offer: processors, memory, disk and GPUs."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ _SYSTEM_MEMORY_BYTES: Final = 512 << 20
 _SYSTEM_DISK_BYTES: Final = 2 * _GIB
 # nvmlInit takes seconds on a machine with many GPUs and no persistence daemon.
 _GPU_PATIENCE_S: Final = 30
+# What an offer takes for a driver's version (marketplace `DriverVersion`).
+_VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class Inventory:
         return tuple(
             Gpu(gpu.uuid, gpu.model, gpu.memory_bytes, gpu.compute_capability) for gpu in self.gpus
         )
+
+    @property
+    def driver_version(self) -> str:
+        """The driver's version in the market's terms; empty where it has none of that form."""
+        return self.driver if self.gpus and _VERSION.fullmatch(self.driver) else ""
 
     @property
     def summary(self) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.execution import accept, agreement
+from neurogrid_marketplace.judgement import suits
 from neurogrid_marketplace.lease import NodeLease, StartReceived, StopReceived, Stored
 from neurogrid_marketplace.messages import (
     Acknowledge,
@@ -180,6 +182,7 @@ class Provider:
         asked = self._standing(name, demand, now_ms)
         if asked is None:
             self._asked.pop(name, None)
+            offer = replace(self.offer, total=self._reservations.total)
             machine = Machine(
                 free=self._reservations.free(now_ms),
                 total=self._reservations.total,
@@ -187,13 +190,19 @@ class Provider:
                 leases=len(self.runners),
                 has_image=has_image,
                 start_ms=self._start_ms,
+                offer=offer,
             )
             reply = answer(demand, machine, self._policy, now_ms)
             if not isinstance(reply, Bid):
                 await link.send(reply)
                 return
             held = self._reservations.hold(
-                name, demand.requirements, now_ms, reply.valid_until_ms, demand.input_bytes
+                name,
+                demand.requirements,
+                now_ms,
+                reply.valid_until_ms,
+                demand.input_bytes,
+                suits(NodeFacts(offer, demand)),
             )
             assert held, "a bid is made only for what is free"
             asked = _Asked(demand, reply, ())

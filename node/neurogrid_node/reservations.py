@@ -4,6 +4,7 @@ A bid holds its resources until it expires; a lease until its container and file
 is ever promised twice, and nothing stays promised for ever.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
@@ -59,11 +60,23 @@ class Reservations:
         )
 
     def hold(
-        self, bid: BidName, need: Requirements, now_ms: int, expires_ms: int, input_bytes: int = 0
+        self,
+        bid: BidName,
+        need: Requirements,
+        now_ms: int,
+        expires_ms: int,
+        input_bytes: int = 0,
+        suits: Callable[[Gpu], bool] = lambda _: True,
     ) -> bool:
-        """Reserve for a bid; what it held before is given back first. False: it does not fit."""
+        """Reserve for a bid; what it held before is given back first. False: it does not fit.
+
+        Args:
+            suits: which GPUs the demand's conditions allow.
+        """
         self._bids.pop(bid, None)
-        taken = self.free(now_ms).take(with_inputs(need, input_bytes))
+        free = self.free(now_ms)
+        allowed = replace(free, gpus=tuple(filter(suits, free.gpus)))
+        taken = allowed.take(with_inputs(need, input_bytes))
         if taken is None:
             return False
         self._bids[bid] = Reservation(need, taken[1], expires_ms, input_bytes)

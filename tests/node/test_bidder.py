@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 
+from neurogrid_marketplace.attributes import NODE
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
-from neurogrid_marketplace.resources import Capacity, Requirements
+from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
 from neurogrid_node.bidder import (
     BID_VALID_MS,
     BID_WINDOW_MAX_MS,
@@ -13,9 +15,10 @@ from neurogrid_node.bidder import (
     Machine,
     answer,
 )
-from node.market import DEMAND, GIB, NEED, NOW_MS, POLICY, TOTAL, WALLET, demand
+from neurogrid_node.terms import read_own
+from node.market import DEMAND, GIB, NEED, NOW_MS, OFFER, POLICY, TOTAL, WALLET, demand
 
-IDLE = Machine(TOTAL, TOTAL, accepting=True, leases=0, has_image=True, start_ms=300)
+IDLE = Machine(TOTAL, TOTAL, accepting=True, leases=0, has_image=True, start_ms=300, offer=OFFER)
 
 
 def code_of(asked: Demand, machine: Machine = IDLE, **policy: object) -> DeclineCode:
@@ -89,6 +92,25 @@ def test_a_node_that_does_not_pull_only_takes_images_it_has() -> None:
     absent = replace(IDLE, has_image=False)
     assert code_of(demand(), absent, may_pull=False) is DeclineCode.IMAGE_NOT_ALLOWED
     assert isinstance(answer(demand(), IDLE, replace(POLICY, may_pull=False), NOW_MS), Bid)
+
+
+def test_conditions_of_both_sides_are_kept() -> None:
+    own = read_own("task.timeout <= 1m")
+    assert code_of(demand(timeout_s=61), conditions=own) is DeclineCode.CONDITION_UNMET
+    wanted = read_conditions("gpu.memory >= 80GB", NODE)
+    assert code_of(demand(where=wanted)) is DeclineCode.DOES_NOT_FIT
+
+
+def test_a_gpu_that_the_conditions_rule_out_is_neither_counted_nor_free() -> None:
+    small = Gpu("GPU-0", "NVIDIA T4", 16 * GIB, "7.5")
+    total = replace(TOTAL, gpus=(small, *TOTAL.gpus))
+    machine = replace(IDLE, total=total, free=total, offer=replace(OFFER, total=total))
+    need = replace(NEED, gpu_count=1)
+    asked = demand(requirements=need, where=read_conditions("gpu.memory >= 20GB", NODE))
+    bid_on(asked, machine)
+    assert code_of(asked, replace(machine, free=replace(total, gpus=(small,)))) is DeclineCode.BUSY
+    two = replace(asked, requirements=replace(need, gpu_count=2))
+    assert code_of(two, machine) is DeclineCode.DOES_NOT_FIT
 
 
 def test_regions_that_include_ours_are_fine() -> None:

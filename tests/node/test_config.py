@@ -6,6 +6,8 @@ from typing import get_type_hints
 
 import pytest
 
+from neurogrid_marketplace.attributes import TASK
+from neurogrid_marketplace.condition_text import write_conditions
 from neurogrid_node.config import Config, ConfigError, load_config
 
 EXAMPLE = files("neurogrid_node").joinpath("node.toml").read_text()
@@ -72,12 +74,19 @@ def test_the_example_loads(tmp_path: Path) -> None:
     assert config.prices.price_list().gpu_micro_usdc_per_hour == 600_000
     assert str(config.chain.deployment().admin) == "1" * 32
     assert config.offer.pids == 256
+    assert config.conditions.clauses() == ()
+
+
+def test_conditions_on_tasks_are_read_in_the_language(tmp_path: Path) -> None:
+    wanted = "'task.timeout <= 2h and (task.ram <= 8GB or task.price.hour >= 0.05USDC)'"
+    config = load(tmp_path, with_line("accept", wanted, "conditions"))
+    assert write_conditions(config.conditions.clauses(), TASK) == wanted.strip("'")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (EXAMPLE + "\nstal_timeout_s = 1", "unknown key images.stal_timeout_s; known here: allow"),
+        (EXAMPLE + "\naccpt = ''", "unknown key conditions.accpt; known here: accept"),
         ("colour = 1\n" + EXAMPLE, "unknown key colour; known here: chain"),
         (with_line("gpu", '"0,60"', "prices"), r"\[prices\] gpu: '0,60' is not an amount"),
         (with_line("base", '"-1"', "prices"), r"\[prices\] base: '-1' is not an amount"),
@@ -87,6 +96,14 @@ def test_the_example_loads(tmp_path: Path) -> None:
         (with_line("max_unpaid_s", "0", "risk"), r">= 1 - at `\$.risk.max_unpaid_s`"),
         (with_line("pids", "4097", "offer"), r"<= 4096 - at `\$.offer.pids`"),
         (with_line("cpu_cores", "-1", "offer"), r"at `\$.offer.cpu_cores`"),
+        (
+            with_line("accept", '"task.timeout <= 2"', "conditions"),
+            r"\[conditions\] accept: at character 17: task\.timeout: '2': a unit is missing",
+        ),
+        (
+            with_line("accept", '"task.ram > 2GB and task.ram < 1GB"', "conditions"),
+            r"\[conditions\] accept: these can never hold together",
+        ),
         (with_line("region", '"the moon"'), r"at `\$.region`"),
         (with_line("coordinators", "[]"), r"at `\$.coordinators`"),
         (with_line("coordinators", '["/ip4/1.2.3.4/tcp/1"]'), "ends in /p2p/"),

@@ -93,6 +93,13 @@ def test_an_engine_that_cannot_limit_says_so() -> None:
         "the engine or kernel has no seccomp",
     )
     assert info.advice == ()
+    assert info.job_runtimes == ()
+
+
+def test_jobs_run_in_the_engines_default_runtime_whatever_else_it_has() -> None:
+    info = engine_info({"Runtimes": {"runc": {}, "runsc": {}}, "DefaultRuntime": "runc"})
+    assert info.runtimes == ("runc", "runsc")
+    assert info.job_runtimes == ("runc",)
 
 
 @pytest.mark.parametrize(

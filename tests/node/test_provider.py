@@ -5,7 +5,9 @@ from typing import cast
 
 import pytest
 
+from neurogrid_marketplace.attributes import NODE as NODE_ATTRIBUTES
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.faults import Outcome
@@ -22,7 +24,7 @@ from neurogrid_marketplace.messages import (
     Welcome,
 )
 from neurogrid_marketplace.offer import LeaseStatus
-from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.resources import Gpu, Requirements
 from neurogrid_node.bidder import DEFAULT_START_MS, LEASES_MAX
 from neurogrid_node.executor import LeaseRunner
 from neurogrid_node.journal import Journal, JournalError, JournalThread
@@ -33,6 +35,7 @@ from node.market import (
     COORDINATOR,
     DEMAND,
     GIB,
+    GPU,
     LEASE,
     NEED,
     NODE,
@@ -142,6 +145,16 @@ def code_of(replies: list[Message]) -> DeclineCode:
 
 
 # --- demands ----------------------------------------------------------------------------------
+
+
+async def test_a_bid_holds_the_gpu_that_the_conditions_name(seller: Seller) -> None:
+    small = Gpu("GPU-0", "NVIDIA T4", 16 * GIB, "7.5")
+    seller.book.total = replace(TOTAL, gpus=(small, GPU))
+    wanted = read_conditions("gpu.memory >= 20GB", NODE_ATTRIBUTES)
+    need = replace(demand().requirements, gpu_count=1)
+    (bid,) = await seller.say(demand(requirements=need, where=wanted))
+    assert isinstance(bid, Bid)
+    assert seller.book.free(seller.now_ms).gpus == (small,)
 
 
 async def test_a_demand_gets_a_bid_that_holds_its_resources(seller: Seller) -> None:

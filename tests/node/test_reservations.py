@@ -21,6 +21,15 @@ def test_what_is_held_is_not_free() -> None:
     assert free.gpus == ()
 
 
+def test_only_gpus_that_suit_are_held() -> None:
+    small = Gpu("GPU-0", "NVIDIA T4", 16 * GIB, "7.5")
+    book = Reservations(replace(TOTAL, gpus=(small, GPU)))
+    need = replace(NEED, gpu_count=1)
+    assert book.hold(BID, need, 0, 100, suits=lambda gpu: gpu.memory_bytes > 20 * GIB)
+    assert book.free(0).gpus == (small,)
+    assert not book.hold(("coordinator", "demand_2"), need, 0, 100, suits=lambda _: False)
+
+
 def test_a_bid_expires() -> None:
     book = Reservations(TOTAL)
     book.hold(BID, NEED, 0, 100)
