@@ -38,8 +38,8 @@ def check_escrow(parts: Parts) -> tuple[Item, ...]:
         proven(
             "escrow",
             COORDINATOR,
-            f"{settlement.escrow} is the one address at which client account "
-            f"{settlement.client_account} can have an escrow for this lease",
+            f"{settlement.escrow} belongs to this lease and to client account "
+            f"{settlement.client_account}, and to nothing else",
         ),
     )
 
@@ -64,7 +64,7 @@ def check_metering(parts: Parts) -> tuple[Item, ...]:
         proven(
             "metering",
             NODE,
-            f"{len(meters)} meters up to {_metered_ms(parts) / 1000:.3f} s, none left out between "
+            f"{len(meters)} meters up to {meters[-1].message.metered_ms / 1000:.3f} s, none left out between "
             "them: each names the voucher before it, and a voucher names it",
         ),
     )

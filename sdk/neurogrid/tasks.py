@@ -264,13 +264,19 @@ class Tasks:
             task_id, Path(directory), self.outputs(task_id), paths
         )
 
-    def receipt(self, task_id: str) -> bytes:
+    def receipt(self, task_id: str, *, lease_id: str | None = None) -> bytes:
         """The signed receipt, byte for byte; `neurogrid verify` checks it offline.
+
+        Args:
+            lease_id: of an earlier attempt; None: the lease under which the task ended.
 
         Raises:
             NotSettledError: the money has not moved yet; ``missing`` says what is lacking.
+            NotFoundError: nothing was run and paid for.
         """
-        return self._transport.send("GET", f"/tasks/{task_id}/receipt", task_id=task_id).content
+        params = {"lease_id": lease_id} if lease_id is not None else {}
+        path = f"/tasks/{task_id}/receipt"
+        return self._transport.send("GET", path, params=params, task_id=task_id).content
 
     def _follow_logs(self, task_id: str, lines: int) -> Iterator[str]:
         last: str | None = None

@@ -267,6 +267,12 @@ async def test_the_receipt_is_told_when_it_is_complete(tmp_path: Path) -> None:
         await world.pay(task_id, receipt)
         answer = await alice.http.get(path)
         assert (answer.status_code, answer.content) == (200, receipt)
+        lease = (await world.state(task_id)).lease
+        assert lease is not None
+        same = await alice.http.get(path, params={"lease_id": lease.lease_id})
+        assert (same.status_code, same.content) == (200, receipt)
+        other = await alice.http.get(path, params={"lease_id": "lease_" + "0" * 32})
+        assert other.status_code == 404
         assert answer.headers["content-type"] == "application/json"
 
 

@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 
 from coordinator.api_world import USDC, World, node_id, node_view
 from coordinator.served import ServedWorld, served_in_thread
-from marketplace.story import honest_receipt
 from neurogrid.cli.group import neurogrid
 from neurogrid_coordinator.store import findings
 from neurogrid_marketplace.faults import Outcome
@@ -188,35 +187,6 @@ def test_a_tasks_whole_life_in_commands(run: Run, api: ServedWorld, tmp_path: Pa
     assert run("verify", str(tmp_path / "r.json")).exit_code == 1
     assert run("cancel", task_id).stdout == f"{task_id} deleted\n"
     assert "No tasks" in run("list").stderr
-
-
-def test_a_receipt_is_checked_offline(tmp_path: Path) -> None:
-    data = honest_receipt()
-    path = tmp_path / "receipt.json"
-    path.write_bytes(data)
-    good = CliRunner().invoke(neurogrid, ["verify", str(path)])
-    assert good.exit_code == 0, good.output
-    assert good.stdout.startswith("valid\n")
-    assert "proven        agreement      signed by coordinator, node\n" in good.stdout
-    assert "claimed       settlement     signed by coordinator\n" in good.stdout
-    as_json = json.loads(CliRunner().invoke(neurogrid, ["verify", str(path), "--json"]).stdout)
-    assert as_json["valid"] is True
-    assert as_json["result"]["outcome"] == "completed"
-    assert as_json["items"][0] == {
-        "name": "receipt",
-        "proof": "proven",
-        "signed_by": "coordinator",
-        "shows": f"16 links, unchanged since the coordinator signed them for {as_json['network']}",
-    }
-    changed = data.replace(b'"exit_code": 0', b'"exit_code": 1', 1)
-    assert changed != data
-    bad = CliRunner().invoke(neurogrid, ["verify", "-"], input=changed)
-    assert bad.exit_code == 1
-    assert bad.stdout.startswith("NOT VALID: ")
-    reason = json.loads(
-        CliRunner().invoke(neurogrid, ["verify", "-", "--json"], input=changed).stdout
-    )
-    assert (reason["valid"], bad.stdout) == (False, f"NOT VALID: {reason['reason']}\n")
 
 
 def test_the_market_in_words(run: Run) -> None:

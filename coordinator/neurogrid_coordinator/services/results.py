@@ -55,23 +55,27 @@ class Results:
 
         return await self._database.read(read)
 
-    async def receipt(self, account: Account, task_id: str) -> Receipt:
-        """The receipt of the lease under which the task ended.
+    async def receipt(self, account: Account, task_id: str, lease_id: str | None = None) -> Receipt:
+        """The receipt of a lease.
+
+        Args:
+            lease_id: of an earlier attempt; None: the lease under which the task ended.
 
         Raises:
-            NotFound: no such task of this account; or it ended without a lease, so that nothing
-                was run or paid.
+            NotFound: no such task of this account, or no such lease of it; or the lease ended
+                without anything that was run and paid for.
             NotSettled: it is not complete yet; says what is missing.
         """
 
         def read(conn: Connection) -> Receipt:
             row = owned(conn, account, task_id)
-            its_leases = leases.of_task(conn, task_id)
-            if its_leases:
-                data = leases.receipt(conn, its_leases[-1].id)
-                if data is not None and row.phase in TERMINAL:
-                    return Receipt(its_leases[-1].id, data)
-            missing = _missing(row, its_leases)
+            lease = _lease(row, leases.of_task(conn, task_id), lease_id)
+            if lease is not None:
+                data = leases.receipt(conn, lease.id)
+                # Of an earlier attempt, whatever becomes of the task.
+                if data is not None and (row.phase in TERMINAL or lease_id is not None):
+                    return Receipt(lease.id, data)
+            missing = _missing(row, lease)
             if not missing:
                 raise NotFound(
                     "there is no receipt: the task ended without a lease that was run and paid for"
@@ -79,6 +83,17 @@ class Results:
             raise NotSettled(missing)
 
         return await self._database.read(read)
+
+
+def _lease(row: TaskRow, its_leases: list[LeaseRow], lease_id: str | None) -> LeaseRow | None:
+    """The lease with this id, or the one under which the task ended."""
+    if lease_id is None:
+        ended = [lease for lease in its_leases if lease.id == row.lease_id]
+        return (ended or its_leases)[-1] if its_leases else None
+    found = next((lease for lease in its_leases if lease.id == lease_id), None)
+    if found is None:
+        raise NotFound(f"this task has no lease {lease_id[:64]!r}", {"lease_id": lease_id[:64]})
+    return found
 
 
 def _outputs(row: TaskRow) -> Sequence[OutputFile]:
@@ -89,15 +104,14 @@ def _outputs(row: TaskRow) -> Sequence[OutputFile]:
     return sorted(result.outputs, key=lambda output: output.path)
 
 
-def _missing(row: TaskRow, its_leases: list[LeaseRow]) -> tuple[str, ...]:
+def _missing(row: TaskRow, lease: LeaseRow | None) -> tuple[str, ...]:
     """What a receipt still lacks; empty if there will never be one."""
-    if row.phase not in TERMINAL:
+    if row.phase not in TERMINAL and (lease is None or lease.id == row.lease_id):
         return (f"the task is {row.phase.value}",)
-    if not its_leases:
+    if lease is None:
         return ()
-    last = its_leases[-1]
-    if last.settlement.phase is not SettlementPhase.CLOSED:
-        return (f"the payment is under way: its escrow is {last.settlement.phase.value}",)
-    if last.escrow and last.finished:
+    if lease.settlement.phase is not SettlementPhase.CLOSED:
+        return (f"the payment is under way: its escrow is {lease.settlement.phase.value}",)
+    if lease.escrow and lease.finished:
         return ("the coordinator is writing it",)
     return ()

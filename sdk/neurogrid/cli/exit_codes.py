@@ -20,7 +20,7 @@ Exit codes:
   4  no such task, node or file
   5  the account's balance does not cover it
   6  no node can serve it
-  7  the coordinator can't be reached, has failed, or allows no more requests now
+  7  the coordinator or chain can't be reached, has failed, or allows no more requests now
   8  not possible in the present state, such as a receipt that is not settled yet
 """
 

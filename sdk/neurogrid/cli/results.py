@@ -62,8 +62,11 @@ def outputs(
 @click.option(
     "--wait", "wait_s", type=click.IntRange(0), metavar="SECONDS", default=0, help="For settlement."
 )
+@click.option("--lease", "lease_id", help="Of an earlier attempt; `neurogrid status` lists them.")
 @with_session
-def receipt(session: Session, *, task_id: str, output: Path | None, wait_s: int) -> None:
+def receipt(
+    session: Session, *, task_id: str, output: Path | None, wait_s: int, lease_id: str | None
+) -> None:
     """Fetch a task's signed receipt, byte for byte.
 
     It is complete a few seconds after the task has ended. `neurogrid verify` checks it.
@@ -71,7 +74,7 @@ def receipt(session: Session, *, task_id: str, output: Path | None, wait_s: int)
     deadline_s = time.monotonic() + wait_s
     while True:
         try:
-            data = session.client.tasks.receipt(task_id)
+            data = session.client.tasks.receipt(task_id, lease_id=lease_id)
             break
         except NotSettledError:
             if time.monotonic() >= deadline_s:

@@ -1,5 +1,7 @@
 """``neurogrid verify``: what a receipt proves and what it only says, item by item. Offline by default."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO
 
 import click
@@ -7,9 +9,12 @@ import click
 from neurogrid_marketplace.errors import ReceiptInvalid
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.receipt import MAX_RECEIPT_BYTES, Verification, verify_receipt
+from neurogrid_marketplace.receipt_chain import beside_chain, is_seen
 from neurogrid_marketplace.receipt_items import Item, Proof
 
-from .exit_codes import FAILED
+from ..errors import IntegrityError
+from ..receipts import compare_outputs, look_at_chain
+from .exit_codes import FAILED, UNREACHABLE
 from .output import print_fields, print_json, printable
 from .session import json_option
 
@@ -18,16 +23,39 @@ _COLOURS = {Proof.PROVEN: "green", Proof.SEEN: "green", Proof.CLAIMED: "yellow"}
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
+@click.option(
+    "--outputs",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Compare the files in this folder with the hashes that the node signed.",
+)
+@click.option(
+    "--rpc",
+    "rpc_url",
+    metavar="URL",
+    help="Look the escrow up at this Solana endpoint; the coordinator is not asked.",
+)
 @json_option
-def verify(file: BinaryIO, *, as_json: bool) -> None:
+def verify(file: BinaryIO, *, directory: Path | None, rpc_url: str | None, as_json: bool) -> None:
     """Check a receipt FILE ("-": standard input).
 
     Says of each item what it is worth and whose signature it rests on: proven by signatures
-    and hashes, claimed by whoever signed it, or not present. Needs no network and no key.
+    and hashes, claimed by whoever signed it, seen on chain, or not present. Without --rpc it needs no
+    network, and no key ever.
+
+    \b
+    Exit codes:
+      0  the receipt is valid, and so is everything it was compared with
+      1  not valid, or a file or the chain says something else
+      7  the endpoint does not answer, or does not show the end of the escrow (yet)
     """
     try:
         found = verify_receipt(file.read(MAX_RECEIPT_BYTES + 1))
-    except ReceiptInvalid as error:
+        if directory is not None:
+            found = replace(found, items=(*found.items, compare_outputs(found, directory)))
+        if rpc_url is not None:
+            found = beside_chain(found, look_at_chain(found, rpc_url))
+    except (ReceiptInvalid, IntegrityError) as error:
         if as_json:
             print_json({"valid": False, "reason": str(error)})
         else:
@@ -36,7 +64,17 @@ def verify(file: BinaryIO, *, as_json: bool) -> None:
         raise click.exceptions.Exit(FAILED) from None
     if as_json:
         print_json({"valid": True, **_plain(found), "items": found.items})
-        return
+    else:
+        _print(found)
+    if rpc_url is not None and not is_seen(found):
+        words = (
+            f"{rpc_url} does not show all of the escrow's end (yet): what it lacks stays claimed"
+        )
+        click.echo(words, err=True)
+        raise click.exceptions.Exit(UNREACHABLE)
+
+
+def _print(found: Verification) -> None:
     click.secho("valid", fg="green", bold=True)
     print_fields(
         [

@@ -137,10 +137,16 @@ def add_result_routes(
             **errors("UNAUTHORIZED", "NOT_FOUND", "NOT_SETTLED"),
         },
     )
-    async def get_receipt(task_id: str, caller: Annotated[Caller, Depends(gate)]) -> Response:
+    async def get_receipt(
+        task_id: str,
+        caller: Annotated[Caller, Depends(gate)],
+        lease_id: Annotated[
+            str | None, Query(description="Of an earlier attempt; default: the latest.")
+        ] = None,
+    ) -> Response:
         """Everything that both sides signed, from the demand to the payment. It is complete a few
         seconds after the task has ended; until then the error says what is missing."""
-        receipt = await results.receipt(caller.account, task_id)
+        receipt = await results.receipt(caller.account, task_id, lease_id)
         name = f'attachment; filename="receipt-{receipt.lease_id}.json"'
         return Response(
             receipt.data,
