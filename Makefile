@@ -20,7 +20,7 @@ help: ## list the targets
 demo: setup ## bring the whole market up, run the main job through it, take it down
 	@.venv/bin/neurogrid devnet demo
 
-test: setup compiler javascript ## the whole test suite
+test: setup compiler javascript namespaces ## the whole test suite
 	@scripts/test.sh $(TESTS)
 
 check: $(packages) ## formatting, lint, direction of imports, types
@@ -53,6 +53,9 @@ compiler: ## clang-16, for the on-chain program
 javascript: ## Node.js and npm's Solana clients, for the interoperability tests
 	@scripts/javascript.sh
 
+namespaces: ## what the tests that take networks apart need
+	@scripts/namespaces.sh
+
 lock: $(packages) ## resolve the dependencies again and write requirements.lock (UPGRADE=--upgrade for the newest)
 	@echo '--editable .[devnet]' | .venv/bin/uv pip compile - --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-package neurogrid --no-header --no-annotate --quiet \
@@ -68,4 +71,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test check fix bench program setup images engine compiler lock clean
+.PHONY: help demo test check fix bench program setup images engine compiler namespaces lock clean

@@ -24,7 +24,7 @@ from neurogrid_contracts.chain_payments import (
 )
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.fields import Address
-from neurogrid_marketplace.messages import Url
+from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
 from neurogrid_p2p.relay import RelayLimits
 from neurogrid_p2p.reservation import check_relays
 
@@ -121,6 +121,7 @@ class TimersConfig(_Section, frozen=True):
 
     bid_window_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+    silence_s: Annotated[int, Meta(ge=2 * HEARTBEAT_INTERVAL_S, le=3600)] = SILENCE_LIMIT_S
     dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 45
     queue_timeout_s: Annotated[int, Meta(ge=1, le=30 * 24 * 3600)] = 3600
     reconcile_interval_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 60

@@ -128,6 +128,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                 network=network,
                 listen=config.p2p.listen,
                 limits=NodeLimits(nodes=config.p2p.nodes, nodes_per_host=config.p2p.nodes),
+                silence_s=config.timers.silence_s,
                 relays=config.p2p.relays,
                 relay=config.relay.limits,
             ),

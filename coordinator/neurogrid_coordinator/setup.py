@@ -48,7 +48,7 @@ def initialise(
     chain_file: Path,
     http_listen: str,
     p2p_listen: tuple[str, ...],
-    settings: Mapping[str, str | int] | None = None,
+    settings: Mapping[str, str | int | Sequence[str]] | None = None,
 ) -> Made:
     """Make a coordinator's directory; what is there already is kept.
 
@@ -64,7 +64,7 @@ def initialise(
     config = directory / CONFIG_NAME
     if not config.exists():
         chain = {f"chain.{key}": value for key, value in _read_chain(chain_file).items()}
-        listen: dict[str, str | Sequence[str]] = {
+        listen: dict[str, str | int | Sequence[str]] = {
             "http.listen": http_listen,
             "p2p.listen": p2p_listen,
         }

@@ -24,6 +24,7 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_p2p.address import parse_address
@@ -167,6 +168,7 @@ class Config:
     Attributes:
         coordinators: libp2p addresses, each with its /p2p/ peer id.
         listen: libp2p addresses of our own; a node needs none.
+        silence_s: the connection to a coordinator that says nothing for so long is made anew.
         file_hosts: hosts on private networks that a coordinator's files may be on, besides the
             coordinator's own.
     """
@@ -175,6 +177,7 @@ class Config:
     chain: ChainConfig
     region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")] = "local"
     listen: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    silence_s: Annotated[int, Meta(ge=2 * HEARTBEAT_INTERVAL_S, le=3600)] = SILENCE_LIMIT_S
     file_hosts: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     prices: PriceConfig = field(default_factory=PriceConfig)
     offer: OfferConfig = field(default_factory=OfferConfig)

@@ -185,6 +185,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 heartbeat=provider.heartbeat,
                 joined=provider.joined,
                 received=provider.received,
+                silence_limit_s=config.silence_s,
             )
             links[link.coordinator] = provider.links[link.coordinator] = link
         for lease, held in leases:

@@ -22,6 +22,7 @@ from neurogrid_coordinator.market.settings import NodeLimits
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import (
     PROTOCOL_ID,
+    SILENCE_LIMIT_S,
     Acknowledge,
     Heartbeat,
     Hello,
@@ -72,20 +73,24 @@ class Notes:
 class Market:
     """A coordinator's network and its notes."""
 
-    def __init__(self, host: Host, limits: NodeLimits, person: Person) -> None:
+    def __init__(
+        self, host: Host, limits: NodeLimits, person: Person, silence_limit_s: float
+    ) -> None:
         self.address = host.addresses[0]
         self.directory = Directory()
         self.notes = Notes()
         party = person.party()
-        self.network = Network(party, self.directory, limits, self.notes, "test/1")
+        self.network = Network(party, self.directory, limits, self.notes, "test/1", silence_limit_s)
         host.serve(PROTOCOL_ID, self.network.serve)
 
 
 @asynccontextmanager
-async def market(limits: NodeLimits | None = None) -> AsyncIterator[Market]:
+async def market(
+    limits: NodeLimits | None = None, silence_limit_s: float = SILENCE_LIMIT_S
+) -> AsyncIterator[Market]:
     person = Person()
     async with open_host(person.seed, ["/ip4/127.0.0.1/tcp/0"]) as host:
-        yield Market(host, limits or NodeLimits(), person)
+        yield Market(host, limits or NodeLimits(), person, silence_limit_s)
 
 
 @asynccontextmanager
@@ -190,13 +195,10 @@ async def test_who_says_no_hello_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
         assert here.notes.lines == []
 
 
-async def test_who_falls_silent_is_cut_off_and_who_speaks_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(network, "SILENCE_LIMIT_S", 0.5)
+async def test_who_falls_silent_is_cut_off_and_who_speaks_is_not() -> None:
     silent, talkative = FakeNode(), FakeNode()
     async with (
-        market() as here,
+        market(silence_limit_s=0.5) as here,
         connected(here, silent) as one,
         connected(here, talkative) as other,
         trio.open_nursery() as nursery,
@@ -215,11 +217,8 @@ async def test_who_falls_silent_is_cut_off_and_who_speaks_is_not(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stopped_process_is_cut_off_by_the_silence_limit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(network, "SILENCE_LIMIT_S", 1.0)
-    async with market() as here:
+async def test_a_stopped_process_is_cut_off_by_the_silence_limit() -> None:
+    async with market(silence_limit_s=1.0) as here:
         script = Path(__file__).with_name("market_beating_node.py")
         process = await trio.lowlevel.open_process(
             [sys.executable, str(script), here.address],

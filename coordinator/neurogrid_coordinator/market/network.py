@@ -94,12 +94,14 @@ class Network:
         limits: NodeLimits,
         listener: Listener,
         software: str,
+        silence_limit_s: float = SILENCE_LIMIT_S,
     ) -> None:
         self._party = party
         self._directory = directory
         self._limits = limits
         self._listener = listener
         self._software = software
+        self._silence_limit_s = silence_limit_s
         self._nodes: dict[str, _Node] = {}
 
     async def send(self, node_id: str, message: Message) -> Envelope:
@@ -157,10 +159,10 @@ class Network:
         counted_bytes = node.channel.received_bytes
         while True:
             try:
-                with trio.fail_after(SILENCE_LIMIT_S):
+                with trio.fail_after(self._silence_limit_s):
                     envelope, message = await node.channel.receive()
             except trio.TooSlowError:
-                node.channel.abort(f"silent for {SILENCE_LIMIT_S} s")
+                node.channel.abort(f"silent for {self._silence_limit_s:g} s")
                 return
             if self._nodes.get(node.node_id) is not node:
                 return  # replaced while this was on its way
@@ -170,7 +172,7 @@ class Network:
             counted_bytes += arrived_bytes
             wait_s = max(messages.take(1, now), data.take(arrived_bytes, now))
             if wait_s > 0:
-                await trio.sleep(min(wait_s, SILENCE_LIMIT_S))
+                await trio.sleep(min(wait_s, self._silence_limit_s))
 
     async def _take(self, node: _Node, envelope: Envelope, message: Message) -> None:
         now_ms = self._party.now_ms()

@@ -135,7 +135,12 @@ class Market:
         self._directory = Directory()
         self._door = Door(stream, self._answer, self._credits.give_back, self._directory.stand)
         self._network = Network(
-            party, self._directory, settings.limits, self, f"neurogrid/{__version__}"
+            party,
+            self._directory,
+            settings.limits,
+            self,
+            f"neurogrid/{__version__}",
+            settings.silence_s,
         )
         self._auctioneer = Auctioneer(self._directory, self._network.send)
         self._leases = Leases(self._network.send)

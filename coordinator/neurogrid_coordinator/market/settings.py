@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from neurogrid_marketplace.messages import SILENCE_LIMIT_S
 from neurogrid_p2p.relay import RelayLimits
 
 _Positive = Annotated[int, Meta(ge=1)]
@@ -37,6 +38,7 @@ class MarketSettings:
         network: the market's tag (`envelope.network_id`).
         listen: where nodes connect, for example ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any free
             port, and a restarted child takes the same again.
+        silence_s: the connection of a node that says nothing for so long is closed.
         relays: where we keep reservations, for nodes that cannot dial us.
         relay: what we relay for others; None for nothing.
         log_level: of the child, which logs to its standard error.
@@ -46,6 +48,7 @@ class MarketSettings:
     network: str
     listen: tuple[str, ...]
     limits: NodeLimits = NodeLimits()
+    silence_s: _Positive = SILENCE_LIMIT_S
     relays: tuple[str, ...] = ()
     relay: RelayLimits | None = None
     log_level: str = "WARNING"
