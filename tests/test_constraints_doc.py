@@ -30,7 +30,7 @@ def test_every_attribute_is_there_with_its_kind_and_meaning(
     heading: str, vocabulary: Vocabulary[Any]
 ) -> None:
     assert _rows(heading) == [
-        [f"`{each.name}`", f"{each.kind.name}: `{each.kind.example}`", each.meaning]
+        [f"`{each.name}`", f"{each.kind.name}: `{each.example}`", each.meaning]
         for each in vocabulary
     ]
 

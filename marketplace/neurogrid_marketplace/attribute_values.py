@@ -70,6 +70,11 @@ class Kind:
         part = {1000: "thousandths", 1_000_000: "millionths"}[size]
         return f"{part} of a {unit}" if unit else part
 
+    @property
+    def sorted_operators(self) -> tuple[Operator, ...]:
+        """Its operators in the order of the language."""
+        return tuple(operator for operator in Operator if operator in self.operators)
+
     def units_sentence(self) -> str:
         """Which units there are, for help and errors."""
         return ", ".join(unit for unit in self.units if unit)

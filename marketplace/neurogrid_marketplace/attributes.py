@@ -84,6 +84,7 @@ class Attribute(Generic[F]):
     Attributes:
         meaning: for people; a phrase.
         read: its value; None where it is not known, which meets no condition at all.
+        shown: a value of its own to show as an example; empty where its kind's does.
     """
 
     name: str
@@ -91,6 +92,12 @@ class Attribute(Generic[F]):
     kind: Kind
     meaning: str
     read: Callable[[F], Value | None]
+    shown: str = ""
+
+    @property
+    def example(self) -> str:
+        """A value as it is written."""
+        return self.shown or self.kind.example
 
 
 class Vocabulary(Generic[F]):
@@ -151,6 +158,9 @@ def _of_gpu(read: Callable[[Gpu], Value]) -> Callable[[NodeFacts], Value | None]
     return lambda facts: None if facts.gpu is None else read(facts.gpu)
 
 
+_PEER = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq"
+_WALLET = "7EcDhSYGxXyscszYEp35KHN8vvw3svAuLKTzXwCFLtV"
+
 NODE: Vocabulary[NodeFacts] = Vocabulary(
     Attribute("gpu.model", Subject.GPU, TEXT, "as its maker names it", _of_gpu(lambda g: g.model)),
     Attribute(
@@ -169,6 +179,7 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         VERSION,
         "version of the GPUs' driver",
         lambda f: f.offer.gpu_driver or None,
+        "550.54",
     ),
     Attribute(
         "gpu.count",
@@ -205,6 +216,7 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         WORDS,
         "images that it need not fetch, as it names them",
         lambda f: f.offer.images,
+        "python:3.12-slim",
     ),
     Attribute(
         "model.present",
@@ -212,6 +224,7 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         WORDS,
         "models that it has loaded or need not fetch",
         lambda f: f.offer.models,
+        "llama-3-8b",
     ),
     Attribute(
         "runtime",
@@ -226,6 +239,7 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         WORD,
         "hard where the disk limit is a file system's own, else watched",
         lambda f: f.offer.enforcement,
+        "hard",
     ),
     Attribute(
         "privacy",
@@ -233,10 +247,16 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         WORDS,
         "what it does to keep a job's data to itself, such as sealed_inputs",
         lambda f: f.offer.privacy,
+        "sealed_inputs",
     ),
-    Attribute("node.id", Subject.NODE, WORD, "its peer id", lambda f: f.offer.node_id),
+    Attribute("node.id", Subject.NODE, WORD, "its peer id", lambda f: f.offer.node_id, _PEER),
     Attribute(
-        "node.wallet", Subject.NODE, WORD, "who owns and is paid for it", lambda f: f.offer.wallet
+        "node.wallet",
+        Subject.NODE,
+        WORD,
+        "who owns and is paid for it",
+        lambda f: f.offer.wallet,
+        _WALLET,
     ),
     Attribute(
         "score",
@@ -271,6 +291,7 @@ TASK: Vocabulary[Demand] = Vocabulary(
         WORD,
         "who pays; unknown unless the client reveals it",
         lambda d: d.client,
+        _WALLET,
     ),
     Attribute("task.timeout", Subject.TASK, DURATION, "its time limit", lambda d: d.timeout_s),
     Attribute(
@@ -287,7 +308,9 @@ TASK: Vocabulary[Demand] = Vocabulary(
         "the most it pays for its whole time limit",
         lambda d: d.max_cost_micro_usdc(),
     ),
-    Attribute("task.image", Subject.TASK, TEXT, "its container image", lambda d: d.image),
+    Attribute(
+        "task.image", Subject.TASK, TEXT, "its container image", lambda d: d.image, "ghcr.io/me/"
+    ),
     Attribute(
         "task.cpu.cores", Subject.TASK, CORES, "cores it gets", lambda d: d.requirements.cpu_millis
     ),
@@ -309,5 +332,6 @@ TASK: Vocabulary[Demand] = Vocabulary(
         WORD,
         "how its result is verified before it is paid",
         lambda d: d.verify.value,
+        "none",
     ),
 )

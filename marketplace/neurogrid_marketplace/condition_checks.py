@@ -73,7 +73,7 @@ def _check_condition(condition: Condition, vocabulary: Vocabulary[F]) -> None:
     attribute = vocabulary[condition.attribute]
     operator, kind = condition.operator, attribute.kind
     if operator not in kind.operators:
-        takes = ", ".join(known.value for known in Operator if known in kind.operators)
+        takes = ", ".join(kind.sorted_operators)
         raise InvalidValue(
             f"{attribute.name} is {kind.name} and does not take {operator.value!r}, but {takes}"
         )

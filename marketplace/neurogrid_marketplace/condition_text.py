@@ -218,7 +218,7 @@ class _Reader(Generic[F]):
             found = Operator(word)
         else:
             found = _SYMBOLS.get(token.text) if token.sort == "operator" else None
-        takes = ", ".join(known.value for known in Operator if known in attribute.kind.operators)
+        takes = ", ".join(attribute.kind.sorted_operators)
         if found is None:
             self._refuse(token, f"how to compare {attribute.name}: {takes}")
         if found not in attribute.kind.operators:
@@ -245,7 +245,7 @@ class _Reader(Generic[F]):
     def _value(self, attribute: Attribute[F]) -> int | str:
         token = self._take()
         if token.sort not in ("bare", "quoted") or token.is_word(*_KEYWORDS):
-            self._refuse(token, f"{attribute.kind.name}, such as {attribute.kind.example}")
+            self._refuse(token, f"{attribute.kind.name}, such as {attribute.example}")
         text = token.text
         # "24 GB" is what many write.
         if attribute.kind.is_number and text[-1:].isdigit():
@@ -258,7 +258,7 @@ class _Reader(Generic[F]):
             raise ConditionError(
                 f"{attribute.name}: {error}",
                 token.position,
-                expected=f"{attribute.kind.name}, such as {attribute.kind.example}",
+                expected=f"{attribute.kind.name}, such as {attribute.example}",
             ) from error
 
     def _either(

@@ -9,9 +9,11 @@ from typing import TypeVar
 
 from .attribute_values import FLAG, VERSION, WORDS, Kind, Value
 from .attributes import Vocabulary
-from .conditions import Clause, Condition, Operator
+from .condition_checks import tidy_condition
+from .conditions import MAX_VALUES, Clause, Condition, Operator
 from .errors import InvalidValue
 from .judgement import compare
+from .resources import Requirements
 
 F = TypeVar("F")
 
@@ -57,6 +59,27 @@ def refuse_contradictions(clauses: Sequence[Clause], vocabulary: Vocabulary[F]) 
         ):
             against = [clause, *(rival for found in rivals.values() for rival in found)]
             raise Contradiction([each for each in clauses if each in against])
+
+
+def implied(need: Requirements, max_price_micro_usdc_per_hour: int) -> tuple[Clause, ...]:
+    """What a demand asks anyhow, as conditions: so that clauses which contradict it are found too."""
+    asked = [
+        Condition("cpu.cores", Operator.AT_LEAST, (need.cpu_millis,)),
+        Condition("ram", Operator.AT_LEAST, (need.memory_bytes,)),
+        Condition("disk", Operator.AT_LEAST, (need.disk_bytes,)),
+        Condition("price.hour", Operator.AT_MOST, (max_price_micro_usdc_per_hour,)),
+    ]
+    if 0 < len(need.regions) <= MAX_VALUES:
+        asked.append(tidy_condition(Condition("region", Operator.IN, need.regions)))
+    if need.gpu_count:
+        asked += [
+            Condition("gpu.count", Operator.AT_LEAST, (need.gpu_count,)),
+            Condition("gpu.memory", Operator.AT_LEAST, (need.gpu_memory_bytes,)),
+            Condition("gpu.compute_capability", Operator.AT_LEAST, (need.compute_capability,)),
+        ]
+    if need.gpu_count and need.gpu_model:
+        asked.append(Condition("gpu.model", Operator.CONTAINS, (need.gpu_model,)))
+    return tuple(Clause((condition,)) for condition in asked)
 
 
 def _possible(kind: Kind, conditions: Sequence[Condition]) -> bool:

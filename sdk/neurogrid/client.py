@@ -11,7 +11,7 @@ import httpx
 from .artifacts import Artifacts
 from .models import Account, Explanation, NodeInfo, NodePage, NodeReputation
 from .profile import find_profile
-from .tasks import Tasks, task_body
+from .tasks import Tasks, Where, task_body
 from .transport import Transport
 from .workflows import Workflows
 
@@ -110,6 +110,8 @@ class Client:
         max_price_per_hour: str,
         timeout_seconds: int = 3600,
         regions: Sequence[str] = (),
+        where: Where = "",
+        reveal_wallet: bool = False,
         max_total_cost: str | None = None,
     ) -> Explanation:
         """How such a task would meet the market now. Nothing is stored and nothing is paid."""
@@ -121,6 +123,8 @@ class Client:
             max_price_per_hour=max_price_per_hour,
             timeout_seconds=timeout_seconds,
             regions=regions,
+            constraints=where,
+            reveal_wallet=reveal_wallet,
             max_total_cost=max_total_cost,
         )
         return self._transport.call(Explanation, "POST", "/match/explain", json=body)

@@ -104,6 +104,7 @@ class Task(Struct, frozen=True, kw_only=True):
         progress: percent, as the program itself says.
         cost: what it is charged in all, USDC; final when it has ended.
         price_per_hour: agreed with its node, USDC.
+        constraints: its conditions on nodes, as text.
         explanation: why it waits, while it waits.
         settled: whether the money has moved and the receipt is complete.
         depends_on: ids of tasks that must have completed before it.
@@ -135,6 +136,7 @@ class Task(Struct, frozen=True, kw_only=True):
     depends_on: list[str] = []
     workflow_id: str | None = None
     resource_requirements: ResourceRequirements | None = None
+    constraints: str = ""
     timeout_seconds: int = 0
     priority: str = "normal"
     settled: bool = False

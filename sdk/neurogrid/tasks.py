@@ -28,6 +28,8 @@ from .transport import ABSENCE_MAX_S, STREAM_SILENCE_S, Transport
 _LOG_PAGE_BYTES = 1024 * 1024
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+# Conditions on nodes: a text, or the clauses that are signed.
+Where = str | Sequence[Mapping[str, Any]]
 Priority = Literal["high", "normal", "low"]
 # Value: a pathlib path to upload, the SHA-256 of an artifact that is there already, or what another
 # task will leave.
@@ -73,6 +75,8 @@ class Tasks:
         inputs: Inputs | None = None,
         depends_on: Sequence[str] = (),
         regions: Sequence[str] = (),
+        where: Where = "",
+        reveal_wallet: bool = False,
         queue_timeout_seconds: int | None = None,
         max_total_cost: str | None = None,
         wait_for_node: bool = False,
@@ -94,6 +98,9 @@ class Tasks:
                 `TaskOutput` of a task that this one then depends on.
             depends_on: ids of tasks that must have completed before.
             regions: any of these; empty for anywhere.
+            where: conditions on nodes, such as ``gpu.memory >= 24GB and score >= 0.8``, or clauses in
+                base units; docs/constraints.md has the language.
+            reveal_wallet: let the nodes that are asked know who pays; some take nobody else.
             queue_timeout_seconds: how long it may wait for a node before it fails.
             max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
             wait_for_node: queue even if no known node could ever serve it.
@@ -118,6 +125,8 @@ class Tasks:
             inputs=self.references(inputs or {}),
             depends_on=depends_on,
             regions=regions,
+            constraints=where,
+            reveal_wallet=reveal_wallet,
             queue_timeout_seconds=queue_timeout_seconds,
             max_total_cost=max_total_cost,
             wait_for_node=wait_for_node,

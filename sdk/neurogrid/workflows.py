@@ -46,7 +46,13 @@ class Workflows:
                 `Tasks.create`; nothing was stored. ``field`` begins with ``tasks.<name>.``.
         """
         requests = {
-            key: task_body(**{**task, "inputs": self._tasks.references(task.get("inputs") or {})})
+            key: task_body(
+                **{
+                    **{name: value for name, value in task.items() if name != "where"},
+                    "constraints": task.get("where", ""),
+                    "inputs": self._tasks.references(task.get("inputs") or {}),
+                }
+            )
             for key, task in tasks.items()
         }
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}

@@ -105,6 +105,8 @@ ROUTES = [
     ("GET", "/api/v1/artifacts/" + "0" * 64),
     ("GET", "/api/v1/nodes"),
     ("GET", "/api/v1/nodes/some"),
+    ("GET", "/api/v1/nodes/some/reputation"),
+    ("GET", "/api/v1/constraints"),
     ("POST", "/api/v1/match/explain"),
     ("GET", "/api/v1/account"),
 ]

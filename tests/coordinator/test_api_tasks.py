@@ -205,7 +205,11 @@ async def test_a_price_below_every_ask_is_refused_with_the_clearing_price(tmp_pa
         assert error["code"] == "NODE_UNAVAILABLE"
         explanation = error["details"]["explanation"]
         assert explanation["clearing_price_per_hour"] == "0.20"
-        assert explanation["relaxation"] == {"constraint": "max_price", "nodes": 2}
+        assert explanation["relaxation"] == {
+            "constraint": "max_price",
+            "nodes": 2,
+            "steps": [{"constraint": "0.20 USDC per hour", "nodes": 2}],
+        }
 
 
 @on_asyncio

@@ -199,8 +199,28 @@ def test_the_market_in_words(run: Run) -> None:
     poor = run("explain", "--max-price", "0.01")
     assert poor.exit_code == 6
     assert "lowest ask of a node that fits is 0.10 USDC per hour" in poor.stdout
+    picky = ("--where", "region = mars or ram >= 1TB", "--where", "gpu.memory >= 1GB")
+    strict = run("explain", "--max-price", "1.00", *picky)
+    assert strict.exit_code == 6
+    assert "0 of 2 nodes left after region = mars or ram >= 1TB" in strict.stdout
+    tight = run("explain", "--max-price", "1.00", "--where", "gpu.memory >= 40GB")
+    assert "2 would come in with gpu.memory >= 25.7GB" in tight.stdout
+    task_id = run(*JOB, "--where", "gpu.memory>=20GB", "--reveal-wallet").stdout.strip()
+    assert json.loads(run("status", task_id, "--json").stdout)["constraints"] == (
+        "gpu.memory >= 20GB"
+    )
     account = run("account").stdout
     assert "100.00 USDC" in account
+
+
+def test_the_language_of_conditions_is_shown_without_a_coordinator(run: Run) -> None:
+    shown = run("constraints").stdout
+    assert "gpu.memory" in shown
+    assert "KiB" in shown
+    assert "task.timeout" in run("constraints", "--of", "tasks").stdout
+    listed = json.loads(run("constraints", "--json").stdout)
+    memory = next(each for each in listed if each["name"] == "gpu.memory")
+    assert memory["base_unit"] == "bytes"
 
 
 @pytest.mark.parametrize(
@@ -213,6 +233,16 @@ def test_the_market_in_words(run: Run) -> None:
         (("submit", "a", "--max-price", "1", "-i", "/no/such"), 2, "does not exist"),
         (("submit", "a", "--max-price", "1000"), 5, "Deposit USDC"),
         (("submit", "a", "--max-price", "1", "--cpu", "99"), 6, "0 of 2 nodes left after cpu"),
+        (
+            ("submit", "a", "--max-price", "1", "--where", "gpu.memry > 2GB"),
+            2,
+            "constraints: at character 1: there is no attribute 'gpu.memry'; did you mean gpu.mem",
+        ),
+        (
+            ("submit", "a", "--max-price", "1", "--where", "region = mars"),
+            6,
+            "0 of 2 nodes left after region = mars",
+        ),
         (("status", "task_none"), 4, "`neurogrid list` shows your tasks"),
         (("outputs", "task_none"), 4, "there is no task"),
         (("frobnicate",), 2, "No such command"),

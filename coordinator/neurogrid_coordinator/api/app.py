@@ -37,6 +37,7 @@ from .events import Sockets
 from .native.account import add_account_route
 from .native.artifacts import add_artifact_routes
 from .native.auctions import add_auction_route
+from .native.constraints import add_constraint_route
 from .native.nodes import add_match_route, add_node_routes
 from .native.reputation import add_reputation_route
 from .native.results import add_result_routes
@@ -172,6 +173,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     add_node_routes(app, world.nodes, gate, schemas)
     add_reputation_route(app, world.nodes, gate, schemas)
     add_match_route(app, tasks, gate, schemas)
+    add_constraint_route(app, gate, schemas)
     add_account_route(app, balances, gate, schemas)
     add_status_routes(
         app,

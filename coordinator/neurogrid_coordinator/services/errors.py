@@ -2,6 +2,7 @@
 
 Refused                        ``code`` is the word that clients see, ``details`` is for programs
 ├── InvalidRequest             INVALID_REQUEST       a value breaks a rule; ``field`` says which
+│   └── InvalidConstraints                           … and the place in the text, what was expected
 ├── PayloadTooLarge            PAYLOAD_TOO_LARGE     more bytes than are taken
 ├── Unauthorized               UNAUTHORIZED          no key, or one that opens nothing
 │   └── KeyHasExpired          KEY_EXPIRED
@@ -46,6 +47,14 @@ class InvalidRequest(Refused):
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message, {"field": field} if field else {})
+
+
+class InvalidConstraints(InvalidRequest):
+    """Conditions that cannot be read, or that can never hold; ``details`` say where and why."""
+
+    def __init__(self, message: str, field: str, **details: Json) -> None:
+        super().__init__(message, field)
+        self.details |= details
 
 
 class PayloadTooLarge(Refused):

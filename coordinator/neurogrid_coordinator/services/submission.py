@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.conditions import Where
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
 from neurogrid_marketplace.needs import OutputWanted
@@ -63,6 +65,8 @@ class Submission:
         priority: 1 to 10, 10 is the most urgent.
         depends_on: ids of tasks that must have completed before; in a workflow, names in it too.
         outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
+        where: conditions on nodes.
+        client: the account's wallet, where it lets nodes know it before the start.
         max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more.
         wait_for_node: queue even if no known node could ever serve it.
         idempotency_key: the same key with the same request is the same task.
@@ -81,6 +85,8 @@ class Submission:
     inputs: Sequence[InputWanted] = ()
     depends_on: tuple[str, ...] = ()
     outputs_wanted: tuple[OutputWanted, ...] = ()
+    where: Where = ()
+    client: str | None = None
     max_total_cost_micro_usdc: int | None = None
     wait_for_node: bool = False
     idempotency_key: str | None = None
@@ -141,6 +147,8 @@ class Submission:
             bid_window_ms=terms.bid_window_ms,
             voucher_interval_s=terms.voucher_interval_s,
             dead_after_s=terms.dead_after_s,
+            where=self.where,
+            client=self.client,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -154,8 +162,14 @@ class Submission:
                     [item.path, item.task_id, item.output] for item in self.outputs_wanted
                 ],
             }
+        conditions: dict[str, Json] = {}
+        if self.where:
+            conditions["where"] = [plain(clause) for clause in self.where]
+        if self.client is not None:
+            conditions["client"] = self.client
         return {
             **needs,
+            **conditions,
             "name": self.name,
             "type": self.kind,
             "priority": self.priority,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -11,7 +11,7 @@ from neurogrid_marketplace.constraints import MAX_PRICE
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.dependencies import waiting_on
 from neurogrid_marketplace.explain import Explanation
-from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.matching import shape_of
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 
@@ -107,7 +107,7 @@ class Tasks:
         self._balances = balances
         self._wake = wake
         self._request_cancel = request_cancel
-        self._servable: dict[tuple[Requirements, int], float] = {}
+        self._servable: dict[Demand, float] = {}
 
     async def submit(self, account: Account, wanted: Submission) -> tuple[TaskDetail, bool]:
         """Store a task; the task, and whether it is new.
@@ -294,7 +294,9 @@ class Tasks:
 
     async def _require_node(self, demand: Demand) -> None:
         # What an explanation depends on. A thousand tasks alike ask the market once.
-        shape = (demand.requirements, demand.max_price_micro_usdc_per_hour)
+        shape = replace(
+            shape_of(demand), image="", timeout_s=demand.timeout_s if demand.where else 1
+        )
         now_s = time.monotonic()
         if now_s - self._servable.get(shape, float("-inf")) < _SERVABLE_S:
             return

@@ -78,7 +78,11 @@ def explain(
 ) -> None:
     """Ask how a job would meet the market now. Nothing is stored and nothing is paid.
 
-    Exits with 6 if no node fits.
+    \b
+    neurogrid explain --max-price 1 --where 'cpu.cores >= 8 and (region = eu or score >= 0.8)'
+
+    Says how many nodes each condition leaves, what the nearest have instead, and what to relax, how
+    far. Conditions may name what `neurogrid constraints` lists. Exits with 6 if no node fits.
     """
     explanation = session.client.explain(
         type="gpu" if resources.wants_gpu else "cpu",
@@ -87,6 +91,8 @@ def explain(
         max_price_per_hour=resources.max_price,
         timeout_seconds=timeout,
         regions=resources.regions,
+        where=resources.conditions(),
+        reveal_wallet=resources.reveal_wallet,
         max_total_cost=max_total,
     )
     if session.as_json:

@@ -20,11 +20,19 @@ class Resources:
     gpu_model: str | None
     max_price: str
     regions: tuple[str, ...]
+    where: tuple[str, ...]
+    reveal_wallet: bool
 
     @property
     def wants_gpu(self) -> bool:
         """Whether anything about a GPU was asked for."""
         return bool(self.gpu or self.gpu_memory or self.gpu_model)
+
+    def conditions(self) -> str:
+        """All that was said about nodes, as one text."""
+        if len(self.where) <= 1:
+            return "".join(self.where)
+        return " and ".join(f"({text})" for text in self.where)
 
     def requirements(self) -> dict[str, Any]:
         """For the API: what was not said is left to its defaults."""
@@ -50,6 +58,18 @@ _OPTIONS = (
         "--max-price", required=True, metavar="USDC", help="The most to pay per hour. Required."
     ),
     click.option("--region", "regions", multiple=True, help="Where it may run. Repeatable."),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="CONDITIONS",
+        help="What a node has to be, such as 'gpu.memory >= 24GB and score >= 0.8'; "
+        "`neurogrid constraints` has the language. Repeatable: all must hold.",
+    ),
+    click.option(
+        "--reveal-wallet",
+        is_flag=True,
+        help="Let the nodes that are asked know who pays: some take nobody else.",
+    ),
 )
 
 

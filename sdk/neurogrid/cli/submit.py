@@ -127,6 +127,8 @@ def submit(
         inputs={**_files(inputs), **dict(_output_of(item) for item in input_from)},
         depends_on=after,
         regions=resources.regions,
+        where=resources.conditions(),
+        reveal_wallet=resources.reveal_wallet,
         queue_timeout_seconds=queue_timeout,
         max_total_cost=max_total,
         wait_for_node=wait_for_node,

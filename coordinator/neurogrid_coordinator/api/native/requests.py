@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
+from neurogrid_marketplace.conditions import Where
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_marketplace.fields import Argument, EnvName, FilePath, ImageRef, Sha256, Word
 from neurogrid_marketplace.needs import MAX_NEEDS
@@ -151,6 +153,18 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
         Decimal | None,
         Meta(description="USDC. Lowers the price until the whole time limit costs no more."),
     ] = None
+    constraints: Annotated[
+        Annotated[str, Meta(max_length=MAX_TEXT_CHARS)] | Where,
+        Meta(
+            description="Conditions on nodes: a text, or clauses with integers in base units. "
+            "`GET /constraints` lists what they may name.",
+            examples=["gpu.memory >= 24GB and (region = eu-west or score >= 0.8)"],
+        ),
+    ] = ""
+    reveal_wallet: Annotated[
+        bool,
+        Meta(description="Let the nodes that are asked know who pays; some take nobody else."),
+    ] = False
     wait_for_node: Annotated[
         bool, Meta(description="Queue even if no node that is known could ever serve it.")
     ] = False

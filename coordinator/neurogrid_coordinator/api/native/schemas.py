@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from neurogrid_marketplace.conditions import Clause
+
 from .requests import Priority, ResourceRequirements
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
@@ -136,6 +138,11 @@ class TaskView(TaskSummary, frozen=True):
     workflow_id: str | None
     resource_requirements: ResourceRequirements
     regions: list[str]
+    constraints: Annotated[str, Meta(description="Its conditions on nodes, as text.")]
+    constraint_clauses: Annotated[
+        list[Clause], Meta(description="The same as they are signed, in base units.")
+    ]
+    reveal_wallet: bool
     timeout_seconds: int
     queue_timeout_seconds: int
     priority: Priority
@@ -228,6 +235,25 @@ class ArtifactView(Struct, frozen=True):
     sha256: str
     size: int
     created: bool
+
+
+class AttributeView(Struct, frozen=True):
+    """Something that constraints may name."""
+
+    name: str
+    about: Annotated[str, Meta(description="node, gpu (each one), standing or price.")]
+    type: Annotated[str, Meta(examples=["an amount of bytes"])]
+    operators: list[str]
+    units: Annotated[list[str], Meta(description="In texts; empty where there are none.")]
+    base_unit: Annotated[str, Meta(description="What an integer counts in clauses.")]
+    example: str
+    meaning: str
+
+
+class AttributeListView(Struct, frozen=True):
+    """The attributes of the constraint language."""
+
+    attributes: list[AttributeView]
 
 
 class GpuView(Struct, frozen=True):

@@ -23,6 +23,7 @@ from ...store.tasks import TaskRow
 from ..envelope import iso, iso_or_none
 from ..paths import API
 from .amounts import micro_usdc, usdc_number
+from .constraints import read_constraints, require_possible, text_of
 from .requests import ResourceRequirements, TaskRequest
 from .schemas import (
     InputView,
@@ -58,11 +59,12 @@ _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.item
 
 
 def submission(
-    request: TaskRequest, idempotency_key: str | None = None, place: str = ""
+    request: TaskRequest, wallet: str, idempotency_key: str | None = None, place: str = ""
 ) -> Submission:
     """The request in the product's terms.
 
     Args:
+        wallet: of the account that asks.
         place: what its fields' paths in the whole request begin with.
 
     Raises:
@@ -70,7 +72,7 @@ def submission(
     """
     needs = _requirements(request)
     files, outputs = _inputs(request, place)
-    return Submission(
+    wanted = Submission(
         image=request.docker_image,
         max_price_micro_usdc_per_hour=micro_usdc(request.max_price_per_hour, "max_price_per_hour"),
         timeout_s=request.timeout_seconds,
@@ -84,6 +86,8 @@ def submission(
         inputs=files,
         depends_on=request.depends_on,
         outputs_wanted=outputs,
+        where=read_constraints(request.constraints, f"{place}constraints"),
+        client=wallet if request.reveal_wallet else None,
         max_total_cost_micro_usdc=(
             None
             if request.max_total_cost is None
@@ -92,6 +96,9 @@ def submission(
         wait_for_node=request.wait_for_node,
         idempotency_key=idempotency_key,
     )
+    if wanted.where:
+        require_possible(wanted, f"{place}constraints")
+    return wanted
 
 
 def _inputs(
@@ -177,6 +184,9 @@ def task_view(detail: TaskDetail) -> TaskView:
             ),
         ),
         regions=list(needs.regions),
+        constraints=text_of(demand.where),
+        constraint_clauses=list(demand.where),
+        reveal_wallet=demand.client is not None,
         timeout_seconds=demand.timeout_s,
         queue_timeout_seconds=state.queue_timeout_ms // 1000,
         priority=priority_word(row.priority),

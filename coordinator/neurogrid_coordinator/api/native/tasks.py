@@ -46,7 +46,8 @@ def add_task_routes(
         and a market that could never serve it (with the reasons, and what to relax)."""
         caller = await gate(request)
         key = idempotency_key(request)
-        wanted = submission(await read_json(request, TaskRequest, TASK_RULES), key)
+        body = await read_json(request, TaskRequest, TASK_RULES)
+        wanted = submission(body, caller.account.wallet, key)
         detail, created = await tasks.submit(caller.account, wanted)
         location = {"Location": f"{API}/tasks/{detail.row.id}"}
         return success(task_view(detail), status=201 if created else 200, headers=location)

@@ -86,7 +86,10 @@ def add_workflow_routes(app: FastAPI, workflows: Workflows, gate: Gate, schemas:
         key = idempotency_key(request)
         body = await read_json(request, WorkflowRequest, WORKFLOW_RULES)
         wanted = WorkflowWanted(
-            {name: submission(task, place=f"tasks.{name}.") for name, task in body.tasks.items()},
+            {
+                name: submission(task, caller.account.wallet, place=f"tasks.{name}.")
+                for name, task in body.tasks.items()
+            },
             body.name,
             key,
         )
