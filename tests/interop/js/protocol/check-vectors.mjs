@@ -1,0 +1,152 @@
+// Checks every file of tests/vectors against this implementation and prints, for each, what went wrong, or null:
+//
+//   node check-vectors.mjs FOLDER
+//
+// A file without a check here is wrong, too: who adds one adds its check.
+
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { canonical, sha256 } from './canonical.mjs';
+import { Frames, Receiver, Sender, envelopeHash, frame, messageHash, networkTag, signedText } from './envelope.mjs';
+import { parseJson } from './json.mjs';
+import { KeyPair, base58, fromBase58, isSigned, publicKeyOf } from './keys.mjs';
+import { hash64, pool, ranking, sample } from './market.mjs';
+import { cost, escrowJobId, mustPause, quote, signable, usdc, voucherMessage } from './money.mjs';
+import { SAID_BY } from './page.mjs';
+import { verifyReceipt } from './receipt.mjs';
+
+const folder = process.argv[2];
+const read = (name) => readFileSync(join(folder, name), 'utf8');
+const hex = (number) => number.toString(16).padStart(16, '0');
+const parties = Object.fromEntries(parseJson(read('keys.json')).parties.map((party) => [party.name, party]));
+
+/** Every list of a file has something to check: an empty loop would pass. */
+function each(list, check) {
+  assert.ok(list.length > 0);
+  for (const one of list) check(one);
+}
+
+const CHECKS = {
+  'keys.json': ({ parties: all, base58: texts, network }) => {
+    each(all, (party) => {
+      const keys = new KeyPair(Buffer.from(party.seed_hex, 'hex'));
+      assert.equal(party.seed_hex, sha256(party.name));
+      assert.equal(keys.publicKey.toString('hex'), party.public_key_hex);
+      assert.equal(keys.peerId, party.peer_id);
+      assert.equal(keys.address, party.address);
+      assert.deepEqual(publicKeyOf(party.peer_id), keys.publicKey);
+    });
+    each(texts, ({ hex: bytes, text }) => {
+      assert.equal(base58(Buffer.from(bytes, 'hex')), text);
+      assert.equal(fromBase58(text).toString('hex'), bytes);
+    });
+    assert.equal(networkTag(network.genesis_hash, network.program_id), network.network);
+  },
+
+  'canonical.json': ({ accepted, refused }) => {
+    each(accepted, ({ value, text, sha256: hash }) => {
+      assert.equal(canonical(value), text);
+      assert.equal(sha256(text), hash);
+    });
+    each(refused, ({ json, why }) => assert.throws(() => canonical(parseJson(json)), undefined, why));
+  },
+
+  'messages.json': (vectors) => {
+    const sessions = new Map();
+    each(vectors, (vector) => {
+      const { envelope } = vector;
+      const [sender, recipient] = [parties[vector.sender], parties[vector.recipient]];
+      assert.deepEqual([envelope.sender, envelope.recipient], [sender.peer_id, recipient.peer_id]);
+      assert.deepEqual(new Frames().feed(Buffer.from(vector.frame_hex, 'hex')), [envelope]);
+      assert.deepEqual(new Frames().feed(frame(envelope)), [envelope]);
+      assert.equal(String(signedText(envelope)), vector.signed_text);
+      assert.equal(envelopeHash(envelope), vector.envelope_hash);
+      const { network, session, type } = envelope;
+      const key = `${session} ${sender.name}`;
+      const by = sender.name === 'coordinator' ? 'C' : 'N';
+      const ends = { network, session, sender: sender.peer_id, recipient: recipient.peer_id, by };
+      if (!sessions.has(key)) sessions.set(key, new Receiver(ends));
+      sessions.get(key).open(envelope, envelope.sent_at_ms);
+      if (vector.message_hash) assert.equal(messageHash(type, envelope.body), vector.message_hash);
+      // What this implementation signs is, time aside, what is in the file.
+      const keys = new KeyPair(Buffer.from(sender.seed_hex, 'hex'));
+      const ours = new Sender({ keys, network, recipient: recipient.peer_id, session });
+      ours.sequence = envelope.sequence;
+      const sealed = ours.seal(type, envelope.body);
+      const again = { ...sealed, sent_at_ms: envelope.sent_at_ms };
+      assert.equal(keys.sign(signedText(again)).toString('hex'), envelope.signature);
+    });
+    const heard = new Set(vectors.map(({ envelope }) => envelope.type));
+    assert.deepEqual(heard, new Set(Object.keys(SAID_BY)));
+  },
+
+  'vouchers.json': (file) => {
+    assert.equal(escrowJobId(file.lease_id).toString('hex'), file.escrow_job_id_hex);
+    const signer = new KeyPair(Buffer.from(parties[file.voucher_signer].seed_hex, 'hex'));
+    each(file.vouchers, (voucher) => {
+      const { domain, sequence, cumulative_micro_usdc: cumulative } = voucher;
+      const message = voucherMessage({ domain, escrow: file.escrow, sequence, cumulative });
+      assert.equal(message.toString('hex'), voucher.message_hex);
+      assert.equal(signer.sign(message).toString('hex'), voucher.signature_hex);
+      assert.ok(isSigned(signer.publicKey, message, Buffer.from(voucher.signature_hex, 'hex')));
+    });
+  },
+
+  'auctions.json': (auctions) =>
+    each(auctions, ({ name, max_price_micro_usdc_per_hour: most, bids, ranking: expected }) =>
+      assert.deepEqual(ranking(most, bids), expected, name),
+    ),
+
+  'sampling.json': (file) => {
+    const { demand_id: demand, nodes, larger_market: larger } = file;
+    const ids = nodes.map((node) => node.node_id);
+    const weights = Object.fromEntries(nodes.map((node) => [node.node_id, node.weight]));
+    assert.equal(hex(hash64(`${demand}:${ids[0]}`)), file.digest_of_the_first_hex);
+    assert.deepEqual(sample(demand, ids, 8, weights), file.first_eight);
+    assert.deepEqual(sample(demand, ids, 16, weights), file.first_sixteen);
+    assert.deepEqual(sample(demand, ids, 8), file.first_eight_without_weights);
+    const everybody = Object.keys(larger.places_hex);
+    assert.equal(hex(hash64(demand)), larger.place_of_the_demand_hex);
+    each(everybody, (id) => assert.equal(hex(hash64(id)), larger.places_hex[id]));
+    assert.deepEqual(pool(demand, everybody), larger.pool);
+    assert.deepEqual(sample(demand, everybody, 8), larger.first_eight_without_weights);
+  },
+
+  'money.json': ({ costs, quotes, signable: signed, pauses, texts }) => {
+    each(costs, (one) => assert.equal(cost(one.price_micro_usdc_per_hour, one.metered_ms), one.cost_micro_usdc));
+    each(quotes, (one) => assert.equal(quote(one.prices, one.requirements), one.price_micro_usdc_per_hour));
+    each(signed, (one) => {
+      const { price_micro_usdc_per_hour: price, max_cost_micro_usdc: most, metered_ms, elapsed_ms } = one;
+      assert.equal(signable(price, most, metered_ms, elapsed_ms), one.signable_micro_usdc);
+    });
+    each(pauses, (one) => {
+      const { price_micro_usdc_per_hour: price, metered_ms, voucher_micro_usdc: voucher, max_unpaid_ms } = one;
+      assert.equal(mustPause(price, metered_ms, voucher, max_unpaid_ms), one.must_pause);
+    });
+    each(texts, (one) => assert.equal(usdc(one.micro_usdc), one.text));
+  },
+
+  'receipt.json': (receipt, text) => {
+    assert.equal(verifyReceipt(text).outcome, 'completed');
+    // No digit of it may be another.
+    each(receipt.links, ({ hash }) => {
+      const other = hash.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
+      assert.throws(() => verifyReceipt(text.replace(hash, other)));
+    });
+  },
+};
+
+const wrong = {};
+for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
+  try {
+    const check = CHECKS[name];
+    assert.ok(check, `no check of ${name} in tests/interop/js/protocol/check-vectors.mjs: add one`);
+    check(parseJson(read(name)), read(name));
+    wrong[name] = null;
+  } catch (error) {
+    wrong[name] = error.stack;
+  }
+}
+console.log(JSON.stringify(wrong));

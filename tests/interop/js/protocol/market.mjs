@@ -1,0 +1,47 @@
+// "Auction" of docs/protocol.md: who is asked, and who wins at which price.
+
+import { blake2b } from '@noble/hashes/blake2.js';
+
+const POOL = 64;
+const NEUTRAL_WEIGHT = 500;
+const ascending = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The first 8 bytes of BLAKE2b of a text, as a number. */
+export function hash64(text) {
+  return Buffer.from(blake2b(Buffer.from(text), { dkLen: 8 })).readBigUInt64BE();
+}
+
+/** The nodes that follow a demand on the ring, as many as the pool holds. */
+export function pool(demandId, nodeIds) {
+  const start = hash64(demandId);
+  const placed = nodeIds.map((id) => ({ id, place: hash64(id) }));
+  placed.sort((a, b) => ascending(a.place, b.place) || ascending(a.id, b.id));
+  const first = placed.findIndex(({ place }) => place >= start);
+  const turned = first < 0 ? placed : [...placed.slice(first), ...placed.slice(0, first)];
+  return turned.slice(0, POOL).map(({ id }) => id);
+}
+
+/** Who is asked, best draw first; `weights` by peer id. */
+export function sample(demandId, nodeIds, size, weights = {}) {
+  const drawn = pool(demandId, nodeIds).map((id) => {
+    const uniform = (Number(hash64(`${demandId}:${id}`) >> 11n) + 0.5) / 2 ** 53;
+    return { id, key: -Math.log(uniform) / (weights[id] ?? NEUTRAL_WEIGHT) };
+  });
+  drawn.sort((a, b) => a.key - b.key || ascending(a.id, b.id));
+  return drawn.slice(0, size).map(({ id }) => id);
+}
+
+/** Bids, best first, each with what it would be paid. */
+export function ranking(maxPrice, bids) {
+  const waiting = (bid) => Number((BigInt(maxPrice) * BigInt(bid.start_ms) + 999_999n) / 1_000_000n);
+  const scored = bids
+    .filter((bid) => bid.price_micro_usdc_per_hour <= maxPrice)
+    .map((bid) => ({ bid, node_id: bid.node_id, score: bid.price_micro_usdc_per_hour + waiting(bid) }));
+  scored.sort((a, b) => a.score - b.score || ascending(a.node_id, b.node_id));
+  return scored.map(({ bid, node_id, score }, place) => {
+    const price = bid.price_micro_usdc_per_hour;
+    const second = scored[place + 1]?.score;
+    const paid = second === undefined ? price : Math.max(price, second - waiting(bid));
+    return { node_id, score, award_price_micro_usdc_per_hour: Math.min(maxPrice, paid) };
+  });
+}
