@@ -33,7 +33,7 @@ fix: $(packages) ## what of `make check` can be mended by a program
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a half
+bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a part
 	@PYTHONPATH=tests $(python) -m bench $(BENCH)
 
 program: $(packages) compiler ## rebuild the on-chain program from its sources

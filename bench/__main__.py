@@ -2,24 +2,28 @@
 
 import argparse
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from . import idle, ledger, payouts, program, rest, starts, vouchers
+from . import idle, ledger, order, payouts, program, rest, starts, vouchers
 from .market import running_market
 from .report import Figure, table, write
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("market", "settlement"), help="half of the figures")
+    parser.add_argument("--only", choices=("market", "order", "settlement"), help="one part")
     parser.add_argument("--rounds", type=int, default=20, help="container starts of each side")
     parser.add_argument("--idle-seconds", type=float, default=60, help="length of the idle watch")
     arguments = parser.parse_args()
-    figures: list[Figure] = []
-    if arguments.only != "settlement":
-        figures += _market(arguments.rounds, arguments.idle_seconds)
-    if arguments.only != "market":
-        figures += _settlement()
+    parts: dict[str, Callable[[], list[Figure]]] = {
+        "market": partial(_market, arguments.rounds, arguments.idle_seconds),
+        "order": _order,
+        "settlement": _settlement,
+    }
+    chosen = [arguments.only] if arguments.only else list(parts)
+    figures = [figure for part in chosen for figure in parts[part]()]
     write(figures)
     print(table(figures))
 
@@ -35,6 +39,13 @@ def _market(rounds: int, idle_seconds: float) -> list[Figure]:
         start_figures = starts.measure(market, rounds)
         print("REST ...", flush=True)
         return [*start_figures, *rest.measure(market), *idle_figures]
+
+
+def _order() -> list[Figure]:
+    print(
+        "orders among 100 nodes, beside NATS and hivemind (minutes: its nodes join) ...", flush=True
+    )
+    return order.measure()
 
 
 def _settlement() -> list[Figure]:
