@@ -190,6 +190,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             outgoing=outgoing,
             vouchers=vouchers,
             settle=settler.changed,
+            found_out=standings.changed,
             now_ms=_now_ms,
         )
         app = create_app(

@@ -102,4 +102,5 @@ def award_of(conn: Connection, task: Task, lease: Lease) -> Award:
         timeout_s=demand.timeout_s,
         voucher_interval_s=demand.voucher_interval_s,
         job_hash=demand.job_hash,
+        start_factors_permille=lease.start_factors_permille,
     )

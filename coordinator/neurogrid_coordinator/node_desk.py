@@ -9,7 +9,16 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.messages import Accept, Claimed, Deny, Event, Log, Message, Meter
+from neurogrid_marketplace.messages import (
+    Accept,
+    Claimed,
+    Deny,
+    Event,
+    EventKind,
+    Log,
+    Message,
+    Meter,
+)
 from neurogrid_marketplace.offer import LeaseStatus
 from neurogrid_marketplace.task import Forgotten
 
@@ -31,6 +40,7 @@ class NodeDesk:
 
     Args:
         settle: told of each lease whose money may need something.
+        found_out: told of each node of which something was found out.
     """
 
     def __init__(
@@ -43,6 +53,7 @@ class NodeDesk:
         outgoing: Outgoing,
         vouchers: VoucherDesk,
         settle: Callable[[str], None],
+        found_out: Callable[[str], None],
         now_ms: Callable[[], int],
     ) -> None:
         self._database = database
@@ -52,7 +63,9 @@ class NodeDesk:
         self._outgoing = outgoing
         self._vouchers = vouchers
         self._settle = settle
+        self._found_out = found_out
         self._now_ms = now_ms
+        self._watching_since_ms = now_ms()
         # node id -> lease id -> what was stored last of its progress.
         self._progress: dict[str, dict[str, tuple[int, str]]] = {}
 
@@ -62,8 +75,17 @@ class NodeDesk:
         write, now_ms = self._orchestrator.write, self._now_ms()
         match message:
             case Event():
-                taken = await write(node_messages.take_event, node_id, envelope, message, now_ms)
+                taken = await write(
+                    node_messages.take_event,
+                    node_id,
+                    envelope,
+                    message,
+                    now_ms,
+                    self._watching_since_ms,
+                )
                 self._answer(node_id, taken)
+                if message.kind is EventKind.STARTED:
+                    self._found_out(node_id)
             case Meter():
                 taken = await write(
                     node_messages.take_meter, node_id, envelope, message, now_ms, self._vouchers

@@ -54,9 +54,19 @@ class Taken:
 
 
 def take_event(
-    conn: Connection, node_id: str, envelope: Envelope, event: Event, now_ms: int
+    conn: Connection,
+    node_id: str,
+    envelope: Envelope,
+    event: Event,
+    now_ms: int,
+    watching_since_ms: int,
 ) -> Taken:
-    """Store a milestone and move the task."""
+    """Store a milestone and move the task.
+
+    Args:
+        watching_since_ms: when we began to listen: how long a start took that was funded before,
+            we cannot say.
+    """
     row = _lease_of(conn, node_id, event.lease_id)
     if row is None or _is_closed(row):
         return _without_lease(row, event.lease_id)
@@ -73,6 +83,9 @@ def take_event(
         step = steps.take(conn, row.task_id, Finished(row.id, event.result), now_ms)
     elif event.kind is EventKind.STARTED:
         step = steps.take(conn, row.task_id, Started(row.id, event.at_ms), now_ms)
+        lease = step.after.lease if step is not None and step.moved else None
+        if lease is not None and lease.funded_at_ms >= watching_since_ms:
+            leases.save_start(conn, row.id, now_ms - lease.funded_at_ms, now_ms)
     return Taken((Acknowledge(row.id, stored, row.log_bytes),), step)
 
 

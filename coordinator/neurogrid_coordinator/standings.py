@@ -1,7 +1,7 @@
-"""What is known of connected nodes beside their offers: reputation and stake, told to the market.
+"""What is known of connected nodes beside their offers: reputation, stake, start factor.
 
-Findings are in the database, stakes on the chain; a standing is worked out from both when a node
-joins, when something is found out about it, and every minute, because everything is forgotten and
+Findings and starts are in the database, stakes on the chain; a standing is worked out from them and
+told to the market when a node joins, when something is found out about it, and every minute, because everything is forgotten and
 stakes move.
 """
 
@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.calibration import start_factor_permille
 from neurogrid_marketplace.reputation import Reputation, Tally, explain_reputation, tally_of
 from neurogrid_marketplace.standing import Standing
 from neurogrid_wallet.errors import RpcError
 
 from .market.deliveries import NodeChange
 from .market.reports import NodeView
-from .store import findings
+from .store import findings, leases
 from .store.database import Database
 
 _log = logging.getLogger(__name__)
@@ -97,13 +98,14 @@ class Standings:
         await self._read_stakes({self._wallets[node_id] for node_id in node_ids})
         changed: dict[str, Standing] = {}
         for node_id in sorted(node_ids):
-            tally = await self._database.read(
-                tally_of_node, node_id, self._now_ms(), challenges_scored=self._challenges_scored
+            tally, start_factor = await self._database.read(
+                _known_of, node_id, self._now_ms(), self._challenges_scored
             )
             wallet = self._wallets.get(node_id)
             if wallet is None:
                 continue  # it left meanwhile
-            standing = Standing(tally.score_permille, self._staked.get(wallet, 0))
+            stake = self._staked.get(wallet, 0)
+            standing = Standing(tally.score_permille, stake, start_factor)
             if standing != self._standings.get(node_id):
                 self._standings[node_id] = changed[node_id] = standing
         if changed:
@@ -123,6 +125,14 @@ class Standings:
             for wallet in set(self._wallets.values())
             if wallet in self._staked
         }
+
+
+def _known_of(
+    conn: Connection, node_id: str, now_ms: int, challenges_scored: bool
+) -> tuple[Tally, int]:
+    """A node's findings added up, and what its word on its starts is multiplied by."""
+    tally = tally_of_node(conn, node_id, now_ms, challenges_scored=challenges_scored)
+    return tally, start_factor_permille(leases.starts_of_node(conn, node_id))
 
 
 def tally_of_node(conn: Connection, node_id: str, now_ms: int, *, challenges_scored: bool) -> Tally:

@@ -4,20 +4,27 @@ The lowest score wins and is paid the second score, so that a node gains nothing
 its cost or by hiding how slowly it starts. It knows no clock: whoever holds it decides when to
 close.
 
-    score = price per hour + WAIT_WEIGHT * expected seconds to start
+    score = price per hour + WAIT_WEIGHT * expected seconds to start * the node's start factor
     paid  = second score - the winner's own waiting part, at least what it bid, at most the maximum
 
-A lone bidder is paid what it bid: with nobody to compare, the second score would be the client's
+The second score is the next one of another wallet: an owner's second node must not set the price
+of the first. Ties go to the smaller node id, also for being second. A lone bidder is paid what it bid: with nobody to compare, the second score would be the client's
 own maximum, and clients would learn to lie about that instead (docs/adr/0004-second-score.md).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from .bid import Bid, Decline
+from .calibration import calibrated_ms
+from .fields import PUNCTUAL_PERMILLE
 
 # One second of waiting weighs as much as this part of the client's maximum price: a node that
 # starts ten seconds later must be 1 % of the maximum cheaper.
 _WAIT_WEIGHT_PER_MILLE_OF_MAX = 1
+# All nodes start as fast as they say, as far as is known.
+ALL_PUNCTUAL: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class RankedBid:
         bid, bid_hash: what, and the hash of the envelope that carried it.
         score: micro-USDC per hour, waiting included; lower is better.
         award_price_micro_usdc_per_hour: what this node is paid if it gets the lease.
+        start_factor_permille: what its time to start was multiplied by in the score.
     """
 
     node_id: str
@@ -36,6 +44,7 @@ class RankedBid:
     bid_hash: str
     score: int
     award_price_micro_usdc_per_hour: int
+    start_factor_permille: int = PUNCTUAL_PERMILLE
 
 
 @dataclass(slots=True)
@@ -71,23 +80,36 @@ class Auction:
         """Node id -> its decline."""
         return dict(self._declines)
 
-    def ranking(self) -> tuple[RankedBid, ...]:
-        """All bids, best first, each with the price it would be paid. Ties: smaller node id."""
-        wait_weight = self.max_price_micro_usdc_per_hour * _WAIT_WEIGHT_PER_MILLE_OF_MAX
+    def ranking(
+        self, start_factors_permille: Mapping[str, int] = ALL_PUNCTUAL
+    ) -> tuple[RankedBid, ...]:
+        """All bids, best first, each with the price it would be paid. Ties: smaller node id.
 
-        def waiting(bid: Bid) -> int:
-            # per mille of the maximum for each 1000 ms: two thousands in the divisor
-            return -(-wait_weight * bid.start_ms // 1_000_000)
-
-        scored = sorted(
-            (bid.price_micro_usdc_per_hour + waiting(bid), node_id, bid, bid_hash)
-            for node_id, (bid, bid_hash) in self._bids.items()
-        )
-        ranked = []
-        for place, (score, node_id, bid, bid_hash) in enumerate(scored):
+        Args:
+            start_factors_permille: by node id; without one a node is taken at its word.
+        """
+        scored = []
+        for node_id, (bid, bid_hash) in self._bids.items():
+            factor = start_factors_permille.get(node_id, PUNCTUAL_PERMILLE)
+            waiting = self._waiting_micro_usdc(calibrated_ms(bid.start_ms, factor))
+            score = bid.price_micro_usdc_per_hour + waiting
+            scored.append((score, node_id, bid, bid_hash, waiting, factor))
+        scored.sort(key=lambda item: item[:2])
+        # Wallet -> its best score, from the last place up; second only to scores of others.
+        behind: dict[str, int] = {}
+        ranked: list[RankedBid] = []
+        for score, node_id, bid, bid_hash, waiting, factor in reversed(scored):
             price = bid.price_micro_usdc_per_hour
-            if place + 1 < len(scored):
-                price = max(price, scored[place + 1][0] - waiting(bid))
+            others = [best for wallet, best in behind.items() if wallet != bid.wallet]
+            if others:
+                price = max(price, min(others) - waiting)
             price = min(price, self.max_price_micro_usdc_per_hour)
-            ranked.append(RankedBid(node_id, bid, bid_hash, score, price))
-        return tuple(ranked)
+            ranked.append(RankedBid(node_id, bid, bid_hash, score, price, factor))
+            behind[bid.wallet] = score
+        return tuple(reversed(ranked))
+
+    def _waiting_micro_usdc(self, start_ms: int) -> int:
+        """What waiting so long adds to a score."""
+        weight = self.max_price_micro_usdc_per_hour * _WAIT_WEIGHT_PER_MILLE_OF_MAX
+        # per mille of the maximum for each 1000 ms: two thousands in the divisor
+        return -(-weight * start_ms // 1_000_000)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .fields import Address, Id, MicroUsdc, Millis, Sha256, Text
+from .fields import Address, Bytes, Id, MicroUsdc, Millis, Sha256, Text
 
 
 class DeclineCode(StrEnum):
@@ -44,8 +44,11 @@ class Bid:
     Attributes:
         demand_hash: `Demand.hash`, so that the bid can't be moved to another.
         price_micro_usdc_per_hour: asked.
-        start_ms: expected time from award to a running container.
+        start_ms: expected time from the start message to a running container, as likely too long
+            as too short; the coordinator holds it against its own clock (`calibration`).
         wallet: address that owns the node's provider account; it will be paid.
+        start_p95_ms: in 19 of 20 cases it is not longer than this; 0 where the node can't say.
+        cached_bytes: how much of image and inputs is on the node already.
     """
 
     demand_id: Id
@@ -54,6 +57,8 @@ class Bid:
     start_ms: Millis
     valid_until_ms: Millis
     wallet: Address
+    start_p95_ms: Millis = 0
+    cached_bytes: Bytes = 0
 
 
 @dataclass(frozen=True, slots=True)

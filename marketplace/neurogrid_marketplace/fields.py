@@ -19,6 +19,10 @@ T = TypeVar("T")
 # JSON numbers are exact up to 2^53 in every language; 9 * 10^15 micro-USDC is nine billion USDC.
 _EXACT_MAX = 2**53 - 1
 MAX_TEXT_CHARS = 1024
+# The factor of a node that starts as fast as it says, and the greatest: one that says a millisecond
+# and takes the half hour that a start may take is still counted with what it takes.
+PUNCTUAL_PERMILLE = 1000
+START_FACTOR_MAX_PERMILLE = 2 * 10**9
 
 MicroUsdc = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
 Millis = Annotated[int, Meta(ge=0, le=_EXACT_MAX)]
@@ -29,6 +33,8 @@ Count = Annotated[int, Meta(ge=0, le=10**9)]
 U64 = Annotated[int, Meta(ge=0)]
 CpuMillis = Annotated[int, Meta(ge=0, le=10**7)]
 Permille = Annotated[int, Meta(ge=0, le=1000)]
+# What a node's word about its starts is multiplied by (`calibration`).
+StartFactor = Annotated[int, Meta(ge=PUNCTUAL_PERMILLE, le=START_FACTOR_MAX_PERMILLE)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 SignatureHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
 # Our ids: UUIDv7 as 32 hex digits with a prefix that says what they name ("task_", "lease_", ...).

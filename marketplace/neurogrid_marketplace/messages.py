@@ -5,8 +5,8 @@ deny, event, meter, log, claimed. Coordinator to node: welcome, demand, award, s
 acknowledge. docs/protocol.md says who sends what when.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from .fields import (
     Millis,
     Sha256,
     SignatureHex,
+    StartFactor,
     Text,
     TransactionSignature,
     Word,
@@ -90,6 +91,8 @@ class Award:
         other_bid_hashes: of every other bid, so that the price can be checked later.
         price_micro_usdc_per_hour: the second score; at least what was bid.
         max_cost_micro_usdc: what the escrow will hold.
+        start_factors_permille: bid hash -> what its time to start was multiplied by, for every bid
+            whose node was not taken at its word.
     """
 
     lease_id: Id
@@ -102,6 +105,9 @@ class Award:
     timeout_s: TimeoutS
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)]
     job_hash: Sha256
+    start_factors_permille: Annotated[Mapping[Sha256, StartFactor], Meta(max_length=64)] = field(
+        default_factory=dict
+    )
 
     def hash(self) -> str:
         """What the accept refers to: the terms, however often they were sent."""

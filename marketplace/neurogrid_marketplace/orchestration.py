@@ -15,6 +15,7 @@ from .demand import Demand
 from .errors import IllegalTransition
 from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
+from .fields import PUNCTUAL_PERMILLE
 from .job import Job
 from .messages import Result
 from .money import cost_micro_usdc
@@ -268,7 +269,17 @@ def _on_inputs(task: Task, job: Job, now_ms: int) -> Decision:
 def _on_auction(task: Task, event: AuctionClosed, now_ms: int) -> Decision:
     if task.phase is not Phase.MATCHING or event.demand_id != demand_of(task).demand_id:
         return Decision(task)
-    task = replace(task, candidates=event.ranking, last_explanation=event.explanation)
+    factors = {
+        ranked.bid_hash: ranked.start_factor_permille
+        for ranked in event.ranking
+        if ranked.start_factor_permille != PUNCTUAL_PERMILLE
+    }
+    task = replace(
+        task,
+        candidates=event.ranking,
+        last_explanation=event.explanation,
+        start_factors_permille=factors,
+    )
     return _next_candidate(task, event.explanation, now_ms)
 
 
@@ -294,6 +305,7 @@ def _next_candidate(task: Task, why: str, now_ms: int) -> Decision:
         demand_id=best.bid.demand_id,
         bid_hash=best.bid_hash,
         bid_start_ms=best.bid.start_ms,
+        start_factors_permille=task.start_factors_permille,
     )
     task = replace(task, lease=lease, leases=task.leases + 1, candidates=tuple(rest))
     return Decision(_move(task, Phase.AWARDED, now_ms), (*stop, SendAward(lease)))

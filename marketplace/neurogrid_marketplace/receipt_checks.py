@@ -11,6 +11,7 @@ from .bid import Bid
 from .demand import Demand
 from .envelope import CLOCK_TOLERANCE_MS, Envelope
 from .errors import ReceiptInvalid
+from .fields import PUNCTUAL_PERMILLE
 from .messages import Accept, Award, Event, EventKind, Result
 from .money import cost_micro_usdc, format_usdc
 from .receipt_items import BOTH, COORDINATOR, NODE, Item, absent, claimed, proven
@@ -81,8 +82,16 @@ def check_auction(parts: Parts) -> tuple[Item, ...]:
             f"{len(bids)} bids, each signed by its node for these terms, all named in the award",
         ),
         proven("price_rule", BOTH, f"{price} USDC/h is what the rules give {parts.node_id}"),
+        *_of_start_factors(award),
         order,
     )
+
+
+def _of_start_factors(award: Award) -> tuple[Item, ...]:
+    """Nothing where every bidder was taken at its word."""
+    slow = len(award.start_factors_permille)
+    words = f"that the nodes of {slow} bids start slower than they say, by the factors in the award"
+    return (claimed("start_factors", COORDINATOR, words),) if slow else ()
 
 
 def check_agreement(parts: Parts) -> tuple[Item, ...]:
@@ -168,6 +177,14 @@ def check_order(parts: Parts) -> tuple[Item, ...]:
     )
 
 
+def _start_factors(bids: Sequence[Link[Bid]], award: Award) -> dict[str, int]:
+    """What each bidder's word on its start was multiplied by, as the award names it."""
+    named = award.start_factors_permille
+    if not named.keys() <= {link.signed.hash() for link in bids}:
+        raise ReceiptInvalid("the award names a start factor of a bid that is not there")
+    return {link.signed.sender: named.get(link.signed.hash(), PUNCTUAL_PERMILLE) for link in bids}
+
+
 def _awarded(bids: Sequence[Link[Bid]], demand: Demand, award: Award) -> tuple[int, RankedBid]:
     """Place and ranked bid of the awarded one."""
     auction = Auction(
@@ -177,7 +194,7 @@ def _awarded(bids: Sequence[Link[Bid]], demand: Demand, award: Award) -> tuple[i
         if link.message.demand_hash != demand.hash():
             raise ReceiptInvalid(f"the bid of {link.signed.sender} is for another demand")
         auction.bid(link.signed.sender, link.message, link.signed.hash())
-    for place, ranked in enumerate(auction.ranking()):
+    for place, ranked in enumerate(auction.ranking(_start_factors(bids, award))):
         if ranked.bid_hash == award.bid_hash:
             if ranked.award_price_micro_usdc_per_hour != award.price_micro_usdc_per_hour:
                 raise ReceiptInvalid(

@@ -3,7 +3,8 @@
 The rules that move it are in `orchestration`. Stored as one document by the coordinator.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .auction import RankedBid
@@ -64,6 +65,7 @@ class Lease:
         funded_at_ms: coordinator's clock when that became known: no work can be older.
         started_at_ms: when the container started, 0 before; never earlier than ``funded_at_ms``.
         bid_start_ms: how long the start would take, as its node had bid.
+        start_factors_permille: as in the award (`messages.Award`).
     """
 
     lease_id: str
@@ -77,6 +79,7 @@ class Lease:
     funded_at_ms: int = 0
     started_at_ms: int = 0
     bid_start_ms: int = 0
+    start_factors_permille: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Task:
         queue_timeout_ms, queue_until_ms: a task that finds no node for so long expires.
         auctions, attempts: how many were held; how many leases were lost by no user's fault.
         candidates: bids of the last auction that were not tried yet.
+        start_factors_permille: of all its bids, by bid hash, where it is not 1000.
         excluded: nodes that are not asked again.
         result: the node's result while it is verified and after.
         cost_micro_usdc: what the task is charged in all, known at its end.
@@ -125,6 +129,7 @@ class Task:
     cost_micro_usdc: int = 0
     last_explanation: str = ""
     needs: Needs = NOTHING
+    start_factors_permille: Mapping[str, int] = field(default_factory=dict)
 
 
 # --- events ---------------------------------------------------------------------------------------

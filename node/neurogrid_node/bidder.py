@@ -17,6 +17,7 @@ from neurogrid_marketplace.resources import Capacity
 
 from .container_profile import MEMORY_BYTES_MIN
 from .reservations import with_inputs
+from .start_history import StartHistory
 from .terms import refusal
 
 # Resources stay held this long beyond the window: the two seconds in which a better bidder may fail to
@@ -25,10 +26,6 @@ from .terms import refusal
 BID_VALID_MS = 3_000
 # A coordinator that collects for longer gets a bid that ends before: nobody holds our GPUs for free.
 BID_WINDOW_MAX_MS = 30_000
-# Until the node has measured its own starts.
-DEFAULT_START_MS = 400
-# Pulling is unknown until it happens; 4-10 minutes for 10 GB are usual (peers.md 3a).
-DEFAULT_PULL_MS = 120_000
 # Of all coordinators together: a hello and a heartbeat name at most so many.
 LEASES_MAX = 256
 # The container engine's own least (`ContainerSpec`). Without a least, demands for nothing at all
@@ -70,8 +67,8 @@ class Machine:
         free: what is not promised now; total: what is offered at all.
         accepting: False while draining, paused or not ready.
         leases: how many there are.
-        has_image: whether the image is here; None: the engine cannot say now.
-        start_ms: measured time from award to a running container, image present.
+        image_bytes: size of the image if it is here, else 0; None: the engine cannot say now.
+        starts: how long starts have taken here.
         offer: what is said of this machine; its ``free`` is of no moment.
     """
 
@@ -79,8 +76,8 @@ class Machine:
     total: Capacity
     accepting: bool
     leases: int
-    has_image: bool | None
-    start_ms: int
+    image_bytes: int | None
+    starts: StartHistory
     offer: Offer
 
 
@@ -116,16 +113,21 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
     price = policy.prices.quote(demand.requirements)
     if price > demand.max_price_micro_usdc_per_hour:
         return decline(DeclineCode.PRICE_TOO_LOW, f"asks {format_usdc(price)} USDC per hour")
-    if machine.has_image is None:
+    if machine.image_bytes is None:
         return decline(DeclineCode.NOT_READY, "the container engine does not answer")
-    if not machine.has_image and not policy.may_pull:
+    if not machine.image_bytes and not policy.may_pull:
         return decline(DeclineCode.IMAGE_NOT_ALLOWED, "not here, and this node does not pull")
+    predicted = machine.starts.predict(
+        demand.image, has_image=machine.image_bytes > 0, input_bytes=demand.input_bytes
+    )
     window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
     return Bid(
         demand_id=demand.demand_id,
         demand_hash=demand.hash(),
         price_micro_usdc_per_hour=price,
-        start_ms=machine.start_ms if machine.has_image else machine.start_ms + DEFAULT_PULL_MS,
+        start_ms=predicted.start_ms,
+        start_p95_ms=predicted.start_p95_ms,
+        cached_bytes=machine.image_bytes,
         valid_until_ms=now_ms + window_ms + BID_VALID_MS,
         wallet=policy.wallet,
     )

@@ -148,7 +148,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 earnings=earnings,
                 link=link,
                 now_ms=_now_ms,
-                reports=Reports(provider.started_in, provider.cleared, provider.forgotten),
+                reports=Reports(provider.started, provider.cleared, provider.forgotten),
             )
             nursery.start_soon(lambda: runner.run(resumed=resumed))
             return runner
@@ -172,9 +172,10 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,
             reservations=reservations,
             journal=journal,
-            has_image=Images(engine).has,
+            image_bytes=Images(engine).size_bytes,
             start_runner=start_runner,
             now_ms=_now_ms,
+            starts=await journal.call(Journal.starts),
         )
         for address in config.coordinators:
             link = CoordinatorLink(

@@ -48,6 +48,7 @@ from .lease_work import LeaseWork
 from .log_sender import Link, LogSender
 from .progress import Progress
 from .sandbox import Sandbox
+from .start_history import StartTook
 from .steps import RETRY_FIRST_S, RETRY_MAX_S, Steps
 
 _log = logging.getLogger(__name__)
@@ -72,12 +73,12 @@ class Reports:
     """What a runner tells the seller.
 
     Attributes:
-        started_in: how many milliseconds a container took to start.
+        started: how long a start took.
         cleared: the lease's resources are free again.
         forgotten: the lease is over.
     """
 
-    started_in: Callable[[int], None]
+    started: Callable[[StartTook], Awaitable[None]]
     cleared: Callable[[str], None]
     forgotten: Callable[[str], None]
 
@@ -117,7 +118,7 @@ class LeaseRunner:
             sandbox=sandbox,
             earnings=earnings,
             now_ms=now_ms,
-            started_in=reports.started_in,
+            started=reports.started,
         )
         self._steps = Steps(f"lease {lease.lease_id}", self._give_up)
         self._nursery: trio.Nursery

@@ -1,4 +1,4 @@
-"""Whether an image is on this machine: asked at every demand, so remembered for a while."""
+"""Which images are on this machine: asked at every demand, so remembered for a while."""
 
 from typing import Protocol
 
@@ -26,10 +26,10 @@ class Images:
 
     def __init__(self, source: ImageSource) -> None:
         self._source = source
-        self._known: dict[str, tuple[float, bool]] = {}
+        self._known: dict[str, tuple[float, int]] = {}
 
-    async def has(self, reference: str) -> bool | None:
-        """Whether an image is here; None: the engine cannot say now.
+    async def size_bytes(self, reference: str) -> int | None:
+        """The size of an image that is here, 0 of one that is not; None: the engine cannot say now.
 
         Any coordinator may ask for anything, so a name that the engine does not understand is just
         one that is not here.
@@ -37,19 +37,21 @@ class Images:
         known = self._known.get(reference)
         if known is not None and trio.current_time() - known[0] < _KNOWN_S:
             return known[1]
-        is_here = await self._look(reference)
-        if is_here is not None:
+        size_bytes = await self._look(reference)
+        if size_bytes is not None:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
-            self._known[reference] = (trio.current_time(), is_here)
-        return is_here
+            self._known[reference] = (trio.current_time(), size_bytes)
+        return size_bytes
 
-    async def _look(self, reference: str) -> bool | None:
+    async def _look(self, reference: str) -> int | None:
         try:
             with trio.move_on_after(_PATIENCE_S):
-                return await self._source.image(reference) is not None
+                image = await self._source.image(reference)
+                # An image may be empty, but it is here.
+                return max(1, image.size_bytes) if image is not None else 0
         except (EngineUnavailable, EngineLost):
             return None
         except EngineError:
-            return False
+            return 0
         return None

@@ -19,11 +19,12 @@ from neurogrid_marketplace.lease import NodeLease
 
 from .container_log_cursor import LOG_START, LogCursor
 from .reservations import Reservation
+from .start_history import NOTHING_MEASURED, StartHistory
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 _SCHEMA = """
 create table lease (
     lease_id text primary key,
@@ -54,6 +55,11 @@ update lease set log_cursor = json_object(
     'stderr', json_object('time_ns', log_until_ns, 'count', 1)
 ) where log_until_ns > 0;
 alter table lease drop column log_until_ns
+"""
+# Version 4: how long starts have taken, so that a restarted node's bids know.
+_STARTS = """
+create table start_history (document text not null) strict;
+insert into start_history values ('{}')
 """
 # Earnings listed one by one, about 2 MB; the chain has the older ones too.
 _EARNINGS_LISTED = 10_000
@@ -133,7 +139,7 @@ class Journal:
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
             raise JournalError(f"{path} was written by a newer neurogrid-node: upgrade this one")
-        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR)[version:]
+        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR, _STARTS)[version:]
         for statement in ";".join(steps).split(";") if steps else ():
             self._db.execute(statement)
         self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
@@ -205,6 +211,20 @@ class Journal:
         if row is None:
             return LogPosition()
         return LogPosition(row[0], msgspec.json.decode(row[1], type=LogCursor))
+
+    def save_starts(self, starts: StartHistory) -> None:
+        """Keep how long starts have taken."""
+        self._db.execute(
+            "update start_history set document=?", (msgspec.json.encode(starts).decode(),)
+        )
+
+    def starts(self) -> StartHistory:
+        """How long starts have taken; nothing where that cannot be read: it is only experience."""
+        (document,) = self._db.execute("select document from start_history").fetchone()
+        try:
+            return msgspec.json.decode(document, type=StartHistory)
+        except msgspec.DecodeError:
+            return NOTHING_MEASURED
 
     def save_earning(self, lease_id: str, at_ms: int, micro_usdc: int, signature: str) -> None:
         """Note a redeemed voucher; repeating it changes nothing."""

@@ -5,7 +5,7 @@ what it means. Everything here may be repeated after a crash.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import trio
@@ -29,6 +29,7 @@ from .earnings import Earnings, EscrowGone, VoucherRefused
 from .journal import Journal, JournalThread
 from .preparation import PrepareError
 from .sandbox import Sandbox
+from .start_history import StartTook
 from .workspace import DiskError
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class LeaseWork:
 
     Args:
         lease: as it is now.
-        started_in: told how many milliseconds a container took to start.
+        started: told how long a start took.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class LeaseWork:
         sandbox: Sandbox,
         earnings: Earnings,
         now_ms: Callable[[], int],
-        started_in: Callable[[int], None],
+        started: Callable[[StartTook], Awaitable[None]],
     ) -> None:
         self._lease = lease
         self._journal = journal
         self._sandbox = sandbox
         self._earnings = earnings
         self._now_ms = now_ms
-        self._started_in = started_in
+        self._started = started
         self._complaint = ""
 
     async def prepare(self, *, resumed: bool) -> ContainerRunning | PrepareFailed:
@@ -84,8 +85,8 @@ class LeaseWork:
         try:
             with trio.move_on_after(max(_PREPARE_LEAST_MS, left_ms) / 1000):
                 prepared = await self._sandbox.prepare(lease, lease.start, resumed=resumed)
-                if prepared.took_ms is not None:
-                    self._started_in(prepared.took_ms)
+                if prepared.took is not None:
+                    await self._started(prepared.took)
                 return prepared.running
         except PrepareError as error:
             return PrepareFailed(error.outcome, str(error)[:_MESSAGE_CHARS_MAX])

@@ -30,10 +30,12 @@ from .container_errors import (
     NoDiskForImage,
 )
 from .container_profile import ContainerSpec, ImageInfo, SpecError, profile_report
+from .container_pull import PullProgress
 from .earnings import Earnings
 from .job_state import JobState
 from .journal import Journal, JournalError, JournalThread
 from .reservations import Reservation
+from .start_history import StartTook
 from .workspace import DiskError, Workspace, Workspaces
 
 # How long one input is tried while the coordinator, which has just sent the start, does not answer.
@@ -56,12 +58,12 @@ class Prepared:
     """A container that runs.
 
     Attributes:
-        took_ms: from the start message to here; None where an image was pulled or an earlier try
-            was continued, which says nothing about the next job.
+        took: how long; None where an earlier try was continued, which says nothing about the
+            next job.
     """
 
     running: ContainerRunning
-    took_ms: int | None
+    took: StartTook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +134,33 @@ class Preparation:
         self, lease: NodeLease, start: Start, job: JobState, resumed: bool
     ) -> Prepared:
         began_s = trio.current_time()
+
+        def passed_ms() -> int:
+            return round((trio.current_time() - began_s) * 1000)
+
         held = self._held(lease.lease_id)
         assert held is not None, "a lease holds its resources until its container is gone"
         self._check(start, held)
         image: ImageInfo | None = None
         workspace: Workspace | None = None
         claim_until_ms = 0
-        is_here = True
+        pull_ms = pulled_bytes = inputs_ms = 0
 
         async def see_escrow() -> None:
             nonlocal claim_until_ms
             claim_until_ms = await self._earnings.await_escrow(lease, start)
 
         async def get_image() -> None:
-            nonlocal image, is_here
+            nonlocal image, pull_ms, pulled_bytes
             image = await self._image(start.job.image)
             if image is None:
-                is_here = False
-                image = await self._pull(start.job.image, job)
+                image, pulled_bytes = await self._pull(start.job.image, job)
+                pull_ms = passed_ms()
 
         async def get_files() -> None:
-            nonlocal workspace
+            nonlocal workspace, inputs_ms
             workspace = await self._files(lease, start, held, job)
+            inputs_ms = passed_ms() if start.job.inputs else 0
 
         await _at_once(see_escrow, get_image, get_files)
         assert image is not None, "it was got"
@@ -170,11 +177,16 @@ class Preparation:
                 started_at_ms = view.ended.started_at_ns // 1_000_000
                 return Prepared(ContainerRunning(started_at_ms, claim_until_ms), None)
         await self._engine.start(job.container_id)
-        took_ms = round((trio.current_time() - began_s) * 1000)
-        return Prepared(
-            ContainerRunning(self._now_ms(), claim_until_ms),
-            took_ms if is_here and not resumed else None,
+        took = StartTook(
+            total_ms=passed_ms(),
+            image=start.job.image,
+            pull_ms=pull_ms,
+            pulled_bytes=pulled_bytes,
+            inputs_ms=inputs_ms,
+            input_bytes=sum(wanted.size_bytes for wanted in start.job.inputs),
         )
+        running = ContainerRunning(self._now_ms(), claim_until_ms)
+        return Prepared(running, None if resumed else took)
 
     def _check(self, start: Start, held: Reservation) -> None:
         if not self._policy.allows_image(start.job.image):
@@ -190,20 +202,25 @@ class Preparation:
         except EngineRefused as error:
             raise PrepareError(Outcome.IMAGE_NOT_FOUND, str(error)) from error
 
-    async def _pull(self, reference: str, job: JobState) -> ImageInfo:
+    async def _pull(self, reference: str, job: JobState) -> tuple[ImageInfo, int]:
+        """The image, and how many compressed bytes came, as far as the engine told."""
         if not self._policy.may_pull:
             raise PrepareError(Outcome.IMAGE_NOT_FOUND, f"{reference} is not on this node")
         job.note = f"pulling {reference}"[:_NOTE_CHARS_MAX]
+        pulled_bytes = 0
 
-        def report(progress: object) -> None:
+        def report(progress: PullProgress) -> None:
+            nonlocal pulled_bytes
+            pulled_bytes = progress.done_bytes
             job.note = f"pulling {reference}: {progress}"[:_NOTE_CHARS_MAX]
 
-        return await self._engine.pull(
+        image = await self._engine.pull(
             reference,
             report,
             stall_timeout_s=self._limits.stall_timeout_s,
             max_bytes=await trio.to_thread.run_sync(_room_for_image, self._engine.info.data_root),
         )
+        return image, pulled_bytes
 
     async def _files(
         self, lease: NodeLease, start: Start, held: Reservation, job: JobState

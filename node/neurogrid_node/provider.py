@@ -31,11 +31,12 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.offer import LeaseStatus, Offer
 
-from .bidder import DEFAULT_START_MS, LEASES_MAX, Machine, Policy, answer
+from .bidder import LEASES_MAX, Machine, Policy, answer
 from .executor import LeaseRunner
 from .journal import Journal, JournalError, JournalThread
 from .log_sender import Link
 from .reservations import BidName, Reservations
+from .start_history import NOTHING_MEASURED, StartHistory, StartTook
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +44,6 @@ _log = logging.getLogger(__name__)
 _DEMANDS_KEPT = 1024
 # Times that one bid is signed; an award names one of them.
 _SIGNED_KEPT = 4
-# How fast the measured start time follows new measurements, and what it follows at most.
-_START_SMOOTHING = 0.3
-_START_MAX_MS = 60_000
 
 
 class ControlLink(Link, Protocol):
@@ -86,13 +84,16 @@ class Provider:
         max_unpaid_ms: int,
         reservations: Reservations,
         journal: JournalThread,
-        has_image: Callable[[str], Awaitable[bool | None]],
+        image_bytes: Callable[[str], Awaitable[int | None]],
         start_runner: Callable[[NodeLease], LeaseRunner],
         now_ms: Callable[[], int],
+        starts: StartHistory = NOTHING_MEASURED,
     ) -> None:
         """
         Args:
-            has_image: whether an image is on this machine; None: nobody can say now.
+            image_bytes: size of an image that is on this machine, 0 of one that is not; None:
+                nobody can say now.
+            starts: what earlier lives of this node have measured.
             start_runner: makes a runner for a new lease and starts it.
         """
         self.offer = offer
@@ -103,11 +104,11 @@ class Provider:
         self._max_unpaid_ms = max_unpaid_ms
         self._reservations = reservations
         self._journal = journal
-        self._has_image = has_image
+        self._image_bytes = image_bytes
         self._start_runner = start_runner
         self._now_ms = now_ms
         self._asked: OrderedDict[BidName, _Asked] = OrderedDict()
-        self._start_ms = DEFAULT_START_MS
+        self._starts = starts
 
     # --- what is said of this machine ---------------------------------------------------------
 
@@ -125,10 +126,13 @@ class Provider:
         free = self._reservations.free(self._now_ms())
         return Heartbeat(free, self.accepting, self._leases_of(coordinator))
 
-    def started_in(self, milliseconds: int) -> None:
-        """A container started in so long: the next bids say so."""
-        measured = min(milliseconds, _START_MAX_MS)
-        self._start_ms += round((measured - self._start_ms) * _START_SMOOTHING)
+    async def started(self, took: StartTook) -> None:
+        """A container started: the next bids know how long that takes, after a restart too."""
+        self._starts = self._starts.with_start(took)
+        try:
+            await self._journal.call(Journal.save_starts, self._starts)
+        except JournalError as error:
+            _log.warning("how long a start took is not kept: %s", error)
 
     def cleared(self, lease_id: str) -> None:
         """A lease's container and files are gone: others may have their room."""
@@ -176,7 +180,7 @@ class Provider:
         return runner if runner and runner.lease.coordinator == link.coordinator else None
 
     async def _on_demand(self, link: ControlLink, demand: Demand) -> None:
-        has_image = await self._has_image(demand.image)
+        image_bytes = await self._image_bytes(demand.image)
         now_ms = self._now_ms()
         name = (link.coordinator, demand.demand_id)
         asked = self._standing(name, demand, now_ms)
@@ -188,8 +192,8 @@ class Provider:
                 total=self._reservations.total,
                 accepting=self.accepting,
                 leases=len(self.runners),
-                has_image=has_image,
-                start_ms=self._start_ms,
+                image_bytes=image_bytes,
+                starts=self._starts,
                 offer=offer,
             )
             reply = answer(demand, machine, self._policy, now_ms)

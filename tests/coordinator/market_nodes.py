@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from neurogrid_marketplace import base58
 from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
@@ -96,6 +98,11 @@ class FakeNode:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
     @property
+    def wallet(self) -> str:
+        """Its owner's: each node has another."""
+        return base58.encode(sha256(self.seed).digest())
+
+    @property
     def node_id(self) -> str:
         """Its peer id."""
         return peer_id_of(self.keys.public_key().public_bytes_raw())
@@ -105,7 +112,7 @@ class FakeNode:
         capacity = Capacity(8_000, 16 * GIB, 100 * GIB)
         return Offer(
             node_id=self.node_id,
-            wallet=WALLET,
+            wallet=self.wallet,
             software="fake/1",
             region=self.region,
             total=capacity,
@@ -124,7 +131,7 @@ class FakeNode:
 
     def bid(self, terms: Demand) -> Bid:
         """Its bid."""
-        return Bid(terms.demand_id, terms.hash(), self.price, self.start_ms, NOW_MS, WALLET)
+        return Bid(terms.demand_id, terms.hash(), self.price, self.start_ms, NOW_MS, self.wallet)
 
     async def run(self, host: Host, address: str) -> None:
         """Stay connected, whatever happens."""

@@ -220,7 +220,9 @@ class NodeBehaviour:
         slots: how many leases it takes at a time.
         outputs: what every job leaves.
         redeems: closes its escrows.
-        outputs: what every job leaves.
+        mute: its messages are lost on the way.
+        start_ms: how long a start takes; the test's clock goes on by that.
+        start_factor_permille: what the coordinator knows of its word on that.
     """
 
     run_ms: int | None = 1000
@@ -231,6 +233,9 @@ class NodeBehaviour:
     slots: int = 4
     redeems: bool = True
     outputs: tuple[OutputFile, ...] = ()
+    mute: bool = False
+    start_ms: int = 0
+    start_factor_permille: int = 1000
 
 
 class FakeNode:
@@ -339,6 +344,7 @@ class FakeNode:
                     await self.step(lease_id, PrepareFailed(Outcome.START_FAILED, "no"))
                     return
                 self.containers_started.append(lease_id)
+                self._world.clock.now += self.behaviour.start_ms
                 await self.step(lease_id, ContainerRunning(self._world.clock()))
             case Watch():
                 pass  # `tick` sees the end
@@ -370,7 +376,7 @@ class FakeNode:
         await self.step(lease_id, ContainerEnded(ran))
 
     async def _say(self, message: Message) -> None:
-        if not self.behaviour.deaf:
+        if not self.behaviour.deaf and not self.behaviour.mute:
             self._world.said(self, self.seal(message), message)
 
 
@@ -393,6 +399,7 @@ class FakeMarket:
         auction = Auction(
             demand.max_price_micro_usdc_per_hour, frozenset(node.node_id for node in asked)
         )
+        factors = {node.node_id: node.behaviour.start_factor_permille for node in asked}
         bids = {}
         for node in asked:
             bid = node.bid(demand)
@@ -400,7 +407,7 @@ class FakeMarket:
             auction.bid(node.node_id, bid, bids[node.node_id].hash())
         return AuctionReport(
             demands={node.node_id: node.seal(demand, COORDINATOR) for node in asked},
-            ranking=auction.ranking(),
+            ranking=auction.ranking(factors),
             bids={ranked.node_id: bids[ranked.node_id] for ranked in auction.ranking()},
             declines={},
             explanation=explain([node.offer() for node in asked], demand),
@@ -497,6 +504,8 @@ class World:
         self.failures: list[BaseException] = []
         # Nodes about which findings were stored, as often as that was.
         self.found_out: list[str] = []
+        # Nodes that reported a start, as often as they did.
+        self.measured: list[str] = []
 
     def node(self, name: str, price_micro_usdc_per_hour: int = 1_000_000) -> FakeNode:
         """A new node; it joins with the next life, or by `join`."""
@@ -556,6 +565,7 @@ class World:
             outgoing=outgoing,
             vouchers=vouchers,
             settle=settler.changed,
+            found_out=self.measured.append,
             now_ms=self.clock,
         )
         life = Coordinator(orchestrator, settler, desk)

@@ -77,7 +77,8 @@ async def test_every_bid_is_shown_best_first_with_what_decided(tmp_path: Path) -
         assert (first["node_id"], first["price_per_hour"]) == (node_id("cheap"), "0.10")
         assert (second["node_id"], second["price_per_hour"]) == (node_id("dear"), "0.50")
         assert (first["won"], second["won"]) == (True, False)
-        assert first["start_seconds"] == 0.1
+        assert (first["start_seconds"], first["start_factor"]) == (0.1, 1.0)
+        assert (first["start_seconds_p95"], first["cached_gb"]) == (None, 0.0)
         assert first["wallet"] == wallet("cheap")
 
 

@@ -50,6 +50,6 @@ def demand(**changes: object) -> Demand:
     return Demand(**fields)  # type: ignore[arg-type]  # the fields of a demand
 
 
-def bid(price: int, start_ms: int = 0, of: Demand | None = None) -> Bid:
+def bid(price: int, start_ms: int = 0, of: Demand | None = None, *, owner: str = "wallet") -> Bid:
     of = of or demand()
-    return Bid(of.demand_id, of.hash(), price, start_ms, 10**13, person("wallet").address)
+    return Bid(of.demand_id, of.hash(), price, start_ms, 10**13, person(owner).address)

@@ -99,6 +99,8 @@ def evidence(
     result: Result | None = None,
     held: str | None = None,
     final_micro_usdc: int | None = None,
+    factors: tuple[int, int] = (1000, 1000),
+    named: bool = True,
 ) -> tuple[Evidence, Award]:
     """All but the settlement.
 
@@ -106,6 +108,8 @@ def evidence(
         price_change: makes the award differ from what the rules give.
         held: the voucher that the result names instead of the last one.
         final_micro_usdc: what the final voucher is over instead of what was metered.
+        factors: what the winner's and the loser's word on their start is multiplied by.
+        named: whether the award says so.
     """
     demand: Demand = make_demand(job_hash=JOB.hash())
     bids = []
@@ -118,7 +122,9 @@ def evidence(
     for who, envelope, price in zip((WINNER, LOSER), bids, (20_000, 30_000), strict=True):
         bid = Bid(demand.demand_id, demand.hash(), price, 300, 10**13, who.address)
         auction.bid(who.peer_id, bid, envelope.hash())
-    best = auction.ranking()[0]
+    by_node = dict(zip((WINNER.peer_id, LOSER.peer_id), factors, strict=True))
+    best = auction.ranking(by_node)[0]
+    by_bid = {envelope.hash(): by_node[envelope.sender] for envelope in bids}
     price = best.award_price_micro_usdc_per_hour + price_change
     award = Award(
         LEASE_ID,
@@ -131,6 +137,7 @@ def evidence(
         demand.timeout_s,
         demand.voucher_interval_s,
         demand.job_hash,
+        {digest: factor for digest, factor in by_bid.items() if factor != 1000} if named else {},
     )
     accept = agreement(award)
     payments = pay(award)

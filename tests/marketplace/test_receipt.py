@@ -177,6 +177,34 @@ def test_a_price_that_the_bids_do_not_give() -> None:
         verify_receipt(receipt(parts, statement(award)))
 
 
+def test_an_auction_with_start_factors_is_held_again_with_those_that_the_award_names() -> None:
+    # 300 ms count as 30 s: three per cent of the maximum, which the winner is paid less.
+    parts, award = evidence(factors=(100_000, 1000))
+    assert award.price_micro_usdc_per_hour == 30_000 + 30 - 3_000
+    found = verify_receipt(receipt(parts, statement(award)))
+    assert found.price_micro_usdc_per_hour == 27_030
+    (item,) = [item for item in found.items if item.name == "start_factors"]
+    assert (item.proof, item.signed_by) == (Proof.CLAIMED, "coordinator")
+
+
+def test_start_factors_that_the_award_does_not_name() -> None:
+    parts, award = evidence(factors=(100_000, 1000), named=False)
+    with pytest.raises(ReceiptInvalid, match="the bids give 30000"):
+        verify_receipt(receipt(parts, statement(award)))
+
+
+def test_a_start_factor_of_a_bid_that_is_not_there() -> None:
+    parts, award = evidence()
+    named = replace(award, start_factors_permille={"0" * 64: 2000})
+    changed = {
+        **parts,
+        "award": [signed(COORDINATOR, WINNER, named)],
+        "accept": [signed(WINNER, COORDINATOR, agreement(named))],
+    }
+    with pytest.raises(ReceiptInvalid, match="bid that is not there"):
+        verify_receipt(receipt(changed, statement(named)))
+
+
 def test_a_bid_left_out() -> None:
     parts, award = evidence()
     with pytest.raises(ReceiptInvalid, match="bids are not those"):

@@ -23,6 +23,7 @@ from neurogrid_node.earnings import EscrowGone, Redeemed, VoucherRefused
 from neurogrid_node.journal import Journal, JournalThread
 from neurogrid_node.preparation import Prepared
 from neurogrid_node.progress import Progress, latest
+from neurogrid_node.start_history import StartTook
 from node.market import COORDINATOR, NODE
 
 P = ParamSpec("P")
@@ -159,7 +160,9 @@ class FakeSandbox:
             container.turn("running", self._now_ms())
         started_at_ms = self._now_ms()
         await trio.sleep(self.start_s)
-        return Prepared(ContainerRunning(started_at_ms), None if resumed else 300)
+        return Prepared(
+            ContainerRunning(started_at_ms), None if resumed else StartTook(300, start.job.image)
+        )
 
     async def watch(self, lease_id: str) -> Ran:
         await self._begin("watch")

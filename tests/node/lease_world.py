@@ -17,6 +17,7 @@ from neurogrid_node.executor import LeaseRunner, Reports
 from neurogrid_node.journal import Journal
 from neurogrid_node.reservations import Reservation
 from neurogrid_node.sandbox import Sandbox
+from neurogrid_node.start_history import StartTook
 from node.fakes import GOOD_SIGNATURE, FakeEarnings, FakeLink, FakeSandbox, InlineJournal
 from node.market import COORDINATOR, LEASE, NEED, NOW_MS, award, demand, start
 
@@ -40,7 +41,7 @@ class LeaseWorld:
         self.sandbox = FakeSandbox(now_ms)
         self.earnings = FakeEarnings()
         self.link = FakeLink()
-        self.started_in: list[int] = []
+        self.started: list[StartTook] = []
         self.cleared: list[str] = []
         self.forgotten: list[str] = []
         self._nursery = nursery
@@ -153,6 +154,9 @@ class LeaseWorld:
         self.acknowledge(closed=True)
         await self.until(lambda: bool(self.forgotten))
 
+    async def _note_start(self, took: StartTook) -> None:
+        self.started.append(took)
+
     def _run(self, lease: NodeLease, *, resumed: bool) -> LeaseRunner:
         runner = LeaseRunner(
             lease,
@@ -161,7 +165,7 @@ class LeaseWorld:
             earnings=cast(Earnings, self.earnings),
             link=self.link,
             now_ms=now_ms,
-            reports=Reports(self.started_in.append, self.cleared.append, self.forgotten.append),
+            reports=Reports(self._note_start, self.cleared.append, self.forgotten.append),
         )
         life = self._life = trio.CancelScope()
 

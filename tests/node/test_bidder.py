@@ -10,15 +10,26 @@ from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
 from neurogrid_node.bidder import (
     BID_VALID_MS,
     BID_WINDOW_MAX_MS,
-    DEFAULT_PULL_MS,
     LEASES_MAX,
     Machine,
     answer,
 )
+from neurogrid_node.start_history import DEFAULT_PULL_MS, StartHistory, Transfer
 from neurogrid_node.terms import read_own
 from node.market import DEMAND, GIB, NEED, NOW_MS, OFFER, POLICY, TOTAL, WALLET, demand
 
-IDLE = Machine(TOTAL, TOTAL, accepting=True, leases=0, has_image=True, start_ms=300, offer=OFFER)
+# Has started twenty jobs, one of them slowly, and fetched 10 MB a second.
+STARTS = StartHistory(ready_ms=(*[300] * 19, 900), transfers=(Transfer(10_000_000, 1_000),))
+IMAGE_BYTES = 5_000
+IDLE = Machine(
+    TOTAL,
+    TOTAL,
+    accepting=True,
+    leases=0,
+    image_bytes=IMAGE_BYTES,
+    starts=STARTS,
+    offer=OFFER,
+)
 
 
 def code_of(asked: Demand, machine: Machine = IDLE, **policy: object) -> DeclineCode:
@@ -39,11 +50,19 @@ def test_a_bid_asks_the_price_list_and_names_the_demand() -> None:
     assert bid.price_micro_usdc_per_hour == POLICY.prices.quote(NEED) == 25_000
     assert (bid.demand_id, bid.demand_hash) == (DEMAND, demand().hash())
     assert bid.wallet == WALLET
-    assert bid.start_ms == 300
+    assert (bid.start_ms, bid.start_p95_ms) == (300, 300)
+    assert bid.cached_bytes == IMAGE_BYTES
+
+
+def test_inputs_take_time_at_the_measured_rate() -> None:
+    assert bid_on(demand(input_bytes=50_000_000)).start_ms == 300 + 5_000
 
 
 def test_an_image_that_must_be_pulled_takes_longer() -> None:
-    assert bid_on(demand(), replace(IDLE, has_image=False)).start_ms == 300 + DEFAULT_PULL_MS
+    bid = bid_on(demand(), replace(IDLE, image_bytes=0))
+    assert bid.start_ms == 300 + DEFAULT_PULL_MS
+    assert bid.start_p95_ms > bid.start_ms
+    assert bid.cached_bytes == 0
 
 
 def test_a_bid_stands_for_the_window_and_a_while() -> None:
@@ -71,7 +90,7 @@ def test_no_window_holds_our_resources_for_ever() -> None:
         (demand(), replace(IDLE, free=Capacity(999, 8 * GIB, 9 * GIB)), DeclineCode.BUSY),
         (demand(), replace(IDLE, leases=LEASES_MAX), DeclineCode.BUSY),
         (demand(max_price_micro_usdc_per_hour=24_999), IDLE, DeclineCode.PRICE_TOO_LOW),
-        (demand(), replace(IDLE, has_image=None), DeclineCode.NOT_READY),
+        (demand(), replace(IDLE, image_bytes=None), DeclineCode.NOT_READY),
     ],
 )
 def test_every_reason_to_decline_has_its_code(
@@ -89,7 +108,7 @@ def test_the_owners_list_of_images_is_kept() -> None:
 
 
 def test_a_node_that_does_not_pull_only_takes_images_it_has() -> None:
-    absent = replace(IDLE, has_image=False)
+    absent = replace(IDLE, image_bytes=0)
     assert code_of(demand(), absent, may_pull=False) is DeclineCode.IMAGE_NOT_ALLOWED
     assert isinstance(answer(demand(), IDLE, replace(POLICY, may_pull=False), NOW_MS), Bid)
 

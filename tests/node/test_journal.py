@@ -16,6 +16,7 @@ from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
 from neurogrid_node.journal import Earned, Journal, JournalError, JournalThread, LogPosition
 from neurogrid_node.reservations import Reservation
+from neurogrid_node.start_history import NOTHING_MEASURED, StartTook
 from node.market import COORDINATOR, GPU, LEASE, NEED, NOW_MS, award, start
 
 HELD = Reservation(NEED, (GPU,), None, 7)
@@ -105,6 +106,7 @@ OLDER = {
     1: "drop table old_earnings",
     2: "alter table lease drop column log_cursor;"
     "alter table lease add column log_until_ns integer not null default 0",
+    3: "drop table start_history",
 }
 
 
@@ -143,6 +145,31 @@ def test_a_log_goes_on_at_the_time_that_an_older_journal_noted(tmp_path: Path) -
     assert again.log_position(lease(1).lease_id) == LogPosition(5, LogCursor(at_6, at_6))
     assert again.log_position(lease(2).lease_id) == LogPosition(0, LOG_START)
     again.close()
+
+
+def test_how_long_starts_took_survives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    assert journal.starts() == NOTHING_MEASURED
+    history = NOTHING_MEASURED.with_start(StartTook(70_000, "app:1", 60_000, 5, 1_000, 7))
+    journal.save_starts(history)
+    journal.close()
+    again = Journal(path)
+    assert again.starts() == history
+    again.close()
+
+
+def test_a_history_of_starts_that_cannot_be_read_costs_nothing_but_the_experience(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    Journal(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute('update start_history set document=\'{"ready_ms": "x"}\'')
+    database.close()
+    journal = Journal(path)
+    assert journal.starts() == NOTHING_MEASURED
+    journal.close()
 
 
 def test_something_else_is_not_overwritten(tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_marketplace.offer import LeaseStatus
 from neurogrid_marketplace.resources import Gpu, Requirements
-from neurogrid_node.bidder import DEFAULT_START_MS, LEASES_MAX
+from neurogrid_node.bidder import LEASES_MAX
 from neurogrid_node.executor import LeaseRunner
 from neurogrid_node.journal import Journal, JournalError, JournalThread
 from neurogrid_node.provider import Provider
 from neurogrid_node.reservations import Reservations
+from neurogrid_node.start_history import DEFAULT_READY_MS, StartTook
 from node.fakes import FakeLink, InlineJournal
 from node.market import (
     COORDINATOR,
@@ -78,7 +79,7 @@ class Seller:
 
     def __init__(self, journal: Journal) -> None:
         self.now_ms = NOW_MS
-        self.image: bool | None = True
+        self.image_bytes: int | None = 7
         self.journal = InlineJournal(journal)
         self.book = Reservations(TOTAL)
         self.link = FakeLink(COORDINATOR)
@@ -88,8 +89,8 @@ class Seller:
         self.provider.accepting = True
 
     def make(self, journal: JournalThread) -> Provider:
-        async def has_image(reference: str) -> bool | None:
-            return self.image
+        async def image_bytes(reference: str) -> int | None:
+            return self.image_bytes
 
         def start_runner(lease: NodeLease) -> LeaseRunner:
             # Saved before anything is done about it.
@@ -103,9 +104,10 @@ class Seller:
             max_unpaid_ms=60_000,
             reservations=self.book,
             journal=journal,
-            has_image=has_image,
+            image_bytes=image_bytes,
             start_runner=start_runner,
             now_ms=lambda: self.now_ms,
+            starts=self.journal.inline.starts(),
         )
         provider.links = {COORDINATOR: self.link, OTHER: self.other}
         return provider
@@ -160,7 +162,7 @@ async def test_a_bid_holds_the_gpu_that_the_conditions_name(seller: Seller) -> N
 async def test_a_demand_gets_a_bid_that_holds_its_resources(seller: Seller) -> None:
     (bid,) = await seller.say(demand())
     assert isinstance(bid, Bid)
-    assert (bid.demand_id, bid.start_ms) == (DEMAND, DEFAULT_START_MS)
+    assert (bid.demand_id, bid.start_ms) == (DEMAND, DEFAULT_READY_MS)
     assert seller.book.free(seller.now_ms).cpu_millis == 3000
     seller.now_ms = bid.valid_until_ms
     assert seller.book.free(seller.now_ms) == TOTAL
@@ -169,7 +171,7 @@ async def test_a_demand_gets_a_bid_that_holds_its_resources(seller: Seller) -> N
 async def test_a_demand_that_does_not_fit_gets_a_decline_and_holds_nothing(seller: Seller) -> None:
     big = demand(requirements=replace(NEED, cpu_millis=99_000))
     assert code_of(await seller.say(big)) is DeclineCode.DOES_NOT_FIT
-    seller.image = None
+    seller.image_bytes = None
     assert code_of(await seller.say(demand())) is DeclineCode.NOT_READY
     seller.provider.accepting = False
     assert code_of(await seller.say(demand())) is DeclineCode.NOT_ACCEPTING
@@ -212,11 +214,17 @@ async def test_inputs_are_held_too(seller: Seller) -> None:
 
 async def test_bids_say_what_starts_have_taken(seller: Seller) -> None:
     for _ in range(50):
-        seller.provider.started_in(1_000)
-    seller.provider.started_in(3_600_000)  # one that waited for something else
+        await seller.provider.started(StartTook(1_000, "image:1"))
+    await seller.provider.started(StartTook(3_600_000, "image:1"))  # it waited for something else
     (bid,) = await seller.say(demand())
     assert isinstance(bid, Bid)
-    assert 10_000 < bid.start_ms < 20_000
+    assert (bid.start_ms, bid.start_p95_ms, bid.cached_bytes) == (1_000, 1_000, 7)
+    # A new life of the node knows it too.
+    seller.provider = seller.make(seller.journal)
+    seller.provider.accepting = True
+    (again,) = await seller.say(demand())
+    assert isinstance(again, Bid)
+    assert again.start_ms == 1_000
 
 
 # --- awards -----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ async def shown(directory: Path, journal: Journal) -> None:
     def start_runner(lease: object) -> LeaseRunner:
         raise AssertionError("no lease is awarded here")
 
-    async def has_image(reference: str) -> bool | None:
+    async def image_bytes(reference: str) -> int | None:
         return None
 
     book = Reservations(TOTAL)
@@ -33,7 +33,7 @@ async def shown(directory: Path, journal: Journal) -> None:
         max_unpaid_ms=1,
         reservations=book,
         journal=thread,
-        has_image=has_image,
+        image_bytes=image_bytes,
         start_runner=start_runner,
         now_ms=lambda: 0,
     )

@@ -15,7 +15,7 @@ from neurogrid_marketplace.canonical import Json, canonical_bytes, sha256_hex
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
-from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.fields import PUNCTUAL_PERMILLE, plain
 from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, POOL_SIZE, place_of, pool, sample
 from neurogrid_marketplace.messages import (
     Accept,
@@ -165,8 +165,9 @@ def _vouchers() -> Json:
     }
 
 
-# Name of the auction -> the maximum price, then each node's price and time to start.
-_AUCTIONS: dict[str, tuple[int, dict[str, tuple[int, int]]]] = {
+# Name of the auction -> the maximum price, then each node's price, time to start and, where they are
+# not 1000 and its own, its start factor and whose wallet it has.
+_AUCTIONS: dict[str, tuple[int, dict[str, tuple[int, int] | tuple[int, int, int, str]]]] = {
     "nobody bids": (100_000, {}),
     "a lone bid is paid itself": (100_000, {"a": (20_000, 400)}),
     "the winner is paid the second score": (100_000, {"a": (20_000, 0), "b": (30_000, 0)}),
@@ -174,6 +175,22 @@ _AUCTIONS: dict[str, tuple[int, dict[str, tuple[int, int]]]] = {
     "a rounded waiting part": (99_999, {"a": (20_000, 333), "b": (20_001, 1)}),
     "never above the maximum": (100_000, {"a": (20_000, 0), "b": (99_000, 120_000)}),
     "above the maximum is no bid": (100_000, {"a": (100_001, 0), "b": (100_000, 0)}),
+    "a factor counts a start as what it took": (
+        100_000,
+        {"a": (20_000, 400, 2_500, "a"), "b": (20_050, 400)},
+    ),
+    "no time at all counts as a millisecond": (
+        100_000,
+        {"a": (20_000, 0, 5_000_000, "a"), "b": (20_400, 0)},
+    ),
+    "a second node of the same wallet is not second": (
+        100_000,
+        {"a": (20_000, 0), "b": (21_000, 0, 1_000, "a"), "c": (30_000, 0)},
+    ),
+    "two nodes of one wallet alone are paid themselves": (
+        100_000,
+        {"a": (20_000, 0), "b": (21_000, 0, 1_000, "a")},
+    ),
     "a tie goes to the smaller peer id": (100_000, dict.fromkeys("abcd", (20_000, 0))),
 }
 
@@ -183,29 +200,37 @@ def _auctions() -> Json:
     for name, (maximum, bids) in _AUCTIONS.items():
         nodes = {who: party(who) for who in bids}
         auction = Auction(maximum, frozenset(who.peer_id for who in nodes.values()))
-        for who, (price, start_ms) in bids.items():
+        factors: dict[str, int] = {}
+        shown: list[Json] = []
+        for who, (price, start_ms, *other) in bids.items():
             node = nodes[who]
-            bid = Bid("demand_" + "0" * 32, "0" * 64, price, start_ms, 0, node.address)
+            factor, owner = other or (PUNCTUAL_PERMILLE, who)
+            assert isinstance(factor, int)
+            wallet = party(str(owner)).address
+            bid = Bid("demand_" + "0" * 32, "0" * 64, price, start_ms, 0, wallet)
             auction.bid(node.peer_id, bid, sha256_hex(who))
+            factors[node.peer_id] = factor
+            shown.append(
+                {
+                    "node_id": node.peer_id,
+                    "wallet": wallet,
+                    "price_micro_usdc_per_hour": price,
+                    "start_ms": start_ms,
+                    "start_factor_permille": factor,
+                }
+            )
         found.append(
             {
                 "name": name,
                 "max_price_micro_usdc_per_hour": maximum,
-                "bids": [
-                    {
-                        "node_id": nodes[who].peer_id,
-                        "price_micro_usdc_per_hour": price,
-                        "start_ms": start_ms,
-                    }
-                    for who, (price, start_ms) in bids.items()
-                ],
+                "bids": shown,
                 "ranking": [
                     {
                         "node_id": ranked.node_id,
                         "score": ranked.score,
                         "award_price_micro_usdc_per_hour": ranked.award_price_micro_usdc_per_hour,
                     }
-                    for ranked in auction.ranking()
+                    for ranked in auction.ranking(factors)
                 ],
             }
         )

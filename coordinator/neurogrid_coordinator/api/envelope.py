@@ -25,6 +25,11 @@ def iso_or_none(unix_ms: int | None) -> str | None:
     return None if unix_ms is None else iso(unix_ms)
 
 
+def seconds_or_none(milliseconds: int | None) -> float | None:
+    """Seconds, and None for None."""
+    return None if milliseconds is None else milliseconds / 1000
+
+
 def success(
     data: object,
     *,

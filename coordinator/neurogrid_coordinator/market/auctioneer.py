@@ -97,7 +97,7 @@ class Auctioneer:
                     break
         finally:
             del self._open[demand.demand_id]
-        ranking = auction.ranking()
+        ranking = auction.ranking(self._directory.start_factors_permille(auction.asked))
         return AuctionReport(
             demands=current.demands,
             ranking=ranking,

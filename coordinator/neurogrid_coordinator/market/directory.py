@@ -1,6 +1,6 @@
 """Who is connected, and what they offer. In memory, bounded by the number of connections."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from neurogrid_marketplace.candidates import Candidates
@@ -66,6 +66,10 @@ class Directory:
         self.weights.pop(node_id, None)
         self.suspended.discard(node_id)
         return self._nodes.pop(node_id)
+
+    def start_factors_permille(self, node_ids: Iterable[str]) -> dict[str, int]:
+        """What these nodes' times to start are multiplied by (`calibration`)."""
+        return {node_id: self.standing(node_id).start_factor_permille for node_id in node_ids}
 
     def offers(self) -> list[Offer]:
         """Every node's."""

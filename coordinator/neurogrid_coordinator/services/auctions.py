@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.auction import Auction, RankedBid
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
-from neurogrid_marketplace.fields import decode
+from neurogrid_marketplace.fields import PUNCTUAL_PERMILLE, decode
 
 from ..store import evidence, leases
 from ..store.accounts import Account
@@ -59,4 +59,8 @@ def _held(conn: Connection, row: LeaseRow) -> HeldAuction:
     auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(item.sender for item in bids))
     for item in bids:
         auction.bid(item.sender, decode(Bid, item.body), item.hash())
-    return HeldAuction(row, demand, auction.ranking())
+    factors = {
+        item.sender: row.lease.start_factors_permille.get(item.hash(), PUNCTUAL_PERMILLE)
+        for item in bids
+    }
+    return HeldAuction(row, demand, auction.ranking(factors))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
+from neurogrid_marketplace.calibration import STARTS_KEPT, MeasuredStart
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase
 from neurogrid_marketplace.task import Lease
 
@@ -34,6 +35,8 @@ class LeaseRow:
         finished: whether the event that ends the run is among them.
         log_bytes: how many bytes of the log are taken, stored or cut off.
         metered_ms: the most running time the node asked to be paid for.
+        start_took_ms: by our clock, from the open escrow to the report that it runs; None where it
+            never ran, or where we were away meanwhile.
     """
 
     id: str
@@ -53,6 +56,7 @@ class LeaseRow:
     finished: bool
     log_bytes: int
     metered_ms: int
+    start_took_ms: int | None = None
 
 
 def insert_new(conn: Connection, lease: Lease, task_id: str, account_id: str, now_ms: int) -> None:
@@ -193,6 +197,28 @@ def save_metered(conn: Connection, lease_id: str, metered_ms: int, now_ms: int) 
     _update(conn, lease_id, now_ms, metered_ms=metered_ms)
 
 
+def save_start(conn: Connection, lease_id: str, took_ms: int, now_ms: int) -> None:
+    """How long the start took."""
+    _update(conn, lease_id, now_ms, start_took_ms=took_ms)
+
+
+def starts_of_node(conn: Connection, node_id: str) -> list[MeasuredStart]:
+    """A node's last starts, as many as count, oldest first."""
+    rows = conn.execute(
+        select(leases.c.lease_json, leases.c.start_took_ms)
+        .where(leases.c.node_id == node_id, leases.c.start_took_ms.is_not(None))
+        .order_by(leases.c.created_at_ms.desc())
+        .limit(STARTS_KEPT)
+    )
+    found = [
+        MeasuredStart(
+            msgspec.json.decode(row.lease_json, type=Lease).bid_start_ms, row.start_took_ms
+        )
+        for row in rows
+    ]
+    return found[::-1]
+
+
 def insert_receipt(conn: Connection, row: LeaseRow, receipt: bytes, now_ms: int) -> None:
     """Store a lease's receipt. It is final: a second one is not taken."""
     conn.execute(
@@ -241,4 +267,5 @@ def _lease_row(row: Row[tuple[object, ...]]) -> LeaseRow:
         finished=bool(row.finished),
         log_bytes=row.log_bytes,
         metered_ms=row.metered_ms,
+        start_took_ms=row.start_took_ms,
     )

@@ -156,8 +156,15 @@ leases = Table(
     Column("finished", Integer, nullable=False),
     Column("log_bytes", BigInteger, nullable=False),
     Column("metered_ms", BigInteger, nullable=False),
+    Column("start_took_ms", BigInteger),
 )
 Index("leases_of_task", leases.c.task_id)
+Index(
+    "leases_started",
+    leases.c.node_id,
+    leases.c.created_at_ms,
+    sqlite_where=leases.c.start_took_ms.is_not(None),
+)
 Index("leases_of_node", leases.c.node_id)
 Index("leases_settlement", leases.c.settlement_phase)
 

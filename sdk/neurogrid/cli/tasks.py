@@ -105,6 +105,16 @@ def cancel(session: Session, *, task_ids: tuple[str, ...]) -> None:
         click.echo(f"{result.id} {result.result}")
 
 
+def _start_of(task: Task) -> str | None:
+    """How long the present lease took to start, beside what its node had said."""
+    if not task.leases or task.leases[-1].started_after_seconds is None:
+        return None
+    lease = task.leases[-1]
+    return (
+        f"after {lease.started_after_seconds:.1f} s; {lease.expected_start_seconds:.1f} s expected"
+    )
+
+
 def _print_task(task: Task) -> None:
     print_fields(
         [
@@ -119,6 +129,7 @@ def _print_task(task: Task) -> None:
             ("node", task.node_id),
             ("price", f"{usdc(task.price_per_hour)} per hour" if task.price_per_hour else None),
             ("cost", usdc(task.cost)),
+            ("start", _start_of(task)),
             ("progress", f"{task.progress:g}% {task.progress_note}".rstrip()),
             ("created", when(task.created_at)),
             ("started", when(task.started_at)),

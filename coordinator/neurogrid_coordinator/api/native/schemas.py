@@ -84,6 +84,13 @@ class LeaseView(Struct, frozen=True):
     created_at: Time
     price_per_hour: Amount
     max_cost: Amount
+    expected_start_seconds: Annotated[
+        float, Meta(description="From the open escrow to a running container, as its bid said.")
+    ]
+    started_after_seconds: Annotated[
+        float | None,
+        Meta(description="What it took by the coordinator's clock; null where it can't say."),
+    ]
     settlement: Annotated[
         str, Meta(description="Its escrow: none, opening, open, final, releasing or closed.")
     ]

@@ -20,7 +20,7 @@ from ...services.submission import InputWanted, Submission
 from ...services.tasks import TaskDetail, settled
 from ...store.leases import LeaseRow
 from ...store.tasks import TaskRow
-from ..envelope import iso, iso_or_none
+from ..envelope import iso, iso_or_none, seconds_or_none
 from ..paths import API
 from .amounts import micro_usdc, usdc_number
 from .constraints import read_constraints, require_possible, text_of
@@ -284,6 +284,8 @@ def _lease_view(row: LeaseRow) -> LeaseView:
         created_at=iso(row.created_at_ms),
         price_per_hour=format_usdc(row.lease.price_micro_usdc_per_hour),
         max_cost=format_usdc(row.lease.max_cost_micro_usdc),
+        expected_start_seconds=row.lease.bid_start_ms / 1000,
+        started_after_seconds=seconds_or_none(row.start_took_ms),
         settlement=settlement.phase.value,
         paid=format_usdc(settlement.paid_micro_usdc) if closed else None,
         escrow=row.escrow or None,
