@@ -49,8 +49,8 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _has_image(reference: str) -> bool | None:
-    return True
+async def _image_bytes(reference: str) -> int | None:
+    return 1
 
 
 def _start_runner(lease: NodeLease) -> LeaseRunner:
@@ -76,7 +76,7 @@ async def _run_node(address: str, network: str, directory: Path) -> None:
         max_unpaid_ms=60_000,
         reservations=reservations,
         journal=JournalThread(journal),
-        has_image=_has_image,
+        image_bytes=_image_bytes,
         start_runner=_start_runner,
         now_ms=_now_ms,
     )
