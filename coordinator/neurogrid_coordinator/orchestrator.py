@@ -15,6 +15,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from neurogrid_marketplace import orchestration
+from neurogrid_marketplace.deadlines import missed
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Start, Stop
 from neurogrid_marketplace.task import (
@@ -277,9 +278,10 @@ class Orchestrator:
     async def _look_at(self, task: Task, now_ms: int) -> None:
         if ("match", task.task_id) in self._running:
             return
-        if task.phase is Phase.WAITING:
-            return
-        if task.phase is Phase.QUEUED and now_ms < task.queue_until_ms:
+        waits = task.phase is Phase.WAITING or (
+            task.phase is Phase.QUEUED and now_ms < task.queue_until_ms
+        )
+        if waits and not missed(task, now_ms):
             return
         node_id = task.lease.node_id if task.lease else ""
         due = Due(self._attendance.heard_ms(node_id))

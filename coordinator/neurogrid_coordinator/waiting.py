@@ -1,4 +1,4 @@
-"""Whose turn it is: queued tasks, the most urgent and oldest first, without futile auctions.
+"""Whose turn it is: queued tasks, the most urgent first (`deadlines`), without futile auctions.
 
 Tasks that would meet the market alike (same demand but for the job itself) wait in one line. When
 the first of a line finds no node, the others would not either: the whole line waits until a node
@@ -9,11 +9,17 @@ a node, not per waiting task.
 import heapq
 from dataclasses import dataclass, field, replace
 
+from neurogrid_marketplace.deadlines import Urgency, urgency
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.task import Task
 
-_Key = tuple[int, str]
+_Key = tuple[int, int, str]
 _Shape = tuple[Demand, tuple[str, ...]]
+
+# Waiting makes tasks more urgent: how often their places are made anew.
+_REORDER_MS = 60_000
+# Tasks whose deadlines lie closer together wait in one line.
+_DEADLINE_STEP_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -35,25 +41,28 @@ class WaitingRoom:
         # Heads of lines that are not blocked, by key. May hold stale entries: checked when taken.
         self._heads: list[tuple[_Key, int, _Shape]] = []
         self._blocked: set[_Shape] = set()
-        self._ids: set[str] = set()
+        self._urgencies: dict[str, Urgency] = {}
         self._pushed = 0
+        self._ordered_ms = 0
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._urgencies)
 
     def add(self, task: Task, priority: int) -> None:
         """A queued task takes its place; one that has a place keeps it."""
-        if task.task_id in self._ids:
+        if task.task_id in self._urgencies:
             return
-        self._ids.add(task.task_id)
+        self._urgencies[task.task_id] = urgency(task, priority)
         shape = _shape(task)
         line = self._lines.setdefault(shape, _Line())
-        heapq.heappush(line.tasks, (-priority, task.task_id))
-        if shape not in self._blocked and line.tasks[0][1] == task.task_id:
+        heapq.heappush(line.tasks, self._key(task.task_id))
+        if shape not in self._blocked and line.tasks[0][-1] == task.task_id:
             self._push(shape, line)
 
     def take(self, now_ms: int) -> str | None:
         """Remove and return the task whose turn it is; None if all lines are blocked or empty."""
+        if now_ms - self._ordered_ms >= _REORDER_MS:
+            self._reorder(now_ms)
         for shape in [s for s in self._blocked if self._lines[s].blocked_until_ms <= now_ms]:
             self._unblock(shape)
         while self._heads:
@@ -62,12 +71,13 @@ class WaitingRoom:
             if line is None or shape in self._blocked or line.tasks[0] != key:
                 continue
             heapq.heappop(line.tasks)
-            self._ids.discard(key[1])
+            task_id = key[-1]
+            del self._urgencies[task_id]
             if line.tasks:
                 self._push(shape, line)
             else:
                 del self._lines[shape]
-            return key[1]
+            return task_id
         return None
 
     def block(self, task: Task, until_ms: int, wakes: int) -> None:
@@ -93,6 +103,19 @@ class WaitingRoom:
         """When the first blocked line may try again; None if none is blocked."""
         return min((self._lines[shape].blocked_until_ms for shape in self._blocked), default=None)
 
+    def _key(self, task_id: str) -> _Key:
+        return (*self._urgencies[task_id].key(self._ordered_ms), task_id)
+
+    def _reorder(self, now_ms: int) -> None:
+        """Give every task the place that it has now."""
+        self._ordered_ms = now_ms
+        self._heads.clear()
+        for shape, line in self._lines.items():
+            line.tasks = [self._key(task_id) for *_, task_id in line.tasks]
+            heapq.heapify(line.tasks)
+            if line.tasks and shape not in self._blocked:
+                self._push(shape, line)
+
     def _unblock(self, shape: _Shape) -> None:
         self._blocked.discard(shape)
         line = self._lines[shape]
@@ -108,5 +131,11 @@ class WaitingRoom:
 
 
 def _shape(task: Task) -> _Shape:
-    alike = replace(task.demand, demand_id="", job_hash="", input_bytes=0)
+    alike = replace(
+        task.demand,
+        demand_id="",
+        job_hash="",
+        input_bytes=0,
+        finish_by_ms=task.demand.finish_by_ms // _DEADLINE_STEP_MS,
+    )
     return alike, task.excluded

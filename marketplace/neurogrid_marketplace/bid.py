@@ -20,6 +20,7 @@ class DeclineCode(StrEnum):
     NOT_READY = "not_ready"
     CONDITION_UNMET = "condition_unmet"
     UNKNOWN_CONDITION = "unknown_condition"
+    DEADLINE_TOO_CLOSE = "deadline_too_close"
 
 
 MEANINGS: dict[DeclineCode, str] = {
@@ -34,6 +35,7 @@ MEANINGS: dict[DeclineCode, str] = {
     DeclineCode.NOT_READY: "its container engine or its journal does not answer now",
     DeclineCode.CONDITION_UNMET: "the task or its client does not meet its owner's conditions",
     DeclineCode.UNKNOWN_CONDITION: "the client's conditions name what it does not know",
+    DeclineCode.DEADLINE_TOO_CLOSE: "it could not end before the deadline, with all of its time limit",
 }
 
 

@@ -40,6 +40,8 @@ class Demand:
         where: the client's conditions on nodes (`attributes.NODE`), all to be met.
         client: owner of the client account that will pay, where the client reveals it; the winner
             learns it in any case.
+        finish_by_ms: when the job has to have ended at the latest, Unix milliseconds; 0: any time. A
+            node that could not keep it, should the job take all of ``timeout_s``, declines.
     """
 
     demand_id: Id
@@ -55,6 +57,7 @@ class Demand:
     verify: VerifyMode = VerifyMode.NONE
     where: Where = ()
     client: Address | None = None
+    finish_by_ms: Millis = 0
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""
@@ -63,3 +66,7 @@ class Demand:
     def max_cost_micro_usdc(self) -> int:
         """The most this task can cost: the client's price for the whole time limit."""
         return cost_micro_usdc(self.max_price_micro_usdc_per_hour, self.timeout_s * 1000)
+
+    def latest_begin_ms(self) -> int:
+        """When its job has to run at the latest to end in time."""
+        return self.finish_by_ms - self.timeout_s * 1000

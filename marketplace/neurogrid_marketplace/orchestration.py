@@ -11,6 +11,7 @@ longer than the demand agreed to (`Demand.dead_after_s`). A restart of anything 
 import hashlib
 from dataclasses import dataclass, replace
 
+from .deadlines import missed
 from .demand import Demand
 from .errors import IllegalTransition
 from .exposure import signable_micro_usdc
@@ -88,6 +89,8 @@ def submit(
     now_ms: int,
     queue_timeout_ms: int,
     needs: Needs = NOTHING,
+    *,
+    runs_late: bool = False,
 ) -> Task:
     """A new task: queued, or waiting for what it needs."""
     return Task(
@@ -98,6 +101,7 @@ def submit(
         queue_timeout_ms=queue_timeout_ms,
         queue_until_ms=now_ms + queue_timeout_ms,
         needs=needs,
+        runs_late=runs_late,
     )
 
 
@@ -208,6 +212,12 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
 
 
 def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
+    if missed(task, now_ms):
+        if not task.runs_late:
+            return _on_missed(task, now_ms)
+        if task.phase in (Phase.WAITING, Phase.QUEUED):
+            # Not during an auction: what nodes were asked stays what it is.
+            task = replace(task, demand=replace(task.demand, finish_by_ms=0))
     waited_ms = now_ms - task.since_ms
     lease = task.lease
     match task.phase:
@@ -236,6 +246,19 @@ def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
         case Phase.VERIFYING if waited_ms > VERIFY_LIMIT_MS and lease:
             return _lose(task, lease, Outcome.RESULT_INVALID, "outputs did not arrive", now_ms)
     return Decision(task, due(task, now_ms))
+
+
+def _on_missed(task: Task, now_ms: int) -> Decision:
+    """It could not end in time any more, and has cost nothing: the container does not run yet."""
+    message = (
+        f"It may run {task.demand.timeout_s} s, and so could not have ended by its deadline any more. "
+        f"{task.last_explanation}"
+    )
+    gone: tuple[Action, ...] = ()
+    if task.lease is not None:
+        gone = (SendStop(task.lease, Outcome.CANCELLED), Settle(task.lease, 0))
+    ending = Ending("DEADLINE_MISSED", message.strip())
+    return Decision(_end(task, Phase.EXPIRED, ending, now_ms), gone)
 
 
 def _on_cancel(task: Task, now_ms: int) -> Decision:

@@ -39,12 +39,20 @@ TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.EXPI
 
 # The one transition table: what may follow what. `decide` asserts every step against it.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset({Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
+    Phase.WAITING: frozenset({Phase.QUEUED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED}),
     Phase.QUEUED: frozenset({Phase.MATCHING, Phase.CANCELLED, Phase.EXPIRED}),
     Phase.MATCHING: frozenset({Phase.AWARDED, Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED}),
     Phase.AWARDED: frozenset({Phase.STARTING, Phase.QUEUED, Phase.CANCELLED}),
     Phase.STARTING: frozenset(
-        {Phase.RUNNING, Phase.VERIFYING, Phase.QUEUED, Phase.AWARDED, Phase.FAILED, Phase.CANCELLED}
+        {
+            Phase.RUNNING,
+            Phase.VERIFYING,
+            Phase.QUEUED,
+            Phase.AWARDED,
+            Phase.FAILED,
+            Phase.CANCELLED,
+            Phase.EXPIRED,
+        }
     ),
     Phase.RUNNING: frozenset({Phase.VERIFYING, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
     Phase.VERIFYING: frozenset({Phase.COMPLETED, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
@@ -108,6 +116,7 @@ class Task:
         result: the node's result while it is verified and after.
         cost_micro_usdc: what the task is charged in all, known at its end.
         needs: what it waits for before it is queued.
+        runs_late: whether it goes on when it can't keep its deadline any more; the demand then has none.
     """
 
     task_id: str
@@ -130,6 +139,7 @@ class Task:
     last_explanation: str = ""
     needs: Needs = NOTHING
     start_factors_permille: Mapping[str, int] = field(default_factory=dict)
+    runs_late: bool = False
 
 
 # --- events ---------------------------------------------------------------------------------------

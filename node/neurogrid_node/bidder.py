@@ -120,6 +120,11 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
     predicted = machine.starts.predict(
         demand.image, has_image=machine.image_bytes > 0, input_bytes=demand.input_bytes
     )
+    if demand.finish_by_ms and now_ms + predicted.start_ms > demand.latest_begin_ms():
+        return decline(
+            DeclineCode.DEADLINE_TOO_CLOSE,
+            f"it would begin here in {predicted.start_ms // 1000} s",
+        )
     window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
     return Bid(
         demand_id=demand.demand_id,

@@ -111,6 +111,7 @@ class Task(Struct, frozen=True, kw_only=True):
         constraints: its conditions on nodes, as text.
         explanation: why it waits, while it waits.
         settled: whether the money has moved and the receipt is complete.
+        deadline_met: None without a deadline, and while it may still be met.
         depends_on: ids of tasks that must have completed before it.
         workflow_id: the workflow it was submitted with.
     """
@@ -142,7 +143,11 @@ class Task(Struct, frozen=True, kw_only=True):
     resource_requirements: ResourceRequirements | None = None
     constraints: str = ""
     timeout_seconds: int = 0
-    priority: str = "normal"
+    priority: str | int = "normal"
+    priority_reason: str = ""
+    deadline: datetime | None = None
+    deadline_policy: str | None = None
+    deadline_met: bool | None = None
     settled: bool = False
     leases: list[LeaseInfo] = []
     timeline: list[TimelineEntry] = []

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -30,7 +31,7 @@ _LOG_PAGE_BYTES = 1024 * 1024
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 # Conditions on nodes: a text, or the clauses that are signed.
 Where = str | Sequence[Mapping[str, Any]]
-Priority = Literal["high", "normal", "low"]
+Priority = Literal["high", "normal", "low"] | int
 # Value: a pathlib path to upload, the SHA-256 of an artifact that is there already, or what another
 # task will leave.
 Inputs = Mapping[str, str | PathLike[str] | TaskOutput]
@@ -71,6 +72,9 @@ class Tasks:
         max_price_per_hour: str,
         timeout_seconds: int = 3600,
         priority: Priority = "normal",
+        priority_reason: str = "",
+        deadline: datetime | None = None,
+        deadline_policy: Literal["end", "run"] | None = None,
         env: Mapping[str, str] | None = None,
         inputs: Inputs | None = None,
         depends_on: Sequence[str] = (),
@@ -94,6 +98,11 @@ class Tasks:
             command: empty for the image's own.
             max_price_per_hour: USDC, as in "10.00".
             timeout_seconds: the longest the job may run; it is charged for what it ran.
+            priority: or 1 to 10, 10 is the most urgent.
+            priority_reason: why, for people.
+            deadline: when it has to have ended at the latest; an aware datetime.
+            deadline_policy: when that can't be kept any more and it has not begun: "end" it with
+                DEADLINE_MISSED (the default), or "run" it late.
             inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, or the
                 `TaskOutput` of a task that this one then depends on.
             depends_on: ids of tasks that must have completed before.
@@ -121,6 +130,9 @@ class Tasks:
             max_price_per_hour=max_price_per_hour,
             timeout_seconds=timeout_seconds,
             priority=priority,
+            priority_reason=priority_reason,
+            deadline=deadline,
+            deadline_policy=deadline_policy,
             env=env,
             inputs=self.references(inputs or {}),
             depends_on=depends_on,
@@ -325,7 +337,7 @@ class Tasks:
 def task_body(**values: Any) -> dict[str, Any]:
     """The JSON body of a task: what is empty is left to the server's defaults."""
     return {
-        name: value
+        name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in values.items()
         if value is not None and value != "" and value is not False and value != () and value != []
     }

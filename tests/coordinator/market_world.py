@@ -220,6 +220,7 @@ class NodeBehaviour:
         slots: how many leases it takes at a time.
         outputs: what every job leaves.
         redeems: closes its escrows.
+        prepares: makes containers at all.
         mute: its messages are lost on the way.
         start_ms: how long a start takes; the test's clock goes on by that.
         start_factor_permille: what the coordinator knows of its word on that.
@@ -236,6 +237,7 @@ class NodeBehaviour:
     mute: bool = False
     start_ms: int = 0
     start_factor_permille: int = 1000
+    prepares: bool = True
 
 
 class FakeNode:
@@ -338,7 +340,7 @@ class FakeNode:
         lease = self.leases[lease_id]
         match action:
             case Prepare():
-                if lease_id in self.containers_started:
+                if lease_id in self.containers_started or not self.behaviour.prepares:
                     return
                 if self.behaviour.outcome is Outcome.START_FAILED:
                     await self.step(lease_id, PrepareFailed(Outcome.START_FAILED, "no"))

@@ -32,6 +32,7 @@ def new_task(
     now_ms: int = NOW_MS,
     price_micro_usdc_per_hour: int = 3_600_000,
     timeout_s: int = 60,
+    finish_by_ms: int = 0,
 ) -> NewTask:
     """A task as the service layer would store it."""
     wanted = job(name)
@@ -46,6 +47,7 @@ def new_task(
         bid_window_ms=250,
         voucher_interval_s=30,
         dead_after_s=45,
+        finish_by_ms=finish_by_ms,
     )
     return NewTask(
         account_id=account_id,

@@ -1,10 +1,11 @@
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coordinator.api_world import TASK, USDC, World, node_view, open_world
+from coordinator.api_world import TASK, USDC, Customer, World, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.store import tasks
@@ -98,6 +99,12 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"inputs": [{"path": "x", "sha256": "XYZ"}]}, "inputs[0].sha256", "64 lower-case hex"),
     ({"inputs": [{"path": "x", "sha256": "0" * 64}]}, "inputs[0].sha256", "upload it first"),
     ({"regions": ["nowhere at all"]}, "regions[0]", "a region"),
+    ({"deadline": "2001-01-01T00:00:00Z"}, "deadline", "s too late even if it began now"),
+    ({"deadline": "1960-01-01T00:00:00Z"}, "deadline", "before 1970"),
+    ({"deadline": "2099-01-01T00:00:00"}, "deadline", "timezone"),
+    ({"deadline": "soon"}, "deadline", "RFC3339"),
+    ({"deadline_policy": "panic"}, "deadline_policy", "invalid enum value"),
+    ({"priority_reason": "x" * 501}, "priority_reason", "length"),
 ]
 
 
@@ -432,3 +439,49 @@ async def test_explain_stores_nothing_and_needs_no_money(tmp_path: Path) -> None
         assert data["max_cost"] == "10.00"
         assert data["summary"] == "2 of 2 nodes match."
         assert await stored(world) == 0
+
+
+@on_asyncio
+async def test_a_deadline_is_shown_kept_and_missed_before_it_costs_anything(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        ends_ms = world.now_ms + 3_600_000 + 30_000
+        ends = datetime.fromtimestamp(ends_ms / 1000, UTC)
+        wanted = TASK | {
+            "deadline": ends.isoformat(),
+            "priority": 9,
+            "priority_reason": "The board meets at noon.",
+        }
+        task = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]
+        assert datetime.fromisoformat(task["deadline"]) == ends.replace(
+            microsecond=ends.microsecond // 1000 * 1000
+        )
+        assert (task["deadline_policy"], task["deadline_met"]) == ("end", None)
+        assert (task["priority"], task["priority_reason"]) == (9, "The board meets at noon.")
+        state = await world.state(task["id"])
+        assert state.demand.finish_by_ms == ends_ms
+
+        kept = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]["id"]
+        await world.start(kept)
+        await world.finish(kept)
+        assert (await _shown(alice, kept))["deadline_met"] is True
+
+        late = wanted | {"deadline_policy": "run"}
+        runs = (await alice.http.post("/api/v1/tasks", json=late)).json()["data"]["id"]
+        world.now_ms += 60_000
+        await world.step(task["id"], Due(world.now_ms))
+        missed = await _shown(alice, task["id"])
+        assert (missed["phase"], missed["status"]) == ("expired", "failed")
+        assert missed["error"]["code"] == "DEADLINE_MISSED"
+        assert "a lower timeout_seconds" in missed["error"]["advice"]
+        assert (missed["deadline_met"], missed["cost_usdc"]) == (False, "0.00")
+        await world.start(runs)
+        shown = await _shown(alice, runs)
+        assert (shown["status"], shown["deadline_policy"]) == ("running", "run")
+        assert (shown["deadline"], shown["deadline_met"]) == (missed["deadline"], False)
+
+
+async def _shown(customer: Customer, task_id: str) -> dict[str, Any]:
+    data = (await customer.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+    assert isinstance(data, dict)
+    return data

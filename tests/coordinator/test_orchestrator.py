@@ -364,3 +364,36 @@ async def test_a_market_process_that_dies_during_the_auction_is_asked_again(
         await market.until_phase(task_id, Phase.MATCHING)
         market.market.pid = 2
         await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+
+
+@on_asyncio
+async def test_a_deadline_ends_what_waits_and_what_waits_for_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        await market.start()
+        task_id = await market.submit(finish_by_ms=market.clock() + 90_000)
+        behind = await market.submit_after(task_id)
+        row = await market.until_phase(task_id, Phase.EXPIRED, turning_ms=1_000)
+        assert row.state.ending is not None
+        assert row.state.ending.code == "DEADLINE_MISSED"
+        assert "No node is connected." in row.state.ending.message
+        # 60 s of its 90 s it might have run.
+        assert row.ended_at_ms is not None
+        assert 30_000 < row.ended_at_ms - row.created_at_ms < 60_000
+        other = await market.until_phase(behind, Phase.FAILED)
+        assert other.state.ending is not None
+        assert other.state.ending.code == "DEPENDENCY_FAILED"
+
+
+@on_asyncio
+async def test_a_lease_that_can_not_begin_in_time_is_given_up_for_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("slow")
+        node.behaviour.prepares = False
+        await market.start()
+        task_id = await market.submit(finish_by_ms=market.clock() + 90_000)
+        row = await market.until_phase(task_id, Phase.EXPIRED, turning_ms=1_000)
+        assert row.state.ending is not None
+        assert row.state.ending.code == "DEADLINE_MISSED"
+        (lease,) = await market.until_settled(task_id, turning_ms=1_000)
+        assert lease.settlement.paid_micro_usdc == row.cost_micro_usdc == 0
+        assert node.containers_started == []

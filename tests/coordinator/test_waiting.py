@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from coordinator.records import NOW_MS, new_task
 from neurogrid_coordinator.waiting import WaitingRoom
+from neurogrid_marketplace.deadlines import AGING_MS
 from neurogrid_marketplace.task import Task
 
 
@@ -92,3 +93,37 @@ def test_an_urgent_newcomer_overtakes_its_line() -> None:
     room.add(task("a"), 5)
     room.add(task("z"), 9)
     assert all_of(room) == ["z", "a"]
+
+
+def test_the_earliest_deadline_of_a_priority_goes_first() -> None:
+    room = WaitingRoom()
+    for name, finish_in_ms, priority in [
+        ("a", 0, 5),
+        ("b", 1_200_000, 5),
+        ("c", 600_000, 5),
+        ("d", 0, 6),
+    ]:
+        waiting = task(name)
+        finish_by_ms = NOW_MS + finish_in_ms if finish_in_ms else 0
+        demand = replace(waiting.demand, finish_by_ms=finish_by_ms)
+        room.add(replace(waiting, demand=demand), priority)
+    assert all_of(room) == ["d", "c", "b", "a"]
+
+
+def test_waiting_makes_tasks_more_urgent_also_in_one_line() -> None:
+    room = WaitingRoom()
+    room.add(task("old"), 2)
+    later = replace(task("new"), queue_until_ms=task("new").queue_until_ms + 4 * AGING_MS)
+    room.add(later, 5)
+    assert room.take(NOW_MS) == "new"
+    room.add(later, 5)
+    # The older one has waited for four levels, and they are in one line.
+    assert all_of(room, NOW_MS + 4 * AGING_MS) == ["old", "new"]
+
+
+def test_a_blocked_line_stays_blocked_when_places_are_made_anew() -> None:
+    room = WaitingRoom()
+    room.add(task("a"), 5)
+    room.block(task("a"), NOW_MS + 10 * AGING_MS, room.wakes)
+    assert all_of(room, NOW_MS + 9 * AGING_MS) == []
+    assert all_of(room, NOW_MS + 10 * AGING_MS) == ["a"]

@@ -144,3 +144,12 @@ def test_inputs_take_disk_beside_the_outputs() -> None:
     tight = replace(IDLE, free=replace(TOTAL, disk_bytes=2 * GIB))
     bid_on(demand(input_bytes=GIB), tight)
     assert code_of(demand(input_bytes=GIB + 1), tight) is DeclineCode.BUSY
+
+
+def test_a_node_that_could_not_end_in_time_does_not_bid() -> None:
+    ends_ms = NOW_MS + bid_on(demand()).start_ms + demand().timeout_s * 1000
+    assert isinstance(bid_on(demand(finish_by_ms=ends_ms)), Bid)
+    assert code_of(demand(finish_by_ms=ends_ms - 1)) is DeclineCode.DEADLINE_TOO_CLOSE
+    # What has to be fetched first makes it later.
+    absent = replace(IDLE, image_bytes=0)
+    assert code_of(demand(finish_by_ms=ends_ms), absent) is DeclineCode.DEADLINE_TOO_CLOSE

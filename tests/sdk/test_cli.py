@@ -339,3 +339,20 @@ def test_every_public_name_can_be_imported() -> None:
         assert getattr(sdk, name).__name__ == name
     with pytest.raises(AttributeError):
         _ = sdk.nothing
+
+
+def test_priority_reason_and_deadline_travel(run: Run) -> None:
+    urgent = ("--priority", "9", "--reason", "The board meets.", "--deadline", "3h")
+    task_id = run(*JOB, *urgent, "--deadline-policy", "run").stdout.strip()
+    task = json.loads(run("status", task_id, "--json").stdout)
+    assert (task["priority"], task["priority_reason"]) == (9, "The board meets.")
+    assert task["deadline_policy"] == "run"
+    shown = run("status", task_id).stdout
+    assert "9 The board meets." in shown
+    assert "deadline" in shown
+    assert run(*JOB, "--deadline", "2099-01-15T10:30Z").exit_code == 0
+    too_soon = run(*JOB, "--deadline", "10m")
+    assert too_soon.exit_code == 2
+    assert "too late even if it began now" in too_soon.stderr
+    for wrong in (("--deadline", "soon"), ("--priority", "11"), ("--priority", "urgent")):
+        assert run(*JOB, *wrong).exit_code == 2

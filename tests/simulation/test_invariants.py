@@ -57,6 +57,22 @@ def test_a_storm_runs_every_task_after_what_it_needs_or_not_at_all(seed: int) ->
     world.check()
 
 
+def test_deadlines_are_kept_by_some_and_missed_by_others() -> None:
+    """Otherwise the run above would prove nothing of them."""
+    worlds = [World(seed, STORM, tasks=6, linked=True) for seed in range(20)]
+    for world in worlds:
+        world.run()
+    ends = [
+        world.coordinator.tasks[task_id].ending
+        for world in worlds
+        for task_id in world.task_ids
+        if world.deadlines[task_id]
+    ]
+    codes = [ending.code for ending in ends if ending is not None]
+    assert codes.count("DEADLINE_MISSED") > 3
+    assert codes.count("COMPLETED") > 3
+
+
 def test_the_seeds_do_hurt() -> None:
     """Otherwise the runs above would prove nothing."""
     worlds = [World(seed, STORM) for seed in range(20)]

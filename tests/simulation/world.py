@@ -23,7 +23,7 @@ class World:
     """One run.
 
     Args:
-        linked: whether most tasks need outputs of earlier ones.
+        linked: whether most tasks need outputs of earlier ones, and half of them have a deadline.
     """
 
     def __init__(
@@ -40,6 +40,9 @@ class World:
         self.needs = {
             task_id: self._draw_needs(number) if linked else NOTHING
             for number, task_id in enumerate(self.task_ids)
+        }
+        self.deadlines = {
+            task_id: self._draw_deadline() if linked else 0 for task_id in self.task_ids
         }
         for process in (*self.nodes.values(), self.coordinator):
             clockwork.later(0, lambda process=process: process.guarded(process.begin))  # type: ignore[misc]  # binds the loop's value
@@ -75,6 +78,16 @@ class World:
         self._check_completed_are_paid_once()
         for task_id, needs in self.needs.items():
             self._check_needs(task_id, needs)
+            self._check_deadline(task_id)
+
+    def _check_deadline(self, task_id: str) -> None:
+        """What could not end in time any more, and so was not begun, costs nothing."""
+        task = self.coordinator.tasks[task_id]
+        if task.ending is not None and task.ending.code == "DEADLINE_MISSED":
+            assert self.deadlines[task_id]
+            assert task.cost_micro_usdc == 0
+            if task.lease is not None:
+                assert self.coordinator.settlements[task.lease.lease_id].due_micro_usdc == 0
 
     def _check_needs(self, task_id: str, needs: Needs) -> None:
         """Who ran, ran on what those it needed had left; who did not, could not have."""
@@ -83,7 +96,8 @@ class World:
         if any(other.phase is not Phase.COMPLETED for other in needed):
             assert not task.leases, f"{task_id} ran without what it needs"
             assert task.ending is not None
-            assert task.ending.code.startswith("DEPENDENCY_") or task.phase is Phase.CANCELLED
+            code = task.ending.code
+            assert code.startswith("DEPENDENCY_") or code in ("CANCELLED", "DEADLINE_MISSED")
             return
         inputs = {item.path: item.sha256 for item in self.coordinator.jobs[task_id].inputs}
         for wanted in needs.outputs:
@@ -92,6 +106,12 @@ class World:
             if task.leases:
                 assert inputs[wanted.path] == result.outputs[0].sha256
         assert task.phase is not Phase.WAITING
+
+    def _draw_deadline(self) -> int:
+        if self.clockwork.random.random() < 0.5:
+            return 0
+        # Of ten minutes that it may run, some are missed and some are kept.
+        return self.clockwork.now_ms + 600_000 + self.clockwork.random.randrange(600_000)
 
     def _draw_needs(self, number: int) -> Needs:
         earlier = self.task_ids[:number] if number else []
@@ -130,6 +150,7 @@ class World:
             bid_window_ms=200,
             voucher_interval_s=30,
             dead_after_s=DEAD_AFTER_S,
+            finish_by_ms=self.deadlines[task_id],
         )
         needs = self.needs[task_id]
         there = all(other in self.coordinator.tasks for other in needs.task_ids)

@@ -106,7 +106,14 @@ def store(
     place = f"tasks.{workflow_key}." if workflow_key else ""
     needed = _needed(conn, account, draft.wanted, names or {}, place)
     needs = _needs(draft.wanted, needed, place) if needed else NOTHING
-    state = submit(draft.task_id, draft.demand, now_ms, draft.queue_timeout_s * 1000, needs)
+    state = submit(
+        draft.task_id,
+        draft.demand,
+        now_ms,
+        draft.queue_timeout_s * 1000,
+        needs,
+        runs_late=draft.wanted.runs_late,
+    )
     if needed:
         by_id = {task.task_id: task for task in needed.values()}
         unmet = dependencies.look(state, draft.job, by_id)

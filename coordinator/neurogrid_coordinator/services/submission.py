@@ -63,6 +63,9 @@ class Submission:
         kind: "gpu" or "cpu".
         queue_timeout_s: how long it may wait for a node; None for the coordinator's default.
         priority: 1 to 10, 10 is the most urgent.
+        finish_by_ms: its deadline, Unix milliseconds; 0: none.
+        runs_late: whether it goes on when it can't keep that any more.
+        priority_reason: why it is as urgent as that, for people.
         depends_on: ids of tasks that must have completed before; in a workflow, names in it too.
         outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
         where: conditions on nodes.
@@ -80,6 +83,9 @@ class Submission:
     name: str = ""
     kind: str = "cpu"
     priority: int = 5
+    priority_reason: str = ""
+    finish_by_ms: int = 0
+    runs_late: bool = False
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: Sequence[InputWanted] = ()
@@ -149,14 +155,19 @@ class Submission:
             dead_after_s=terms.dead_after_s,
             where=self.where,
             client=self.client,
+            finish_by_ms=self.finish_by_ms,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
         """The request as it is kept: enough to show it again and to tell it from another."""
         limit = self.max_total_cost_micro_usdc
-        needs: dict[str, Json] = {}
+        more: dict[str, Json] = {}
+        if self.priority_reason:
+            more["priority_reason"] = self.priority_reason
+        if self.finish_by_ms:
+            more |= {"finish_by_ms": self.finish_by_ms, "runs_late": self.runs_late}
         if self.needed():
-            needs = {
+            more |= {
                 "depends_on": list(self.needed()),
                 "from_outputs": [
                     [item.path, item.task_id, item.output] for item in self.outputs_wanted
@@ -168,7 +179,7 @@ class Submission:
         if self.client is not None:
             conditions["client"] = self.client
         return {
-            **needs,
+            **more,
             **conditions,
             "name": self.name,
             "type": self.kind,

@@ -160,6 +160,7 @@ class Tasks:
             InvalidRequest: it breaks a rule, or an input is not here.
         """
         self._require_time(wanted, place)
+        _require_deadline(wanted, place)
         _require_inputs(wanted, sizes, place)
         job = wanted.job(sizes)
         job_hash = job.hash()
@@ -364,6 +365,18 @@ def never_served(explanation: Explanation) -> bool:
     if explanation.matching:
         return False
     return not any(item.constraint == MAX_PRICE and item.left for item in explanation.survivors)
+
+
+def _require_deadline(wanted: Submission, place: str) -> None:
+    if not wanted.finish_by_ms or wanted.runs_late:
+        return
+    late_s = (_now_ms() - wanted.finish_by_ms) // 1000 + wanted.timeout_s
+    if late_s > 0:
+        raise InvalidRequest(
+            f"{place}deadline: with timeout_seconds of {wanted.timeout_s} it could end {late_s} s too "
+            'late even if it began now; give it more time, or deadline_policy "run"',
+            f"{place}deadline",
+        )
 
 
 def _require_inputs(wanted: Submission, sizes: Mapping[str, int], place: str) -> None:

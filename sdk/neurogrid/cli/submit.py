@@ -2,6 +2,7 @@
 
 import re
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import click
 from ..client import Client
 from ..errors import NeuroGridError
 from ..models import Task, TaskOutput
+from ..tasks import Priority
 from .exit_codes import FAILED, INTERRUPTED
 from .output import Progress, print_json, usdc
 from .resources import Resources, resource_options
@@ -36,6 +38,42 @@ class Duration(click.ParamType[int]):
         return int(match[1]) * _UNIT_S[match[2]]
 
 
+class PriorityType(click.ParamType[Priority]):
+    """high, normal, low, or 1 to 10."""
+
+    name = "priority"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Priority:
+        """The word, or the number."""
+        if value in ("high", "normal", "low"):
+            return value  # type: ignore[no-any-return]  # one of the three words
+        if str(value).isdecimal() and 1 <= int(value) <= 10:
+            return int(value)
+        self.fail(f"{value!r} is none of high, normal, low, 1 to 10", param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """A time: a duration from now, or ISO 8601 (without a zone: this machine's)."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """As an aware datetime."""
+        if isinstance(value, datetime):
+            return value
+        if _DURATION.fullmatch(str(value)):
+            seconds = Duration().convert(value, param, ctx)
+            return datetime.now(UTC) + timedelta(seconds=seconds)
+        try:
+            return datetime.fromisoformat(str(value)).astimezone(UTC)
+        except ValueError:
+            self.fail(f"{value!r} is no time: write 2h, or 2030-01-15T10:30Z", param, ctx)
+
+
 @click.command()
 @click.argument("image")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -47,9 +85,21 @@ class Duration(click.ParamType[int]):
 @click.option("--queue-timeout", type=Duration(), help="How long it may wait for a node.")
 @click.option(
     "--priority",
-    type=click.Choice(["high", "normal", "low"]),
+    type=PriorityType(),
     default="normal",
-    help="Order among your own waiting tasks.",
+    metavar="high|normal|low|1-10",
+    help="Order among your own waiting tasks; 10 is the most urgent.",
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why it has that priority, for people.")
+@click.option(
+    "--deadline",
+    type=Moment(),
+    help="End by then: 2h from now, or 2030-01-15T10:30Z. Nodes that can't keep it do not bid.",
+)
+@click.option(
+    "--deadline-policy",
+    type=click.Choice(["end", "run"]),
+    help="What becomes of a task that can't keep its deadline any more [default: end].",
 )
 @click.option("--env", "-e", multiple=True, metavar="NAME=VALUE", help="For the job. Repeatable.")
 @click.option(
@@ -93,7 +143,10 @@ def submit(
     name: str,
     timeout: int,
     queue_timeout: int | None,
-    priority: Literal["high", "normal", "low"],
+    priority: Priority,
+    reason: str,
+    deadline: datetime | None,
+    deadline_policy: Literal["end", "run"] | None,
     env: tuple[str, ...],
     inputs: tuple[str, ...],
     after: tuple[str, ...],
@@ -123,6 +176,9 @@ def submit(
         max_price_per_hour=resources.max_price,
         timeout_seconds=timeout,
         priority=priority,
+        priority_reason=reason,
+        deadline=deadline,
+        deadline_policy=deadline_policy,
         env=dict(_assignment(item) for item in env),
         inputs={**_files(inputs), **dict(_output_of(item) for item in input_from)},
         depends_on=after,

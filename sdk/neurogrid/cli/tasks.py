@@ -115,6 +115,19 @@ def _start_of(task: Task) -> str | None:
     )
 
 
+def _priority(task: Task) -> str | None:
+    if task.priority == "normal" and not task.priority_reason:
+        return None
+    return f"{task.priority} {task.priority_reason}".rstrip()
+
+
+def _deadline(task: Task) -> str | None:
+    if task.deadline is None:
+        return None
+    words = {True: " (met)", False: " (missed)", None: ""}
+    return f"{when(task.deadline)}{words[task.deadline_met]}"
+
+
 def _print_task(task: Task) -> None:
     print_fields(
         [
@@ -124,6 +137,8 @@ def _print_task(task: Task) -> None:
             ("phase", task.phase if task.phase != task.status else None),
             ("image", task.docker_image),
             ("command", shlex.join(task.command)),
+            ("priority", _priority(task)),
+            ("deadline", _deadline(task)),
             ("depends on", " ".join(task.depends_on)),
             ("workflow", task.workflow_id),
             ("node", task.node_id),

@@ -4,6 +4,7 @@ Requests are decoded straight into these, so a bound that stands here is enforce
 is made of the same definitions.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -132,6 +133,25 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     priority: Annotated[
         Priority, Meta(description="Order among your own waiting tasks; 10 is the most urgent.")
     ] = "normal"
+    priority_reason: Annotated[
+        str, Meta(max_length=500, description="Why, for people; kept and shown.")
+    ] = ""
+    deadline: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(
+            description="It has to have ended by then. Among tasks of a priority the earliest deadline "
+            "goes first, and nodes that could not keep it do not bid.",
+            examples=["2030-01-15T10:30:00Z"],
+        ),
+    ] = None
+    deadline_policy: Annotated[
+        Literal["end", "run"],
+        Meta(
+            description="What happens when the whole time limit does not fit before the deadline any "
+            "more and the task has not begun: it ends with `DEADLINE_MISSED` and has cost nothing, "
+            "or it goes on without one."
+        ),
+    ] = "end"
     env: Annotated[dict[EnvName, Argument], Meta(max_length=256)] = {}
     inputs: Annotated[tuple[InputReference, ...], Meta(max_length=256)] = ()
     depends_on: Annotated[

@@ -153,6 +153,12 @@ class TaskView(TaskSummary, frozen=True):
     timeout_seconds: int
     queue_timeout_seconds: int
     priority: Priority
+    priority_reason: str
+    deadline: Time | None
+    deadline_policy: Literal["end", "run"] | None
+    deadline_met: Annotated[
+        bool | None, Meta(description="Null without a deadline, and while it may still be met.")
+    ]
     max_price_per_hour: Amount
     max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
     price_per_hour: Annotated[Amount | None, Meta(description="Agreed with its node.")]

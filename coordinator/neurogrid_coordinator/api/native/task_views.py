@@ -49,6 +49,7 @@ _AMOUNT_NAMES = {
 _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.items()} | {
     "NODE_UNAVAILABLE": "Raise max_price_per_hour, ask for less, or raise queue_timeout_seconds.",
     "INSUFFICIENT_CREDITS": "Deposit more USDC, or lower the price or the time limit.",
+    "DEADLINE_MISSED": "Give it more time, a higher price or priority, or a lower timeout_seconds.",
     "DEPENDENCY_FAILED": "See why that task failed; submit both again when that is mended.",
     "DEPENDENCY_CANCELLED": "Submit it again, without that task or together with it.",
     "OUTPUT_MISSING": "Have that task write the file below /outputs, or name another one.",
@@ -81,6 +82,9 @@ def submission(
         name=request.name,
         kind="gpu" if needs.gpu_count else "cpu",
         priority=priority_number(request.priority),
+        priority_reason=request.priority_reason,
+        finish_by_ms=_finish_by_ms(request, place),
+        runs_late=request.deadline is not None and request.deadline_policy == "run",
         command=request.command,
         environment=request.env,
         inputs=files,
@@ -99,6 +103,15 @@ def submission(
     if wanted.where:
         require_possible(wanted, f"{place}constraints")
     return wanted
+
+
+def _finish_by_ms(request: TaskRequest, place: str) -> int:
+    if request.deadline is None:
+        return 0
+    finish_by_ms = int(request.deadline.timestamp() * 1000)
+    if finish_by_ms <= 0:
+        raise InvalidRequest(f"{place}deadline: lies before 1970", f"{place}deadline")
+    return finish_by_ms
 
 
 def _inputs(
@@ -164,6 +177,7 @@ def task_view(detail: TaskDetail) -> TaskView:
     state, demand, job = row.state, row.state.demand, row.job
     lease = detail.leases[-1] if detail.leases else None
     needs = demand.requirements
+    deadline_ms = _deadline_ms(row)
     waiting = row.phase in (Phase.QUEUED, Phase.MATCHING)
     return TaskView(
         **common_fields(row, _cost_micro_usdc(row, lease)),
@@ -190,6 +204,10 @@ def task_view(detail: TaskDetail) -> TaskView:
         timeout_seconds=demand.timeout_s,
         queue_timeout_seconds=state.queue_timeout_ms // 1000,
         priority=priority_word(row.priority),
+        priority_reason=str(row.spec.get("priority_reason", "")),
+        deadline=iso_or_none(deadline_ms),
+        deadline_policy=("run" if state.runs_late else "end") if deadline_ms else None,
+        deadline_met=_deadline_met(row, deadline_ms),
         max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour),
         max_cost=format_usdc(demand.max_cost_micro_usdc()),
         price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
@@ -291,6 +309,23 @@ def _lease_view(row: LeaseRow) -> LeaseView:
         escrow=row.escrow or None,
         transaction=settlement.closed_by or None,
     )
+
+
+def _deadline_ms(row: TaskRow) -> int | None:
+    # As submitted: a task that goes on without its deadline has none in its demand.
+    wanted = row.spec.get("finish_by_ms")
+    return wanted if isinstance(wanted, int) else None
+
+
+def _deadline_met(row: TaskRow, deadline_ms: int | None) -> bool | None:
+    if deadline_ms is None:
+        return None
+    if row.phase is Phase.COMPLETED:
+        assert row.ended_at_ms is not None, "it has ended"
+        return row.ended_at_ms <= deadline_ms
+    if row.phase in TERMINAL or row.state.demand.finish_by_ms == 0:
+        return False
+    return None
 
 
 def _input_views(row: TaskRow) -> list[InputView]:
