@@ -13,7 +13,7 @@ export function canonical(value, depth = MAX_DEPTH) {
     return String(value);
   }
   if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw new TypeError('a lone surrogate');
+    if (/\p{Surrogate}/u.test(value)) throw new TypeError('a lone surrogate');
     return JSON.stringify(value);
   }
   if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth - 1)).join(',')}]`;

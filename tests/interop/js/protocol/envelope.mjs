@@ -9,9 +9,7 @@ import { SAID_BY, Malformed, parse } from './page.mjs';
 const VERSION = 1;
 const FRAME_BYTES_MAX = 1_048_576;
 const CLOCK_TOLERANCE_MS = 120_000;
-const FIELDS = [
-  'version network type sender recipient session sequence sent_at_ms body signature',
-].flatMap((line) => line.split(' '));
+const FIELDS = 'body network recipient sender sent_at_ms sequence session signature type version';
 
 /** The market's tag. */
 export function networkTag(genesisHash, programId) {
@@ -35,7 +33,7 @@ export function messageHash(type, body) {
 
 /** Check all of an envelope that can be checked outside its session. */
 export function checkEnvelope(envelope, network) {
-  if (Object.keys(envelope).sort().join() !== [...FIELDS].sort().join()) throw new Malformed('other fields');
+  if (Object.keys(envelope).sort().join(' ') !== FIELDS) throw new Malformed('other fields');
   if (envelope.version !== VERSION) throw new Malformed(`version ${envelope.version}`);
   if (envelope.network !== network) throw new Malformed(`made for ${envelope.network}`);
   const signature = Buffer.from(envelope.signature, 'hex');
@@ -88,7 +86,8 @@ export class Receiver {
 }
 
 export function frame(envelope) {
-  const payload = Buffer.from(encode(envelope, { useBigInt64: true }));
+  // Without `useBigInt64`, which would write large numbers as floats.
+  const payload = Buffer.from(encode(envelope));
   if (payload.length > FRAME_BYTES_MAX) throw new Malformed('a frame over the limit');
   const header = Buffer.alloc(4);
   header.writeUInt32BE(payload.length);
@@ -115,9 +114,13 @@ export class Frames {
   }
 }
 
-/** BigInt only where a number would be rounded. */
+/** BigInt only where a number would be rounded. What did not travel as an integer is refused. */
 function exact(value) {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  // The decoder makes numbers of floats and of integers of up to 32 bits.
+  if (typeof value === 'number' && !(Number.isInteger(value) && Math.abs(value) < 2 ** 32)) {
+    throw new Malformed('a float');
+  }
   if (Array.isArray(value)) return value.map(exact);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, exact(item)]));

@@ -2,6 +2,8 @@
 
 import { blake2b } from '@noble/hashes/blake2.js';
 
+import { ceilDiv } from './money.mjs';
+
 const POOL = 64;
 const NEUTRAL_WEIGHT = 500;
 const ascending = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
@@ -31,17 +33,24 @@ export function sample(demandId, nodeIds, size, weights = {}) {
   return drawn.slice(0, size).map(({ id }) => id);
 }
 
+const PUNCTUAL = 1000;
+
+/** How long a node will take to start, in what its waiting costs an hour. */
+function waiting(maxPrice, { start_ms, start_factor_permille: factor = PUNCTUAL }) {
+  const expected = ceilDiv(BigInt(Math.max(1, start_ms)) * BigInt(factor), 1_000n);
+  return Number(ceilDiv(BigInt(maxPrice) * expected, 1_000_000n));
+}
+
 /** Bids, best first, each with what it would be paid. */
 export function ranking(maxPrice, bids) {
-  const waiting = (bid) => Number((BigInt(maxPrice) * BigInt(bid.start_ms) + 999_999n) / 1_000_000n);
   const scored = bids
     .filter((bid) => bid.price_micro_usdc_per_hour <= maxPrice)
-    .map((bid) => ({ bid, node_id: bid.node_id, score: bid.price_micro_usdc_per_hour + waiting(bid) }));
+    .map((bid) => ({ ...bid, score: bid.price_micro_usdc_per_hour + waiting(maxPrice, bid) }));
   scored.sort((a, b) => a.score - b.score || ascending(a.node_id, b.node_id));
-  return scored.map(({ bid, node_id, score }, place) => {
-    const price = bid.price_micro_usdc_per_hour;
-    const second = scored[place + 1]?.score;
-    const paid = second === undefined ? price : Math.max(price, second - waiting(bid));
+  return scored.map((bid, place) => {
+    const { node_id, wallet, score, price_micro_usdc_per_hour: price } = bid;
+    const second = scored.slice(place + 1).find((other) => other.wallet !== wallet)?.score;
+    const paid = second === undefined ? price : Math.max(price, second - waiting(maxPrice, bid));
     return { node_id, score, award_price_micro_usdc_per_hour: Math.min(maxPrice, paid) };
   });
 }

@@ -7,7 +7,8 @@ const HOUR_MS = 3_600_000n;
 const GIB = 2n ** 30n;
 const TOLERANCE_MS = 5_000;
 
-const ceilDiv = (amount, divisor) => (amount + divisor - 1n) / divisor;
+/** Of BigInts, rounded up. */
+export const ceilDiv = (amount, divisor) => (amount + divisor - 1n) / divisor;
 
 /** What running for so long costs. */
 export function cost(pricePerHour, ms) {

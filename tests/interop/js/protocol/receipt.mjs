@@ -16,15 +16,18 @@ function demand(holds, what) {
   if (!holds) throw new Malformed(what);
 }
 
-/** The one byte form of a document. */
-function bytesOf(document) {
-  const sorted = (value) => {
-    if (Array.isArray(value)) return value.map(sorted);
-    if (typeof value === 'bigint') return JSON.rawJSON ? JSON.rawJSON(String(value)) : Number(value);
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
-  };
-  return `${JSON.stringify(sorted(document), null, 2)}\n`;
+/** A document in its one byte form, less the newline at its end. */
+function bytesOf(value, margin = '') {
+  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+  const inner = `${margin}  `;
+  const [open, close] = Array.isArray(value) ? '[]' : '{}';
+  const items = Array.isArray(value)
+    ? value.map((item) => bytesOf(item, inner))
+    : Object.keys(value)
+        .sort()
+        .map((key) => `${JSON.stringify(key)}: ${bytesOf(value[key], inner)}`);
+  if (items.length === 0) return open + close;
+  return `${open}\n${items.map((item) => inner + item).join(',\n')}\n${margin}${close}`;
 }
 
 /** Check a receipt file; its result. Throws on the first thing that does not hold. */
@@ -32,7 +35,7 @@ export function verifyReceipt(text) {
   demand(Buffer.byteLength(text) <= BYTES_MAX, 'too large');
   const receipt = parseJson(text);
   demand(receipt.version === VERSION, 'another version');
-  demand(bytesOf(receipt) === text, 'not in its one byte form');
+  demand(`${bytesOf(receipt)}\n` === text, 'not in its one byte form');
   const { signature, ...rest } = receipt;
   const signed = Buffer.from(`neurogrid:receipt:v${VERSION}\0${canonical(rest)}`);
   const coordinator = publicKeyOf(receipt.coordinator);
@@ -94,15 +97,19 @@ function auction({ demand: [asked], bid: bids, award: [award], accept: [accept] 
   demand(accept.body.award_hash === hashOf(award), 'an accept of another award');
   const named = [body.bid_hash, ...body.other_bid_hashes].sort().join();
   demand(named === bids.map(envelopeHash).sort().join(), 'the award names other bids');
-  const [best] = ranking(
+  const factors = body.start_factors_permille ?? {};
+  const ranked = ranking(
     terms.max_price_micro_usdc_per_hour,
-    bids.map((bid) => ({ ...bid.body, node_id: bid.sender })),
+    bids.map((bid) => ({
+      ...bid.body,
+      node_id: bid.sender,
+      start_factor_permille: factors[envelopeHash(bid)],
+    })),
   );
   const winner = bids.find((bid) => envelopeHash(bid) === body.bid_hash);
-  // A better bidder that denied its award may stand above the winner, so only a price is compared.
-  if (best.node_id === winner.sender) {
-    demand(best.award_price_micro_usdc_per_hour === body.price_micro_usdc_per_hour, 'another price');
-  }
+  // Not always the best: those before it may have denied.
+  const place = ranked.find(({ node_id }) => node_id === winner.sender);
+  demand(place.award_price_micro_usdc_per_hour === body.price_micro_usdc_per_hour, 'another price');
   demand(winner.sender === accept.sender, 'somebody else accepted');
   demand(body.max_cost_micro_usdc >= cost(body.price_micro_usdc_per_hour, body.timeout_s * 1000), 'too little');
 }
