@@ -88,7 +88,6 @@ async def _run_node(address: str, network: str, directory: Path) -> None:
             Party(peer_id, network, keys.sign, _now_ms),
             hello=provider.hello,
             heartbeat=provider.heartbeat,
-            joined=provider.joined,
             received=provider.received,
         )
         provider.links[link.coordinator] = link

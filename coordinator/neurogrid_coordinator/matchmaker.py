@@ -37,8 +37,8 @@ class Market(Protocol):
     async def award(self, node_id: str, award: Award) -> AwardReport:
         """Offer a lease and wait for the answer."""
 
-    async def send(self, node_id: str, message: Message) -> Envelope:
-        """Send a message."""
+    async def send(self, node_id: str, message: Message, *, is_last: bool = False) -> Envelope:
+        """Send a message; ``is_last`` of its lease."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What nodes say, handed to whom it concerns: the two callbacks of the market.
 
-The market calls for one node at a time in order, and waits while this does; so each message is
-stored before the next one of its node is read.
+The market calls in order for each lease, and for what else a node says; so each message about a lease is
+stored before the next one about it is taken.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import (
     Accept,
+    Attach,
     Claimed,
     Deny,
     Event,
@@ -98,6 +99,10 @@ class NodeDesk:
                 taken = await write(node_messages.take_claimed, node_id, envelope, message)
                 self._answer(node_id, taken)
                 self._settle(lease_id)
+            case Attach(lease_id):
+                # On a new stream anything may have been lost.
+                self._outgoing.reset(lease_id)
+                await self._resume(node_id, lease_id, message)
             case Accept(lease_id) | Deny(lease_id):
                 # Nobody waits for it any more: it hears where the lease stands now.
                 await self._resume(node_id, lease_id)
@@ -113,14 +118,9 @@ class NodeDesk:
             self._orchestrator.nodes_changed()
         expected = self._orchestrator.leases_of(node_id)
         for status in view.leases:
-            if change == "joined":
-                self._outgoing.reset(status.lease_id)
-            # After a new connection anything may have been lost; a lease that we do not expect
-            # there may have missed its end.
-            if change == "joined" or (
-                status.lease_id not in expected
-                and self._outgoing.may_repeat("resume", status.lease_id)
-            ):
+            # A lease that we do not expect there may have missed its end.
+            unexpected = status.lease_id not in expected
+            if unexpected and self._outgoing.may_repeat("resume", status.lease_id):
                 await self._resume(node_id, status.lease_id)
         for lease_id in self._attendance.forgotten(view, expected):
             state = self._orchestrator.task_of(lease_id, node_id)
@@ -128,9 +128,9 @@ class NodeDesk:
                 await self._orchestrator.step(state.task.task_id, Forgotten(lease_id))
         await self._note_progress(node_id, view)
 
-    async def _resume(self, node_id: str, lease_id: str) -> None:
+    async def _resume(self, node_id: str, lease_id: str, has: Attach | None = None) -> None:
         resumed = await self._database.read(
-            node_messages.resume, node_id, lease_id, self._now_ms(), self._vouchers
+            node_messages.resume, node_id, lease_id, self._now_ms(), self._vouchers, has
         )
         self._answer(node_id, resumed.taken)
         for action in resumed.actions:
@@ -140,7 +140,7 @@ class NodeDesk:
         if taken.step is not None:
             self._orchestrator.follow(taken.step)
         for message in taken.answers:
-            self._outgoing.tell(node_id, message)
+            self._outgoing.tell(node_id, message, is_last=taken.is_last)
 
     async def _note_progress(self, node_id: str, view: NodeView) -> None:
         before = self._progress.get(node_id, {})

@@ -17,6 +17,7 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import (
     Accept,
     Acknowledge,
+    Attach,
     Claimed,
     Event,
     EventKind,
@@ -29,7 +30,15 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.orchestration import due
 from neurogrid_marketplace.payment_chain import NO_VOUCHER
 from neurogrid_marketplace.settlement import SettlementPhase
-from neurogrid_marketplace.task import TERMINAL, Accepted, Action, Finished, Phase, Started
+from neurogrid_marketplace.task import (
+    TERMINAL,
+    Accepted,
+    Action,
+    Finished,
+    Phase,
+    SendStart,
+    Started,
+)
 
 from . import steps
 from .steps import Step
@@ -47,10 +56,12 @@ class Taken:
     Attributes:
         answers: to be sent to the node.
         step: the step of the task that it caused.
+        is_last: there is nothing to be said about the lease after the answers.
     """
 
     answers: tuple[Message, ...] = ()
     step: Step | None = None
+    is_last: bool = False
 
 
 def take_event(
@@ -188,12 +199,23 @@ class Resumed:
 
 
 def resume(
-    conn: Connection, node_id: str, lease_id: str, now_ms: int, vouchers: VoucherDesk
+    conn: Connection,
+    node_id: str,
+    lease_id: str,
+    now_ms: int,
+    vouchers: VoucherDesk,
+    has: Attach | None = None,
 ) -> Resumed:
-    """What a node must hear about a lease it (still) has: it may have missed anything."""
+    """What a node must hear about a lease it (still) has: it may have missed anything.
+
+    Args:
+        has: what it said that it has of the lease; None if it did not say.
+    """
     row = _lease_of(conn, node_id, lease_id)
     if row is None or _is_closed(row):
         return Resumed(_without_lease(row, lease_id))
+    if has is not None and has.events < row.events_stored:
+        _log.warning("lease %s: its node has lost its journal", row.id)
     answers: list[Message] = [_stored(row)]
     found = tasks.state_of(conn, row.task_id)
     assert found is not None, "a lease refers to its task"
@@ -202,12 +224,24 @@ def resume(
     actions: tuple[Action, ...] = ()
     if is_present and task.phase not in TERMINAL:
         actions = due(task, now_ms)
+        if has is not None and has.has_start:
+            actions = tuple(item for item in actions if not isinstance(item, SendStart))
     elif not row.finished:
         answers.append(Stop(row.id, Outcome.CANCELLED, "the task went on without this lease"))
     # While it runs, the voucher it has is repeated too: the last one may have been lost.
     if is_final(row) or (task.phase is Phase.RUNNING and is_present):
-        answers.extend(_owed(conn, row, vouchers))
+        owed = _owed(conn, row, vouchers)
+        answers.extend(owed if has is None else (item for item in owed if not _has(has, item)))
     return Resumed(Taken(tuple(answers)), row.task_id, actions)
+
+
+def _has(has: Attach, voucher: VoucherMessage) -> bool:
+    """Whether a node that has this lacks nothing by not getting the voucher (again)."""
+    return (
+        not voucher.final
+        and has.voucher_micro_usdc >= voucher.cumulative_micro_usdc
+        and (voucher.link is None or has.voucher_hash == voucher.hash())
+    )
 
 
 def _owed(conn: Connection, row: LeaseRow, vouchers: VoucherDesk) -> tuple[VoucherMessage, ...]:
@@ -235,7 +269,8 @@ def _is_closed(row: LeaseRow) -> bool:
 
 def _without_lease(row: LeaseRow | None, lease_id: str) -> Taken:
     if row is None:
-        return Taken((Stop(lease_id, Outcome.CANCELLED, "this coordinator has no such lease"),))
+        stop = Stop(lease_id, Outcome.CANCELLED, "this coordinator has no such lease")
+        return Taken((stop,), is_last=True)
     return Taken((_stored(row),))
 
 

@@ -4,6 +4,7 @@ MarketError
 ├── InvalidValue           a value breaks its own rules (ours or a user's; the message says which and why)
 ├── RemoteError            a peer broke the protocol; drop the message or the peer, never crash
 │   ├── MalformedMessage   not decodable, wrong field, over a limit
+│   │   └── UnknownMessage a later version's message: the stream goes on without it
 │   ├── BadSignature       forged, or signed for another network, type or sender
 │   └── ReplayedMessage    seen before, from another session, or too old
 ├── IllegalTransition      our own bug: an event that the state's table does not list
@@ -25,6 +26,10 @@ class RemoteError(MarketError):
 
 class MalformedMessage(RemoteError):
     """The peer sent something that cannot be decoded or is over a limit."""
+
+
+class UnknownMessage(MalformedMessage):
+    """The peer said something that this version has no name for, and that may be passed over."""
 
 
 class BadSignature(RemoteError):

@@ -1,12 +1,12 @@
 """Every message between a node and a coordinator, and the names they travel under.
 
-A message is the body of an `Envelope`. Node to coordinator: hello, heartbeat, bid, decline, accept,
-deny, event, meter, log, claimed. Coordinator to node: welcome, demand, award, start, voucher, stop,
-acknowledge. docs/protocol.md says who sends what when.
+A message is the body of an `Envelope`. Each travels on one kind of stream: what concerns one lease
+after its award on that lease's stream (`LeaseMessage`), the rest on the control stream; a `Welcome`
+opens the session of either. docs/protocol.md says who sends what when.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 from .bid import Bid, Decline, DeclineCode
 from .canonical import Json, sha256_hex
 from .demand import Demand, TimeoutS
-from .errors import InvalidValue, MalformedMessage
+from .errors import InvalidValue, MalformedMessage, UnknownMessage
 from .faults import Outcome
 from .fields import (
     Address,
@@ -38,11 +38,15 @@ from .offer import LeaseStatus, Offer
 from .resources import Capacity
 
 PROTOCOL_ID = "/neurogrid/control/1"
+LEASE_PROTOCOL_ID = "/neurogrid/lease/1"
 # A node beats this often; two timers follow from it (supervision in `orchestration`).
 HEARTBEAT_INTERVAL_S = 5
 # Nothing at all for this long: the connection is dead (TCP alone never says so).
 SILENCE_LIMIT_S = 45
 MAX_LOG_CHUNK_CHARS = 32_768
+# A body's own list of what its reader has to understand.
+_CRITICAL = "critical"
+_MAX_CRITICAL = 16
 # The most log text of one lease that a node sends and a coordinator keeps.
 MAX_LOG_BYTES = 16 * 1024 * 1024
 MAX_OUTPUTS = 1000
@@ -59,7 +63,7 @@ ExitCode = Annotated[int, Meta(ge=-1, le=2**32 - 1)]
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """First message of a coordinator: names the session, before the node says anything."""
+    """First message on every stream: names its session, before the node says anything."""
 
     session: Word
     software: Word
@@ -136,6 +140,26 @@ class Deny:
     lease_id: Id
     code: DeclineCode
     detail: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """First message of a node on a lease's stream: which lease, and what it has of it.
+
+    The answer says what the coordinator has, and then what the node lacks.
+
+    Attributes:
+        has_start: whether a `Start` has arrived.
+        events: how many events there are so far.
+        voucher_micro_usdc: what the best voucher that has arrived is over; 0 for none.
+        voucher_hash: `VoucherMessage.hash` of the last linked voucher that has.
+    """
+
+    lease_id: Id
+    has_start: bool
+    events: Count
+    voucher_micro_usdc: MicroUsdc = 0
+    voucher_hash: Sha256 = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,17 +330,20 @@ class Acknowledge:
         events: how many events of the lease are stored.
         log_bytes: how many bytes of its log are.
         closed: the lease is settled; the node may forget it.
+        log_limit_bytes: how far the node may send its log: offset of the first byte that it may
+            not. Within a session it never becomes less.
     """
 
     lease_id: Id
     events: Count
     log_bytes: Bytes
     closed: bool = False
+    log_limit_bytes: Bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The coordinator's answer to a heartbeat, so that a node notices when it is gone."""
+    """The coordinator's answer to hello and heartbeat, so that a node notices when it is gone."""
 
     received_ms: Millis
 
@@ -331,6 +358,7 @@ Message = (
     | Award
     | Accept
     | Deny
+    | Attach
     | Start
     | Stop
     | Event
@@ -341,6 +369,9 @@ Message = (
     | Acknowledge
     | Pulse
 )
+# What travels on the stream of the lease that it names, by who says it.
+NodeLeaseMessage = Attach | Event | Meter | Log | Claimed
+CoordinatorLeaseMessage = Start | Stop | VoucherMessage | Acknowledge
 
 MESSAGE_TYPES: dict[str, type[Message]] = {
     "welcome": Welcome,
@@ -352,6 +383,7 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "award": Award,
     "accept": Accept,
     "deny": Deny,
+    "attach": Attach,
     "start": Start,
     "stop": Stop,
     "event": Event,
@@ -379,9 +411,24 @@ def parse_body(name: str, body: object) -> Message:
     """Read an envelope's body.
 
     Raises:
-        MalformedMessage: unknown name, or fields that do not fit.
+        UnknownMessage: a later version's message, which may be passed over.
+        MalformedMessage: fields that do not fit, or one that has to be understood and is not.
     """
     kind = MESSAGE_TYPES.get(name)
+    _refuse_critical(name, kind, body)
     if kind is None:
-        raise MalformedMessage(f"no message is called {name[:40]!r}")
+        raise UnknownMessage(f"no message is called {name[:40]!r}")
     return decode(kind, body)
+
+
+def _refuse_critical(name: str, kind: type[Message] | None, body: object) -> None:
+    """Refuse a body that says itself that it must not be read without knowing more than we do."""
+    critical = body.get(_CRITICAL, []) if isinstance(body, dict) else []
+    if not isinstance(critical, list) or len(critical) > _MAX_CRITICAL:
+        raise MalformedMessage(f"{_CRITICAL} is a list of at most {_MAX_CRITICAL} names")
+    known = {name, *(item.name for item in fields(kind))} if kind is not None else set()
+    for item in critical:
+        if not isinstance(item, str) or item not in known:
+            raise MalformedMessage(
+                f"this side has to understand {str(item)[:40]!r} of {name[:40]!r}, and does not"
+            )

@@ -14,7 +14,6 @@ from neurogrid_marketplace import __version__
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.lease import NodeLease
-from neurogrid_marketplace.messages import Message
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
@@ -36,8 +35,8 @@ from .executor import LeaseRunner, Reports
 from .images import Images
 from .inventory import Inventory, take_inventory
 from .journal import Journal, JournalThread
+from .lease_stream import LeaseStream, NoStream
 from .left_market import has_left
-from .log_sender import Link
 from .network import CoordinatorLink
 from .preparation import Limits, Preparation
 from .provider import Provider
@@ -140,13 +139,13 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         links: dict[str, CoordinatorLink] = {}
 
         def start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
-            link: Link = links.get(lease.coordinator) or _Nobody()
+            link = links.get(lease.coordinator)
             runner = LeaseRunner(
                 lease,
                 journal=journal,
                 sandbox=sandbox,
                 earnings=earnings,
-                link=link,
+                link=LeaseStream(lease.lease_id, link) if link else NoStream(),
                 now_ms=_now_ms,
                 reports=Reports(provider.started, provider.cleared, provider.forgotten),
             )
@@ -184,7 +183,6 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 party,
                 hello=provider.hello,
                 heartbeat=provider.heartbeat,
-                joined=provider.joined,
                 received=provider.received,
                 silence_limit_s=config.silence_s,
             )
@@ -237,19 +235,6 @@ def _own_hosts(config: Config) -> Callable[[str], Sequence[str]]:
         for address in addresses
     }
     return lambda coordinator: hosts.get(coordinator, config.file_hosts)
-
-
-class _Nobody:
-    """The link of a lease whose coordinator is no longer in the configuration."""
-
-    def is_connected(self) -> bool:
-        return False
-
-    async def send(self, message: Message) -> None:
-        return None
-
-    def beat_soon(self) -> None:
-        return None
 
 
 async def _open_for_business(provider: Provider, staking: Staking, stake_micro_usdc: int) -> None:

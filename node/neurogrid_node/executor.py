@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import trio
 
@@ -34,18 +35,29 @@ from neurogrid_marketplace.lease import (
     SendClaimed,
     SendEvents,
     SendMeter,
+    StartReceived,
+    StopReceived,
     Stored,
     Tick,
     VoucherReceived,
     Watch,
 )
-from neurogrid_marketplace.messages import Claimed, VoucherMessage
+from neurogrid_marketplace.messages import (
+    Acknowledge,
+    Attach,
+    Claimed,
+    CoordinatorLeaseMessage,
+    NodeLeaseMessage,
+    Start,
+    Stop,
+    VoucherMessage,
+)
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 
 from .earnings import Earnings
 from .journal import Journal, JournalThread
 from .lease_work import LeaseWork
-from .log_sender import Link, LogSender
+from .log_sender import LogSender
 from .progress import Progress
 from .sandbox import Sandbox
 from .start_history import StartTook
@@ -66,6 +78,32 @@ _LOG_PATIENCE_S = 10.0
 # Collecting is tried so often before a defect is reported in its place.
 _COLLECT_TRIES = 3
 _DEFECT = "a defect of the node, see its log"
+
+
+class Link(Protocol):
+    """The way to a lease's coordinator; a `lease_stream.LeaseStream`."""
+
+    def is_connected(self) -> bool:
+        """Whether a message sent now has a chance."""
+
+    def beat_soon(self) -> None:
+        """Send a heartbeat now: it carries the leases' progress."""
+
+    async def send(self, message: NodeLeaseMessage) -> None:
+        """Send; silently nothing while disconnected, because everything is sent again.
+
+        Takes a few seconds at most.
+        """
+
+    async def run(
+        self, attach: Callable[[], Attach], received: Callable[[CoordinatorLeaseMessage], None]
+    ) -> None:
+        """Keep it up until this is cancelled.
+
+        Args:
+            attach: called for each new stream: what we have of the lease.
+            received: called for each message, in order.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +178,54 @@ class LeaseRunner:
             self._sandbox.memory_peak_bytes(self.lease.lease_id),
         )
 
-    def offer(self, event: LeaseEvent) -> None:
+    def received(self, message: CoordinatorLeaseMessage) -> None:
+        """Take one message of the coordinator."""
+        match message:
+            case Start():
+                self._offer(StartReceived(message))
+            case Stop(reason=reason):
+                self._offer(StopReceived(reason))
+            case VoucherMessage():
+                self._offer_voucher(message)
+            case Acknowledge(_, events, log_bytes, closed, log_limit_bytes):
+                self._offer(Stored(events, log_bytes, closed))
+                self._log_sender.granted(log_limit_bytes)
+
+    def attach(self) -> Attach:
+        """There is a new stream: what we have of the lease. The rest is sent again on it."""
+        self._log_sender.opened()
+        self._sent_at_s = self._metered_at_s = -math.inf
+        voucher = self.lease.voucher
+        return Attach(
+            self.lease.lease_id,
+            has_start=self.lease.start is not None,
+            events=len(self.lease.events),
+            voucher_micro_usdc=voucher.cumulative_micro_usdc if voucher else 0,
+            voucher_hash=self.lease.voucher_hash,
+        )
+
+    def _offer(self, event: LeaseEvent) -> None:
         """Hand over an event from outside; one too many is dropped, it will come again."""
         try:
             self._events.send_nowait(event)
         except trio.WouldBlock:
             _log.debug("lease %s: inbox full, dropped %s", self.lease.lease_id, type(event))
 
-    def offer_voucher(self, voucher: VoucherMessage) -> None:
+    def _offer_voucher(self, voucher: VoucherMessage) -> None:
         """Have a voucher checked against the chain and, if it is good, taken."""
         try:
             self._vouchers.send_nowait(voucher)
         except trio.WouldBlock:
             _log.debug("lease %s: vouchers wait for the chain", self.lease.lease_id)
 
-    def reconnected(self) -> None:
-        """The coordinator is back: send again from what it has stored."""
-        self._log_sender.rewind()
-        self._sent_at_s = self._metered_at_s = -math.inf
-
     async def run(self, *, resumed: bool) -> None:
         """Run to the end. ``resumed``: the lease comes from the journal."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._link.run, self.attach, self.received)
+            await self._run(resumed)
+            nursery.cancel_scope.cancel()
+
+    async def _run(self, resumed: bool) -> None:
         pause_s = RETRY_FIRST_S
         while True:
             began_s = trio.current_time()

@@ -1,7 +1,7 @@
-"""The control stream to one coordinator: dial, hello, heartbeats, messages, and again.
+"""The connection to one coordinator: dial, hello, heartbeats, messages, and again.
 
-One stream, outbound only. Whatever happens to it, leases go on: what must arrive is kept by the
-runners and sent again when the stream is back.
+Outbound only: one control stream, and beside it those of the leases (`lease_stream`). Whatever happens to
+it, leases go on.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.errors import InvalidValue, UnknownMessage
 from neurogrid_marketplace.messages import (
     HEARTBEAT_INTERVAL_S,
     PROTOCOL_ID,
@@ -21,6 +21,7 @@ from neurogrid_marketplace.messages import (
     Message,
     Pulse,
 )
+from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import P2pError
 from neurogrid_p2p.host import Host
 from neurogrid_p2p.session import Party, SignedChannel
@@ -34,13 +35,18 @@ _BACKOFF_MAX_S = 5.0
 # Many leases may ask for a heartbeat at the same time.
 _BEAT_GAP_S = 0.1
 _SEND_PATIENCE_S = 5.0
+# A coordinator lets so many streams be open that have not named their lease (`lease_streams`), and
+# closes others.
+_OPENING_MAX = 8
 
 
 class CoordinatorLink:
-    """The way to one coordinator; is a `provider.ControlLink`.
+    """The way to one coordinator; is a `provider.ControlLink` and a `lease_stream.Coordinator`.
 
     Attributes:
         coordinator: its peer id.
+        party: who we are there.
+        opening: held by the leases whose streams have not said which lease they are of.
     """
 
     def __init__(
@@ -51,7 +57,6 @@ class CoordinatorLink:
         *,
         hello: Callable[[str], Hello],
         heartbeat: Callable[[str], Heartbeat],
-        joined: Callable[[str], None],
         received: Callable[["CoordinatorLink", Message], Awaitable[None]],
         silence_limit_s: float = SILENCE_LIMIT_S,
         send_patience_s: float = _SEND_PATIENCE_S,
@@ -60,7 +65,6 @@ class CoordinatorLink:
         Args:
             address: a libp2p address that ends in /p2p/<the coordinator's peer id>.
             hello, heartbeat: what to say to the coordinator of this peer id.
-            joined: called when the stream is up; everything unacknowledged is sent again then.
             received: called for each message, in order.
             silence_limit_s: a coordinator that says nothing for so long is gone.
             send_patience_s: one that takes nothing for so long, with a megabyte waiting, is too.
@@ -68,14 +72,17 @@ class CoordinatorLink:
         self.coordinator = address.rsplit("/p2p/", 1)[-1]
         self._address = address
         self._host = host
-        self._party = party
+        self.party = party
         self._hello = hello
         self._heartbeat = heartbeat
-        self._joined = joined
         self._received = received
         self._silence_limit_s = silence_limit_s
         self._send_patience_s = send_patience_s
         self._channel: SignedChannel | None = None
+        # The channel once the coordinator has answered our hello, and who waits for that.
+        self._joined: SignedChannel | None = None
+        self._has_joined = trio.Event()
+        self.opening = trio.Semaphore(_OPENING_MAX)
         self._beat_now = trio.Event()
         self._said = ""
 
@@ -102,6 +109,16 @@ class CoordinatorLink:
             # Our own limits are below the frame's, so this is a defect; the stream is still good.
             _log.error("not sent to %s: %s", self.coordinator, error)
         return None
+
+    async def open_beside(self, protocol: str) -> Channel:
+        """Another channel on the connection; waits until the coordinator has answered our hello.
+
+        Raises:
+            ChannelClosed: the connection ended meanwhile, or the coordinator refused.
+        """
+        while self._joined is None:
+            await self._has_joined.wait()
+        return await self._joined.open(protocol)
 
     def beat_soon(self) -> None:
         """Send a heartbeat now: what is free has changed."""
@@ -136,18 +153,18 @@ class CoordinatorLink:
             raw = await self._host.dial(self._address, PROTOCOL_ID)
         try:
             with trio.fail_after(_HANDSHAKE_TIMEOUT_S):
-                channel, welcome = await SignedChannel.join(raw, self._party)
+                channel, welcome = await SignedChannel.join(raw, self.party)
                 await channel.send(self._hello(self.coordinator))
             self._channel = channel
             _log.info("joined coordinator %s (%s)", self.coordinator, welcome.software)
-            self._joined(self.coordinator)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._beat)
                 reason = await self._receive(channel)
                 nursery.cancel_scope.cancel()
             return reason
         finally:
-            self._channel = None
+            self._channel = self._joined = None
+            self._has_joined = trio.Event()
             await raw.aclose()
 
     async def _receive(self, channel: SignedChannel) -> str:
@@ -156,11 +173,16 @@ class CoordinatorLink:
             try:
                 with trio.fail_after(self._silence_limit_s):
                     _, message = await channel.receive()
+            except UnknownMessage as error:
+                _log.debug("%s: %s", self.coordinator, error)
+                continue
             except P2pError as error:
                 return str(error)
             except trio.TooSlowError:
                 return f"silent for {self._silence_limit_s:g} s"
             if isinstance(message, Pulse):
+                self._joined = channel
+                self._has_joined.set()
                 continue
             try:
                 await self._received(self, message)

@@ -16,25 +16,14 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.execution import accept, agreement
 from neurogrid_marketplace.judgement import suits
-from neurogrid_marketplace.lease import NodeLease, StartReceived, StopReceived, Stored
-from neurogrid_marketplace.messages import (
-    Acknowledge,
-    Award,
-    Deny,
-    Heartbeat,
-    Hello,
-    Message,
-    Start,
-    Stop,
-    VoucherMessage,
-)
+from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.messages import Award, Deny, Heartbeat, Hello, Message
 from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.offer import LeaseStatus, Offer
 
 from .bidder import LEASES_MAX, Machine, Policy, answer
 from .executor import LeaseRunner
 from .journal import Journal, JournalError, JournalThread
-from .log_sender import Link
 from .reservations import BidName, Reservations
 from .start_history import NOTHING_MEASURED, StartHistory, StartTook
 
@@ -46,12 +35,21 @@ _DEMANDS_KEPT = 1024
 _SIGNED_KEPT = 4
 
 
-class ControlLink(Link, Protocol):
+class ControlLink(Protocol):
     """The stream to one coordinator; a `network.CoordinatorLink`."""
 
     @property
     def coordinator(self) -> str:
         """The peer id at the other end."""
+
+    def is_connected(self) -> bool:
+        """Whether a message sent now has a chance."""
+
+    def beat_soon(self) -> None:
+        """Send a heartbeat now."""
+
+    async def send(self, message: Message) -> None:
+        """Send; nothing happens while disconnected. Takes a few seconds at most."""
 
     async def send_signed(self, message: Message) -> Envelope | None:
         """Send, and return what was signed; None if it could not be sent."""
@@ -144,40 +142,17 @@ class Provider:
         self.runners.pop(lease_id, None)
         self._beat_all()
 
-    def joined(self, coordinator: str) -> None:
-        """A coordinator is (back) at the other end."""
-        for runner in self.runners.values():
-            if runner.lease.coordinator == coordinator:
-                runner.reconnected()
-
     # --- messages -----------------------------------------------------------------------------
 
     async def received(self, link: ControlLink, message: Message) -> None:
-        """Handle one message of a coordinator."""
+        """Handle one message of a coordinator's control stream."""
         match message:
             case Demand():
                 await self._on_demand(link, message)
             case Award():
                 await self._on_award(link, message)
-            case Start():
-                if runner := self._runner(link, message.lease_id):
-                    runner.offer(StartReceived(message))
-            case Stop(lease_id, reason):
-                if runner := self._runner(link, lease_id):
-                    runner.offer(StopReceived(reason))
-            case VoucherMessage():
-                if runner := self._runner(link, message.lease_id):
-                    runner.offer_voucher(message)
-            case Acknowledge(lease_id, events, log_bytes, closed):
-                if runner := self._runner(link, lease_id):
-                    runner.offer(Stored(events, log_bytes, closed))
             case _:
                 _log.debug("%s sent a %s", link.coordinator, type(message).__name__)
-
-    def _runner(self, link: ControlLink, lease_id: str) -> LeaseRunner | None:
-        """A coordinator's own lease; None for one that is closed long ago, or another's."""
-        runner = self.runners.get(lease_id)
-        return runner if runner and runner.lease.coordinator == link.coordinator else None
 
     async def _on_demand(self, link: ControlLink, demand: Demand) -> None:
         image_bytes = await self._image_bytes(demand.image)

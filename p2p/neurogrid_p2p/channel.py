@@ -1,10 +1,13 @@
 """A channel: whole messages in both directions over one stream of one connection.
 
 One task reads and one writes, and neither is cancelled while it holds part of a frame; `send` and
-`receive` only touch bounded queues, so a caller may cancel them at any time. A channel owns its
-connection: closing the one closes the other.
+`receive` only touch bounded queues, so a caller may cancel them at any time.
+
+The channel that was dialled owns its connection: closing the one closes the other. Those that are
+opened beside it (`Channel.open`) close their stream alone.
 """
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -16,7 +19,7 @@ from neurogrid_marketplace.wire import FrameDecoder, encode_frame
 
 from ._libp2p import ConnectionClosedError, MuxedStreamError
 from .connection import Connection
-from .errors import ChannelClosed
+from .errors import ChannelClosed, HandshakeFailed
 from .patches import Stream
 
 # What may wait to be sent. A frame is let in while less than this waits, so that the largest frame
@@ -40,11 +43,14 @@ class Channel:
         received_bytes: what has arrived so far, for whoever limits the rate.
     """
 
-    def __init__(self, connection: Connection, stream: Stream) -> None:
+    def __init__(
+        self, connection: Connection, stream: Stream, *, owns_connection: bool = True
+    ) -> None:
         self.remote_id = connection.remote_id
         self.received_bytes = 0
         self._connection = connection
         self._stream = stream
+        self._owns_connection = owns_connection
         self._reason: str | None = None
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
@@ -52,6 +58,7 @@ class Channel:
         self._has_room = trio.Event()
         self._flushed = trio.Event()
         self._flushed.set()
+        self._read_to_end = trio.Event()
         # No buffer: while nobody receives, nobody reads, and the peer's window fills up.
         self._deliver, self._inbox = trio.open_memory_channel[dict[str, object]](0)
         connection.call_at_end(self._connection_ended)
@@ -103,17 +110,44 @@ class Channel:
             assert self._reason is not None, "an end has a reason"
             raise ChannelClosed(self._reason) from None
 
+    async def open(self, protocol: str) -> "Channel":
+        """Another channel to the same peer, on a stream of its own.
+
+        Raises:
+            ChannelClosed: the connection is, or the peer does not speak ``protocol`` (now).
+        """
+        try:
+            stream = await self._connection.open_stream(protocol)
+        except HandshakeFailed as error:
+            raise ChannelClosed(str(error)) from error
+        return Channel(self._connection, stream, owns_connection=False)
+
+    def shares_connection(self, other: "Channel") -> bool:
+        """Whether both travel on one connection."""
+        return self._connection is other._connection
+
     async def aclose(self, reason: str = "closed here") -> None:
-        """Send what waits, then close the connection; takes at most three seconds."""
+        """Send what waits, then close; takes at most three seconds."""
         with trio.CancelScope(shield=True):
             if self._reason is None:
                 with trio.move_on_after(FLUSH_LIMIT_S):
                     await self._flushed.wait()
             self._end(reason)
-            await self._connection.finish(FINISH_LIMIT_S)
+            if self._owns_connection:
+                await self._connection.finish(FINISH_LIMIT_S)
+            else:
+                await self._finish_stream()
 
     def abort(self, reason: str) -> None:
-        """Close the connection at once; what waits is dropped."""
+        """Close at once; what waits is dropped."""
+        self._end(reason)
+        if self._owns_connection:
+            self._connection.abort()
+        else:
+            self._connection.reset_stream(self._stream)
+
+    def disconnect(self, reason: str) -> None:
+        """Close the connection at once, whoever owns it: the peer broke the protocol."""
         self._end(reason)
         self._connection.abort()
 
@@ -121,6 +155,17 @@ class Channel:
         """Close for us: what has not been received yet never will be."""
         self._stop_sending(reason)
         self._inbox.close()
+
+    async def _finish_stream(self) -> None:
+        """Say that nothing more comes, and let the peer say the same."""
+        with trio.move_on_after(FINISH_LIMIT_S):
+            try:
+                await self._stream.close()
+            except (MuxedStreamError, ConnectionClosedError):
+                return  # the connection is over, and the stream with it
+            await self._read_to_end.wait()
+        if not self._stream.closed:
+            self._connection.reset_stream(self._stream)
 
     def _stop_sending(self, reason: str) -> None:
         if self._reason is None:
@@ -137,23 +182,33 @@ class Channel:
 
     async def _read(self) -> None:
         decoder = FrameDecoder()
-        reason = "closed by the peer"
+        reason, is_broken = "closed by the peer", False
         try:
             while data := await self._stream.read(_READ_BYTES):
                 self.received_bytes += len(data)
                 for message in decoder.feed(data):
                     await self._deliver.send(message)
         except MalformedMessage as error:
-            reason = f"broke the framing: {error}"
+            reason, is_broken = f"broke the framing: {error}", True
             _log.warning("%s %s", self.remote_id, reason)
         except trio.BrokenResourceError:
             reason = "closed here"
+            await self._read_for_nobody()
         except (MuxedStreamError, ConnectionClosedError) as error:
             reason = str(error)
         finally:
             self._stop_sending(reason)
             self._deliver.close()
-            self._connection.abort()
+            self._read_to_end.set()
+            self._connection.forget_at_end(self._connection_ended)
+            if self._owns_connection or is_broken:
+                self._connection.abort()
+
+    async def _read_for_nobody(self) -> None:
+        """What arrives after we closed, up to the peer's end of the stream."""
+        with contextlib.suppress(MuxedStreamError, ConnectionClosedError):
+            while not self._owns_connection and await self._stream.read(_READ_BYTES):
+                pass
 
     async def _write(self) -> None:
         try:

@@ -133,22 +133,13 @@ class CircuitStream(Carrier):
         self._over = True
         if self._owned:
             self._relay.abort()
-        elif not self._relay.ended.is_set():
-            self._relay.nursery.start_soon(reset, self._stream)
+        else:
+            self._relay.reset_stream(self._stream)
 
     def finish(self) -> None:
         """See `Carrier`."""
         if not self._over and not self._relay.ended.is_set():
             self._relay.nursery.start_soon(close, self._stream)
-
-
-async def reset(stream: Stream) -> None:
-    """End a stream both ways at once, and wake who reads it, which libp2p forgets."""
-    arrival = stream.conn.stream_events.get(stream.stream_id)
-    with suppress(MuxedStreamError, ConnectionClosedError):  # its connection is over, and it too
-        await stream.reset()
-    if arrival is not None:
-        arrival.set()
 
 
 async def close(stream: Stream) -> None:

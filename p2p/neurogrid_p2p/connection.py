@@ -25,13 +25,15 @@ from ._libp2p import (
 )
 from .carrier import Carrier
 from .errors import HandshakeFailed
-from .patches import WINDOW_BYTES, Muxer, Stream
+from .patches import Muxer, Stream
 
 # Time for a connection to authenticate, and for a new stream to name its protocol. A handshake takes
 # 4 ms of CPU a side, so a whole market of 2,000 nodes that comes back at once takes 8 s.
 HANDSHAKE_LIMIT_S = 20.0
 # How long the handlers of a connection may clean up after it has ended.
 HANDLER_GRACE_S = 10.0
+# Streams of one connection that may be opened for a protocol which we do not speak.
+_REFUSED_MAX = 16
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +106,8 @@ class Connection:
         self._muxer = muxer
         self._carrier = carrier
         self._nursery: trio.Nursery | None = None
-        self._at_end: list[Callable[[], None]] = []
+        self._refused = 0
+        self._at_end: set[Callable[[], None]] = set()
 
     @property
     def nursery(self) -> trio.Nursery:
@@ -116,6 +119,7 @@ class Connection:
         self,
         accepted: Callable[["Connection", Stream], Awaitable[None]],
         max_streams: int,
+        max_unread_bytes: int,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Carry traffic until either end closes.
@@ -124,8 +128,9 @@ class Connection:
             accepted: called in a task of its own for each stream that the peer opens; it must
                 not raise.
             max_streams: a peer that opens more at once is cut off.
+            max_unread_bytes: and so is one that has more unread in all its streams.
         """
-        self._muxer.unread_limit_bytes = max_streams * WINDOW_BYTES
+        self._muxer.unread_limit_bytes = max_unread_bytes
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -146,16 +151,34 @@ class Connection:
             with trio.fail_after(HANDSHAKE_LIMIT_S):
                 stream = await self._muxer.open_stream()
                 assert isinstance(stream, Stream), "patches.py replaces the stream class"
-                await multistream.propose(stream, protocol)
+                await self._propose(stream, protocol)
         except trio.TooSlowError:
             raise HandshakeFailed(f"no stream within {HANDSHAKE_LIMIT_S:.0f} s") from None
         except (MuxedStreamError, ConnectionClosedError) as error:
             raise HandshakeFailed(str(error)) from error
         return stream
 
+    def reset_stream(self, stream: Stream) -> None:
+        """End one stream at once, in both directions, read or not; never waits."""
+        if not self.ended.is_set():
+            self.nursery.start_soon(stream.discard)
+
+    def refuse_stream(self, stream: Stream) -> None:
+        """End a stream that the peer opened for something we do not speak: other libp2p hosts ask
+        for `identify` and the like on every connection. One that goes on asking is cut off."""
+        self._refused += 1
+        if self._refused > _REFUSED_MAX:
+            self.abort()
+        else:
+            self.reset_stream(stream)
+
     def call_at_end(self, function: Callable[[], None]) -> None:
         """Have ``function`` called when the connection has ended."""
-        self._at_end.append(function)
+        self._at_end.add(function)
+
+    def forget_at_end(self, function: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        self._at_end.discard(function)
 
     def abort(self) -> None:
         """Close at once, dropping what was not sent; never waits."""
@@ -168,6 +191,13 @@ class Connection:
             await self.ended.wait()
         self.abort()
 
+    async def _propose(self, stream: Stream, protocol: str) -> None:
+        try:
+            await multistream.propose(stream, protocol)
+        except BaseException:
+            self.reset_stream(stream)
+            raise
+
     async def _run_muxer(self, nursery: trio.Nursery) -> None:
         try:
             await self._muxer.start()
@@ -178,7 +208,7 @@ class Connection:
             self.ended.set()
             # If it never started, nobody shall wait for that.
             self._muxer.event_started.set()
-            for function in self._at_end:
+            for function in list(self._at_end):
                 function()
             nursery.cancel_scope.deadline = trio.current_time() + HANDLER_GRACE_S
 

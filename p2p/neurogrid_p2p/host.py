@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -14,10 +14,10 @@ from ._libp2p import ConnectionClosedError, KeyPair, MuxedStreamError
 from .address import Address, parse_address, reachable_hosts
 from .carrier import Carrier
 from .channel import Channel
-from .circuit import call, reset
+from .circuit import call
 from .connection import HANDSHAKE_LIMIT_S, Connection, Keys, secure
 from .errors import AddressInvalid, ChannelClosed, DialFailed, HandshakeFailed
-from .patches import Stream
+from .patches import WINDOW_BYTES, Stream
 from .tcp import TcpStream
 
 # For the TCP connection alone; handshakes have their own.
@@ -39,13 +39,15 @@ class Limits:
         connections_per_peer: two, so that a node whose old connection hangs can come back.
         connections_per_host: from one IPv4 address or IPv6 /64 network; a farm behind one
             address is legitimate.
-        streams_per_connection: open at once; we use one.
+        streams_per_connection: open at once.
+        unread_bytes_per_connection: what has arrived and nobody has read.
     """
 
     connections: int = 4096
     connections_per_peer: int = 2
     connections_per_host: int = 1024
     streams_per_connection: int = 4
+    unread_bytes_per_connection: int = 4 * WINDOW_BYTES
 
 
 @asynccontextmanager
@@ -116,15 +118,18 @@ class Host:
         """How many there are, those in their handshake included."""
         return self._connections
 
-    def serve(self, protocol: str, handler: Handler) -> None:
+    def serve(self, protocol: str, handler: Handler, *, owns_connection: bool = True) -> None:
         """Call ``handler`` with a channel for each stream of ``protocol`` that a peer opens.
 
         Each call has its own task, and its channel is closed when it returns. What it raises is
         logged and goes no further.
+
+        Args:
+            owns_connection: whether the end of such a channel ends its connection.
         """
 
         async def serve(connection: Connection, stream: Stream) -> None:
-            channel = Channel(connection, stream)
+            channel = Channel(connection, stream, owns_connection=owns_connection)
             try:
                 await handler(channel)
             except ChannelClosed as error:
@@ -182,7 +187,14 @@ class Host:
             connection = await secure(carrier, self._keys, target.peer_id)
         except HandshakeFailed as error:
             raise DialFailed(address, str(error)) from error
-        await self._nursery.start(self._run, connection, max_streams)
+        limits = self._limits
+        if max_streams is not None:
+            limits = replace(
+                limits,
+                streams_per_connection=max_streams,
+                unread_bytes_per_connection=max_streams * WINDOW_BYTES,
+            )
+        await self._nursery.start(self._run, connection, limits)
         return connection
 
     async def accept(self, carrier: Carrier) -> None:
@@ -251,20 +263,21 @@ class Host:
             return
         self._by_peer[peer] += 1
         try:
-            await self._run(connection, None)
+            await self._run(connection, self._limits)
         finally:
             _decrement(self._by_peer, peer)
 
     async def _run(
         self,
         connection: Connection,
-        max_streams: int | None,
+        limits: Limits,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         try:
             await connection.run(
                 self._serve_stream,
-                max_streams or self._limits.streams_per_connection,
+                limits.streams_per_connection,
+                limits.unread_bytes_per_connection,
                 task_status,
             )
         except Exception:  # noqa: BLE001 - one connection must not end the host
@@ -282,13 +295,13 @@ class Host:
         ) as error:
             # Others try identify and ping on everybody; that is no reason to lose them.
             _log.debug("%s opened a stream for nothing: %s", connection.remote_id, error)
-            await reset(stream)
+            connection.refuse_stream(stream)
             return
         try:
             await self._handlers[protocol](connection, stream)
         except (HandshakeFailed, ChannelClosed) as error:
             _log.debug("%s over %s: %s", connection.remote_id, protocol, error)
-            await reset(stream)
+            await stream.discard()
         except Exception:  # noqa: BLE001 - the handler's outermost boundary
             _log.exception("handler of %s for %s", protocol, connection.remote_id)
             connection.abort()

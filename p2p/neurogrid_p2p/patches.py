@@ -14,6 +14,8 @@ it again and drop what has been mended.
 | a cancelled read loses the bytes it took | `Stream.read` takes them after its last cancellation point |
 | one WINDOW_UPDATE frame for each read; windows that grow to 16 MiB | `Stream` answers every half window, and keeps it at 256 KiB |
 | a writer polls an exhausted window, and resets the stream after 5 s | `Stream.write` waits for the update, up to ``STALL_LIMIT_S`` |
+| beyond 256 streams of ours the next one silently waits for ever | `Muxer` raises that to ``STREAMS_MAX``; who opens one has a deadline |
+| a writer that waits for the window is not told when the stream ends; nor is a reader, of our own reset | `Stream.closed` and `Stream.discard` wake them |
 | a ping every 30 s to measure what nobody needs now | `Muxer._measure_rtt_loop` does nothing |
 
 We do not use its `Swarm` and `BasicHost` (see docs/adr/0003-one-p2p-package.md), so that their traps need
@@ -22,11 +24,12 @@ counts connections long closed, SO_REUSEPORT on every listener, exceptions of ha
 host, and the fixed sleeps of every close.
 """
 
+import contextlib
 import struct
 
 import trio
 
-from ._libp2p import ID, MuxedStreamError, SecureSession, yamux
+from ._libp2p import ID, ConnectionClosedError, MuxedStreamError, SecureSession, yamux
 from .carrier import Carrier
 
 LIBP2P_VERSION = "0.8.1"
@@ -37,9 +40,11 @@ WRITE_LIMIT_S = 10.0
 # A peer that reads nothing for this long, with a whole window unread, is not coming back to it.
 STALL_LIMIT_S = 30.0
 WINDOW_BYTES = yamux.DEFAULT_WINDOW_SIZE
-# All unread bytes of one connection, as long as nobody allows more. A peer that respects its windows
-# (256 KiB a stream) stays below with four streams; we use one.
+# All unread bytes of one connection, as long as nobody allows more: the windows of four streams.
 UNREAD_LIMIT_BYTES = 4 * WINDOW_BYTES
+# Streams that we open on one connection, those being closed included: a node has one for each of its
+# 256 leases, and the control stream.
+STREAMS_MAX = 1024
 # Together with its header this fits into one Noise message (65,535 bytes with 16 of tag).
 _CHUNK_BYTES = 65_535 - 16 - yamux.HEADER_SIZE
 
@@ -48,9 +53,12 @@ class Stream(yamux.YamuxStream):
     """A Yamux stream, read by one task and written by one task."""
 
     conn: "Muxer"
-    # Class-level defaults, because the base's constructor already sets `send_window`.
+    # Class-level defaults, because the base's constructor already sets `send_window` and `closed`.
     _send_window = 0
+    _closed = False
     _window_opened: trio.Event | None = None
+    # What the reader waits for, or has waited for last.
+    _arrival: trio.Event | None = None
     _unacknowledged_bytes = 0
     # What had arrived when the connection ended; set by `Muxer._cleanup_on_error`.
     leftover: bytearray | None = None
@@ -64,6 +72,17 @@ class Stream(yamux.YamuxStream):
     def send_window(self, value: int) -> None:
         self._send_window = value
         if value > 0 and self._window_opened is not None:
+            self._window_opened.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether both directions are."""
+        return self._closed
+
+    @closed.setter
+    def closed(self, value: bool) -> None:
+        self._closed = value
+        if value and self._window_opened is not None:
             self._window_opened.set()
 
     async def read(self, n: int | None = None) -> bytes:
@@ -80,7 +99,11 @@ class Stream(yamux.YamuxStream):
                 return data
             arrival = self.conn.stream_events.get(self.stream_id)
             if arrival is None or self.recv_closed or self.closed:
+                if self.closed:
+                    # Stock frees it in the methods that this one replaces.
+                    await self.conn._finalize_stream(self, fully_closed=True)
                 return b""
+            self._arrival = arrival
             await arrival.wait()
             if self.stream_id in self.conn.stream_events:
                 self.conn.stream_events[self.stream_id] = trio.Event()
@@ -107,12 +130,20 @@ class Stream(yamux.YamuxStream):
             await self.conn._write_frame(header + chunk)
             sent += len(chunk)
 
+    async def discard(self) -> None:
+        """End it in both directions, with whatever has not been read."""
+        self.conn.stream_buffers.get(self.stream_id, bytearray()).clear()
+        with contextlib.suppress(MuxedStreamError, ConnectionClosedError):
+            await self.reset()
+        if self._arrival is not None:
+            self._arrival.set()  # stock wakes a reader only when it was the peer who reset
+
     async def _wait_for_window(self) -> None:
         self._window_opened = trio.Event()
         with trio.move_on_after(STALL_LIMIT_S):
             await self._window_opened.wait()
         self._window_opened = None
-        if self._send_window <= 0:
+        if self._send_window <= 0 and not self.closed:
             raise MuxedStreamError(f"the peer read nothing for {STALL_LIMIT_S:.0f} s")
 
     async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
@@ -133,6 +164,7 @@ class Muxer(yamux.Yamux):
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator)
         self.unread_limit_bytes = UNREAD_LIMIT_BYTES
         self._carrier = carrier
+        self.stream_backlog_semaphore = trio.Semaphore(STREAMS_MAX)
 
     async def _write_frame(self, data: bytes) -> None:
         with trio.CancelScope(shield=True) as scope:

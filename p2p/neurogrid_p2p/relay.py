@@ -36,13 +36,12 @@ from .circuit import (
     peer_bytes,
     peer_text,
     receive,
-    reset,
     send,
 )
 from .connection import HANDSHAKE_LIMIT_S, Connection
 from .errors import HandshakeFailed
 from .host import Host, Limits
-from .patches import Stream
+from .patches import WINDOW_BYTES, Stream
 from .varint import prefixed
 
 # How long a reserved peer may take to answer a call.
@@ -87,6 +86,8 @@ class RelayLimits:
             # One for the reservation, one that replaces it, and one for each circuit to others.
             connections_per_peer=limits.connections_per_peer + 2 + self.circuits_per_peer,
             streams_per_connection=limits.streams_per_connection + self.circuits_per_peer,
+            unread_bytes_per_connection=limits.unread_bytes_per_connection
+            + self.circuits_per_peer * WINDOW_BYTES,
         )
 
 
@@ -201,8 +202,8 @@ class Relay:
                 await self._join(stream, onward)
             finally:
                 with trio.CancelScope(shield=True):
-                    await reset(onward)
-                    await reset(stream)
+                    await onward.discard()
+                    await stream.discard()
         finally:
             self._circuits[peer_id] -= 1
             if not self._circuits[peer_id]:
@@ -231,10 +232,10 @@ class Relay:
         except BaseException:
             if stream is not None:
                 with trio.CancelScope(shield=True):
-                    await reset(stream)
+                    await stream.discard()
             raise
         if stream is not None:
-            await reset(stream)
+            await stream.discard()
         return None
 
     async def _join(self, one: Stream, other: Stream) -> None:

@@ -15,7 +15,6 @@ from .circuit import (
     Status,
     StopMessage,
     receive,
-    reset,
     send,
     status_name,
 )
@@ -145,7 +144,7 @@ async def _reserve(connection: Connection) -> None:
             raise HandshakeFailed(f"it gives no reservation: {status_name(answer.status)}")
     finally:
         with trio.CancelScope(shield=True):
-            await reset(stream)
+            await stream.discard()
 
 
 def check_relays(relays: tuple[str, ...]) -> None:

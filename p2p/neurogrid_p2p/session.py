@@ -1,8 +1,8 @@
 """Signed messages over a channel: what one side seals, the other checks.
 
-The coordinator speaks first: its `Welcome` names the session, and every later message of both sides
-carries that name and counts up from there (see `neurogrid_marketplace.envelope`). Whoever breaks a
-rule is disconnected, and the rule is logged; nothing else follows from it.
+The coordinator speaks first on every stream: its `Welcome` names the session, and every later message
+of both sides carries that name and counts up from there (see `neurogrid_marketplace.envelope`). Whoever
+breaks a rule is disconnected, and the rule is logged; nothing else follows from it.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Self
 import trio
 
 from neurogrid_marketplace.envelope import Envelope, Session, parse_envelope, seal
-from neurogrid_marketplace.errors import MalformedMessage, RemoteError
+from neurogrid_marketplace.errors import MalformedMessage, RemoteError, UnknownMessage
 from neurogrid_marketplace.messages import Message, Welcome, parse_body, to_body, type_name
 
 from .channel import Channel
@@ -63,6 +63,7 @@ class SignedChannel:
             remote=channel.remote_id,
         )
         self._next_sequence = 0
+        self._counted_bytes = 0
         # A number is taken and queued in one step, so that they leave in order.
         self._sending = trio.Lock()
 
@@ -98,10 +99,11 @@ class SignedChannel:
             raise await _refuse(channel, error) from error
         return signed, message
 
-    @property
-    def received_bytes(self) -> int:
-        """What has arrived so far."""
-        return self._channel.received_bytes
+    def take_received_bytes(self) -> int:
+        """What has arrived since this was asked last."""
+        arrived = self._channel.received_bytes - self._counted_bytes
+        self._counted_bytes += arrived
+        return arrived
 
     @property
     def waiting_bytes(self) -> int:
@@ -141,11 +143,14 @@ class SignedChannel:
 
         Raises:
             ChannelClosed: the peer closed, went away, or broke the protocol.
+            UnknownMessage: it said what a later version may say; receive on.
         """
         value = await self._channel.receive()
         try:
             envelope = parse_envelope(value)
             return envelope, self._open(envelope)
+        except UnknownMessage:
+            raise
         except RemoteError as error:
             raise await _refuse(self._channel, error) from error
 
@@ -157,6 +162,20 @@ class SignedChannel:
         """Close at once; what waits is dropped."""
         self._channel.abort(reason)
 
+    def refuse(self, what: str) -> ChannelClosed:
+        """Cut off a peer that broke the protocol, with every channel that it has; for raising."""
+        _log.warning("%s %s", self.remote_id, what)
+        self._channel.disconnect(what)
+        return ChannelClosed(what)
+
+    async def open(self, protocol: str) -> Channel:
+        """Another channel to the same peer; see `Channel.open`."""
+        return await self._channel.open(protocol)
+
+    def shares_connection(self, other: Channel) -> bool:
+        """Whether both travel on one connection."""
+        return self._channel.shares_connection(other)
+
     def _open(self, envelope: Envelope) -> Message:
         self._admission.admit(envelope, self._party.now_ms())
         return parse_body(envelope.type, envelope.body)
@@ -166,5 +185,5 @@ async def _refuse(channel: Channel, error: RemoteError) -> ChannelClosed:
     """Cut off a peer that broke the protocol."""
     reason = f"broke the protocol: {error}"
     _log.warning("%s %s", channel.remote_id, reason)
-    channel.abort(reason)
+    channel.disconnect(reason)
     return ChannelClosed(reason)

@@ -18,13 +18,17 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import (
+    LEASE_PROTOCOL_ID,
     PROTOCOL_ID,
     Accept,
+    Attach,
     Award,
     Deny,
     Heartbeat,
     Hello,
     Message,
+    NodeLeaseMessage,
+    Pulse,
 )
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity, Requirements
@@ -80,7 +84,8 @@ class FakeNode:
     Attributes:
         price: what it bids; its price list asks the same, so it only meets demands above it.
         answer: what it says to a message of the coordinator, instead of the usual.
-        heard: everything the coordinator said to it.
+        heard: everything the coordinator said to it, but for pulses.
+        leases: its lease streams, by lease.
     """
 
     price: int = 500_000
@@ -90,7 +95,9 @@ class FakeNode:
     seed: bytes = field(default_factory=lambda: os.urandom(32))
     heard: list[Message] = field(default_factory=list)
     joined: int = 0
+    pulses: int = 0
     channel: SignedChannel | None = None
+    leases: dict[str, SignedChannel] = field(default_factory=dict)
 
     @property
     def keys(self) -> Ed25519PrivateKey:
@@ -133,26 +140,60 @@ class FakeNode:
         """Its bid."""
         return Bid(terms.demand_id, terms.hash(), self.price, self.start_ms, NOW_MS, self.wallet)
 
+    @property
+    def party(self) -> Party:
+        """Who it is."""
+        return Party(self.node_id, NETWORK, self.keys.sign, _now_ms)
+
     async def run(self, host: Host, address: str) -> None:
         """Stay connected, whatever happens."""
-        party = Party(self.node_id, NETWORK, self.keys.sign, _now_ms)
         while True:
             try:
-                channel = await host.dial(address, PROTOCOL_ID)
-                self.channel, _ = await SignedChannel.join(channel, party)
-                await self.channel.send(Hello(self.offer()))
-                self.joined += 1
-                while True:
-                    envelope, message = await self.channel.receive()
-                    self.heard.append(message)
-                    if self.answer is not None:
-                        said = self.answer(self, envelope, message)
-                    else:
-                        said = self.usual_answer(message)
-                    if said is not None:
-                        await self.channel.send(said)
-            except (DialFailed, ChannelClosed):
+                await self._connect(host, address)
+            except* (DialFailed, ChannelClosed):
                 await trio.sleep(0.05)
+
+    async def _connect(self, host: Host, address: str) -> None:
+        channel = await host.dial(address, PROTOCOL_ID)
+        self.channel, _ = await SignedChannel.join(channel, self.party)
+        await self.channel.send(Hello(self.offer()))
+        assert isinstance((await self.channel.receive())[1], Pulse)
+        self.joined += 1
+        async with trio.open_nursery() as nursery:
+            while True:
+                envelope, message = await self.channel.receive()
+                if isinstance(message, Pulse):
+                    self.pulses += 1
+                    continue
+                self.heard.append(message)
+                if self.answer is not None:
+                    said = self.answer(self, envelope, message)
+                else:
+                    said = self.usual_answer(message)
+                if said is not None:
+                    await self.channel.send(said)
+                if isinstance(said, Accept):
+                    nursery.start_soon(self._listen, await self.attach(said.lease_id))
+
+    async def attach(self, lease_id: str) -> SignedChannel:
+        """Open a lease's stream."""
+        assert self.channel is not None, "connected"
+        beside = await self.channel.open(LEASE_PROTOCOL_ID)
+        self.leases[lease_id], _ = await SignedChannel.join(beside, self.party)
+        await self.leases[lease_id].send(Attach(lease_id, has_start=False, events=0))
+        return self.leases[lease_id]
+
+    async def _listen(self, channel: SignedChannel) -> None:
+        while True:
+            self.heard.append((await channel.receive())[1])
+
+    async def say(self, message: Message) -> None:
+        """Say something on the stream that it belongs on."""
+        assert self.channel is not None, "connected"
+        channel = self.channel
+        if isinstance(message, NodeLeaseMessage):
+            channel = self.leases[message.lease_id]
+        await channel.send(message)
 
     async def beat(self, *, accepting: bool = True, cpu_millis: int = 8_000) -> None:
         """Say how it is."""
@@ -200,8 +241,11 @@ class Farm:
 
     def say(self, node: FakeNode, message: Message) -> None:
         """Have a node say something."""
-        assert node.channel is not None, "connected"
-        trio.from_thread.run(node.channel.send, message, trio_token=self._token)
+        trio.from_thread.run(node.say, message, trio_token=self._token)
+
+    def attach(self, node: FakeNode, lease_id: str) -> None:
+        """Have a node open the stream of a lease."""
+        trio.from_thread.run(node.attach, lease_id, trio_token=self._token)
 
     def beat(self, node: FakeNode, *, accepting: bool = True) -> None:
         """Have a node send a heartbeat."""

@@ -72,6 +72,7 @@ from neurogrid_marketplace.lease import (
 from neurogrid_marketplace.messages import (
     Accept,
     Acknowledge,
+    Attach,
     Award,
     Claimed,
     Message,
@@ -331,10 +332,14 @@ class FakeNode:
             ):
                 await self._end(lease_id, self.behaviour.outcome, self.behaviour.exit_code)
 
-    async def rejoined(self) -> None:
-        for lease_id, lease in list(self.leases.items()):
-            for action in execution.due(lease):
-                await self._perform(lease_id, action)
+    async def attach(self, lease_id: str) -> None:
+        """The lease has a new stream: it says what it has, and again what is not answered yet."""
+        lease = self.leases[lease_id]
+        held = lease.voucher.cumulative_micro_usdc if lease.voucher else 0
+        has_start = lease.start is not None
+        await self._say(Attach(lease_id, has_start, len(lease.events), held, lease.voucher_hash))
+        for action in execution.due(lease):
+            await self._perform(lease_id, action)
 
     async def _perform(self, lease_id: str, action: object) -> None:
         lease = self.leases[lease_id]
@@ -424,9 +429,10 @@ class FakeMarket:
         if node.behaviour.deny:
             return AwardReport(sent, None, accepted=False, code="busy")
         answer = node.seal(node.take(award))
+        self._world.post(node.attach(award.lease_id))
         return AwardReport(sent, answer, accepted=True, code="accepted")
 
-    async def send(self, node_id: str, message: Message) -> Envelope:
+    async def send(self, node_id: str, message: Message, *, is_last: bool = False) -> Envelope:
         await self._travel()
         node = self._world.nodes.get(node_id)
         if node is None or node.behaviour.deaf:
@@ -603,7 +609,8 @@ class World:
             if life is not None:
                 async with self._line(node):
                     await life.desk.on_node(node.node_id, "joined", node.view())
-                await node.rejoined()
+                for lease_id in list(node.leases):
+                    await node.attach(lease_id)
 
         self.post(join())
 

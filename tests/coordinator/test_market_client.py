@@ -26,12 +26,23 @@ from neurogrid_coordinator.market import child
 from neurogrid_coordinator.market.client import MarketClient
 from neurogrid_coordinator.market.deliveries import NodeChange
 from neurogrid_coordinator.market.errors import MarketAway, MarketBug, NodeUnreachable
+from neurogrid_coordinator.market.lease_streams import LOG_GRANT_MAX_BYTES
+from neurogrid_coordinator.market.process import MESSAGE_CREDIT
 from neurogrid_coordinator.market.reports import NodeView
 from neurogrid_coordinator.market.settings import MarketSettings
 from neurogrid_marketplace.bid import Decline, DeclineCode
 from neurogrid_marketplace.envelope import Envelope, check_envelope
+from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.identity import peer_id_of
-from neurogrid_marketplace.messages import Acknowledge, Deny, Message, Meter, Pulse
+from neurogrid_marketplace.messages import (
+    Acknowledge,
+    Attach,
+    Deny,
+    Message,
+    Meter,
+    NodeLeaseMessage,
+    Stop,
+)
 from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.relay import RelayLimits
 from neurogrid_wallet.keys import KeyPair
@@ -47,7 +58,12 @@ class Api:
     def __init__(self, settings: MarketSettings) -> None:
         self.market = MarketClient(settings, self._on_message, self._on_node)
         self.changes: dict[str, list[NodeChange]] = {}
-        self.said: list[tuple[str, Message]] = []
+        self.said: list[tuple[str, NodeLeaseMessage]] = []
+        self._gates: dict[str, asyncio.Event] = {}
+
+    def hold_up(self, lease_id: str) -> asyncio.Event:
+        """Take nothing about this lease until the event is set."""
+        return self._gates.setdefault(lease_id, asyncio.Event())
 
     async def joined(self, *nodes: FakeNode) -> None:
         """Wait until these nodes, and no others, are there."""
@@ -60,6 +76,9 @@ class Api:
 
     async def _on_message(self, node_id: str, envelope: Envelope, message: Message) -> None:
         check_envelope(envelope, NETWORK)
+        assert isinstance(message, NodeLeaseMessage)
+        if gate := self._gates.get(message.lease_id):
+            await gate.wait()
         self.said.append((node_id, message))
 
     async def _on_node(self, node_id: str, change: NodeChange, view: NodeView) -> None:
@@ -127,10 +146,13 @@ async def test_three_nodes_bid_and_the_best_takes_the_lease_at_the_second_score(
         assert answer.award.sender == api.market.peer_id
         assert answer.answer is not None
         check_envelope(answer.answer, NETWORK)
+        attach = Attach(LEASE, has_start=False, events=0)
+        await api.until(lambda: api.said == [(best.node_id, attach)])
         sent = await api.market.send(best.node_id, Acknowledge(LEASE, 1, 2))
         assert sent.type == "acknowledge"
-        await api.until(lambda: cheap.heard[-1] == Acknowledge(LEASE, 1, 2))
-        assert cheap.heard[:2] == [terms, offered]
+        await api.until(lambda: len(cheap.heard) == 3)
+        granted = Acknowledge(LEASE, 1, 2, log_limit_bytes=2 + LOG_GRANT_MAX_BYTES)
+        assert cheap.heard == [terms, offered, granted]
         assert middle.heard == [terms]
 
 
@@ -169,11 +191,58 @@ async def test_nodes_are_seen_heard_and_explained(tmp_path: Path) -> None:
         await api.until(lambda: api.changes[here.node_id] == ["joined", "heartbeat"])
         (view,) = (v for v in await api.market.nodes() if v.offer.node_id == here.node_id)
         assert not view.offer.accepting
-        await api.until(lambda: any(isinstance(said, Pulse) for said in here.heard))
+        await api.until(lambda: here.pulses == 1)
+        farm.attach(here, LEASE)
         for number in range(200):
             farm.say(here, Meter(LEASE, number, number))
-        await api.until(lambda: len(api.said) == 200)
-        assert api.said == [(here.node_id, Meter(LEASE, number, number)) for number in range(200)]
+        await api.until(lambda: len(api.said) == 201)
+        meters = [(here.node_id, Meter(LEASE, number, number)) for number in range(200)]
+        assert api.said[1:] == meters
+
+
+@on_asyncio
+async def test_a_lease_that_is_not_dealt_with_holds_up_neither_its_node_nor_another_lease(
+    tmp_path: Path,
+) -> None:
+    flooded, other = LEASE, "lease_" + "1" * 32
+    async with running(tmp_path) as (api, farm):
+        node = farm.add(FakeNode())
+        await api.joined(node)
+        gate = api.hold_up(flooded)
+        for lease_id in (flooded, other):
+            farm.attach(node, lease_id)
+        for number in range(2 * MESSAGE_CREDIT):
+            farm.say(node, Meter(flooded, number, number))
+        for number in range(10):
+            farm.say(node, Meter(other, number, number))
+        farm.beat(node)
+        await api.until(lambda: sum(said.lease_id == other for _, said in api.said) == 11)
+        await api.until(lambda: api.changes[node.node_id] == ["joined", "heartbeat"])
+        assert (await api.market.hold_auction(demand())).ranking
+        assert all(said.lease_id == other for _, said in api.said)
+        gate.set()
+        await api.until(lambda: len(api.said) == 11 + 1 + 2 * MESSAGE_CREDIT)
+
+
+@on_asyncio
+async def test_the_stream_of_a_lease_is_closed_after_the_last_word_about_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as (api, farm):
+        node = farm.add(FakeNode())
+        await api.joined(node)
+        farm.attach(node, LEASE)
+        await api.until(lambda: len(api.said) == 1)
+        stop = Stop(LEASE, Outcome.CANCELLED, "no such lease")
+        await api.market.send(node.node_id, stop, is_last=True)
+        with pytest.raises(NodeUnreachable, match="no stream"):
+            await api.market.send(node.node_id, stop)
+        assert node.joined == 1
+
+
+@on_asyncio
+async def test_a_node_that_leaves_is_seen_to_leave(tmp_path: Path) -> None:
+    async with running(tmp_path) as (api, farm):
+        here = farm.add(FakeNode())
+        await api.joined(here)
         farm.remove(here)
         await api.until(lambda: api.changes[here.node_id][-1] == "left")
 

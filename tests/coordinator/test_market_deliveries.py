@@ -10,6 +10,8 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Message, Meter
 
 NODE, OTHER = FakeNode(), FakeNode()
+# A message that is dealt with at once, whoever says it.
+QUICK = 1_000
 
 
 def view(number: int = 0) -> NodeView:
@@ -30,17 +32,17 @@ class Api:
         self.deliveries = Deliveries(self.on_message, self.on_node)
 
     async def on_message(self, node_id: str, envelope: Envelope, message: Message) -> None:
-        if node_id == NODE.node_id:
-            await self.gate.wait()
         assert isinstance(message, Meter)
+        if node_id == NODE.node_id and message.metered_ms != QUICK:
+            await self.gate.wait()
         self.told.append((node_id, message.metered_ms))
 
     async def on_node(self, node_id: str, change: NodeChange, seen: NodeView) -> None:
         self.told.append((node_id, (change, seen.last_heard_ms - NOW_MS)))
 
-    def say(self, node: FakeNode, number: int) -> None:
-        envelope = sealed(node, meter(number))
-        self.deliveries.said(node.node_id, envelope, lambda: self.taken.append(node.node_id))
+    def say(self, node: FakeNode, number: int, lane: str = "") -> None:
+        envelope, lane = sealed(node, meter(number)), lane or node.node_id
+        self.deliveries.said(lane, node.node_id, envelope, lambda: self.taken.append(lane))
 
 
 @on_asyncio
@@ -57,6 +59,23 @@ async def test_each_node_is_heard_in_order_and_a_slow_callback_delays_one_alone(
     assert api.told[5:] == [(NODE.node_id, number) for number in range(5)]
     assert len(api.taken) == 10
     assert api.deliveries.waiting == 0
+
+
+@on_asyncio
+async def test_a_lane_waits_for_no_other_lane_of_its_node() -> None:
+    api = Api()
+    api.say(NODE, 0, "flooded lease")
+    api.say(NODE, QUICK, "another lease")
+    api.deliveries.changed(NODE.node_id, "joined", view())
+    await asyncio.sleep(0.01)
+    assert sorted(api.told, key=str) == [
+        (NODE.node_id, ("joined", 0)),
+        (NODE.node_id, QUICK),
+    ]
+    assert api.taken == ["another lease"]
+    api.gate.set()
+    await asyncio.sleep(0.01)
+    assert api.taken == ["another lease", "flooded lease"]
 
 
 @on_asyncio
@@ -106,7 +125,7 @@ async def test_a_callback_that_raises_is_logged_and_the_next_one_called() -> Non
     deliveries.changed(NODE.node_id, "joined", view())
     for number in range(3):
         envelope = sealed(NODE, meter(number))
-        deliveries.said(NODE.node_id, envelope, partial(taken.append, number))
+        deliveries.said(NODE.node_id, NODE.node_id, envelope, partial(taken.append, number))
     await asyncio.sleep(0.01)
     assert told == [1, 2]
     assert taken == [0, 1, 2]

@@ -59,8 +59,8 @@ class Market:
             raise
         raise AssertionError
 
-    def note(self, node_id: str, count: int) -> None:
-        self.taken.append((node_id, count))
+    def note(self, lane: str, count: int) -> None:
+        self.taken.append((lane, count))
 
 
 @asynccontextmanager
@@ -112,7 +112,7 @@ async def test_a_cancelled_call_ends_and_says_so() -> None:
         await api.say({"kind": "cancel", "id": 99})
         assert (await api.hear())["code"] == "cancelled"
         assert market.cancelled in (["wait"], [])
-        await api.say({"kind": "taken", "node_id": "n", "count": 3})
+        await api.say({"kind": "taken", "lane": "n", "count": 3})
         await api.call(8, "echo")
         assert (await api.hear())["id"] == 8
         assert market.taken == [("n", 3)]

@@ -12,18 +12,20 @@ import pytest
 import trio
 import trio.testing
 
-from coordinator.market_nodes import NETWORK, FakeNode, demand
+from coordinator.market_nodes import FakeNode, demand
 from neurogrid_coordinator.market import network
 from neurogrid_coordinator.market.credits import Credits
 from neurogrid_coordinator.market.directory import Directory
-from neurogrid_coordinator.market.network import Allowance, Network, NodeMessage
+from neurogrid_coordinator.market.network import Network, NodeMessage, host_limits
+from neurogrid_coordinator.market.pace import Allowance
 from neurogrid_coordinator.market.reports import NodeView
 from neurogrid_coordinator.market.settings import NodeLimits
+from neurogrid_marketplace.bid import Decline, DeclineCode
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import (
+    LEASE_PROTOCOL_ID,
     PROTOCOL_ID,
     SILENCE_LIMIT_S,
-    Acknowledge,
     Heartbeat,
     Hello,
     Message,
@@ -38,12 +40,18 @@ from p2p.peers import Person, now_ms, until
 
 LEASE = "lease_" + "0" * 32
 METER = Meter(LEASE, 1_000, 5)
+DECLINE = Decline(demand().demand_id, DeclineCode.BUSY)
 
 
 class Notes:
-    """A `network.Listener` that writes everything down."""
+    """A `network.Listener` that writes everything down.
+
+    Attributes:
+        gates: by lease, what has to be set before a message about it is taken.
+    """
 
     def __init__(self) -> None:
+        self.gates: dict[str, trio.Event] = {}
         self.lines: list[tuple[str, str]] = []
         self.messages: list[NodeMessage] = []
         self.views: dict[str, NodeView] = {}
@@ -59,6 +67,9 @@ class Notes:
 
     async def received(self, node_id: str, envelope: Envelope, message: NodeMessage) -> None:
         assert envelope.sender == node_id
+        gate = self.gates.get(getattr(message, "lease_id", ""))
+        if gate is not None:
+            await gate.wait()
         self.messages.append(message)
 
     def of(self, node: FakeNode) -> list[str]:
@@ -82,28 +93,35 @@ class Market:
         party = person.party()
         self.network = Network(party, self.directory, limits, self.notes, "test/1", silence_limit_s)
         host.serve(PROTOCOL_ID, self.network.serve)
+        host.serve(LEASE_PROTOCOL_ID, self.network.serve_lease, owns_connection=False)
 
 
 @asynccontextmanager
 async def market(
     limits: NodeLimits | None = None, silence_limit_s: float = SILENCE_LIMIT_S
 ) -> AsyncIterator[Market]:
-    person = Person()
-    async with open_host(person.seed, ["/ip4/127.0.0.1/tcp/0"]) as host:
-        yield Market(host, limits or NodeLimits(), person, silence_limit_s)
+    person, limits = Person(), limits or NodeLimits()
+    async with open_host(person.seed, ["/ip4/127.0.0.1/tcp/0"], host_limits(limits)) as host:
+        yield Market(host, limits, person, silence_limit_s)
 
 
 @asynccontextmanager
-async def connected(
-    to: Market, node: FakeNode, hello: Message | None = None
+async def connected(to: Market, node: FakeNode) -> AsyncIterator[SignedChannel]:
+    """A node's channel, after its hello and the answer to it."""
+    async with instead_of_hello(to, node, Hello(node.offer())) as channel:
+        assert isinstance((await channel.receive())[1], Pulse)
+        yield channel
+
+
+@asynccontextmanager
+async def instead_of_hello(
+    to: Market, node: FakeNode, said: Message
 ) -> AsyncIterator[SignedChannel]:
-    """A node's channel, after its hello (or what is said instead)."""
+    """A node's channel after it has said this."""
     async with open_host(node.seed) as host:
-        person = Person()
-        party = replace(person.party(), peer_id=node.node_id, sign=node.keys.sign)
-        assert party.network == NETWORK
-        channel, _ = await SignedChannel.join(await host.dial(to.address, PROTOCOL_ID), party)
-        await channel.send(hello or Hello(node.offer()))
+        channel, _ = await SignedChannel.join(await host.dial(to.address, PROTOCOL_ID), node.party)
+        await channel.send(said)
+        node.channel = channel
         yield channel
 
 
@@ -121,10 +139,10 @@ async def test_a_node_joins_beats_speaks_and_leaves() -> None:
             assert view.offer == replace(node.offer(), free=free, accepting=False)
             assert view.leases == (status,)
             assert before_ms <= view.connected_since_ms <= view.last_heard_ms <= now_ms()
-            await channel.send(METER)
-            await until(lambda: here.notes.messages == [METER])
-            sent = await here.network.send(node.node_id, Acknowledge(LEASE, 1, 2))
-            assert await channel.receive() == (sent, Acknowledge(LEASE, 1, 2))
+            await channel.send(DECLINE)
+            await until(lambda: here.notes.messages == [DECLINE])
+            sent = await here.network.send(node.node_id, demand())
+            assert await channel.receive() == (sent, demand())
         await until(lambda: here.notes.of(node) == ["joined", "beat", "left"])
         assert len(here.directory) == 0
         with pytest.raises(ChannelClosed, match="not connected"):
@@ -150,8 +168,8 @@ async def test_a_newer_connection_replaces_the_older_and_the_node_never_left() -
         async with connected(here, node) as newer:
             with pytest.raises(ChannelClosed):
                 await older.receive()
-            await here.network.send(node.node_id, Acknowledge(LEASE, 0, 0))
-            assert isinstance((await newer.receive())[1], Acknowledge)
+            await here.network.send(node.node_id, demand())
+            assert (await newer.receive())[1] == demand()
             assert here.notes.of(node) == ["joined", "joined"]
             assert len(here.directory) == 1
         await until(lambda: here.notes.of(node) == ["joined", "joined", "left"])
@@ -161,22 +179,24 @@ async def test_a_newer_connection_replaces_the_older_and_the_node_never_left() -
     ("said", "verdict"),
     [
         (Hello(FakeNode().offer()), "said hello as"),
-        (METER, "something else than hello"),
+        (DECLINE, "something else than hello"),
         (demand(), "something else than hello"),
     ],
 )
 async def test_who_does_not_say_hello_as_itself_is_cut_off(
     said: Message, verdict: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with market() as here, connected(here, FakeNode(), said) as channel:
+    async with market() as here, instead_of_hello(here, FakeNode(), said) as channel:
         with trio.fail_after(5), pytest.raises(ChannelClosed):
             await channel.receive()
         assert here.notes.lines == []
     assert verdict in caplog.text
 
 
-@pytest.mark.parametrize("said", [demand(), Hello(FakeNode().offer()), Pulse(0)])
-async def test_who_speaks_as_a_coordinator_or_as_another_node_is_cut_off(said: Message) -> None:
+@pytest.mark.parametrize("said", [demand(), Hello(FakeNode().offer()), Pulse(0), METER])
+async def test_who_speaks_as_a_coordinator_as_another_node_or_of_a_lease_is_cut_off(
+    said: Message,
+) -> None:
     node = FakeNode()
     async with market() as here, connected(here, node) as channel:
         await channel.send(said)
@@ -206,7 +226,7 @@ async def test_who_falls_silent_is_cut_off_and_who_speaks_is_not() -> None:
 
         async def talk() -> None:
             while True:
-                await other.send(METER)
+                await other.send(DECLINE)
                 await trio.sleep(0.1)
 
         nursery.start_soon(talk)
@@ -243,7 +263,8 @@ async def test_a_full_market_refuses_newcomers_but_not_who_comes_back() -> None:
     inside = FakeNode()
     async with market(NodeLimits(nodes=1)) as here, connected(here, inside):
         await until(lambda: len(here.directory) == 1)
-        async with connected(here, FakeNode()) as refused:
+        newcomer = FakeNode()
+        async with instead_of_hello(here, newcomer, Hello(newcomer.offer())) as refused:
             with trio.fail_after(5), pytest.raises(ChannelClosed):
                 await refused.receive()
         async with connected(here, inside):
@@ -254,7 +275,7 @@ async def test_who_sends_fast_is_read_slowly() -> None:
     node = FakeNode()
     async with market(NodeLimits(messages_per_s=50)) as here, connected(here, node) as channel:
         for _ in range(300):
-            await channel.send(METER)
+            await channel.send(DECLINE)
         await until(lambda: len(here.notes.messages) > 95)
         await trio.sleep(0.5)
         # A burst of two seconds' worth, then 50 a second.

@@ -1,7 +1,7 @@
 """Every message reads back, unknown fields are ignored, and whatever does not fit is refused."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from neurogrid_marketplace import messages as m
 from neurogrid_marketplace.bid import Decline, DeclineCode
-from neurogrid_marketplace.errors import InvalidValue, MalformedMessage
+from neurogrid_marketplace.errors import InvalidValue, MalformedMessage, UnknownMessage
 from neurogrid_marketplace.faults import CONSEQUENCES, Fault, Outcome
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.job import InputFile, Job, OutputFile
@@ -33,6 +33,7 @@ EXAMPLES: list[m.Message] = [
     AWARD,
     m.Accept(LEASE_ID, AWARD.hash()),
     m.Deny(LEASE_ID, DeclineCode.BUSY),
+    m.Attach(LEASE_ID, True, 2, 5),
     m.Start(LEASE_ID, JOB, ADDRESS, ADDRESS, ADDRESS, "http://127.0.0.1:1/x", "ngl_token"),
     m.Stop(LEASE_ID, Outcome.CANCELLED),
     m.Event(LEASE_ID, 2, m.EventKind.FINISHED, 9, "0" * 64, RESULT),
@@ -71,9 +72,32 @@ def test_a_broken_field_is_refused_and_nothing_worse(
         m.parse_body(m.type_name(message), body)
 
 
-def test_an_unknown_message_is_refused() -> None:
-    with pytest.raises(MalformedMessage, match="no message is called"):
+def test_an_unknown_message_is_one_that_may_be_passed_over() -> None:
+    with pytest.raises(UnknownMessage, match="no message is called"):
         m.parse_body("sudo", {})
+
+
+@pytest.mark.parametrize("critical", [["later"], ["sudo", "pulse"], [1], "later", ["pulse"] * 17])
+def test_what_says_that_it_must_be_understood_is_refused_where_it_is_not(critical: object) -> None:
+    for name in ("pulse", "sudo"):
+        with pytest.raises(MalformedMessage) as refusal:
+            m.parse_body(name, {"received_ms": 3, "later": 4, "critical": critical})
+        assert not isinstance(refusal.value, UnknownMessage)
+
+
+def test_what_says_that_it_must_be_understood_is_taken_where_it_is() -> None:
+    body = {"received_ms": 3, "later": 4, "critical": ["pulse", "received_ms"]}
+    assert m.parse_body("pulse", body) == m.Pulse(3)
+
+
+def test_every_message_but_the_welcome_has_one_kind_of_stream_and_one_direction() -> None:
+    lease = set(get_args(m.NodeLeaseMessage)) | set(get_args(m.CoordinatorLeaseMessage))
+    names = {name for name, kind in m.MESSAGE_TYPES.items() if kind in lease}
+    assert names == {
+        *("attach", "event", "meter", "log", "claimed"),
+        *("start", "stop", "voucher", "acknowledge"),
+    }
+    assert all("lease_id" in kind.__dataclass_fields__ for kind in lease)
 
 
 @pytest.mark.parametrize(

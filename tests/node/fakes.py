@@ -17,14 +17,26 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, Ran
-from neurogrid_marketplace.messages import Message, Start, VoucherMessage, to_body, type_name
+from neurogrid_marketplace.messages import (
+    Acknowledge,
+    Attach,
+    CoordinatorLeaseMessage,
+    Event,
+    Log,
+    Message,
+    NodeLeaseMessage,
+    Start,
+    VoucherMessage,
+    to_body,
+    type_name,
+)
 from neurogrid_node.chain import EscrowUnseen
 from neurogrid_node.earnings import EscrowGone, Redeemed, VoucherRefused
 from neurogrid_node.journal import Journal, JournalThread
 from neurogrid_node.preparation import Prepared
 from neurogrid_node.progress import Progress, latest
 from neurogrid_node.start_history import StartTook
-from node.market import COORDINATOR, NODE
+from node.market import COORDINATOR, LEASE, NODE
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -284,6 +296,66 @@ class FakeEarnings:
 
     def forget(self, lease_id: str) -> None:
         self.forgotten.append(lease_id)
+
+
+# What a coordinator grants beyond what it has stored.
+GRANT_BYTES = 128 * 1024
+
+
+class FakeStream:
+    """A `lease_stream.LeaseStream` that keeps what is sent while it is connected.
+
+    Its coordinator answers each attach with what it has got so far.
+
+    Attributes:
+        attached: what was said first on each stream.
+    """
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.sent: list[NodeLeaseMessage] = []
+        self.attached: list[Attach] = []
+        self.beats = 0
+        self._attach: Callable[[], Attach]
+        self._received: Callable[[CoordinatorLeaseMessage], None]
+
+    def is_connected(self) -> bool:
+        return self.connected
+
+    def beat_soon(self) -> None:
+        self.beats += 1
+
+    async def send(self, message: NodeLeaseMessage) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.connected:
+            self.sent.append(message)
+
+    async def run(
+        self, attach: Callable[[], Attach], received: Callable[[CoordinatorLeaseMessage], None]
+    ) -> None:
+        self._attach, self._received = attach, received
+        if self.connected:
+            self.open()
+        await trio.sleep_forever()
+
+    def open(self) -> None:
+        """There is a new stream."""
+        self.connected = True
+        self.attached.append(self._attach())
+        self._received(self.acknowledgement())
+
+    def acknowledgement(self, *, closed: bool = False) -> Acknowledge:
+        """What a coordinator says that has stored all that was sent."""
+        logs = [message for message in self.sent if isinstance(message, Log)]
+        numbers = [message.number + 1 for message in self.sent if isinstance(message, Event)]
+        log_bytes = max((log.offset + len(log.text.encode()) for log in logs), default=0)
+        events = max(numbers, default=0)
+        return Acknowledge(LEASE, events, log_bytes, closed, log_bytes + GRANT_BYTES)
+
+    def taken(self) -> list[NodeLeaseMessage]:
+        """What was sent since this was asked last."""
+        taken, self.sent = self.sent, []
+        return taken
 
 
 class FakeLink:

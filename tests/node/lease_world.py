@@ -9,8 +9,9 @@ import trio
 import trio.lowlevel
 
 from neurogrid_marketplace.execution import accept
-from neurogrid_marketplace.lease import NodeLease, StartReceived, Stored
-from neurogrid_marketplace.messages import Event, Log, Result, VoucherMessage
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.messages import Acknowledge, Log, Result, Stop, VoucherMessage
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.earnings import Earnings
 from neurogrid_node.executor import LeaseRunner, Reports
@@ -18,7 +19,14 @@ from neurogrid_node.journal import Journal
 from neurogrid_node.reservations import Reservation
 from neurogrid_node.sandbox import Sandbox
 from neurogrid_node.start_history import StartTook
-from node.fakes import GOOD_SIGNATURE, FakeEarnings, FakeLink, FakeSandbox, InlineJournal
+from node.fakes import (
+    GOOD_SIGNATURE,
+    GRANT_BYTES,
+    FakeEarnings,
+    FakeSandbox,
+    FakeStream,
+    InlineJournal,
+)
 from node.market import COORDINATOR, LEASE, NEED, NOW_MS, award, demand, start
 
 M = TypeVar("M")
@@ -40,7 +48,7 @@ class LeaseWorld:
         self.journal = InlineJournal(journal)
         self.sandbox = FakeSandbox(now_ms)
         self.earnings = FakeEarnings()
-        self.link = FakeLink()
+        self.link = FakeStream()
         self.started: list[StartTook] = []
         self.cleared: list[str] = []
         self.forgotten: list[str] = []
@@ -93,17 +101,24 @@ class LeaseWorld:
 
     def start(self, **changes: object) -> None:
         """The coordinator sends the start message."""
-        self.runner.offer(StartReceived(start(**changes)))
+        self.runner.received(start(**changes))
+
+    def stop(self) -> None:
+        """The coordinator's client cancels."""
+        self.runner.received(Stop(LEASE, Outcome.CANCELLED))
+
+    def stored(self, events: int, log_bytes: int) -> None:
+        """The coordinator says that it has stored so much."""
+        limit_bytes = min(log_bytes + GRANT_BYTES, 2**53 - 1)
+        self.runner.received(Acknowledge(LEASE, events, log_bytes, False, limit_bytes))
 
     def voucher(self, amount: int, *, final: bool = False, signature: str = GOOD_SIGNATURE) -> None:
         """The coordinator sends a voucher."""
-        self.runner.offer_voucher(VoucherMessage(LEASE, amount, signature, final))
+        self.runner.received(VoucherMessage(LEASE, amount, signature, final))
 
     def acknowledge(self, *, closed: bool = False) -> None:
         """The coordinator has stored all that was sent."""
-        ends = [m.offset + len(m.text.encode()) for m in self.all_sent(Log)]
-        numbers = [event.number + 1 for event in self.all_sent(Event)]
-        self.runner.offer(Stored(max(numbers, default=0), max(ends, default=0), closed))
+        self.runner.received(self.link.acknowledgement(closed=closed))
 
     async def acknowledge_always(self) -> None:
         """A coordinator that stores everything at once, until it is cancelled."""

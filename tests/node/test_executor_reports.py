@@ -5,10 +5,9 @@ from dataclasses import replace
 import trio
 from trio.testing import MockClock
 
-from neurogrid_marketplace.lease import Stored
-from neurogrid_marketplace.messages import Claimed, Event, Log
+from neurogrid_marketplace.messages import Acknowledge, Attach, Claimed, Event, Log
 from neurogrid_marketplace.offer import LeasePhase
-from neurogrid_node.log_sender import WINDOW_BYTES
+from node.fakes import GRANT_BYTES
 from node.lease_world import LeaseWorld
 from node.market import LEASE
 
@@ -38,8 +37,7 @@ async def test_nothing_is_sent_into_a_void_and_all_of_it_after_the_return(
     world.sandbox.write_log(LEASE, "while you were away\n")
     await world.until_phase(LeasePhase.REPORTED)
     assert world.link.sent == []
-    world.link.connected = True
-    world.runner.reconnected()
+    world.link.open()
     await trio.sleep(1)
     assert [event.number for event in world.all_sent(Event)] == [0, 1, 2]
     assert world.log_sent() == "while you were away\n"
@@ -73,8 +71,7 @@ async def test_the_log_arrives_whole_over_any_number_of_connections(
             world.link.connected = start % 100_000 != 0
             await trio.sleep(0.2)
             if not world.link.connected:
-                world.link.connected = True
-                world.runner.reconnected()
+                world.link.open()
         await world.until_phase(LeasePhase.REPORTED)
         assert world.log_sent() == text
         assert world.result().logs_bytes == len(text.encode())
@@ -93,21 +90,99 @@ async def test_log_pieces_that_are_lost_are_sent_again(
     assert world.log_sent() == text
     # The coordinator was too busy to store it, and says so.
     world.link.taken()
-    world.runner.offer(Stored(2, 0, closed=False))
+    world.stored(2, 0)
     await trio.sleep(10)
     assert world.log_sent() == text
 
 
-async def test_a_window_of_log_waits_for_acknowledgement(
+async def test_nothing_is_sent_beyond_the_grant(
     autojump_clock: MockClock, world: LeaseWorld
 ) -> None:
     world.sandbox.runs_for_s = 600
     world.start()
     await world.until_phase(LeasePhase.RUNNING)
-    world.sandbox.write_log(LEASE, "x" * 10 * WINDOW_BYTES)
+    world.sandbox.write_log(LEASE, "ü" * 5 * GRANT_BYTES)
     await trio.sleep(2)
-    sent = sum(len(piece.text) for piece in world.all_sent(Log))
-    assert WINDOW_BYTES <= sent < WINDOW_BYTES + 24 * 1024
+    assert len(world.log_sent().encode()) == GRANT_BYTES
+    # Within a character: what does not fit whole waits.
+    world.runner.received(Acknowledge(LEASE, 2, 10, log_limit_bytes=GRANT_BYTES + 1))
+    await trio.sleep(2)
+    assert len(world.log_sent().encode()) == GRANT_BYTES
+    # A grant is not taken back.
+    world.runner.received(Acknowledge(LEASE, 2, 10, log_limit_bytes=2 * GRANT_BYTES))
+    world.runner.received(Acknowledge(LEASE, 2, 10, log_limit_bytes=11))
+    await trio.sleep(2)
+    assert len(world.log_sent().encode()) == 2 * GRANT_BYTES
+
+
+async def test_a_grant_ends_with_its_stream(autojump_clock: MockClock, world: LeaseWorld) -> None:
+    world.sandbox.runs_for_s = 600
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    world.link.connected = False
+    world.runner.attach()
+    world.link.connected = True
+    world.sandbox.write_log(LEASE, "hello\n")
+    await trio.sleep(5)
+    assert world.log_sent() == ""
+    world.stored(2, 0)
+    await trio.sleep(1)
+    assert world.log_sent() == "hello\n"
+
+
+async def test_lines_that_follow_one_another_are_gathered_and_a_line_after_a_pause_goes_at_once(
+    autojump_clock: MockClock, world: LeaseWorld
+) -> None:
+    world.sandbox.runs_for_s = 600
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.acknowledge_always)
+        await trio.sleep(1)
+        world.sandbox.write_log(LEASE, "first\n")
+        await trio.sleep(0.001)
+        assert world.log_sent() == "first\n"
+        for number in range(1_000):
+            world.sandbox.write_log(LEASE, f"line {number}\n")
+            await trio.sleep(0.001)
+        await trio.sleep(1)
+        assert world.log_sent().endswith("line 999\n")
+        assert 5 <= len(world.all_sent(Log)) <= 1 + 1_000 / 25
+        nursery.cancel_scope.cancel()
+
+
+async def test_small_pieces_wait_for_the_one_before_them(
+    autojump_clock: MockClock, world: LeaseWorld
+) -> None:
+    world.sandbox.runs_for_s = 600
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    for number in range(1_000):
+        world.sandbox.write_log(LEASE, f"line {number}\n")
+        await trio.sleep(0.001)
+    assert len(world.all_sent(Log)) == 1
+    world.acknowledge()
+    await trio.sleep(0.1)
+    assert len(world.all_sent(Log)) == 2
+
+
+async def test_each_stream_begins_with_what_the_lease_has(
+    autojump_clock: MockClock, world: LeaseWorld
+) -> None:
+    world.sandbox.runs_for_s = 600
+    await trio.sleep(1)
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    world.voucher(7)
+    await trio.sleep(1)
+    world.link.open()
+    assert world.link.attached == [
+        Attach(LEASE, has_start=False, events=0),
+        Attach(LEASE, has_start=True, events=2, voucher_micro_usdc=7),
+    ]
+    await world.restart()
+    await trio.sleep(1)
+    assert world.link.attached[2:] == world.link.attached[1:2]
 
 
 async def test_log_acknowledgements_are_not_journaled_one_by_one(
@@ -120,7 +195,7 @@ async def test_log_acknowledgements_are_not_journaled_one_by_one(
     await trio.sleep(1)
     saved = world.saved()
     for stored in range(100):
-        world.runner.offer(Stored(2, stored, closed=False))
+        world.stored(2, stored)
     await trio.sleep(1)
     assert world.lease.log_bytes_stored == 99
     assert world.saved() == saved
@@ -136,7 +211,7 @@ async def test_a_flood_of_messages_does_not_drop_what_a_step_found(
     with trio.move_on_after(1):
         while world.phase is not LeasePhase.REPORTED:
             for _ in range(300):
-                world.runner.offer(Stored(0, 0, closed=False))
+                world.stored(0, 0)
             await trio.sleep(0.005)
     assert world.phase is LeasePhase.REPORTED
 
@@ -147,7 +222,7 @@ async def test_nonsense_acknowledgements_hurt_nobody(
     world.sandbox.runs_for_s = 10
     world.start()
     await world.until_phase(LeasePhase.RUNNING)
-    world.runner.offer(Stored(10**9, 2**53 - 1, closed=False))
+    world.stored(10**9, 2**53 - 1)
     world.sandbox.write_log(LEASE, "hello\n")
     await world.until_phase(LeasePhase.REPORTED)
     assert world.result().logs_bytes == 6

@@ -7,7 +7,6 @@ import trio
 from trio.testing import MockClock
 
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.lease import StopReceived
 from neurogrid_marketplace.messages import Event, EventKind
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.container_errors import EngineLost, EngineUnavailable
@@ -24,8 +23,8 @@ async def test_a_stop_ends_the_running_job(autojump_clock: MockClock, world: Lea
     world.start()
     await world.until_phase(LeasePhase.RUNNING)
     await trio.sleep(2)
-    world.runner.offer(StopReceived(Outcome.CANCELLED))
-    world.runner.offer(StopReceived(Outcome.CANCELLED))
+    world.stop()
+    world.stop()
     await world.until_phase(LeasePhase.REPORTED)
     assert world.result().outcome is Outcome.CANCELLED
     assert 1_900 <= world.result().metered_ms <= 2_200
@@ -39,7 +38,7 @@ async def test_a_stop_while_preparing_leaves_nothing_running(
     world.start()
     await world.until_phase(LeasePhase.PREPARING)
     await trio.sleep(after_s)
-    world.runner.offer(StopReceived(Outcome.CANCELLED))
+    world.stop()
     await world.until_phase(LeasePhase.REPORTED)
     assert world.result().outcome is Outcome.CANCELLED
     await trio.sleep(10)
@@ -63,7 +62,7 @@ async def test_a_container_that_is_made_while_preparing_is_cancelled_is_ended_to
     world.sandbox.runs_for_s = 600
     world.start()
     await world.until_phase(LeasePhase.PREPARING)
-    world.runner.offer(StopReceived(Outcome.CANCELLED))
+    world.stop()
     await world.until_phase(LeasePhase.REPORTED)
     assert world.result().outcome is Outcome.CANCELLED
     assert world.sandbox.calls[0] == "prepare"
@@ -78,7 +77,7 @@ async def test_a_stop_that_the_engine_refuses_is_repeated_even_without_a_coordin
     world.sandbox.runs_for_s = 600
     world.start()
     await world.until_phase(LeasePhase.RUNNING)
-    world.runner.offer(StopReceived(Outcome.CANCELLED))
+    world.stop()
     world.link.connected = False
     await world.until_phase(LeasePhase.REPORTED, 60)
 
@@ -88,7 +87,7 @@ async def test_kill_9_while_stopping(autojump_clock: MockClock, world: LeaseWorl
     world.sandbox.runs_for_s = 600
     world.start()
     await world.until_phase(LeasePhase.RUNNING)
-    world.runner.offer(StopReceived(Outcome.CANCELLED))
+    world.stop()
     await world.until_phase(LeasePhase.STOPPING)
     await world.restart()
     assert world.phase is LeasePhase.STOPPING
@@ -171,7 +170,7 @@ async def test_a_defect_elsewhere_is_logged_and_tried_again(
     await world.until_phase(LeasePhase.RUNNING)
     if operation == "stop":
         world.sandbox.containers[LEASE].left_s = 10**6
-        world.runner.offer(StopReceived(Outcome.CANCELLED))
+        world.stop()
     await world.settle()
     assert world.earnings.redeemed == [7]
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]

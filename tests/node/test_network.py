@@ -3,21 +3,18 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
 
-from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.bid import Decline, DeclineCode
 from neurogrid_marketplace.messages import (
     PROTOCOL_ID,
-    Acknowledge,
     Heartbeat,
     Hello,
-    Log,
     Message,
     Pulse,
-    Stop,
     to_body,
 )
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
@@ -29,11 +26,14 @@ from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.session import SignedChannel
 from node.fakes import FakeLink
-from node.market import LEASE, OFFER, TOTAL
+from node.market import LEASE, OFFER, TOTAL, award, demand
 from p2p.peers import Person, until
 
 HELLO = Hello(OFFER)
 HEARTBEAT = Heartbeat(TOTAL, accepting=True)
+DECLINE = Decline(demand().demand_id, DeclineCode.BUSY)
+# Larger than its field allows, which only a reader would notice.
+LONG = replace(DECLINE, detail="x" * 30_000)
 
 
 @dataclass
@@ -57,6 +57,8 @@ class Coordinator:
         while self.reads:
             _, message = await session.receive()
             self.heard.append(message)
+            if isinstance(message, Hello):
+                await session.send(Pulse(0))
         await trio.sleep_forever()
 
     def count(self, kind: type) -> int:
@@ -68,7 +70,6 @@ class NodeEnd:
     """What the node's side of a link is asked and told."""
 
     received: list[Message] = field(default_factory=list)
-    joined: int = 0
     fails: bool = False
 
     def hello(self, coordinator: str) -> Hello:
@@ -76,9 +77,6 @@ class NodeEnd:
 
     def heartbeat(self, coordinator: str) -> Heartbeat:
         return HEARTBEAT
-
-    def has_joined(self, coordinator: str) -> None:
-        self.joined += 1
 
     async def take(self, link: CoordinatorLink, message: Message) -> None:
         if self.fails:
@@ -117,7 +115,6 @@ async def linked(
             node.party(),
             hello=end.hello,
             heartbeat=end.heartbeat,
-            joined=end.has_joined,
             received=end.take,
             **limits,
         )
@@ -131,17 +128,17 @@ async def test_hello_comes_first_and_messages_go_both_ways() -> None:
     async with linked(coordinator, end) as (link, _):
         await until(lambda: bool(coordinator.heard))
         assert coordinator.heard == [HELLO]
-        assert (link.is_connected(), end.joined) == (True, 1)
+        assert link.is_connected()
         assert link.coordinator == coordinator.person.peer_id
-        sent: list[Message] = [Stop(LEASE, Outcome.CANCELLED), Acknowledge(LEASE, 1, 2)]
+        sent: list[Message] = [demand(), award("0" * 64)]
         for message in sent:
             await coordinator.sessions[0].send(message)
             await coordinator.sessions[0].send(Pulse(1))
         await until(lambda: len(end.received) == 2)
         assert end.received == sent
-        envelope = await link.send_signed(Log(LEASE, 0, "x"))
+        envelope = await link.send_signed(DECLINE)
         assert envelope is not None
-        await until(lambda: coordinator.count(Log) == 1)
+        await until(lambda: coordinator.count(Decline) == 1)
 
 
 async def test_a_heartbeat_is_sent_when_something_changed_and_many_changes_share_few() -> None:
@@ -165,8 +162,7 @@ async def test_it_comes_back_when_the_coordinator_does() -> None:
         await until(lambda: coordinator.count(Hello) == 1)
         await restart()
         await until(lambda: coordinator.count(Hello) == 2)
-        await until(lambda: end.joined == 2)
-        assert link.is_connected()
+        await until(link.is_connected)
 
 
 async def test_while_away_sending_is_nothing_and_one_line_is_logged(
@@ -182,7 +178,6 @@ async def test_while_away_sending_is_nothing_and_one_line_is_logged(
             node.party(),
             hello=end.hello,
             heartbeat=end.heartbeat,
-            joined=end.has_joined,
             received=end.take,
         )
         nursery.start_soon(link.run)
@@ -208,8 +203,8 @@ async def test_a_coordinator_that_takes_nothing_does_not_hold_up_the_leases() ->
         await until(lambda: link.is_connected())
         with trio.fail_after(5):
             while link.is_connected():
-                await link.send(Log(LEASE, 0, "x" * 30_000))
-        await until(lambda: end.joined == 2)
+                await link.send(LONG)
+        await until(lambda: len(coordinator.sessions) == 2)
 
 
 async def test_a_defect_over_one_message_does_not_end_the_stream(
@@ -218,13 +213,13 @@ async def test_a_defect_over_one_message_does_not_end_the_stream(
     coordinator, end = Coordinator(), NodeEnd(fails=True)
     async with linked(coordinator, end):
         await until(lambda: bool(coordinator.sessions))
-        await coordinator.sessions[0].send(Stop(LEASE, Outcome.CANCELLED))
+        await coordinator.sessions[0].send(demand())
         await until(lambda: "ZeroDivisionError" in caplog.text)
         end.fails = False
-        await coordinator.sessions[0].send(Acknowledge(LEASE, 1, 2))
-        await until(lambda: end.received == [Acknowledge(LEASE, 1, 2)])
-        assert end.joined == 1
-    assert "Stop of" in caplog.text
+        await coordinator.sessions[0].send(award("0" * 64))
+        await until(lambda: end.received == [award("0" * 64)])
+        assert len(coordinator.sessions) == 1
+    assert "Demand of" in caplog.text
 
 
 async def test_a_message_that_is_too_large_is_not_sent_and_the_stream_goes_on(
@@ -233,9 +228,9 @@ async def test_a_message_that_is_too_large_is_not_sent_and_the_stream_goes_on(
     coordinator, end = Coordinator(), NodeEnd()
     async with linked(coordinator, end) as (link, _):
         await until(lambda: link.is_connected())
-        await link.send(Log(LEASE, 0, "x" * 2_000_000))
-        await link.send(Log(LEASE, 0, "small"))
-        await until(lambda: coordinator.count(Log) == 1)
+        await link.send(replace(DECLINE, detail="x" * 2_000_000))
+        await link.send(DECLINE)
+        await until(lambda: coordinator.count(Decline) == 1)
         assert link.is_connected()
     assert "not sent" in caplog.text
 
@@ -265,12 +260,12 @@ async def test_the_fake_link_does_as_the_real_one() -> None:
     async with linked(coordinator, end) as (real, _):
         await until(lambda: real.is_connected())
         for link in (real, fake):
-            first, second = [await link.send_signed(Log(LEASE, 0, "x")) for _ in range(2)]
+            first, second = [await link.send_signed(DECLINE) for _ in range(2)]
             assert first is not None
             assert second is not None
             assert first.hash() != second.hash()
-            assert (first.type, first.recipient) == ("log", coordinator.person.peer_id)
-            assert first.body == to_body(Log(LEASE, 0, "x"))
+            assert (first.type, first.recipient) == ("decline", coordinator.person.peer_id)
+            assert first.body == to_body(DECLINE)
             assert link.coordinator == coordinator.person.peer_id
             link.beat_soon()
         coordinator.sessions[0].abort("gone")
@@ -278,5 +273,5 @@ async def test_the_fake_link_does_as_the_real_one() -> None:
         fake.connected = False
         for link in (real, fake):
             assert not link.is_connected()
-            await link.send(Log(LEASE, 0, "x"))
-            assert await link.send_signed(Log(LEASE, 0, "x")) is None
+            await link.send(DECLINE)
+            assert await link.send_signed(DECLINE) is None

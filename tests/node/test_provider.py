@@ -11,7 +11,7 @@ from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.lease import LeaseEvent, NodeLease, StartReceived, StopReceived, Stored
+from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import (
     Accept,
     Acknowledge,
@@ -57,18 +57,10 @@ class HeardRunner:
     """A lease's runner that only notes what it is told."""
 
     lease: NodeLease
-    events: list[LeaseEvent] = field(default_factory=list)
-    vouchers: list[VoucherMessage] = field(default_factory=list)
-    reconnections: int = 0
+    heard: list[Message] = field(default_factory=list)
 
-    def offer(self, event: LeaseEvent) -> None:
-        self.events.append(event)
-
-    def offer_voucher(self, voucher: VoucherMessage) -> None:
-        self.vouchers.append(voucher)
-
-    def reconnected(self) -> None:
-        self.reconnections += 1
+    def received(self, message: Message) -> None:
+        self.heard.append(message)
 
     def status(self) -> LeaseStatus:
         return LeaseStatus(self.lease.lease_id, self.lease.phase)
@@ -361,6 +353,10 @@ async def test_a_demand_named_like_a_lease_frees_nothing(seller: Seller) -> None
 @pytest.mark.parametrize(
     "message",
     [
+        Pulse(1),
+        Welcome("s", "x/1"),
+        Accept(LEASE, "0" * 64),
+        Deny(LEASE, DeclineCode.BUSY),
         start(),
         Stop(LEASE, Outcome.CANCELLED),
         VoucherMessage(LEASE, 1, "0" * 128, final=True),
@@ -368,37 +364,12 @@ async def test_a_demand_named_like_a_lease_frees_nothing(seller: Seller) -> None
     ],
     ids=lambda message: type(message).__name__,
 )
-async def test_messages_reach_the_lease_of_their_own_coordinator_only(
-    seller: Seller, message: Message
-) -> None:
-    assert await seller.say(message) == []  # no such lease (any more)
-    await seller.take()
-    (runner,) = seller.runners
-    await seller.say(message, seller.other)
-    assert (runner.events, runner.vouchers) == ([], [])
-    await seller.say(message)
-    expected: dict[type, LeaseEvent] = {
-        type(start()): StartReceived(start()),
-        Stop: StopReceived(Outcome.CANCELLED),
-        Acknowledge: Stored(9, 9, closed=True),
-    }
-    if isinstance(message, VoucherMessage):
-        assert runner.vouchers == [message]
-    else:
-        assert runner.events == [expected[type(message)]]
-
-
-@pytest.mark.parametrize(
-    "message",
-    [Pulse(1), Welcome("s", "x/1"), Accept(LEASE, "0" * 64), Deny(LEASE, DeclineCode.BUSY)],
-    ids=lambda message: type(message).__name__,
-)
-async def test_messages_that_no_coordinator_sends_do_nothing(
+async def test_messages_that_no_coordinator_sends_on_its_control_stream_do_nothing(
     seller: Seller, message: Message
 ) -> None:
     await seller.take()
     assert await seller.say(message) == []
-    assert seller.runners[0].events == []
+    assert seller.runners[0].heard == []
 
 
 async def test_hello_and_heartbeats_name_free_resources_and_the_coordinators_own_leases(
@@ -412,11 +383,3 @@ async def test_hello_and_heartbeats_name_free_resources_and_the_coordinators_own
     assert seller.provider.hello(OTHER).leases == ()
     assert seller.provider.heartbeat(COORDINATOR).leases == hello.leases
     assert seller.provider.heartbeat(OTHER).leases == ()
-
-
-async def test_a_coordinator_that_comes_back_wakes_its_own_leases(seller: Seller) -> None:
-    await seller.take()
-    seller.provider.joined(OTHER)
-    assert seller.runners[0].reconnections == 0
-    seller.provider.joined(COORDINATOR)
-    assert seller.runners[0].reconnections == 1

@@ -13,7 +13,7 @@ from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.connection import Connection, Keys, secure
 from neurogrid_p2p.host import Host, Limits, open_host
-from neurogrid_p2p.patches import Stream
+from neurogrid_p2p.patches import WINDOW_BYTES, Stream
 from neurogrid_p2p.session import Party
 from neurogrid_p2p.tcp import TcpStream
 
@@ -75,7 +75,7 @@ async def raw_connection(address: str, seed: bytes) -> AsyncIterator[Connection]
         return
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(connection.run, accepted, 100)
+        await nursery.start(connection.run, accepted, 100, 100 * WINDOW_BYTES)
         yield connection
         connection.abort()
 

@@ -1,12 +1,17 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
+import trio.testing
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.wire import MAX_FRAME_BYTES, encode_frame
 from neurogrid_p2p import patches
 from neurogrid_p2p.channel import OUTBOX_BYTES, Channel
 from neurogrid_p2p.errors import ChannelClosed
-from p2p.peers import channel_pair, until
+from neurogrid_p2p.host import open_host
+from p2p.peers import PROTOCOL, Person, channel_pair, listening, until
 
 
 async def test_messages_arrive_whole_and_in_order_in_both_directions() -> None:
@@ -131,3 +136,91 @@ async def test_a_writer_gives_up_on_a_peer_that_reads_nothing(
     async with channel_pair() as (one, _):
         with pytest.raises(ChannelClosed, match="read nothing"):
             await send_for_ever(one)
+
+
+# --- channels beside the first one ----------------------------------------------------------------
+
+
+async def test_a_channel_beside_another_ends_alone() -> None:
+    async with beside() as (first, one, other):
+        await one.send({"n": 1})
+        assert await other.receive() == {"n": 1}
+        await one.aclose("enough")
+        with pytest.raises(ChannelClosed, match="closed by the peer"):
+            await other.receive()
+        await other.aclose()
+        assert first.closed_reason is None
+        await first.open(PROTOCOL)
+
+
+async def test_an_aborted_channel_beside_another_wakes_whoever_waits_at_both_ends() -> None:
+    async with beside() as (first, one, other), trio.open_nursery() as nursery:
+        with trio.move_on_after(0.3):
+            await send_for_ever(one)
+        nursery.start_soon(expect_the_end, one)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        one.abort("that is it")
+        await until(lambda: other._stream.closed)
+        with pytest.raises(ChannelClosed):
+            await send_for_ever(other)
+        assert first.closed_reason is None
+
+
+async def expect_the_end(channel: Channel) -> None:
+    with pytest.raises(ChannelClosed, match="that is it"):
+        await channel.receive()
+
+
+async def test_a_peer_that_does_not_close_its_side_is_not_waited_for() -> None:
+    async with beside() as (first, one, other):
+        started = trio.current_time()
+        await one.aclose()
+        assert trio.current_time() - started < 5
+        await until(lambda: other._stream.closed)
+        assert first.closed_reason is None
+
+
+async def test_the_end_of_the_first_channel_ends_those_beside_it() -> None:
+    async with beside() as (first, one, other):
+        first.abort("gone")
+        for channel in (one, other):
+            with trio.fail_after(5), pytest.raises(ChannelClosed):
+                await channel.receive()
+        with pytest.raises(ChannelClosed):
+            await first.open(PROTOCOL)
+
+
+async def test_who_breaks_the_framing_on_a_channel_beside_another_loses_the_connection() -> None:
+    async with beside() as (first, one, _):
+        await one._stream.write(b"\xff\xff\xff\xff")
+        with trio.fail_after(5), pytest.raises(ChannelClosed):
+            await first.receive()
+
+
+async def test_a_protocol_that_the_peer_does_not_speak_opens_nothing() -> None:
+    async with beside() as (first, one, other):
+        with pytest.raises(ChannelClosed, match="does not speak"):
+            await first.open("/other/1")
+        await one.send({"still": "open"})
+        assert await other.receive() == {"still": "open"}
+        await until(lambda: len(first._connection._muxer.streams) == 2)
+
+
+@asynccontextmanager
+async def beside() -> AsyncIterator[tuple[Channel, Channel, Channel]]:
+    """A channel, and both ends of another on its connection."""
+    give, take = trio.open_memory_channel[Channel](1)
+
+    async def keep(channel: Channel) -> None:
+        await trio.sleep_forever()
+
+    async def hand_over(channel: Channel) -> None:
+        await give.send(channel)
+        await trio.sleep_forever()
+
+    async with listening() as server, open_host(Person().seed) as client:
+        server.serve("/first/1", keep)
+        server.serve(PROTOCOL, hand_over, owns_connection=False)
+        first = await client.dial(server.addresses[0], "/first/1")
+        one = await first.open(PROTOCOL)
+        yield first, one, await take.receive()

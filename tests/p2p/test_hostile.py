@@ -240,7 +240,11 @@ FORGERIES: list[tuple[str, Callable[[Person], Change], str]] = [
         lambda me: signed_anew(me, sent_at_ms=now_ms() - CLOCK_TOLERANCE_MS - 5_000),
         "set both clocks",
     ),
-    ("of an unknown type", lambda me: signed_anew(me, type="nonsense"), "no message is called"),
+    (
+        "of an unknown type that has to be understood",
+        lambda me: signed_anew(me, type="nonsense", body={"critical": ["nonsense"]}),
+        "has to understand",
+    ),
     (
         "with a field out of bounds",
         lambda me: signed_anew(me, body={**to_body(METER), "metered_ms": -1}),

@@ -1,6 +1,7 @@
 """One lease as its messages: three nodes are asked, one wins, works, is paid and forgotten.
 
-Every kind of message occurs. Each connection is a session of its own, numbered from 0 on each side.
+Every kind of message occurs. Each stream is a session of its own, numbered from 0 on each side. The lease
+has two, as if the first had been lost while the job ran.
 """
 
 import hashlib
@@ -18,7 +19,10 @@ from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import InputFile, Job, OutputFile
 from neurogrid_marketplace.messages import (
+    LEASE_PROTOCOL_ID,
+    PROTOCOL_ID,
     Acknowledge,
+    Attach,
     Award,
     Claimed,
     Deny,
@@ -65,6 +69,7 @@ ESCROW_SEQUENCE = 3
 T0_MS = 1_750_000_000_000
 METERED_MS = 42_500
 TASK_ID, LEASE_ID = "task_" + "1a" * 16, "lease_" + "2b" * 16
+LOG_GRANT_BYTES = 131_072
 LOG_TEXT = "grüße, 世界\nNEUROGRID_PROGRESS 0.5 half\n"
 
 JOB = Job(
@@ -88,16 +93,18 @@ DEMAND = Demand(
 
 
 @dataclass(slots=True)
-class Connection:
-    """One session between the coordinator and a node; numbers what each side says."""
+class Stream:
+    """One session between the coordinator and a node; numbers what each side says.
+
+    Attributes:
+        name: of its session, which the coordinator's welcome gives it.
+        protocol: that the stream was opened with.
+    """
 
     node: Party
+    name: str
+    protocol: str
     said: list[Envelope] = field(default_factory=list)
-
-    @property
-    def session(self) -> str:
-        """Its name, which the coordinator's welcome gives it."""
-        return f"session-with-{self.node.name}"
 
     def node_says(self, message: Message) -> Envelope:
         """Node to coordinator."""
@@ -114,7 +121,7 @@ class Connection:
             type=type_name(message),
             sender=sender.peer_id,
             recipient=recipient.peer_id,
-            session=self.session,
+            session=self.name,
             sequence=sum(other.sender == sender.peer_id for other in self.said),
             sent_at_ms=T0_MS + len(self.said),
             body=to_body(message),
@@ -127,7 +134,7 @@ class Connection:
 class Story:
     """What was said, and the receipt of it."""
 
-    connections: tuple[Connection, ...]
+    streams: tuple[Stream, ...]
     ranking: tuple[RankedBid, ...]
     voucher: Voucher
     receipt: bytes
@@ -138,9 +145,9 @@ def _capacity() -> Capacity:
     return Capacity(8_000, 32 * GIB, 100 * GIB, (gpu,))
 
 
-def _join(node: Party) -> Connection:
-    connection = Connection(node)
-    connection.coordinator_says(Welcome(connection.session, "neurogrid/1.0"))
+def _join(node: Party) -> Stream:
+    control = Stream(node, f"control-of-{node.name}", PROTOCOL_ID)
+    control.coordinator_says(Welcome(control.name, "neurogrid/1.0"))
     offer = Offer(
         node_id=node.peer_id,
         wallet=node.address,
@@ -151,9 +158,21 @@ def _join(node: Party) -> Connection:
         prices=PriceList(gpu_micro_usdc_per_hour=600_000),
         images=(JOB.image,),
     )
-    connection.node_says(Hello(offer))
-    connection.coordinator_says(DEMAND)
-    return connection
+    control.node_says(Hello(offer))
+    control.coordinator_says(Pulse(T0_MS))
+    control.coordinator_says(DEMAND)
+    return control
+
+
+def _attach(node: Party, number: int, *, has_start: bool, events: int) -> Stream:
+    stream = Stream(node, f"lease-of-{node.name}-{number}", LEASE_PROTOCOL_ID)
+    stream.coordinator_says(Welcome(stream.name, "neurogrid/1.0"))
+    stream.node_says(Attach(LEASE_ID, has_start, events))
+    return stream
+
+
+def _stored(events: int, log_bytes: int, *, closed: bool = False) -> Acknowledge:
+    return Acknowledge(LEASE_ID, events, log_bytes, closed, log_bytes + LOG_GRANT_BYTES)
 
 
 def _bid(node: Party, price_micro_usdc_per_hour: int, start_ms: int) -> Bid:
@@ -203,6 +222,8 @@ def tell() -> Story:
     award = _award(best, (second.bid_hash,))
     award_envelope = winner.coordinator_says(award)
     accept_envelope = winner.node_says(agreement(award))
+    first = _attach(WINNER, 1, has_start=False, events=0)
+    first.coordinator_says(_stored(0, 0))
     escrow = MARKET.escrow(Pubkey(CLIENT.public_key), escrow_job_id(LEASE_ID))
     start = Start(
         lease_id=LEASE_ID,
@@ -213,7 +234,7 @@ def tell() -> Story:
         artifacts_url="https://coordinator.example/api/v1/artifacts",
         artifacts_token="token-of-this-lease",
     )
-    winner.coordinator_says(start)
+    first.coordinator_says(start)
     result = Result(
         outcome=Outcome.COMPLETED,
         exit_code=0,
@@ -225,20 +246,21 @@ def tell() -> Story:
         memory_peak_bytes=50_000_000,
         profile_hash=hashlib.sha256(b"profile").hexdigest(),
     )
-    run = _run(winner, award, result)
+    run = _run(winner, first, award, result)
 
     amount = cost_micro_usdc(award.price_micro_usdc_per_hour, METERED_MS)
     final = _voucher(amount, next_link(run.chain, run.last_event.hash()), final=True)
-    winner.coordinator_says(final)
+    run.stream.coordinator_says(final)
     transaction = base58.encode(hashlib.sha512(b"transaction").digest())
-    claimed = winner.node_says(Claimed(LEASE_ID, transaction))
-    winner.coordinator_says(Acknowledge(LEASE_ID, 3, len(LOG_TEXT.encode()), closed=True))
+    claimed = run.stream.node_says(Claimed(LEASE_ID, transaction))
+    run.stream.coordinator_says(_stored(3, len(LOG_TEXT.encode()), closed=True))
 
     # What a node says to an award that comes too late, and what one hears of a lease it should not have.
     other = _award(second, (best.bid_hash,))
     loser.coordinator_says(other)
     loser.node_says(Deny(LEASE_ID, DeclineCode.RESERVATION_EXPIRED))
-    loser.coordinator_says(Stop(LEASE_ID, Outcome.CANCELLED, "the task went on without this lease"))
+    unknown = _attach(LOSER, 1, has_start=False, events=0)
+    unknown.coordinator_says(Stop(LEASE_ID, Outcome.CANCELLED, "no such lease"))
 
     client_account = MARKET.client(Pubkey(CLIENT.public_key))
     _, bump = Pubkey.find_program_address(
@@ -276,13 +298,15 @@ def tell() -> Story:
         },
     )
     voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
-    return Story((winner, loser, decliner), ranking, voucher, receipt)
+    streams = (winner, first, run.stream, loser, unknown, decliner)
+    return Story(streams, ranking, voucher, receipt)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What was said of the running job."""
+    """What was said of the running job, and the stream that it ended on."""
 
+    stream: Stream
     events: tuple[Envelope, ...]
     last_event: Event
     meter: Envelope
@@ -297,34 +321,31 @@ def _voucher(amount: int, link: VoucherLink, *, final: bool) -> VoucherMessage:
     return VoucherMessage(LEASE_ID, amount, signature, final, link)
 
 
-def _run(connection: Connection, award: Award, result: Result) -> _Run:
+def _run(control: Stream, first: Stream, award: Award, result: Result) -> _Run:
     """From the first event to the last, with what is said between them."""
-    previous = agreement(award).hash()
-
-    def happened(number: int, kind: EventKind, ending: Result | None = None) -> Event:
-        nonlocal previous
-        event = Event(LEASE_ID, number, kind, T0_MS + 1_000 * number, previous, ending)
-        previous = event.hash()
-        envelopes.append(connection.node_says(event))
-        return event
-
-    envelopes: list[Envelope] = []
-    happened(0, EventKind.PREPARING)
-    connection.coordinator_says(Acknowledge(LEASE_ID, 1, 0))
-    happened(1, EventKind.STARTED)
-    connection.coordinator_says(Acknowledge(LEASE_ID, 2, 0))
-    connection.node_says(Log(LEASE_ID, 0, LOG_TEXT))
     log_bytes = len(LOG_TEXT.encode())
-    connection.coordinator_says(Acknowledge(LEASE_ID, 2, log_bytes))
+    preparing = Event(LEASE_ID, 0, EventKind.PREPARING, T0_MS, agreement(award).hash())
+    envelopes = [first.node_says(preparing)]
+    first.coordinator_says(_stored(1, 0))
+    started = Event(LEASE_ID, 1, EventKind.STARTED, T0_MS + 1_000, preparing.hash())
+    envelopes.append(first.node_says(started))
+    first.node_says(Log(LEASE_ID, 0, LOG_TEXT))
+    # One acknowledgement for both.
+    first.coordinator_says(_stored(2, log_bytes))
     running = LeaseStatus(LEASE_ID, LeasePhase.RUNNING, 30_000, 500, "half")
-    connection.node_says(Heartbeat(Capacity(6_000, 31 * GIB, 99 * GIB), True, (running,)))
-    connection.coordinator_says(Pulse(T0_MS + 30_000))
+    control.node_says(Heartbeat(Capacity(6_000, 31 * GIB, 99 * GIB), True, (running,)))
+    control.coordinator_says(Pulse(T0_MS + 30_000))
     amount = cost_micro_usdc(award.price_micro_usdc_per_hour, 30_000)
     meter = Meter(LEASE_ID, 30_000, amount)
-    meter_envelope = connection.node_says(meter)
+    meter_envelope = first.node_says(meter)
+    # The voucher is lost with the stream, and sent again on the next.
+    second = _attach(WINNER, 2, has_start=True, events=2)
+    second.coordinator_says(_stored(2, log_bytes))
     voucher = _voucher(amount, next_link(PaymentChain(), meter.hash()), final=False)
-    connection.coordinator_says(voucher)
-    last = happened(2, EventKind.FINISHED, replace(result, voucher_hash=voucher.hash()))
-    connection.coordinator_says(Acknowledge(LEASE_ID, 3, log_bytes))
+    second.coordinator_says(voucher)
+    ending = replace(result, voucher_hash=voucher.hash())
+    last = Event(LEASE_ID, 2, EventKind.FINISHED, T0_MS + 2_000, started.hash(), ending)
+    envelopes.append(second.node_says(last))
+    second.coordinator_says(_stored(3, log_bytes))
     chain = extended(PaymentChain(), voucher, meter)
-    return _Run(tuple(envelopes), last, meter_envelope, voucher, chain)
+    return _Run(second, tuple(envelopes), last, meter_envelope, voucher, chain)

@@ -14,6 +14,7 @@ from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.canonical import Json, canonical_bytes, sha256_hex
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.errors import MalformedMessage, UnknownMessage
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
 from neurogrid_marketplace.fields import PUNCTUAL_PERMILLE, plain
 from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, POOL_SIZE, place_of, pool, sample
@@ -44,6 +45,7 @@ def files() -> dict[str, bytes]:
         "keys.json": _keys(),
         "canonical.json": _canonical(),
         "messages.json": _messages(),
+        "versions.json": _versions(),
         "vouchers.json": _vouchers(),
         "auctions.json": _auctions(),
         "sampling.json": _sampling(),
@@ -111,8 +113,9 @@ def _canonical() -> Json:
 def _messages() -> Json:
     return [
         {
-            "sender": "coordinator" if envelope.sender != connection.node.peer_id else name,
-            "recipient": name if envelope.sender != connection.node.peer_id else "coordinator",
+            "protocol": stream.protocol,
+            "sender": "coordinator" if envelope.sender != stream.node.peer_id else name,
+            "recipient": name if envelope.sender != stream.node.peer_id else "coordinator",
             "envelope": envelope.to_dict(),
             "signed_text": _signed_text(envelope),
             "envelope_hash": envelope.hash(),
@@ -120,10 +123,37 @@ def _messages() -> Json:
             # A map's order is free on the wire; this is one of many frames of this envelope.
             "frame_hex": encode_frame(dict(envelope.to_dict())).hex(),
         }
-        for connection in tell().connections
-        for name in (connection.node.name,)
-        for envelope in connection.said
+        for stream in tell().streams
+        for name in (stream.node.name,)
+        for envelope in stream.said
     ]
+
+
+def _versions() -> Json:
+    """What a peer of this version makes of what a later one says."""
+    meter: dict[str, Json] = {"lease_id": LEASE_ID, "metered_ms": 1, "cumulative_micro_usdc": 2}
+    cases: tuple[tuple[str, dict[str, Json]], ...] = (
+        ("meter", meter),
+        ("meter", meter | {"later": {"deep": [1]}}),
+        ("meter", meter | {"later": 1, "critical": ["lease_id"]}),
+        ("meter", meter | {"later": 1, "critical": ["later"]}),
+        ("meter", meter | {"critical": "later"}),
+        ("meter", meter | {"critical": ["metered_ms"] * 17}),
+        ("rumour", {"lease_id": LEASE_ID}),
+        ("rumour", {"lease_id": LEASE_ID, "critical": ["rumour"]}),
+        ("rumour", {"lease_id": LEASE_ID, "critical": ["lease_id"]}),
+    )
+    return [{"type": kind, "body": body, "verdict": _verdict(kind, body)} for kind, body in cases]
+
+
+def _verdict(kind: str, body: dict[str, Json]) -> str:
+    try:
+        parse_body(kind, body)
+    except UnknownMessage:
+        return "passed over"
+    except MalformedMessage:
+        return "refused"
+    return "taken"
 
 
 def _signed_text(envelope: Envelope) -> str:

@@ -9,7 +9,14 @@ from neurogrid_marketplace.canonical import canonical_bytes
 from neurogrid_marketplace.envelope import Session, parse_envelope
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.messages import MESSAGE_TYPES, parse_body
+from neurogrid_marketplace.messages import (
+    LEASE_PROTOCOL_ID,
+    MESSAGE_TYPES,
+    CoordinatorLeaseMessage,
+    NodeLeaseMessage,
+    Welcome,
+    parse_body,
+)
 from neurogrid_marketplace.receipt import verify_receipt
 from neurogrid_marketplace.wire import FrameDecoder
 
@@ -50,7 +57,10 @@ def test_every_message_type_occurs_and_every_frame_is_admitted_in_its_session() 
             ),
         )
         session.admit(envelope, envelope.sent_at_ms)
-        parse_body(envelope.type, envelope.body)
+        message = parse_body(envelope.type, envelope.body)
+        is_of_lease = isinstance(message, NodeLeaseMessage | CoordinatorLeaseMessage)
+        if not isinstance(message, Welcome):
+            assert is_of_lease == (vector["protocol"] == LEASE_PROTOCOL_ID)
         seen.add(envelope.type)
     assert seen == set(MESSAGE_TYPES)
 

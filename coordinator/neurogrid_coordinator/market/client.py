@@ -4,8 +4,8 @@
         report = await market.hold_auction(demand, excluded=())
 
 While the child is away (it takes about two seconds to start) calls raise `MarketAway`: try again. What
-nodes say arrives through the two callbacks, one after another for each node and concurrently for
-different nodes; while a callback is slow, only its node waits.
+nodes say arrives through the two callbacks: in order for each lease, and for what else a node says; different
+leases and nodes concurrently. While a callback is slow, nothing else waits.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ class MarketClient:
 
     Args:
         settings: for the child.
-        on_message: called with what a node said about its leases: event, meter, log, claimed,
-            and accept or deny that nobody waited for (any more).
+        on_message: called with what a node said about its leases: resume, event, meter, log,
+            claimed, and accept or deny that nobody waited for (any more).
         on_node: called when a node joins (also: reconnects, or says a new hello), beats, or
             leaves. Of changes that wait, only the latest is told.
     """
@@ -146,17 +146,21 @@ class MarketClient:
         limit_s = AWARD_ANSWER_MS / 1000 + _CALL_LIMIT_S
         return award_from_wire(await self._call("award", arguments, limit_s))
 
-    async def send(self, node_id: str, message: Message) -> Envelope:
+    async def send(self, node_id: str, message: Message, *, is_last: bool = False) -> Envelope:
         """Sign a message and put it on the way to a node. That it arrives, only an answer shows.
 
+        Args:
+            is_last: nothing more is to be said about the message's lease; its stream is closed.
+
         Raises:
-            NodeUnreachable: the node is not connected.
+            NodeUnreachable: the node is not connected, or has no stream (yet) for the lease.
             MarketAway: try again.
         """
         arguments: Frame = {
             "node_id": node_id,
             "type": type_name(message),
             "body": to_body(message),
+            "is_last": is_last,
         }
         try:
             return parse_envelope(await self._call("send", arguments, _CALL_LIMIT_S))
@@ -229,8 +233,9 @@ class MarketClient:
             case "message":
                 node_id = decode(str, frame["node_id"])
                 self._heard(node_id, frame)
-                taken = partial(child.tell, {"kind": "taken", "node_id": node_id, "count": 1})
-                self._deliveries.said(node_id, parse_envelope(frame["envelope"]), taken)
+                lane = decode(str, frame["lane"])
+                taken = partial(child.tell, {"kind": "taken", "lane": lane, "count": 1})
+                self._deliveries.said(lane, node_id, parse_envelope(frame["envelope"]), taken)
             case "joined":
                 view = decode(NodeView, frame["view"])
                 self._nodes[view.offer.node_id] = view

@@ -1,8 +1,9 @@
-"""Handing on what nodes say: in order for each node, different nodes at the same time, bounded.
+"""Handing on what nodes say: in order for each lane, different lanes at the same time, bounded.
 
-Nothing here ever waits for a callback, so that one which hangs delays its own node only. The bound comes
-from the other side: the child sends at most `process.MESSAGE_CREDIT` messages of a node ahead of what has
-been taken, and changes of a node between two messages are merged into one.
+A lane is one lease of a node, or what else the node says, its coming and going included (`rpc`). Nothing
+here ever waits for a callback, so that one which hangs delays its own lane only. The bound comes from the
+other side: the child sends at most `process.MESSAGE_CREDIT` messages of a lane ahead of what has been
+taken, and changes of a node between two messages are merged into one.
 """
 
 import asyncio
@@ -26,8 +27,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A message, and whom to tell that it has been dealt with."""
+    """A message of a node, and whom to tell that it has been dealt with."""
 
+    node_id: str
     envelope: Envelope
     taken: Callable[[], None]
 
@@ -36,6 +38,7 @@ class _Said:
 class _Changed:
     """A node's change; a later one is merged into it while it waits."""
 
+    node_id: str
     change: NodeChange
     view: NodeView
 
@@ -47,7 +50,7 @@ class _Changed:
 
 
 class Deliveries:
-    """What waits for the callbacks, by node id; a node's task exists only while something does."""
+    """What waits for the callbacks, by lane; a lane's task exists only while something does."""
 
     def __init__(self, on_message: OnMessage, on_node: OnNode) -> None:
         self._on_message = on_message
@@ -57,12 +60,12 @@ class Deliveries:
 
     @property
     def waiting(self) -> int:
-        """How many items wait, of all nodes."""
+        """How many items wait, of all lanes."""
         return sum(len(items) for items in self._waiting.values())
 
-    def said(self, node_id: str, envelope: Envelope, taken: Callable[[], None]) -> None:
+    def said(self, lane: str, node_id: str, envelope: Envelope, taken: Callable[[], None]) -> None:
         """Hand on a message, and call ``taken`` when that is done."""
-        self._append(node_id, _Said(envelope, taken))
+        self._append(lane, _Said(node_id, envelope, taken))
 
     def changed(self, node_id: str, change: NodeChange, view: NodeView) -> None:
         """Hand on a change."""
@@ -70,7 +73,7 @@ class Deliveries:
         if waiting and isinstance(last := waiting[-1], _Changed):
             last.merge(change, view)
         else:
-            self._append(node_id, _Changed(change, view))
+            self._append(node_id, _Changed(node_id, change, view))
 
     async def aclose(self) -> None:
         """Drop what waits, and cancel what is being handed on."""
@@ -79,29 +82,30 @@ class Deliveries:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _append(self, node_id: str, item: _Said | _Changed) -> None:
-        self._waiting.setdefault(node_id, deque()).append(item)
-        if node_id not in self._tasks:
-            self._tasks[node_id] = asyncio.create_task(self._work(node_id))
+    def _append(self, lane: str, item: _Said | _Changed) -> None:
+        self._waiting.setdefault(lane, deque()).append(item)
+        if lane not in self._tasks:
+            self._tasks[lane] = asyncio.create_task(self._work(lane))
 
-    async def _work(self, node_id: str) -> None:
-        waiting = self._waiting[node_id]
+    async def _work(self, lane: str) -> None:
+        waiting = self._waiting[lane]
         try:
             while waiting:
                 item = waiting.popleft()
                 try:
-                    await self._hand_on(node_id, item)
+                    await self._hand_on(item)
                 except Exception:  # noqa: BLE001 - the callback's outermost boundary
-                    _log.exception("handling what %s said", node_id)
+                    _log.exception("handling what %s said", item.node_id)
         finally:
-            del self._waiting[node_id], self._tasks[node_id]
+            del self._waiting[lane], self._tasks[lane]
 
-    async def _hand_on(self, node_id: str, item: _Said | _Changed) -> None:
+    async def _hand_on(self, item: _Said | _Changed) -> None:
         if isinstance(item, _Changed):
-            await self._on_node(node_id, item.change, item.view)
+            await self._on_node(item.node_id, item.change, item.view)
             return
         envelope = item.envelope
         try:
-            await self._on_message(node_id, envelope, parse_body(envelope.type, envelope.body))
+            message = parse_body(envelope.type, envelope.body)
+            await self._on_message(item.node_id, envelope, message)
         finally:
             item.taken()

@@ -27,7 +27,7 @@ class Door:
 
     Args:
         call: answers one call; what it raises is reported, `CallFailed` with its code.
-        taken: told that the api has dealt with some messages of a node.
+        taken: told that the api has dealt with some messages of a lane.
         standings: told what is known of nodes.
     """
 
@@ -83,7 +83,7 @@ class Door:
                 if scope is not None:
                     scope.cancel()
             case "taken":
-                self._taken(decode(str, frame["node_id"]), decode(int, frame["count"]))
+                self._taken(decode(str, frame["lane"]), decode(int, frame["count"]))
             case "standings":
                 self._standings(decode(dict[str, Standing], frame["standings"]))
 

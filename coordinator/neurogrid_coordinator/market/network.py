@@ -1,7 +1,7 @@
-"""The nodes' control channels: who may connect, what they may say, and how fast.
+"""The nodes' connections: who may connect, what they may say, and how fast.
 
-A node dials, gets a `Welcome`, says `Hello`, and from then on everything between the two travels on this
-one channel. A node that breaks a rule is disconnected; it reconnects when it likes.
+A node dials, gets a `Welcome` on its control stream, says `Hello`, and opens a stream of its own for each
+lease (`lease_streams`). A node that breaks a rule is disconnected; it reconnects when it likes.
 """
 
 import logging
@@ -12,24 +12,26 @@ import trio
 
 from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.errors import UnknownMessage
 from neurogrid_marketplace.messages import (
     SILENCE_LIMIT_S,
     Accept,
-    Claimed,
+    CoordinatorLeaseMessage,
     Deny,
-    Event,
     Heartbeat,
     Hello,
-    Log,
     Message,
-    Meter,
+    NodeLeaseMessage,
     Pulse,
 )
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
+from neurogrid_p2p.host import Limits
 from neurogrid_p2p.session import Party, SignedChannel
 
 from .directory import Directory
+from .lease_streams import UNNAMED_MAX, UNREAD_BYTES, LeaseStreams
+from .pace import Pace
 from .reports import NodeView
 from .settings import NodeLimits
 
@@ -39,7 +41,7 @@ HELLO_LIMIT_S = 10.0
 # disconnected soon, and nobody should wait for that.
 SEND_LIMIT_S = 2.0
 
-NodeMessage = Bid | Decline | Accept | Deny | Event | Meter | Log | Claimed
+NodeMessage = Bid | Decline | Accept | Deny | NodeLeaseMessage
 
 _log = logging.getLogger(__name__)
 
@@ -60,32 +62,30 @@ class Listener(Protocol):
         """A node said something else. While this waits, the node is not read."""
 
 
-class Allowance:
-    """A token bucket: so many units per second on average, twice that in a burst."""
-
-    def __init__(self, per_second: float, now: float) -> None:
-        self._per_second = per_second
-        self._units = 2 * per_second
-        self._at = now
-
-    def take(self, units: float, now: float) -> float:
-        """Take ``units`` and return how many seconds to wait before the next."""
-        refill = (now - self._at) * self._per_second
-        self._units = min(2 * self._per_second, self._units + refill) - units
-        self._at = now
-        return max(0.0, -self._units / self._per_second)
+def host_limits(limits: NodeLimits) -> Limits:
+    """What the host lets strangers take, so that nodes can have what ``limits`` lets them have."""
+    return Limits(
+        # Each may be connected twice, while a newer connection replaces an older one.
+        connections=2 * limits.nodes,
+        connections_per_host=limits.nodes_per_host,
+        # Its leases' streams, those that have not said which, and the control stream.
+        streams_per_connection=limits.leases_per_node + UNNAMED_MAX + 1,
+        # Not a window for each: what is granted keeps an honest node at a quarter of this.
+        unread_bytes_per_connection=UNREAD_BYTES,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Node:
-    """One live connection of a node."""
+    """One live connection of a node: its control stream, and those of its leases."""
 
     node_id: str
     channel: SignedChannel
+    leases: LeaseStreams
 
 
 class Network:
-    """All control channels."""
+    """All connections of nodes."""
 
     def __init__(
         self,
@@ -104,19 +104,33 @@ class Network:
         self._silence_limit_s = silence_limit_s
         self._nodes: dict[str, _Node] = {}
 
-    async def send(self, node_id: str, message: Message) -> Envelope:
+    async def send(self, node_id: str, message: Message, *, is_last: bool = False) -> Envelope:
         """Sign a message and put it on the way to a node.
 
+        Args:
+            is_last: close the lease's stream after it.
+
         Raises:
-            ChannelClosed: the node is not connected, or has so much unread that nothing more
-                can be queued.
+            ChannelClosed: the node is not connected, has no stream (yet) for the lease that this is
+                about, or has so much unread that nothing more can be queued.
         """
         node = self._nodes.get(node_id)
         if node is None:
             raise ChannelClosed("not connected")
         with trio.move_on_after(SEND_LIMIT_S):
+            if isinstance(message, CoordinatorLeaseMessage):
+                return await node.leases.send(message, is_last=is_last)
             return await node.channel.send(message)
         raise ChannelClosed("reads nothing")
+
+    async def serve_lease(self, channel: Channel) -> None:
+        """Talk with one node about one lease until either side ends that stream."""
+        node = self._nodes.get(channel.remote_id)
+        if node is None or not node.channel.shares_connection(channel):
+            _log.debug("%s opened a lease's stream without a control stream", channel.remote_id)
+            channel.disconnect("a lease's stream without a control stream")
+            return
+        await node.leases.serve(channel)
 
     async def serve(self, channel: Channel) -> None:
         """Talk with one node until either side ends it."""
@@ -128,21 +142,18 @@ class Network:
             signed.abort("said no hello")
             return
         if not isinstance(hello, Hello):
-            _refuse(signed, "said something else than hello")
-            return
+            raise signed.refuse("said something else than hello")
         if hello.offer.node_id != signed.remote_id:
-            _refuse(signed, f"said hello as {hello.offer.node_id}")
-            return
-        node = _Node(signed.remote_id, signed)
-        older = self._nodes.get(node.node_id)
+            raise signed.refuse(f"said hello as {hello.offer.node_id}")
+        older = self._nodes.get(signed.remote_id)
         if older is None and len(self._nodes) >= self._limits.nodes:
-            _refuse(signed, "came when the market was full")
-            return
+            raise signed.refuse("came when the market was full")
+        node = self._node(signed)
         self._nodes[node.node_id] = node
         if older is not None:
             older.channel.abort("replaced by a newer connection")
         try:
-            await self._joined(hello)
+            await self._joined(node, hello)
             await self._talk(node)
         finally:
             if self._nodes.get(node.node_id) is node:
@@ -150,50 +161,55 @@ class Network:
                 with trio.CancelScope(shield=True):
                     await self._listener.node_left(self._directory.leave(node.node_id))
 
-    async def _joined(self, hello: Hello) -> None:
-        await self._listener.node_joined(self._directory.join(hello, self._party.now_ms()))
+    def _node(self, channel: SignedChannel) -> _Node:
+        async def received(envelope: Envelope, message: NodeLeaseMessage) -> None:
+            await self._hand_on(node, envelope, message)
+
+        leases = LeaseStreams(self._party, self._limits, self._software, received)
+        node = _Node(channel.remote_id, channel, leases)
+        return node
+
+    async def _joined(self, node: _Node, hello: Hello) -> None:
+        now_ms = self._party.now_ms()
+        await self._listener.node_joined(self._directory.join(hello, now_ms))
+        # From now on it may open the streams of its leases.
+        await node.channel.send(Pulse(now_ms))
 
     async def _talk(self, node: _Node) -> None:
-        messages = Allowance(self._limits.messages_per_s, trio.current_time())
-        data = Allowance(self._limits.bytes_per_s, trio.current_time())
-        counted_bytes = node.channel.received_bytes
+        pace = Pace(self._limits)
         while True:
+            await pace.keep(node.channel.take_received_bytes())
             try:
                 with trio.fail_after(self._silence_limit_s):
                     envelope, message = await node.channel.receive()
+            except UnknownMessage as error:
+                _log.debug("%s: %s", node.node_id, error)
+                continue
             except trio.TooSlowError:
                 node.channel.abort(f"silent for {self._silence_limit_s:g} s")
                 return
             if self._nodes.get(node.node_id) is not node:
                 return  # replaced while this was on its way
             await self._take(node, envelope, message)
-            now = trio.current_time()
-            arrived_bytes = node.channel.received_bytes - counted_bytes
-            counted_bytes += arrived_bytes
-            wait_s = max(messages.take(1, now), data.take(arrived_bytes, now))
-            if wait_s > 0:
-                await trio.sleep(min(wait_s, self._silence_limit_s))
 
     async def _take(self, node: _Node, envelope: Envelope, message: Message) -> None:
-        now_ms = self._party.now_ms()
         match message:
             case Heartbeat():
+                now_ms = self._party.now_ms()
                 view = self._directory.beat(node.node_id, message, now_ms)
                 await self._listener.node_beat(view)
                 await node.channel.send(Pulse(now_ms))
             case Hello():
                 if message.offer.node_id != node.node_id:
-                    _refuse(node.channel, f"said hello as {message.offer.node_id}")
-                    raise ChannelClosed("another node's hello")
-                await self._joined(message)
-            case Bid() | Decline() | Accept() | Deny() | Event() | Meter() | Log() | Claimed():
-                self._directory.heard(node.node_id, now_ms)
-                await self._listener.received(node.node_id, envelope, message)
+                    raise node.channel.refuse(f"said hello as {message.offer.node_id}")
+                await self._joined(node, message)
+            case Bid() | Decline() | Accept() | Deny():
+                await self._hand_on(node, envelope, message)
             case _:
-                _refuse(node.channel, f"said {envelope.type}, which only a coordinator says")
-                raise ChannelClosed("a message in the wrong direction")
+                raise node.channel.refuse(f"said {envelope.type} on its control stream")
 
-
-def _refuse(channel: SignedChannel, what: str) -> None:
-    _log.warning("%s %s", channel.remote_id, what)
-    channel.abort(what)
+    async def _hand_on(self, node: _Node, envelope: Envelope, message: NodeMessage) -> None:
+        if self._nodes.get(node.node_id) is not node:
+            raise ChannelClosed("replaced by a newer connection")
+        self._directory.heard(node.node_id, self._party.now_ms())
+        await self._listener.received(node.node_id, envelope, message)

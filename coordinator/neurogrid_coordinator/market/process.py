@@ -21,6 +21,7 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import (
+    LEASE_PROTOCOL_ID,
     PROTOCOL_ID,
     Accept,
     Award,
@@ -30,7 +31,7 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.errors import ChannelClosed
-from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.relay import Relay
 from neurogrid_p2p.reservation import Reservations
 from neurogrid_p2p.session import Party
@@ -41,12 +42,13 @@ from .credits import Credits
 from .directory import Directory
 from .door import ApiGone, Door
 from .leases import Leases
-from .network import Network, NodeMessage
+from .network import Network, NodeMessage, host_limits
 from .reports import NodeView, auction_to_wire, award_to_wire
 from .rpc import CallFailed, Frame
 from .settings import MarketSettings
 
-# Messages of one node that the api has not dealt with yet; then the node is not read.
+# Messages of one lane (a lease, or the rest of a node) that the api has not dealt with yet; then that
+# stream is not read.
 MESSAGE_CREDIT = 64
 # PR_SET_PDEATHSIG of <sys/prctl.h>.
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -108,10 +110,7 @@ async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
         sign=keys.sign,
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
-    limits = Limits(
-        connections=2 * settings.limits.nodes,
-        connections_per_host=settings.limits.nodes_per_host,
-    )
+    limits = host_limits(settings.limits)
     if settings.relay is not None:
         limits = settings.relay.beside(limits)
     async with (
@@ -152,6 +151,7 @@ class Market:
             ApiGone: in the end, inside an ExceptionGroup.
         """
         host.serve(PROTOCOL_ID, self._network.serve)
+        host.serve(LEASE_PROTOCOL_ID, self._network.serve_lease, owns_connection=False)
         await self._door.notify(
             "ready",
             peer_id=host.peer_id,
@@ -192,19 +192,22 @@ class Market:
                 self._auctioneer.decline_received(node_id, message)
             case Accept() | Deny():
                 if not self._leases.answer_received(node_id, envelope, message):
-                    await self._forward(node_id, envelope)
+                    await self._forward(node_id, node_id, envelope)
             case _:
-                await self._forward(node_id, envelope)
+                await self._forward(f"{node_id}/{message.lease_id}", node_id, envelope)
 
-    async def _forward(self, node_id: str, envelope: Envelope) -> None:
-        await self._credits.take(node_id)
+    async def _forward(self, lane: str, node_id: str, envelope: Envelope) -> None:
+        await self._credits.take(lane)
         if node_id not in self._directory:
             # It left while this waited; what is not acknowledged, it says again.
-            self._credits.give_back(node_id, 1)
+            self._credits.give_back(lane, 1)
             return
-        heard_ms = self._directory.last_heard_ms(node_id)
         await self._door.notify(
-            "message", node_id=node_id, envelope=envelope.to_dict(), last_heard_ms=heard_ms
+            "message",
+            lane=lane,
+            node_id=node_id,
+            envelope=envelope.to_dict(),
+            last_heard_ms=self._directory.last_heard_ms(node_id),
         )
 
     async def _answer(self, method: str, arguments: Frame) -> Frame:
@@ -227,14 +230,15 @@ class Market:
                 )
             case "send":
                 message = parse_body(decode(str, arguments["type"]), arguments["body"])
-                return await self._send(decode(str, arguments["node_id"]), message)
+                is_last = decode(bool, arguments["is_last"])
+                return await self._send(decode(str, arguments["node_id"]), message, is_last=is_last)
             case "explain":
                 demand = decode(Demand, arguments["demand"])
                 return dict(plain(self._directory.explain(demand)))
         raise CallFailed("unknown_method", method)
 
-    async def _send(self, node_id: str, message: Message) -> Frame:
+    async def _send(self, node_id: str, message: Message, *, is_last: bool) -> Frame:
         try:
-            return dict((await self._network.send(node_id, message)).to_dict())
+            return dict((await self._network.send(node_id, message, is_last=is_last)).to_dict())
         except ChannelClosed as error:
             raise CallFailed("unreachable", str(error)) from error

@@ -9,7 +9,7 @@ Frames are maps with a ``kind``:
 |---|---|
 | call | ``id``, ``method``, ``arguments``: answered by reply or failure |
 | cancel | ``id``: nobody waits for the answer any more |
-| taken | ``node_id``, ``count``: so many of its messages have been dealt with |
+| taken | ``lane``, ``count``: so many of its messages have been dealt with |
 | standings | ``standings``: node id -> what is known of it beside its offer, of nodes that joined |
 
 | market to api | |
@@ -17,10 +17,12 @@ Frames are maps with a ``kind``:
 | ready | ``peer_id``, ``addresses``, ``listen``: once, first |
 | reply | ``id``, ``value`` |
 | failure | ``id``, ``code``, ``message`` |
-| message | ``node_id``, ``envelope``, ``last_heard_ms``: what a node said |
+| message | ``lane``, ``node_id``, ``envelope``, ``last_heard_ms``: what a node said |
 | joined | ``view`` |
 | left | ``node_id``, ``last_heard_ms`` |
 | beat | ``node_id``, ``free``, ``accepting``, ``leases``, ``last_heard_ms`` |
+
+A lane is what keeps its order and waits for nothing else: one lease of a node, or the node's other messages.
 """
 
 import struct

@@ -19,12 +19,14 @@ class NodeLimits:
         nodes: connected at a time. Each may be connected twice, while a newer connection
             replaces an older one; connections beyond that are refused.
         nodes_per_host: connections from one IP address.
-        messages_per_s, bytes_per_s: of one node, on average; twice that in a burst. A node that
-            sends faster is read more slowly.
+        leases_per_node: streams of leases that one node may have; as many as a hello can list.
+        messages_per_s, bytes_per_s: of one node on its control stream, and on all streams of its
+            leases together; on average, twice that in a burst. What comes faster is read more slowly.
     """
 
     nodes: _Positive = 2000
     nodes_per_host: _Positive = 2000
+    leases_per_node: _Positive = 256
     messages_per_s: _Positive = 200
     bytes_per_s: _Positive = 4 * 1024 * 1024
 

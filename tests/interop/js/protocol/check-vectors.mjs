@@ -14,7 +14,7 @@ import { parseJson } from './json.mjs';
 import { KeyPair, base58, fromBase58, isSigned, publicKeyOf } from './keys.mjs';
 import { hash64, pool, ranking, sample } from './market.mjs';
 import { cost, escrowJobId, mustPause, quote, signable, usdc, voucherMessage } from './money.mjs';
-import { SAID_BY } from './page.mjs';
+import { Malformed, SAID_BY, Unknown, parseBody } from './page.mjs';
 import { verifyReceipt } from './receipt.mjs';
 
 const folder = process.argv[2];
@@ -81,6 +81,18 @@ const CHECKS = {
     const heard = new Set(vectors.map(({ envelope }) => envelope.type));
     assert.deepEqual(heard, new Set(Object.keys(SAID_BY)));
   },
+
+  'versions.json': (cases) =>
+    each(cases, ({ type, body, verdict }) => {
+      let found = 'taken';
+      try {
+        parseBody(type, body);
+      } catch (error) {
+        assert.ok(error instanceof Malformed, error);
+        found = error instanceof Unknown ? 'passed over' : 'refused';
+      }
+      assert.equal(found, verdict, JSON.stringify(body));
+    }),
 
   'vouchers.json': (file) => {
     assert.equal(escrowJobId(file.lease_id).toString('hex'), file.escrow_job_id_hex);

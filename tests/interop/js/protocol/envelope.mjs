@@ -4,7 +4,7 @@ import { decode, encode } from '@msgpack/msgpack';
 
 import { canonical, sha256 } from './canonical.mjs';
 import { isSigned, publicKeyOf } from './keys.mjs';
-import { SAID_BY, Malformed, parse } from './page.mjs';
+import { SAID_BY, Malformed, parse, parseBody } from './page.mjs';
 
 const VERSION = 1;
 const FRAME_BYTES_MAX = 1_048_576;
@@ -72,16 +72,17 @@ export class Receiver {
     Object.assign(this, { network, session, sender, recipient, by, sequence: 0 });
   }
 
-  /** The message of an envelope, checked. */
+  /** The message of an envelope, checked; throws `Unknown` for one that may be passed over. */
   open(envelope, nowMs = Date.now()) {
     checkEnvelope(envelope, this.network);
     for (const name of ['sender', 'recipient', 'session', 'sequence']) {
       if (envelope[name] !== this[name]) throw new Malformed(`${name} ${envelope[name]}, not ${this[name]}`);
     }
     if (Math.abs(nowMs - envelope.sent_at_ms) > CLOCK_TOLERANCE_MS) throw new Malformed('another time');
-    if (SAID_BY[envelope.type] !== this.by) throw new Malformed(`a ${envelope.type} is not said by ${this.by}`);
     this.sequence += 1;
-    return parse(envelope.type, envelope.body);
+    const message = parseBody(envelope.type, envelope.body);
+    if (SAID_BY[envelope.type] !== this.by) throw new Malformed(`a ${envelope.type} is not said by ${this.by}`);
+    return message;
   }
 }
 

@@ -8,6 +8,9 @@ const SAFE = Number.MAX_SAFE_INTEGER;
 /** A value that does not fit its table. */
 export class Malformed extends Error {}
 
+/** A message of a later version, which may be passed over. */
+export class Unknown extends Malformed {}
+
 /** The cells of the tables under a heading, up to the next one. */
 function rows(heading) {
   const start = PAGE.findIndex((line) => line.startsWith('#') && line.replace(/^#+ /, '') === heading);
@@ -127,6 +130,17 @@ function struct(name, value, path) {
 /** A message, or what messages are made of, with every field of its table. */
 export function parse(name, value) {
   return struct(name, value, name);
+}
+
+/** The body of a message, by "Versions". */
+export function parseBody(type, body) {
+  const isKnown = Object.hasOwn(SAID_BY, type);
+  const known = isKnown ? [type, ...fields(type).map((field) => field.name)] : [];
+  const critical = Object.hasOwn(object(body, type), 'critical') ? body.critical : [];
+  if (!Array.isArray(critical) || critical.length > 16) refuse(type, 'critical is no short list');
+  for (const name of critical) if (!known.includes(name)) refuse(type, `${name} has to be understood`);
+  if (!isKnown) throw new Unknown(`no message is called ${type}`);
+  return parse(type, body);
 }
 
 /** Rows of the table of a receipt's links: kind, least, most, signer. */
