@@ -218,7 +218,7 @@ async def test_the_fake_stream_does_as_the_real_one() -> None:
             return Attach(LEASE, has_start=False, events=attached)
 
         nursery.start_soon(fake.run, attach, received.append)
-        await until(lease.stream.is_connected)
+        await until(lambda: len(coordinator.streams) == 1)
         await coordinator.streams[0].send(STORED)
         await until(lambda: lease.received == [STORED])
         # An attach, and what the coordinator answers.
