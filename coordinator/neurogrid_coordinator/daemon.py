@@ -49,6 +49,7 @@ from .standings import Standings
 from .starts import StartDesk
 from .store.database import Database
 from .store.feed import Feed
+from .verifier import Verifier
 from .vouchers import VoucherDesk
 
 _log = logging.getLogger(__name__)
@@ -143,6 +144,9 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             now_ms=_now_ms,
         )
         nodes = Nodes(database, standings.of, challenges_scored=config.trust.score_challenges)
+        verifier = Verifier(
+            database=database, funds=chain.funds.get, is_checked=lambda *_: False, now_ms=_now_ms
+        )
         outgoing = Outgoing(market)
         orchestrator = Orchestrator(
             database=database,
@@ -154,6 +158,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             start_of=starts.start_of,
             check_outputs=OutputCheck(database, blobs),
             found_out=standings.changed,
+            look_at_group=verifier.look,
             now_ms=_now_ms,
             turns_max=config.limits.steps,
         )

@@ -31,7 +31,12 @@ class Market(Protocol):
     def pid(self) -> int | None:
         """Of the market process; None while it is away."""
 
-    async def hold_auction(self, demand: Demand, excluded: tuple[str, ...] = ()) -> AuctionReport:
+    async def hold_auction(
+        self,
+        demand: Demand,
+        excluded: tuple[str, ...] = (),
+        owners_excluded: tuple[str, ...] = (),
+    ) -> AuctionReport:
         """Auction a demand."""
 
     async def award(self, node_id: str, award: Award) -> AwardReport:
@@ -55,7 +60,7 @@ class Matchmaker:
             MarketError: it did not come about; ask again.
         """
         demand = demand_of(task)
-        report = await self.market.hold_auction(demand, task.excluded)
+        report = await self.market.hold_auction(demand, task.excluded, task.owners_excluded)
         closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
         # An auction without bids leaves nothing to prove.
         bidders = [ranked.node_id for ranked in report.ranking]

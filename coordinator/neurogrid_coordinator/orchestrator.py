@@ -32,6 +32,7 @@ from neurogrid_marketplace.task import (
     OpenEscrow,
     OutputsChecked,
     Phase,
+    SeekVerdict,
     SendAward,
     SendStart,
     SendStop,
@@ -42,6 +43,7 @@ from neurogrid_marketplace.task import (
 
 from . import steps
 from .attendance import Attendance
+from .groups import Looked
 from .market.errors import MarketError
 from .matchmaker import Market, Matchmaker
 from .outgoing import Outgoing
@@ -77,6 +79,7 @@ class Orchestrator:
         start_of: builds the start message of a lease.
         check_outputs: what of a result's outputs is not here; "" if all is.
         found_out: told of each node about which a finding was stored.
+        look_at_group: does what the runs of a task that is verified call for.
         turns_max: how many tasks may look for a node at a time.
         sweep_s: how often every task is looked at.
     """
@@ -93,6 +96,7 @@ class Orchestrator:
         start_of: Callable[[Connection, str, Lease], Start],
         check_outputs: Callable[[CheckOutputs], Awaitable[str]],
         found_out: Callable[[str], None],
+        look_at_group: Callable[[str], Awaitable[Looked]],
         now_ms: Callable[[], int],
         turns_max: int,
         sweep_s: float = SWEEP_S,
@@ -107,6 +111,9 @@ class Orchestrator:
         self._start_of = start_of
         self._check_outputs = check_outputs
         self._found_out = found_out
+        self._look_at_group = look_at_group
+        # Groups about which something has changed since they were looked at.
+        self._groups_changed: set[str] = set()
         self._now_ms = now_ms
         self._sweep_s = sweep_s
         self._tasks: dict[str, TaskState] = {}
@@ -139,6 +146,11 @@ class Orchestrator:
                 self._room.add(state.task, state.priority)
             for action in orchestration.due(state.task, self._now_ms()):
                 self.perform(state.task.task_id, action)
+            if state.task.belongs_to:
+                # The task that it verifies may have ended without it.
+                self.perform(state.task.task_id, SeekVerdict(state.task.group))
+        for group in await self._database.read(tasks.unjudged):
+            self.perform(group, SeekVerdict(group))
 
     # --- what others tell -------------------------------------------------------------------------
 
@@ -222,6 +234,9 @@ class Orchestrator:
                 if self._outgoing.may_repeat("stop", lease.lease_id):
                     self._outgoing.tell(lease.node_id, Stop(lease.lease_id, reason))
                 self._settle(lease.lease_id)
+            case SeekVerdict(group):
+                self._groups_changed.add(group)
+                self._spawn("verify", group, self._verify)
             case Blame(lease):
                 self._found_out(lease.node_id)
             case CheckOutputs():
@@ -338,6 +353,20 @@ class Orchestrator:
     async def _check(self, task_id: str, action: CheckOutputs) -> None:
         missing = await self._check_outputs(action)
         await self.step(task_id, OutputsChecked(action.lease.lease_id, missing))
+
+    async def _verify(self, group: str) -> None:
+        # What changes while this looks is looked at too.
+        while group in self._groups_changed:
+            self._groups_changed.discard(group)
+            looked = await self._look_at_group(group)
+            for state in looked.begun:
+                self.wake(state)
+            for step in looked.steps:
+                self.follow(step)
+            for node_id in looked.found_out:
+                self._found_out(node_id)
+            if looked.steps:
+                self._feed.notify()
 
     # --- bookkeeping ------------------------------------------------------------------------------
 

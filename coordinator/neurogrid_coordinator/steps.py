@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace import dependencies, orchestration, settlement
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.orchestration import Decision
 from neurogrid_marketplace.reputation import Finding, FindingKind
@@ -27,11 +28,15 @@ from neurogrid_marketplace.task import (
     InputsFixed,
     Lease,
     OpenEscrow,
+    Phase,
     Settle,
     Task,
 )
 
 from .store import events, evidence, findings, leases, needs, tasks
+
+# Where a task may choose a node.
+_CHOOSING = frozenset({Phase.QUEUED, Phase.MATCHING, Phase.AWARDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +124,25 @@ def _take(
     found = tasks.state_of(conn, task_id)
     if found is None:
         return None
-    decision = orchestration.decide(found.task, event, now_ms)
+    before = _beside_its_group(conn, found.task)
+    decision = orchestration.decide(before, event, now_ms)
     if decision.task != found.task:
         _save(conn, found.task, decision, found.account_id, now_ms)
         for subject_id, envelope in proof:
             evidence.append(conn, subject_id, envelope)
     return Step(found.task, decision.task, found.account_id, found.priority, decision.actions)
+
+
+def _beside_its_group(conn: Connection, task: Task) -> Task:
+    """A run that looks for a node, told whose nodes have the group's other runs.
+
+    In the transaction that chooses the node, so that two runs can't choose the same owner.
+    """
+    if task.verification.mode is VerifyMode.NONE or task.phase not in _CHOOSING:
+        return task
+    others = (row.state for row in tasks.group_of(conn, task.group) if row.id != task.task_id)
+    owners = {other.lease.wallet for other in others if other.lease is not None}
+    return replace(task, owners_excluded=tuple(sorted(owners)))
 
 
 def _save(conn: Connection, before: Task, decision: Decision, account_id: str, now_ms: int) -> None:
@@ -156,6 +174,9 @@ def _save(conn: Connection, before: Task, decision: Decision, account_id: str, n
     if after.phase is not before.phase:
         kind = f"task.{after.phase.value}"
         events.append(conn, after.task_id, account_id, now_ms, kind, _news(after))
+    elif after.verdict is not before.verdict:
+        news: dict[str, Json] = {"verdict": after.verdict.value}
+        events.append(conn, after.task_id, account_id, now_ms, "task.verdict", news)
 
 
 def _settle(

@@ -18,9 +18,11 @@ TimeoutS = Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_S)]
 
 
 class VerifyMode(StrEnum):
-    """How a result is verified before it is paid."""
+    """How a result is verified: not at all, by chance after it was paid, or before it is paid."""
 
     NONE = "none"
+    SPOT_CHECK = "spot_check"
+    QUORUM = "quorum"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from .deadlines import missed
-from .demand import Demand
+from .demand import Demand, VerifyMode
 from .errors import IllegalTransition
 from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
@@ -41,11 +41,13 @@ from .task import (
     Forgotten,
     HoldAuction,
     InputsFixed,
+    Judged,
     Lease,
     OpenEscrow,
     OutputsChecked,
     Phase,
     Refused,
+    SeekVerdict,
     SendAward,
     SendStart,
     SendStop,
@@ -54,6 +56,7 @@ from .task import (
     Task,
     TurnCame,
 )
+from .verification import ANSWERS, UNVERIFIED, Verdict, Verification, replica_id
 
 # A node answers an award within this, or the next bid gets it: it has only to look at what
 # it holds and to write one row.
@@ -91,6 +94,7 @@ def submit(
     needs: Needs = NOTHING,
     *,
     runs_late: bool = False,
+    verification: Verification = UNVERIFIED,
 ) -> Task:
     """A new task: queued, or waiting for what it needs."""
     return Task(
@@ -102,7 +106,17 @@ def submit(
         queue_until_ms=now_ms + queue_timeout_ms,
         needs=needs,
         runs_late=runs_late,
+        verification=verification,
     )
+
+
+def replica(task: Task, number: int, now_ms: int) -> Task:
+    """A further run of a task, 1 for the first: a task of its own that belongs to it."""
+    name = replica_id(task.task_id, number)
+    made = submit(
+        name, task.demand, now_ms, task.queue_timeout_ms, verification=task.verification
+    )
+    return replace(made, belongs_to=task.task_id)
 
 
 def demand_of(task: Task) -> Demand:
@@ -127,7 +141,23 @@ def decide(task: Task, event: Event, now_ms: int) -> Decision:
     after = decision.task.phase
     if after is not task.phase and after not in TRANSITIONS[task.phase]:
         raise IllegalTransition(f"{task.task_id}: {task.phase} -> {after} on {event!r}")
+    if after in TERMINAL and task.phase not in TERMINAL:
+        return _tell_group(decision)
     return decision
+
+
+def _tell_group(decision: Decision) -> Decision:
+    """One of a group's runs has ended: that may decide something, or end the others too."""
+    task = decision.task
+    mode = task.verification.mode
+    if mode is VerifyMode.NONE:
+        return decision
+    if mode is VerifyMode.SPOT_CHECK and not task.belongs_to:
+        answered = task.result is not None and task.result.outcome in ANSWERS
+        if not answered or task.phase is Phase.CANCELLED:
+            return decision
+        task = replace(task, verdict=Verdict.UNDRAWN)
+    return Decision(task, (*decision.actions, SeekVerdict(task.group)))
 
 
 def due(task: Task, now_ms: int) -> tuple[Action, ...]:
@@ -135,7 +165,7 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
     lease = task.lease
     match task.phase:
         case Phase.MATCHING:
-            return (HoldAuction(demand_of(task), task.excluded),)
+            return (HoldAuction(demand_of(task), task.excluded, task.owners_excluded),)
         case Phase.AWARDED if lease:
             return (SendAward(lease),)
         case Phase.STARTING if lease:
@@ -143,6 +173,8 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
             return (SendStop(lease, Outcome.CANCELLED),) if task.cancel_requested else (start,)
         case Phase.RUNNING if lease and task.cancel_requested:
             return (SendStop(lease, Outcome.CANCELLED),)
+        case Phase.VERIFYING if task.checked:
+            return (SeekVerdict(task.group),)
         case Phase.VERIFYING if lease and task.result:
             return (CheckOutputs(lease, task.result),)
     return ()
@@ -150,7 +182,7 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
 
 def _decide(task: Task, event: Event, now_ms: int) -> Decision:
     if task.phase in TERMINAL:
-        return Decision(task)
+        return _on_late_verdict(task, event)
     lease_id = getattr(event, "lease_id", None)
     if lease_id is not None and (task.lease is None or task.lease.lease_id != lease_id):
         return Decision(task)
@@ -206,8 +238,10 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
         case Forgotten() if task.phase in (Phase.STARTING, Phase.RUNNING):
             message = "does not know the lease any more"
             return _lose(task, lease, Outcome.NODE_LOST, message, now_ms)
-        case OutputsChecked(_, missing) if task.phase is Phase.VERIFYING:
+        case OutputsChecked(_, missing) if task.phase is Phase.VERIFYING and not task.checked:
             return _on_checked(task, lease, missing, now_ms)
+        case Judged() if task.phase is Phase.VERIFYING and task.checked:
+            return _on_judged(task, lease, event, now_ms)
     return Decision(task)
 
 
@@ -243,7 +277,7 @@ def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
                 return _lose(task, lease, Outcome.NODE_LOST, "did not end in time", now_ms)
             if task.phase is Phase.RUNNING and overtime_ms > OVERTIME_MS:
                 return Decision(task, (SendStop(lease, Outcome.TIME_EXCEEDED),))
-        case Phase.VERIFYING if waited_ms > VERIFY_LIMIT_MS and lease:
+        case Phase.VERIFYING if waited_ms > VERIFY_LIMIT_MS and lease and not task.checked:
             return _lose(task, lease, Outcome.RESULT_INVALID, "outputs did not arrive", now_ms)
     return Decision(task, due(task, now_ms))
 
@@ -273,6 +307,11 @@ def _on_cancel(task: Task, now_ms: int) -> Decision:
         case Phase.STARTING | Phase.RUNNING if task.lease:
             task = replace(task, cancel_requested=True)
             return Decision(task, due(task, now_ms))
+        case Phase.VERIFYING if (lease := task.lease) and task.result and task.checked:
+            # It has run; that the others agree need not be known any more.
+            cost = _cost(lease, task.result, now_ms)
+            task = replace(task, cost_micro_usdc=cost)
+            return Decision(_end(task, Phase.CANCELLED, ending, now_ms), (Settle(lease, cost),))
     return Decision(task)
 
 
@@ -312,11 +351,18 @@ def _next_candidate(task: Task, why: str, now_ms: int) -> Decision:
     if task.phase is Phase.AWARDED and task.lease:
         # It may still have accepted, too late for us to know: tell it.
         stop = (SendStop(task.lease, Outcome.CANCELLED),)
-    if not task.candidates:
+    candidates = [bid for bid in task.candidates if bid.bid.wallet not in task.owners_excluded]
+    if not candidates:
         pause_ms = _BACKOFF_MS[min(task.auctions, len(_BACKOFF_MS)) - 1]
-        task = replace(task, lease=None, retry_at_ms=now_ms + pause_ms, last_explanation=why)
+        task = replace(
+            task,
+            lease=None,
+            candidates=(),
+            retry_at_ms=now_ms + pause_ms,
+            last_explanation=why,
+        )
         return Decision(_move(task, Phase.QUEUED, now_ms), stop)
-    best, *rest = task.candidates
+    best, *rest = candidates
     lease = Lease(
         lease_id=_derived_id("lease", task.task_id, task.leases),
         node_id=best.node_id,
@@ -338,6 +384,15 @@ def _on_finished(task: Task, lease: Lease, result: Result, now_ms: int) -> Decis
     task = replace(task, result=result)
     if result.outcome is Outcome.COMPLETED:
         return Decision(_move(task, Phase.VERIFYING, now_ms), (CheckOutputs(lease, result),))
+    if task.awaits_verdict and result.outcome in ANSWERS and not task.cancel_requested:
+        # That a program fails by itself is a result too; there are no files to wait for.
+        task = _move(replace(task, checked=True), Phase.VERIFYING, now_ms)
+        return Decision(task, due(task, now_ms))
+    return _conclude(task, lease, result, now_ms)
+
+
+def _conclude(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
+    """End as a run with this result ends, or try again; pay what it is owed."""
     consequence = CONSEQUENCES[result.outcome]
     cost = _cost(lease, result, now_ms) if consequence.charged else 0
     settle: Action = Settle(lease, cost)
@@ -345,6 +400,9 @@ def _on_finished(task: Task, lease: Lease, result: Result, now_ms: int) -> Decis
         decision = _retry(task, result.outcome, result.message, now_ms)
         return Decision(decision.task, (settle, *decision.actions))
     task = replace(task, cost_micro_usdc=cost)
+    if result.outcome is Outcome.COMPLETED:
+        ending = Ending("COMPLETED", "", result.exit_code)
+        return Decision(_end(task, Phase.COMPLETED, ending, now_ms), (settle,))
     if task.cancel_requested or result.outcome is Outcome.CANCELLED:
         ending = Ending("CANCELLED", "Cancelled by its owner.", result.exit_code)
         return Decision(_end(task, Phase.CANCELLED, ending, now_ms), (settle,))
@@ -354,15 +412,44 @@ def _on_finished(task: Task, lease: Lease, result: Result, now_ms: int) -> Decis
 
 
 def _on_checked(task: Task, lease: Lease, missing: str, now_ms: int) -> Decision:
-    assert task.result is not None, "verifying holds a result"
+    result = task.result
+    assert result is not None, "verifying holds a result"
     if missing:
         decision = _retry(task, Outcome.RESULT_INVALID, missing, now_ms)
         return Decision(decision.task, (Settle(lease, 0), *decision.actions))
+    if task.awaits_verdict:
+        task = replace(task, checked=True)
+        return Decision(task, due(task, now_ms))
+    return _conclude(task, lease, result, now_ms)
+
+
+def _on_judged(task: Task, lease: Lease, judged: Judged, now_ms: int) -> Decision:
+    """The group has decided: pay who agrees, and whom nobody could refute."""
     result = task.result
-    cost = _cost(lease, result, now_ms)
-    task = replace(task, cost_micro_usdc=cost)
-    ending = Ending("COMPLETED", "", result.exit_code)
-    return Decision(_end(task, Phase.COMPLETED, ending, now_ms), (Settle(lease, cost),))
+    assert result is not None, "a checked task holds a result"
+    task = replace(task, verdict=judged.verdict)
+    if judged.verdict is Verdict.AGREED:
+        return _conclude(task, lease, result, now_ms)
+    if judged.verdict is Verdict.UNDECIDED:
+        cost = _cost(lease, result, now_ms)
+        ending = Ending("VERIFICATION_UNDECIDED", judged.reason, result.exit_code)
+        task = replace(task, cost_micro_usdc=cost)
+        return Decision(_end(task, Phase.FAILED, ending, now_ms), (Settle(lease, cost),))
+    unpaid = Settle(lease, 0)
+    if judged.result is None:
+        ending = Ending("RESULT_REFUTED", judged.reason, result.exit_code)
+        return Decision(_end(task, Phase.FAILED, ending, now_ms), (unpaid,))
+    # The task's own run was the wrong one: it ends with what the others came to.
+    task = replace(task, result=judged.result, result_of=judged.result_of)
+    decision = _conclude(task, lease, judged.result, now_ms)
+    return Decision(replace(decision.task, cost_micro_usdc=0), (unpaid,))
+
+
+def _on_late_verdict(task: Task, event: Event) -> Decision:
+    """A task that was paid at once may still be checked: that changes what is said of it."""
+    if isinstance(event, Judged) and task.verdict in (Verdict.UNDRAWN, Verdict.PENDING):
+        return Decision(replace(task, verdict=event.verdict))
+    return Decision(task)
 
 
 def _lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int) -> Decision:
@@ -397,6 +484,7 @@ def _retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
         candidates=(),
         lease=None,
         result=None,
+        checked=False,
         retry_at_ms=now_ms,
         # Waiting for a node starts anew: the time it ran was not spent in the queue.
         queue_until_ms=now_ms + task.queue_timeout_ms,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .auction import RankedBid
-from .demand import Demand
+from .demand import Demand, VerifyMode
 from .faults import Outcome
 from .job import Job
 from .messages import Result
 from .needs import NOTHING, Needs
+from .verification import UNVERIFIED, Verdict, Verification
 
 
 class Phase(StrEnum):
@@ -114,6 +115,12 @@ class Task:
         start_factors_permille: of all its bids, by bid hash, where it is not 1000.
         excluded: nodes that are not asked again.
         result: the node's result while it is verified and after.
+        verification: how the result is verified; of a further run, how its task's is.
+        belongs_to: of a further run: the task whose result it verifies.
+        checked: the result and its files are here; it waits for the other runs.
+        verdict: what the other runs said of this one's result.
+        result_of: the run that ``result`` came from, where this task's own was refuted.
+        owners_excluded: wallets whose nodes are not asked: they have other runs of the group.
         cost_micro_usdc: what the task is charged in all, known at its end.
         needs: what it waits for before it is queued.
         runs_late: whether it goes on when it can't keep its deadline any more; the demand then has none.
@@ -140,6 +147,22 @@ class Task:
     needs: Needs = NOTHING
     start_factors_permille: Mapping[str, int] = field(default_factory=dict)
     runs_late: bool = False
+    verification: Verification = UNVERIFIED
+    belongs_to: str = ""
+    checked: bool = False
+    verdict: Verdict = Verdict.NONE
+    result_of: str = ""
+    owners_excluded: tuple[str, ...] = ()
+
+    @property
+    def awaits_verdict(self) -> bool:
+        """Whether its result counts only once other runs agree: of a quorum, or a check's run."""
+        return bool(self.belongs_to) or self.verification.mode is VerifyMode.QUORUM
+
+    @property
+    def group(self) -> str:
+        """The task that it and its further runs belong to: itself, unless it is one of those."""
+        return self.belongs_to or self.task_id
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -239,6 +262,21 @@ class OutputsChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What the group's runs together say of this one.
+
+    Attributes:
+        result, result_of: of a refuted run: what the others agreed on, and whose it is.
+    """
+
+    lease_id: str
+    verdict: Verdict
+    reason: str = ""
+    result: Result | None = None
+    result_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """The owner cancelled."""
 
@@ -270,6 +308,7 @@ Event = (
     | Finished
     | Forgotten
     | OutputsChecked
+    | Judged
     | CancelRequested
     | InputsFixed
     | DependencyUnmet
@@ -284,6 +323,7 @@ class HoldAuction:
 
     demand: Demand
     excluded: tuple[str, ...]
+    owners_excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +379,13 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
+class SeekVerdict:
+    """Look at all runs of a group, and do what `verification.judge` says."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class Blame:
     """Remember how a lease failed; what it says of the node, `reputation` knows."""
 
@@ -355,5 +402,6 @@ Action = (
     | CheckOutputs
     | Settle
     | Abandon
+    | SeekVerdict
     | Blame
 )

@@ -18,10 +18,11 @@ from sqlalchemy import Connection
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_contracts.accounts import DisputeOpener, EscrowAccount, EscrowState
 from neurogrid_contracts.deployment import Deployment
-from neurogrid_coordinator import steps
+from neurogrid_coordinator import groups, steps
 from neurogrid_coordinator.artifacts import LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
 from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms, OpenedEscrow
+from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.escrow_history import Closing
 from neurogrid_coordinator.evidence import ReceiptDesk
 from neurogrid_coordinator.market.errors import MarketAway, NodeUnreachable
@@ -35,6 +36,7 @@ from neurogrid_coordinator.store import accounts, leases, tasks
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
 from neurogrid_coordinator.store.leases import LeaseRow
+from neurogrid_coordinator.verifier import Verifier
 from neurogrid_coordinator.vouchers import VoucherDesk
 from neurogrid_marketplace import base58, execution
 from neurogrid_marketplace.auction import Auction
@@ -86,7 +88,7 @@ from neurogrid_marketplace.needs import Needs, OutputWanted
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.resources import Capacity
-from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task import Phase, Task
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_wallet.keys import KeyPair
 
@@ -395,13 +397,21 @@ class FakeMarket:
         self.pid: int | None = 1
         self.auctions = 0
 
-    async def hold_auction(self, demand: Demand, excluded: tuple[str, ...] = ()) -> AuctionReport:
+    async def hold_auction(
+        self,
+        demand: Demand,
+        excluded: tuple[str, ...] = (),
+        owners_excluded: tuple[str, ...] = (),
+    ) -> AuctionReport:
         await self._travel()
         self.auctions += 1
         asked = [
             node
             for node in self._world.nodes.values()
-            if node.node_id not in excluded and not node.behaviour.deaf and node.is_free()
+            if node.node_id not in excluded
+            and node.wallet not in owners_excluded
+            and not node.behaviour.deaf
+            and node.is_free()
         ]
         auction = Auction(
             demand.max_price_micro_usdc_per_hour, frozenset(node.node_id for node in asked)
@@ -514,6 +524,9 @@ class World:
         self.found_out: list[str] = []
         # Nodes that reported a start, as often as they did.
         self.measured: list[str] = []
+        # What the client has free on the chain, and which tasks are drawn for a check.
+        self.deposit_micro_usdc = 1_000_000_000
+        self.checks: Callable[[Task], bool] = lambda _: True
 
     def node(self, name: str, price_micro_usdc_per_hour: int = 1_000_000) -> FakeNode:
         """A new node; it joins with the next life, or by `join`."""
@@ -561,6 +574,12 @@ class World:
             start_of=starts.start_of,
             check_outputs=nothing_missing,
             found_out=self.found_out.append,
+            look_at_group=Verifier(
+                database=store,
+                funds=self._funds,
+                is_checked=lambda _, task: self.checks(task),
+                now_ms=self.clock,
+            ).look,
             now_ms=self.clock,
             turns_max=8,
             sweep_s=0.01,
@@ -653,10 +672,27 @@ class World:
     async def submit(self, **kwargs: Any) -> str:
         """Submit a task as the service layer does."""
         new = new_task(self.account.id, now_ms=self.clock(), **kwargs)
-        row, _ = await self.database.write(tasks.insert_new, new, self.clock())
-        if self._life is not None:
-            self._life.orchestrator.wake(tasks.TaskState(row.state, row.account_id, row.priority))
-        return row.id
+
+        def store(conn: Any) -> list[tasks.TaskState]:
+            row, _ = tasks.insert_new(conn, new, self.clock())
+            further = [
+                groups.begin(conn, row, number, self.clock())
+                for number in range(1, row.state.verification.runs)
+            ]
+            return [tasks.TaskState(row.state, row.account_id, row.priority), *further]
+
+        for state in await self.database.write(store):
+            if self._life is not None:
+                self._life.orchestrator.wake(state)
+        return new.state.task_id
+
+    async def group(self, task_id: str) -> list[tasks.TaskRow]:
+        """A task and its further runs."""
+        return await self.database.read(tasks.group_of, task_id)
+
+    async def _funds(self, owner: str) -> ClientFunds:
+        await asyncio.sleep(0)
+        return ClientFunds(self.deposit_micro_usdc, 0, self.deposit_micro_usdc, 0)
 
     async def submit_after(self, needed_id: str, output: str = "out.txt") -> str:
         """Submit a task that needs another one and an output of it."""
@@ -709,12 +745,12 @@ class World:
         """Wait until no money of a task is under way, and its nodes have forgotten it."""
 
         async def settled() -> bool:
-            rows = await self.leases(task_id)
+            unsettled = await self.database.read(leases.unsettled)
             if turning_ms and self._life is not None:
                 # The settler's own pauses are real time: where the clock is turned, they are over.
-                for lease_id in await self.database.read(leases.unsettled):
+                for lease_id in unsettled:
                     self._life.settler.changed(lease_id)
-            mine = {row.id for row in rows}
+            mine = {row.id for row in await self.leases(task_id)}
             held = [
                 lease_id
                 for node in self.nodes.values()
@@ -722,7 +758,7 @@ class World:
                 for lease_id in node.leases
                 if lease_id in mine
             ]
-            return not held and not await self.database.read(leases.unsettled)
+            return not held and not unsettled
 
         await self.until(settled, turning_ms=turning_ms)
         return await self.leases(task_id)

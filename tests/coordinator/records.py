@@ -9,6 +9,7 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.orchestration import submit
 from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 NOW_MS = 1_800_000_000_000
 QUEUE_TIMEOUT_MS = 600_000
@@ -33,6 +34,7 @@ def new_task(
     price_micro_usdc_per_hour: int = 3_600_000,
     timeout_s: int = 60,
     finish_by_ms: int = 0,
+    verification: Verification = UNVERIFIED,
 ) -> NewTask:
     """A task as the service layer would store it."""
     wanted = job(name)
@@ -56,6 +58,6 @@ def new_task(
         priority=5,
         spec={"name": name},
         job=wanted,
-        state=submit(new_id("task"), demand, now_ms, QUEUE_TIMEOUT_MS),
+        state=submit(new_id("task"), demand, now_ms, QUEUE_TIMEOUT_MS, verification=verification),
         idempotency_key=idempotency_key,
     )

@@ -120,6 +120,7 @@ class MarketClient:
         self,
         demand: Demand,
         excluded: tuple[str, ...] = (),
+        owners_excluded: tuple[str, ...] = (),
     ) -> AuctionReport:
         """Auction a demand among the nodes that are connected now.
 
@@ -127,12 +128,17 @@ class MarketClient:
 
         Args:
             excluded: node ids that are not asked.
+            owners_excluded: wallets none of whose nodes is asked.
 
         Raises:
             MarketAway: try again.
             MarketBug: this demand is being auctioned already.
         """
-        arguments: Frame = {"demand": plain(demand), "excluded": list(excluded)}
+        arguments: Frame = {
+            "demand": plain(demand),
+            "excluded": list(excluded),
+            "owners_excluded": list(owners_excluded),
+        }
         limit_s = 2 * demand.bid_window_ms / 1000 + _CALL_LIMIT_S
         return auction_from_wire(await self._call("hold_auction", arguments, limit_s))
 

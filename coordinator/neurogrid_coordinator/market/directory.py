@@ -27,6 +27,7 @@ class Directory:
         self.weights: dict[str, int] = {}
         self.suspended: set[str] = set()
         self._nodes: dict[str, NodeView] = {}
+        self._owned: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -38,6 +39,9 @@ class Directory:
         """A node has said hello, for the first time or with a changed offer."""
         known = self._nodes.get(hello.offer.node_id)
         since_ms = known.connected_since_ms if known else now_ms
+        if known is not None:
+            self._disown(known.offer)
+        self._owned.setdefault(hello.offer.wallet, set()).add(hello.offer.node_id)
         view = NodeView(hello.offer, since_ms, now_ms, hello.leases)
         self.candidates.put(hello.offer)
         self._nodes[hello.offer.node_id] = view
@@ -65,7 +69,9 @@ class Directory:
         self.candidates.drop(node_id)
         self.weights.pop(node_id, None)
         self.suspended.discard(node_id)
-        return self._nodes.pop(node_id)
+        view = self._nodes.pop(node_id)
+        self._disown(view.offer)
+        return view
 
     def start_factors_permille(self, node_ids: Iterable[str]) -> dict[str, int]:
         """What these nodes' times to start are multiplied by (`calibration`)."""
@@ -74,6 +80,10 @@ class Directory:
     def offers(self) -> list[Offer]:
         """Every node's."""
         return self.candidates.offers()
+
+    def owned_by(self, wallets: Iterable[str]) -> frozenset[str]:
+        """The nodes of these owners."""
+        return frozenset(node_id for wallet in wallets for node_id in self._owned.get(wallet, ()))
 
     def stand(self, standings: Mapping[str, Standing]) -> None:
         """Know this of nodes that joined; the standing of one that has left meanwhile is no use."""
@@ -93,3 +103,9 @@ class Directory:
     def explain(self, demand: Demand) -> Explanation:
         """How a demand meets these nodes; nobody is asked."""
         return explain(self.offers(), demand, standings=self.candidates.standings())
+
+    def _disown(self, offer: Offer) -> None:
+        owned = self._owned[offer.wallet]
+        owned.discard(offer.node_id)
+        if not owned:
+            del self._owned[offer.wallet]

@@ -219,7 +219,8 @@ class Market:
                     await self._auctioneer.hold(
                         decode(Demand, arguments["demand"]),
                         frozenset(decode(list[str], arguments["excluded"]))
-                        | self._directory.suspended,
+                        | self._directory.suspended
+                        | self._directory.owned_by(decode(list[str], arguments["owners_excluded"])),
                         self._directory.weights,
                     )
                 )

@@ -100,7 +100,7 @@ class Events:
                 page = await self._database.read(read)
                 for event, row in page:
                     seq = event.seq
-                    if row is not None:
+                    if row is not None and row.belongs_to is None:
                         phase = _phase(event, row.phase, row)
                         permille, note = _progress(event, row.progress_permille, row.progress_note)
                         yield _happening(event, phase, permille, note, row)

@@ -293,5 +293,5 @@ def _record(conn: Connection, node_id: str, since_ms: int) -> NodeRecord:
 
 
 def _completed(conn: Connection, node_id: str) -> int:
-    which = TaskFilter(node_id=node_id, phases=frozenset({Phase.COMPLETED}))
+    which = TaskFilter(node_id=node_id, phases=frozenset({Phase.COMPLETED}), further_runs=True)
     return tasks.count(conn, which)

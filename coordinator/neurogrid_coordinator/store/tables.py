@@ -80,7 +80,21 @@ tasks = Table(
     Column("progress_note", Text, nullable=False),
     Column("workflow_id", Text, ForeignKey("workflows.id")),
     Column("workflow_key", Text),
+    # Of a further run: the task whose result it verifies. Such a run is in no list.
+    Column("belongs_to", Text),
+    Column("verdict", Text),
     UniqueConstraint("account_id", "idempotency_key", name="tasks_idempotency"),
+)
+Index(
+    "tasks_of_group",
+    tasks.c.belongs_to,
+    sqlite_where=tasks.c.belongs_to.is_not(None),
+)
+# Tasks that were paid at once and about which a spot check has still to decide something.
+Index(
+    "tasks_unjudged",
+    tasks.c.verdict,
+    sqlite_where=tasks.c.verdict.in_(["undrawn", "pending"]),
 )
 # Ids grow with time, so this is also the order of lists.
 Index("tasks_of_account", tasks.c.account_id, tasks.c.id)

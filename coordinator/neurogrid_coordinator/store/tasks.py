@@ -11,14 +11,17 @@ from sqlalchemy import (
     and_,
     bindparam,
     insert,
+    or_,
     select,
     update,
 )
 from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
+from neurogrid_marketplace.verification import Verdict, replica_id
 
 from . import events, needs
 from .tables import account_holds, accounts, tasks
@@ -40,6 +43,9 @@ _STATE = select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority).where(
 )
 _STATES = select(tasks.c.id, tasks.c.state_json).where(
     tasks.c.id.in_(bindparam("the_ids", expanding=True))
+)
+_GROUP = select(tasks).where(
+    or_(tasks.c.id == bindparam("the_id"), tasks.c.belongs_to == bindparam("the_id"))
 )
 _JOB = select(tasks.c.job_json).where(tasks.c.id == bindparam("the_id"))
 _UPDATE = update(tasks).where(tasks.c.id == bindparam("the_id"))
@@ -104,6 +110,7 @@ class TaskRow:
     progress_note: str
     workflow_id: str | None
     workflow_key: str | None
+    belongs_to: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,7 @@ class TaskFilter:
     Attributes:
         created_after_ms, created_before_ms: after is inclusive, before exclusive.
         text: occurs in the name, without regard to ASCII case.
+        further_runs: whether runs that only verify other tasks are among them.
     """
 
     account_id: str | None = None
@@ -132,6 +140,7 @@ class TaskFilter:
     created_after_ms: int | None = None
     created_before_ms: int | None = None
     text: str | None = None
+    further_runs: bool = False
 
 
 def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, bool]:
@@ -199,6 +208,7 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         progress_note="",
         workflow_id=task.workflow_id,
         workflow_key=task.workflow_key,
+        belongs_to=state.belongs_to or None,
     )
     return row, True
 
@@ -264,6 +274,20 @@ def held_micro_usdc(conn: Connection, wallet: str) -> int:
     return int(conn.scalar(_HELD, {"the_wallet": wallet}) or 0)
 
 
+def group_of(conn: Connection, task_id: str) -> list[TaskRow]:
+    """A task and its further runs, in the order in which they were made."""
+    rows = conn.execute(_GROUP, {"the_id": task_id}).all()
+    order = {task_id: 0} | {replica_id(task_id, number): number for number in range(1, len(rows))}
+    return sorted((_task_row(row) for row in rows), key=lambda row: order[row.id])
+
+
+def unjudged(conn: Connection) -> list[str]:
+    """Tasks that have ended and about which a spot check has still to decide something."""
+    waiting = [Verdict.UNDRAWN.value, Verdict.PENDING.value]
+    rows = conn.execute(select(tasks.c.id).where(tasks.c.verdict.in_(waiting)))
+    return [row.id for row in rows]
+
+
 def list_rows(
     conn: Connection,
     which: TaskFilter,
@@ -317,10 +341,17 @@ def delete(conn: Connection, task_id: str, account_id: str, now_ms: int) -> bool
 
 
 def hold_micro_usdc(state: Task) -> int:
-    """What the budget must keep free for this task: nothing once an escrow covers it."""
-    if state.phase in TERMINAL or (state.lease is not None and state.lease.escrow_open):
-        return 0
-    return state.demand.max_cost_micro_usdc()
+    """What the budget must keep free for this task: nothing once an escrow covers it.
+
+    A task that may be spot-checked keeps as much for the check, until the draw; a check's run then
+    has its own. So have the further runs of a quorum.
+    """
+    cost = state.demand.max_cost_micro_usdc()
+    may_be_checked = state.verification.mode is VerifyMode.SPOT_CHECK and not state.belongs_to
+    if state.phase in TERMINAL:
+        return cost if state.verdict is Verdict.UNDRAWN else 0
+    covered = state.lease is not None and state.lease.escrow_open
+    return cost * ((not covered) + may_be_checked)
 
 
 def _condition(which: TaskFilter) -> ColumnElement[bool]:
@@ -339,6 +370,8 @@ def _condition(which: TaskFilter) -> ColumnElement[bool]:
         conditions.append(tasks.c.created_at_ms >= which.created_after_ms)
     if which.created_before_ms is not None:
         conditions.append(tasks.c.created_at_ms < which.created_before_ms)
+    if not which.further_runs:
+        conditions.append(tasks.c.belongs_to.is_(None))
     if which.text is not None:
         conditions.append(tasks.c.name.icontains(which.text, autoescape=True))
     return and_(*conditions)
@@ -360,6 +393,8 @@ def _state_columns(state: Task, now_ms: int) -> dict[str, object]:
         "lease_id": lease.lease_id if lease else None,
         "started_at_ms": (lease.started_at_ms or None) if lease else None,
         "ended_at_ms": state.since_ms if state.phase in TERMINAL else None,
+        "belongs_to": state.belongs_to or None,
+        "verdict": state.verdict.value or None,
     }
 
 
@@ -396,4 +431,5 @@ def _task_row(row: Row[tuple[object, ...]]) -> TaskRow:
         progress_note=row.progress_note,
         workflow_id=row.workflow_id,
         workflow_key=row.workflow_key,
+        belongs_to=row.belongs_to,
     )

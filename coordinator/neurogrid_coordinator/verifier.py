@@ -1,0 +1,74 @@
+"""Looks at groups of runs: the asyncio shell around `groups`, with what it must ask others for."""
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.task import Task
+from neurogrid_marketplace.verification import same_files
+
+from . import groups
+from .client_funds import ClientFunds
+from .groups import Looked
+from .services.funds import Balance
+from .store import accounts, tasks
+from .store.database import Database
+
+
+class Verifier:
+    """Judges groups.
+
+    Args:
+        funds: what a client's wallet has on the chain; raises `RpcError`.
+        is_checked: draws whether a task that was paid is run once more.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        funds: Callable[[str], Awaitable[ClientFunds]],
+        is_checked: Callable[[Connection, Task], bool],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._funds = funds
+        self._is_checked = is_checked
+        self._now_ms = now_ms
+
+    async def look(self, group: str) -> Looked:
+        """Do what a group's runs call for now.
+
+        Raises:
+            RpcError: a further run is due, and the chain does not say what the client has.
+        """
+        if await self._database.read(groups.waits, group):
+            return Looked()
+        looked = await self._look(group, None)
+        if not looked.lacks_funds:
+            return looked
+        wallet = await self._database.read(_wallet_of, group)
+        funds = await self._funds(wallet)
+
+        def spendable(conn: Connection) -> int:
+            return Balance.of(funds, tasks.held_micro_usdc(conn, wallet)).available_micro_usdc
+
+        return await self._look(group, spendable)
+
+    async def _look(self, group: str, spendable: Callable[[Connection], int] | None) -> Looked:
+        return await self._database.write(
+            groups.look,
+            group,
+            same=same_files,
+            is_checked=self._is_checked,
+            spendable_micro_usdc=spendable,
+            now_ms=self._now_ms(),
+        )
+
+
+def _wallet_of(conn: Connection, task_id: str) -> str:
+    row = tasks.get(conn, task_id)
+    assert row is not None, "a group has its task"
+    account = accounts.get(conn, row.account_id)
+    assert account is not None, "a task refers to its account"
+    return account.wallet

@@ -1,0 +1,213 @@
+"""How a result is verified: by other nodes' runs of the same job, and a comparator. Pure.
+
+A task that is verified has further runs, tasks of their own that belong to it (its *group*), on nodes
+of other owners. `judge` looks at what has come back and says what follows:
+
+- *quorum*: `Verification.runs` run at once, and none is paid its last voucher before they agree.
+- *spot check*: the task is paid at once; an unpredictable share is run once more afterwards.
+
+A difference alone proves nothing. Another run is asked for, until more than half of all agree or the
+limit is reached; only then is who differs from them *refuted*.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from .demand import VerifyMode
+from .errors import InvalidValue
+from .faults import Outcome
+from .messages import Result
+
+QUORUM_MIN, QUORUM_MAX = 2, 5
+# How a run may end that others can be compared with. Whatever a limit or the machine did to a run
+# says nothing of another one: it ends without an answer.
+ANSWERS = frozenset({Outcome.COMPLETED, Outcome.EXIT_NONZERO})
+
+
+class Comparator(StrEnum):
+    """What counts as the same result."""
+
+    EXACT = "exact"
+    NUMERIC = "numeric"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a client asks for.
+
+    Attributes:
+        runs: of a quorum: so many nodes run the job at once.
+        absolute, relative: of the numeric comparator: two numbers are the same when they differ by
+            no more than ``absolute`` or ``relative`` times the larger one.
+
+    Raises:
+        InvalidValue: the parts do not go together.
+    """
+
+    mode: VerifyMode = VerifyMode.NONE
+    runs: Annotated[int, Meta(ge=1, le=QUORUM_MAX)] = 1
+    comparator: Comparator = Comparator.EXACT
+    absolute: Annotated[float, Meta(ge=0, le=1e300)] = 0.0
+    relative: Annotated[float, Meta(ge=0, le=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode is VerifyMode.QUORUM and self.runs < QUORUM_MIN:
+            raise InvalidValue(f"a quorum has {QUORUM_MIN} to {QUORUM_MAX} runs")
+        if self.mode is not VerifyMode.QUORUM and self.runs != 1:
+            raise InvalidValue("only a quorum has runs")
+        if self.comparator is Comparator.EXACT and (self.absolute or self.relative):
+            raise InvalidValue("a tolerance needs the numeric comparator")
+
+    @property
+    def runs_held(self) -> int:
+        """For how many runs money is held before the task is accepted."""
+        return {VerifyMode.NONE: 1, VerifyMode.SPOT_CHECK: 2, VerifyMode.QUORUM: self.runs}[
+            self.mode
+        ]
+
+    @property
+    def runs_wanted(self) -> int:
+        """So many must have answered before anything is decided."""
+        return 2 if self.mode is VerifyMode.SPOT_CHECK else self.runs
+
+    @property
+    def runs_max(self) -> int:
+        """So many are made in all while they differ: enough that all but a minority may be wrong."""
+        return 2 * self.runs_wanted + 1
+
+
+UNVERIFIED = Verification()
+
+
+class Verdict(StrEnum):
+    """What verification has said of a run.
+
+    Of a task that may be spot-checked: first ``undrawn``, then ``spared``, or ``pending`` and what
+    the check says.
+    """
+
+    NONE = ""
+    UNDRAWN = "undrawn"
+    SPARED = "spared"
+    PENDING = "pending"
+    AGREED = "agreed"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of a group's runs.
+
+    Attributes:
+        task_id: the first run's is the task's own.
+        open: whether it may still answer.
+        answer: what it came to, once that is known and its files are here.
+    """
+
+    task_id: str
+    open: bool
+    answer: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not all have answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunAgain:
+    """The answers differ: another run, on a node of yet another owner, shall decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """More than half of all runs agree: ``right``, the earliest first; ``wrong`` are all others."""
+
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """There will be no majority. Nobody is refuted, and everybody who answered is paid."""
+
+    reason: str
+
+
+Judgement = Wait | RunAgain | Agreed | Undecided
+
+
+def judge(
+    wanted: Verification, runs: Sequence[Run], same: Callable[[Result, Result], bool]
+) -> Judgement:
+    """What follows from a group's answers so far.
+
+    Args:
+        runs: the group, in the order in which they were made.
+        same: whether the files of two results are the same (`same_files`, or a tolerance).
+    """
+    if any(run.open for run in runs):
+        return Wait()
+    answers = [(run.task_id, run.answer) for run in runs if run.answer is not None]
+    if not answers:
+        return Undecided("no run came to an end that can be compared")
+    agreeing = [
+        tuple(name for name, other in answers if _alike(answer, other, same))
+        for _, answer in answers
+    ]
+    # Ties go to the earliest. With a tolerance, agreeing is not transitive: this one's circle counts.
+    best = max(agreeing, key=len)
+    voters = max(len(answers), wanted.runs_wanted)
+    if 2 * len(best) > voters:
+        return Agreed(best, tuple(name for name, _ in answers if name not in best))
+    if len(answers) < wanted.runs_wanted:
+        return Undecided(
+            f"only {len(answers)} of {wanted.runs_wanted} runs came to an end that can be compared"
+        )
+    if 2 * (len(best) + wanted.runs_max - len(runs)) <= wanted.runs_max:
+        return Undecided(f"{len(answers)} runs came to too many different results")
+    return RunAgain()
+
+
+def same_files(one: Result, other: Result) -> bool:
+    """The exact comparator: the same paths with the same content."""
+    return sorted((file.path, file.sha256) for file in one.outputs) == sorted(
+        (file.path, file.sha256) for file in other.outputs
+    )
+
+
+def _alike(one: Result, other: Result, same: Callable[[Result, Result], bool]) -> bool:
+    if (one.outcome, one.exit_code) != (other.outcome, other.exit_code):
+        return False
+    return one is other or same(one, other)
+
+
+def replica_id(task_id: str, number: int) -> str:
+    """The id of a group's run, 1 for the first beside the task's own; the same if asked again."""
+    digest = hashlib.sha256(f"replica:{task_id}:{number}".encode()).hexdigest()
+    return f"task_{digest[:32]}"
+
+
+# --- spot checks ----------------------------------------------------------------------------------
+
+
+def commitment(secret: bytes) -> str:
+    """What is published before a secret's first draw, so that it can't be chosen afterwards."""
+    return hashlib.sha256(b"neurogrid spot checks:" + secret).hexdigest()
+
+
+def draw_permille(secret: bytes, lease_id: str, bid_hash: str) -> int:
+    """The draw of a run, 0 to 999: it is checked if this is below its node's share.
+
+    The secret keeps nodes from knowing; the bid, which its node has signed, keeps the coordinator
+    from choosing lease ids to its liking.
+    """
+    digest = hmac.digest(secret, f"{lease_id}:{bid_hash}".encode(), "sha256")
+    return int.from_bytes(digest[:8], "big") * 1000 >> 64

@@ -1,0 +1,172 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurogrid_marketplace.demand import VerifyMode
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.fields import Id, decode
+from neurogrid_marketplace.job import OutputFile
+from neurogrid_marketplace.messages import Result
+from neurogrid_marketplace.verification import (
+    Agreed,
+    Comparator,
+    Run,
+    RunAgain,
+    Undecided,
+    Verification,
+    Wait,
+    commitment,
+    draw_permille,
+    judge,
+    replica_id,
+    same_files,
+)
+
+QUORUM_2 = Verification(VerifyMode.QUORUM, 2)
+QUORUM_3 = Verification(VerifyMode.QUORUM, 3)
+CHECK = Verification(VerifyMode.SPOT_CHECK)
+
+
+def result(content: str, outcome: Outcome = Outcome.COMPLETED, exit_code: int = 0) -> Result:
+    digest = f"{ord(content[0]):064x}"
+    return Result(outcome, exit_code, "", 1000, outputs=(OutputFile("out", digest, 1),))
+
+
+def group(contents: str) -> list[Run]:
+    """One run a letter: "." is open, "-" ended without an answer, any other is its result."""
+    return [
+        Run(f"run-{n}", letter == ".", None if letter in ".-" else result(letter))
+        for n, letter in enumerate(contents)
+    ]
+
+
+def judged(contents: str, wanted: Verification = QUORUM_2) -> object:
+    return judge(wanted, group(contents), same_files)
+
+
+@pytest.mark.parametrize(
+    ("contents", "wanted"), [(".", CHECK), ("a.", QUORUM_2), ("ab.", QUORUM_2), ("aa.", QUORUM_3)]
+)
+def test_nothing_is_decided_while_a_run_is_open(contents: str, wanted: Verification) -> None:
+    assert judged(contents, wanted) == Wait()
+
+
+def test_two_that_agree_are_enough_for_a_quorum_of_two() -> None:
+    assert judged("aa") == Agreed(("run-0", "run-1"), ())
+
+
+@pytest.mark.parametrize("wanted", [QUORUM_2, CHECK])
+def test_a_difference_alone_refutes_nobody_and_a_third_run_decides(wanted: Verification) -> None:
+    assert judged("ab", wanted) == RunAgain()
+    assert judged("aba", wanted) == Agreed(("run-0", "run-2"), ("run-1",))
+    assert judged("abb", wanted) == Agreed(("run-1", "run-2"), ("run-0",))
+
+
+def test_the_quorum_grows_until_a_majority_or_the_limit() -> None:
+    assert judged("abc") == RunAgain()
+    # Two of five at best could still become three.
+    assert judged("abca") == RunAgain()
+    assert judged("abcaa") == Agreed(("run-0", "run-3", "run-4"), ("run-1", "run-2"))
+    # Four different ones: no majority of five is left.
+    assert isinstance(judged("abcd"), Undecided)
+    assert isinstance(judged("abcab"), Undecided)
+
+
+def test_runs_without_an_answer_do_not_vote_and_do_not_agree() -> None:
+    assert judged("a-a", QUORUM_3) == Agreed(("run-0", "run-2"), ())
+    assert isinstance(judged("a-", QUORUM_2), Undecided)
+    assert isinstance(judged("--", QUORUM_2), Undecided)
+    assert isinstance(judged("a-b", QUORUM_3), Undecided)
+
+
+def test_how_a_program_ended_is_a_part_of_its_result() -> None:
+    runs = [
+        Run("one", False, result("a")),
+        Run("two", False, result("a", Outcome.EXIT_NONZERO, 1)),
+        Run("three", False, result("a", Outcome.EXIT_NONZERO, 2)),
+    ]
+    assert judge(QUORUM_2, runs, same_files) == RunAgain()
+    runs.append(Run("four", False, result("a", Outcome.EXIT_NONZERO, 1)))
+    assert judge(QUORUM_2, runs, same_files) == RunAgain()
+    runs.append(Run("five", False, result("a", Outcome.EXIT_NONZERO, 1)))
+    assert judge(QUORUM_2, runs, same_files) == Agreed(("two", "four", "five"), ("one", "three"))
+
+
+def test_the_files_themselves_count_and_not_their_order() -> None:
+    one, two = OutputFile("a", "0" * 64, 1), OutputFile("b", "1" * 64, 1)
+    assert same_files(
+        Result(Outcome.COMPLETED, 0, "", 1000, outputs=(one, two)),
+        Result(Outcome.COMPLETED, 0, "", 1000, outputs=(two, one)),
+    )
+    renamed = OutputFile("c", "1" * 64, 1)
+    assert not same_files(
+        Result(Outcome.COMPLETED, 0, "", 1000, outputs=(one, two)),
+        Result(Outcome.COMPLETED, 0, "", 1000, outputs=(one, renamed)),
+    )
+
+
+@given(st.text("abc-", min_size=1, max_size=11), st.integers(2, 5))
+def test_every_group_comes_to_an_end(contents: str, runs: int) -> None:
+    wanted = Verification(VerifyMode.QUORUM, runs)
+    judgement = judged(contents, wanted)
+    assert not isinstance(judgement, Wait)
+    if len(contents) >= wanted.runs_max:
+        assert not isinstance(judgement, RunAgain)
+    if isinstance(judgement, Agreed):
+        votes = len(judgement.right)
+        assert 2 * votes > len(contents.replace("-", ""))
+        assert 2 * votes > runs
+        # Nobody is refuted by fewer than two others.
+        assert not judgement.wrong or votes >= 2
+        assert sorted(judgement.right + judgement.wrong) == sorted(
+            f"run-{n}" for n, letter in enumerate(contents) if letter != "-"
+        )
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"mode": VerifyMode.QUORUM},
+        {"mode": VerifyMode.SPOT_CHECK, "runs": 2},
+        {"runs": 2},
+        {"absolute": 1.0},
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(parts: dict[str, object]) -> None:
+    with pytest.raises(InvalidValue):
+        Verification(**parts)  # type: ignore[arg-type]  # as a client would
+
+
+def test_money_is_held_for_every_run_that_is_certain() -> None:
+    numeric = Verification(VerifyMode.QUORUM, 5, Comparator.NUMERIC, absolute=0.1)
+    held = [wanted.runs_held for wanted in (Verification(), CHECK, QUORUM_3, numeric)]
+    assert held == [1, 2, 3, 5]
+
+
+def test_replicas_have_ids_of_the_markets_form_that_never_change() -> None:
+    ids = {replica_id("task_" + "0" * 32, number) for number in range(11)}
+    assert len(ids) == 11
+    for name in ids:
+        decode(Id, name)
+    assert replica_id("task_" + "0" * 32, 1) in ids
+
+
+def test_draws_are_spread_evenly_and_depend_on_secret_lease_and_bid() -> None:
+    secret = b"s" * 32
+    draws = [draw_permille(secret, f"lease_{n}", "b" * 64) for n in range(20_000)]
+    assert min(draws) >= 0
+    assert max(draws) <= 999
+    below = sum(draw < 100 for draw in draws) / len(draws)
+    assert 0.09 < below < 0.11
+    assert draws[0] == draw_permille(secret, "lease_0", "b" * 64)
+    others = [
+        draw_permille(b"t" * 32, "lease_0", "b" * 64),
+        draw_permille(secret, "lease_x", "b" * 64),
+        draw_permille(secret, "lease_0", "c" * 64),
+    ]
+    assert draws[0] not in others
+
+
+def test_a_commitment_tells_secrets_apart() -> None:
+    assert commitment(b"a" * 32) != commitment(b"b" * 32)
