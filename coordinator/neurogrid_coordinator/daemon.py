@@ -45,6 +45,7 @@ from .services.nodes import Nodes
 from .services.submission import Terms
 from .settler import Settler
 from .setup import DATABASE_FILE, IDENTITY_FILE, INFO_FILE, Keys
+from .spot_checks import SpotChecks
 from .standings import Standings
 from .starts import StartDesk
 from .store.database import Database
@@ -144,8 +145,16 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
             now_ms=_now_ms,
         )
         nodes = Nodes(database, standings.of, challenges_scored=config.trust.score_challenges)
+        spot_checks = SpotChecks(
+            keys.session.derive(b"spot checks").seed,
+            challenges_scored=config.trust.score_challenges,
+            now_ms=_now_ms,
+        )
         verifier = Verifier(
-            database=database, funds=chain.funds.get, is_checked=lambda *_: False, now_ms=_now_ms
+            database=database,
+            funds=chain.funds.get,
+            is_checked=spot_checks.is_checked,
+            now_ms=_now_ms,
         )
         outgoing = Outgoing(market)
         orchestrator = Orchestrator(
@@ -218,6 +227,7 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                 blobs=blobs,
                 tokens=tokens,
                 nodes=nodes,
+                commitments=spot_checks.commitments,
                 explain=market.explain,
                 market_is_up=lambda: market.pid is not None,
                 funds=chain.funds.get,

@@ -13,7 +13,7 @@ from neurogrid_marketplace import orchestration
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.reputation import Finding, FindingKind
-from neurogrid_marketplace.task import TERMINAL, CancelRequested, Judged, Task
+from neurogrid_marketplace.task import TERMINAL, CancelRequested, Judged, Phase, RunsBegun, Task
 from neurogrid_marketplace.verification import (
     ANSWERS,
     Agreed,
@@ -27,7 +27,7 @@ from neurogrid_marketplace.verification import (
 
 from . import steps
 from .steps import Step
-from .store import findings, tasks
+from .store import check_counts, findings, tasks
 from .store.tasks import NewTask, TaskRow, TaskState
 
 _REFUTED = "Other nodes ran the same job, and agree on another result."
@@ -53,8 +53,9 @@ class Looked:
 def waits(conn: Connection, group: str) -> bool:
     """Whether a look would change nothing, because a run of a task that goes on may still answer."""
     rows = tasks.group_of(conn, group)
-    goes_on = rows and (rows[0].phase not in TERMINAL or rows[0].state.verdict is Verdict.PENDING)
-    return bool(goes_on) and any(_run(row.state).open for row in rows)
+    if not rows or rows[0].state.verdict is not Verdict.PENDING:
+        return False
+    return any(_run(row.state).open for row in rows)
 
 
 def look(
@@ -79,9 +80,11 @@ def look(
         return Looked()
     first, *further = rows
     task = first.state
-    if task.verdict is Verdict.UNDRAWN:
-        return _draw(conn, first, is_checked(conn, task), now_ms)
     is_check = task.verification.mode is VerifyMode.SPOT_CHECK
+    if task.verdict is Verdict.DUE:
+        if is_check:
+            return _draw(conn, first, is_checked(conn, task), now_ms)
+        return _begin_quorum(conn, first, now_ms)
     if task.phase in TERMINAL and not (is_check and task.verdict is Verdict.PENDING):
         # It was judged, or ended without the others: none of them is needed any more.
         return Looked(_take(conn, further, lambda _: CancelRequested(), now_ms))
@@ -92,7 +95,7 @@ def look(
             if spendable_micro_usdc is None:
                 return Looked(lacks_funds=True)
             if spendable_micro_usdc(conn) >= task.demand.max_cost_micro_usdc():
-                return Looked(begun=(begin(conn, first, len(rows), now_ms),))
+                return Looked(begun=(_begin(conn, first, len(rows), now_ms),))
             reason = "The results differ, and the account cannot pay for a further run."
             return _undecided(conn, rows, reason, now_ms)
         case Undecided(reason):
@@ -101,9 +104,22 @@ def look(
             return _agreed(conn, rows, agreed, now_ms)
 
 
-def begin(conn: Connection, first: TaskRow, number: int, now_ms: int) -> TaskState:
+def _begin_quorum(conn: Connection, first: TaskRow, now_ms: int) -> Looked:
+    """Begin a quorum's further runs, once what its job gets is known."""
+    if first.phase is Phase.WAITING:
+        return Looked()
+    numbers = range(1, first.state.verification.runs)
+    begun = tuple(_begin(conn, first, number, now_ms) for number in numbers)
+    step = steps.take(conn, first.id, RunsBegun(), now_ms)
+    assert step is not None, "the task is there"
+    return Looked((step,), begun)
+
+
+def _begin(conn: Connection, first: TaskRow, number: int, now_ms: int) -> TaskState:
     """Add a further run to a task; its cost is held from now on."""
     state = orchestration.replica(first.state, number, now_ms)
+    if state.verification.mode is VerifyMode.SPOT_CHECK:
+        check_counts.add(conn, redundant=1)
     row, _ = tasks.insert_new(
         conn,
         NewTask(
@@ -127,7 +143,7 @@ def _draw(conn: Connection, first: TaskRow, checked: bool, now_ms: int) -> Looke
     verdict = Verdict.PENDING if checked else Verdict.SPARED
     step = steps.take(conn, first.id, Judged(lease.lease_id, verdict), now_ms)
     assert step is not None, "the task is there"
-    begun = (begin(conn, first, 1, now_ms),) if checked else ()
+    begun = (_begin(conn, first, 1, now_ms),) if checked else ()
     return Looked((step,), begun)
 
 

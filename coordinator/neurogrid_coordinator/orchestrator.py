@@ -40,6 +40,7 @@ from neurogrid_marketplace.task import (
     Task,
     TurnCame,
 )
+from neurogrid_marketplace.verification import Verdict
 
 from . import steps
 from .attendance import Attendance
@@ -161,6 +162,8 @@ class Orchestrator:
             if state.task.phase is Phase.QUEUED:
                 self._room.add(state.task, state.priority)
                 self._turn.set()
+            if state.task.verdict is Verdict.DUE:
+                self.perform(state.task.task_id, SeekVerdict(state.task.group))
 
     async def request_cancel(self, task_id: str) -> Phase:
         """Carry out a cancellation; the task's phase after it.

@@ -47,6 +47,7 @@ from .task import (
     OutputsChecked,
     Phase,
     Refused,
+    RunsBegun,
     SeekVerdict,
     SendAward,
     SendStart,
@@ -107,16 +108,15 @@ def submit(
         needs=needs,
         runs_late=runs_late,
         verification=verification,
+        verdict=Verdict.DUE if verification.mode is VerifyMode.QUORUM else Verdict.NONE,
     )
 
 
 def replica(task: Task, number: int, now_ms: int) -> Task:
     """A further run of a task, 1 for the first: a task of its own that belongs to it."""
     name = replica_id(task.task_id, number)
-    made = submit(
-        name, task.demand, now_ms, task.queue_timeout_ms, verification=task.verification
-    )
-    return replace(made, belongs_to=task.task_id)
+    made = submit(name, task.demand, now_ms, task.queue_timeout_ms, verification=task.verification)
+    return replace(made, belongs_to=task.task_id, verdict=Verdict.NONE)
 
 
 def demand_of(task: Task) -> Demand:
@@ -152,11 +152,14 @@ def _tell_group(decision: Decision) -> Decision:
     mode = task.verification.mode
     if mode is VerifyMode.NONE:
         return decision
+    if mode is VerifyMode.QUORUM and task.verdict in (Verdict.DUE, Verdict.PENDING):
+        # It ended before the others could say anything of it.
+        task = replace(task, verdict=Verdict.UNDECIDED)
     if mode is VerifyMode.SPOT_CHECK and not task.belongs_to:
         answered = task.result is not None and task.result.outcome in ANSWERS
         if not answered or task.phase is Phase.CANCELLED:
             return decision
-        task = replace(task, verdict=Verdict.UNDRAWN)
+        task = replace(task, verdict=Verdict.DUE)
     return Decision(task, (*decision.actions, SeekVerdict(task.group)))
 
 
@@ -196,6 +199,10 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             return Decision(task)
         case CancelRequested():
             return _on_cancel(task, now_ms)
+        case RunsBegun():
+            if task.verdict is Verdict.DUE:
+                task = replace(task, verdict=Verdict.PENDING)
+            return Decision(task)
         case InputsFixed(job):
             return _on_inputs(task, job, now_ms)
         case DependencyUnmet(code, message):
@@ -325,7 +332,8 @@ def _on_inputs(task: Task, job: Job, now_ms: int) -> Decision:
     )
     # Only from now on does it wait for a node.
     task = replace(task, demand=demand, queue_until_ms=now_ms + task.queue_timeout_ms)
-    return Decision(_move(task, Phase.QUEUED, now_ms))
+    due_runs = (SeekVerdict(task.group),) if task.verdict is Verdict.DUE else ()
+    return Decision(_move(task, Phase.QUEUED, now_ms), due_runs)
 
 
 def _on_auction(task: Task, event: AuctionClosed, now_ms: int) -> Decision:
@@ -447,7 +455,7 @@ def _on_judged(task: Task, lease: Lease, judged: Judged, now_ms: int) -> Decisio
 
 def _on_late_verdict(task: Task, event: Event) -> Decision:
     """A task that was paid at once may still be checked: that changes what is said of it."""
-    if isinstance(event, Judged) and task.verdict in (Verdict.UNDRAWN, Verdict.PENDING):
+    if isinstance(event, Judged) and task.verdict in (Verdict.DUE, Verdict.PENDING):
         return Decision(replace(task, verdict=event.verdict))
     return Decision(task)
 

@@ -262,6 +262,11 @@ class OutputsChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsBegun:
+    """The further runs of a quorum are there; what they may cost is held for them now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What the group's runs together say of this one.
 
@@ -308,6 +313,7 @@ Event = (
     | Finished
     | Forgotten
     | OutputsChecked
+    | RunsBegun
     | Judged
     | CancelRequested
     | InputsFixed

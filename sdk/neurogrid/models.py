@@ -99,6 +99,37 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
+class FurtherRun(Struct, frozen=True, kw_only=True):
+    """A run that verifies a task: a task of its own that is in no list."""
+
+    id: str
+    phase: str
+    node_id: str | None = None
+    verdict: str | None = None
+    cost: Decimal = field(name="cost_usdc", default=Decimal(0))
+    error: TaskError | None = None
+
+
+class VerificationInfo(Struct, frozen=True, kw_only=True):
+    """How a task's result is verified, and what came of it.
+
+    Attributes:
+        verdict: due, pending, agreed, refuted (other runs agree on another result), undecided, or
+            spared: not drawn for a check; None where nothing is verified.
+        result_of: the run whose result the task has, where its own was refuted.
+        total_cost: of the task's own run and of all further runs, USDC.
+    """
+
+    mode: Literal["none", "spot_check", "quorum"] = "none"
+    runs: int = 1
+    comparator: str = "exact"
+    verdict: str | None = None
+    result_of: str | None = None
+    belongs_to: str | None = None
+    further_runs: list[FurtherRun] = []
+    total_cost: Decimal = field(name="total_cost_usdc", default=Decimal(0))
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """A task as its owner sees it.
 
@@ -149,6 +180,7 @@ class Task(Struct, frozen=True, kw_only=True):
     deadline_policy: str | None = None
     deadline_met: bool | None = None
     settled: bool = False
+    verification: VerificationInfo = VerificationInfo()
     leases: list[LeaseInfo] = []
     timeline: list[TimelineEntry] = []
 

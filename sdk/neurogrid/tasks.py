@@ -84,6 +84,7 @@ class Tasks:
         queue_timeout_seconds: int | None = None,
         max_total_cost: str | None = None,
         wait_for_node: bool = False,
+        verification: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
         """Submit a container job.
@@ -113,6 +114,8 @@ class Tasks:
             queue_timeout_seconds: how long it may wait for a node before it fails.
             max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
             wait_for_node: queue even if no known node could ever serve it.
+            verification: how the result is verified, such as {"mode": "quorum", "runs": 3} or
+                {"mode": "spot_check"}; money is held for those runs too.
             idempotency_key: the same key with the same arguments returns the first task.
 
         Raises:
@@ -142,6 +145,7 @@ class Tasks:
             queue_timeout_seconds=queue_timeout_seconds,
             max_total_cost=max_total_cost,
             wait_for_node=wait_for_node,
+            verification=verification,
         )
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)

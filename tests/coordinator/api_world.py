@@ -25,6 +25,7 @@ from neurogrid_coordinator.market.reports import NodeView
 from neurogrid_coordinator.services.artifacts import Limits
 from neurogrid_coordinator.services.nodes import Nodes
 from neurogrid_coordinator.services.submission import Terms
+from neurogrid_coordinator.spot_checks import SpotChecks
 from neurogrid_coordinator.store import accounts, leases, logs, tasks
 from neurogrid_coordinator.store.accounts import Account
 from neurogrid_coordinator.store.database import Database
@@ -153,6 +154,9 @@ class World:
                 blobs=self.blobs,
                 tokens=self.tokens,
                 nodes=self.nodes,
+                commitments=SpotChecks(
+                    b"s" * 32, challenges_scored=False, now_ms=lambda: self.now_ms
+                ).commitments,
                 explain=self.market.explain,
                 market_is_up=lambda: not self.market.away,
                 funds=self.chain.funds,

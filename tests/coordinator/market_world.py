@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_contracts.accounts import DisputeOpener, EscrowAccount, EscrowState
 from neurogrid_contracts.deployment import Deployment
-from neurogrid_coordinator import groups, steps
+from neurogrid_coordinator import steps
 from neurogrid_coordinator.artifacts import LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
 from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms, OpenedEscrow
@@ -672,19 +672,10 @@ class World:
     async def submit(self, **kwargs: Any) -> str:
         """Submit a task as the service layer does."""
         new = new_task(self.account.id, now_ms=self.clock(), **kwargs)
-
-        def store(conn: Any) -> list[tasks.TaskState]:
-            row, _ = tasks.insert_new(conn, new, self.clock())
-            further = [
-                groups.begin(conn, row, number, self.clock())
-                for number in range(1, row.state.verification.runs)
-            ]
-            return [tasks.TaskState(row.state, row.account_id, row.priority), *further]
-
-        for state in await self.database.write(store):
-            if self._life is not None:
-                self._life.orchestrator.wake(state)
-        return new.state.task_id
+        row, _ = await self.database.write(tasks.insert_new, new, self.clock())
+        if self._life is not None:
+            self._life.orchestrator.wake(tasks.TaskState(row.state, row.account_id, row.priority))
+        return row.id
 
     async def group(self, task_id: str) -> list[tasks.TaskRow]:
         """A task and its further runs."""

@@ -39,7 +39,7 @@ def nodes_of(market: World, writes: str) -> list[FakeNode]:
 
 async def has_ended(market: World, task_id: str) -> bool:
     """Whether all runs have ended and there is nothing more to say about them."""
-    unsaid = (Verdict.UNDRAWN, Verdict.PENDING)
+    unsaid = (Verdict.DUE, Verdict.PENDING)
     rows = await market.group(task_id)
     return all(row.phase in TERMINAL and row.state.verdict not in unsaid for row in rows)
 
@@ -48,7 +48,7 @@ async def all_ended(market: World, task_id: str, *, turning_ms: int = 100) -> li
     async def ended() -> bool:
         rows = await market.group(task_id)
         return all(
-            row.phase in TERMINAL and row.state.verdict not in (Verdict.UNDRAWN, Verdict.PENDING)
+            row.phase in TERMINAL and row.state.verdict not in (Verdict.DUE, Verdict.PENDING)
             for row in rows
         )
 

@@ -26,6 +26,7 @@ from ..services.results import Results
 from ..services.submission import Terms
 from ..services.tasks import Tasks
 from ..services.workflows import Workflows
+from ..spot_checks import Commitment
 from ..store.database import Database
 from ..store.feed import Feed
 from ..store.tasks import TaskState
@@ -39,7 +40,7 @@ from .native.artifacts import add_artifact_routes
 from .native.auctions import add_auction_route
 from .native.constraints import add_constraint_route
 from .native.nodes import add_match_route, add_node_routes
-from .native.reputation import add_reputation_route
+from .native.reputation import add_commitment_route, add_reputation_route
 from .native.results import add_result_routes
 from .native.status import add_status_routes
 from .native.tasks import add_task_routes
@@ -93,6 +94,7 @@ class Collaborators:
 
     Attributes:
         nodes: told by the market's `on_node`.
+        commitments: to the secrets that spot checks are drawn with.
         explain, market_is_up: of the market client.
         funds: of the chain.
         wake, request_cancel, request_cancel_all: of the orchestrator.
@@ -104,6 +106,7 @@ class Collaborators:
     blobs: BlobStore
     tokens: LeaseTokens
     nodes: Nodes
+    commitments: Callable[[], list[Commitment]]
     explain: Callable[[Demand], Awaitable[Explanation]]
     market_is_up: Callable[[], bool]
     funds: Callable[[str], Awaitable[ClientFunds]]
@@ -172,6 +175,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     add_artifact_routes(app, artifacts, gate, schemas)
     add_node_routes(app, world.nodes, gate, schemas)
     add_reputation_route(app, world.nodes, gate, schemas)
+    add_commitment_route(app, world.commitments, schemas)
     add_match_route(app, tasks, gate, schemas)
     add_constraint_route(app, gate, schemas)
     add_account_route(app, balances, gate, schemas)

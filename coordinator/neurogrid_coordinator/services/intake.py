@@ -62,7 +62,9 @@ def require_budget(
     """
     held = tasks.held_micro_usdc(conn, account.wallet)
     available = Balance.of(funds, held).available_micro_usdc
-    needed = sum(draft.demand.max_cost_micro_usdc() for draft in drafts)
+    needed = sum(
+        draft.demand.max_cost_micro_usdc() * draft.wanted.verification.runs_held for draft in drafts
+    )
     if needed > available:
         raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
 
@@ -113,6 +115,7 @@ def store(
         draft.queue_timeout_s * 1000,
         needs,
         runs_late=draft.wanted.runs_late,
+        verification=draft.wanted.verification,
     )
     if needed:
         by_id = {task.task_id: task for task in needed.values()}

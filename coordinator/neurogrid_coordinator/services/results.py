@@ -69,7 +69,10 @@ class Results:
 
         def read(conn: Connection) -> Receipt:
             row = owned(conn, account, task_id)
-            lease = _lease(row, leases.of_task(conn, task_id), lease_id)
+            if row.state.result_of and lease_id is None:
+                # Its own run was refuted: what proves its result is the run that it came from.
+                row = owned(conn, account, row.state.result_of)
+            lease = _lease(row, leases.of_task(conn, row.id), lease_id)
             if lease is not None:
                 data = leases.receipt(conn, lease.id)
                 # Of an earlier attempt, whatever becomes of the task.

@@ -14,6 +14,7 @@ from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
 from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 from .errors import InvalidRequest
 
@@ -70,7 +71,8 @@ class Submission:
         outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
         where: conditions on nodes.
         client: the account's wallet, where it lets nodes know it before the start.
-        max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more.
+        max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more, all
+            runs that are certain or held for together.
         wait_for_node: queue even if no known node could ever serve it.
         idempotency_key: the same key with the same request is the same task.
     """
@@ -95,6 +97,7 @@ class Submission:
     client: str | None = None
     max_total_cost_micro_usdc: int | None = None
     wait_for_node: bool = False
+    verification: Verification = UNVERIFIED
     idempotency_key: str | None = None
 
     def price_micro_usdc_per_hour(self) -> int:
@@ -104,12 +107,13 @@ class Submission:
             InvalidRequest: the whole time limit would cost more than there is money.
         """
         price = self.max_price_micro_usdc_per_hour
-        if price * self.timeout_s * 1000 // MS_PER_HOUR > _MICRO_USDC_MAX:
+        paid_ms = self.timeout_s * 1000 * self.verification.runs_held
+        if price * paid_ms // MS_PER_HOUR > _MICRO_USDC_MAX:
             raise InvalidRequest("max_price_per_hour: is beyond all means", "max_price_per_hour")
         limit = self.max_total_cost_micro_usdc
         if limit is None:
             return price
-        return min(price, limit * MS_PER_HOUR // (self.timeout_s * 1000))
+        return min(price, limit * MS_PER_HOUR // paid_ms)
 
     def needed(self) -> tuple[str, ...]:
         """Whom it depends on, each once."""
@@ -156,6 +160,7 @@ class Submission:
             where=self.where,
             client=self.client,
             finish_by_ms=self.finish_by_ms,
+            verify=self.verification.mode,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -178,9 +183,13 @@ class Submission:
             conditions["where"] = [plain(clause) for clause in self.where]
         if self.client is not None:
             conditions["client"] = self.client
+        verification: dict[str, Json] = {}
+        if self.verification != UNVERIFIED:
+            verification = {"verification": msgspec.to_builtins(self.verification)}
         return {
             **more,
             **conditions,
+            **verification,
             "name": self.name,
             "type": self.kind,
             "priority": self.priority,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.constraints import MAX_PRICE
-from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.demand import Demand, VerifyMode
 from neurogrid_marketplace.dependencies import waiting_on
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.matching import shape_of
@@ -52,6 +52,7 @@ class TaskDetail:
 
     Attributes:
         timeline: its milestones, oldest first.
+        further_runs: the runs that verify it.
         waits: which tasks it waits for, in words; "" where it waits for none.
     """
 
@@ -59,6 +60,7 @@ class TaskDetail:
     leases: tuple[LeaseRow, ...] = ()
     timeline: tuple[TaskEvent, ...] = ()
     waits: str = ""
+    further_runs: tuple[TaskRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,11 @@ class Tasks:
                 can't be deleted yet.
         """
         row = await self._database.read(lambda conn: owned(conn, account, task_id))
+        if row.belongs_to is not None:
+            raise Conflict(
+                f"this run verifies {row.belongs_to}: cancel or delete that task, and it goes along",
+                {"task_id": row.belongs_to},
+            )
         if row.phase not in TERMINAL:
             phase = await self._request_cancel(task_id)
             row = await self._database.read(lambda conn: owned(conn, account, task_id))
@@ -253,11 +260,13 @@ class Tasks:
 
         def delete(conn: Connection) -> None:
             require_unneeded(conn, task_id)
-            if not settled(row, leases.of_task(conn, task_id)):
+            runs = (row, *_further_runs(conn, row))
+            if not all(settled(run, leases.of_task(conn, run.id)) for run in runs):
                 raise Conflict(
                     "this task has ended, but its payment is not settled yet; delete it then"
                 )
-            tasks.delete(conn, task_id, account.id, now_ms)
+            for run in reversed(runs):
+                tasks.delete(conn, run.id, account.id, now_ms)
 
         await self._database.write(delete)
         return CancelResult.DELETED, row
@@ -333,7 +342,14 @@ def detail(conn: Connection, row: TaskRow) -> TaskDetail:
         tuple(leases.of_task(conn, row.id)),
         tuple(events.milestones(conn, row.id)),
         _waits(conn, row),
+        _further_runs(conn, row),
     )
+
+
+def _further_runs(conn: Connection, row: TaskRow) -> tuple[TaskRow, ...]:
+    if row.state.verification.mode is VerifyMode.NONE or row.belongs_to is not None:
+        return ()
+    return tuple(tasks.group_of(conn, row.id)[1:])
 
 
 def require_unneeded(conn: Connection, task_id: str) -> None:

@@ -94,7 +94,7 @@ Index(
 Index(
     "tasks_unjudged",
     tasks.c.verdict,
-    sqlite_where=tasks.c.verdict.in_(["undrawn", "pending"]),
+    sqlite_where=tasks.c.verdict.in_(["due", "pending"]),
 )
 # Ids grow with time, so this is also the order of lists.
 Index("tasks_of_account", tasks.c.account_id, tasks.c.id)
@@ -242,6 +242,15 @@ receipts = Table(
     Column("receipt_json", Text, nullable=False),
 )
 Index("receipts_of_task", receipts.c.task_id)
+
+# One row: how many runs might have been spot-checked, and how many only checked others.
+check_counts = Table(
+    "check_counts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("checkable", BigInteger, nullable=False),
+    Column("redundant", BigInteger, nullable=False),
+)
 
 # What the coordinator has seen of nodes (marketplace `Finding`), as it happened. `finding_json`: the finding.
 # `details_json`: what a challenge answered; {} for all else. Of a lease there is one of each kind.

@@ -283,7 +283,7 @@ def group_of(conn: Connection, task_id: str) -> list[TaskRow]:
 
 def unjudged(conn: Connection) -> list[str]:
     """Tasks that have ended and about which a spot check has still to decide something."""
-    waiting = [Verdict.UNDRAWN.value, Verdict.PENDING.value]
+    waiting = [Verdict.DUE.value, Verdict.PENDING.value]
     rows = conn.execute(select(tasks.c.id).where(tasks.c.verdict.in_(waiting)))
     return [row.id for row in rows]
 
@@ -343,15 +343,18 @@ def delete(conn: Connection, task_id: str, account_id: str, now_ms: int) -> bool
 def hold_micro_usdc(state: Task) -> int:
     """What the budget must keep free for this task: nothing once an escrow covers it.
 
-    A task that may be spot-checked keeps as much for the check, until the draw; a check's run then
-    has its own. So have the further runs of a quorum.
+    A task that is verified keeps as much for each further run, until that has begun and holds its
+    own, or is known not to be.
     """
-    cost = state.demand.max_cost_micro_usdc()
-    may_be_checked = state.verification.mode is VerifyMode.SPOT_CHECK and not state.belongs_to
-    if state.phase in TERMINAL:
-        return cost if state.verdict is Verdict.UNDRAWN else 0
-    covered = state.lease is not None and state.lease.escrow_open
-    return cost * ((not covered) + may_be_checked)
+    further = 0
+    if state.verdict is Verdict.DUE or (
+        state.verification.mode is VerifyMode.SPOT_CHECK
+        and not state.belongs_to
+        and state.phase not in TERMINAL
+    ):
+        further = state.verification.runs_held - 1
+    covered = state.phase in TERMINAL or (state.lease is not None and state.lease.escrow_open)
+    return state.demand.max_cost_micro_usdc() * (further + (not covered))
 
 
 def _condition(which: TaskFilter) -> ColumnElement[bool]:

@@ -123,6 +123,16 @@ class Moment(click.ParamType[datetime]):
     help="An output of another task, which is waited for; found below /inputs. Repeatable.",
 )
 @click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
+@click.option(
+    "--verify",
+    type=click.Choice(["none", "spot_check", "quorum"]),
+    default="none",
+    show_default=True,
+    help="Have other nodes run it too: all at once, or by chance and afterwards.",
+)
+@click.option(
+    "--runs", type=click.IntRange(2, 5), help="Of a quorum: how many nodes; 2 if not said."
+)
 @click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
 @click.option("--idempotency-key", help="The same key with the same job is the same task.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it completed.")
@@ -152,6 +162,8 @@ def submit(
     after: tuple[str, ...],
     input_from: tuple[str, ...],
     max_total: str | None,
+    verify: Literal["none", "spot_check", "quorum"],
+    runs: int | None,
     wait_for_node: bool,
     idempotency_key: str | None,
     wait: bool,
@@ -188,6 +200,7 @@ def submit(
         queue_timeout_seconds=queue_timeout,
         max_total_cost=max_total,
         wait_for_node=wait_for_node,
+        verification=_verification(verify, runs),
         idempotency_key=idempotency_key,
     )
     if not (wait or follow or output_dir):
@@ -267,6 +280,14 @@ def _print_ended(task: Task) -> None:
             click.echo(task.error.advice, err=True)
     if task.leases:
         click.echo(f"receipt    neurogrid receipt {task.id} -o receipt.json", err=True)
+
+
+def _verification(mode: str, runs: int | None) -> dict[str, Any] | None:
+    if runs is not None and mode != "quorum":
+        raise click.BadParameter("goes with --verify quorum only", param_hint="--runs")
+    if mode == "none":
+        return None
+    return {"mode": mode} if runs is None else {"mode": mode, "runs": runs}
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from ..models import Task
+from ..models import Task, VerificationInfo
 from .exit_codes import FAILED
 from .output import age, print_fields, print_json, print_table, short, usdc, when
 from .session import Session, with_session
@@ -128,6 +128,19 @@ def _deadline(task: Task) -> str | None:
     return f"{when(task.deadline)}{words[task.deadline_met]}"
 
 
+def _verification_fields(found: VerificationInfo) -> list[tuple[str, str | None]]:
+    if found.mode == "none":
+        return []
+    runs = [f"{run.id} {run.verdict or run.phase}" for run in found.further_runs]
+    return [
+        ("verified by", found.mode),
+        ("verdict", found.verdict),
+        ("result of", found.result_of),
+        ("further runs", ", ".join(runs)),
+        ("cost in all", usdc(found.total_cost)),
+    ]
+
+
 def _print_task(task: Task) -> None:
     print_fields(
         [
@@ -154,6 +167,7 @@ def _print_task(task: Task) -> None:
             ("error", f"{task.error.code}: {task.error.message}" if task.error else None),
             ("advice", task.error.advice if task.error else None),
             ("settled", "yes" if task.settled else None),
+            *_verification_fields(task.verification),
         ]
     )
     if task.timeline:

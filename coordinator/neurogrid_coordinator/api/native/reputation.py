@@ -1,5 +1,6 @@
 """``/nodes/{id}/reputation``: what a node's score is made of."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query
@@ -10,11 +11,12 @@ from neurogrid_marketplace.reputation import HALF_LIFE_MS, Line
 from neurogrid_marketplace.standing import NEUTRAL_SCORE_PERMILLE
 
 from ...services.nodes import NodeReputation, Nodes
+from ...spot_checks import Commitment
 from ..auth import Caller, Gate
 from ..envelope import iso, success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .schemas import FindingView, ReputationView
+from .schemas import CommitmentListView, CommitmentView, FindingView, ReputationView
 
 _DAY_MS = 24 * 3_600_000
 _LINES_MAX = 200
@@ -42,6 +44,28 @@ def add_reputation_route(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schema
         moves only by what this coordinator has verified itself; docs/verification.md has the rules.
         """
         return success(_view(node_id, await nodes.reputation(node_id), limit))
+
+
+def add_commitment_route(
+    app: FastAPI, commitments: Callable[[], list[Commitment]], schemas: Schemas
+) -> None:
+    """Add the route."""
+
+    @app.get(
+        f"{API}/verification/commitments",
+        tags=["Status"],
+        summary="What spot checks are drawn with",
+        response_class=Response,
+        responses={200: schemas.answer(CommitmentListView, "Oldest day first.")},
+    )
+    async def get_commitments() -> Response:
+        """Without a key. A day's commitment is public a week ahead, its secret two days after; with
+        it anybody can repeat the draw of a task that ended on that day (UTC)."""
+        days = [
+            CommitmentView(iso(item.day * _DAY_MS)[:10], item.commitment, item.secret)
+            for item in commitments()
+        ]
+        return success(CommitmentListView(days))
 
 
 def _view(node_id: str, found: NodeReputation, limit: int) -> ReputationView:

@@ -12,9 +12,10 @@ from msgspec import Meta, Struct, field
 
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Where
-from neurogrid_marketplace.demand import MAX_TIMEOUT_S
+from neurogrid_marketplace.demand import MAX_TIMEOUT_S, VerifyMode
 from neurogrid_marketplace.fields import Argument, EnvName, FilePath, ImageRef, Sha256, Word
 from neurogrid_marketplace.needs import MAX_NEEDS
+from neurogrid_marketplace.verification import QUORUM_MAX, QUORUM_MIN
 
 from ...services.workflows import TASKS_MAX
 
@@ -106,6 +107,23 @@ class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class VerificationRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the result is verified; docs/verification.md says what each mode costs and proves."""
+
+    mode: Annotated[
+        VerifyMode,
+        Meta(
+            description="`quorum`: several nodes of different owners run it at once, and none is paid "
+            "its last voucher before they agree. `spot_check`: it is paid at once, and an "
+            "unpredictable share is run once more. Both need a job that always gives the same result."
+        ),
+    ] = VerifyMode.NONE
+    runs: Annotated[
+        Annotated[int, Meta(ge=QUORUM_MIN, le=QUORUM_MAX)] | None,
+        Meta(description="Of a quorum: how many nodes. 2 if left out."),
+    ] = None
+
+
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A container job. Document 003's arguments, and ours after ``priority``."""
 
@@ -188,6 +206,13 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wait_for_node: Annotated[
         bool, Meta(description="Queue even if no node that is known could ever serve it.")
     ] = False
+    verification: Annotated[
+        VerificationRequest,
+        Meta(
+            description="Money is held for every run that may come before it is accepted: a quorum's, "
+            "and one check."
+        ),
+    ] = VerificationRequest()
 
 
 class WorkflowRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -109,6 +109,40 @@ class TimelineView(Struct, frozen=True):
     data: dict[str, Any]
 
 
+class FurtherRunView(Struct, frozen=True):
+    """A run that verifies a task: a task of its own, with receipt and log, that is in no list."""
+
+    id: str
+    phase: str
+    node_id: str | None
+    verdict: Annotated[str | None, Meta(description="agreed, refuted or undecided.")]
+    cost_usdc: Amount
+    error: TaskFailure | None
+
+
+class VerificationView(Struct, frozen=True):
+    """How a task's result is verified, and what came of it."""
+
+    mode: Literal["none", "spot_check", "quorum"]
+    runs: Annotated[int, Meta(description="That a quorum began with.")]
+    comparator: str
+    verdict: Annotated[
+        str | None,
+        Meta(
+            description="due, pending, agreed, refuted (other runs agree on another result), "
+            "undecided, or spared: not drawn for a check."
+        ),
+    ]
+    result_of: Annotated[
+        str | None, Meta(description="The run whose result it has, where its own was refuted.")
+    ]
+    belongs_to: Annotated[str | None, Meta(description="Of a further run: its task.")]
+    further_runs: list[FurtherRunView]
+    total_cost_usdc: Annotated[
+        Amount, Meta(description="Of the task's own run, which `cost` is, and of all further runs.")
+    ]
+
+
 class TaskSummary(Struct, frozen=True):
     """A task in a list."""
 
@@ -160,12 +194,19 @@ class TaskView(TaskSummary, frozen=True):
         bool | None, Meta(description="Null without a deadline, and while it may still be met.")
     ]
     max_price_per_hour: Amount
-    max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
+    max_cost: Annotated[
+        Amount,
+        Meta(
+            description="For the whole time limit at the highest price, of every run that money is "
+            "held for."
+        ),
+    ]
     price_per_hour: Annotated[Amount | None, Meta(description="Agreed with its node.")]
     currency: Literal["USDC"]
     exit_code: int | None
     explanation: Annotated[str | None, Meta(description="Why it waits, while it waits.")]
     settled: Annotated[bool, Meta(description="The money has moved; the receipt is complete.")]
+    verification: VerificationView
     leases: list[LeaseView]
     timeline: list[TimelineView]
 
@@ -368,6 +409,22 @@ class ReputationView(Struct, frozen=True):
     counts: Annotated[dict[str, int], Meta(description="Findings by kind, forgotten ones too.")]
     findings: Annotated[list[FindingView], Meta(description="Newest first.")]
     total: Annotated[int, Meta(description="Of all findings.")]
+
+
+class CommitmentView(Struct, frozen=True):
+    """One day's secret of the spot checks."""
+
+    day: Annotated[str, Meta(description="UTC.", examples=["2026-01-15"])]
+    commitment: Annotated[
+        str, Meta(description='SHA-256 of "neurogrid spot checks:" and the secret.')
+    ]
+    secret: Annotated[str | None, Meta(description="Hexadecimal, two days after.")]
+
+
+class CommitmentListView(Struct, frozen=True):
+    """Of the last month and the coming week."""
+
+    days: list[CommitmentView]
 
 
 class NodeListView(Struct, frozen=True):

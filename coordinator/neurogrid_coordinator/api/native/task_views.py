@@ -4,6 +4,8 @@ from typing import Any
 from urllib.parse import quote
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.demand import VerifyMode
+from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.exposure import signable_micro_usdc
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.job import OutputFile
@@ -12,6 +14,7 @@ from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
+from neurogrid_marketplace.verification import QUORUM_MIN, Verification
 
 from ...services.errors import InvalidRequest
 from ...services.events import public_name
@@ -24,8 +27,9 @@ from ..envelope import iso, iso_or_none, seconds_or_none
 from ..paths import API
 from .amounts import micro_usdc, usdc_number
 from .constraints import read_constraints, require_possible, text_of
-from .requests import ResourceRequirements, TaskRequest
+from .requests import ResourceRequirements, TaskRequest, VerificationRequest
 from .schemas import (
+    FurtherRunView,
     InputView,
     LeaseView,
     LogView,
@@ -34,6 +38,7 @@ from .schemas import (
     TaskSummary,
     TaskView,
     TimelineView,
+    VerificationView,
 )
 from .words import STATUS_OF_PHASE, priority_number, priority_word
 
@@ -52,6 +57,8 @@ _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.item
     "DEADLINE_MISSED": "Give it more time, a higher price or priority, or a lower timeout_seconds.",
     "DEPENDENCY_FAILED": "See why that task failed; submit both again when that is mended.",
     "DEPENDENCY_CANCELLED": "Submit it again, without that task or together with it.",
+    "RESULT_REFUTED": "Nothing: the task that it belongs to has the result that others agree on.",
+    "VERIFICATION_UNDECIDED": "See docs/verification.md for what makes a job's results comparable.",
     "OUTPUT_MISSING": "Have that task write the file below /outputs, or name another one.",
 }
 
@@ -98,6 +105,7 @@ def submission(
             else micro_usdc(request.max_total_cost, "max_total_cost")
         ),
         wait_for_node=request.wait_for_node,
+        verification=_verification(request.verification, place),
         idempotency_key=idempotency_key,
     )
     if wanted.where:
@@ -112,6 +120,14 @@ def _finish_by_ms(request: TaskRequest, place: str) -> int:
     if finish_by_ms <= 0:
         raise InvalidRequest(f"{place}deadline: lies before 1970", f"{place}deadline")
     return finish_by_ms
+
+
+def _verification(wanted: VerificationRequest, place: str) -> Verification:
+    runs = wanted.runs or (QUORUM_MIN if wanted.mode is VerifyMode.QUORUM else 1)
+    try:
+        return Verification(wanted.mode, runs)
+    except InvalidValue as error:
+        raise InvalidRequest(f"{place}verification: {error}", f"{place}verification") from error
 
 
 def _inputs(
@@ -209,17 +225,45 @@ def task_view(detail: TaskDetail) -> TaskView:
         deadline_policy=("run" if state.runs_late else "end") if deadline_ms else None,
         deadline_met=_deadline_met(row, deadline_ms),
         max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour),
-        max_cost=format_usdc(demand.max_cost_micro_usdc()),
+        max_cost=format_usdc(demand.max_cost_micro_usdc() * state.verification.runs_held),
         price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
         currency="USDC",
         exit_code=_exit_code(row),
         explanation=detail.waits or ((state.last_explanation or None) if waiting else None),
         settled=settled(row, detail.leases),
+        verification=_verification_view(detail),
         leases=[_lease_view(item) for item in detail.leases],
         timeline=[
             TimelineView(iso(event.at_ms), public_name(event.kind), _public(event.data))
             for event in detail.timeline
         ],
+    )
+
+
+def _verification_view(detail: TaskDetail) -> VerificationView:
+    state = detail.row.state
+    wanted = state.verification
+    return VerificationView(
+        mode=wanted.mode.value,
+        runs=wanted.runs,
+        comparator=wanted.comparator.value,
+        verdict=state.verdict.value or None,
+        result_of=state.result_of or None,
+        belongs_to=state.belongs_to or None,
+        further_runs=[
+            FurtherRunView(
+                id=run.id,
+                phase=run.phase.value,
+                node_id=run.node_id,
+                verdict=run.state.verdict.value or None,
+                cost_usdc=format_usdc(run.cost_micro_usdc),
+                error=failure_view(run),
+            )
+            for run in detail.further_runs
+        ],
+        total_cost_usdc=format_usdc(
+            detail.row.cost_micro_usdc + sum(run.cost_micro_usdc for run in detail.further_runs)
+        ),
     )
 
 

@@ -1,0 +1,118 @@
+"""Verification over the api: what is held, what is shown, what is refused."""
+
+from pathlib import Path
+
+from coordinator.api_world import TASK, USDC, World, open_world
+from coordinator.on_asyncio import on_asyncio
+from coordinator.records import wallet
+from neurogrid_coordinator import groups
+from neurogrid_coordinator.store import tasks
+from neurogrid_marketplace.task import Started, Task
+from neurogrid_marketplace.verification import same_files
+
+
+async def look(world: World, task_id: str, *, checked: bool = True) -> groups.Looked:
+    """What the orchestrator does about a group."""
+    return await world.database.write(
+        groups.look,
+        task_id,
+        same=same_files,
+        is_checked=lambda *_: checked,
+        spendable_micro_usdc=lambda _: 100 * USDC,
+        now_ms=world.now_ms,
+    )
+
+
+@on_asyncio
+async def test_a_quorum_holds_its_runs_shows_them_and_lists_only_the_task(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wanted = {**TASK, "verification": {"mode": "quorum", "runs": 3}}
+        task = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]
+        assert task["max_cost"] == "30.00"
+        assert (task["verification"]["mode"], task["verification"]["runs"]) == ("quorum", 3)
+        balance = (await alice.http.get("/api/v1/account")).json()["data"]["balance"]
+        assert (balance["held"], balance["available"]) == ("30.00", "70.00")
+        await look(world, task["id"])
+        balance = (await alice.http.get("/api/v1/account")).json()["data"]["balance"]
+        assert balance["held"] == "30.00"
+        shown = (await alice.http.get(f"/api/v1/tasks/{task['id']}")).json()["data"]
+        runs = shown["verification"]["further_runs"]
+        assert [run["phase"] for run in runs] == ["queued", "queued"]
+        listed = (await alice.http.get("/api/v1/tasks")).json()["data"]
+        assert ([item["id"] for item in listed["tasks"]], listed["total"]) == ([task["id"]], 1)
+        further = (await alice.http.get(f"/api/v1/tasks/{runs[0]['id']}")).json()["data"]
+        assert further["verification"]["belongs_to"] == task["id"]
+        refused = await alice.http.delete(f"/api/v1/tasks/{runs[0]['id']}")
+        assert refused.json()["error"]["code"] == "CONFLICT"
+        bob = await world.customer("bob")
+        hidden = await bob.http.get(f"/api/v1/tasks/{runs[0]['id']}")
+        assert hidden.json()["error"]["code"] == "NOT_FOUND"
+
+
+@on_asyncio
+async def test_what_the_account_cannot_hold_is_refused_before_anything_is_stored(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice", deposit=15 * USDC)
+        for verification in ({"mode": "quorum"}, {"mode": "spot_check"}):
+            answer = await alice.http.post(
+                "/api/v1/tasks", json={**TASK, "verification": verification}
+            )
+            assert answer.json()["error"]["code"] == "INSUFFICIENT_CREDITS"
+        capped = {**TASK, "verification": {"mode": "quorum"}, "max_total_cost": "12.00"}
+        task = (await alice.http.post("/api/v1/tasks", json=capped)).json()["data"]
+        assert (task["max_cost"], task["max_price_per_hour"]) == ("12.00", "6.00")
+
+
+@on_asyncio
+async def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        for verification in (
+            {"mode": "spot_check", "runs": 2},
+            {"runs": 2},
+            {"mode": "quorum", "runs": 1},
+            {"mode": "quorum", "runs": 6},
+            {"mode": "often"},
+        ):
+            answer = await alice.http.post(
+                "/api/v1/tasks", json={**TASK, "verification": verification}
+            )
+            assert answer.json()["error"]["code"] == "INVALID_REQUEST", verification
+
+
+@on_asyncio
+async def test_a_checked_task_shows_verdict_and_cost_in_all(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wanted = {**TASK, "verification": {"mode": "spot_check"}}
+        task_id = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["data"]["id"]
+        await world.start(task_id)
+        await world.finish(task_id)
+        (step,) = (await look(world, task_id)).steps
+        assert isinstance(step.after, Task)
+        group = await world.database.read(tasks.group_of, task_id)
+        check = group[1]
+        await world.award(check.id, "two")
+        state = await world.state(check.id)
+        assert state.lease is not None
+        assert state.lease.wallet == wallet("two")
+        await world.step(check.id, Started(state.lease.lease_id, world.now_ms))
+        await world.finish(check.id)
+        await look(world, task_id)
+        shown = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]["verification"]
+        assert (shown["verdict"], shown["total_cost_usdc"]) == ("agreed", "0.002")
+        assert [run["verdict"] for run in shown["further_runs"]] == ["agreed"]
+
+
+@on_asyncio
+async def test_commitments_are_public(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        answer = await world.client().get("/api/v1/verification/commitments")
+        days = answer.json()["data"]["days"]
+        assert len(days) == 38
+        assert [day["day"] for day in days] == sorted(day["day"] for day in days)
+        assert days[0]["secret"]
+        assert days[-1]["secret"] is None
