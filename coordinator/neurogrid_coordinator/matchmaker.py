@@ -12,13 +12,15 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Accept, Award, Message
+from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.orchestration import demand_of
+from neurogrid_marketplace.price_history import PriceClass, class_of
 from neurogrid_marketplace.task import AuctionClosed, Lease, Refused, Task
 
 from . import node_messages, steps
 from .market.reports import AuctionReport, AwardReport
 from .steps import Step
-from .store import evidence
+from .store import evidence, prices
 from .store.database import Database
 
 Clock = Callable[[], int]
@@ -30,6 +32,9 @@ class Market(Protocol):
     @property
     def pid(self) -> int | None:
         """Of the market process; None while it is away."""
+
+    def offer(self, node_id: str) -> Offer | None:
+        """What a node offers; None if it is not connected."""
 
     async def hold_auction(
         self,
@@ -77,19 +82,31 @@ class Matchmaker:
         lease = task.lease
         assert lease is not None, "an awarded task has a lease"
         award = await self.database.read(award_of, task, lease)
+        bought = class_of(task.demand, self.market.offer(lease.node_id))
         report = await self.market.award(lease.node_id, award)
         if report.accepted and report.award is not None and report.answer is not None:
             accept = Accept(lease.lease_id, award.hash())
             return await self.database.write(
-                node_messages.take_accept,
-                lease.node_id,
-                report.answer,
-                accept,
-                report.award,
-                now_ms(),
+                _take_accept, lease, report.answer, accept, report.award, bought, now_ms()
             )
         refused = Refused(lease.lease_id, report.code)
         return await self.database.write(steps.take, task.task_id, refused, now_ms())
+
+
+def _take_accept(
+    conn: Connection,
+    lease: Lease,
+    answer: Envelope,
+    accept: Accept,
+    award: Envelope,
+    bought: PriceClass,
+    now_ms: int,
+) -> Step | None:
+    """Store an accept, and note what it cleared at; one that was known already clears nothing."""
+    step = node_messages.take_accept(conn, lease.node_id, answer, accept, award, now_ms)
+    if step is not None and step.moved:
+        prices.add(conn, bought, lease.price_micro_usdc_per_hour, lease.bid_start_ms, now_ms)
+    return step
 
 
 def award_of(conn: Connection, task: Task, lease: Lease) -> Award:

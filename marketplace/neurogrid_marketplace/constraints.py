@@ -29,12 +29,14 @@ class Constraint:
         met: whether a node meets it.
         shortfall: how the node misses it, in words.
         clause: of the demand's own conditions; None for what every demand has.
+        is_of_the_moment: whether waiting may be all that it takes.
     """
 
     name: str
     met: Callable[[NodeFacts], bool]
     shortfall: Callable[[NodeFacts], str]
     clause: Clause | None = None
+    is_of_the_moment: bool = False
 
     @property
     def is_price(self) -> bool:
@@ -164,6 +166,16 @@ _TOGETHER = Constraint(
     lambda f: f"has GPUs for each of them; {gpus_needed(f)} must meet all at once",
 )
 _OF_THE_MOMENT: tuple[Constraint, ...] = (
-    Constraint("accepting", lambda f: f.offer.accepting, lambda f: "is draining or paused"),
-    Constraint("free_now", _is_free, lambda f: "has it, but it is in use now"),
+    Constraint(
+        "accepting",
+        lambda f: f.offer.accepting,
+        lambda f: "is draining or paused",
+        is_of_the_moment=True,
+    ),
+    Constraint(
+        "free_now",
+        _is_free,
+        lambda f: "has it, but it is in use now",
+        is_of_the_moment=True,
+    ),
 )

@@ -36,6 +36,23 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True)
+class Asks:
+    """What the nodes ask that meet all but the price, micro-USDC per hour.
+
+    Attributes:
+        second_micro_usdc: the lowest of another owner than the cheapest's, as auctions count; the
+            lowest of all where there is none.
+        cheapest: the node that asks the lowest; ties: the smaller id.
+    """
+
+    nodes: int
+    cheapest: str
+    lowest_micro_usdc: int
+    second_micro_usdc: int
+    highest_micro_usdc: int
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What the market says about a demand.
 
@@ -45,6 +62,7 @@ class Explanation:
         nearest: fewest misses first.
         clearing_price_micro_usdc_per_hour: the lowest ask among nodes that meet all but the price;
             None if there are none.
+        asks: of the same nodes, and of those that are only busy now.
         relaxation: None if no single constraint would help.
         declines: code -> how many of the nodes asked gave it.
     """
@@ -56,6 +74,7 @@ class Explanation:
     clearing_price_micro_usdc_per_hour: int | None
     relaxation: Relaxation | None
     declines: Mapping[str, int]
+    asks: Asks | None = None
 
     def sentence(self) -> str:
         """The explanation in one line."""
@@ -112,7 +131,21 @@ def explain(
         clearing_price_micro_usdc_per_hour=min(asks, default=None),
         relaxation=None if matching else _best_relaxation(missed),
         declines={code: codes.count(code) for code in sorted(set(codes))},
+        asks=_asks(missed),
     )
+
+
+def _asks(missed: list[tuple[NodeFacts, tuple[Constraint, ...]]]) -> Asks | None:
+    found = sorted(
+        (facts.quote, facts.offer.node_id, facts.offer.wallet)
+        for facts, reasons in missed
+        if all(reason.is_price or reason.is_of_the_moment for reason in reasons)
+    )
+    if not found:
+        return None
+    lowest, cheapest, owner = found[0]
+    others = (quote for quote, _, wallet in found if wallet != owner)
+    return Asks(len(found), cheapest, lowest, next(others, lowest), found[-1][0])
 
 
 def _survivors(

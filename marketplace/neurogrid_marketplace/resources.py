@@ -77,18 +77,10 @@ class Capacity:
         )
 
     def take(self, need: Requirements) -> "tuple[Capacity, tuple[Gpu, ...]] | None":
-        """Reserve ``need``: what is left and the GPUs taken, or None if it does not fit.
-
-        The smallest GPUs that do are taken first, so that large ones stay for who needs them; ties
-        go to the smaller UUID, so that replays agree.
-        """
+        """Reserve ``need``: what is left and the GPUs taken, or None if it does not fit."""
         if not self.has(need):
             return None
-        suitable = sorted(
-            (gpu for gpu in self.gpus if need.accepts(gpu)),
-            key=lambda gpu: (gpu.memory_bytes, gpu.uuid),
-        )
-        taken = tuple(suitable[: need.gpu_count])
+        taken = self.suitable_gpus(need)[: need.gpu_count]
         left = replace(
             self,
             cpu_millis=self.cpu_millis - need.cpu_millis,
@@ -97,6 +89,15 @@ class Capacity:
             gpus=tuple(gpu for gpu in self.gpus if gpu not in taken),
         )
         return left, taken
+
+    def suitable_gpus(self, need: Requirements) -> Gpus:
+        """The GPUs that would do, in the order in which they are taken.
+
+        The smallest go first, so that large ones stay for who needs them; ties go to the smaller
+        UUID, so that replays agree.
+        """
+        suitable = (gpu for gpu in self.gpus if need.accepts(gpu))
+        return tuple(sorted(suitable, key=lambda gpu: (gpu.memory_bytes, gpu.uuid)))
 
     def largest_gpu_group(self, need: Requirements) -> Count:
         """How many suitable GPUs there are."""

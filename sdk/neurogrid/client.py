@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from .artifacts import Artifacts
-from .models import Account, Explanation, NodeInfo, NodePage, NodeReputation
+from .models import Account, Estimate, Explanation, MarketPrices, NodeInfo, NodePage, NodeReputation
 from .profile import find_profile
 from .tasks import Tasks, Where, task_body
 from .transport import Transport
@@ -116,7 +116,6 @@ class Client:
     ) -> Explanation:
         """How such a task would meet the market now. Nothing is stored and nothing is paid."""
         body = task_body(
-            name="",
             type=type,
             resource_requirements=resource_requirements,
             docker_image=docker_image,
@@ -128,6 +127,46 @@ class Client:
             max_total_cost=max_total_cost,
         )
         return self._transport.call(Explanation, "POST", "/match/explain", json=body)
+
+    def estimate(
+        self,
+        *,
+        type: str = "cpu",
+        resource_requirements: Mapping[str, Any] | None = None,
+        docker_image: str,
+        max_price_per_hour: str,
+        timeout_seconds: int = 3600,
+        regions: Sequence[str] = (),
+        where: Where = "",
+        max_total_cost: str | None = None,
+    ) -> Estimate:
+        """What such a task would likely cost, when it would start, and whether you can pay.
+
+        Nothing is stored and nothing is paid; the auction decides.
+        """
+        body = task_body(
+            type=type,
+            resource_requirements=resource_requirements,
+            docker_image=docker_image,
+            max_price_per_hour=max_price_per_hour,
+            timeout_seconds=timeout_seconds,
+            regions=regions,
+            constraints=where,
+            max_total_cost=max_total_cost,
+        )
+        return self._transport.call(Estimate, "POST", "/match/estimate", json=body)
+
+    def prices(self, *, hours: int = 24, name: str | None = None) -> MarketPrices:
+        """What awards cleared at, by the model of the GPU (or ``cpu``).
+
+        Args:
+            hours: how far back, a month at most.
+            name: only this class, with each of its hours.
+        """
+        params: dict[str, str | int] = {"hours": hours}
+        if name is not None:
+            params["class"] = name
+        return self._transport.call(MarketPrices, "GET", "/market/prices", params=params)
 
     def close(self) -> None:
         """Close the connections."""

@@ -397,6 +397,10 @@ class FakeMarket:
         self.pid: int | None = 1
         self.auctions = 0
 
+    def offer(self, node_id: str) -> Offer | None:
+        node = self._world.nodes.get(node_id)
+        return None if node is None else node.offer()
+
     async def hold_auction(
         self,
         demand: Demand,

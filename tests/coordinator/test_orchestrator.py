@@ -5,9 +5,10 @@ import pytest
 from coordinator.market_world import FakeNode, World, world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.chain import EscrowRefused
-from neurogrid_coordinator.store import events, leases, logs
+from neurogrid_coordinator.store import events, leases, logs, prices
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Accept, Event, EventKind, Log, Message, Meter
+from neurogrid_marketplace.price_history import CPU, class_of
 from neurogrid_marketplace.receipt import verify_receipt
 from neurogrid_marketplace.receipt_items import Proof
 from neurogrid_marketplace.settlement import SettlementPhase
@@ -47,6 +48,23 @@ async def test_a_task_runs_is_paid_once_and_leaves_a_receipt_that_holds(tmp_path
             "completed",
             "settled",
         ]
+
+
+@on_asyncio
+async def test_what_an_award_cleared_at_is_noted_once_by_what_it_bought(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        market.node("cheap", 1_000_000)
+        market.node("dear", 2_000_000)
+        await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.COMPLETED, turning_ms=100)
+        (lease,) = await market.until_settled(task_id)
+        (hour,) = await market.database.read(prices.since, 0)
+        assert hour.name == CPU
+        assert sum(hour.prices.values()) == 1
+        demand = (await market.task(task_id)).state.demand
+        per_core = class_of(demand, None).per_unit(lease.lease.price_micro_usdc_per_hour)
+        assert hour.lowest_micro_usdc == hour.highest_micro_usdc == per_core
 
 
 @on_asyncio

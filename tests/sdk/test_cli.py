@@ -5,17 +5,20 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import Connection
 
 from coordinator.api_world import USDC, World, node_id, node_view
 from coordinator.served import ServedWorld, served_in_thread
 from neurogrid.cli.group import neurogrid
-from neurogrid_coordinator.store import findings
+from neurogrid_coordinator.store import findings, prices
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.price_history import PriceClass
 from neurogrid_marketplace.reputation import Finding, FindingKind
 
 Run = Callable[..., Result]
@@ -211,6 +214,39 @@ def test_the_market_in_words(run: Run) -> None:
     )
     account = run("account").stdout
     assert "100.00 USDC" in account
+
+
+def test_an_estimate_says_price_total_and_balance(run: Run, api: ServedWorld) -> None:
+    shown = run("estimate", "--max-price", "1.00", "--timeout", "30m")
+    assert shown.exit_code == 0
+    assert "Likely 0.10 USDC per hour, 0.05 USDC for the whole time limit." in shown.stdout
+    assert "2 free, 2 suitable, of 2" in shown.stdout
+    assert "100.00 USDC" in shown.stdout
+    assert run("estimate", "--max-price", "0.01").exit_code == 6
+    poor = run("estimate", "--max-price", "1000")
+    assert poor.exit_code == 5
+    assert "Deposit 900.00 USDC more" in poor.stderr
+    dry = run(*JOB, "--dry-run", "--json")
+    assert json.loads(dry.stdout)["balance"]["enough"] is True
+    assert run("list", "--json").stdout.count("task_") == 0
+    api.run(lambda world: world.database.write(_noted))
+    assert "median of 1 awards of cpu" in run("estimate", "--max-price", "1.00").stdout
+
+
+def _noted(conn: Connection) -> None:
+    prices.add(conn, PriceClass("cpu", 1000), 250_000, 400, time.time_ns() // 1_000_000)
+
+
+def test_prices_are_listed_by_class_and_by_hour(run: Run, api: ServedWorld) -> None:
+    nothing = run("prices")
+    assert "Nothing was awarded in the last 24 h." in nothing.stderr
+    api.run(lambda world: world.database.write(_noted))
+    listing = run("prices").stdout
+    assert "0.25 USDC" in listing
+    assert "core and hour" in listing
+    assert "HOUR" in run("prices", "cpu").stdout
+    data = json.loads(run("prices", "cpu", "--json").stdout)
+    assert data["classes"][0]["hours"][0]["awards"] == 1
 
 
 def test_the_language_of_conditions_is_shown_without_a_coordinator(run: Run) -> None:

@@ -161,6 +161,15 @@ def test_the_market_and_the_account(client: Client) -> None:
     assert node.gpu_info.model == "NVIDIA L4"
     explanation = client.explain(docker_image="a", max_price_per_hour="0.01")
     assert (explanation.matching, explanation.clearing_price_per_hour) == (0, Decimal("0.10"))
+    strict = client.explain(
+        docker_image="a", max_price_per_hour="1", where="gpu.memory >= 40GB and region = eu-west"
+    )
+    assert strict.relaxation is not None
+    assert [step.nodes for step in strict.relaxation.steps] == [2]
+    estimate = client.estimate(docker_image="a", max_price_per_hour="1", where="ram >= 1GB")
+    assert estimate.price_per_hour is not None
+    assert estimate.price_per_hour.expected == Decimal("0.10")
+    assert client.prices(hours=1).classes == []
     account = client.account()
     assert account.name == "alice"
     assert account.balance.available == Decimal(100)

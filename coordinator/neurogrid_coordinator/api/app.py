@@ -22,6 +22,7 @@ from ..services.events import Events
 from ..services.logs import Logs
 from ..services.nodes import Nodes
 from ..services.overview import Overview
+from ..services.prices import Prices
 from ..services.results import Results
 from ..services.submission import Terms
 from ..services.tasks import Tasks
@@ -40,6 +41,7 @@ from .native.artifacts import add_artifact_routes
 from .native.auctions import add_auction_route
 from .native.constraints import add_constraint_route
 from .native.nodes import add_match_route, add_node_routes
+from .native.prices import add_price_routes
 from .native.reputation import add_commitment_route, add_reputation_route
 from .native.results import add_result_routes
 from .native.status import add_status_routes
@@ -178,6 +180,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     add_commitment_route(app, world.commitments, schemas)
     add_match_route(app, tasks, gate, schemas)
     add_constraint_route(app, gate, schemas)
+    add_price_routes(app, Prices(world.database, tasks, balances, world.nodes.offer), gate, schemas)
     add_account_route(app, balances, gate, schemas)
     add_status_routes(
         app,

@@ -23,7 +23,7 @@ from neurogrid_marketplace.envelope import Envelope, parse_envelope
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.messages import Award, Message, to_body, type_name
-from neurogrid_marketplace.offer import LeaseStatus
+from neurogrid_marketplace.offer import LeaseStatus, Offer
 from neurogrid_marketplace.orchestration import AWARD_ANSWER_MS
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.standing import Standing
@@ -105,6 +105,11 @@ class MarketClient:
     def pid(self) -> int | None:
         """The child's process id; None while it is away."""
         return self._child.pid if self._child else None
+
+    def offer(self, node_id: str) -> Offer | None:
+        """What a node offers; None if it is not connected."""
+        view = self._nodes.get(node_id)
+        return None if view is None else view.offer
 
     @property
     def peer_id(self) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.constraints import misses
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.reputation import FindingKind, Reputation
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.standing import Standing
@@ -202,6 +203,11 @@ class Nodes:
     def connected_count(self) -> int:
         """How many are connected now."""
         return len(self._connected)
+
+    def offer(self, node_id: str) -> Offer | None:
+        """What a node offers; None if it is not connected."""
+        view = self._connected.get(node_id)
+        return None if view is None else view.offer
 
     def may_return(self, demand: Demand) -> bool:
         """Whether a node that was here a moment ago could serve this.

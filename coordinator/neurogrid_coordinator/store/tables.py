@@ -269,6 +269,16 @@ findings = Table(
 )
 Index("findings_of_node", findings.c.node_id, findings.c.id)
 
+# What awards cleared at (`prices`): per class and hour a marketplace `PriceHour`; old hours are deleted.
+price_hours = Table(
+    "price_hours",
+    metadata,
+    Column("name", Text, primary_key=True, nullable=False),
+    Column("at_ms", BigInteger, primary_key=True, nullable=False),
+    Column("hour_json", Text, nullable=False),
+)
+Index("price_hours_by_age", price_hours.c.at_ms)
+
 # What books and chain did not agree on (`reconciliation`). Rows are added and resolved, never deleted:
 # one that comes back is another row. `slot`: where the chain was when it was last seen.
 differences = Table(

@@ -30,6 +30,8 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "nodes": (".market:nodes", "List the nodes of the market."),
         "reputation": (".market:reputation", "Show a node's score, and what it is made of."),
         "explain": (".market:explain", "Ask how a job would meet the market, before paying."),
+        "estimate": (".prices:estimate", "Ask what a job would likely cost, before paying."),
+        "prices": (".prices:prices", "Show what jobs have been awarded at."),
         "constraints": (".constraints:constraints", "Show what --where may say, with units."),
         "account": (".account:account", "Show your balance."),
     },

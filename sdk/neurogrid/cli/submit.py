@@ -12,6 +12,7 @@ from ..client import Client
 from ..errors import NeuroGridError
 from ..models import Task, TaskOutput
 from ..tasks import Priority
+from .estimates import show_estimate
 from .exit_codes import FAILED, INTERRUPTED
 from .output import Progress, print_json, usdc
 from .resources import Resources, resource_options
@@ -135,6 +136,7 @@ class Moment(click.ParamType[datetime]):
 )
 @click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
 @click.option("--idempotency-key", help="The same key with the same job is the same task.")
+@click.option("--dry-run", is_flag=True, help="Say what it would likely cost, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it completed.")
 @click.option("--follow", "-f", is_flag=True, help="Wait, and print its log as it comes.")
 @click.option(
@@ -166,6 +168,7 @@ def submit(
     runs: int | None,
     wait_for_node: bool,
     idempotency_key: str | None,
+    dry_run: bool,
     wait: bool,
     follow: bool,
     output_dir: Path | None,
@@ -179,6 +182,11 @@ def submit(
     Prints the task's id. What the job leaves under /outputs are its output files.
     """
     client = session.client
+    if dry_run:
+        show_estimate(
+            session, image=image, resources=resources, timeout=timeout, max_total=max_total
+        )
+        return
     task = client.tasks.create(
         name=name,
         type="gpu" if resources.wants_gpu else "cpu",

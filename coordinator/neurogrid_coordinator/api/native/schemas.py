@@ -486,6 +486,86 @@ class ExplanationView(Struct, frozen=True):
     max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
 
 
+class PriceHourView(Struct, frozen=True):
+    """One hour's awards, per unit and hour."""
+
+    at: Time
+    awards: int
+    lowest: Amount
+    median: Amount
+    highest: Amount
+
+
+class ClassPricesView(Struct, frozen=True):
+    """What awards cleared at, per unit and hour: for a GPU task by GPU, else by core."""
+
+    name: Annotated[
+        str, Meta(description="A GPU's model; `cpu` for tasks without one.", examples=["NVIDIA L4"])
+    ]
+    unit: Literal["GPU", "core"]
+    awards: int
+    lowest: Amount
+    median: Annotated[Amount, Meta(description="Within 3 %, as `high` is.")]
+    high: Annotated[Amount, Meta(description="Nine of ten awards were no dearer.")]
+    highest: Amount
+    start_seconds: Annotated[
+        float, Meta(description="Half of the awards expected to start no later.")
+    ]
+    hours: Annotated[
+        list[PriceHourView], Meta(description="Oldest first; only where one class is asked for.")
+    ]
+
+
+class MarketPricesView(Struct, frozen=True):
+    """The classes with most awards first, 100 at most."""
+
+    hours: int
+    currency: Literal["USDC"]
+    classes: list[ClassPricesView]
+
+
+class RangeView(Struct, frozen=True):
+    """What is expected, and where it may come to lie."""
+
+    low: Amount
+    expected: Amount
+    high: Amount
+
+
+class EstimateBalanceView(Struct, frozen=True):
+    """Whether the account can pay: ``needed`` is held until the task ends."""
+
+    available: Amount
+    needed: Amount
+    enough: bool
+
+
+class EstimateView(Struct, frozen=True):
+    """What a task would likely cost and when it would start."""
+
+    summary: str
+    nodes: Annotated[int, Meta(description="Connected now.")]
+    matching: Annotated[int, Meta(description="That could take it now.")]
+    suitable: Annotated[
+        int, Meta(description="That could take it at some price, now or when they are idle.")
+    ]
+    price_per_hour: Annotated[
+        RangeView | None, Meta(description="Null where no node fits at its maximum.")
+    ]
+    total: Annotated[RangeView | None, Meta(description="For the whole time limit.")]
+    lowest_ask_per_hour: Annotated[
+        Amount | None, Meta(description="Also where it is above the maximum.")
+    ]
+    start_seconds: Annotated[
+        float | None, Meta(description="Null where nobody is free, or nothing is known.")
+    ]
+    max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
+    balance: EstimateBalanceView
+    history: Annotated[
+        ClassPricesView | None, Meta(description="Of such tasks in the last seven days.")
+    ]
+
+
 class BalanceView(Struct, frozen=True):
     """An account's money in USDC.
 
