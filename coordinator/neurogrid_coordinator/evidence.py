@@ -79,6 +79,10 @@ class ReceiptDesk:
         vouchers = evidence.vouchers_of(conn, row.id)
         return {
             "demand": mine[:1],
+            "commit": [item for item in auction if item.type == "commit"],
+            "reveal": [
+                item for item in auction if item.type == "reveal" and item.recipient == row.node_id
+            ],
             "bid": [item for item in auction if item.type == "bid"],
             "award": [award],
             "accept": [accept],

@@ -11,10 +11,12 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.messages import Accept, Award, Message
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.price_history import PriceClass, class_of
+from neurogrid_marketplace.sealing import Reveal
 from neurogrid_marketplace.task import AuctionClosed, Lease, Refused, Task
 
 from . import node_messages, steps
@@ -67,10 +69,12 @@ class Matchmaker:
         demand = demand_of(task)
         report = await self.market.hold_auction(demand, task.excluded, task.owners_excluded)
         closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
-        # An auction without bids leaves nothing to prove.
+        # An auction without answers leaves nothing to prove. A commitment without its bid does.
         bidders = [ranked.node_id for ranked in report.ranking]
-        proof = [(demand.demand_id, report.demands[node_id]) for node_id in bidders]
-        proof += [(demand.demand_id, report.bids[node_id]) for node_id in bidders]
+        kept = [report.demands[node_id] for node_id in dict.fromkeys((*bidders, *report.commits))]
+        kept += [*report.commits.values(), *report.reveals.values()]
+        kept += [report.bids[node_id] for node_id in bidders]
+        proof = [(demand.demand_id, envelope) for envelope in kept]
         return await self.database.write(steps.take, task.task_id, closed, now_ms(), proof)
 
     async def award(self, task: Task, now_ms: Clock) -> Step | None:
@@ -113,6 +117,8 @@ def award_of(conn: Connection, task: Task, lease: Lease) -> Award:
     """The award of a lease."""
     demand = replace(task.demand, demand_id=lease.demand_id)
     bids = [envelope.hash() for envelope in evidence.of(conn, lease.demand_id, "bid")]
+    # Sent to every node that had committed; the list is the same in each.
+    reveals = evidence.of(conn, lease.demand_id, "reveal")
     return Award(
         lease_id=lease.lease_id,
         demand_id=lease.demand_id,
@@ -125,4 +131,5 @@ def award_of(conn: Connection, task: Task, lease: Lease) -> Award:
         voucher_interval_s=demand.voucher_interval_s,
         job_hash=demand.job_hash,
         start_factors_permille=lease.start_factors_permille,
+        reveal_hash=decode(Reveal, reveals[0].body).hash() if reveals else "",
     )

@@ -71,9 +71,18 @@ class Auction:
         if node_id in self.asked and node_id not in self._bids:
             self._declines.setdefault(node_id, decline)
 
-    def complete(self) -> bool:
-        """Whether everybody who was asked has answered, so that the window may close early."""
-        return len(self._bids) + len(self._declines) == len(self.asked)
+    @property
+    def bids(self) -> int:
+        """How many bids count so far."""
+        return len(self._bids)
+
+    def has_bid(self, node_id: str) -> bool:
+        """Whether a bid of this node counts."""
+        return node_id in self._bids
+
+    def has_answered(self, node_id: str) -> bool:
+        """Whether this node has bid or declined."""
+        return node_id in self._bids or node_id in self._declines
 
     @property
     def declines(self) -> dict[str, Decline]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .fields import Address, Bytes, Id, MicroUsdc, Millis, Sha256, Text
+from .fields import Address, Bytes, Id, MaybeSha256, MicroUsdc, Millis, Sha256, Text
 
 
 class DeclineCode(StrEnum):
@@ -51,6 +51,7 @@ class Bid:
         wallet: address that owns the node's provider account; it will be paid.
         start_p95_ms: in 19 of 20 cases it is not longer than this; 0 where the node can't say.
         cached_bytes: how much of image and inputs is on the node already.
+        nonce: in a sealed auction, the secret of its commitment (`sealing`): 32 random bytes, hex.
     """
 
     demand_id: Id
@@ -61,6 +62,7 @@ class Bid:
     wallet: Address
     start_p95_ms: Millis = 0
     cached_bytes: Bytes = 0
+    nonce: MaybeSha256 = ""
 
 
 @dataclass(frozen=True, slots=True)

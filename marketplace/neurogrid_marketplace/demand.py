@@ -44,6 +44,8 @@ class Demand:
             learns it in any case.
         finish_by_ms: when the job has to have ended at the latest, Unix milliseconds; 0: any time. A
             node that could not keep it, should the job take all of ``timeout_s``, declines.
+        sealed_bids: answers are commitments, and bids are shown when the window has closed
+            (`sealing`).
     """
 
     demand_id: Id
@@ -60,6 +62,7 @@ class Demand:
     where: Where = ()
     client: Address | None = None
     finish_by_ms: Millis = 0
+    sealed_bids: bool = False
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""

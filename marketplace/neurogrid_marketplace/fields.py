@@ -36,6 +36,8 @@ Permille = Annotated[int, Meta(ge=0, le=1000)]
 # What a node's word about its starts is multiplied by (`calibration`).
 StartFactor = Annotated[int, Meta(ge=PUNCTUAL_PERMILLE, le=START_FACTOR_MAX_PERMILLE)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+# A hash where there is one, "" where not.
+MaybeSha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 SignatureHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
 # Our ids: UUIDv7 as 32 hex digits with a prefix that says what they name ("task_", "lease_", ...).
 Id = Annotated[str, Meta(pattern=r"^[a-z]{1,12}_[0-9a-f]{32}\Z")]

@@ -47,7 +47,7 @@ def start_of(demand_id: str) -> Place:
 
 def shape_of(demand: Demand) -> Demand:
     """All of a demand that the standing constraints see: the same for tasks of one kind."""
-    return replace(demand, demand_id="", job_hash="", input_bytes=0, client=None)
+    return replace(demand, demand_id="", job_hash="", input_bytes=0, client=None, finish_by_ms=0)
 
 
 def eligible(

@@ -22,6 +22,7 @@ from .fields import (
     Bytes,
     Count,
     Id,
+    MaybeSha256,
     MicroUsdc,
     Millis,
     Sha256,
@@ -36,6 +37,7 @@ from .fields import (
 from .job import Job, OutputFile
 from .offer import LeaseStatus, Offer
 from .resources import Capacity
+from .sealing import Commit, Reveal
 
 PROTOCOL_ID = "/neurogrid/control/1"
 LEASE_PROTOCOL_ID = "/neurogrid/lease/1"
@@ -97,6 +99,7 @@ class Award:
         max_cost_micro_usdc: what the escrow will hold.
         start_factors_permille: bid hash -> what its time to start was multiplied by, for every bid
             whose node was not taken at its word.
+        reveal_hash: `Reveal.hash` of a sealed auction, "" of an open one.
     """
 
     lease_id: Id
@@ -112,6 +115,7 @@ class Award:
     start_factors_permille: Annotated[Mapping[Sha256, StartFactor], Meta(max_length=64)] = field(
         default_factory=dict
     )
+    reveal_hash: MaybeSha256 = ""
 
     def hash(self) -> str:
         """What the accept refers to: the terms, however often they were sent."""
@@ -355,6 +359,8 @@ Message = (
     | Demand
     | Bid
     | Decline
+    | Commit
+    | Reveal
     | Award
     | Accept
     | Deny
@@ -380,6 +386,8 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "demand": Demand,
     "bid": Bid,
     "decline": Decline,
+    "commit": Commit,
+    "reveal": Reveal,
     "award": Award,
     "accept": Accept,
     "deny": Deny,

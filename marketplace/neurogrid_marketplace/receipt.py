@@ -37,6 +37,7 @@ from .receipt_money import (
     check_vouchers,
     escrow_job_id,
 )
+from .receipt_sealing import check_sealing
 
 __all__ = [
     "MAX_RECEIPT_BYTES",
@@ -53,6 +54,7 @@ __all__ = [
 CHECKS: tuple[Callable[[Parts], tuple[Item, ...]], ...] = (
     check_identities,
     check_terms,
+    check_sealing,
     check_auction,
     check_agreement,
     check_run,

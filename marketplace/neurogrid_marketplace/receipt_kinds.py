@@ -27,6 +27,7 @@ from .fields import (
 )
 from .messages import Accept, Award, Claimed, Event, Meter, VoucherMessage
 from .payment_chain import MAX_LINKS
+from .sealing import Commit, Reveal
 
 T = TypeVar("T")
 
@@ -84,6 +85,8 @@ class Kind:
 
 KINDS = (
     Kind("demand", Demand, Signer.COORDINATOR, 1, 1),
+    Kind("commit", Commit, Signer.ANY_NODE, 0, 65),
+    Kind("reveal", Reveal, Signer.COORDINATOR, 0, 1),
     Kind("bid", Bid, Signer.ANY_NODE, 1, 65),
     Kind("award", Award, Signer.COORDINATOR, 1, 1),
     Kind("accept", Accept, Signer.NODE, 1, 1),

@@ -14,6 +14,7 @@ from neurogrid_marketplace.judgement import narrowed
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
+from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS
 
 from .container_profile import MEMORY_BYTES_MIN
 from .reservations import with_inputs
@@ -126,6 +127,8 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
             f"it would begin here in {predicted.start_ms // 1000} s",
         )
     window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
+    if demand.sealed_bids:
+        window_ms += REVEAL_LIMIT_MS
     return Bid(
         demand_id=demand.demand_id,
         demand_hash=demand.hash(),

@@ -5,6 +5,7 @@ repeats gets the same answer; and what it asks for is bounded by the machine.
 """
 
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Award, Deny, Heartbeat, Hello, Message
 from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.offer import LeaseStatus, Offer
+from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 
 from .bidder import LEASES_MAX, Machine, Policy, answer
 from .executor import LeaseRunner
@@ -33,6 +35,10 @@ _log = logging.getLogger(__name__)
 _DEMANDS_KEPT = 1024
 # Times that one bid is signed; an award names one of them.
 _SIGNED_KEPT = 4
+
+
+def _random_nonce() -> str:
+    return secrets.token_hex(32)
 
 
 class ControlLink(Protocol):
@@ -57,11 +63,16 @@ class ControlLink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A demand that was bid on: what was asked, what we said, and its envelopes' hashes."""
+    """A demand that was bid on: what was asked, what we said, and its envelopes' hashes.
+
+    Attributes:
+        reveal: in a sealed auction, the list of commitments after which we showed the bid.
+    """
 
     demand: Demand
     bid: Bid
-    bid_hashes: tuple[str, ...]
+    bid_hashes: tuple[str, ...] = ()
+    reveal: Reveal | None = None
 
 
 class Provider:
@@ -86,11 +97,13 @@ class Provider:
         start_runner: Callable[[NodeLease], LeaseRunner],
         now_ms: Callable[[], int],
         starts: StartHistory = NOTHING_MEASURED,
+        nonce: Callable[[], str] = _random_nonce,
     ) -> None:
         """
         Args:
             image_bytes: size of an image that is on this machine, 0 of one that is not; None:
                 nobody can say now.
+            nonce: makes 32 random bytes in hex, for a sealed bid.
             starts: what earlier lives of this node have measured.
             start_runner: makes a runner for a new lease and starts it.
         """
@@ -107,6 +120,7 @@ class Provider:
         self._now_ms = now_ms
         self._asked: OrderedDict[BidName, _Asked] = OrderedDict()
         self._starts = starts
+        self._nonce = nonce
 
     # --- what is said of this machine ---------------------------------------------------------
 
@@ -149,6 +163,8 @@ class Provider:
         match message:
             case Demand():
                 await self._on_demand(link, message)
+            case Reveal():
+                await self._on_reveal(link, message)
             case Award():
                 await self._on_award(link, message)
             case _:
@@ -184,13 +200,40 @@ class Provider:
                 suits(NodeFacts(offer, demand)),
             )
             assert held, "a bid is made only for what is free"
-            asked = _Asked(demand, reply, ())
+            if demand.sealed_bids:
+                reply = replace(reply, nonce=self._nonce())
+            asked = _Asked(demand, reply)
+        if demand.sealed_bids and asked.reveal is None:
+            sealed = commitment(self.offer.node_id, asked.bid)
+            await link.send(Commit(demand.demand_id, demand.hash(), sealed))
+            self._remember(name, asked)
+        else:
+            await self._show(link, name, asked)
+
+    async def _on_reveal(self, link: ControlLink, reveal: Reveal) -> None:
+        """Show the bid that we committed to, once the list of commitments stands and has ours."""
+        name = (link.coordinator, reveal.demand_id)
+        asked = self._asked.get(name)
+        if asked is None or asked.bid.valid_until_ms <= self._now_ms():
+            return
+        ours = commitment(self.offer.node_id, asked.bid)
+        if reveal.commitments.get(self.offer.node_id) != ours:
+            _log.warning("%s: the list of commitments lacks ours, no bid shown", reveal.demand_id)
+        elif asked.reveal not in (None, reveal):
+            _log.warning("%s: two lists of commitments: the coordinator lies", reveal.demand_id)
+        else:
+            await self._show(link, name, replace(asked, reveal=reveal))
+
+    async def _show(self, link: ControlLink, name: BidName, asked: _Asked) -> None:
         envelope = await link.send_signed(asked.bid)
         if envelope is not None:
             hashes = (*asked.bid_hashes, envelope.hash())[-_SIGNED_KEPT:]
-            self._asked[name] = replace(asked, bid_hashes=hashes)
-            while len(self._asked) > _DEMANDS_KEPT:
-                self._asked.popitem(last=False)
+            self._remember(name, replace(asked, bid_hashes=hashes))
+
+    def _remember(self, name: BidName, asked: _Asked) -> None:
+        self._asked[name] = asked
+        while len(self._asked) > _DEMANDS_KEPT:
+            self._asked.popitem(last=False)
 
     def _standing(self, name: BidName, demand: Demand, now_ms: int) -> _Asked | None:
         """The bid that stands for a demand which is asked again: a lost answer gets the same one."""
@@ -257,6 +300,7 @@ class Provider:
             or award.voucher_interval_s != demand.voucher_interval_s
             or award.price_micro_usdc_per_hour < asked.bid.price_micro_usdc_per_hour
             or award.max_cost_micro_usdc < cost
+            or award.reveal_hash != (asked.reveal.hash() if asked.reveal else "")
         ):
             return deny(DeclineCode.TERMS_CHANGED, "not what was demanded and bid")
         return None

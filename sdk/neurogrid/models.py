@@ -277,6 +277,8 @@ class AuctionInfo(Struct, frozen=True, kw_only=True):
         expected_start_seconds: what counted for the winner, its factor included.
         started_after_seconds: what its start took by the coordinator's clock; None where it did
             not start, or could not be seen.
+        sealed_bids: nodes had committed to their bids before the first was shown;
+            unrevealed: ids of those that then showed none that counts.
     """
 
     lease_id: str
@@ -287,6 +289,8 @@ class AuctionInfo(Struct, frozen=True, kw_only=True):
     max_price_per_hour: Decimal | None = None
     expected_start_seconds: float | None = None
     started_after_seconds: float | None = None
+    sealed_bids: bool = False
+    unrevealed: list[str] = []
 
 
 class TaskUpdate(Struct, frozen=True, kw_only=True):

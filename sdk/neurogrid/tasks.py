@@ -81,6 +81,7 @@ class Tasks:
         regions: Sequence[str] = (),
         where: Where = "",
         reveal_wallet: bool = False,
+        sealed_bids: bool = False,
         queue_timeout_seconds: int | None = None,
         max_total_cost: str | None = None,
         wait_for_node: bool = False,
@@ -111,6 +112,7 @@ class Tasks:
             where: conditions on nodes, such as ``gpu.memory >= 24GB and score >= 0.8``, or clauses in
                 base units; docs/constraints.md has the language.
             reveal_wallet: let the nodes that are asked know who pays; some take nobody else.
+            sealed_bids: nodes commit to their bids before anybody sees one.
             queue_timeout_seconds: how long it may wait for a node before it fails.
             max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
             wait_for_node: queue even if no known node could ever serve it.
@@ -142,6 +144,7 @@ class Tasks:
             regions=regions,
             constraints=where,
             reveal_wallet=reveal_wallet,
+            sealed_bids=sealed_bids,
             queue_timeout_seconds=queue_timeout_seconds,
             max_total_cost=max_total_cost,
             wait_for_node=wait_for_node,

@@ -32,6 +32,7 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity, Requirements
+from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 from neurogrid_p2p.errors import ChannelClosed, DialFailed
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.session import Party, SignedChannel
@@ -98,6 +99,7 @@ class FakeNode:
     pulses: int = 0
     channel: SignedChannel | None = None
     leases: dict[str, SignedChannel] = field(default_factory=dict)
+    hidden: Bid | None = None
 
     @property
     def keys(self) -> Ed25519PrivateKey:
@@ -130,6 +132,11 @@ class FakeNode:
     def usual_answer(self, message: Message) -> Answer:
         """Bid on every demand, accept every award."""
         match message:
+            case Demand(demand_id, sealed_bids=True):
+                self.hidden = replace(self.bid(message), nonce=self.seed.hex())
+                return Commit(demand_id, message.hash(), commitment(self.node_id, self.hidden))
+            case Reveal():
+                return self.hidden
             case Demand():
                 return self.bid(message)
             case Award():

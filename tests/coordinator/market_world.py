@@ -88,6 +88,7 @@ from neurogrid_marketplace.needs import Needs, OutputWanted
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.resources import Capacity
+from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 from neurogrid_marketplace.task import Phase, Task
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_wallet.keys import KeyPair
@@ -224,6 +225,7 @@ class NodeBehaviour:
         outputs: what every job leaves.
         redeems: closes its escrows.
         prepares: makes containers at all.
+        hides_bid: in a sealed auction it commits, and then shows nothing.
         mute: its messages are lost on the way.
         start_ms: how long a start takes; the test's clock goes on by that.
         start_factor_permille: what the coordinator knows of its word on that.
@@ -237,6 +239,7 @@ class NodeBehaviour:
     slots: int = 4
     redeems: bool = True
     outputs: tuple[OutputFile, ...] = ()
+    hides_bid: bool = False
     mute: bool = False
     start_ms: int = 0
     start_factor_permille: int = 1000
@@ -422,8 +425,16 @@ class FakeMarket:
         )
         factors = {node.node_id: node.behaviour.start_factor_permille for node in asked}
         bids = {}
+        commits, listed = {}, {}
         for node in asked:
             bid = node.bid(demand)
+            if demand.sealed_bids:
+                bid = replace(bid, nonce=hashlib.sha256(node.node_id.encode()).hexdigest())
+                listed[node.node_id] = commitment(node.node_id, bid)
+                sealed = Commit(demand.demand_id, demand.hash(), listed[node.node_id])
+                commits[node.node_id] = node.seal(sealed)
+            if node.behaviour.hides_bid:
+                continue
             bids[node.node_id] = node.seal(bid)
             auction.bid(node.node_id, bid, bids[node.node_id].hash())
         return AuctionReport(
@@ -432,6 +443,12 @@ class FakeMarket:
             bids={ranked.node_id: bids[ranked.node_id] for ranked in auction.ranking()},
             declines={},
             explanation=explain([node.offer() for node in asked], demand),
+            commits=commits,
+            reveals={
+                node.node_id: node.seal(Reveal(demand.demand_id, listed), COORDINATOR)
+                for node in asked
+                if listed
+            },
         )
 
     async def award(self, node_id: str, award: Award) -> AwardReport:

@@ -35,6 +35,7 @@ def new_task(
     timeout_s: int = 60,
     finish_by_ms: int = 0,
     verification: Verification = UNVERIFIED,
+    sealed_bids: bool = False,
 ) -> NewTask:
     """A task as the service layer would store it."""
     wanted = job(name)
@@ -50,6 +51,7 @@ def new_task(
         voucher_interval_s=30,
         dead_after_s=45,
         finish_by_ms=finish_by_ms,
+        sealed_bids=sealed_bids,
     )
     return NewTask(
         account_id=account_id,

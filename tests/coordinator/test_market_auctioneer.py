@@ -16,6 +16,7 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope, seal
 from neurogrid_marketplace.matching import SAMPLE_SIZE
 from neurogrid_marketplace.messages import Hello, Message, to_body, type_name
+from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS, Commit, Reveal, commitment
 from neurogrid_p2p.errors import ChannelClosed
 
 Script = Callable[[FakeNode, Demand], Bid | Decline | None]
@@ -55,6 +56,8 @@ class Hall:
     directory: Directory = field(default_factory=Directory)
     asked: dict[str, float] = field(default_factory=dict)
     scripts: dict[str, tuple[FakeNode, Script]] = field(default_factory=dict)
+    hidden: dict[str, Bid] = field(default_factory=dict)
+    lists: dict[str, Reveal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.auctioneer = Auctioneer(self.directory, self._send)
@@ -71,20 +74,42 @@ class Hall:
             self.nursery.cancel_scope.cancel()
         return report
 
-    async def _send(self, node_id: str, terms: Demand) -> Envelope:
-        self.asked[node_id] = trio.current_time()
+    async def _send(self, node_id: str, message: Demand | Reveal) -> Envelope:
         node, script = self.scripts[node_id]
-        answer = script(node, terms)
+        answer: Bid | Decline | Commit | None
+        if isinstance(message, Reveal):
+            self.lists[node_id] = message
+            answer = self.shows(node)
+        else:
+            self.asked[node_id] = trio.current_time()
+            answer = script(node, message)
+            if isinstance(answer, Bid) and message.sealed_bids:
+                answer = self.seals(node, answer)
         if answer is not None:
             self.nursery.start_soon(self._answer, node, answer)
-        return sealed(node, terms)
+        return sealed(node, message)
 
-    async def _answer(self, node: FakeNode, answer: Bid | Decline) -> None:
+    def seals(self, node: FakeNode, bid: Bid) -> Commit | Bid:
+        """What a node commits to."""
+        self.hidden[node.node_id] = replace(bid, nonce=node.seed.hex())
+        return Commit(
+            bid.demand_id, bid.demand_hash, commitment(node.node_id, self.hidden[node.node_id])
+        )
+
+    def shows(self, node: FakeNode) -> Bid | None:
+        """What a node says to the list of commitments."""
+        return self.hidden.get(node.node_id)
+
+    async def _answer(self, node: FakeNode, answer: Bid | Decline | Commit) -> None:
         await trio.sleep(self.delay_s)
-        if isinstance(answer, Bid):
-            self.auctioneer.bid_received(node.node_id, sealed(node, answer), answer)
-        else:
-            self.auctioneer.decline_received(node.node_id, answer)
+        envelope = sealed(node, answer)
+        match answer:
+            case Bid():
+                self.auctioneer.bid_received(node.node_id, envelope, answer)
+            case Commit():
+                self.auctioneer.commit_received(node.node_id, envelope, answer)
+            case Decline():
+                self.auctioneer.decline_received(node.node_id, answer)
 
 
 async def test_the_lowest_score_wins_and_is_paid_the_second(
@@ -266,7 +291,8 @@ async def test_bids_that_do_not_count_are_not_counted(
     assert [ranked.node_id for ranked in report.ranking] == [honest.node_id]
     assert set(report.bids) == {honest.node_id}
     assert trio.current_time() - started < 1
-    assert "on other terms" in caplog.text
+    assert "other_terms" in caplog.text
+    assert "too_dear" in caplog.text
 
 
 async def test_a_second_bid_and_one_of_a_node_that_was_not_asked_change_nothing(
@@ -302,3 +328,115 @@ async def test_one_demand_is_auctioned_once_at_a_time(
         with pytest.raises(ValueError, match="already"):
             await hall.auctioneer.hold(demand(), frozenset(), {})
     await hall.hold(demand())
+
+
+# --- sealed bids ------------------------------------------------------------------------------
+
+
+async def test_sealed_bids_are_shown_only_after_everybody_has_committed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hall = Hall(delay_s=0.05)
+    cheap, dear = hall.add(price=300_000), hall.add(price=400_000)
+    busy = hall.add(is_busy)
+    started = trio.current_time()
+    report = await hall.hold(demand(bid_window_ms=60_000, sealed_bids=True))
+    assert trio.current_time() - started == pytest.approx(0.1)  # two rounds, each closed early
+    assert [ranked.node_id for ranked in report.ranking] == [cheap.node_id, dear.node_id]
+    assert report.ranking[0].award_price_micro_usdc_per_hour == 400_000
+    assert set(report.commits) == set(report.reveals) == {cheap.node_id, dear.node_id}
+    assert list(report.declines) == [busy.node_id]
+    # One list, the same for all, of exactly what they had committed to.
+    (listed,) = {item.hash(): item for item in hall.lists.values()}.values()
+    assert dict(listed.commitments) == {
+        node_id: commitment(node_id, bid) for node_id, bid in hall.hidden.items()
+    }
+
+
+async def test_a_bid_that_is_not_what_was_committed_to_is_dropped_with_a_reason(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    hall = Hall()
+    liar, honest = hall.add(price=300_000), hall.add(price=400_000)
+
+    def shows(node: FakeNode) -> Bid:
+        bid = hall.hidden[node.node_id]
+        return replace(bid, price_micro_usdc_per_hour=1) if node is liar else bid
+
+    hall.shows = shows  # type: ignore[method-assign]  # this test's nodes
+    report = await hall.hold(demand(sealed_bids=True))
+    assert [ranked.node_id for ranked in report.ranking] == [honest.node_id]
+    assert liar.node_id in report.commits
+    assert f"{liar.node_id} said does not count: not_as_committed" in caplog.text
+
+
+async def test_who_commits_and_shows_nothing_holds_it_up_for_a_second_and_is_evidence(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    hall = Hall(delay_s=0.01)
+    silent, honest = hall.add(price=300_000), hall.add(price=400_000)
+    hall.shows = lambda node: None if node is silent else hall.hidden[node.node_id]  # type: ignore[method-assign]  # this test's nodes
+    started = trio.current_time()
+    report = await hall.hold(demand(bid_window_ms=60_000, sealed_bids=True))
+    assert trio.current_time() - started == pytest.approx(0.01 + REVEAL_LIMIT_MS / 1000)
+    assert [ranked.node_id for ranked in report.ranking] == [honest.node_id]
+    assert set(report.commits) == {silent.node_id, honest.node_id}
+    assert "not_revealed" in caplog.text
+
+
+async def test_an_open_bid_in_a_sealed_auction_and_a_bid_that_nobody_committed_to_do_not_count(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    hall = Hall()
+    open_bidder, waiter, honest = hall.add(), hall.add(is_silent), hall.add()
+
+    def seals(node: FakeNode, bid: Bid) -> Commit | Bid:
+        return bid if node is open_bidder else usual(node, bid)
+
+    usual, hall.seals = hall.seals, seals  # type: ignore[method-assign]  # this test's nodes
+
+    async def invent() -> None:
+        await trio.sleep(0.26)  # the window is over, the list is out
+        late = waiter.bid(terms)
+        hall.auctioneer.bid_received(waiter.node_id, sealed(waiter, late), late)
+
+    terms = demand(bid_window_ms=250, sealed_bids=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(invent)
+        report = await hall.hold(terms)
+    assert waiter.node_id not in report.commits
+    assert [ranked.node_id for ranked in report.ranking] == [honest.node_id]
+    assert f"{open_bidder.node_id} said does not count: not_sealed" in caplog.text
+    assert f"{waiter.node_id} said does not count: not_sealed" in caplog.text
+
+
+async def test_with_fewer_than_two_commitments_as_many_again_are_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hall = Hall()
+    for _ in range(100):
+        hall.add(is_busy)
+    report = await hall.hold(demand(sealed_bids=True))
+    assert len(hall.asked) == 2 * SAMPLE_SIZE
+    assert report.ranking == ()
+    assert hall.lists == {}
+
+
+async def test_a_commitment_in_an_open_auction_is_none(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hall = Hall()
+    hall.add()
+    odd = hall.add(is_silent)
+    terms = demand(bid_window_ms=250)
+
+    async def commit() -> None:
+        await trio.sleep(0.1)
+        early = hall.seals(odd, odd.bid(terms))
+        assert isinstance(early, Commit)
+        hall.auctioneer.commit_received(odd.node_id, sealed(odd, early), early)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commit)
+        report = await hall.hold(terms)
+    assert (len(report.ranking), report.commits, hall.lists) == (1, {}, {})

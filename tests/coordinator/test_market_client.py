@@ -119,6 +119,26 @@ async def test_nodes_reach_a_coordinator_through_the_relay_of_another(tmp_path: 
 
 
 @on_asyncio
+async def test_sealed_bids_are_committed_to_and_shown_over_real_streams(tmp_path: Path) -> None:
+    async with running(tmp_path) as (api, farm):
+        cheap, dear = (farm.add(FakeNode(price=price)) for price in (300_000, 500_000))
+        await api.joined(cheap, dear)
+        report = await api.market.hold_auction(demand(sealed_bids=True))
+        assert [ranked.node_id for ranked in report.ranking] == [cheap.node_id, dear.node_id]
+        for node_id in report.bids:
+            for envelope in (report.commits[node_id], report.reveals[node_id]):
+                check_envelope(envelope, NETWORK)
+        lists = [envelope.body["commitments"] for envelope in report.reveals.values()]
+        assert (
+            lists[0]
+            == lists[1]
+            == {
+                node_id: envelope.body["commitment"] for node_id, envelope in report.commits.items()
+            }
+        )
+
+
+@on_asyncio
 async def test_three_nodes_bid_and_the_best_takes_the_lease_at_the_second_score(
     tmp_path: Path,
 ) -> None:

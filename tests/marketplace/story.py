@@ -33,6 +33,7 @@ from neurogrid_marketplace.receipt import (
     build_receipt,
     escrow_job_id,
 )
+from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 from neurogrid_marketplace.voucher import Voucher
 
 from .keys import Person, person
@@ -101,6 +102,9 @@ def evidence(
     final_micro_usdc: int | None = None,
     factors: tuple[int, int] = (1000, 1000),
     named: bool = True,
+    sealed: bool = False,
+    silent: Person | None = None,
+    late: Person | None = None,
 ) -> tuple[Evidence, Award]:
     """All but the settlement.
 
@@ -110,34 +114,47 @@ def evidence(
         final_micro_usdc: what the final voucher is over instead of what was metered.
         factors: what the winner's and the loser's word on their start is multiplied by.
         named: whether the award says so.
+        sealed: bids were committed to before; silent: who then showed none.
+        late: who bids without having committed.
     """
-    demand: Demand = make_demand(job_hash=JOB.hash())
-    bids = []
-    for who, price in ((WINNER, 20_000), (LOSER, 30_000)):
+    demand: Demand = make_demand(job_hash=JOB.hash(), sealed_bids=sealed)
+    asks = {WINNER: 20_000, LOSER: 30_000} | ({late: 25_000} if late else {})
+    auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(who.peer_id for who in asks))
+    bids, commits = [], []
+    listed: dict[str, str] = {}
+
+    def commit(who: Person, to: str) -> None:
+        listed[who.peer_id] = to
+        commits.append(signed(who, COORDINATOR, Commit(demand.demand_id, demand.hash(), to)))
+
+    for who, price in asks.items():
         bid = Bid(demand.demand_id, demand.hash(), price, 300, 10**13, who.address)
+        if sealed:
+            bid = replace(bid, nonce=hashlib.sha256(who.address.encode()).hexdigest())
+        if sealed and who is not late:
+            commit(who, commitment(who.peer_id, bid))
         bids.append(signed(who, COORDINATOR, bid))
-    auction = Auction(
-        demand.max_price_micro_usdc_per_hour, frozenset({WINNER.peer_id, LOSER.peer_id})
-    )
-    for who, envelope, price in zip((WINNER, LOSER), bids, (20_000, 30_000), strict=True):
-        bid = Bid(demand.demand_id, demand.hash(), price, 300, 10**13, who.address)
-        auction.bid(who.peer_id, bid, envelope.hash())
+        auction.bid(who.peer_id, bid, bids[-1].hash())
+    if silent is not None:
+        commit(silent, "1" * 64)
+    reveal = Reveal(demand.demand_id, listed)
     by_node = dict(zip((WINNER.peer_id, LOSER.peer_id), factors, strict=True))
     best = auction.ranking(by_node)[0]
-    by_bid = {envelope.hash(): by_node[envelope.sender] for envelope in bids}
+    by_bid = {envelope.hash(): by_node.get(envelope.sender, 1000) for envelope in bids}
     price = best.award_price_micro_usdc_per_hour + price_change
     award = Award(
         LEASE_ID,
         demand.demand_id,
         demand.hash(),
         best.bid_hash,
-        (bids[1].hash(),),
+        tuple(other.hash() for other in bids[1:]),
         price,
         cost_micro_usdc(price, demand.timeout_s * 1000),
         demand.timeout_s,
         demand.voucher_interval_s,
         demand.job_hash,
         {digest: factor for digest, factor in by_bid.items() if factor != 1000} if named else {},
+        reveal.hash() if sealed else "",
     )
     accept = agreement(award)
     payments = pay(award)
@@ -154,6 +171,8 @@ def evidence(
     return (
         {
             "demand": [signed(COORDINATOR, WINNER, demand)],
+            "commit": commits,
+            "reveal": [signed(COORDINATOR, WINNER, reveal)] if sealed else [],
             "bid": bids,
             "award": [signed(COORDINATOR, WINNER, award)],
             "accept": [signed(WINNER, COORDINATOR, accept)],

@@ -105,7 +105,9 @@ def test_only_the_first_answer_of_an_asked_node_counts() -> None:
     held.decline("b", Decline(demand().demand_id, DeclineCode.BUSY))
     held.bid("b", bid(1), "late")
     assert [ranked.bid_hash for ranked in held.ranking()] == ["first"]
-    assert held.complete()
+    assert held.has_bid("a")
+    assert held.has_answered("b")
+    assert not held.has_bid("b")
 
 
 def test_a_bid_above_the_maximum_is_none() -> None:

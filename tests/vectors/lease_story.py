@@ -52,6 +52,7 @@ from neurogrid_marketplace.receipt import (
     escrow_job_id,
 )
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
+from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 from neurogrid_marketplace.voucher import Voucher
 
 from .parties import CLIENT, COORDINATOR, DECLINER, LOSER, VOUCHER_SIGNER, WINNER, Party, party
@@ -262,6 +263,8 @@ def tell() -> Story:
     unknown = _attach(LOSER, 1, has_start=False, events=0)
     unknown.coordinator_says(Stop(LEASE_ID, Outcome.CANCELLED, "no such lease"))
 
+    _sealed(winner)
+
     client_account = MARKET.client(Pubkey(CLIENT.public_key))
     _, bump = Pubkey.find_program_address(
         [b"escrow", bytes(client_account), escrow_job_id(LEASE_ID)], MARKET.program_id
@@ -300,6 +303,25 @@ def tell() -> Story:
     voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
     streams = (winner, first, run.stream, loser, unknown, decliner)
     return Story(streams, ranking, voucher, receipt)
+
+
+def _sealed(control: Stream) -> None:
+    """A sealed auction that the node does not win."""
+    demand = replace(DEMAND, demand_id="demand_" + "4d" * 16, sealed_bids=True)
+    nonce = hashlib.sha256(b"nonce").hexdigest()
+    bid = replace(
+        _bid(control.node, 610_000, 400),
+        demand_id=demand.demand_id,
+        demand_hash=demand.hash(),
+        nonce=nonce,
+    )
+    control.coordinator_says(demand)
+    ours = commitment(control.node.peer_id, bid)
+    control.node_says(Commit(demand.demand_id, demand.hash(), ours))
+    others = hashlib.sha256(b"commitment").hexdigest()
+    listed = {control.node.peer_id: ours, LOSER.peer_id: others}
+    control.coordinator_says(Reveal(demand.demand_id, listed))
+    control.node_says(bid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Holding an auction: who is asked, when the window closes, what is reported.
 
-The rules are `matching` and `auction`; this is the clock and the network around them.
+The rules are `matching`, `call` and `auction`; this is the clock and the network around them.
 """
 
 import logging
@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import trio
 
-from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.bid import Bid, Decline
+from neurogrid_marketplace.call import Call
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.explain import Explanation
-from neurogrid_marketplace.matching import ENOUGH_BIDS, SAMPLE_SIZE, sample, shape_of
+from neurogrid_marketplace.matching import SAMPLE_SIZE, sample, shape_of
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S
+from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS, Commit, Reveal
 from neurogrid_p2p.errors import ChannelClosed
 
 from .directory import Directory
@@ -38,20 +39,21 @@ class _Open:
     """An auction under way.
 
     Attributes:
-        waiting_for: who was asked in this round and has not answered.
-        complete: set when that is nobody.
+        demands, commits, reveals, bids: by node id, the envelopes as they travelled; of commits and
+            bids, those that count.
+        complete: set when nobody is waited for.
     """
 
-    demand_hash: str
-    auction: Auction
-    waiting_for: set[str] = field(default_factory=set)
+    call: Call
     demands: dict[str, Envelope] = field(default_factory=dict)
+    commits: dict[str, Envelope] = field(default_factory=dict)
+    reveals: dict[str, Envelope] = field(default_factory=dict)
     bids: dict[str, Envelope] = field(default_factory=dict)
     complete: trio.Event = field(default_factory=trio.Event)
 
-    def answered(self, node_id: str) -> None:
-        self.waiting_for.discard(node_id)
-        if not self.waiting_for:
+    def heard(self) -> None:
+        """Somebody has answered, or will not."""
+        if not self.call.waiting_for:
             self.complete.set()
 
 
@@ -59,11 +61,11 @@ class Auctioneer:
     """Holds auctions among the nodes of a directory.
 
     Args:
-        send: puts a demand on the way to a node; raises `ChannelClosed` if it is gone.
+        send: puts a message on the way to a node; raises `ChannelClosed` if it is gone.
     """
 
     def __init__(
-        self, directory: Directory, send: Callable[[str, Demand], Awaitable[Envelope]]
+        self, directory: Directory, send: Callable[[str, Demand | Reveal], Awaitable[Envelope]]
     ) -> None:
         self._directory = directory
         self._send = send
@@ -74,7 +76,7 @@ class Auctioneer:
     async def hold(
         self, demand: Demand, excluded: frozenset[str], weights: Mapping[str, int]
     ) -> AuctionReport:
-        """Ask a sample, once more a larger one if fewer than two bid, and report.
+        """Ask a sample, once more a larger one if fewer than two would bid, and report.
 
         Args:
             excluded: nodes that are not asked.
@@ -85,69 +87,85 @@ class Auctioneer:
         """
         if demand.demand_id in self._open:
             raise ValueError(f"{demand.demand_id} is being auctioned already")
-        auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset())
-        current = _Open(demand.hash(), auction)
-        self._open[demand.demand_id] = current
+        pool = self._directory.candidates.pool(demand, excluded=excluded)
+        drawn = sample(pool, demand.demand_id, size=2 * SAMPLE_SIZE, weights=weights)
+        call = Call(demand, [offer.node_id for offer in drawn])
+        current = self._open[demand.demand_id] = _Open(call)
         try:
-            pool = self._directory.candidates.pool(demand, excluded=excluded)
-            drawn = sample(pool, demand.demand_id, size=2 * SAMPLE_SIZE, weights=weights)
-            for asked in (drawn[:SAMPLE_SIZE], drawn[SAMPLE_SIZE:]):
-                await self._ask(current, demand, [offer.node_id for offer in asked])
-                if len(current.bids) >= ENOUGH_BIDS:
-                    break
+            while asked := call.next_round():
+                await self._round(current, asked, demand, demand.bid_window_ms, current.demands)
+            reveal = call.reveal()
+            if reveal is not None:
+                asked = tuple(reveal.commitments)
+                await self._round(current, asked, reveal, REVEAL_LIMIT_MS, current.reveals)
         finally:
             del self._open[demand.demand_id]
-        ranking = auction.ranking(self._directory.start_factors_permille(auction.asked))
+        call.close()
+        for node_id, fault in call.faults.items():
+            _log.warning("%s: what %s said does not count: %s", demand.demand_id, node_id, fault)
+        auction = call.auction
         return AuctionReport(
             demands=current.demands,
-            ranking=ranking,
-            bids={ranked.node_id: current.bids[ranked.node_id] for ranked in ranking},
+            ranking=auction.ranking(self._directory.start_factors_permille(auction.asked)),
+            bids=current.bids,
             declines=auction.declines,
             explanation=self._explain(demand, len(pool), auction.declines),
+            commits=current.commits,
+            reveals=current.reveals,
         )
+
+    def commit_received(self, node_id: str, envelope: Envelope, commit: Commit) -> None:
+        """Take a commitment. One that does not count changes nothing."""
+        current = self._open.get(commit.demand_id)
+        if current is not None:
+            if current.call.commit(node_id, commit):
+                current.commits[node_id] = envelope
+            current.heard()
 
     def bid_received(self, node_id: str, envelope: Envelope, bid: Bid) -> None:
         """Take a bid. One that is late, a second one, or one for something else changes nothing."""
         current = self._open.get(bid.demand_id)
-        if current is None or node_id not in current.auction.asked or node_id in current.bids:
-            return
-        if bid.demand_hash != current.demand_hash:
-            _log.warning("%s bids on other terms than those of %s", node_id, bid.demand_id)
-        elif bid.price_micro_usdc_per_hour <= current.auction.max_price_micro_usdc_per_hour:
-            current.auction.bid(node_id, bid, envelope.hash())
-            current.bids[node_id] = envelope
-        current.answered(node_id)
+        if current is not None:
+            if current.call.bid(node_id, bid, envelope.hash()):
+                current.bids[node_id] = envelope
+            current.heard()
 
     def decline_received(self, node_id: str, decline: Decline) -> None:
-        """Take a decline. One that is late or after a bid changes nothing."""
+        """Take a decline. One that is late or after another answer changes nothing."""
         current = self._open.get(decline.demand_id)
         if current is not None:
-            current.auction.decline(node_id, decline)
-            current.answered(node_id)
+            current.call.decline(node_id, decline)
+            current.heard()
 
     def node_left(self, node_id: str) -> None:
         """Expect nothing more of a node."""
         for current in self._open.values():
-            current.answered(node_id)
+            current.call.left(node_id)
+            current.heard()
 
-    async def _ask(self, current: _Open, demand: Demand, node_ids: list[str]) -> None:
-        if not node_ids:
-            return
-        current.auction.asked |= frozenset(node_ids)
-        # Not for those of an earlier round: they have had their window, and may still answer.
-        current.waiting_for = set(node_ids)
+    async def _round(
+        self,
+        current: _Open,
+        node_ids: tuple[str, ...],
+        message: Demand | Reveal,
+        window_ms: int,
+        sent: dict[str, Envelope],
+    ) -> None:
+        """Send something to each of these, and wait until all have answered or the window is over."""
+
+        async def send(node_id: str) -> None:
+            try:
+                sent[node_id] = await self._send(node_id, message)
+            except ChannelClosed:
+                current.call.left(node_id)
+                current.heard()
+
         current.complete = trio.Event()
-        with trio.move_on_after(min(demand.bid_window_ms, MAX_WINDOW_MS) / 1000):
+        with trio.move_on_after(min(window_ms, MAX_WINDOW_MS) / 1000):
             async with trio.open_nursery() as nursery:
                 for node_id in node_ids:
-                    nursery.start_soon(self._ask_one, current, demand, node_id)
+                    nursery.start_soon(send, node_id)
                 await current.complete.wait()
-
-    async def _ask_one(self, current: _Open, demand: Demand, node_id: str) -> None:
-        try:
-            current.demands[node_id] = await self._send(node_id, demand)
-        except ChannelClosed:
-            current.answered(node_id)
 
     def _explain(self, demand: Demand, pool: int, declines: Mapping[str, Decline]) -> Explanation:
         if not pool:

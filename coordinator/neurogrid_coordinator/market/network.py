@@ -24,6 +24,7 @@ from neurogrid_marketplace.messages import (
     NodeLeaseMessage,
     Pulse,
 )
+from neurogrid_marketplace.sealing import Commit
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Limits
@@ -41,7 +42,7 @@ HELLO_LIMIT_S = 10.0
 # disconnected soon, and nobody should wait for that.
 SEND_LIMIT_S = 2.0
 
-NodeMessage = Bid | Decline | Accept | Deny | NodeLeaseMessage
+NodeMessage = Bid | Decline | Commit | Accept | Deny | NodeLeaseMessage
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ class Network:
                 if message.offer.node_id != node.node_id:
                     raise node.channel.refuse(f"said hello as {message.offer.node_id}")
                 await self._joined(node, message)
-            case Bid() | Decline() | Accept() | Deny():
+            case Bid() | Decline() | Commit() | Accept() | Deny():
                 await self._hand_on(node, envelope, message)
             case _:
                 raise node.channel.refuse(f"said {envelope.type} on its control stream")

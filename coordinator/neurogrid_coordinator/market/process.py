@@ -29,6 +29,7 @@ from neurogrid_marketplace.messages import (
     Message,
     parse_body,
 )
+from neurogrid_marketplace.sealing import Commit
 from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, open_host
@@ -188,6 +189,8 @@ class Market:
         match message:
             case Bid():
                 self._auctioneer.bid_received(node_id, envelope, message)
+            case Commit():
+                self._auctioneer.commit_received(node_id, envelope, message)
             case Decline():
                 self._auctioneer.decline_received(node_id, message)
             case Accept() | Deny():

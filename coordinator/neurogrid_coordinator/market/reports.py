@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.bid import Decline
@@ -46,6 +46,8 @@ class AuctionReport:
         ranking: bids, best first, each with the price it would be paid.
         bids: node id -> the envelope of its bid, for every bid in ``ranking``.
         declines: node id -> why it did not bid.
+        commits: node id -> the envelope of its commitment, in a sealed auction.
+        reveals: node id -> the signed list of commitments that it was sent then.
         explanation: how the demand met the market; where anybody was asked, ``survivors`` and
             ``nearest`` are left out and ``matching`` counts no further than the pool, because to
             know more is to look at every node.
@@ -56,6 +58,8 @@ class AuctionReport:
     bids: Mapping[str, Envelope]
     declines: Mapping[str, Decline]
     explanation: Explanation
+    commits: Mapping[str, Envelope] = field(default_factory=dict)
+    reveals: Mapping[str, Envelope] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ def auction_to_wire(report: AuctionReport) -> dict[str, object]:
         "bids": {node_id: item.to_dict() for node_id, item in report.bids.items()},
         "declines": {node_id: plain(item) for node_id, item in report.declines.items()},
         "explanation": plain(report.explanation),
+        "commits": {node_id: item.to_dict() for node_id, item in report.commits.items()},
+        "reveals": {node_id: item.to_dict() for node_id, item in report.reveals.items()},
     }
 
 
@@ -94,6 +100,8 @@ def auction_from_wire(value: dict[str, object]) -> AuctionReport:
         bids=_envelopes(value["bids"]),
         declines=decode(dict[str, Decline], value["declines"]),
         explanation=decode(Explanation, value["explanation"]),
+        commits=_envelopes(value["commits"]),
+        reveals=_envelopes(value["reveals"]),
     )
 
 

@@ -23,11 +23,14 @@ class HeldAuction:
     Attributes:
         demand: what was asked for; None if it is not kept.
         ranking: every bid, best first, each with its score and what its node would be paid.
+        unrevealed: nodes that had committed to a bid, in a sealed auction, and showed none that
+            counts.
     """
 
     lease: LeaseRow
     demand: Demand | None
     ranking: tuple[RankedBid, ...]
+    unrevealed: tuple[str, ...] = ()
 
 
 class Auctions:
@@ -63,4 +66,6 @@ def _held(conn: Connection, row: LeaseRow) -> HeldAuction:
         item.sender: row.lease.start_factors_permille.get(item.hash(), PUNCTUAL_PERMILLE)
         for item in bids
     }
-    return HeldAuction(row, demand, auction.ranking(factors))
+    committed = [item.sender for item in kept if item.type == "commit"]
+    unrevealed = tuple(node_id for node_id in committed if not auction.has_bid(node_id))
+    return HeldAuction(row, demand, auction.ranking(factors), unrevealed)

@@ -71,6 +71,7 @@ class Submission:
         outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
         where: conditions on nodes.
         client: the account's wallet, where it lets nodes know it before the start.
+        sealed_bids: nodes commit to their bids before anybody sees one.
         max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more, all
             runs that are certain or held for together.
         wait_for_node: queue even if no known node could ever serve it.
@@ -95,6 +96,7 @@ class Submission:
     outputs_wanted: tuple[OutputWanted, ...] = ()
     where: Where = ()
     client: str | None = None
+    sealed_bids: bool = False
     max_total_cost_micro_usdc: int | None = None
     wait_for_node: bool = False
     verification: Verification = UNVERIFIED
@@ -161,6 +163,7 @@ class Submission:
             client=self.client,
             finish_by_ms=self.finish_by_ms,
             verify=self.verification.mode,
+            sealed_bids=self.sealed_bids,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -183,6 +186,8 @@ class Submission:
             conditions["where"] = [plain(clause) for clause in self.where]
         if self.client is not None:
             conditions["client"] = self.client
+        if self.sealed_bids:
+            conditions["sealed_bids"] = True
         verification: dict[str, Json] = {}
         if self.verification != UNVERIFIED:
             verification = {"verification": msgspec.to_builtins(self.verification)}

@@ -123,6 +123,9 @@ class Moment(click.ParamType[datetime]):
     metavar="TASK:OUTPUT[:PATH]",
     help="An output of another task, which is waited for; found below /inputs. Repeatable.",
 )
+@click.option(
+    "--sealed-bids", is_flag=True, help="Nodes commit to their bids before anybody sees one."
+)
 @click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
 @click.option(
     "--verify",
@@ -167,6 +170,7 @@ def submit(
     verify: Literal["none", "spot_check", "quorum"],
     runs: int | None,
     wait_for_node: bool,
+    sealed_bids: bool,
     idempotency_key: str | None,
     dry_run: bool,
     wait: bool,
@@ -209,6 +213,7 @@ def submit(
         max_total_cost=max_total,
         wait_for_node=wait_for_node,
         verification=_verification(verify, runs),
+        sealed_bids=sealed_bids,
         idempotency_key=idempotency_key,
     )
     if not (wait or follow or output_dir):

@@ -67,6 +67,12 @@ class AuctionView(Struct, frozen=True):
     winner: str
     expected_start_seconds: float | None
     started_after_seconds: float | None
+    sealed_bids: Annotated[
+        bool, Meta(description="Nodes had committed to their bids before the first was shown.")
+    ]
+    unrevealed: Annotated[
+        list[str], Meta(description="Nodes that had committed and showed no bid that counts.")
+    ]
     bids: Annotated[list[BidView], Meta(description="Best first.")]
 
 
@@ -108,6 +114,8 @@ def _view(held: HeldAuction) -> AuctionView:
         winner=lease.node_id,
         expected_start_seconds=_expected_s(won) if won else None,
         started_after_seconds=seconds_or_none(held.lease.start_took_ms),
+        sealed_bids=demand.sealed_bids if demand else False,
+        unrevealed=list(held.unrevealed),
         bids=[
             BidView(
                 node_id=ranked.node_id,

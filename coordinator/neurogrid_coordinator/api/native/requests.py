@@ -199,6 +199,13 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["gpu.memory >= 24GB and (region = eu-west or score >= 0.8)"],
         ),
     ] = ""
+    sealed_bids: Annotated[
+        bool,
+        Meta(
+            description="Nodes commit to their bids before anybody sees one, the coordinator "
+            "included. The auction takes up to a second longer."
+        ),
+    ] = False
     reveal_wallet: Annotated[
         bool,
         Meta(description="Let the nodes that are asked know who pays; some take nobody else."),

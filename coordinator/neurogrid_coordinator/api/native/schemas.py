@@ -184,6 +184,7 @@ class TaskView(TaskSummary, frozen=True):
         list[Clause], Meta(description="The same as they are signed, in base units.")
     ]
     reveal_wallet: bool
+    sealed_bids: bool
     timeout_seconds: int
     queue_timeout_seconds: int
     priority: Priority

@@ -99,6 +99,7 @@ def submission(
         outputs_wanted=outputs,
         where=read_constraints(request.constraints, f"{place}constraints"),
         client=wallet if request.reveal_wallet else None,
+        sealed_bids=request.sealed_bids,
         max_total_cost_micro_usdc=(
             None
             if request.max_total_cost is None
@@ -217,6 +218,7 @@ def task_view(detail: TaskDetail) -> TaskView:
         constraints=text_of(demand.where),
         constraint_clauses=list(demand.where),
         reveal_wallet=demand.client is not None,
+        sealed_bids=demand.sealed_bids,
         timeout_seconds=demand.timeout_s,
         queue_timeout_seconds=state.queue_timeout_ms // 1000,
         priority=priority_word(row.priority),
