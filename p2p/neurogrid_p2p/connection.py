@@ -4,6 +4,7 @@ Source: libp2p specifications `noise`, `yamux` and `connections`.
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -120,6 +121,7 @@ class Connection:
         accepted: Callable[["Connection", Stream], Awaitable[None]],
         max_streams: int,
         max_unread_bytes: int,
+        first_stream_s: float,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Carry traffic until either end closes.
@@ -129,6 +131,7 @@ class Connection:
                 not raise.
             max_streams: a peer that opens more at once is cut off.
             max_unread_bytes: and so is one that has more unread in all its streams.
+            first_stream_s: and so is one that opens no stream for so long.
         """
         self._muxer.unread_limit_bytes = max_unread_bytes
         try:
@@ -137,7 +140,7 @@ class Connection:
                 nursery.start_soon(self._run_muxer, nursery)
                 await self._muxer.event_started.wait()
                 task_status.started()
-                await self._accept(nursery, accepted, max_streams)
+                await self._accept(nursery, accepted, max_streams, first_stream_s)
         finally:
             self.abort()
 
@@ -217,12 +220,20 @@ class Connection:
         nursery: trio.Nursery,
         accepted: Callable[["Connection", Stream], Awaitable[None]],
         max_streams: int,
+        first_stream_s: float,
     ) -> None:
+        limit_s = first_stream_s
         while True:
             try:
-                stream = await self._muxer.accept_stream()
+                with trio.fail_after(limit_s):
+                    stream = await self._muxer.accept_stream()
             except MuxedConnUnavailable:
                 return
+            except trio.TooSlowError:
+                _log.debug("%s opened no stream", self.remote_id)
+                self.abort()
+                return
+            limit_s = math.inf
             if len(self._muxer.streams) > max_streams:
                 _log.warning("%s opened more than %d streams", self.remote_id, max_streams)
                 self.abort()

@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -194,7 +195,7 @@ class Host:
                 streams_per_connection=max_streams,
                 unread_bytes_per_connection=max_streams * WINDOW_BYTES,
             )
-        await self._nursery.start(self._run, connection, limits)
+        await self._nursery.start(self._run, connection, limits, math.inf)
         return connection
 
     async def accept(self, carrier: Carrier) -> None:
@@ -263,7 +264,7 @@ class Host:
             return
         self._by_peer[peer] += 1
         try:
-            await self._run(connection, self._limits)
+            await self._run(connection, self._limits, HANDSHAKE_LIMIT_S)
         finally:
             _decrement(self._by_peer, peer)
 
@@ -271,6 +272,7 @@ class Host:
         self,
         connection: Connection,
         limits: Limits,
+        first_stream_s: float,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         try:
@@ -278,6 +280,7 @@ class Host:
                 self._serve_stream,
                 limits.streams_per_connection,
                 limits.unread_bytes_per_connection,
+                first_stream_s,
                 task_status,
             )
         except Exception:  # noqa: BLE001 - one connection must not end the host

@@ -10,12 +10,13 @@ it again and drop what has been mended.
 | a cancelled write tears a frame: every stream of the connection dies, unnoticed | `Muxer._write_frame` finishes the frame, or gives the connection up after a deadline |
 | a write to a frozen peer waits for ever | the same deadline |
 | a peer may ignore the receive window and fill our memory | `Muxer._read_data_body` closes the connection |
+| a peer that announces a body and does not send it holds its connection for 60 s | `Muxer._read_data_body` waits for ``BODY_LIMIT_S`` |
 | what arrived just before the end of the connection is thrown away unread | `Muxer._cleanup_on_error` keeps it for the reader |
 | a cancelled read loses the bytes it took | `Stream.read` takes them after its last cancellation point |
 | one WINDOW_UPDATE frame for each read; windows that grow to 16 MiB | `Stream` answers every half window, and keeps it at 256 KiB |
 | a writer polls an exhausted window, and resets the stream after 5 s | `Stream.write` waits for the update, up to ``STALL_LIMIT_S`` |
 | beyond 256 streams of ours the next one silently waits for ever | `Muxer` raises that to ``STREAMS_MAX``; who opens one has a deadline |
-| a writer that waits for the window is not told when the stream ends; nor is a reader, of our own reset | `Stream.closed` and `Stream.discard` wake them |
+| who reads is not told of our own reset | `Stream.discard` wakes it; `Stream.closed` wakes who waits for the window |
 | a ping every 30 s to measure what nobody needs now | `Muxer._measure_rtt_loop` does nothing |
 
 We do not use its `Swarm` and `BasicHost` (see docs/adr/0003-one-p2p-package.md), so that their traps need
@@ -37,6 +38,9 @@ LIBP2P_VERSION = "0.8.1"
 # A frame that the kernel has not taken after this long: the peer is frozen or gone. Yamux shares
 # one socket among its streams, so everything behind this frame waits too.
 WRITE_LIMIT_S = 10.0
+# A frame that was announced and does not come: everything behind it waits, too. Stock waits for 60 s, and
+# before 0.8.1 for ever (CVE-2026-73568).
+BODY_LIMIT_S = 10.0
 # A peer that reads nothing for this long, with a whole window unread, is not coming back to it.
 STALL_LIMIT_S = 30.0
 WINDOW_BYTES = yamux.DEFAULT_WINDOW_SIZE
@@ -182,7 +186,8 @@ class Muxer(yamux.Yamux):
         if unread + length > self.unread_limit_bytes:
             # The one exception that `handle_incoming` answers by closing the connection.
             raise trio.TooSlowError
-        return await super()._read_data_body(length)
+        with trio.fail_after(BODY_LIMIT_S):
+            return await super()._read_data_body(length)
 
     async def _cleanup_on_error(self) -> None:
         for stream_id, stream in self.streams.items():

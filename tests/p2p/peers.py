@@ -1,5 +1,6 @@
 """Hosts on this machine, honest ones and ones that do as they please."""
 
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -75,7 +76,7 @@ async def raw_connection(address: str, seed: bytes) -> AsyncIterator[Connection]
         return
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(connection.run, accepted, 100, 100 * WINDOW_BYTES)
+        await nursery.start(connection.run, accepted, 100, 100 * WINDOW_BYTES, math.inf)
         yield connection
         connection.abort()
 

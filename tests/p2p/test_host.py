@@ -1,7 +1,10 @@
 import logging
+import socket
 
 import pytest
 import trio
+import trio.abc
+import trio.socket
 
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_p2p._libp2p import MuxedStreamError
@@ -101,6 +104,33 @@ async def test_nothing_is_remembered_of_a_failed_dial() -> None:
             channel = await client.dial(again.addresses[0], PROTOCOL)
             await channel.send({"back": 1})
             assert await channel.receive() == {"back": 1}
+
+
+class Names(trio.abc.HostnameResolver):
+    """Knows one name, at several addresses."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    async def getaddrinfo(  # type: ignore[override]  # only what is asked of it here
+        self, host: bytes, port: bytes | int, *arguments: object
+    ) -> list[tuple[object, ...]]:
+        found = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*found, (address, int(port))) for address in self._addresses]
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+async def test_a_name_with_a_stale_address_is_reached_at_the_other() -> None:
+    async with listening() as server, open_host(Person().seed) as client:
+        server.serve(PROTOCOL, echo)
+        # Nobody listens at the first one, on the same port.
+        trio.socket.set_custom_hostname_resolver(Names("127.9.9.9", "127.0.0.1"))
+        there = server.addresses[0].replace("/ip4/127.0.0.1/", "/dns4/market.example/")
+        channel = await client.dial(there, PROTOCOL)
+        await channel.send({"hello": 1})
+        assert await channel.receive() == {"hello": 1}
 
 
 async def test_two_hosts_cannot_share_a_port() -> None:

@@ -16,6 +16,7 @@ from neurogrid_marketplace.envelope import CLOCK_TOLERANCE_MS, Envelope, seal
 from neurogrid_marketplace.messages import Meter, to_body
 from neurogrid_marketplace.wire import FrameDecoder, encode_frame
 from neurogrid_p2p import connection, patches
+from neurogrid_p2p import host as host_module
 from neurogrid_p2p._libp2p import ConnectionClosedError, MuxedStreamError, yamux
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.channel import Channel
@@ -144,6 +145,84 @@ async def test_who_does_not_finish_a_handshake_is_cut_off(
                 pass
         await until(lambda: host.connections == 0)
         await socket.aclose()
+
+
+async def test_who_drips_a_handshake_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HANDSHAKE_LIMIT_S", 0.5)
+    async with victim() as (host, _):
+        target = parse_address(host.addresses[0])
+        socket = await trio.open_tcp_stream(target.host, target.port)
+        async with socket, trio.open_nursery() as nursery:
+            nursery.start_soon(drip, socket)
+            await until(lambda: host.connections == 1)
+            await until(lambda: host.connections == 0)
+            nursery.cancel_scope.cancel()
+
+
+async def drip(socket: trio.SocketStream) -> None:
+    """A proposal that never gets to its end, a byte at a time."""
+    with suppress(trio.BrokenResourceError):
+        await socket.send_all(b"\x13/multistream/1.0.0\n\x7f")
+        while True:
+            await socket.send_all(b"x")
+            await trio.sleep(0.02)
+
+
+async def test_who_connects_and_opens_no_stream_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_module, "HANDSHAKE_LIMIT_S", 0.3)
+    async with victim() as (host, _), raw_connection(host.addresses[0], Person().seed) as pest:
+        with trio.fail_after(5):
+            await pest.ended.wait()
+        await until(lambda: host.connections == 0)
+
+
+async def test_a_crowd_in_its_handshakes_leaves_room_for_a_guest() -> None:
+    """More than the 250 inbound connections at which libp2p's own host stops."""
+    async with victim() as (host, _):
+        target = parse_address(host.addresses[0])
+        crowd = [await trio.open_tcp_stream(target.host, target.port) for _ in range(300)]
+        await until(lambda: host.connections == 300)
+        async with open_host(Person().seed) as guest:
+            channel = await guest.dial(host.addresses[0], PROTOCOL)
+            await channel.send({"a": "guest"})
+            assert await channel.receive() == {"a": "guest"}
+        for socket in crowd:
+            await socket.aclose()
+
+
+async def test_a_message_in_pieces_of_a_byte_arrives() -> None:
+    """libp2p's own reader gives up after a hundred pieces."""
+    async with victim() as (host, _), raw_stream(host.addresses[0], Person().seed) as stream:
+        frame = encode_frame({"data": "x" * 500})
+        for number in range(len(frame)):
+            await stream.write(frame[number : number + 1])
+        decoder, arrived = FrameDecoder(), list[dict[str, object]]()
+        with trio.fail_after(5):
+            while not arrived:
+                arrived = decoder.feed(await stream.read(65_536))
+        assert arrived == [{"data": "x" * 500}]
+
+
+async def test_what_strangers_do_is_not_in_the_log_of_libp2p(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with victim() as (host, _):
+        for said in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\x13/multistream/1.0.0\n\x07/noise\n" + bytes(99),
+        ):
+            target = parse_address(host.addresses[0])
+            async with await trio.open_tcp_stream(target.host, target.port) as socket:
+                await socket.send_all(said)
+                await until(lambda: host.connections == 1)
+                await socket.send_eof()
+                await until(lambda: host.connections == 0)
+        async with raw_connection(host.addresses[0], Person().seed) as pest:
+            await pest._muxer.secured_conn.write(os.urandom(1_000))
+            await until(lambda: host.connections == 0)
+    assert [record.name for record in caplog.records if "neurogrid" not in record.name] == []
 
 
 async def receive_some(socket: trio.SocketStream) -> bytes:
