@@ -1,11 +1,13 @@
 """A devnet of real processes on the real engine, as the tests use and break it."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import httpx
 
 from neurogrid import Client
 from neurogrid.models import Task
-from neurogrid_devnet.demo.money import Ledger
+from neurogrid_devnet.demo.money import Ledger, open_ledger
 from neurogrid_devnet.network_file import Network, read_network
 
 JOB_IMAGE = "neurogrid/job:1"
@@ -132,3 +134,28 @@ class Devnet:
             return len(idle) == expected
 
         until(look, "every node is back and free")
+
+
+@contextmanager
+def running_devnet(data: Path, nodes: int) -> Iterator[Devnet]:
+    """A devnet in ``data`` for the length of the block."""
+    directory = ("--data", str(data))
+    try:
+        started = neurogrid("devnet", "up", "--nodes", str(nodes), "--detach", "--json", *directory)
+        assert started.returncode == 0, started.stderr
+        network = read_network(data / "network.json")
+        assert network is not None
+        assert json.loads(started.stdout)["api_url"] == network.api_url
+        with (
+            Client(network=data / "network.json") as client,
+            httpx.Client(
+                base_url=f"{network.api_url}/api/v1",
+                headers={"Authorization": f"Bearer {network.api_key}"},
+                timeout=30,
+            ) as http,
+            open_ledger(network) as ledger,
+        ):
+            yield Devnet(data, client, http, ledger)
+    finally:
+        stopped = neurogrid("devnet", "down", *directory)
+        assert stopped.returncode == 0, stopped.stderr
