@@ -33,6 +33,9 @@ fix: $(packages) ## what of `make check` can be mended by a program
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
+nightly: setup ## the market's simulation with ten times as many seeds: 5,000
+	@MARKET_SEEDS=5000 .venv/bin/pytest tests/simulation
+
 bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a part
 	@PYTHONPATH=tests $(python) -m bench $(BENCH)
 
@@ -71,4 +74,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test check fix bench program setup images engine compiler namespaces lock clean
+.PHONY: help demo test nightly check fix bench program setup images engine compiler namespaces lock clean

@@ -13,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from .attributes import NodeFacts
 from .constraints import misses
@@ -35,6 +36,8 @@ Place = tuple[int, str]
 """Where a node stands on the ring: its hash, then its id for those of the same hash."""
 
 
+# As many nodes as a coordinator may have; an order needs the places of its pool.
+@lru_cache(maxsize=32_768)
 def place_of(node_id: str) -> Place:
     """A node's place on the ring."""
     return (_hash(node_id), node_id)
