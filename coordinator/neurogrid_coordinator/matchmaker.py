@@ -17,6 +17,7 @@ from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.price_history import PriceClass, class_of
 from neurogrid_marketplace.sealing import Reveal
+from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.task import AuctionClosed, Lease, Refused, Task
 
 from . import node_messages, steps
@@ -43,6 +44,7 @@ class Market(Protocol):
         demand: Demand,
         excluded: tuple[str, ...] = (),
         owners_excluded: tuple[str, ...] = (),
+        places: Barred = NOBODY,
     ) -> AuctionReport:
         """Auction a demand."""
 
@@ -60,14 +62,17 @@ class Matchmaker:
     database: Database
     market: Market
 
-    async def auction(self, task: Task, now_ms: Clock) -> Step | None:
+    async def auction(self, task: Task, account_id: str, now_ms: Clock) -> Step | None:
         """Hold the auction of a task that is matching, and store how it went.
 
         Raises:
             MarketError: it did not come about; ask again.
         """
         demand = demand_of(task)
-        report = await self.market.hold_auction(demand, task.excluded, task.owners_excluded)
+        places = NOBODY
+        if task.spread is not None:
+            places = await self.database.read(steps.barred_for, task, account_id)
+        report = await self.market.hold_auction(demand, task.excluded, task.owners_excluded, places)
         closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
         # An auction without answers leaves nothing to prove. A commitment without its bid does.
         bidders = [ranked.node_id for ranked in report.ranking]

@@ -331,7 +331,9 @@ class Orchestrator:
             phase = state.task.phase if state is not None else None
             try:
                 if state is not None and phase is Phase.MATCHING:
-                    step = await self._matchmaker.auction(state.task, self._now_ms)
+                    step = await self._matchmaker.auction(
+                        state.task, state.account_id, self._now_ms
+                    )
                 elif state is not None and phase is Phase.AWARDED:
                     step = await self._matchmaker.award(state.task, self._now_ms)
                 else:

@@ -12,7 +12,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace import dependencies, orchestration, settlement
+from neurogrid_marketplace import dependencies, orchestration, settlement, spreading
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
@@ -101,6 +101,14 @@ def look(conn: Connection, task_id: str, now_ms: int) -> Step | None:
     return _take(conn, task_id, event, now_ms)
 
 
+def barred_for(conn: Connection, task: Task, account_id: str) -> spreading.Barred:
+    """Where a task may not run now, because others of its group do."""
+    if task.spread is None:
+        return spreading.NOBODY
+    others = tasks.holding_of_spread(conn, account_id, task.spread.group, but=task.task_id)
+    return spreading.barred(task.spread, others)
+
+
 def _release(conn: Connection, ended_id: str, now_ms: int) -> Iterator[Step]:
     """Everything behind a task that has ended: whoever ends with it may be waited for too."""
     ended = deque([ended_id])
@@ -124,8 +132,11 @@ def _take(
     found = tasks.state_of(conn, task_id)
     if found is None:
         return None
-    before = _beside_its_group(conn, found.task)
-    decision = orchestration.decide(before, event, now_ms)
+    task = _beside_its_group(conn, found.task)
+    if spreading.is_choosing(task):
+        places = barred_for(conn, task, found.account_id)
+        task, event = spreading.narrowed(task, event, places)
+    decision = orchestration.decide(task, event, now_ms)
     if decision.task != found.task:
         _save(conn, found.task, decision, found.account_id, now_ms)
         for subject_id, envelope in proof:

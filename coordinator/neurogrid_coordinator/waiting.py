@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from neurogrid_marketplace.deadlines import Urgency, urgency
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.task import Task
 
 _Key = tuple[int, int, str]
-_Shape = tuple[Demand, tuple[str, ...], tuple[str, ...]]
+_Shape = tuple[Demand, tuple[str, ...], tuple[str, ...], Spread | None]
 
 # Waiting makes tasks more urgent: how often their places are made anew.
 _REORDER_MS = 60_000
@@ -138,4 +139,4 @@ def _shape(task: Task) -> _Shape:
         input_bytes=0,
         finish_by_ms=task.demand.finish_by_ms // _DEADLINE_STEP_MS,
     )
-    return alike, task.excluded, task.owners_excluded
+    return alike, task.excluded, task.owners_excluded, task.spread

@@ -37,6 +37,7 @@ class RankedBid:
         score: micro-USDC per hour, waiting included; lower is better.
         award_price_micro_usdc_per_hour: what this node is paid if it gets the lease.
         start_factor_permille: what its time to start was multiplied by in the score.
+        region: where it stands, where whoever holds the auction knows it.
     """
 
     node_id: str
@@ -45,6 +46,7 @@ class RankedBid:
     score: int
     award_price_micro_usdc_per_hour: int
     start_factor_permille: int = PUNCTUAL_PERMILLE
+    region: str = ""
 
 
 @dataclass(slots=True)

@@ -29,6 +29,7 @@ from .matching import (
     start_of,
 )
 from .offer import Offer
+from .spreading import NOBODY, Barred
 from .standing import UNKNOWN, Standing
 
 # Shapes that have a list; each costs a look whenever a node changes its offer.
@@ -96,19 +97,26 @@ class Candidates:
         *,
         size: int = SAMPLE_SIZE,
         excluded: frozenset[str] = frozenset(),
+        places: Barred = NOBODY,
         weights: Mapping[str, int] | None = None,
     ) -> list[Offer]:
         """Up to ``size`` of the nodes that meet every constraint, best draw first.
 
         Args:
             excluded: nodes that are not asked.
+            places: where nobody is asked.
             weights: see `matching.sample`.
         """
-        return sample(
-            self.pool(demand, excluded=excluded), demand.demand_id, size=size, weights=weights
-        )
+        pool = self.pool(demand, excluded=excluded, places=places)
+        return sample(pool, demand.demand_id, size=size, weights=weights)
 
-    def pool(self, demand: Demand, *, excluded: frozenset[str] = frozenset()) -> list[Offer]:
+    def pool(
+        self,
+        demand: Demand,
+        *,
+        excluded: frozenset[str] = frozenset(),
+        places: Barred = NOBODY,
+    ) -> list[Offer]:
         """The nodes that the draw is made among; with less than `POOL_SIZE`, all there are."""
         shape = shape_of(demand)
         listed = self._shapes.get(shape)
@@ -118,6 +126,7 @@ class Candidates:
             self.looks += 1
             if (
                 offer.node_id not in excluded
+                and not places.has_offer(offer)
                 and (listed is not None or stands(self._facts(offer, demand)))
                 and is_free(self._facts(offer, demand))
             ):

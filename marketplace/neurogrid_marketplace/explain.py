@@ -13,6 +13,7 @@ from .constraints import Constraint, constraints_of, misses
 from .demand import Demand
 from .offer import Offer
 from .relaxations import Relaxation, relaxation
+from .spreading import NOBODY, Barred
 from .standing import UNKNOWN, Standing
 
 # How many near misses are worth a person's time.
@@ -101,15 +102,21 @@ def explain(
     demand: Demand,
     declines: Mapping[str, Decline] | None = None,
     standings: Mapping[str, Standing] | None = None,
+    places: Barred = NOBODY,
 ) -> Explanation:
     """Explain how a demand meets the nodes that are known now.
 
     Args:
         standings: node id -> what is known of it beside its offer.
+        places: where it may not run now, because others of its group do.
     """
+    also = (places.constraint(),) if places != NOBODY else ()
     standings = standings or {}
     known = [NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)) for offer in offers]
-    missed = [(facts, misses(facts)) for facts in known]
+    missed = [
+        (facts, (*misses(facts), *(each for each in also if not each.met(facts))))
+        for facts in known
+    ]
     codes = [decline.code.value for decline in (declines or {}).values()]
     near = sorted(
         ((facts, reasons) for facts, reasons in missed if reasons),
@@ -120,7 +127,7 @@ def explain(
     return Explanation(
         nodes=len(known),
         matching=matching,
-        survivors=_survivors(constraints_of(demand), [reasons for _, reasons in missed]),
+        survivors=_survivors((*constraints_of(demand), *also), [reasons for _, reasons in missed]),
         nearest=tuple(
             NearMiss(
                 facts.offer.node_id,

@@ -21,6 +21,7 @@ from .job import Job
 from .messages import Result
 from .money import cost_micro_usdc
 from .needs import NOTHING, Needs
+from .spread import Spread
 from .task import (
     TERMINAL,
     TRANSITIONS,
@@ -96,6 +97,7 @@ def submit(
     *,
     runs_late: bool = False,
     verification: Verification = UNVERIFIED,
+    spread: Spread | None = None,
 ) -> Task:
     """A new task: queued, or waiting for what it needs."""
     return Task(
@@ -109,6 +111,7 @@ def submit(
         runs_late=runs_late,
         verification=verification,
         verdict=Verdict.DUE if verification.mode is VerifyMode.QUORUM else Verdict.NONE,
+        spread=spread,
     )
 
 
@@ -393,6 +396,7 @@ def _next_candidate(task: Task, why: str, now_ms: int) -> Decision:
         bid_hash=best.bid_hash,
         bid_start_ms=best.bid.start_ms,
         start_factors_permille=task.start_factors_permille,
+        region=best.region,
     )
     task = replace(task, lease=lease, leases=task.leases + 1, candidates=tuple(rest))
     return Decision(_move(task, Phase.AWARDED, now_ms), (*stop, SendAward(lease)))

@@ -13,6 +13,7 @@ from .faults import Outcome
 from .job import Job
 from .messages import Result
 from .needs import NOTHING, Needs
+from .spread import Spread
 from .verification import UNVERIFIED, Verdict, Verification
 
 
@@ -75,6 +76,7 @@ class Lease:
         started_at_ms: when the container started, 0 before; never earlier than ``funded_at_ms``.
         bid_start_ms: how long the start would take, as its node had bid.
         start_factors_permille: as in the award (`messages.Award`).
+        region: where its node stands.
     """
 
     lease_id: str
@@ -89,6 +91,7 @@ class Lease:
     started_at_ms: int = 0
     bid_start_ms: int = 0
     start_factors_permille: Mapping[str, int] = field(default_factory=dict)
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Task:
         owners_excluded: wallets whose nodes are not asked: they have other runs of the group.
         cost_micro_usdc: what the task is charged in all, known at its end.
         needs: what it waits for before it is queued.
+        spread: what other tasks it shares no place with.
         runs_late: whether it goes on when it can't keep its deadline any more; the demand then has none.
     """
 
@@ -147,6 +151,7 @@ class Task:
     needs: Needs = NOTHING
     start_factors_permille: Mapping[str, int] = field(default_factory=dict)
     runs_late: bool = False
+    spread: Spread | None = None
     verification: Verification = UNVERIFIED
     belongs_to: str = ""
     checked: bool = False

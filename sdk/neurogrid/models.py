@@ -169,6 +169,8 @@ class Task(Struct, frozen=True, kw_only=True):
     command: list[str] = []
     env: dict[str, str] = {}
     inputs: list[InputFile] = []
+    spread: dict[str, str] | None = None
+    avoid: dict[str, list[str]] = {}
     depends_on: list[str] = []
     workflow_id: str | None = None
     resource_requirements: ResourceRequirements | None = None

@@ -77,6 +77,8 @@ class Tasks:
         deadline_policy: Literal["end", "run"] | None = None,
         env: Mapping[str, str] | None = None,
         inputs: Inputs | None = None,
+        spread: Mapping[str, str] | None = None,
+        avoid: Mapping[str, Sequence[str]] | None = None,
         depends_on: Sequence[str] = (),
         regions: Sequence[str] = (),
         where: Where = "",
@@ -107,6 +109,9 @@ class Tasks:
                 DEADLINE_MISSED (the default), or "run" it late.
             inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, or the
                 `TaskOutput` of a task that this one then depends on.
+            spread: ``{"group": "replicas", "by": "node"}``: shares no node ("wallet", "region") with
+                other tasks of the group while they run.
+            avoid: ``{"nodes": [...], "wallets": [...]}``: where it must not run.
             depends_on: ids of tasks that must have completed before.
             regions: any of these; empty for anywhere.
             where: conditions on nodes, such as ``gpu.memory >= 24GB and score >= 0.8``, or clauses in
@@ -140,6 +145,8 @@ class Tasks:
             deadline_policy=deadline_policy,
             env=env,
             inputs=self.references(inputs or {}),
+            spread=spread,
+            avoid=avoid,
             depends_on=depends_on,
             regions=regions,
             constraints=where,

@@ -42,6 +42,7 @@ from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.resources import Capacity, Gpu
+from neurogrid_marketplace.spreading import Barred
 from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import (
     Accepted,
@@ -99,12 +100,12 @@ class FakeMarket:
     away: bool = False
     bug: Exception | None = None
 
-    async def explain(self, demand: Demand) -> Explanation:
+    async def explain(self, demand: Demand, places: Barred) -> Explanation:
         if self.bug is not None:
             raise self.bug
         if self.away:
             raise MarketAway("the market process is being started")
-        return explain([view.offer for view in self.views], demand)
+        return explain([view.offer for view in self.views], demand, places=places)
 
 
 @dataclass

@@ -89,6 +89,7 @@ from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceLis
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
+from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.task import Phase, Task
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_wallet.keys import KeyPair
@@ -409,6 +410,7 @@ class FakeMarket:
         demand: Demand,
         excluded: tuple[str, ...] = (),
         owners_excluded: tuple[str, ...] = (),
+        places: Barred = NOBODY,
     ) -> AuctionReport:
         await self._travel()
         self.auctions += 1
@@ -417,6 +419,7 @@ class FakeMarket:
             for node in self._world.nodes.values()
             if node.node_id not in excluded
             and node.wallet not in owners_excluded
+            and not places.has_offer(node.offer())
             and not node.behaviour.deaf
             and node.is_free()
         ]

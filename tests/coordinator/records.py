@@ -9,6 +9,7 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.orchestration import submit
 from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 NOW_MS = 1_800_000_000_000
@@ -36,6 +37,7 @@ def new_task(
     finish_by_ms: int = 0,
     verification: Verification = UNVERIFIED,
     sealed_bids: bool = False,
+    spread: Spread | None = None,
 ) -> NewTask:
     """A task as the service layer would store it."""
     wanted = job(name)
@@ -60,6 +62,13 @@ def new_task(
         priority=5,
         spec={"name": name},
         job=wanted,
-        state=submit(new_id("task"), demand, now_ms, QUEUE_TIMEOUT_MS, verification=verification),
+        state=submit(
+            new_id("task"),
+            demand,
+            now_ms,
+            QUEUE_TIMEOUT_MS,
+            verification=verification,
+            spread=spread,
+        ),
         idempotency_key=idempotency_key,
     )

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.api_world import TASK, USDC, Customer, World, node_view, open_world
+from coordinator.api_world import TASK, USDC, Customer, World, node_id, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import wallet
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.store import tasks
 from neurogrid_marketplace.faults import Outcome
@@ -104,6 +105,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"deadline": "2099-01-01T00:00:00"}, "deadline", "timezone"),
     ({"deadline": "soon"}, "deadline", "RFC3339"),
     ({"deadline_policy": "panic"}, "deadline_policy", "invalid enum value"),
+    ({"spread": {"group": "a b"}}, "spread.group", "a word"),
+    ({"spread": {"group": "a", "by": "rack"}}, "spread.by", "invalid enum value"),
+    ({"avoid": {"nodes": ["node"]}}, "avoid.nodes[0]", "a node's peer id"),
+    ({"avoid": {"wallets": ["0"]}}, "avoid.wallets[0]", "an address"),
     ({"priority_reason": "x" * 501}, "priority_reason", "length"),
 ]
 
@@ -485,3 +490,31 @@ async def _shown(customer: Customer, task_id: str) -> dict[str, Any]:
     data = (await customer.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
     assert isinstance(data, dict)
     return data
+
+
+@on_asyncio
+async def test_where_a_task_keeps_away_is_shown_and_explained(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        apart = TASK | {"spread": {"group": "replicas"}}
+        first = (await alice.http.post("/api/v1/tasks", json=apart)).json()["data"]
+        assert first["spread"] == {"group": "replicas", "by": "node"}
+        assert first["avoid"] == {"nodes": [], "wallets": []}
+        await world.start(first["id"])
+        explained = await alice.http.post("/api/v1/match/explain", json=apart)
+        data = explained.json()["data"]
+        assert data["survivors"][-1] == {"constraint": "spread(replicas)", "left": 1}
+        assert data["nearest"][0]["reasons"] == ["spread(replicas): runs another task of replicas"]
+        # Another account's group of the same name is another group.
+        mallory = await world.customer("mallory")
+        other = (await mallory.http.post("/api/v1/match/explain", json=apart)).json()["data"]
+        assert other["matching"] == 2
+
+        avoid = {"nodes": [node_id("one")], "wallets": [wallet("two")]}
+        nowhere = TASK | {"avoid": avoid}
+        refused = await alice.http.post("/api/v1/tasks", json=nowhere)
+        assert refused.json()["error"]["code"] == "NODE_UNAVAILABLE"
+        waits = nowhere | {"wait_for_node": True}
+        task = (await alice.http.post("/api/v1/tasks", json=waits)).json()["data"]
+        assert task["avoid"] == avoid
+        assert len((await world.state(task["id"])).demand.where) == 2

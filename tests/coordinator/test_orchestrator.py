@@ -12,6 +12,7 @@ from neurogrid_marketplace.price_history import CPU, class_of
 from neurogrid_marketplace.receipt import verify_receipt
 from neurogrid_marketplace.receipt_items import Proof
 from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.task import Phase
 
 
@@ -415,3 +416,28 @@ async def test_a_lease_that_can_not_begin_in_time_is_given_up_for_nothing(tmp_pa
         (lease,) = await market.until_settled(task_id, turning_ms=1_000)
         assert lease.settlement.paid_micro_usdc == row.cost_micro_usdc == 0
         assert node.containers_started == []
+
+
+@on_asyncio
+async def test_tasks_of_a_group_never_share_a_node_while_they_run(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        nodes = [market.node(name) for name in ("one", "two")]
+        await market.start()
+        # All of them are auctioned at once, and every node would take four.
+        ids = [await market.submit(name=f"job {n}", spread=Spread("apart")) for n in range(5)]
+        together: list[int] = []
+
+        async def all_done() -> bool:
+            rows = [await market.task(task_id) for task_id in ids]
+            held = [
+                row.node_id
+                for row in rows
+                if row.phase in (Phase.AWARDED, Phase.STARTING, Phase.RUNNING)
+            ]
+            assert len(set(held)) == len(held), held
+            together.append(len(held))
+            return all(row.phase is Phase.COMPLETED for row in rows)
+
+        await market.until(all_done, turning_ms=50)
+        assert max(together) == 2
+        assert all(node.containers_started for node in nodes)

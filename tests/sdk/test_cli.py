@@ -392,3 +392,12 @@ def test_priority_reason_and_deadline_travel(run: Run) -> None:
     assert "too late even if it began now" in too_soon.stderr
     for wrong in (("--deadline", "soon"), ("--priority", "11"), ("--priority", "urgent")):
         assert run(*JOB, *wrong).exit_code == 2
+
+
+def test_a_group_and_what_to_avoid_travel(run: Run) -> None:
+    task_id = run(*JOB, "--spread", "replicas:region", "--avoid-node", node_id("gone")).stdout
+    task = json.loads(run("status", task_id.strip(), "--json").stdout)
+    assert task["spread"] == {"group": "replicas", "by": "region"}
+    assert task["avoid"]["nodes"] == [node_id("gone")]
+    assert "replicas by region" in run("status", task_id.strip()).stdout
+    assert run(*JOB, "--spread", "x:rack").exit_code == 2

@@ -6,7 +6,7 @@ rest is gone when it is killed.
 
 from collections.abc import Callable
 
-from neurogrid_marketplace import dependencies, orchestration, settlement
+from neurogrid_marketplace import dependencies, orchestration, settlement, spreading
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.exposure import signable_micro_usdc
@@ -29,6 +29,7 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.needs import NOTHING, Needs
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase, Step
+from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.task import (
     TERMINAL,
     Abandon,
@@ -98,10 +99,18 @@ class SimCoordinator(Process):
             for action in orchestration.due(task, self.clockwork.now_ms):
                 self._perform(task.task_id, action)
 
-    def submit(self, task_id: str, demand: Demand, needs: Needs = NOTHING) -> None:
+    def submit(
+        self,
+        task_id: str,
+        demand: Demand,
+        needs: Needs = NOTHING,
+        spread: Spread | None = None,
+    ) -> None:
         """A client's order; it is accepted once it is saved."""
         now_ms = self.clockwork.now_ms
-        self.tasks[task_id] = orchestration.submit(task_id, demand, now_ms, 3_600_000, needs)
+        self.tasks[task_id] = orchestration.submit(
+            task_id, demand, now_ms, 3_600_000, needs, spread=spread
+        )
         self.jobs[task_id] = JOB
         self._look(task_id)
 
@@ -205,20 +214,34 @@ class SimCoordinator(Process):
             self._feed(found[0], event)
 
     def _feed(self, task_id: str, event: object, also: Callable[[], None] | None = None) -> None:
-        task = self.tasks[task_id]
+        task = before = self.tasks[task_id]
+        if spreading.is_choosing(task):
+            task, event = spreading.narrowed(task, event, self._barred(task))  # type: ignore[arg-type]  # one of task.Event
         decision = orchestration.decide(task, event, self.clockwork.now_ms)  # type: ignore[arg-type]  # one of task.Event
         self.crash_point()
         # One transaction: the task, its leases and their settlements.
         self.tasks[task_id] = decision.task
         if also is not None:
             also()
-        if decision.task.phase in TERMINAL and task.phase not in TERMINAL:
+        if decision.task.phase in TERMINAL and before.phase not in TERMINAL:
             self._release(task_id)
         for action in decision.actions:
             self._record(task_id, action)
         for action in decision.actions:
             self.crash_point()
             self._perform(task_id, action)
+
+    def _barred(self, task: Task) -> spreading.Barred:
+        if task.spread is None:
+            return spreading.NOBODY
+        others = [
+            other
+            for other in self.tasks.values()
+            if other.task_id != task.task_id
+            and other.spread is not None
+            and other.spread.group == task.spread.group
+        ]
+        return spreading.barred(task.spread, others)
 
     def _release(self, ended_id: str) -> None:
         """What waited for a task that has ended goes on, or ends with it."""
@@ -243,6 +266,7 @@ class SimCoordinator(Process):
         now_ms = self.clockwork.now_ms
         match action:
             case SendAward(lease):
+                assert lease.node_id not in self._barred(self.tasks[task_id]).nodes
                 self.leases[lease.lease_id] = (task_id, lease)
                 self.settlements.setdefault(
                     lease.lease_id, Settlement(lease.lease_id, lease.max_cost_micro_usdc)
@@ -314,7 +338,12 @@ class SimCoordinator(Process):
         )
 
     def _auction(self, task_id: str, demand: Demand, excluded: tuple[str, ...]) -> None:
-        present = [n for n in self.nodes.values() if n.up and n.name not in excluded]
+        places = self._barred(self.tasks[task_id])
+        present = [
+            node
+            for node in self.nodes.values()
+            if node.up and node.name not in excluded and node.name not in places.nodes
+        ]
         auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(n.name for n in present))
         for node in present:
             auction.bid(node.name, node.bid(demand), f"{node.price:064x}")

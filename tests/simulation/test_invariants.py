@@ -57,6 +57,14 @@ def test_a_storm_runs_every_task_after_what_it_needs_or_not_at_all(seed: int) ->
     world.check()
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_a_storm_never_puts_two_of_a_group_on_one_node(seed: int) -> None:
+    """`SimCoordinator` asserts it at every award."""
+    world = World(seed, STORM, tasks=5, apart=True)
+    world.run()
+    world.check()
+
+
 def test_deadlines_are_kept_by_some_and_missed_by_others() -> None:
     """Otherwise the run above would prove nothing of them."""
     worlds = [World(seed, STORM, tasks=6, linked=True) for seed in range(20)]

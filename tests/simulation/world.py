@@ -6,6 +6,7 @@ from neurogrid_marketplace.needs import NOTHING, Needs, OutputWanted
 from neurogrid_marketplace.offer import LeaseStatus
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.task import TERMINAL, Phase
 
 from .chain import SimChain
@@ -24,11 +25,20 @@ class World:
 
     Args:
         linked: whether most tasks need outputs of earlier ones, and half of them have a deadline.
+        apart: whether they share no node while they run.
     """
 
     def __init__(
-        self, seed: int, chaos: Chaos, *, nodes: int = 3, tasks: int = 4, linked: bool = False
+        self,
+        seed: int,
+        chaos: Chaos,
+        *,
+        nodes: int = 3,
+        tasks: int = 4,
+        linked: bool = False,
+        apart: bool = False,
     ) -> None:
+        self.spread = Spread("apart") if apart else None
         self.clockwork = clockwork = Clockwork(seed, chaos)
         self.chain = SimChain(clockwork, CLIENT_MICRO_USDC)
         self.nodes = {
@@ -155,7 +165,7 @@ class World:
         needs = self.needs[task_id]
         there = all(other in self.coordinator.tasks for other in needs.task_ids)
         if self.coordinator.up and there:
-            self.coordinator.submit(task_id, demand, needs)
+            self.coordinator.submit(task_id, demand, needs, self.spread)
         else:
             self.clockwork.later(500, lambda: self._submit(task_id))  # the client asks again
 

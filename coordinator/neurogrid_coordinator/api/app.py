@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
+from neurogrid_marketplace.spreading import Barred
 from neurogrid_marketplace.task import Phase
 
 from ..artifacts import BlobStore, LeaseTokens
@@ -109,7 +110,7 @@ class Collaborators:
     tokens: LeaseTokens
     nodes: Nodes
     commitments: Callable[[], list[Commitment]]
-    explain: Callable[[Demand], Awaitable[Explanation]]
+    explain: Callable[[Demand, Barred], Awaitable[Explanation]]
     market_is_up: Callable[[], bool]
     funds: Callable[[str], Awaitable[ClientFunds]]
     wake: Callable[[TaskState], None]

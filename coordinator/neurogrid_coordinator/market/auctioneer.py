@@ -6,7 +6,7 @@ The rules are `matching`, `call` and `auction`; this is the clock and the networ
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -18,6 +18,7 @@ from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.matching import SAMPLE_SIZE, sample, shape_of
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S
 from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS, Commit, Reveal
+from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_p2p.errors import ChannelClosed
 
 from .directory import Directory
@@ -70,24 +71,32 @@ class Auctioneer:
         self._directory = directory
         self._send = send
         self._open: dict[str, _Open] = {}
-        # By the shape of the demand, with the time at which it was found out; oldest first.
-        self._explained: OrderedDict[Demand, tuple[float, Explanation]] = OrderedDict()
+        # By the shape of the demand and where it may not run; with the time at which it was found
+        # out, oldest first.
+        self._explained: OrderedDict[tuple[Demand, Barred], tuple[float, Explanation]] = (
+            OrderedDict()
+        )
 
     async def hold(
-        self, demand: Demand, excluded: frozenset[str], weights: Mapping[str, int]
+        self,
+        demand: Demand,
+        excluded: frozenset[str],
+        weights: Mapping[str, int],
+        places: Barred = NOBODY,
     ) -> AuctionReport:
         """Ask a sample, once more a larger one if fewer than two would bid, and report.
 
         Args:
             excluded: nodes that are not asked.
             weights: see `matching.sample`.
+            places: where nobody is asked.
 
         Raises:
             ValueError: this demand is being auctioned already.
         """
         if demand.demand_id in self._open:
             raise ValueError(f"{demand.demand_id} is being auctioned already")
-        pool = self._directory.candidates.pool(demand, excluded=excluded)
+        pool = self._directory.candidates.pool(demand, excluded=excluded, places=places)
         drawn = sample(pool, demand.demand_id, size=2 * SAMPLE_SIZE, weights=weights)
         call = Call(demand, [offer.node_id for offer in drawn])
         current = self._open[demand.demand_id] = _Open(call)
@@ -104,12 +113,15 @@ class Auctioneer:
         for node_id, fault in call.faults.items():
             _log.warning("%s: what %s said does not count: %s", demand.demand_id, node_id, fault)
         auction = call.auction
+        ranked_all = auction.ranking(self._directory.start_factors_permille(auction.asked))
+        regions = {offer.node_id: offer.region for offer in drawn}
+        ranking = tuple(replace(each, region=regions[each.node_id]) for each in ranked_all)
         return AuctionReport(
             demands=current.demands,
-            ranking=auction.ranking(self._directory.start_factors_permille(auction.asked)),
+            ranking=ranking,
             bids=current.bids,
             declines=auction.declines,
-            explanation=self._explain(demand, len(pool), auction.declines),
+            explanation=self._explain(demand, len(pool), auction.declines, places),
             commits=current.commits,
             reveals=current.reveals,
         )
@@ -167,9 +179,11 @@ class Auctioneer:
                     nursery.start_soon(send, node_id)
                 await current.complete.wait()
 
-    def _explain(self, demand: Demand, pool: int, declines: Mapping[str, Decline]) -> Explanation:
+    def _explain(
+        self, demand: Demand, pool: int, declines: Mapping[str, Decline], places: Barred
+    ) -> Explanation:
         if not pool:
-            return self._why_nobody(demand)
+            return self._why_nobody(demand, places)
         codes = [decline.code.value for decline in declines.values()]
         return Explanation(
             nodes=len(self._directory),
@@ -181,12 +195,12 @@ class Auctioneer:
             declines={code: codes.count(code) for code in sorted(set(codes))},
         )
 
-    def _why_nobody(self, demand: Demand) -> Explanation:
-        shape, now = shape_of(demand), trio.current_time()
+    def _why_nobody(self, demand: Demand, places: Barred) -> Explanation:
+        shape, now = (shape_of(demand), places), trio.current_time()
         known = self._explained.get(shape)
         if known is not None and now - known[0] < _EXPLAINED_S:
             return known[1]
-        found = self._directory.explain(demand)
+        found = self._directory.explain(demand, places)
         self._explained.pop(shape, None)
         self._explained[shape] = (now, found)
         if len(self._explained) > _EXPLAINED_MAX:

@@ -26,6 +26,7 @@ from neurogrid_marketplace.messages import Award, Message, to_body, type_name
 from neurogrid_marketplace.offer import LeaseStatus, Offer
 from neurogrid_marketplace.orchestration import AWARD_ANSWER_MS
 from neurogrid_marketplace.resources import Capacity
+from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.standing import Standing
 
 from .child import Child
@@ -126,6 +127,7 @@ class MarketClient:
         demand: Demand,
         excluded: tuple[str, ...] = (),
         owners_excluded: tuple[str, ...] = (),
+        places: Barred = NOBODY,
     ) -> AuctionReport:
         """Auction a demand among the nodes that are connected now.
 
@@ -134,6 +136,7 @@ class MarketClient:
         Args:
             excluded: node ids that are not asked.
             owners_excluded: wallets none of whose nodes is asked.
+            places: where nobody is asked.
 
         Raises:
             MarketAway: try again.
@@ -143,6 +146,7 @@ class MarketClient:
             "demand": plain(demand),
             "excluded": list(excluded),
             "owners_excluded": list(owners_excluded),
+            "places": plain(places),
         }
         limit_s = 2 * demand.bid_window_ms / 1000 + _CALL_LIMIT_S
         return auction_from_wire(await self._call("hold_auction", arguments, limit_s))
@@ -180,13 +184,16 @@ class MarketClient:
                 raise NodeUnreachable(node_id, str(error)) from error
             raise MarketBug(str(error)) from error
 
-    async def explain(self, demand: Demand) -> Explanation:
+    async def explain(self, demand: Demand, places: Barred = NOBODY) -> Explanation:
         """How a demand meets the nodes that are connected now; nobody is asked.
+
+        Args:
+            places: where it may not run.
 
         Raises:
             MarketAway: try again.
         """
-        arguments: Frame = {"demand": plain(demand)}
+        arguments: Frame = {"demand": plain(demand), "places": plain(places)}
         return decode(Explanation, await self._call("explain", arguments, _CALL_LIMIT_S))
 
     async def nodes(self) -> list[NodeView]:

@@ -8,6 +8,7 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.messages import Heartbeat, Hello
 from neurogrid_marketplace.offer import Offer
+from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.standing import UNKNOWN, Standing
 
 from .reports import NodeView
@@ -100,9 +101,10 @@ class Directory:
         """What is known of a node beside its offer."""
         return self.candidates.standings().get(node_id, UNKNOWN)
 
-    def explain(self, demand: Demand) -> Explanation:
+    def explain(self, demand: Demand, places: Barred = NOBODY) -> Explanation:
         """How a demand meets these nodes; nobody is asked."""
-        return explain(self.offers(), demand, standings=self.candidates.standings())
+        standings = self.candidates.standings()
+        return explain(self.offers(), demand, standings=standings, places=places)
 
     def _disown(self, offer: Offer) -> None:
         owned = self._owned[offer.wallet]

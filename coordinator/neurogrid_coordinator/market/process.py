@@ -30,6 +30,7 @@ from neurogrid_marketplace.messages import (
     parse_body,
 )
 from neurogrid_marketplace.sealing import Commit
+from neurogrid_marketplace.spreading import Barred
 from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, open_host
@@ -225,6 +226,7 @@ class Market:
                         | self._directory.suspended
                         | self._directory.owned_by(decode(list[str], arguments["owners_excluded"])),
                         self._directory.weights,
+                        decode(Barred, arguments["places"]),
                     )
                 )
             case "award":
@@ -238,7 +240,8 @@ class Market:
                 return await self._send(decode(str, arguments["node_id"]), message, is_last=is_last)
             case "explain":
                 demand = decode(Demand, arguments["demand"])
-                return dict(plain(self._directory.explain(demand)))
+                places = decode(Barred, arguments["places"])
+                return dict(plain(self._directory.explain(demand, places)))
         raise CallFailed("unknown_method", method)
 
     async def _send(self, node_id: str, message: Message, *, is_last: bool) -> Frame:

@@ -116,6 +116,7 @@ def store(
         needs,
         runs_late=draft.wanted.runs_late,
         verification=draft.wanted.verification,
+        spread=draft.wanted.spread,
     )
     if needed:
         by_id = {task.task_id: task for task in needed.values()}

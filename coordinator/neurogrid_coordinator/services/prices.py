@@ -95,7 +95,7 @@ class Prices:
         Raises:
             InvalidRequest, Unavailable.
         """
-        explanation, demand = await self._tasks.explain(wanted)
+        explanation, demand = await self._tasks.explain(account, wanted)
         asks = explanation.asks
         bought = class_of(demand, None if asks is None else self._offer_of(asks.cheapest))
         since_ms = _now_ms() - _ESTIMATE_MS

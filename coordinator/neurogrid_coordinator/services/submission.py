@@ -14,6 +14,7 @@ from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
 from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.spread import NOWHERE, Avoid, Spread
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 from .errors import InvalidRequest
@@ -67,6 +68,8 @@ class Submission:
         finish_by_ms: its deadline, Unix milliseconds; 0: none.
         runs_late: whether it goes on when it can't keep that any more.
         priority_reason: why it is as urgent as that, for people.
+        spread: which other tasks of the account it shares no place with.
+        avoid: nodes and wallets where it must not run.
         depends_on: ids of tasks that must have completed before; in a workflow, names in it too.
         outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
         where: conditions on nodes.
@@ -92,6 +95,8 @@ class Submission:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: Sequence[InputWanted] = ()
+    spread: Spread | None = None
+    avoid: Avoid = NOWHERE
     depends_on: tuple[str, ...] = ()
     outputs_wanted: tuple[OutputWanted, ...] = ()
     where: Where = ()
@@ -159,7 +164,7 @@ class Submission:
             bid_window_ms=terms.bid_window_ms,
             voucher_interval_s=terms.voucher_interval_s,
             dead_after_s=terms.dead_after_s,
-            where=self.where,
+            where=(*self.where, *self.avoid.where()),
             client=self.client,
             finish_by_ms=self.finish_by_ms,
             verify=self.verification.mode,
@@ -174,6 +179,10 @@ class Submission:
             more["priority_reason"] = self.priority_reason
         if self.finish_by_ms:
             more |= {"finish_by_ms": self.finish_by_ms, "runs_late": self.runs_late}
+        if self.spread is not None:
+            more["spread"] = [self.spread.group, self.spread.by.value]
+        if self.avoid != NOWHERE:
+            more["avoid"] = {"nodes": list(self.avoid.nodes), "wallets": list(self.avoid.wallets)}
         if self.needed():
             more |= {
                 "depends_on": list(self.needed()),

@@ -13,6 +13,7 @@ from neurogrid_marketplace.dependencies import waiting_on
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.matching import shape_of
 from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.spreading import NOBODY, Barred, barred
 from neurogrid_marketplace.task import TERMINAL, Phase
 
 from ..market.errors import MarketAway
@@ -95,7 +96,7 @@ class Tasks:
         database: Database,
         feed: Feed,
         terms: Terms,
-        explain: Callable[[Demand], Awaitable[Explanation]],
+        explain: Callable[[Demand, Barred], Awaitable[Explanation]],
         may_return: Callable[[Demand], bool],
         balances: Balances,
         wake: Callable[[TaskState], None],
@@ -191,7 +192,7 @@ class Tasks:
         self._feed.notify()
         self._wake(TaskState(row.state, row.account_id, row.priority))
 
-    async def explain(self, wanted: Submission) -> tuple[Explanation, Demand]:
+    async def explain(self, account: Account, wanted: Submission) -> tuple[Explanation, Demand]:
         """How such a task would meet the market now, and what would be asked; nothing is stored.
 
         Inputs need not be there yet.
@@ -202,7 +203,13 @@ class Tasks:
         self._require_time(wanted)
         job = wanted.job({item.sha256: 0 for item in wanted.inputs})
         demand = wanted.demand(new_id("demand"), job, job.hash(), self._terms)
-        return await self._market(demand), demand
+        places = NOBODY
+        if wanted.spread is not None:
+            others = await self._database.read(
+                tasks.holding_of_spread, account.id, wanted.spread.group
+            )
+            places = barred(wanted.spread, others)
+        return await self._market(demand, places), demand
 
     async def get(self, account: Account, task_id: str) -> TaskDetail:
         """One task of this account.
@@ -296,9 +303,9 @@ class Tasks:
                 f"{place}timeout_seconds",
             )
 
-    async def _market(self, demand: Demand) -> Explanation:
+    async def _market(self, demand: Demand, places: Barred = NOBODY) -> Explanation:
         try:
-            return await self._explain(demand)
+            return await self._explain(demand, places)
         except MarketAway as error:
             raise Unavailable("the market is being restarted; try again in a moment") from error
 

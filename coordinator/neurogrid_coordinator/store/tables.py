@@ -83,6 +83,7 @@ tasks = Table(
     # Of a further run: the task whose result it verifies. Such a run is in no list.
     Column("belongs_to", Text),
     Column("verdict", Text),
+    Column("spread_group", Text),
     UniqueConstraint("account_id", "idempotency_key", name="tasks_idempotency"),
 )
 Index(
@@ -112,6 +113,13 @@ Index(
     tasks.c.workflow_id,
     tasks.c.id,
     sqlite_where=tasks.c.workflow_id.is_not(None),
+)
+
+Index(
+    "tasks_of_spread",
+    tasks.c.account_id,
+    tasks.c.spread_group,
+    sqlite_where=tasks.c.spread_group.is_not(None),
 )
 
 # Which tasks a task waits for (marketplace `Needs`), so that the end of one finds who waits for it.

@@ -20,6 +20,7 @@ from sqlalchemy import func as sql
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.spreading import HOLDING
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from neurogrid_marketplace.verification import Verdict, replica_id
 
@@ -46,6 +47,12 @@ _STATES = select(tasks.c.id, tasks.c.state_json).where(
 )
 _GROUP = select(tasks).where(
     or_(tasks.c.id == bindparam("the_id"), tasks.c.belongs_to == bindparam("the_id"))
+)
+_APART = select(tasks.c.state_json).where(
+    tasks.c.account_id == bindparam("the_account"),
+    tasks.c.spread_group == bindparam("the_group"),
+    tasks.c.id != bindparam("the_id"),
+    tasks.c.phase.in_([phase.value for phase in HOLDING]),
 )
 _JOB = select(tasks.c.job_json).where(tasks.c.id == bindparam("the_id"))
 _UPDATE = update(tasks).where(tasks.c.id == bindparam("the_id"))
@@ -178,6 +185,7 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
             "progress_note": "",
             "workflow_id": task.workflow_id,
             "workflow_key": task.workflow_key,
+            "spread_group": state.spread.group if state.spread is not None else None,
             **_state_columns(state, now_ms),
         },
     )
@@ -236,6 +244,14 @@ def states_of(conn: Connection, task_ids: Collection[str]) -> dict[str, Task]:
     """The states of these tasks, also of deleted ones."""
     rows = conn.execute(_STATES, {"the_ids": list(task_ids)})
     return {row.id: msgspec.json.decode(row.state_json, type=Task) for row in rows}
+
+
+def holding_of_spread(
+    conn: Connection, account_id: str, group: str, *, but: str = ""
+) -> list[Task]:
+    """The account's tasks of this group that may hold a lease; ``but``: left out."""
+    rows = conn.execute(_APART, {"the_account": account_id, "the_group": group, "the_id": but})
+    return [msgspec.json.decode(row.state_json, type=Task) for row in rows]
 
 
 def job_of(conn: Connection, task_id: str) -> Job:

@@ -112,6 +112,21 @@ class Moment(click.ParamType[datetime]):
     help="A file or folder to upload; the job finds it below /inputs. Repeatable.",
 )
 @click.option(
+    "--spread",
+    metavar="GROUP[:BY]",
+    help="Share no node (BY wallet: no owner; BY region) with other tasks of GROUP while they run.",
+)
+@click.option(
+    "--avoid-node", "avoid_nodes", multiple=True, metavar="ID", help="Not there. Repeatable."
+)
+@click.option(
+    "--avoid-wallet",
+    "avoid_wallets",
+    multiple=True,
+    metavar="ADDRESS",
+    help="On no node of this owner. Repeatable.",
+)
+@click.option(
     "--after",
     multiple=True,
     metavar="TASK",
@@ -164,6 +179,9 @@ def submit(
     deadline_policy: Literal["end", "run"] | None,
     env: tuple[str, ...],
     inputs: tuple[str, ...],
+    spread: str | None,
+    avoid_nodes: tuple[str, ...],
+    avoid_wallets: tuple[str, ...],
     after: tuple[str, ...],
     input_from: tuple[str, ...],
     max_total: str | None,
@@ -205,6 +223,8 @@ def submit(
         deadline_policy=deadline_policy,
         env=dict(_assignment(item) for item in env),
         inputs={**_files(inputs), **dict(_output_of(item) for item in input_from)},
+        spread=_spread(spread),
+        avoid=_avoid(avoid_nodes, avoid_wallets),
         depends_on=after,
         regions=resources.regions,
         where=resources.conditions(),
@@ -308,6 +328,19 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
     return name, value
+
+
+def _spread(text: str | None) -> dict[str, str] | None:
+    """GROUP[:BY]."""
+    if text is None:
+        return None
+    group, _, by = text.partition(":")
+    return {"group": group, "by": by or "node"}
+
+
+def _avoid(nodes: tuple[str, ...], wallets: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
+    named = {"nodes": nodes, "wallets": wallets}
+    return {name: values for name, values in named.items() if values} or None
 
 
 def _output_of(text: str) -> tuple[str, TaskOutput]:

@@ -152,6 +152,7 @@ def _print_task(task: Task) -> None:
             ("command", shlex.join(task.command)),
             ("priority", _priority(task)),
             ("deadline", _deadline(task)),
+            ("apart from", "{group} by {by}".format(**task.spread) if task.spread else None),
             ("depends on", " ".join(task.depends_on)),
             ("workflow", task.workflow_id),
             ("node", task.node_id),

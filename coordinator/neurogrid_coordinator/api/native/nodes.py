@@ -91,7 +91,8 @@ def add_match_route(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) ->
         nearest, the lowest price at which it would find a node, and the one change that would
         help most."""
         body = await read_json(request, TaskRequest, TASK_RULES)
-        explanation, demand = await tasks.explain(submission(body, caller.account.wallet))
+        wanted = submission(body, caller.account.wallet)
+        explanation, demand = await tasks.explain(caller.account, wanted)
         cost = format_usdc(demand.max_cost_micro_usdc())
         return success({**explanation_view(explanation), "max_cost": cost})
 

@@ -13,8 +13,18 @@ from msgspec import Meta, Struct, field
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Where
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S, VerifyMode
-from neurogrid_marketplace.fields import Argument, EnvName, FilePath, ImageRef, Sha256, Word
+from neurogrid_marketplace.fields import (
+    Address,
+    Argument,
+    EnvName,
+    FilePath,
+    ImageRef,
+    PeerId,
+    Sha256,
+    Word,
+)
 from neurogrid_marketplace.needs import MAX_NEEDS
+from neurogrid_marketplace.spread import MAX_AVOIDED
 from neurogrid_marketplace.verification import QUORUM_MAX, QUORUM_MIN
 
 from ...services.workflows import TASKS_MAX
@@ -45,6 +55,9 @@ TASK_RULES = {
     "inputs[].sha256": "64 lower-case hex digits",
     "env": "a mapping whose names are letters, digits and underscores",
     "regions[]": 'a region such as "eu-west"',
+    "spread.group": 'a word such as "replicas"',
+    "avoid.nodes[]": "a node's peer id",
+    "avoid.wallets[]": "an address in base58",
     "depends_on[]": "a task's id",
     "inputs[].from_task": "a task's id",
     "inputs[].output": 'a plain relative path such as "model.bin"',
@@ -124,6 +137,22 @@ class VerificationRequest(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class SpreadRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which other tasks of the account this one keeps apart from while they run."""
+
+    group: Annotated[Word, Meta(description="Tasks with the same one.", examples=["replicas"])]
+    by: Annotated[
+        Literal["node", "wallet", "region"], Meta(description="What they do not share.")
+    ] = "node"
+
+
+class AvoidRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Nodes and owners where a task must not run."""
+
+    nodes: Annotated[tuple[PeerId, ...], Meta(max_length=MAX_AVOIDED)] = ()
+    wallets: Annotated[tuple[Address, ...], Meta(max_length=MAX_AVOIDED)] = ()
+
+
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A container job. Document 003's arguments, and ours after ``priority``."""
 
@@ -172,6 +201,13 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "end"
     env: Annotated[dict[EnvName, Argument], Meta(max_length=256)] = {}
     inputs: Annotated[tuple[InputReference, ...], Meta(max_length=256)] = ()
+    spread: Annotated[
+        SpreadRequest | None,
+        Meta(description="Share no node, wallet or region with other tasks of a group."),
+    ] = None
+    avoid: Annotated[AvoidRequest, Meta(description="Where it must not run.")] = field(
+        default_factory=AvoidRequest
+    )
     depends_on: Annotated[
         tuple[TaskName, ...],
         Meta(

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from neurogrid_marketplace.conditions import Clause
 
-from .requests import Priority, ResourceRequirements
+from .requests import AvoidRequest, Priority, ResourceRequirements, SpreadRequest
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 Amount = Annotated[
@@ -185,6 +185,8 @@ class TaskView(TaskSummary, frozen=True):
     ]
     reveal_wallet: bool
     sealed_bids: bool
+    spread: SpreadRequest | None
+    avoid: AvoidRequest
     timeout_seconds: int
     queue_timeout_seconds: int
     priority: Priority

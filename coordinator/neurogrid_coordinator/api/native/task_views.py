@@ -3,6 +3,8 @@
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.errors import InvalidValue
@@ -13,6 +15,7 @@ from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.spread import Avoid, Spread, SpreadBy
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.verification import QUORUM_MIN, Verification
 
@@ -27,7 +30,13 @@ from ..envelope import iso, iso_or_none, seconds_or_none
 from ..paths import API
 from .amounts import micro_usdc, usdc_number
 from .constraints import read_constraints, require_possible, text_of
-from .requests import ResourceRequirements, TaskRequest, VerificationRequest
+from .requests import (
+    AvoidRequest,
+    ResourceRequirements,
+    SpreadRequest,
+    TaskRequest,
+    VerificationRequest,
+)
 from .schemas import (
     FurtherRunView,
     InputView,
@@ -95,6 +104,12 @@ def submission(
         command=request.command,
         environment=request.env,
         inputs=files,
+        spread=(
+            None
+            if request.spread is None
+            else Spread(request.spread.group, SpreadBy(request.spread.by))
+        ),
+        avoid=Avoid(request.avoid.nodes, request.avoid.wallets),
         depends_on=request.depends_on,
         outputs_wanted=outputs,
         where=read_constraints(request.constraints, f"{place}constraints"),
@@ -219,6 +234,12 @@ def task_view(detail: TaskDetail) -> TaskView:
         constraint_clauses=list(demand.where),
         reveal_wallet=demand.client is not None,
         sealed_bids=demand.sealed_bids,
+        spread=(
+            None
+            if state.spread is None
+            else SpreadRequest(group=state.spread.group, by=state.spread.by.value)
+        ),
+        avoid=msgspec.convert(row.spec.get("avoid", {}), AvoidRequest),
         timeout_seconds=demand.timeout_s,
         queue_timeout_seconds=state.queue_timeout_ms // 1000,
         priority=priority_word(row.priority),
