@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any
 
 from .attributes import NodeFacts
-from .constraints import is_free, stands
+from .constraints import is_free, meets, standing_constraints_of
 from .demand import Demand
 from .matching import (
     POOL_SIZE,
@@ -120,15 +120,18 @@ class Candidates:
         """The nodes that the draw is made among; with less than `POOL_SIZE`, all there are."""
         shape = shape_of(demand)
         listed = self._shapes.get(shape)
+        # What is listed meets them already.
+        standing = standing_constraints_of(demand) if listed is None else ()
         before = self.looks
         found: list[Offer] = []
         for offer in self._around(self._ring if listed is None else listed, demand):
             self.looks += 1
+            facts = self._facts(offer, demand)
             if (
                 offer.node_id not in excluded
                 and not places.has_offer(offer)
-                and (listed is not None or stands(self._facts(offer, demand)))
-                and is_free(self._facts(offer, demand))
+                and meets(facts, standing)
+                and is_free(facts)
             ):
                 found.append(offer)
                 if len(found) == POOL_SIZE:
@@ -153,8 +156,11 @@ class Candidates:
             _bound(self._counted, _COUNTED_MAX)
             return
         self.looks += len(self._ring)
+        standing = standing_constraints_of(shape)
         self._shapes[shape] = [
-            place for place in self._ring if stands(self._facts(self._offers[place[1]], shape))
+            place
+            for place in self._ring
+            if meets(self._facts(self._offers[place[1]], shape), standing)
         ]
         _bound(self._shapes, SHAPES_MAX)
 
@@ -164,7 +170,7 @@ class Candidates:
         for shape, listed in self._shapes.items():
             self.looks += 1
             _remove(listed, place)
-            if stands(self._facts(offer, shape)):
+            if meets(self._facts(offer, shape), standing_constraints_of(shape)):
                 insort(listed, place)
 
     def _facts(self, offer: Offer, demand: Demand) -> NodeFacts:

@@ -5,7 +5,7 @@ text. `matching` uses them to filter; `explain` uses them to count survivors and
 one to relax.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -105,32 +105,38 @@ def constraints_of(demand: Demand) -> tuple[Constraint, ...]:
     What a node is and asks comes first, whether it is free just now comes last: whoever survives up
     to `MAX_PRICE` could serve the demand once it is idle.
     """
-    return (*_standing(demand.where), *_OF_THE_MOMENT)
+    return (*_standing(demand.where), *OF_THE_MOMENT)
 
 
-def stands(facts: NodeFacts) -> bool:
-    """Whether a node meets all that does not depend on the moment."""
-    return all(constraint.met(facts) for constraint in _standing(facts.demand.where))
+def standing_constraints_of(demand: Demand) -> tuple[Constraint, ...]:
+    """Those of a demand's constraints that do not depend on the moment."""
+    return _standing(demand.where)
+
+
+def meets(facts: NodeFacts, constraints: Iterable[Constraint]) -> bool:
+    """Whether a node meets all of these."""
+    return all(constraint.met(facts) for constraint in constraints)
 
 
 def is_free(facts: NodeFacts) -> bool:
-    """Whether a node meets all that does; with `stands`, everything."""
-    return all(constraint.met(facts) for constraint in _OF_THE_MOMENT)
+    """Whether a node meets all that depends on the moment."""
+    return meets(facts, OF_THE_MOMENT)
 
 
-def misses(facts: NodeFacts) -> tuple[Constraint, ...]:
-    """The constraints that this node does not meet, in order."""
-    return tuple(each for each in constraints_of(facts.demand) if not each.met(facts))
+def misses(
+    facts: NodeFacts, constraints: Iterable[Constraint] | None = None
+) -> tuple[Constraint, ...]:
+    """The constraints that this node does not meet, in order.
+
+    Args:
+        constraints: the demand's, where many nodes are looked at; they take a while to put together.
+    """
+    every = constraints_of(facts.demand) if constraints is None else constraints
+    return tuple(each for each in every if not each.met(facts))
 
 
-@lru_cache(maxsize=256)
-def _standing(where: Where) -> tuple[Constraint, ...]:
-    clauses = [_of_clause(clause) for clause in where]
-    together = [_TOGETHER] if any(map(is_about_gpus, where)) else []
-    return (*_HARDWARE, *clauses, *together, _PRICE)
-
-
-def _of_clause(clause: Clause) -> Constraint:
+def of_clause(clause: Clause) -> Constraint:
+    """A clause as a constraint of its own."""
     return Constraint(
         name=write_clause(clause, NODE),
         met=lambda facts: met_by_node(clause, facts),
@@ -139,10 +145,19 @@ def _of_clause(clause: Clause) -> Constraint:
     )
 
 
+@lru_cache(maxsize=256)
+def _standing(where: Where) -> tuple[Constraint, ...]:
+    clauses = [of_clause(clause) for clause in where]
+    together = [TOGETHER] if any(map(is_about_gpus, where)) else []
+    return (*_HARDWARE, *clauses, *together, _PRICE)
+
+
 def _has_gpus_for_all(facts: NodeFacts) -> bool:
     # Who misses one of them alone fails that constraint; counting it here too would hide that one
     # change would let it in.
     about_gpus = [clause for clause in facts.demand.where if is_about_gpus(clause)]
+    if len(about_gpus) == 1 and not facts.need.gpu_count:
+        return True
     if not all(met_by_node(clause, facts) for clause in about_gpus):
         return True
     if facts.offer.total.largest_gpu_group(facts.need) < facts.need.gpu_count:
@@ -160,12 +175,12 @@ def _gb(value: int) -> str:
     return f"{value / _GB:g} GB" if value % (_GB // 10) == 0 else f"{value / _GB:.1f} GB"
 
 
-_TOGETHER = Constraint(
+TOGETHER = Constraint(
     "gpu_conditions_together",
     _has_gpus_for_all,
     lambda f: f"has GPUs for each of them; {gpus_needed(f)} must meet all at once",
 )
-_OF_THE_MOMENT: tuple[Constraint, ...] = (
+OF_THE_MOMENT: tuple[Constraint, ...] = (
     Constraint(
         "accepting",
         lambda f: f.offer.accepting,

@@ -12,7 +12,7 @@ from .bid import Decline
 from .constraints import Constraint, constraints_of, misses
 from .demand import Demand
 from .offer import Offer
-from .relaxations import Relaxation, relaxation
+from .relaxations import Relaxation, nodes_without, relaxation
 from .spreading import NOBODY, Barred
 from .standing import UNKNOWN, Standing
 
@@ -113,10 +113,8 @@ def explain(
     also = (places.constraint(),) if places != NOBODY else ()
     standings = standings or {}
     known = [NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)) for offer in offers]
-    missed = [
-        (facts, (*misses(facts), *(each for each in also if not each.met(facts))))
-        for facts in known
-    ]
+    constraints = (*constraints_of(demand), *also)
+    missed = [(facts, misses(facts, constraints)) for facts in known]
     codes = [decline.code.value for decline in (declines or {}).values()]
     near = sorted(
         ((facts, reasons) for facts, reasons in missed if reasons),
@@ -127,7 +125,7 @@ def explain(
     return Explanation(
         nodes=len(known),
         matching=matching,
-        survivors=_survivors((*constraints_of(demand), *also), [reasons for _, reasons in missed]),
+        survivors=_survivors(constraints, [reasons for _, reasons in missed]),
         nearest=tuple(
             NearMiss(
                 facts.offer.node_id,
@@ -176,5 +174,6 @@ def _best_relaxation(
     for facts, reasons in missed:
         if len(reasons) == 1:
             single.setdefault(reasons[0].name, (reasons[0], []))[1].append(facts)
-    found = [relaxation(*single[name]) for name in sorted(single)]
-    return max((each for each in found if each.nodes), key=lambda each: each.nodes, default=None)
+    nodes = {name: nodes_without(*single[name]) for name in sorted(single)}
+    best = max(nodes, key=nodes.__getitem__, default=None)
+    return relaxation(*single[best]) if best is not None and nodes[best] else None

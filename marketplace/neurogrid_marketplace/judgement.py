@@ -6,7 +6,8 @@ get a machine that does not name its own.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
+from operator import ge, gt, le, lt
+from typing import Any, TypeVar
 
 from .attribute_values import Kind, Value, order_key, show_value
 from .attributes import NODE, TASK, Attribute, NodeFacts, Subject, Vocabulary
@@ -16,29 +17,27 @@ from .resources import Capacity, Gpu
 
 F = TypeVar("F")
 
+_IN_ORDER: dict[Operator, Callable[[Any, Any], bool]] = {
+    Operator.AT_LEAST: ge,
+    Operator.AT_MOST: le,
+    Operator.MORE: gt,
+    Operator.LESS: lt,
+}
+_GPU_ATTRIBUTES = frozenset(each.name for each in NODE if each.subject is Subject.GPU)
+
 
 def compare(kind: Kind, condition: Condition, value: Value) -> bool:
     """Whether a value meets a condition on an attribute of this kind."""
     operator, wanted = condition.operator, condition.values
     if isinstance(value, tuple):
         return (wanted[0] in value) is (operator is Operator.HAS)
-    match operator:
-        case Operator.CONTAINS | Operator.OMITS:
-            found = str(wanted[0]).casefold() in str(value).casefold()
-            return found is (operator is Operator.CONTAINS)
-        case Operator.EQUAL | Operator.IN:
-            return _is_one_of(kind, value, wanted)
-        case Operator.NOT_EQUAL | Operator.NOT_IN:
-            return not _is_one_of(kind, value, wanted)
-    have, limit = order_key(kind, value), order_key(kind, wanted[0])
-    match operator:
-        case Operator.AT_LEAST:
-            return have >= limit  # type: ignore[operator]  # both numbers, or both versions
-        case Operator.AT_MOST:
-            return have <= limit  # type: ignore[operator]  # as above
-        case Operator.MORE:
-            return have > limit  # type: ignore[operator]  # as above
-    return have < limit  # type: ignore[operator]  # as above
+    in_order = _IN_ORDER.get(operator)
+    if in_order is not None:
+        return in_order(order_key(kind, value), order_key(kind, wanted[0]))
+    if operator in (Operator.CONTAINS, Operator.OMITS):
+        found = str(wanted[0]).casefold() in str(value).casefold()
+        return found is (operator is Operator.CONTAINS)
+    return _is_one_of(kind, value, wanted) is (operator in (Operator.EQUAL, Operator.IN))
 
 
 def holds(condition: Condition, vocabulary: Vocabulary[F], facts: F) -> bool:
@@ -64,7 +63,7 @@ def met_by_node(clause: Clause, facts: NodeFacts) -> bool:
         return False
     enough = max(1, facts.need.gpu_count)
     gpus = facts.offer.total.gpus
-    return sum(met(clause, NODE, replace(facts, gpu=gpu)) for gpu in gpus) >= enough
+    return sum(met(clause, NODE, facts.of_gpu(gpu)) for gpu in gpus) >= enough
 
 
 def suits(facts: NodeFacts) -> Callable[[Gpu], bool]:
@@ -77,7 +76,7 @@ def suits(facts: NodeFacts) -> Callable[[Gpu], bool]:
 
     def suitable(gpu: Gpu) -> bool:
         return facts.need.accepts(gpu) and all(
-            met(clause, NODE, replace(facts, gpu=gpu)) for clause in about_gpus
+            met(clause, NODE, facts.of_gpu(gpu)) for clause in about_gpus
         )
 
     return suitable
@@ -100,7 +99,7 @@ def narrowed(capacity: Capacity, facts: NodeFacts) -> Capacity:
 
 def shortfall(clause: Clause, facts: NodeFacts) -> str:
     """What a node has of that which a clause names, in words."""
-    of_gpus = [replace(facts, gpu=gpu) for gpu in facts.offer.total.gpus]
+    of_gpus = [facts.of_gpu(gpu) for gpu in facts.offer.total.gpus]
     return "; ".join(
         _told(NODE[name], of_gpus if NODE[name].subject is Subject.GPU else [facts])
         for name in _names(clause)
@@ -114,7 +113,7 @@ def shortfall_of_task(clause: Clause, demand: Demand) -> str:
 
 def is_about_gpus(clause: Clause) -> bool:
     """Whether it names what each GPU has of its own."""
-    return any(NODE[each.attribute].subject is Subject.GPU for each in clause.alternatives)
+    return any(each.attribute in _GPU_ATTRIBUTES for each in clause.alternatives)
 
 
 def node_can_judge(clause: Clause) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from .attributes import NodeFacts
-from .constraints import misses
+from .constraints import constraints_of, meets
 from .demand import Demand
 from .offer import Offer
 from .standing import UNKNOWN, Standing
@@ -62,10 +62,11 @@ def eligible(
         standings: node id -> what is known of it beside its offer.
     """
     standings = standings or {}
+    constraints = constraints_of(demand)
     return [
         offer
         for offer in offers
-        if not misses(NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)))
+        if meets(NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)), constraints)
     ]
 
 

@@ -3,7 +3,7 @@
 Nothing here guesses: every relaxation is a demand of its own, held against the nodes as any other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .attribute_values import BYTES, Kind, order_key
@@ -11,7 +11,15 @@ from .attributes import NODE, NodeFacts, Subject
 from .condition_checks import tidy_condition
 from .condition_text import write_clause
 from .conditions import MAX_VALUES, Clause, Condition, Operator
-from .constraints import MAX_PRICE, Constraint, misses
+from .constraints import (
+    MAX_PRICE,
+    OF_THE_MOMENT,
+    TOGETHER,
+    Constraint,
+    constraints_of,
+    meets,
+    of_clause,
+)
 from .demand import Demand
 from .judgement import suits
 from .money import format_usdc
@@ -49,30 +57,37 @@ class Relaxation:
 
 @dataclass(frozen=True, slots=True)
 class _Instead:
-    """Another demand, which one node meets; ``distance`` compares those of one constraint."""
+    """Another demand, which one node meets.
+
+    Attributes:
+        distance: compares those of one constraint.
+        clause: that stands for the one which was relaxed; None for what every demand has.
+    """
 
     text: str
     distance: int
     demand: Demand
+    clause: Clause | None = None
 
 
-def relaxation(constraint: Constraint, kept_out: Sequence[NodeFacts]) -> Relaxation:
-    """What relaxing this constraint brings.
+def nodes_without(constraint: Constraint, kept_out: Sequence[NodeFacts]) -> int:
+    """How many come in without this constraint.
 
     Args:
         kept_out: the nodes that miss it and nothing else; at least one.
     """
     dropped = _without(constraint, kept_out[0].demand)
-    nodes = len(kept_out) if dropped is None else _meeting(kept_out, dropped)
-    found = {
-        instead.text: instead for facts in kept_out if (instead := _instead(constraint, facts))
-    }
-    ordered = any(instead.distance for instead in found.values())
-    every = sorted(found.values(), key=lambda each: (each.distance, each.text))
+    return len(kept_out) if dropped is None else _meeting(kept_out, dropped, (TOGETHER,))
+
+
+def relaxation(constraint: Constraint, kept_out: Sequence[NodeFacts]) -> Relaxation:
+    """What relaxing this constraint brings; ``kept_out`` as in `nodes_without`."""
+    every = sorted(_instead_of(constraint, kept_out), key=lambda each: (each.distance, each.text))
+    ordered = any(instead.distance for instead in every)
     steps = [
         Step(instead.text, count)
         for instead in _spread(every)
-        if (count := _meeting(kept_out, instead.demand))
+        if (count := _meeting(kept_out, instead.demand, _in_question(instead)))
     ]
     if ordered:
         steps = [
@@ -82,11 +97,45 @@ def relaxation(constraint: Constraint, kept_out: Sequence[NodeFacts]) -> Relaxat
         ]
     else:
         steps.sort(key=lambda step: -step.nodes)
-    return Relaxation(constraint.name, nodes, tuple(steps))
+    return Relaxation(constraint.name, nodes_without(constraint, kept_out), tuple(steps))
 
 
-def _meeting(kept_out: Iterable[NodeFacts], demand: Demand) -> int:
-    return sum(not misses(replace(facts, demand=demand)) for facts in kept_out)
+def _instead_of(constraint: Constraint, kept_out: Sequence[NodeFacts]) -> Collection[_Instead]:
+    """What could be asked instead, each once: there are fewer values than nodes."""
+    if constraint.clause is None:
+        found = (_other_terms(constraint.name, facts) for facts in kept_out)
+        return {instead.text: instead for instead in found if instead is not None}.values()
+    if len(constraint.clause.alternatives) > 1:
+        return ()
+    demand = kept_out[0].demand
+    (condition,) = constraint.clause.alternatives
+    rest = _without(constraint, demand)
+    assert rest is not None, "a clause can be left out"
+    values = {_value(condition, NodeFacts(facts.offer, rest, facts.standing)) for facts in kept_out}
+    known = (value for value in values if value is not None)
+    others = {clause for value in known if (clause := _wider(condition, value)) is not None}
+    return [_with_clause(demand, constraint.clause, other) for other in others]
+
+
+def _meeting(
+    kept_out: Iterable[NodeFacts], demand: Demand, in_question: Iterable[Constraint]
+) -> int:
+    """How many meet these, and are free."""
+    looked_at = (*in_question, *OF_THE_MOMENT)
+    return sum(
+        meets(NodeFacts(facts.offer, demand, facts.standing), looked_at) for facts in kept_out
+    )
+
+
+def _in_question(instead: _Instead) -> tuple[Constraint, ...]:
+    """What nodes that missed one constraint alone may miss now.
+
+    With another clause, that one, and what GPUs have to meet together. With other requirements
+    anything: they decide the price too.
+    """
+    if instead.clause is None:
+        return constraints_of(instead.demand)
+    return (of_clause(instead.clause), TOGETHER)
 
 
 def _spread(every: list[_Instead]) -> list[_Instead]:
@@ -103,16 +152,15 @@ def _without(constraint: Constraint, demand: Demand) -> Demand | None:
     return replace(demand, where=tuple(each for each in demand.where if each != constraint.clause))
 
 
-def _instead(constraint: Constraint, facts: NodeFacts) -> _Instead | None:
-    if constraint.clause is not None:
-        return _other_clause(constraint.clause, facts)
+def _other_terms(name: str, facts: NodeFacts) -> _Instead | None:
+    """Of what every demand has, as much as this node has."""
     demand, need, total = facts.demand, facts.need, facts.offer.total
 
     def needing(text: str, distance: int, **changes: object) -> _Instead:
         changed = replace(need, **changes)  # type: ignore[arg-type]  # fields of requirements
         return _Instead(text, distance, replace(demand, requirements=changed))
 
-    match constraint.name:
+    match name:
         case "region":
             there = facts.offer.region
             return needing(f"region {there}", 0, regions=(*need.regions, there))
@@ -128,38 +176,35 @@ def _instead(constraint: Constraint, facts: NodeFacts) -> _Instead | None:
         case "gpu":
             count = total.largest_gpu_group(need)
             return needing(f"{count} GPUs", -count, gpu_count=count) if count else None
-        case name if name == MAX_PRICE:
+        case _ if name == MAX_PRICE:
             price = facts.quote
             text = f"{format_usdc(price)} USDC per hour"
             return _Instead(text, price, replace(demand, max_price_micro_usdc_per_hour=price))
     return None
 
 
-def _other_clause(clause: Clause, facts: NodeFacts) -> _Instead | None:
-    """The clause with the node's own value for the limit, or among those that are allowed."""
-    if len(clause.alternatives) > 1:
-        return None
-    rest = tuple(each for each in facts.demand.where if each != clause)
-    (condition,) = clause.alternatives
-    value = _value(condition, replace(facts, demand=replace(facts.demand, where=rest)))
-    if value is None:
-        return None
-    kind = NODE[condition.attribute].kind
-    wider: Condition
-    distance = 0
-    if condition.operator in (*_LOWER, *_UPPER):
-        operator = Operator.AT_LEAST if condition.operator in _LOWER else Operator.AT_MOST
-        value = _round(kind, value, up=operator is Operator.AT_MOST)
-        wider = Condition(condition.attribute, operator, (value,))
-        distance = abs(_place(kind, value) - _place(kind, condition.values[0]))
-    elif condition.operator in (Operator.EQUAL, Operator.IN) and len(condition.values) < MAX_VALUES:
-        values = (*condition.values, value)
-        wider = tidy_condition(Condition(condition.attribute, Operator.IN, values))
+def _wider(condition: Condition, value: int | str) -> Clause | None:
+    """The condition with a node's own value for the limit, or among those that are allowed."""
+    operator, values = condition.operator, condition.values
+    if operator in (*_LOWER, *_UPPER):
+        operator = Operator.AT_LEAST if operator in _LOWER else Operator.AT_MOST
+        kind = NODE[condition.attribute].kind
+        values = (_round(kind, value, up=operator is Operator.AT_MOST),)
+    elif operator in (Operator.EQUAL, Operator.IN) and len(values) < MAX_VALUES:
+        operator, values = Operator.IN, (*values, value)
     else:
         return None
-    changed = Clause((wider,))
-    where = tuple(changed if each == clause else each for each in facts.demand.where)
-    return _Instead(write_clause(changed, NODE), distance, replace(facts.demand, where=where))
+    return Clause((tidy_condition(Condition(condition.attribute, operator, values)),))
+
+
+def _with_clause(demand: Demand, clause: Clause, other: Clause) -> _Instead:
+    (before,), (after,) = clause.alternatives, other.alternatives
+    distance = 0
+    if after.operator in (Operator.AT_LEAST, Operator.AT_MOST):
+        kind = NODE[after.attribute].kind
+        distance = abs(_place(kind, after.values[0]) - _place(kind, before.values[0]))
+    where = tuple(other if each == clause else each for each in demand.where)
+    return _Instead(write_clause(other, NODE), distance, replace(demand, where=where), other)
 
 
 def _value(condition: Condition, facts: NodeFacts) -> int | str | None:
@@ -169,7 +214,7 @@ def _value(condition: Condition, facts: NodeFacts) -> int | str | None:
         value = attribute.read(facts)
         return None if isinstance(value, tuple) else value
     gpus = filter(suits(facts), facts.offer.total.gpus)
-    values = [attribute.read(replace(facts, gpu=gpu)) for gpu in gpus]
+    values = [attribute.read(facts.of_gpu(gpu)) for gpu in gpus]
     known = [value for value in values if isinstance(value, int | str)]
     enough = max(1, facts.need.gpu_count)
     if len(known) < enough:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -57,7 +58,8 @@ class Api:
 
     def __init__(self, settings: MarketSettings) -> None:
         self.market = MarketClient(settings, self._on_message, self._on_node)
-        self.changes: dict[str, list[NodeChange]] = {}
+        # That a node joined may be told after it can be seen, so tests ask for it before.
+        self.changes: defaultdict[str, list[NodeChange]] = defaultdict(list)
         self.said: list[tuple[str, NodeLeaseMessage]] = []
         self._gates: dict[str, asyncio.Event] = {}
 
@@ -83,7 +85,7 @@ class Api:
 
     async def _on_node(self, node_id: str, change: NodeChange, view: NodeView) -> None:
         assert view.offer.node_id == node_id
-        self.changes.setdefault(node_id, []).append(change)
+        self.changes[node_id].append(change)
 
 
 def settings_in(folder: Path) -> MarketSettings:
@@ -264,7 +266,7 @@ async def test_a_node_that_leaves_is_seen_to_leave(tmp_path: Path) -> None:
         here = farm.add(FakeNode())
         await api.joined(here)
         farm.remove(here)
-        await api.until(lambda: api.changes[here.node_id][-1] == "left")
+        await api.until(lambda: api.changes[here.node_id][-1:] == ["left"])
 
 
 @on_asyncio

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.constraints import misses
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.judgement import node_can_judge
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.reputation import FindingKind, Reputation
 from neurogrid_marketplace.settlement import SettlementPhase
@@ -218,7 +219,9 @@ class Nodes:
         if not self._connected and not self._left:
             return now_s - self._started_s < _RETURN_S
         gone = (left.view.offer for left in self._left.values() if now_s - left.at_s < _RETURN_S)
-        return any(not misses(NodeFacts(offer, demand)) for offer in gone)
+        # Its standing is forgotten while it is away: what hangs on that is no reason to refuse.
+        asked = replace(demand, where=tuple(filter(node_can_judge, demand.where)))
+        return any(not misses(NodeFacts(offer, asked)) for offer in gone)
 
     def watch(self) -> "NodeWatch":
         """Changes of status from now on; close it in the end."""

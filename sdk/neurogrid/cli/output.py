@@ -12,8 +12,11 @@ from decimal import Decimal
 import click
 import msgspec
 
+from neurogrid_marketplace.bid import MEANINGS
+
 from ..models import Explanation, TaskUpdate
 
+_MEANINGS: dict[str, str] = {code.value: meaning for code, meaning in MEANINGS.items()}
 _STATUS_COLOURS = {
     "completed": "green",
     "online": "green",
@@ -59,6 +62,8 @@ def print_explanation(explanation: Explanation, *, err: bool = False) -> None:
             click.echo(f"  {short(miss.node_id)} {reasons}", err=err)
         for step in explanation.relaxation.steps if explanation.relaxation else ():
             click.echo(f"  {step.nodes:>5} would come in with {step.constraint}", err=err)
+    for code, times in sorted(explanation.declines.items()):
+        click.echo(f"  {times:>5} declined: {_MEANINGS.get(code, printable(code))}", err=err)
     if explanation.clearing_price_per_hour is not None:
         price = usdc(explanation.clearing_price_per_hour)
         click.echo(f"The lowest ask of a node that fits is {price} per hour.", err=err)
