@@ -8,6 +8,7 @@ import pytest
 from coordinator.api_world import TASK, USDC, Customer, World, node_id, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
+from neurogrid_coordinator import services
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.store import tasks
 from neurogrid_marketplace.faults import Outcome
@@ -493,6 +494,32 @@ async def _shown(customer: Customer, task_id: str) -> dict[str, Any]:
 
 
 @on_asyncio
+async def test_a_repeated_request_finds_its_task_also_when_its_deadline_has_come_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        ends = datetime.fromtimestamp(world.now_ms / 1000 + 3_700, UTC)
+        wanted = TASK | {"deadline": ends.isoformat()}
+        flow = {"tasks": {"only": wanted}}
+        key = {"Idempotency-Key": "one"}
+        first = [
+            await alice.http.post(path, json=body, headers=key)
+            for path, body in (("/api/v1/tasks", wanted), ("/api/v1/workflows", flow))
+        ]
+        assert [answer.status_code for answer in first] == [201, 201]
+        for service in (services.tasks, services.workflows):
+            monkeypatch.setattr(service, "_now_ms", lambda: world.now_ms + 200_000)
+        again = [
+            await alice.http.post(path, json=body, headers=key)
+            for path, body in (("/api/v1/tasks", wanted), ("/api/v1/workflows", flow))
+        ]
+        assert [answer.status_code for answer in again] == [200, 200]
+        refused = await alice.http.post("/api/v1/workflows", json=flow)
+        assert refused.json()["error"]["details"]["field"] == "tasks.only.deadline"
+
+
+@on_asyncio
 async def test_where_a_task_keeps_away_is_shown_and_explained(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")
@@ -518,3 +545,25 @@ async def test_where_a_task_keeps_away_is_shown_and_explained(tmp_path: Path) ->
         task = (await alice.http.post("/api/v1/tasks", json=waits)).json()["data"]
         assert task["avoid"] == avoid
         assert len((await world.state(task["id"])).demand.where) == 2
+
+
+@on_asyncio
+async def test_groups_and_conditions_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        monkeypatch.setattr(services.intake, "SPREAD_MAX", 2)
+        apart = TASK | {"spread": {"group": "replicas"}}
+        for _ in range(2):
+            assert (await alice.http.post("/api/v1/tasks", json=apart)).status_code == 201
+        full = await alice.http.post("/api/v1/tasks", json=apart)
+        assert full.json()["error"]["details"]["field"] == "spread.group"
+        other = TASK | {"spread": {"group": "others"}}
+        assert (await alice.http.post("/api/v1/tasks", json=other)).status_code == 201
+
+        clauses = " and ".join(f"node.id != {node_id(str(number))}" for number in range(32))
+        both = TASK | {"constraints": clauses, "avoid": {"nodes": [node_id("gone")]}}
+        refused = await alice.http.post("/api/v1/tasks", json=both)
+        assert refused.status_code == 422
+        assert "comes to 33 clauses" in refused.json()["error"]["message"]

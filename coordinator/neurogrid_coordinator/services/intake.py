@@ -4,6 +4,7 @@ The money of a task is held from its submission, also while it waits for others:
 paid to its end, and a workflow does not stop half way for want of a deposit.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,8 @@ from .submission import Submission
 # Tasks of an account that may wait for others at a time: the end of one may reach all of them in one
 # transaction, at a few tenths of a millisecond each.
 WAITING_MAX = 4096
+# Tasks of a spread group that have not ended: each auction of one looks at those that run.
+SPREAD_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,18 @@ def require_budget(
 
 
 def require_room(conn: Connection, account: Account, drafts: Sequence[Draft]) -> None:
-    """Refuse more waiting tasks than one transaction may have to release.
+    """Refuse more waiting tasks, and larger spread groups, than one transaction may have to look at.
 
     Raises:
-        InvalidRequest: too many of the account's tasks would wait for others.
+        InvalidRequest: too many of the account's tasks would wait for others, or be in one group.
     """
+    groups = Counter(draft.wanted.spread.group for draft in drafts if draft.wanted.spread)
+    for group, members in groups.items():
+        if tasks.count_of_spread(conn, account.id, group) + members > SPREAD_MAX:
+            raise InvalidRequest(
+                f"spread.group: at most {SPREAD_MAX} tasks of {group} may wait or run at a time",
+                "spread.group",
+            )
     more = sum(1 for draft in drafts if draft.wanted.needed())
     if not more:
         return

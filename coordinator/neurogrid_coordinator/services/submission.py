@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
-from neurogrid_marketplace.conditions import Where
+from neurogrid_marketplace.conditions import MAX_CLAUSES, Where
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
@@ -152,7 +152,18 @@ class Submission:
         return replace(whole, inputs=inputs)
 
     def demand(self, demand_id: str, job: Job, job_hash: str, terms: Terms) -> Demand:
-        """What is auctioned."""
+        """What is auctioned.
+
+        Raises:
+            InvalidRequest: it has more conditions than a demand may have.
+        """
+        where = (*self.where, *self.avoid.where())
+        if len(where) > MAX_CLAUSES:
+            raise InvalidRequest(
+                f"avoid: with constraints it comes to {len(where)} clauses; at most {MAX_CLAUSES} "
+                "may be",
+                "avoid",
+            )
         return Demand(
             demand_id=demand_id,
             job_hash=job_hash,
@@ -164,7 +175,7 @@ class Submission:
             bid_window_ms=terms.bid_window_ms,
             voucher_interval_s=terms.voucher_interval_s,
             dead_after_s=terms.dead_after_s,
-            where=(*self.where, *self.avoid.where()),
+            where=where,
             client=self.client,
             finish_by_ms=self.finish_by_ms,
             verify=self.verification.mode,

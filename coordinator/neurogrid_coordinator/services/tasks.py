@@ -130,7 +130,7 @@ class Tasks:
                     "another request"
                 )
             return repeated, False
-        await self.require_node(draft)
+        await self.require_possible(draft)
         funds = await self._balances.funds(account)
         now_ms = _now_ms()
 
@@ -163,7 +163,6 @@ class Tasks:
             InvalidRequest: it breaks a rule, or an input is not here.
         """
         self._require_time(wanted, place)
-        _require_deadline(wanted, place)
         _require_inputs(wanted, sizes, place)
         job = wanted.job(sizes)
         job_hash = job.hash()
@@ -178,12 +177,14 @@ class Tasks:
             queue_timeout_s=wanted.queue_timeout_s or self._terms.queue_timeout_s,
         )
 
-    async def require_node(self, draft: Draft) -> None:
-        """Refuse what no node could ever serve, unless its owner wants it to wait.
+    async def require_possible(self, draft: Draft, place: str = "") -> None:
+        """Refuse what can't be done from now on. A request that is repeated is not asked again.
 
         Raises:
-            NodeUnavailable: with the explanation.
+            InvalidRequest: its deadline can't be kept any more.
+            NodeUnavailable: no node could ever serve it, and its owner does not want it to wait.
         """
+        _require_deadline(draft.wanted, place)
         if not draft.wanted.wait_for_node:
             await self._require_node(draft.demand)
 

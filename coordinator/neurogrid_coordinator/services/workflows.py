@@ -125,8 +125,8 @@ class Workflows:
         repeated = await self._database.read(lambda conn: _repeated(conn, account, wanted, record))
         if repeated is not None:
             return repeated, False
-        for draft in drafts.values():
-            await self._tasks.require_node(draft)
+        for name, draft in drafts.items():
+            await self._tasks.require_possible(draft, f"tasks.{name}.")
         funds = await self._balances.funds(account)
         now_ms = _now_ms()
         row = WorkflowRow(

@@ -254,6 +254,20 @@ def holding_of_spread(
     return [msgspec.json.decode(row.state_json, type=Task) for row in rows]
 
 
+def count_of_spread(conn: Connection, account_id: str, group: str) -> int:
+    """How many of the account's tasks of this group have not ended."""
+    query = (
+        select(sql.count())
+        .select_from(tasks)
+        .where(
+            tasks.c.account_id == account_id,
+            tasks.c.spread_group == group,
+            tasks.c.phase.not_in([phase.value for phase in TERMINAL]),
+        )
+    )
+    return conn.scalar(query) or 0
+
+
 def job_of(conn: Connection, task_id: str) -> Job:
     """The job of a stored task."""
     found = conn.execute(_JOB, {"the_id": task_id}).scalar_one()
