@@ -78,8 +78,8 @@ class Call:
 
     def bid(self, node_id: str, bid: Bid, bid_hash: str) -> bool:
         """Take a bid; whether it counts. In a sealed auction it has to be what was committed to."""
-        shown = self._reveal is not None and node_id in self.commitments
-        if not (shown and not self._is_over(node_id)) and not self._may_answer(node_id):
+        is_due = self._reveal is not None and node_id in self.commitments
+        if self._is_over(node_id) or not (is_due or self._may_answer(node_id)):
             return False
         self.left(node_id)
         fault = self._fault(node_id, bid)

@@ -126,13 +126,10 @@ class Candidates:
         found: list[Offer] = []
         for offer in self._around(self._ring if listed is None else listed, demand):
             self.looks += 1
+            if offer.node_id in excluded or places.has_offer(offer):
+                continue
             facts = self._facts(offer, demand)
-            if (
-                offer.node_id not in excluded
-                and not places.has_offer(offer)
-                and meets(facts, standing)
-                and is_free(facts)
-            ):
+            if meets(facts, standing) and is_free(facts):
                 found.append(offer)
                 if len(found) == POOL_SIZE:
                     break

@@ -360,7 +360,11 @@ class GpuInfo(Struct, frozen=True, kw_only=True):
 
 
 class NodeInfo(Struct, frozen=True, kw_only=True):
-    """A provider's machine."""
+    """A provider's machine.
+
+    Attributes:
+        start_factor: what its word on its starts is multiplied by in auctions; 1: it holds.
+    """
 
     id: str
     status: Literal["online", "offline", "busy"]
@@ -368,6 +372,7 @@ class NodeInfo(Struct, frozen=True, kw_only=True):
     capabilities: list[str] = []
     gpu_info: GpuInfo | None = None
     performance_score: float | None = None
+    start_factor: float | None = None
     last_seen: datetime | None = None
     wallet: str = ""
     software: str = ""

@@ -52,10 +52,12 @@ async def test_lists_show_the_score_and_a_node_that_left_keeps_its_reputation(
 ) -> None:
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")
-        world.standings[node_id("one")] = Standing(731)
+        world.standings[node_id("one")] = Standing(731, start_factor_permille=1_500)
         data = (await alice.http.get("/api/v1/nodes")).json()["data"]
         scores = {node["id"]: node["performance_score"] for node in data["nodes"]}
         assert scores == {node_id("one"): 73.1, node_id("two"): None}
+        factors = {node["id"]: node["start_factor"] for node in data["nodes"]}
+        assert factors == {node_id("one"): 1.5, node_id("two"): None}
         await found(world, "gone", FindingKind.REFUTED)
         gone = (await alice.http.get("/api/v1/nodes/gone/reputation")).json()["data"]
         assert (gone["score"], gone["stake"], gone["verified_share"]) == (417, None, None)

@@ -49,11 +49,11 @@ class NodeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownNode:
-    """A node and how it is; its score is None where it is not known."""
+    """A node and how it is; its standing is None where it is not known."""
 
     view: NodeView
     status: NodeStatus
-    score_permille: int | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +232,7 @@ class Nodes:
     def _known(self, node_id: str) -> KnownNode | None:
         view = self._connected.get(node_id)
         if view is not None:
-            standing = self._standing_of(node_id)
-            return KnownNode(view, _status(view), standing.score_permille if standing else None)
+            return KnownNode(view, _status(view), self._standing_of(node_id))
         left = self._left.get(node_id)
         return KnownNode(left.view, NodeStatus.OFFLINE) if left else None
 

@@ -101,6 +101,7 @@ def _view(node: KnownNode) -> dict[str, Any]:
     offer = node.view.offer
     total, free = offer.total, offer.free
     first = total.gpus[0] if total.gpus else None
+    standing = node.standing
     return {
         "id": offer.node_id,
         "status": node.status.value,
@@ -113,7 +114,8 @@ def _view(node: KnownNode) -> dict[str, Any]:
             compute_capability=first.compute_capability,
             count=sum(gpu.model == first.model for gpu in total.gpus),
         ),
-        "performance_score": None if node.score_permille is None else node.score_permille / 10,
+        "performance_score": standing and standing.score_permille / 10,
+        "start_factor": standing and standing.start_factor_permille / 1000,
         "last_seen": iso(node.view.last_heard_ms),
         "wallet": offer.wallet,
         "software": offer.software,

@@ -336,6 +336,13 @@ class NodeView(Struct, frozen=True):
             description="0 to 100, from verified work; 50 for a newcomer; null of a node that left."
         ),
     ]
+    start_factor: Annotated[
+        float | None,
+        Meta(
+            description="What its word on how soon a job would run is multiplied by in auctions: "
+            "its last starts took so many times as long. 1: it is taken at its word."
+        ),
+    ]
     last_seen: Time | None
     wallet: str
     software: str
