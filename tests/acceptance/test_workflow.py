@@ -15,11 +15,13 @@ JOB = {
 }
 
 
-def test_an_output_reaches_the_task_that_waits_for_it(devnet: Devnet) -> None:
+def test_an_output_reaches_the_task_that_waits_for_it_though_the_coordinator_is_killed(
+    devnet: Devnet,
+) -> None:
     client = devnet.client
     workflow = client.workflows.submit(
         {
-            "write": {**JOB, "command": ["sh", "-c", "echo a word > /outputs/word"]},
+            "write": {**JOB, "command": ["sh", "-c", "sleep 3; echo a word > /outputs/word"]},
             "read": {
                 **JOB,
                 "command": ["sh", "-c", "cat /inputs/it > /outputs/copy"],
@@ -29,6 +31,9 @@ def test_an_output_reaches_the_task_that_waits_for_it(devnet: Devnet) -> None:
             "never": {**JOB, "command": ["true"], "depends_on": ["broken"]},
         }
     )
+    devnet.until_phase(workflow.tasks[0].id, "running")
+    before = devnet.kill("api")
+    devnet.until_restarted("api", before)
     done = client.workflows.wait(workflow.id, timeout_s=PATIENCE_S)
     errors = {task.key: task.error.code if task.error else "" for task in done.tasks}
     assert errors == {
