@@ -47,7 +47,7 @@ class TaskFailure(Struct, frozen=True):
     advice: str
 
 
-class InputView(Struct, frozen=True):
+class InputView(Struct, frozen=True, omit_defaults=True):
     """An input; ``size`` in bytes. Of another task's output hash and size are known once it has
     completed."""
 
