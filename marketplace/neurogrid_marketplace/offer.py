@@ -22,6 +22,8 @@ from .resources import Capacity, Requirements
 
 _GIB = 1024**3
 
+# More than a machine of ours has; so many names of 512 characters fit a frame.
+MAX_IMAGES = 512
 # As NVIDIA writes its drivers' ("550.54.14"); empty: there is none.
 DriverVersion = Annotated[str, Meta(pattern=r"^([0-9]{1,9}(\.[0-9]{1,9}){0,3})?\Z")]
 
@@ -104,7 +106,7 @@ class Offer:
     total: Capacity
     free: Capacity
     prices: PriceList
-    images: Annotated[tuple[ImageRef, ...], Meta(max_length=512)] = ()
+    images: Annotated[tuple[ImageRef, ...], Meta(max_length=MAX_IMAGES)] = ()
     accepting: bool = True
     enforcement: Word = "watched"
     engine: Text = ""

@@ -46,6 +46,7 @@ from neurogrid_node.container_views import (
     container_view,
     engine_info,
     image_info,
+    image_names,
     lease_containers,
 )
 
@@ -135,6 +136,10 @@ class Engine:
             )
         except ContainerGone:  # the engine's 404
             return None
+
+    async def images(self) -> tuple[str, ...]:
+        """The names of all images on this machine, for an offer."""
+        return image_names(await self._client.look(self._api.images))
 
     async def pull(
         self,

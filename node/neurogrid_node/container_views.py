@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from neurogrid_marketplace.offer import MAX_IMAGES
 from neurogrid_node.container_logs import parse_time_ns
 from neurogrid_node.container_outcome import Exit
 from neurogrid_node.container_profile import (
@@ -20,6 +21,8 @@ from neurogrid_node.container_profile import (
 
 # A runtime's name that an offer can carry (marketplace `Word`).
 _RUNTIME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}", re.ASCII)
+# An image's name that an offer can carry (marketplace `ImageRef`).
+_IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,511}", re.ASCII)
 # Warnings of `GET /info` that mean one of our limits is not enforced.
 _LIMITS: Final = ("memory limit", "swap limit", "pids limit", "cpu cfs")
 
@@ -157,6 +160,20 @@ def container_view(found: Mapping[str, Any]) -> ContainerView:
         pid=int(state.get("Pid", 0)),
         ended=ended,
     )
+
+
+def image_names(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """From `GET /images/json`: tags and digests that an offer can name, the newest images' first.
+
+    ``<none>`` and names that no job may ask for are left out.
+    """
+    newest_first = sorted(found, key=lambda entry: -int(entry.get("Created", 0)))
+    names = (
+        str(name)
+        for entry in newest_first
+        for name in (*(entry.get("RepoTags") or ()), *(entry.get("RepoDigests") or ()))
+    )
+    return tuple(dict.fromkeys(filter(_IMAGE.fullmatch, names)))[:MAX_IMAGES]
 
 
 def lease_containers(found: Iterable[Mapping[str, Any]]) -> tuple[LeaseContainer, ...]:

@@ -28,7 +28,7 @@ from .bidder import Policy
 from .chain import Market
 from .config import Config
 from .container import Engine, connect_engine
-from .container_errors import EngineUnavailable
+from .container_errors import EngineError, EngineUnavailable
 from .earnings import Earnings
 from .earnings_check import EarningsCheck
 from .executor import LeaseRunner, Reports
@@ -53,6 +53,8 @@ _log = logging.getLogger(__name__)
 # Whoever may ask for a payment again (a lease in the journal) is over long before.
 _PAYMENTS_KEPT_S = 30 * 24 * 3600
 _HOUSEKEEPING_S = 3600
+# How soon coordinators hear of an image that a job has brought.
+_IMAGES_S = 15
 _GIB = 1024**3
 
 
@@ -163,6 +165,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 prices=policy.prices,
                 enforcement=workspaces.enforcement,
                 engine=f"docker {engine.info.version}",
+                images=await engine.images(),
                 summary=inventory.summary,
                 gpu_driver=inventory.driver_version,
                 runtimes=engine.info.job_runtimes,
@@ -200,6 +203,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         nursery.start_soon(
             show_status, directory, provider, reservations, staking, journal, earnings_check
         )
+        nursery.start_soon(_follow_images, engine, provider)
         nursery.start_soon(_keep_house, outbox)
         _log.info("%s is up: %s", peer_id, inventory.summary)
 
@@ -247,6 +251,19 @@ async def _open_for_business(provider: Provider, staking: Staking, stake_micro_u
 
     await staking.ensure(stake_micro_usdc)
     await staking.follow(changed)
+
+
+async def _follow_images(engine: Engine, provider: Provider) -> None:
+    """Tell coordinators which images need no pull: jobs bring some, owners remove some."""
+    while True:
+        await trio.sleep(_IMAGES_S)
+        try:
+            images = await engine.images()
+        except EngineError as error:
+            # What was said last stands; a bid says again whether its image is here.
+            _log.debug("images: %s", error)
+        else:
+            await provider.found_images(images)
 
 
 async def _keep_house(outbox: Outbox) -> None:

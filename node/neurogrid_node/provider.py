@@ -79,7 +79,7 @@ class Provider:
     """The seller. One per daemon.
 
     Attributes:
-        offer: what the machine offers, as far as it never changes.
+        offer: what the machine offers, but for what is free and whether it bids.
         accepting: whether it bids.
         runners: by lease id.
         links: by coordinator.
@@ -155,6 +155,14 @@ class Provider:
         """A lease is over."""
         self.runners.pop(lease_id, None)
         self._beat_all()
+
+    async def found_images(self, images: tuple[str, ...]) -> None:
+        """These are on this machine now; a change is told to every coordinator."""
+        if images == self.offer.images:
+            return
+        self.offer = replace(self.offer, images=images)
+        for link in list(self.links.values()):
+            await link.send(self.hello(link.coordinator))
 
     # --- messages -----------------------------------------------------------------------------
 

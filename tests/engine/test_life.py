@@ -48,6 +48,10 @@ async def test_a_name_that_something_else_has_is_not_taken_over(bench: Bench) ->
     assert refusal.value.code == "container_conflict"
 
 
+async def test_the_images_of_this_machine_are_named(bench: Bench) -> None:
+    assert bench.image.reference in await bench.engine.images()
+
+
 async def test_an_image_that_was_removed_meanwhile(bench: Bench) -> None:
     spec = bench.spec("", image=replace(bench.image, image_id="sha256:" + "0" * 64))
     with pytest.raises(ImageNotFound):

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from neurogrid_marketplace.offer import MAX_IMAGES
 from neurogrid_node.container_errors import (
     CommandFailed,
     ContainerGone,
@@ -24,6 +25,7 @@ from neurogrid_node.container_views import (
     container_view,
     engine_info,
     image_info,
+    image_names,
     lease_containers,
 )
 
@@ -94,6 +96,18 @@ def test_an_engine_that_cannot_limit_says_so() -> None:
     )
     assert info.advice == ()
     assert info.job_runtimes == ()
+
+
+def test_images_are_named_as_an_offer_can_name_them() -> None:
+    found = [
+        {"Created": 1, "RepoTags": ["old:1"], "RepoDigests": None},
+        {"Created": 3, "RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]},
+        {"Created": 2, "RepoTags": ["new:1", "Bad Name"], "RepoDigests": ["new@sha256:ab"]},
+        {"Created": 2, "RepoTags": ["new:1"]},
+    ]
+    assert image_names(found) == ("new:1", "new@sha256:ab", "old:1")
+    many = [{"RepoTags": [f"image:{number}" for number in range(MAX_IMAGES + 1)]}]
+    assert len(image_names(many)) == MAX_IMAGES
 
 
 def test_jobs_run_in_the_engines_default_runtime_whatever_else_it_has() -> None:

@@ -17,6 +17,7 @@ from neurogrid_marketplace.messages import (
     Acknowledge,
     Award,
     Deny,
+    Hello,
     Message,
     Pulse,
     Stop,
@@ -140,6 +141,18 @@ def code_of(replies: list[Message]) -> DeclineCode:
 
 
 # --- demands ----------------------------------------------------------------------------------
+
+
+async def test_an_image_that_came_is_told_to_every_coordinator_once(seller: Seller) -> None:
+    await seller.provider.found_images(("python:3.12",))
+    await seller.provider.found_images(("python:3.12",))
+    for link in (seller.link, seller.other):
+        (said,) = link.taken()
+        assert isinstance(said, Hello)
+        assert said.offer.images == ("python:3.12",)
+    wanted = read_conditions("image.present has python:3.12", NODE_ATTRIBUTES)
+    (bid,) = await seller.say(demand(where=wanted))
+    assert isinstance(bid, Bid)
 
 
 async def test_a_bid_holds_the_gpu_that_the_conditions_name(seller: Seller) -> None:
