@@ -134,6 +134,23 @@ def test_both_nodes_bid_and_the_lower_score_wins_at_the_second_price(devnet: Dev
     assert first.price_per_hour <= auction.price_per_hour <= second.score
 
 
+def test_sealed_bids_are_in_the_receipt_and_the_start_is_held_against_the_clock(
+    devnet: Devnet, tmp_path: Path
+) -> None:
+    task = devnet.until_settled(devnet.submit("true", sealed_bids=True).id)
+    auction = devnet.client.tasks.auctions(task.id)[-1]
+    assert auction.sealed_bids
+    assert auction.started_after_seconds
+    assert task.leases[-1].started_after_seconds == auction.started_after_seconds
+    receipt = tmp_path / "receipt.json"
+    receipt.write_bytes(devnet.client.tasks.receipt(task.id))
+    verified = neurogrid("verify", str(receipt), "--json")
+    assert verified.returncode == 0, verified.stdout
+    assert "sealed_bids" in verified.stdout
+    kinds = {link["kind"] for link in json.loads(receipt.read_text())["links"]}
+    assert {"commit", "reveal", "bid"} <= kinds
+
+
 def test_progress_comes_while_the_job_runs(devnet: Devnet) -> None:
     script = "for i in 1 2 3; do echo NEUROGRID_PROGRESS 0.${i}5 part $i; sleep 1.2; done"
     task = devnet.submit("sh", "-c", script)
