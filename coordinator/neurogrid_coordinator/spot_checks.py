@@ -55,12 +55,16 @@ class SpotChecks:
         )
         counts = check_counts.get(conn)
         check_counts.add(conn, checkable=1)
-        return is_drawn(
+        unchecked = check_counts.unchecked(conn, lease.node_id)
+        drawn = is_drawn(
             draw_permille(secret, lease.lease_id, lease.bid_hash),
             tally,
+            unchecked,
             checkable=counts.checkable,
             redundant=counts.redundant,
         )
+        check_counts.set_unchecked(conn, lease.node_id, 0 if drawn else unchecked + 1)
+        return drawn
 
     def commitments(self) -> list[Commitment]:
         """Of the last month and the coming week, oldest first."""

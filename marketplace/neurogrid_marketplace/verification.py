@@ -214,37 +214,43 @@ def draw_permille(secret: bytes, lease_id: str, bid_hash: str) -> int:
     return int.from_bytes(digest[:8], "big") * 1000 >> 64
 
 
-# Shares of runs that are checked, in thousandths. `tests/simulation` shows what they find.
+# Shares of runs that are checked, in thousandths; `tests/simulation/cheating.py` shows what they find.
 _SHARE_NEWCOMER = 500
 # After so many verified runs a newcomer's share is halved.
-_SHARE_HALVED_AFTER = 10
-# Nobody is ever beyond checking: who has earned trust and then begins to lie is found within fifty
-# jobs with 99 %.
-_SHARE_LEAST = 92
+_SHARE_HALVED_AFTER = 16
+# Of a node that has earned trust: never nothing, and more with every run since its last check. So
+# the gaps between checks are short (no fifty runs in a row go by), and yet no run is ever safe.
+_SHARE_LEAST = 40
+_SHARE_GROWTH = 5
 # All checks and the runs that decide them may be so much of all work that may be checked, and so many
 # more at first, before there is any.
-_REDUNDANT_MAX_PERMILLE = 100
-_REDUNDANT_BURST = 20
+_REDUNDANT_MAX_PERMILLE = 90
+_REDUNDANT_BURST = 10
 
 
-def share_permille(tally: Tally) -> int:
-    """Which share of a node's runs is checked: newcomers more, suspects all, and nobody none."""
+def share_permille(tally: Tally, unchecked: int) -> int:
+    """Which share of a node's runs is checked: newcomers more, suspects all, and nobody none.
+
+    Args:
+        unchecked: how many of its runs in a row were not.
+    """
     if tally.suspected:
         return 1000
-    verified = tally.verified
-    falling = _SHARE_NEWCOMER * _SHARE_HALVED_AFTER / (_SHARE_HALVED_AFTER + verified)
-    return max(_SHARE_LEAST, round(falling))
+    falling = _SHARE_NEWCOMER * _SHARE_HALVED_AFTER / (_SHARE_HALVED_AFTER + tally.verified)
+    growing = _SHARE_LEAST + _SHARE_GROWTH * unchecked
+    return min(1000, max(growing, round(falling)))
 
 
-def is_drawn(draw: int, tally: Tally, *, checkable: int, redundant: int) -> bool:
+def is_drawn(draw: int, tally: Tally, unchecked: int, *, checkable: int, redundant: int) -> bool:
     """Whether a run is checked.
 
     Args:
         draw: of this run, see `draw_permille`.
-        checkable: runs so far that might have been checked.
+        unchecked: see `share_permille`.
+        checkable: runs so far, of all nodes, that might have been checked.
         redundant: runs so far that only checked others. A suspect is checked all the same.
     """
-    if draw >= share_permille(tally):
+    if draw >= share_permille(tally, unchecked):
         return False
     allowed = _REDUNDANT_BURST + checkable * _REDUNDANT_MAX_PERMILLE // 1000
     return tally.suspected or redundant < allowed

@@ -44,26 +44,32 @@ async def test_anybody_can_draw_again_with_the_secret(tmp_path: Path) -> None:
             drawn.append(await database.write(spot_checks().is_checked, task))
         told = {item.day: item.secret for item in spot_checks(NOW_MS + 3 * DAY_MS).commitments()}
         secret = bytes.fromhex(told[TODAY] or "")
-        again = [draw_permille(secret, f"lease_{n:032x}", "b" * 64) < 500 for n in range(60)]
+        again, unchecked = [], 0
+        for n in range(60):
+            draw = draw_permille(secret, f"lease_{n:032x}", "b" * 64)
+            again.append(draw < share_permille(Tally(), unchecked))
+            unchecked = 0 if again[-1] else unchecked + 1
         assert drawn == again
         counts = await database.read(check_counts.get)
         assert (counts.checkable, counts.redundant) == (60, 0)
 
 
 def test_newcomers_are_checked_more_suspects_always_and_nobody_never() -> None:
-    shares = [share_permille(Tally(verified=verified)) for verified in (0, 10, 40, 1000)]
-    assert shares == [500, 250, 100, 92]
-    assert share_permille(Tally(verified=1000, refuted=1.0)) == 1000
+    shares = [share_permille(Tally(verified=verified), 0) for verified in (0, 16, 64, 1000)]
+    assert shares == [500, 250, 100, 40]
+    proven = Tally(verified=1000)
+    assert [share_permille(proven, unchecked) for unchecked in (10, 50, 500)] == [90, 290, 1000]
+    assert share_permille(Tally(verified=1000, refuted=1.0), 0) == 1000
 
 
 def test_beyond_a_tenth_of_all_work_only_suspects_are_checked() -> None:
     newcomer, suspect = Tally(), Tally(refuted=1.0)
-    assert is_drawn(0, newcomer, checkable=0, redundant=19)
-    assert not is_drawn(0, newcomer, checkable=0, redundant=20)
-    assert is_drawn(0, newcomer, checkable=1000, redundant=119)
-    assert not is_drawn(0, newcomer, checkable=1000, redundant=120)
-    assert is_drawn(999, suspect, checkable=0, redundant=20)
-    assert not is_drawn(500, newcomer, checkable=1000, redundant=0)
+    assert is_drawn(0, newcomer, 0, checkable=0, redundant=9)
+    assert not is_drawn(0, newcomer, 0, checkable=0, redundant=10)
+    assert is_drawn(0, newcomer, 0, checkable=1000, redundant=99)
+    assert not is_drawn(0, newcomer, 0, checkable=1000, redundant=100)
+    assert is_drawn(999, suspect, 0, checkable=0, redundant=10)
+    assert not is_drawn(500, newcomer, 0, checkable=1000, redundant=0)
 
 
 @on_asyncio

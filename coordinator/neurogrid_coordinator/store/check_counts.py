@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.sqlite import insert
 
-from .tables import check_counts
+from .tables import check_counts, check_streaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +28,21 @@ def add(conn: Connection, *, checkable: int = 0, redundant: int = 0) -> None:
         update(check_counts).values(
             checkable=check_counts.c.checkable + checkable,
             redundant=check_counts.c.redundant + redundant,
+        )
+    )
+
+
+def unchecked(conn: Connection, node_id: str) -> int:
+    """How many runs of a node in a row were not checked."""
+    query = select(check_streaks.c.unchecked).where(check_streaks.c.node_id == node_id)
+    return conn.scalar(query) or 0
+
+
+def set_unchecked(conn: Connection, node_id: str, number: int) -> None:
+    """Store that."""
+    values = insert(check_streaks).values(node_id=node_id, unchecked=number)
+    conn.execute(
+        values.on_conflict_do_update(
+            index_elements=[check_streaks.c.node_id], set_={"unchecked": number}
         )
     )

@@ -260,6 +260,14 @@ check_counts = Table(
     Column("redundant", BigInteger, nullable=False),
 )
 
+# How many runs of a node in a row were not spot-checked.
+check_streaks = Table(
+    "check_streaks",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("unchecked", Integer, nullable=False),
+)
+
 # What the coordinator has seen of nodes (marketplace `Finding`), as it happened. `finding_json`: the finding.
 # `details_json`: what a challenge answered; {} for all else. Of a lease there is one of each kind.
 findings = Table(
