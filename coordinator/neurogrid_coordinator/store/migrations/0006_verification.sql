@@ -12,9 +12,3 @@ create table check_counts (
   redundant integer not null
 ) strict;
 insert into check_counts values (1, 0, 0);
-
--- How many runs of a node in a row were not spot-checked.
-create table check_streaks (
-  node_id text primary key not null,
-  unchecked integer not null
-) strict;
