@@ -222,7 +222,9 @@ class Provider:
         """Show the bid that we committed to, once the list of commitments stands and has ours."""
         name = (link.coordinator, reveal.demand_id)
         asked = self._asked.get(name)
-        if asked is None or asked.bid.valid_until_ms <= self._now_ms():
+        if asked is None or not asked.demand.sealed_bids:
+            return
+        if asked.bid.valid_until_ms <= self._now_ms():
             return
         ours = commitment(self.offer.node_id, asked.bid)
         if reveal.commitments.get(self.offer.node_id) != ours:
@@ -230,7 +232,10 @@ class Provider:
         elif asked.reveal not in (None, reveal):
             _log.warning("%s: two lists of commitments: the coordinator lies", reveal.demand_id)
         else:
-            await self._show(link, name, replace(asked, reveal=reveal))
+            # Noted before it is shown: never under a second list.
+            asked = replace(asked, reveal=reveal)
+            self._remember(name, asked)
+            await self._show(link, name, asked)
 
     async def _show(self, link: ControlLink, name: BidName, asked: _Asked) -> None:
         envelope = await link.send_signed(asked.bid)

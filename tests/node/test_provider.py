@@ -289,6 +289,16 @@ async def test_a_bid_is_not_shown_under_two_lists(
     assert "the coordinator lies" in caplog.text
 
 
+async def test_a_list_in_an_open_auction_changes_nothing(seller: Seller) -> None:
+    (bid,) = await seller.say(demand())
+    assert isinstance(bid, Bid)
+    bid_hash = seller.link.envelopes[-1].hash()
+    listed = Reveal(DEMAND, {NODE: commitment(NODE, bid)})
+    assert await seller.say(listed) == []
+    wrong = award(bid_hash, reveal_hash=listed.hash())
+    assert code_of(await seller.say(wrong)) is DeclineCode.TERMS_CHANGED
+
+
 async def test_an_award_that_names_another_list_is_denied(seller: Seller) -> None:
     asked = demand(sealed_bids=True)
     sealed = await commit_to(seller, asked)
