@@ -212,6 +212,14 @@ class ClientAccount:
         """What can be withdrawn or promised to a new escrow."""
         return self.balance_micro_usdc - self.locked_micro_usdc
 
+    def limit_micro_usdc(self, key: Pubkey, now_unix_s: float) -> int:
+        """What ``key`` may open escrows for at most, whatever is available: all that there is for the
+        owner, what is left of its limit for the operator, nothing for anybody else."""
+        if key == self.owner:
+            return self.balance_micro_usdc
+        is_operator = key == self.operator and now_unix_s < self.operator_expiry_unix_s
+        return self.operator_limit_micro_usdc if is_operator else 0
+
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read the account's data.

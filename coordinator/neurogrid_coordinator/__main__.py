@@ -11,6 +11,7 @@ import click
 from neurogrid_contracts.terminal.group import ExtraGroup
 
 DEFAULT_DIRECTORY = Path("~/.neurogrid/coordinator").expanduser()
+DIRECT_DIRECTORY = Path("~/.neurogrid/direct").expanduser()
 _EXIT_DIFFERENT = 1
 _EXIT_UNUSABLE = 2
 _EXIT_NOT_RUNNING = 3
@@ -27,6 +28,13 @@ _directory = click.option(
     default=DEFAULT_DIRECTORY,
     show_default=True,
     help="Directory of this coordinator's configuration, keys and database.",
+)
+_log_level = click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much is logged.",
 )
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -96,17 +104,9 @@ def init(
 
 @main.command()
 @_directory
-@click.option(
-    "--log-level",
-    default="info",
-    show_default=True,
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help="How much is logged.",
-)
+@_log_level
 def start(directory: Path, log_level: str) -> None:
     """Run until SIGTERM. Tasks survive a restart."""
-    import logging
-
     import uvloop
 
     from neurogrid_wallet.errors import WalletError
@@ -114,16 +114,74 @@ def start(directory: Path, log_level: str) -> None:
     from .config import CONFIG_NAME, ConfigError, load_config
     from .setup import load_keys
 
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log_to_stderr(log_level)
     try:
         config, keys = load_config(directory / CONFIG_NAME), load_keys(directory)
         # After the checks: it imports everything, which takes a second or two.
         from .daemon import run
 
         uvloop.run(run(config, directory, keys))
+    except (ConfigError, WalletError, LookupError, OSError) as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.option(
+    "--data",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    default=DIRECT_DIRECTORY,
+    show_default=True,
+    help="Directory of this client's own coordinator.",
+)
+@click.option(
+    "--chain",
+    "chain_file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON file that names rpc_url, program_id, usdc_mint, admin and genesis_hash.",
+)
+@click.option(
+    "--wallet",
+    "wallet_file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Key file or keystore of the wallet whose deposit pays.",
+)
+@click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Holds the keystore's passphrase; else NEUROGRID_PASSPHRASE, else it is asked for.",
+)
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    help="libp2p address of a node to dial, with its /p2p/ peer id. Repeatable.",
+)
+@_log_level
+def direct(
+    directory: Path,
+    chain_file: Path,
+    wallet_file: Path,
+    passphrase_file: Path | None,
+    nodes: tuple[str, ...],
+    log_level: str,
+) -> None:
+    """Run a client's own coordinator until SIGTERM; `neurogrid submit --direct` does it for you."""
+    import uvloop
+
+    from neurogrid_contracts.terminal.keys import load_key
+    from neurogrid_wallet.errors import WalletError
+
+    from .config import ConfigError
+    from .direct import prepare, run_direct
+
+    _log_to_stderr(log_level)
+    try:
+        wallet = load_key(wallet_file, passphrase_file)
+        config, keys = prepare(directory, chain_file=chain_file, wallet=wallet, nodes=nodes)
+        uvloop.run(run_direct(config, directory, keys))
     except (ConfigError, WalletError, LookupError, OSError) as error:
         _fail(str(error))
 
@@ -321,6 +379,15 @@ def _write(directory: Path, fn: Callable[[Any], T]) -> T:
         return asyncio.run(go())
     except (WalletTaken, LookupError, OSError) as error:
         _fail(str(error))
+
+
+def _log_to_stderr(log_level: str) -> None:
+    import logging
+
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _now_ms() -> int:

@@ -335,13 +335,15 @@ class Chain:
         if data is None:
             raise EscrowRefused(f"the wallet {terms.client} has deposited nothing", of_client=True)
         client = ClientAccount.parse(data.data)
-        if client.operator != self._operator or now_s >= client.operator_expiry_unix_s:
+        may_sign = client.operator == self._operator and now_s < client.operator_expiry_unix_s
+        if client.owner != self._operator and not may_sign:
             raise EscrowRefused(
                 "the coordinator may not open escrows for this wallet (any more): "
                 f"name {self._operator} as its operator",
                 of_client=True,
             )
-        can_spend = min(client.available_micro_usdc, client.operator_limit_micro_usdc)
+        limit = client.limit_micro_usdc(self._operator, now_s)
+        can_spend = min(client.available_micro_usdc, limit)
         if terms.max_micro_usdc > can_spend:
             raise EscrowRefused(
                 f"{format_usdc(terms.max_micro_usdc)} USDC are to be locked, and "

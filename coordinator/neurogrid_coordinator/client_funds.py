@@ -104,14 +104,10 @@ class FundsReader:
         funds = ClientFunds(0, 0, 0, in_wallet)
         if client_data is not None:
             client = ClientAccount.parse(client_data.data)
-            ours = (
-                client.operator == self._operator
-                and unix_s(clock_data) < client.operator_expiry_unix_s
-            )
             funds = ClientFunds(
                 client.balance_micro_usdc,
                 client.locked_micro_usdc,
-                client.operator_limit_micro_usdc if ours else 0,
+                client.limit_micro_usdc(self._operator, unix_s(clock_data)),
                 in_wallet,
             )
         self._known[wallet] = (time.monotonic(), funds)

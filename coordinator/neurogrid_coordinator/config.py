@@ -25,8 +25,11 @@ from neurogrid_contracts.chain_payments import (
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.fields import Address
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
+from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.relay import RelayLimits
-from neurogrid_p2p.reservation import check_relays
+from neurogrid_p2p.relay_reservation import check_relays
+
+from .market.settings import MAX_DIALLED
 
 CONFIG_NAME = "coordinator.toml"
 
@@ -90,9 +93,9 @@ class HttpConfig(_Section, frozen=True):
 class P2pConfig(_Section, frozen=True):
     """Where nodes connect."""
 
-    listen: Annotated[tuple[_Multiaddress, ...], Meta(min_length=1, max_length=16)] = (
-        "/ip4/0.0.0.0/tcp/4001",
-    )
+    listen: Annotated[tuple[_Multiaddress, ...], Meta(max_length=16)] = ("/ip4/0.0.0.0/tcp/4001",)
+    dial: Annotated[tuple[str, ...], Meta(max_length=MAX_DIALLED)] = ()
+    files: bool = False
     nodes: _Positive = 2000
     relays: Annotated[tuple[str, ...], Meta(max_length=4)] = ()
 
@@ -183,6 +186,13 @@ def parse_config(text: str, name: str) -> Config:
         assert config.chain.deployment
         outbox_policy(config.chain)
         check_relays(config.p2p.relays)
+        for address in config.p2p.dial:
+            if parse_address(address).peer_id is None:
+                raise ConfigError(
+                    f"{name}: p2p.dial: {address} does not end in /p2p/ and a peer id"
+                )
+        if not (config.p2p.listen or config.p2p.dial):
+            raise ConfigError(f"{name}: p2p: with nothing in listen and dial no node is ever met")
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from error
     except (msgspec.ValidationError, ValueError) as error:

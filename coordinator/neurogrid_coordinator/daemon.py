@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 import uvicorn
 from solders.pubkey import Pubkey
@@ -18,7 +19,7 @@ from neurogrid_contracts.accounts import ConfigAccount
 from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace.envelope import Envelope, network_id
 from neurogrid_marketplace.identity import peer_id_of
-from neurogrid_marketplace.messages import Message
+from neurogrid_marketplace.messages import FILES_OVER_CONNECTION, Message
 from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
@@ -70,14 +71,20 @@ def _now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the API is reached."""
+    """Where the API is reached: by others, and from this machine."""
 
     listener: socket.socket
     url: str
+    local: str
 
 
-async def run(config: Config, directory: Path, keys: Keys) -> None:
+async def run(
+    config: Config, directory: Path, keys: Keys, told: Mapping[str, object] = MappingProxyType({})
+) -> None:
     """Run the coordinator until SIGTERM or SIGINT.
+
+    Args:
+        told: what else coordinator.json says.
 
     Raises:
         OutboxInUse: another coordinator runs on this directory.
@@ -111,7 +118,11 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
         vouchers = VoucherDesk(keys.session, terms.domain)
         tokens = LeaseTokens(keys.session.derive(b"artifact tokens").seed)
         starts = StartDesk(
-            vouchers=vouchers, tokens=tokens, artifacts_url=lambda: f"{place.url}{API}/artifacts"
+            vouchers=vouchers,
+            tokens=tokens,
+            artifacts_url=lambda: (
+                FILES_OVER_CONNECTION if config.p2p.files else f"{place.url}{API}/artifacts"
+            ),
         )
         attendance = Attendance(_now_ms())
 
@@ -130,6 +141,8 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                 network=network,
                 listen=config.p2p.listen,
                 limits=NodeLimits(nodes=config.p2p.nodes, nodes_per_host=config.p2p.nodes),
+                dial=config.p2p.dial,
+                files=place.local if config.p2p.files else "",
                 silence_s=config.timers.silence_s,
                 relays=config.p2p.relays,
                 relay=config.relay.limits,
@@ -263,7 +276,10 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
                 group.create_task(standings.run(), name="standings"),
                 group.create_task(_forget_payments(outbox), name="payments"),
                 group.create_task(
-                    _say_where(directory, place, market, keys.operator.address), name="info"
+                    _say_where(
+                        directory, place, market, {**told, "operator": keys.operator.address}
+                    ),
+                    name="info",
                 ),
             ]
             # The API does not wait for the market process, which takes seconds to start.
@@ -315,7 +331,7 @@ def _listen(config: Config) -> _Place:
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.http.host, config.http.host)
     host = f"[{local}]" if family == socket.AF_INET6 else local
     url = config.http.public_url.rstrip("/") or f"http://{host}:{listener.getsockname()[1]}"
-    return _Place(listener, url)
+    return _Place(listener, url, f"{host}:{listener.getsockname()[1]}")
 
 
 async def _terms(rpc: Rpc, config: Config, directory: Path) -> ConfigAccount:
@@ -331,7 +347,9 @@ async def _terms(rpc: Rpc, config: Config, directory: Path) -> ConfigAccount:
             await asyncio.sleep(_CHAIN_RETRY_S)
 
 
-async def _say_where(directory: Path, place: _Place, market: MarketClient, operator: str) -> None:
+async def _say_where(
+    directory: Path, place: _Place, market: MarketClient, told: Mapping[str, object]
+) -> None:
     """Keep coordinator.json true: the market's pid changes when it is restarted."""
     written: dict[str, object] = {}
     while True:
@@ -341,7 +359,7 @@ async def _say_where(directory: Path, place: _Place, market: MarketClient, opera
             "market_pid": market.pid,
             "peer_id": market.peer_id,
             "p2p_addresses": list(market.addresses),
-            "operator": operator,
+            **told,
         }
         if market.pid is not None and info != written:
             await asyncio.to_thread(_replace, directory / INFO_FILE, info)

@@ -273,16 +273,12 @@ class Reconciler:
         return Picture(answer.slot, clients, escrows)
 
     def _chain_client(self, address: Pubkey, client: ClientAccount) -> ChainClient:
-        ours = (
-            client.operator == self._operator
-            and self._now_ms() < client.operator_expiry_unix_s * 1000
-        )
         return ChainClient(
             str(address),
             client.balance_micro_usdc,
             client.locked_micro_usdc,
             client.open_escrows,
-            client.operator_limit_micro_usdc if ours else 0,
+            client.limit_micro_usdc(self._operator, self._now_ms() / 1000),
         )
 
     def _chain_escrow(self, data: bytes) -> ChainEscrow:

@@ -63,21 +63,35 @@ def initialise(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = directory / CONFIG_NAME
     if not config.exists():
-        chain = {f"chain.{key}": value for key, value in _read_chain(chain_file).items()}
         listen: dict[str, str | int | Sequence[str]] = {
             "http.listen": http_listen,
             "p2p.listen": p2p_listen,
         }
-        text = filled({**chain, **listen, **(settings or {})})
-        parse_config(text, str(config))
-        partial = config.with_suffix(".partial")
-        partial.write_text(text)
-        partial.rename(config)
+        write_config(config, chain_file, {**listen, **(settings or {})})
     for name in (IDENTITY_FILE, OPERATOR_FILE, SESSION_FILE):
         if not (directory / name).exists():
             KeyPair.generate().write_solana_file(directory / name)
     keys = load_keys(directory)
     return Made(peer_id_of(keys.identity.public_key), keys.operator.address, config)
+
+
+def write_config(
+    path: Path, chain_file: Path, settings: Mapping[str, str | int | Sequence[str]]
+) -> None:
+    """Write a coordinator.toml, or nothing at all.
+
+    Args:
+        settings: by ``section.key``; the chain's come from its file.
+
+    Raises:
+        ConfigError: as of `initialise`.
+    """
+    chain = {f"chain.{key}": value for key, value in _read_chain(chain_file).items()}
+    text = filled({**chain, **settings})
+    parse_config(text, str(path))
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    partial.rename(path)
 
 
 def load_keys(directory: Path) -> Keys:

@@ -41,6 +41,12 @@ from .sealing import Commit, Reveal
 
 PROTOCOL_ID = "/neurogrid/control/1"
 LEASE_PROTOCOL_ID = "/neurogrid/lease/1"
+# The same stream, opened by a coordinator that dials the node instead of waiting for it.
+DIRECT_PROTOCOL_ID = "/neurogrid/direct/1"
+# One HTTP request for a file, on a stream of the same connection.
+FILES_PROTOCOL_ID = "/neurogrid/artifacts/1"
+# In place of an address: files travel over `FILES_PROTOCOL_ID`.
+FILES_OVER_CONNECTION = "libp2p:"
 # A node beats this often; two timers follow from it (supervision in `orchestration`).
 HEARTBEAT_INTERVAL_S = 5
 # Nothing at all for this long: the connection is dead (TCP alone never says so).
@@ -58,6 +64,7 @@ MAX_OUTPUT_PATHS_BYTES = 512 * 1024
 
 LogText = Annotated[str, Meta(max_length=MAX_LOG_CHUNK_CHARS)]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s\x00-\x1f]{1,500}\Z")]
+FilesUrl = Annotated[str, Meta(pattern=r"^(https?://[^\s\x00-\x1f]{1,500}|libp2p:)\Z")]
 Outputs = Annotated[tuple[OutputFile, ...], Meta(max_length=MAX_OUTPUTS)]
 # What a program left, on any system; -1 if it never ran.
 ExitCode = Annotated[int, Meta(ge=-1, le=2**32 - 1)]
@@ -183,7 +190,7 @@ class Start:
     client: Address
     escrow: Address
     voucher_signer: Address
-    artifacts_url: Url
+    artifacts_url: FilesUrl
     artifacts_token: Annotated[str, Meta(max_length=256)]
 
 

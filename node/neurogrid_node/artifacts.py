@@ -16,9 +16,14 @@ import httpx
 import trio
 
 from neurogrid_marketplace.job import InputFile, OutputFile
+from neurogrid_marketplace.messages import FILES_OVER_CONNECTION
 
 from .artifact_host import ArtifactHost, HostRefused, find_host
+from .file_streams import HOST as CONNECTION
+from .file_streams import FileStreams
 
+# Where a coordinator's API has its files.
+_PATH = "/api/v1/artifacts"
 _CHUNK_BYTES = 256 * 1024
 _CONNECT_TIMEOUT_S = 10
 _STALL_TIMEOUT_S = 60
@@ -43,6 +48,7 @@ class Artifacts:
         url: str,
         token: str,
         *,
+        coordinator: str,
         own_hosts: Sequence[str],
         patience_s: float,
     ) -> None:
@@ -50,12 +56,14 @@ class Artifacts:
         Args:
             client: shared; made by `http_client`.
             url: of the coordinator's artifacts, without a slash at the end.
+            coordinator: whose they are.
             own_hosts: see `artifact_host.find_host`.
             patience_s: how long one file is tried while the coordinator does not answer.
         """
         self._client = client
         self._url = url
         self._token = token
+        self._coordinator = coordinator
         self._own_hosts = own_hosts
         self._patience_s = patience_s
         self._host: ArtifactHost | None = None
@@ -111,6 +119,8 @@ class Artifacts:
         await self._tried(once, f"output {output.path}")
 
     async def _found_host(self) -> ArtifactHost:
+        if self._host is None and self._url == FILES_OVER_CONNECTION:
+            self._host = ArtifactHost(f"http://{CONNECTION}{_PATH}", CONNECTION, CONNECTION)
         if self._host is None:
             try:
                 self._host = await find_host(self._url, self._own_hosts)
@@ -135,7 +145,7 @@ class Artifacts:
             f"{host.url}/{sha256}",
             headers={"Host": host.name, "Authorization": f"Bearer {self._token}", **headers},
             content=content,
-            extensions={"sni_hostname": host.server_name},
+            extensions={"sni_hostname": host.server_name, "coordinator": self._coordinator},
         )
         response = await self._client.send(request, stream=True)
         try:
@@ -163,9 +173,16 @@ class Artifacts:
             pause_s = min(pause_s * 2, _PAUSE_MAX_S)
 
 
-def http_client(*, stall_timeout_s: float = _STALL_TIMEOUT_S) -> httpx.AsyncClient:
-    """The one client of the daemon: bounded connections, bounded silence, no redirects."""
+def http_client(
+    *, stall_timeout_s: float = _STALL_TIMEOUT_S, streams: FileStreams | None = None
+) -> httpx.AsyncClient:
+    """The one client of the daemon: bounded connections, bounded silence, no redirects.
+
+    Args:
+        streams: to coordinators that have no address for us.
+    """
     return httpx.AsyncClient(
+        mounts={f"http://{CONNECTION}": streams},
         timeout=httpx.Timeout(stall_timeout_s, connect=_CONNECT_TIMEOUT_S),
         limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),
         follow_redirects=False,

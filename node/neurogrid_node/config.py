@@ -24,11 +24,13 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.fields import PeerId
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.errors import AddressInvalid
+from neurogrid_p2p.relay_reservation import check_relays
 
 from .terms import read_own
 
@@ -162,27 +164,45 @@ class ConditionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectConfig:
+    """Clients that come to us by themselves, each with a coordinator of its own.
+
+    Attributes:
+        serve: whether we let any.
+        clients: how many at a time.
+        allow: peer ids of their coordinators; empty allows all.
+    """
+
+    serve: bool = False
+    clients: Annotated[int, Meta(ge=1, le=256)] = 16
+    allow: Annotated[tuple[PeerId, ...], Meta(max_length=256)] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One node.
 
     Attributes:
         coordinators: libp2p addresses, each with its /p2p/ peer id.
-        listen: libp2p addresses of our own; a node needs none.
+        listen: libp2p addresses of our own; a node needs none, unless it is to be dialled.
+        relays: through which we can be dialled.
         silence_s: the connection to a coordinator that says nothing for so long is made anew.
         file_hosts: hosts on private networks that a coordinator's files may be on, besides the
             coordinator's own.
     """
 
-    coordinators: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+    coordinators: Annotated[tuple[str, ...], Meta(max_length=16)]
     chain: ChainConfig
     region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")] = "local"
     listen: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    relays: Annotated[tuple[str, ...], Meta(max_length=4)] = ()
     silence_s: Annotated[int, Meta(ge=2 * HEARTBEAT_INTERVAL_S, le=3600)] = SILENCE_LIMIT_S
     file_hosts: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     prices: PriceConfig = field(default_factory=PriceConfig)
     offer: OfferConfig = field(default_factory=OfferConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
     images: ImageConfig = field(default_factory=ImageConfig)
+    direct: DirectConfig = field(default_factory=DirectConfig)
     conditions: ConditionConfig = field(default_factory=ConditionConfig)
 
 
@@ -223,6 +243,11 @@ def _check(config: Config) -> None:
         raise InvalidValue("coordinators: one of them is listed twice")
     for address in config.listen:
         parse_address(address)
+    check_relays(config.relays)
+    if not config.coordinators and not config.direct.serve:
+        raise InvalidValue(
+            "coordinators: none is listed, and [direct] lets no client come by itself"
+        )
 
 
 def _price(key: str, text: str) -> int:

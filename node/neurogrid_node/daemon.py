@@ -14,11 +14,13 @@ from neurogrid_marketplace import __version__
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.messages import DIRECT_PROTOCOL_ID
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.host import open_host
+from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.transactions import signers_from
@@ -29,9 +31,11 @@ from .chain import Market
 from .config import Config
 from .container import Engine, connect_engine
 from .container_errors import EngineError, EngineUnavailable
+from .direct import DirectClients
 from .earnings import Earnings
 from .earnings_check import EarningsCheck
 from .executor import LeaseRunner, Reports
+from .file_streams import FileStreams, OpenBytes
 from .images import Images
 from .inventory import Inventory, take_inventory
 from .journal import Journal, JournalThread
@@ -93,11 +97,17 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         allowed_image_prefixes=config.images.allow,
         conditions=config.conditions.clauses(),
     )
+    links: dict[str, CoordinatorLink] = {}
+
+    def stream_to(coordinator: str) -> OpenBytes | None:
+        link = links.get(coordinator)
+        return link.open_bytes if link is not None else None
+
     async with (
         connect_engine(peer_id) as engine,
         open_outbox(chain, directory / "payments.db", signers_from([keys.wallet])) as (rpc, outbox),
         open_host(keys.identity.seed, config.listen) as host,
-        http_client() as http,
+        http_client(streams=FileStreams(stream_to)) as http,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
@@ -138,7 +148,6 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             own_hosts=own_hosts,
             now_ms=_now_ms,
         )
-        links: dict[str, CoordinatorLink] = {}
 
         def start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
             link = links.get(lease.coordinator)
@@ -179,8 +188,9 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             now_ms=_now_ms,
             starts=await journal.call(Journal.starts),
         )
-        for address in config.coordinators:
-            link = CoordinatorLink(
+
+        def link_to(address: str) -> CoordinatorLink:
+            return CoordinatorLink(
                 host,
                 address,
                 party,
@@ -189,13 +199,25 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 received=provider.received,
                 silence_limit_s=config.silence_s,
             )
-            links[link.coordinator] = provider.links[link.coordinator] = link
+
+        provider.links = links
+        for address in config.coordinators:
+            link = link_to(address)
+            links[link.coordinator] = link
+        dialled = list(links.values())
+        clients = DirectClients(config.direct, link_to, links, provider.has_leases_of)
+        if config.direct.serve:
+            for lease, _ in leases:
+                clients.expect(lease.coordinator)
         for lease, held in leases:
             reservations.restore(lease.lease_id, held)
             provider.runners[lease.lease_id] = start_runner(lease, resumed=True)
         await sandbox.sweep(set(provider.runners))
-        for link in links.values():
+        for link in dialled:
             nursery.start_soon(link.run)
+        if config.direct.serve:
+            host.serve(DIRECT_PROTOCOL_ID, clients.serve)
+        nursery.start_soon(RelayReservations(host, config.relays).run)
         stake = parse_usdc(config.risk.stake_usdc)
         nursery.start_soon(_open_for_business, provider, staking, stake)
         earnings_check = EarningsCheck(journal, market)

@@ -21,8 +21,9 @@ from neurogrid_marketplace.messages import (
     Message,
     Pulse,
 )
+from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.channel import Channel
-from neurogrid_p2p.errors import P2pError
+from neurogrid_p2p.errors import HandshakeFailed, P2pError
 from neurogrid_p2p.host import Host
 from neurogrid_p2p.session import Party, SignedChannel
 
@@ -120,6 +121,16 @@ class CoordinatorLink:
             await self._has_joined.wait()
         return await self._joined.open(protocol)
 
+    async def open_bytes(self, protocol: str) -> ByteStream:
+        """A stream of bytes to the coordinator, on the same connection.
+
+        Raises:
+            HandshakeFailed: it is not connected, or does not speak ``protocol``.
+        """
+        if self._channel is None:
+            raise HandshakeFailed("not connected to the coordinator")
+        return await self._channel.open_bytes(protocol)
+
     def beat_soon(self) -> None:
         """Send a heartbeat now: what is free has changed."""
         self._beat_now.set()
@@ -151,6 +162,14 @@ class CoordinatorLink:
         """One stream from dial to end; returns why it ended."""
         with trio.fail_after(_DIAL_TIMEOUT_S):
             raw = await self._host.dial(self._address, PROTOCOL_ID)
+        return await self.converse(raw)
+
+    async def converse(self, raw: Channel) -> str:
+        """Talk on a stream until it ends; returns why it did.
+
+        Raises:
+            P2pError, TooSlowError: the coordinator does not greet as it should.
+        """
         try:
             with trio.fail_after(_HANDSHAKE_TIMEOUT_S):
                 channel, welcome = await SignedChannel.join(raw, self.party)

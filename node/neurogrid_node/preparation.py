@@ -230,6 +230,7 @@ class Preparation:
             self._http,
             start.artifacts_url,
             start.artifacts_token,
+            coordinator=lease.coordinator,
             own_hosts=self._own_hosts(lease.coordinator),
             patience_s=_INPUT_PATIENCE_S,
         )

@@ -7,7 +7,7 @@ repeats gets the same answer; and what it asks for is bounded by the machine.
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -110,7 +110,7 @@ class Provider:
         self.offer = offer
         self.accepting = False
         self.runners: dict[str, LeaseRunner] = {}
-        self.links: dict[str, ControlLink] = {}
+        self.links: Mapping[str, ControlLink] = {}
         self._policy = policy
         self._max_unpaid_ms = max_unpaid_ms
         self._reservations = reservations
@@ -145,6 +145,10 @@ class Provider:
             await self._journal.call(Journal.save_starts, self._starts)
         except JournalError as error:
             _log.warning("how long a start took is not kept: %s", error)
+
+    def has_leases_of(self, coordinator: str) -> bool:
+        """Whether anything here is of that coordinator."""
+        return any(runner.lease.coordinator == coordinator for runner in self.runners.values())
 
     def cleared(self, lease_id: str) -> None:
         """A lease's container and files are gone: others may have their room."""

@@ -206,6 +206,7 @@ class Sandbox:
             self._http,
             start.artifacts_url,
             start.artifacts_token,
+            coordinator=lease.coordinator,
             own_hosts=self._own_hosts(lease.coordinator),
             # A coordinator that is away is waited for: the work is done, only its files are missing.
             patience_s=math.inf,

@@ -1,7 +1,7 @@
 """`neurogrid-node init` and the loading of what it made: keys and a commented node.toml."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -50,7 +50,7 @@ def initialise(
     region: str,
     encrypted: bool,
     passphrase_file: Path | None,
-    settings: Mapping[str, str | int] | None = None,
+    settings: Mapping[str, str | int | Sequence[str]] | None = None,
 ) -> Made:
     """Make a node's directory; what is there already is kept, so that running it twice is safe.
 
@@ -139,7 +139,7 @@ def _render(
     coordinators: tuple[str, ...],
     chain: Mapping[str, str],
     region: str,
-    settings: Mapping[str, str | int],
+    settings: Mapping[str, str | int | Sequence[str]],
 ) -> str:
     """The commented example with this node's values in it."""
     values: dict[str, object] = {

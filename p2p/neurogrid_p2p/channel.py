@@ -18,6 +18,7 @@ from neurogrid_marketplace.errors import MalformedMessage
 from neurogrid_marketplace.wire import FrameDecoder, encode_frame
 
 from ._libp2p import ConnectionClosedError, MuxedStreamError
+from .byte_stream import ByteStream
 from .connection import Connection
 from .errors import ChannelClosed, HandshakeFailed
 from .patches import Stream
@@ -125,6 +126,14 @@ class Channel:
     def shares_connection(self, other: "Channel") -> bool:
         """Whether both travel on one connection."""
         return self._connection is other._connection
+
+    async def open_bytes(self, protocol: str) -> ByteStream:
+        """A stream of bytes to the same peer, beside this channel.
+
+        Raises:
+            HandshakeFailed: the connection is over, or the peer does not speak ``protocol``.
+        """
+        return ByteStream(self._connection, await self._connection.open_stream(protocol))
 
     async def aclose(self, reason: str = "closed here") -> None:
         """Send what waits, then close; takes at most three seconds."""

@@ -13,6 +13,7 @@ import trio
 from . import multistream
 from ._libp2p import ConnectionClosedError, KeyPair, MuxedStreamError
 from .address import Address, parse_address, reachable_hosts
+from .byte_stream import ByteStream
 from .carrier import Carrier
 from .channel import Channel
 from .circuit import call
@@ -137,6 +138,21 @@ class Host:
                 _log.debug("%s: %s", connection.remote_id, error)
             finally:
                 await channel.aclose()
+
+        self._handlers[protocol] = serve
+
+    def serve_bytes(self, protocol: str, handler: Callable[[ByteStream], Awaitable[None]]) -> None:
+        """Call ``handler`` with each stream of ``protocol`` that a peer opens, as bytes.
+
+        As of `serve`: each call has its own task, and the stream is closed when it returns.
+        """
+
+        async def serve(connection: Connection, stream: Stream) -> None:
+            bytes_ = ByteStream(connection, stream)
+            try:
+                await handler(bytes_)
+            finally:
+                await bytes_.aclose()
 
         self._handlers[protocol] = serve
 

@@ -17,6 +17,7 @@ from neurogrid_marketplace.envelope import Envelope, Session, parse_envelope, se
 from neurogrid_marketplace.errors import MalformedMessage, RemoteError, UnknownMessage
 from neurogrid_marketplace.messages import Message, Welcome, parse_body, to_body, type_name
 
+from .byte_stream import ByteStream
 from .channel import Channel
 from .errors import ChannelClosed
 
@@ -153,6 +154,14 @@ class SignedChannel:
             raise
         except RemoteError as error:
             raise await _refuse(self._channel, error) from error
+
+    async def open_bytes(self, protocol: str) -> ByteStream:
+        """A stream of bytes to the same peer, beside this channel.
+
+        Raises:
+            HandshakeFailed: the connection is over, or the peer does not speak ``protocol``.
+        """
+        return await self._channel.open_bytes(protocol)
 
     async def aclose(self, reason: str = "closed here") -> None:
         """Send what waits, then close; takes at most three seconds."""

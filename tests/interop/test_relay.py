@@ -13,7 +13,7 @@ from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.host import Host, Limits, open_host
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.relay import Relay, RelayLimits
-from neurogrid_p2p.reservation import Reservations
+from neurogrid_p2p.relay_reservation import RelayReservations
 from p2p.peers import Person, listening, until
 
 pytestmark = pytest.mark.processes
@@ -131,7 +131,7 @@ async def hidden_behind(relay: str) -> AsyncIterator[str]:
     """Where a host of ours that echoes is reached through ``relay``."""
     async with open_host(Person().seed) as hidden, trio.open_nursery() as nursery:
         hidden.serve_streams(ECHO, echo)
-        reservations = Reservations(hidden, (relay,))
+        reservations = RelayReservations(hidden, (relay,))
         nursery.start_soon(reservations.run)
         await until(lambda: reservations.addresses != (), limit_s=_LIMIT_S)
         yield reservations.addresses[0]

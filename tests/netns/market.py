@@ -2,7 +2,7 @@
 
 public   the ledger; the coordinator `near`, which also relays
 office   behind a NAT: the coordinator `far`, which nodes reach through near's relay
-garage   behind another: the node, which serves both
+garage   behind another: the node, which serves both, and direct clients through near's relay
 """
 
 import json
@@ -80,6 +80,7 @@ class World:
         self.near: Coordinator
         self.far: Coordinator
         self.node_id = ""
+        self.direct_wallet = folder / "direct-wallet.json"
         self._node_wallet = ""
         self._ledger: LedgerInfo
 
@@ -98,7 +99,13 @@ class World:
             region="local",
             encrypted=False,
             passphrase_file=None,
-            settings={"silence_s": SILENCE_S, "offer.memory_gib": 1, "offer.disk_gib": 1},
+            settings={
+                "silence_s": SILENCE_S,
+                "offer.memory_gib": 1,
+                "offer.disk_gib": 1,
+                "relays": [self.near.node_address],
+                "direct.serve": True,
+            },
         )
         self.node_id, self._node_wallet = made.peer_id, made.wallet
         with inside_of(PUBLIC):
@@ -157,6 +164,16 @@ class World:
         """What is in the node's wallet."""
         with inside_of(PUBLIC):
             return trio.run(self._usdc_of_node)
+
+    @property
+    def chain_file(self) -> Path:
+        """Which market on which chain."""
+        return self._layout.chain
+
+    @property
+    def node_address(self) -> str:
+        """Where the node is reached by who cannot be reached either."""
+        return through_relay(self.near.node_address, self.node_id)
 
     def misses_node(self, coordinator: Coordinator) -> bool:
         """Whether the node's connection there is over."""
@@ -236,11 +253,14 @@ class World:
             await chain.fund_operator(self.far.operator)
             await chain.open_client(self.near.operator)
         # A client account has one operator, so the other coordinator has another client.
-        layout = Layout(self._folder / "second")
-        layout.make_folders()
-        second = replace(keys, client=self.far.client_wallet)
-        async with open_chain(layout, second, self._ledger) as chain:
-            await chain.open_client(self.far.operator)
+        direct = KeyPair.generate()
+        direct.write_solana_file(self.direct_wallet)
+        for name, wallet in (("second", self.far.client_wallet), ("direct", direct)):
+            layout = Layout(self._folder / name)
+            layout.make_folders()
+            others = replace(keys, client=wallet)
+            async with open_chain(layout, others, self._ledger) as chain:
+                await chain.open_client(self.far.operator)
 
     async def _usdc_of_node(self) -> int:
         async with Rpc(self._ledger.rpc_url) as rpc:

@@ -3,25 +3,17 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from acceptance.network import until
-from netns.market import GARAGE, OFFICE, SILENCE_S, Coordinator, World, running
+from netns.market import GARAGE, OFFICE, SILENCE_S, Coordinator, World
 from netns.topology import inside_of, remove_abandoned
 from neurogrid.models import Task
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine, pytest.mark.namespaces]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One market for all of this file: it takes most of the time."""
-    with running(tmp_path_factory.mktemp("market")) as world:
-        yield world
 
 
 def settled(world: World, coordinator: Coordinator, task_id: str) -> Task:

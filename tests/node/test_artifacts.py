@@ -49,7 +49,14 @@ def files(
     patience_s: float = 5.0,
     own: str = "127.0.0.1",
 ) -> Artifacts:
-    return Artifacts(client, server.url, "token", own_hosts=(own,), patience_s=patience_s)
+    return Artifacts(
+        client,
+        server.url,
+        "token",
+        coordinator="nobody",
+        own_hosts=(own,),
+        patience_s=patience_s,
+    )
 
 
 def wanted(data: bytes = DATA, path: str = "data.bin") -> InputFile:

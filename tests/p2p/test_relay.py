@@ -18,7 +18,7 @@ from neurogrid_p2p.errors import ChannelClosed, DialFailed
 from neurogrid_p2p.host import Host, Limits, open_host
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.relay import Relay, RelayLimits
-from neurogrid_p2p.reservation import Reservations
+from neurogrid_p2p.relay_reservation import RelayReservations
 from p2p.peers import PROTOCOL, Person, listening, raw_connection, until
 
 ROOMY = RelayLimits().beside(Limits())
@@ -31,7 +31,7 @@ class Place:
     relay_host: Host
     relay: Relay
     hidden: Host
-    reservations: Reservations
+    reservations: RelayReservations
 
     @property
     def address(self) -> str:
@@ -50,7 +50,7 @@ async def relayed(
         trio.open_nursery() as nursery,
     ):
         relay = Relay(relay_host, limits or RelayLimits(), lambda: clock[0])
-        reservations = Reservations(hidden, (relay_host.addresses[0],), renew_s=renew_s)
+        reservations = RelayReservations(hidden, (relay_host.addresses[0],), renew_s=renew_s)
         hidden.serve(PROTOCOL, echo)
         nursery.start_soon(reservations.run)
         await until(lambda: reservations.addresses != ())
@@ -239,7 +239,7 @@ async def test_a_relay_that_is_away_is_tried_again_and_complained_of_once(
         open_host(Person().seed, limits=Limits(connections_per_peer=20)) as hidden,
         trio.open_nursery() as nursery,
     ):
-        reservations = Reservations(hidden, (there,))
+        reservations = RelayReservations(hidden, (there,))
         nursery.start_soon(reservations.run)
         await until(lambda: "trying again" in caplog.text)
         async with open_host(relay_person.seed, port, ROOMY) as relay_host:
@@ -325,7 +325,7 @@ async def _says_nothing(connection: Connection, stream: Stream) -> None:
 
 async def test_who_opens_a_circuit_where_we_have_no_reservation_is_cut_off() -> None:
     async with listening() as server:
-        Reservations(server, ())
+        RelayReservations(server, ())
         async with raw_connection(server.addresses[0], Person().seed) as pest:
             await pest.open_stream(STOP)
             with trio.fail_after(5):

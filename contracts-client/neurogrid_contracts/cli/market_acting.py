@@ -11,9 +11,9 @@ from solders.pubkey import Pubkey
 from neurogrid_contracts.cli.cluster import confirm_spending
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import AUTHORITY
-from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.market_reading import market_at
 from neurogrid_contracts.cli.spending import Spending, send
+from neurogrid_contracts.terminal.keys import load_key
 from neurogrid_contracts.terminal.output import print_fields
 from neurogrid_wallet.transactions import ComputeBudget
 

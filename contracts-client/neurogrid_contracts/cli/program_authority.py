@@ -12,9 +12,9 @@ from neurogrid_contracts.cli import deploying
 from neurogrid_contracts.cli.cluster import confirm_spending, connected
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import NOT_FOUND, USAGE
-from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.program_reading import address
 from neurogrid_contracts.cli.spending import Spending, send
+from neurogrid_contracts.terminal.keys import load_key
 from neurogrid_contracts.terminal.output import sol
 
 

@@ -10,10 +10,10 @@ from neurogrid_contracts import upgradeable_loader as loader
 from neurogrid_contracts.cli import deploying
 from neurogrid_contracts.cli.errors import CommandError
 from neurogrid_contracts.cli.exit_codes import AUTHORITY, USAGE
-from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.program_reading import address, hashes, read_elf
 from neurogrid_contracts.cli.steps import Steps
 from neurogrid_contracts.cli.undertakings import Asked, Undertaking, kept_key, undertaking
+from neurogrid_contracts.terminal.keys import load_key
 from neurogrid_contracts.terminal.output import sol
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Payment

@@ -10,8 +10,8 @@ from typing import Final
 from solders.instruction import Instruction
 
 from neurogrid_contracts.cli.cluster import Cluster
-from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.steps import steps_in
+from neurogrid_contracts.terminal.keys import load_key
 from neurogrid_contracts.terminal.output import note
 from neurogrid_wallet.chain import Commitment
 from neurogrid_wallet.keys import KeyPair

@@ -16,10 +16,10 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts.cli import deploying
 from neurogrid_contracts.cli.cluster import Cluster, confirm_spending, connected
-from neurogrid_contracts.cli.keys import load_key
 from neurogrid_contracts.cli.program_reading import address
 from neurogrid_contracts.cli.spending import Spending
 from neurogrid_contracts.cli.steps import Steps, steps_in
+from neurogrid_contracts.terminal.keys import load_key
 from neurogrid_contracts.terminal.output import note, print_fields
 from neurogrid_wallet.errors import SecretFileExists
 from neurogrid_wallet.keys import KeyPair

@@ -31,6 +31,7 @@ from neurogrid_p2p.host import Limits
 from neurogrid_p2p.session import Party, SignedChannel
 
 from .directory import Directory
+from .files import REQUESTS_PER_NODE
 from .lease_streams import UNNAMED_MAX, UNREAD_BYTES, LeaseStreams
 from .pace import Pace
 from .reports import NodeView
@@ -69,8 +70,9 @@ def host_limits(limits: NodeLimits) -> Limits:
         # Each may be connected twice, while a newer connection replaces an older one.
         connections=2 * limits.nodes,
         connections_per_host=limits.nodes_per_host,
-        # Its leases' streams, those that have not said which, and the control stream.
-        streams_per_connection=limits.leases_per_node + UNNAMED_MAX + 1,
+        # Its leases' streams, those that have not said which, its requests for files, and the
+        # control stream.
+        streams_per_connection=limits.leases_per_node + UNNAMED_MAX + REQUESTS_PER_NODE + 1,
         # Not a window for each: what is granted keeps an honest node at a quarter of this.
         unread_bytes_per_connection=UNREAD_BYTES,
     )

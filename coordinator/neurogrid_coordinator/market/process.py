@@ -34,17 +34,20 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.sealing import Commit
 from neurogrid_marketplace.spreading import Barred
 from neurogrid_p2p.address import through_relay
+from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.relay import Relay
-from neurogrid_p2p.reservation import Reservations
+from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.keys import KeyPair
 
 from .auctioneer import Auctioneer
 from .credits import Credits
+from .dialled import DialledNodes
 from .directory import Directory
 from .door import ApiGone, Door
+from .files import FileDoor
 from .leases import Leases
 from .network import Network, NodeMessage, host_limits
 from .reports import NodeView, auction_to_wire, award_to_wire
@@ -124,9 +127,13 @@ async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
         if settings.relay is not None:
             Relay(host, settings.relay)
         if settings.relays:
-            nursery.start_soon(Reservations(host, settings.relays).run)
+            nursery.start_soon(RelayReservations(host, settings.relays).run)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(door_socket))
-        await Market(party, settings, stream).run(host)
+        market = Market(party, settings, stream)
+        if settings.files:
+            FileDoor(settings.files, market.knows).serve_on(host)
+        nursery.start_soon(DialledNodes(host, settings.dial, market.serve_node).run)
+        await market.run(host)
 
 
 class Market:
@@ -149,6 +156,14 @@ class Market:
         )
         self._auctioneer = Auctioneer(self._directory, self._network.send)
         self._leases = Leases(self._network.send)
+
+    def knows(self, node_id: str) -> bool:
+        """Whether a node is connected."""
+        return node_id in self._directory
+
+    async def serve_node(self, channel: Channel) -> None:
+        """Talk with a node on its control stream until either side ends it."""
+        await self._network.serve(channel)
 
     async def run(self, host: Host) -> None:
         """Serve nodes and the api until the api is gone.

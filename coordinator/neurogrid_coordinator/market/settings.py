@@ -8,6 +8,9 @@ from msgspec import Meta
 from neurogrid_marketplace.messages import SILENCE_LIMIT_S
 from neurogrid_p2p.relay import RelayLimits
 
+# Each is a task and a connection that is made again and again.
+MAX_DIALLED = 64
+
 _Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -40,6 +43,9 @@ class MarketSettings:
         network: the market's tag (`envelope.network_id`).
         listen: where nodes connect, for example ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any free
             port, and a restarted child takes the same again.
+        dial: nodes that we dial, with their peer ids.
+        files: host and port of the api's HTTP, where nodes' requests for files go; "" if they ask
+            it themselves.
         silence_s: the connection of a node that says nothing for so long is closed.
         relays: where we keep reservations, for nodes that cannot dial us.
         relay: what we relay for others; None for nothing.
@@ -50,6 +56,8 @@ class MarketSettings:
     network: str
     listen: tuple[str, ...]
     limits: NodeLimits = NodeLimits()
+    dial: tuple[str, ...] = ()
+    files: str = ""
     silence_s: _Positive = SILENCE_LIMIT_S
     relays: tuple[str, ...] = ()
     relay: RelayLimits | None = None

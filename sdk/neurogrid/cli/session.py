@@ -10,6 +10,7 @@ import click
 
 from ..client import Client
 from ..profile import NETWORK_VARIABLE
+from .direct import OwnCoordinator, open_own, take_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,10 +19,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A command's client, and whether it prints JSON."""
+    """A command's client, and whether it prints JSON.
+
+    Attributes:
+        own: the coordinator of one's own that the client speaks with (``--direct``), or None.
+    """
 
     client: Client
     as_json: bool
+    own: OwnCoordinator | None = None
 
 
 def json_option(function: F) -> F:
@@ -50,6 +56,11 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
         as_json: bool,
         **kwargs: Any,
     ) -> None:
+        options = take_options(kwargs)
+        if options is not None:
+            own = open_own(options)
+            function(Session(ctx.with_resource(own.client), as_json, own), *args, **kwargs)
+            return
         client = ctx.with_resource(Client(base_url=api_url, network=network))
         function(Session(client, as_json), *args, **kwargs)
 

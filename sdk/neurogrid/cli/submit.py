@@ -12,6 +12,7 @@ from ..client import Client
 from ..errors import NeuroGridError
 from ..models import Task, TaskOutput
 from ..tasks import Priority
+from .direct import OwnCoordinator, direct_options
 from .estimates import show_estimate
 from .exit_codes import FAILED, INTERRUPTED
 from .output import Progress, print_json, usdc
@@ -163,6 +164,7 @@ class Moment(click.ParamType[datetime]):
     type=click.Path(file_okay=False, path_type=Path),
     help="Wait, and fetch its output files into this folder.",
 )
+@direct_options
 @with_session
 def submit(
     session: Session,
@@ -201,6 +203,9 @@ def submit(
     neurogrid submit python:3.12-slim --max-price 0.50 -f -- python -c 'print("hello")'
     neurogrid submit my/image --gpu 1 --gpu-memory 24 --max-price 2 -i data/ -o results/
 
+    With --direct no coordinator is needed: your own machine holds the auction, among the nodes that
+    you name. Interrupted and typed again, it goes on (docs/direct.md).
+
     Prints the task's id. What the job leaves under /outputs are its output files.
     """
     client = session.client
@@ -209,48 +214,88 @@ def submit(
             session, image=image, resources=resources, timeout=timeout, max_total=max_total
         )
         return
-    task = client.tasks.create(
-        name=name,
-        type="gpu" if resources.wants_gpu else "cpu",
-        resource_requirements=resources.requirements(),
-        docker_image=image,
-        command=command,
-        max_price_per_hour=resources.max_price,
-        timeout_seconds=timeout,
-        priority=priority,
-        priority_reason=reason,
-        deadline=deadline,
-        deadline_policy=deadline_policy,
-        env=dict(_assignment(item) for item in env),
-        inputs={**_files(inputs), **dict(_output_of(item) for item in input_from)},
-        spread=_spread(spread),
-        avoid=_avoid(avoid_nodes, avoid_wallets),
-        depends_on=after,
-        regions=resources.regions,
-        where=resources.conditions(),
-        reveal_wallet=resources.reveal_wallet,
-        queue_timeout_seconds=queue_timeout,
-        max_total_cost=max_total,
-        wait_for_node=wait_for_node,
-        verification=_verification(verify, runs),
-        sealed_bids=sealed_bids,
-        idempotency_key=idempotency_key,
-    )
+    job: dict[str, Any] = {
+        "name": name,
+        "type": "gpu" if resources.wants_gpu else "cpu",
+        "resource_requirements": resources.requirements(),
+        "docker_image": image,
+        "command": command,
+        "max_price_per_hour": resources.max_price,
+        "timeout_seconds": timeout,
+        "priority": priority,
+        "priority_reason": reason,
+        "deadline": deadline,
+        "deadline_policy": deadline_policy,
+        "env": dict(_assignment(item) for item in env),
+        "inputs": {**_files(inputs), **dict(_output_of(item) for item in input_from)},
+        "spread": _spread(spread),
+        "avoid": _avoid(avoid_nodes, avoid_wallets),
+        "depends_on": after,
+        "regions": resources.regions,
+        "where": resources.conditions(),
+        "reveal_wallet": resources.reveal_wallet,
+        "queue_timeout_seconds": queue_timeout,
+        "max_total_cost": max_total,
+        "verification": _verification(verify, runs),
+        "sealed_bids": sealed_bids,
+    }
+    if session.own is not None:
+        _submit_direct(session, session.own, job, idempotency_key, output_dir)
+        return
+    task = client.tasks.create(**job, wait_for_node=wait_for_node, idempotency_key=idempotency_key)
     if not (wait or follow or output_dir):
         _print_submitted(session, task)
         return
     if not session.as_json:
         click.echo(f"task {task.id}", err=True)
     task = watch(session, task.id, follow=follow)
-    if output_dir is not None and task.status == "completed":
-        for path in client.tasks.download(task.id, output_dir):
-            click.echo(f"fetched    {path}", err=True)
+    _fetch(session, task, output_dir)
     if session.as_json:
         print_json(task)
     else:
         _print_ended(task)
     if task.status != "completed":
         raise click.exceptions.Exit(FAILED)
+
+
+def _submit_direct(
+    session: Session,
+    own: OwnCoordinator,
+    job: dict[str, Any],
+    idempotency_key: str | None,
+    output_dir: Path | None,
+) -> None:
+    """Submit to one's own coordinator and stay until everything is fetched and paid."""
+    if not session.as_json:
+        own.wait_for_node(lambda text: click.echo(text, err=True))
+    # Files that changed make it another job.
+    files = {
+        name: (file.stat().st_size, file.stat().st_mtime_ns)
+        for name, file in job["inputs"].items()
+        if isinstance(file, Path)
+    }
+    with own.undertaking({**job, "files": files}) as key:
+        task = session.client.tasks.create(
+            **job, wait_for_node=True, idempotency_key=idempotency_key or key
+        )
+        if not session.as_json:
+            click.echo(f"task {task.id}", err=True)
+        task = watch(session, task.id, follow=True)
+        _fetch(session, task, output_dir)
+        receipt = own.receipt_of(task) if task.leases else None
+    own.stop_if_done()
+    if session.as_json:
+        print_json(task)
+    else:
+        _print_ended(task, receipt)
+    if task.status != "completed":
+        raise click.exceptions.Exit(FAILED)
+
+
+def _fetch(session: Session, task: Task, output_dir: Path | None) -> None:
+    if output_dir is not None and task.status == "completed":
+        for path in session.client.tasks.download(task.id, output_dir):
+            click.echo(f"fetched    {path}", err=True)
 
 
 def watch(session: Session, task_id: str, *, follow: bool) -> Task:
@@ -267,7 +312,11 @@ def watch(session: Session, task_id: str, *, follow: bool) -> Task:
             reader.join(_LOG_PATIENCE_S)
     except KeyboardInterrupt:
         progress.clear()
-        click.echo(f"\n{task_id} goes on; `neurogrid cancel {task_id}` ends it.", err=True)
+        own = session.own is not None
+        advice = (
+            "type the same again to follow it" if own else f"`neurogrid cancel {task_id}` ends it"
+        )
+        click.echo(f"\n{task_id} goes on; {advice}.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     progress.clear()
     return client.tasks.get(task_id)
@@ -305,13 +354,15 @@ def _print_submitted(session: Session, task: Task) -> None:
     )
 
 
-def _print_ended(task: Task) -> None:
+def _print_ended(task: Task, receipt: Path | None = None) -> None:
     click.echo(f"cost       {usdc(task.cost)}", err=True)
     if task.error is not None:
         click.secho(f"{task.error.code}: {task.error.message}", fg="red", err=True)
         if task.error.advice:
             click.echo(task.error.advice, err=True)
-    if task.leases:
+    if receipt is not None:
+        click.echo(f"receipt    neurogrid verify {receipt}", err=True)
+    elif task.leases:
         click.echo(f"receipt    neurogrid receipt {task.id} -o receipt.json", err=True)
 
 

@@ -34,7 +34,7 @@ _BACKOFF_MAX_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-class Reservations:
+class RelayReservations:
     """Keeps a host reachable through relays, as long as `run` runs.
 
     Args:
