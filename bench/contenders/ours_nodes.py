@@ -90,7 +90,7 @@ async def _run_node(address: str, network: str, directory: Path) -> None:
             heartbeat=provider.heartbeat,
             received=provider.received,
         )
-        provider.links[link.coordinator] = link
+        provider.links = {link.coordinator: link}
         await link.run()
 
 

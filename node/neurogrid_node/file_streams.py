@@ -115,7 +115,7 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
             await self._stream.write(buffer)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
         return None

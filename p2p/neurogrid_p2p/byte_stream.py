@@ -1,15 +1,10 @@
 """Bytes to and from one peer, on a stream beside its channel: for what is no message, such as files."""
 
-import trio
-
 from ._libp2p import ConnectionClosedError, MuxedStreamError
-from .circuit import close, reset
+from .circuit import close
 from .connection import Connection
 from .errors import ChannelClosed
 from .patches import Stream
-
-# A peer that is frozen takes nothing; ending the stream is not worth waiting for then.
-_CLOSE_LIMIT_S = 2.0
 
 
 class ByteStream:
@@ -21,6 +16,7 @@ class ByteStream:
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self.remote_id = connection.remote_id
+        self._connection = connection
         self._stream = stream
 
     async def read(self, n: int) -> bytes:
@@ -52,7 +48,6 @@ class ByteStream:
         """Say that we write no more."""
         await close(self._stream)
 
-    async def aclose(self) -> None:
-        """End it both ways; takes at most two seconds."""
-        with trio.CancelScope(shield=True), trio.move_on_after(_CLOSE_LIMIT_S):
-            await reset(self._stream)
+    def close(self) -> None:
+        """End it both ways; never waits."""
+        self._connection.reset_stream(self._stream)

@@ -144,7 +144,7 @@ class CircuitStream(Carrier):
 
 async def close(stream: Stream) -> None:
     """Say that we write no more."""
-    with suppress(MuxedStreamError, ConnectionClosedError):  # as above
+    with suppress(MuxedStreamError, ConnectionClosedError):  # its connection is over, and it too
         await stream.close()
 
 

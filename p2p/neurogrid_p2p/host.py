@@ -152,7 +152,7 @@ class Host:
             try:
                 await handler(bytes_)
             finally:
-                await bytes_.aclose()
+                bytes_.close()
 
         self._handlers[protocol] = serve
 

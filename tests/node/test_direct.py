@@ -46,7 +46,6 @@ class Node:
             self.person.party(),
             hello=lambda _: Hello(self._offer()),
             heartbeat=lambda _: Heartbeat(FREE, accepting=True),
-            joined=lambda _: None,
             received=self._received,
         )
 
