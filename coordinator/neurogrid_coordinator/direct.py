@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.secret_file import read_secret_file, write_secret_file
 
-from .config import CONFIG_NAME, Config, load_config
+from .config import CONFIG_NAME, Config, ConfigError, load_config
 from .daemon import run
 from .market.settings import MAX_DIALLED
 from .setup import DATABASE_FILE, IDENTITY_FILE, SESSION_FILE, Keys, write_config
@@ -39,6 +39,8 @@ def prepare(
         ConfigError, WalletError: a file cannot be used.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Made by somebody else, it may be open to all; coordinator.json will hold our API's key.
+    directory.chmod(0o700)
     config = _configure(directory, chain_file, nodes)
     return config, Keys(_key(directory, IDENTITY_FILE), wallet, _key(directory, SESSION_FILE))
 
@@ -58,20 +60,26 @@ async def run_direct(config: Config, directory: Path, keys: Keys) -> None:
 def _configure(directory: Path, chain_file: Path, nodes: Sequence[str]) -> Config:
     """Write coordinator.toml, with the nodes of earlier runs: they may have leases of ours."""
     path = directory / CONFIG_NAME
-    earlier = load_config(path).p2p.dial if path.exists() else ()
+    earlier = load_config(path) if path.exists() else None
+    dialled = earlier.p2p.dial if earlier else ()
+    partial = path.with_name("next.toml")
     write_config(
-        path,
+        partial,
         chain_file,
         {
             "http.listen": "127.0.0.1:0",
             "p2p.listen": (),
-            "p2p.dial": tuple(dict.fromkeys([*nodes, *earlier]))[:MAX_DIALLED],
+            "p2p.dial": tuple(dict.fromkeys([*nodes, *dialled]))[:MAX_DIALLED],
             "p2p.files": True,
             "p2p.nodes": MAX_DIALLED,
             "timers.bid_window_ms": _BID_WINDOW_MS,
         },
     )
-    return load_config(path)
+    config = load_config(partial)
+    if earlier and config.chain.deployment != earlier.chain.deployment:
+        raise ConfigError(f"{directory} is of another market: name another directory")
+    partial.replace(path)
+    return config
 
 
 def _key(directory: Path, name: str) -> KeyPair:

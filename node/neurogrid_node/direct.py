@@ -6,6 +6,7 @@ is away keeps its leases: it finds them when it comes back, under the same peer 
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import trio
 
@@ -16,6 +17,14 @@ from .config import DirectConfig
 from .network import CoordinatorLink
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Visit:
+    """One connection of a client."""
+
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    ended: trio.Event = field(default_factory=trio.Event)
 
 
 class DirectClients:
@@ -38,7 +47,7 @@ class DirectClients:
         self._make_link = make_link
         self._links = links
         self._has_leases = has_leases
-        self._here: dict[str, trio.CancelScope] = {}
+        self._here: dict[str, _Visit] = {}
         self._ours: set[str] = set()
 
     def expect(self, coordinator: str) -> None:
@@ -55,22 +64,23 @@ class DirectClients:
             _log.warning("direct client %s refused: %s", coordinator, refusal)
             channel.abort(refusal)
             return
-        older = self._here.get(coordinator)
-        if older is not None:
-            # It has lost that connection, and knows it sooner than we do.
-            older.cancel()
+        # A client that comes again has lost its older connection, and knows it sooner than we do. Its
+        # link is one, so the older talk is over before the newer begins.
+        while (older := self._here.get(coordinator)) is not None:
+            older.scope.cancel()
+            await older.ended.wait()
+        visit = self._here[coordinator] = _Visit()
         self.expect(coordinator)
-        with trio.CancelScope() as self._here[coordinator]:
-            scope = self._here[coordinator]
-            try:
+        try:
+            with visit.scope:
                 reason = await self._links[coordinator].converse(channel)
                 _log.info("direct client %s left: %s", coordinator, reason)
-            except (P2pError, trio.TooSlowError) as error:
-                _log.info("direct client %s: %s", coordinator, error or "no answer")
-            finally:
-                if self._here.get(coordinator) is scope:
-                    del self._here[coordinator]
-                    self._forget_idle()
+        except (P2pError, trio.TooSlowError) as error:
+            _log.info("direct client %s: %s", coordinator, error or "no answer")
+        finally:
+            del self._here[coordinator]
+            visit.ended.set()
+            self._forget_idle()
 
     def _refusal(self, coordinator: str) -> str:
         """Why this client is not served; "" if it is."""

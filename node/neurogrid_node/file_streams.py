@@ -48,6 +48,12 @@ class FileStreams(httpx.AsyncBaseTransport):
         place = self._places.setdefault(coordinator, trio.CapacityLimiter(_TRANSFERS_MAX))
         borrower = object()
         await place.acquire_on_behalf_of(borrower)
+
+        def leave() -> None:
+            place.release_on_behalf_of(borrower)
+            if not place.borrowed_tokens and self._places.get(coordinator) is place:
+                del self._places[coordinator]
+
         try:
             with _as_httpx():
                 stream = _NetworkStream(await open_bytes(FILES_PROTOCOL_ID))
@@ -66,11 +72,11 @@ class FileStreams(httpx.AsyncBaseTransport):
                     )
                 )
         except BaseException:
-            place.release_on_behalf_of(borrower)
+            leave()
             raise
 
         async def end() -> None:
-            place.release_on_behalf_of(borrower)
+            leave()
             await stream.aclose()
 
         assert not isinstance(response.stream, Iterable), "asked asynchronously"

@@ -3,6 +3,7 @@
 Once the stream is open, who opened it makes no difference: we greet, and the node says hello.
 """
 
+import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from neurogrid_marketplace.messages import DIRECT_PROTOCOL_ID
+from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import P2pError
 from neurogrid_p2p.host import Host
@@ -24,7 +26,8 @@ class DialledNodes:
     """Keeps connections to nodes, as long as `run` runs.
 
     Args:
-        addresses: of the nodes, each with its /p2p/ peer id; also through relays.
+        addresses: of the nodes, each with its /p2p/ peer id; also through relays. Of several of one
+            node, one is used at a time.
         serve: talks with a node until either side ends it.
     """
 
@@ -32,26 +35,30 @@ class DialledNodes:
         self, host: Host, addresses: tuple[str, ...], serve: Callable[[Channel], Awaitable[None]]
     ) -> None:
         self._host = host
-        self._addresses = addresses
+        self._addresses: dict[str, list[str]] = {}
+        for address in addresses:
+            node_id = str(parse_address(address).peer_id)
+            self._addresses.setdefault(node_id, []).append(address)
         self._serve = serve
 
     async def run(self) -> None:
         """Dial them all, and again for ever; ends at once if there are none."""
         async with trio.open_nursery() as nursery:
-            for address in self._addresses:
-                nursery.start_soon(self._keep, address)
+            for addresses in self._addresses.values():
+                nursery.start_soon(self._keep, addresses)
 
-    async def _keep(self, address: str) -> None:
+    async def _keep(self, addresses: list[str]) -> None:
         backoff_s = _BACKOFF_FIRST_S
-        said = ""
-        while True:
+        said: dict[str, str] = {}
+        for address in itertools.cycle(addresses):
             began_s = trio.current_time()
             reason = await self._once(address)
             if trio.current_time() - began_s > _BACKOFF_MAX_S:
-                backoff_s, said = _BACKOFF_FIRST_S, ""
-            if reason != said:
+                backoff_s = _BACKOFF_FIRST_S
+                said.clear()
+            if said.get(address) != reason:
                 # Once: a node that is away for a day is one line.
-                said = reason
+                said[address] = reason
                 _log.warning("node %s: %s; trying again", address, reason)
             await trio.sleep(random.uniform(backoff_s / 2, backoff_s))
             backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)

@@ -201,6 +201,7 @@ def _start(options: DirectOptions) -> dict[str, Any]:
         *("--data", str(options.directory), "--chain", str(options.chain)),
         *("--wallet", str(options.wallet)),
         *(part for node in options.nodes for part in ("--node", node)),
+        *(("--passphrase-file", str(options.passphrase_file)) if options.passphrase_file else ()),
     ]
     with (options.directory / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -228,9 +229,8 @@ def _environment(options: DirectOptions) -> dict[str, str]:
     """Ours, and the passphrase if the wallet needs one: the process has no terminal to ask at."""
     environment = dict(os.environ)
     assert options.wallet is not None, "checked"
-    if options.passphrase_file is not None:
-        environment[_PASSPHRASE_VARIABLE] = options.passphrase_file.read_text().rstrip("\r\n")
-    elif _PASSPHRASE_VARIABLE not in environment and not _is_open(options.wallet):
+    is_given = options.passphrase_file is not None or _PASSPHRASE_VARIABLE in environment
+    if not is_given and not _is_open(options.wallet):
         environment[_PASSPHRASE_VARIABLE] = click.prompt(
             "Keystore passphrase", hide_input=True, err=True
         )
@@ -249,7 +249,7 @@ def _running(directory: Path) -> dict[str, Any] | None:
         os.kill(info["api_pid"], 0)
         # A number may be another process's by now; only ours answers with its key.
         with Client(info["api_key"], info["api_url"], retries_max=0, timeout_s=5) as client:
-            client.account()
+            client.tasks.list(limit=1)
     except (OSError, ValueError, KeyError, NeuroGridError):
         return None
     return info
