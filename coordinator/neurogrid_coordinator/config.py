@@ -26,6 +26,7 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.fields import Address
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
 from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 from neurogrid_p2p.relay import RelayLimits
 from neurogrid_p2p.relay_reservation import check_relays
 
@@ -97,7 +98,26 @@ class P2pConfig(_Section, frozen=True):
     dial: Annotated[tuple[str, ...], Meta(max_length=MAX_DIALLED)] = ()
     files: bool = False
     nodes: _Positive = 2000
+    connections_per_host: _Positive = 1024
+    connections_per_network: _Positive = 2048
+    handshakes_per_network: _Positive = 512
+    handshake_s: Annotated[int, Meta(ge=1, le=600)] = 20
+    leases_per_node: Annotated[int, Meta(ge=1, le=256)] = 256
+    messages_per_s: _Positive = 200
+    bytes_per_s: Annotated[int, Meta(ge=65_536)] = 4 * 1024 * 1024
     relays: Annotated[tuple[str, ...], Meta(max_length=4)] = ()
+
+
+class PeersConfig(_Section, frozen=True):
+    """Who may connect; see `PeerLists`. Read again at SIGHUP."""
+
+    allow: Annotated[tuple[str, ...], Meta(max_length=MAX_LISTED)] = ()
+    deny: Annotated[tuple[str, ...], Meta(max_length=MAX_LISTED)] = ()
+
+    @property
+    def lists(self) -> PeerLists:
+        """As they are kept."""
+        return PeerLists.of(self.allow, self.deny)
 
 
 class RelayConfig(_Section, frozen=True):
@@ -151,6 +171,7 @@ class Config(_Section, frozen=True):
     chain: ChainConfig
     http: HttpConfig = HttpConfig()
     p2p: P2pConfig = P2pConfig()
+    peers: PeersConfig = PeersConfig()
     relay: RelayConfig = RelayConfig()
     timers: TimersConfig = TimersConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -185,6 +206,7 @@ def parse_config(text: str, name: str) -> Config:
         # Reading the addresses as keys is their check; likewise the fees and endpoints.
         assert config.chain.deployment
         outbox_policy(config.chain)
+        assert config.peers.lists is not None
         check_relays(config.p2p.relays)
         for address in config.p2p.dial:
             if parse_address(address).peer_id is None:

@@ -29,7 +29,7 @@ from .api.app import API, Collaborators, Settings, create_app
 from .artifacts import BlobStore, LeaseTokens
 from .attendance import Attendance
 from .chain import Chain
-from .config import Config
+from .config import CONFIG_NAME, Config, ConfigError, P2pConfig, load_config
 from .evidence import ReceiptDesk
 from .market.client import MarketClient
 from .market.deliveries import NodeChange
@@ -140,7 +140,7 @@ async def run(
                 key_file=str(directory / IDENTITY_FILE),
                 network=network,
                 listen=config.p2p.listen,
-                limits=NodeLimits(nodes=config.p2p.nodes, nodes_per_host=config.p2p.nodes),
+                limits=_node_limits(config.p2p),
                 dial=config.p2p.dial,
                 files=place.local if config.p2p.files else "",
                 silence_s=config.timers.silence_s,
@@ -150,6 +150,7 @@ async def run(
             on_message,
             on_node,
         )
+        market.admit(config.peers.lists)
         standings = Standings(
             database=database,
             stakes=chain.stakes,
@@ -243,6 +244,7 @@ async def run(
                 commitments=spot_checks.commitments,
                 explain=market.explain,
                 market_is_up=lambda: market.pid is not None,
+                traffic=lambda: market.traffic,
                 funds=chain.funds.get,
                 wake=orchestrator.wake,
                 request_cancel=orchestrator.request_cancel,
@@ -273,6 +275,7 @@ async def run(
                     reconciler.run(config.timers.reconcile_interval_s), name="reconciler"
                 ),
                 group.create_task(_keep(market), name="market"),
+                group.create_task(follow_lists(directory, market), name="peers"),
                 group.create_task(standings.run(), name="standings"),
                 group.create_task(_forget_payments(outbox), name="payments"),
                 group.create_task(
@@ -288,6 +291,35 @@ async def run(
                 task.cancel()
         await outgoing.aclose()
         (directory / INFO_FILE).unlink(missing_ok=True)
+
+
+def _node_limits(p2p: P2pConfig) -> NodeLimits:
+    return NodeLimits(
+        nodes=p2p.nodes,
+        connections_per_host=p2p.connections_per_host,
+        connections_per_network=p2p.connections_per_network,
+        handshakes_per_network=p2p.handshakes_per_network,
+        handshake_s=p2p.handshake_s,
+        leases_per_node=p2p.leases_per_node,
+        messages_per_s=p2p.messages_per_s,
+        bytes_per_s=p2p.bytes_per_s,
+    )
+
+
+async def follow_lists(directory: Path, market: MarketClient) -> None:
+    """Read the lists of peers again at every SIGHUP."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            lists = load_config(directory / CONFIG_NAME).peers.lists
+        except ConfigError as error:
+            _log.error("the lists of peers stay as they are: %s", error)
+            continue
+        market.admit(lists)
+        _log.info("peers: %d allowed, %d denied", len(lists.allow), len(lists.deny))
 
 
 async def _keep(market: MarketClient) -> None:

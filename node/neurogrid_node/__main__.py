@@ -103,7 +103,7 @@ def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None
     from neurogrid_p2p.errors import P2pError
     from neurogrid_wallet.errors import WalletError
 
-    from .config import ConfigError, load_config
+    from .config import CONFIG_NAME, ConfigError, load_config
     from .container_errors import EngineError
     from .daemon import run
     from .journal import JournalError
@@ -114,7 +114,7 @@ def start(directory: Path, passphrase_file: Path | None, log_level: str) -> None
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        config = load_config(directory / "node.toml")
+        config = load_config(directory / CONFIG_NAME)
         keys = load_keys(directory, passphrase_file)
         trio.run(run, config, directory, keys)
     except (ConfigError, WalletError, EngineError, JournalError, P2pError, OSError) as error:

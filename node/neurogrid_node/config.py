@@ -30,10 +30,12 @@ from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.errors import AddressInvalid
+from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 from neurogrid_p2p.relay_reservation import check_relays
 
 from .terms import read_own
 
+CONFIG_NAME = "node.toml"
 # A price in a bid has to stay exact in every language; nobody asks for a million dollars an hour.
 _PRICE_MAX_MICRO_USDC = 10**12
 _Usdc = Annotated[str, Meta(max_length=20)]
@@ -179,6 +181,22 @@ class DirectConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PeersConfig:
+    """Who may be connected; see `PeerLists`. Read again at SIGHUP."""
+
+    allow: Annotated[tuple[str, ...], Meta(max_length=MAX_LISTED)] = ()
+    deny: Annotated[tuple[str, ...], Meta(max_length=MAX_LISTED)] = ()
+
+    def lists(self) -> PeerLists:
+        """As they are kept.
+
+        Raises:
+            InvalidValue: what stands there is no peer id.
+        """
+        return PeerLists.of(self.allow, self.deny)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One node.
 
@@ -204,6 +222,7 @@ class Config:
     images: ImageConfig = field(default_factory=ImageConfig)
     direct: DirectConfig = field(default_factory=DirectConfig)
     conditions: ConditionConfig = field(default_factory=ConditionConfig)
+    peers: PeersConfig = field(default_factory=PeersConfig)
 
 
 def load_config(path: Path) -> Config:
@@ -232,6 +251,7 @@ def _check(config: Config) -> None:
     config.prices.price_list()
     config.conditions.clauses()
     _amount("[risk] stake_usdc", config.risk.stake_usdc)
+    config.peers.lists()
     config.chain.deployment()
     if not config.chain.rpc_url.startswith(("http://", "https://")):
         raise InvalidValue("[chain] rpc_url is no http address")

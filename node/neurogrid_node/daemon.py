@@ -19,7 +19,7 @@ from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_p2p.address import parse_address
-from neurogrid_p2p.host import open_host
+from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.outbox import Outbox
@@ -28,7 +28,7 @@ from neurogrid_wallet.transactions import signers_from
 from .artifacts import http_client
 from .bidder import Policy
 from .chain import Market
-from .config import Config
+from .config import CONFIG_NAME, Config, ConfigError, load_config
 from .container import Engine, connect_engine
 from .container_errors import EngineError, EngineUnavailable
 from .direct import DirectClients
@@ -111,6 +111,8 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        host.admit(config.peers.lists())
+        nursery.start_soon(follow_lists, directory, host)
         nursery.start_soon(outbox.run)
         _check_engine(engine)
         journal = JournalThread(opened)
@@ -303,6 +305,19 @@ async def _stop_on_signal(scope: trio.CancelScope) -> None:
             _log.info("stopping on %s; jobs run on", signal.Signals(number).name)
             scope.cancel()
             return
+
+
+async def follow_lists(directory: Path, host: Host) -> None:
+    """Read the lists of peers again at every SIGHUP."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            try:
+                lists = load_config(directory / CONFIG_NAME).peers.lists()
+            except ConfigError as error:
+                _log.error("the lists of peers stay as they are: %s", error)
+                continue
+            host.admit(lists)
+            _log.info("peers: %d allowed, %d denied", len(lists.allow), len(lists.deny))
 
 
 def _made(path: Path) -> Path:

@@ -158,7 +158,7 @@ class Channel:
     def disconnect(self, reason: str) -> None:
         """Close the connection at once, whoever owns it: the peer broke the protocol."""
         self._end(reason)
-        self._connection.abort()
+        self._connection.cut_off("protocol")
 
     def _end(self, reason: str) -> None:
         """Close for us: what has not been received yet never will be."""
@@ -210,7 +210,9 @@ class Channel:
             self._deliver.close()
             self._read_to_end.set()
             self._connection.forget_at_end(self._connection_ended)
-            if self._owns_connection or is_broken:
+            if is_broken:
+                self._connection.cut_off("protocol")
+            elif self._owns_connection:
                 self._connection.abort()
 
     async def _read_for_nobody(self) -> None:

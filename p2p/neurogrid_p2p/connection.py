@@ -49,18 +49,21 @@ class Keys:
         self.noise = NoiseTransport(self.libp2p, noise_privkey=x25519_key_pair().private_key)
 
 
-async def secure(carrier: Carrier, keys: Keys, expected: str | None) -> "Connection":
+async def secure(
+    carrier: Carrier, keys: Keys, expected: str | None, limit_s: float = HANDSHAKE_LIMIT_S
+) -> "Connection":
     """Authenticate both ends and set up the multiplexer.
 
     Args:
         expected: the peer id that was dialled, or None for a connection that came in.
+        limit_s: how long it may take.
 
     Raises:
         HandshakeFailed: a wrong or unproven peer id, another protocol, or too slow.
     """
     dialled = expected is not None
     try:
-        with trio.fail_after(HANDSHAKE_LIMIT_S):
+        with trio.fail_after(limit_s):
             if expected is not None:
                 await multistream.propose(carrier, NOISE_PROTOCOL_ID)
                 raw = RawConnection(carrier, initiator=True)
@@ -73,7 +76,7 @@ async def secure(carrier: Carrier, keys: Keys, expected: str | None) -> "Connect
             remote = session.get_remote_peer()
     except trio.TooSlowError:
         carrier.abort()
-        raise HandshakeFailed(f"no handshake within {HANDSHAKE_LIMIT_S:.0f} s") from None
+        raise HandshakeFailed(f"no handshake within {limit_s:g} s") from None
     except HandshakeFailed:
         carrier.abort()
         raise
@@ -97,6 +100,7 @@ class Connection:
         remote_host: its IP address, or the relay between us.
         is_relayed: whether a relay carries it.
         ended: set when the connection is over.
+        refusal: a word for why the peer was cut off, if it was (`gate.Refusal`).
     """
 
     def __init__(self, muxer: Muxer, carrier: Carrier, remote_id: str) -> None:
@@ -104,6 +108,7 @@ class Connection:
         self.remote_host = carrier.remote_host
         self.is_relayed = carrier.is_relayed
         self.ended = trio.Event()
+        self.refusal: str | None = None
         self._muxer = muxer
         self._carrier = carrier
         self._nursery: trio.Nursery | None = None
@@ -171,7 +176,7 @@ class Connection:
         for `identify` and the like on every connection. One that goes on asking is cut off."""
         self._refused += 1
         if self._refused > _REFUSED_MAX:
-            self.abort()
+            self.cut_off("streams")
         else:
             self.reset_stream(stream)
 
@@ -182,6 +187,11 @@ class Connection:
     def forget_at_end(self, function: Callable[[], None]) -> None:
         """Do not call it any more."""
         self._at_end.discard(function)
+
+    def cut_off(self, refusal: str) -> None:
+        """Close at once, because of what the peer did."""
+        self.refusal = self.refusal or refusal
+        self.abort()
 
     def abort(self) -> None:
         """Close at once, dropping what was not sent; never waits."""
@@ -231,12 +241,12 @@ class Connection:
                 return
             except trio.TooSlowError:
                 _log.debug("%s opened no stream", self.remote_id)
-                self.abort()
+                self.cut_off("no_stream")
                 return
             limit_s = math.inf
             if len(self._muxer.streams) > max_streams:
                 _log.warning("%s opened more than %d streams", self.remote_id, max_streams)
-                self.abort()
+                self.cut_off("streams")
                 return
             assert isinstance(stream, Stream), "patches.py replaces the stream class"
             nursery.start_soon(accepted, self, stream)

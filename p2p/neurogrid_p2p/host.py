@@ -1,12 +1,10 @@
 """A host: our identity on the network, the sockets it listens on, and the connections it has."""
 
-import ipaddress
 import logging
 import math
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import trio
 
@@ -19,7 +17,9 @@ from .channel import Channel
 from .circuit import call
 from .connection import HANDSHAKE_LIMIT_S, Connection, Keys, secure
 from .errors import AddressInvalid, ChannelClosed, DialFailed, HandshakeFailed
+from .gate import Gate, Limits, Refusal
 from .patches import WINDOW_BYTES, Stream
+from .peer_lists import PeerLists
 from .tcp import TcpStream
 
 # For the TCP connection alone; handshakes have their own.
@@ -30,26 +30,6 @@ Handler = Callable[[Channel], Awaitable[None]]
 StreamHandler = Callable[[Connection, Stream], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much strangers may take. Whoever is over a limit is disconnected.
-
-    Attributes:
-        connections: in all, those in their handshake included; about 70 KiB each.
-        connections_per_peer: two, so that a node whose old connection hangs can come back.
-        connections_per_host: from one IPv4 address or IPv6 /64 network; a farm behind one
-            address is legitimate.
-        streams_per_connection: open at once.
-        unread_bytes_per_connection: what has arrived and nobody has read.
-    """
-
-    connections: int = 4096
-    connections_per_peer: int = 2
-    connections_per_host: int = 1024
-    streams_per_connection: int = 4
-    unread_bytes_per_connection: int = 4 * WINDOW_BYTES
 
 
 @asynccontextmanager
@@ -89,12 +69,10 @@ class Host:
         self.peer_id = keys.peer_id
         self._keys = keys
         self._nursery = nursery
-        self._limits = limits
+        self._gate = Gate(limits)
         self._handlers: dict[str, StreamHandler] = {}
         self._listening: list[Address] = []
-        self._connections = 0
-        self._by_host: Counter[str] = Counter()
-        self._by_peer: Counter[str] = Counter()
+        self._live: set[Connection] = set()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -117,8 +95,20 @@ class Host:
 
     @property
     def connections(self) -> int:
-        """How many there are, those in their handshake included."""
-        return self._connections
+        """How many strangers have made, those in their handshake included."""
+        return self._gate.connections
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many were refused or cut off since the start, by `Refusal`."""
+        return {why.value: count for why, count in sorted(self._gate.refused.items())}
+
+    def admit(self, lists: PeerLists) -> None:
+        """Have only these peers; whoever is connected and may not be is closed."""
+        self._gate.admit(lists)
+        for connection in list(self._live):
+            if self._gate.refuse_listed(connection.remote_id):
+                connection.abort()
 
     def serve(self, protocol: str, handler: Handler, *, owns_connection: bool = True) -> None:
         """Call ``handler`` with a channel for each stream of ``protocol`` that a peer opens.
@@ -199,12 +189,15 @@ class Host:
         target = parse_address(address)
         if target.peer_id is None:
             raise AddressInvalid(f"{address} does not say who is there: add /p2p/ and its peer id")
+        refusal = self._gate.lists.refusal(target.peer_id)
+        if refusal is not None:
+            raise DialFailed(address, refusal)
         try:
             carrier = await self._carrier_to(target)
             connection = await secure(carrier, self._keys, target.peer_id)
         except HandshakeFailed as error:
             raise DialFailed(address, str(error)) from error
-        limits = self._limits
+        limits = self._gate.limits
         if max_streams is not None:
             limits = replace(
                 limits,
@@ -216,25 +209,19 @@ class Host:
 
     async def accept(self, carrier: Carrier) -> None:
         """Welcome whoever comes in over ``carrier``, and serve it until it leaves."""
-        remote_host = _subscriber(carrier.remote_host)
-        if (
-            self._connections >= self._limits.connections
-            or self._by_host[remote_host] >= self._limits.connections_per_host
-        ):
-            _log.debug("refused a connection from %s: too many", remote_host)
-            carrier.abort()
-            return
-        self._connections += 1
-        self._by_host[remote_host] += 1
-        try:
-            await self._welcome(await secure(carrier, self._keys, None))
-        except HandshakeFailed as error:
-            _log.debug("handshake with %s: %s", remote_host, error)
-        except Exception:  # noqa: BLE001 - a stranger's connection must not end the host
-            _log.exception("connection from %s", remote_host)
-        finally:
-            self._connections -= 1
-            _decrement(self._by_host, remote_host)
+        host, gate = carrier.remote_host, self._gate
+        with gate.entered(host) as may_enter:
+            if not may_enter:
+                carrier.abort()
+                return
+            try:
+                with gate.handshake(host):
+                    connection = await secure(carrier, self._keys, None, gate.limits.handshake_s)
+                await self._welcome(connection)
+            except HandshakeFailed as error:
+                gate.refuse(Refusal.HANDSHAKE, f"{host} ({error})")
+            except Exception:  # noqa: BLE001 - a stranger's connection must not end the host
+                _log.exception("connection from %s", host)
 
     async def _carrier_to(self, target: Address) -> Carrier:
         """Where to authenticate ``target``: a socket, or a circuit.
@@ -273,16 +260,12 @@ class Host:
         await self.accept(carrier)
 
     async def _welcome(self, connection: Connection) -> None:
-        peer = connection.remote_id
-        if self._by_peer[peer] >= self._limits.connections_per_peer:
-            _log.debug("refused a connection of %s: too many", peer)
-            connection.abort()
-            return
-        self._by_peer[peer] += 1
-        try:
-            await self._run(connection, self._limits, HANDSHAKE_LIMIT_S)
-        finally:
-            _decrement(self._by_peer, peer)
+        with self._gate.proven(connection.remote_id) as may_stay:
+            if may_stay:
+                limits = self._gate.limits
+                await self._run(connection, limits, limits.handshake_s)
+            else:
+                connection.abort()
 
     async def _run(
         self,
@@ -291,6 +274,7 @@ class Host:
         first_stream_s: float,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        self._live.add(connection)
         try:
             await connection.run(
                 self._serve_stream,
@@ -301,6 +285,10 @@ class Host:
             )
         except Exception:  # noqa: BLE001 - one connection must not end the host
             _log.exception("connection with %s", connection.remote_id)
+        finally:
+            self._live.discard(connection)
+            if connection.refusal is not None:
+                self._gate.refuse(Refusal(connection.refusal), connection.remote_id)
 
     async def _serve_stream(self, connection: Connection, stream: Stream) -> None:
         try:
@@ -324,17 +312,3 @@ class Host:
         except Exception:  # noqa: BLE001 - the handler's outermost boundary
             _log.exception("handler of %s for %s", protocol, connection.remote_id)
             connection.abort()
-
-
-def _subscriber(host: str) -> str:
-    """What connections are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
-    if ":" not in host:
-        return host
-    return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
-
-
-def _decrement(counter: Counter[str], key: str) -> None:
-    """Count one less, and forget what is at zero, so that strangers leave nothing behind."""
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]

@@ -40,7 +40,8 @@ from .circuit import (
 )
 from .connection import HANDSHAKE_LIMIT_S, Connection
 from .errors import HandshakeFailed
-from .host import Host, Limits
+from .gate import Limits
+from .host import Host
 from .patches import WINDOW_BYTES, Stream
 from .varint import prefixed
 

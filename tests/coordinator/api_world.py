@@ -21,7 +21,7 @@ from neurogrid_coordinator.api.app import Collaborators, Settings, create_app
 from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.market.errors import MarketAway
-from neurogrid_coordinator.market.reports import NodeView
+from neurogrid_coordinator.market.reports import NodeView, Traffic
 from neurogrid_coordinator.services.artifacts import Limits
 from neurogrid_coordinator.services.nodes import Nodes
 from neurogrid_coordinator.services.submission import Terms
@@ -160,6 +160,7 @@ class World:
                 ).commitments,
                 explain=self.market.explain,
                 market_is_up=lambda: not self.market.away,
+                traffic=lambda: Traffic(3, 2, {"denied": 1}),
                 funds=self.chain.funds,
                 wake=lambda state: self.woken.append(state.task.task_id),
                 request_cancel=self._request_cancel,

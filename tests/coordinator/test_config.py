@@ -36,7 +36,7 @@ def test_the_shipped_file_lists_every_key_with_its_default() -> None:
         genesis_hash=ADDRESS,
     )
     assert parse_config(template(), "template") == Config(chain=chain)
-    for section in ("chain", "http", "p2p", "relay", "timers", "limits"):
+    for section in ("chain", "http", "p2p", "peers", "relay", "timers", "limits"):
         for key in Config(chain=chain).__getattribute__(section).__struct_fields__:
             assert f"\n{key} = " in template(), key
     assert (REPOSITORY / "configs" / "coordinator.toml").read_text() == template()
@@ -117,3 +117,11 @@ def test_relaying_is_off_until_it_is_asked_for() -> None:
     assert parse_config(CHAIN, "x").relay.limits is None
     asked = parse_config(CHAIN + "[relay]\nserve = true\ncircuits = 7", "x")
     assert asked.relay.limits == RelayLimits(circuits=7)
+
+
+def test_lists_of_peers_are_read_and_nonsense_is_named() -> None:
+    foe = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq"
+    text = template().replace("deny = []", f'deny = ["{foe} sent wrong results"]')
+    assert parse_config(text, "file").peers.lists.deny == {foe: "sent wrong results"}
+    with pytest.raises(ConfigError, match=r"file: .*nobody"):
+        parse_config(template().replace("deny = []", 'deny = ["nobody"]'), "file")

@@ -115,6 +115,9 @@ def test_a_coordinator_starts_says_where_it_is_and_stops_quickly(directory: Path
             if path.name != "coordinator.json":
                 assert path.stat().st_mode & 0o077 == 0, path
 
+        # The lists of peers are read again, and nothing else happens: it answers below.
+        process.send_signal(signal.SIGHUP)
+
         # The market process is replaced when it dies, and the file says so.
         os.kill(info["market_pid"], signal.SIGKILL)
 

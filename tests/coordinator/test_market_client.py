@@ -45,6 +45,7 @@ from neurogrid_marketplace.messages import (
     Stop,
 )
 from neurogrid_p2p.address import through_relay
+from neurogrid_p2p.peer_lists import PeerLists
 from neurogrid_p2p.relay import RelayLimits
 from neurogrid_wallet.keys import KeyPair
 
@@ -297,6 +298,27 @@ async def test_a_killed_child_is_started_again_where_it_was_and_the_nodes_come_b
         assert len(report.ranking) == 2
         for node in nodes:
             assert api.changes[node.node_id] == ["joined", "left", "joined"]
+
+
+@on_asyncio
+async def test_a_denied_node_is_closed_and_stays_out_over_restarts_and_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "PING_INTERVAL_S", 0.2)
+    async with running(tmp_path) as (api, farm):
+        foe, friend = farm.add(FakeNode()), farm.add(FakeNode())
+        await api.joined(foe, friend)
+        api.market.admit(PeerLists.of([], [f"{foe.node_id} sent wrong results"]))
+        await api.joined(friend)
+        await api.until(lambda: api.market.traffic.refused.get("denied", 0) > 1)
+        assert api.market.pid is not None
+        os.kill(api.market.pid, signal.SIGKILL)
+        await api.until(lambda: api.market.pid is None)
+        assert api.market.traffic.refused == {}
+        await api.until(lambda: api.market.traffic.refused.get("denied", 0) > 0)
+        await api.joined(friend)
+        api.market.admit(PeerLists())
+        await api.joined(foe, friend)
 
 
 @on_asyncio

@@ -12,6 +12,7 @@ from neurogrid_coordinator.market.door import ApiGone, Door
 from neurogrid_coordinator.market.rpc import CallFailed, Frame, decoder, encode
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.standing import Standing
+from neurogrid_p2p.peer_lists import PeerLists
 
 
 class Api:
@@ -39,6 +40,7 @@ class Market:
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, int]] = []
+        self.lists: list[PeerLists] = []
         self.cancelled: list[str] = []
         self.standings: dict[str, Standing] = {}
 
@@ -69,7 +71,7 @@ async def door() -> AsyncIterator[tuple[Api, Door, Market]]:
     market = Market()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     api = Api(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
-    opened = Door(stream, market.call, market.note, market.standings.update)
+    opened = Door(stream, market.call, market.note, market.standings.update, market.lists.append)
     async with stream, api.stream, trio.open_nursery() as nursery:
         nursery.start_soon(opened.run)
         yield api, opened, market
@@ -113,9 +115,11 @@ async def test_a_cancelled_call_ends_and_says_so() -> None:
         assert (await api.hear())["code"] == "cancelled"
         assert market.cancelled in (["wait"], [])
         await api.say({"kind": "taken", "lane": "n", "count": 3})
+        await api.say({"kind": "peers", "lists": {"allow": ["a"], "deny": {"b": "why"}}})
         await api.call(8, "echo")
         assert (await api.hear())["id"] == 8
         assert market.taken == [("n", 3)]
+        assert market.lists == [PeerLists(frozenset({"a"}), {"b": "why"})]
 
 
 async def test_what_the_market_says_waits_while_the_api_does_not_read() -> None:
@@ -137,7 +141,7 @@ async def test_the_end_of_the_api_ends_the_market_and_whoever_waits_to_speak(
     ours, theirs = socket.socketpair()
     market = Market()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-    opened = Door(stream, market.call, market.note, market.standings.update)
+    opened = Door(stream, market.call, market.note, market.standings.update, market.lists.append)
 
     async def speak() -> None:
         with trio.CancelScope(shield=True):

@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from neurogrid_p2p.connection import Connection
-from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.gate import Limits
+from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.relay import Relay, RelayLimits
 from neurogrid_p2p.relay_reservation import RelayReservations

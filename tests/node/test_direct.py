@@ -20,7 +20,8 @@ from neurogrid_node.config import DirectConfig
 from neurogrid_node.direct import DirectClients
 from neurogrid_node.network import CoordinatorLink
 from neurogrid_p2p.errors import ChannelClosed
-from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.gate import Limits
+from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.session import SignedChannel
 from p2p.peers import Person, until
 

@@ -15,7 +15,8 @@ from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.circuit import HOP, STOP, HopMessage, Status, receive, send
 from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.errors import ChannelClosed, DialFailed
-from neurogrid_p2p.host import Host, Limits, open_host
+from neurogrid_p2p.gate import Limits
+from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.relay import Relay, RelayLimits
 from neurogrid_p2p.relay_reservation import RelayReservations
@@ -334,7 +335,7 @@ async def test_who_opens_a_circuit_where_we_have_no_reservation_is_cut_off() -> 
 
 async def test_a_hidden_host_counts_who_comes_through_a_relay() -> None:
     async with relayed() as place, open_host(Person().seed) as client:
-        place.hidden._limits = Limits(connections_per_host=1)
+        place.hidden._gate.limits = Limits(connections_per_host=1)
         await client.dial(place.address, PROTOCOL)
         with pytest.raises(DialFailed):
             await client.dial(place.address, PROTOCOL)

@@ -16,6 +16,7 @@ from neurogrid_marketplace.task import Phase
 
 from ..artifacts import BlobStore, LeaseTokens
 from ..client_funds import ClientFunds
+from ..market.reports import Traffic
 from ..services.artifacts import Artifacts, Limits
 from ..services.auctions import Auctions
 from ..services.balances import Balances
@@ -98,7 +99,7 @@ class Collaborators:
     Attributes:
         nodes: told by the market's `on_node`.
         commitments: to the secrets that spot checks are drawn with.
-        explain, market_is_up: of the market client.
+        explain, market_is_up, traffic: of the market client.
         funds: of the chain.
         wake, request_cancel, request_cancel_all: of the orchestrator.
         stopping: set when the coordinator stops: long answers end then.
@@ -112,6 +113,7 @@ class Collaborators:
     commitments: Callable[[], list[Commitment]]
     explain: Callable[[Demand, Barred], Awaitable[Explanation]]
     market_is_up: Callable[[], bool]
+    traffic: Callable[[], Traffic]
     funds: Callable[[str], Awaitable[ClientFunds]]
     wake: Callable[[TaskState], None]
     request_cancel: Callable[[str], Awaitable[Phase]]
@@ -188,6 +190,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
         overview=Overview(world.database),
         nodes=world.nodes,
         market_is_up=world.market_is_up,
+        traffic=world.traffic,
         network=settings.network,
         version=version,
         schemas=schemas,

@@ -13,6 +13,7 @@ from neurogrid_marketplace.errors import MalformedMessage
 from neurogrid_marketplace.fields import decode, plain
 
 from .errors import MarketAway, MarketBug
+from .reports import Traffic
 from .rpc import MAX_CALLS, CallFailed, Frame, decoder, encode
 from .settings import MarketSettings
 
@@ -34,6 +35,7 @@ class Child:
         peer_id: the coordinator's.
         addresses: where nodes reach it.
         listen: its listening addresses with the ports that it got.
+        traffic: as of its last answer to a ping.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Child:
         self.peer_id = ""
         self.addresses: tuple[str, ...] = ()
         self.listen: tuple[str, ...] = ()
+        self.traffic = Traffic()
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -201,7 +204,7 @@ class Child:
         while True:
             await asyncio.sleep(PING_INTERVAL_S)
             try:
-                await self.call("ping", {}, PING_LIMIT_S)
+                self.traffic = decode(Traffic, await self.call("ping", {}, PING_LIMIT_S))
             except MarketAway as error:
                 _log.error("the market process is stuck and is killed: %s", error)
                 self.kill()

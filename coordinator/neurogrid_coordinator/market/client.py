@@ -28,6 +28,7 @@ from neurogrid_marketplace.orchestration import AWARD_ANSWER_MS
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.standing import Standing
+from neurogrid_p2p.peer_lists import PeerLists
 
 from .child import Child
 from .deliveries import Deliveries, OnMessage, OnNode
@@ -36,6 +37,7 @@ from .reports import (
     AuctionReport,
     AwardReport,
     NodeView,
+    Traffic,
     auction_from_wire,
     award_from_wire,
 )
@@ -65,6 +67,7 @@ class MarketClient:
     def __init__(self, settings: MarketSettings, on_message: OnMessage, on_node: OnNode) -> None:
         self._settings = settings
         self._child: Child | None = None
+        self._lists = PeerLists()
         self._nodes: dict[str, NodeView] = {}
         self._deliveries = Deliveries(on_message, on_node)
         self._supervisor: asyncio.Task[None] | None = None
@@ -101,6 +104,17 @@ class MarketClient:
         if self._child is not None:
             told = {node_id: plain(standing) for node_id, standing in standings.items()}
             self._child.tell({"kind": "standings", "standings": told})
+
+    def admit(self, lists: PeerLists) -> None:
+        """Have only these peers connected, now and after every restart of the child."""
+        self._lists = lists
+        if self._child is not None:
+            _admit(self._child, lists)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What the child has to do with; nothing while it is away."""
+        return self._child.traffic if self._child is not None else Traffic()
 
     @property
     def pid(self) -> int | None:
@@ -213,6 +227,7 @@ class MarketClient:
 
     async def _start(self) -> Child:
         child = await Child.start(self._settings)
+        _admit(child, self._lists)
         # The ports that it got are kept, so that nodes find the next child where this one was.
         self._settings = replace(self._settings, listen=child.listen)
         self._peer_id, self._addresses = child.peer_id, child.addresses
@@ -271,6 +286,11 @@ class MarketClient:
     def _heard(self, node_id: str, frame: Frame) -> None:
         heard_ms = decode(int, frame["last_heard_ms"])
         self._nodes[node_id] = replace(self._nodes[node_id], last_heard_ms=heard_ms)
+
+
+def _admit(child: Child, lists: PeerLists) -> None:
+    told = {"allow": sorted(lists.allow), "deny": dict(lists.deny)}
+    child.tell({"kind": "peers", "lists": told})
 
 
 def _after_beat(view: NodeView, frame: Frame) -> NodeView:

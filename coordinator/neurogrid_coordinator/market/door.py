@@ -8,6 +8,7 @@ import trio
 
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.standing import Standing
+from neurogrid_p2p.peer_lists import PeerLists
 
 from .rpc import MAX_CALLS, CallFailed, Frame, decoder, encode
 
@@ -29,6 +30,7 @@ class Door:
         call: answers one call; what it raises is reported, `CallFailed` with its code.
         taken: told that the api has dealt with some messages of a lane.
         standings: told what is known of nodes.
+        admit: told which peers may connect.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Door:
         call: Callable[[str, Frame], Awaitable[Frame]],
         taken: Callable[[str, int], None],
         standings: Callable[[Mapping[str, Standing]], None],
+        admit: Callable[[PeerLists], None],
     ) -> None:
         self._stream = stream
         self._call = call
         self._taken = taken
         self._standings = standings
+        self._admit = admit
         self._calls: dict[int, trio.CancelScope] = {}
         self._outbox, self._to_write = trio.open_memory_channel[bytes](_OUTBOX_FRAMES)
 
@@ -86,6 +90,8 @@ class Door:
                 self._taken(decode(str, frame["lane"]), decode(int, frame["count"]))
             case "standings":
                 self._standings(decode(dict[str, Standing], frame["standings"]))
+            case "peers":
+                self._admit(decode(PeerLists, frame["lists"]))
 
     async def _answer(self, call_id: int, frame: Frame) -> None:
         failure = ("cancelled", "")

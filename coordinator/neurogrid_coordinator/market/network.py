@@ -27,7 +27,7 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.sealing import Commit
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
-from neurogrid_p2p.host import Limits
+from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.session import Party, SignedChannel
 
 from .directory import Directory
@@ -69,7 +69,10 @@ def host_limits(limits: NodeLimits) -> Limits:
     return Limits(
         # Each may be connected twice, while a newer connection replaces an older one.
         connections=2 * limits.nodes,
-        connections_per_host=limits.nodes_per_host,
+        connections_per_host=limits.connections_per_host,
+        connections_per_network=limits.connections_per_network,
+        handshakes_per_network=limits.handshakes_per_network,
+        handshake_s=limits.handshake_s,
         # Its leases' streams, those that have not said which, its requests for files, and the
         # control stream.
         streams_per_connection=limits.leases_per_node + UNNAMED_MAX + REQUESTS_PER_NODE + 1,
@@ -125,6 +128,11 @@ class Network:
                 return await node.leases.send(message, is_last=is_last)
             return await node.channel.send(message)
         raise ChannelClosed("reads nothing")
+
+    @property
+    def lease_streams(self) -> int:
+        """How many there are, of all nodes."""
+        return sum(len(node.leases) for node in self._nodes.values())
 
     async def serve_lease(self, channel: Channel) -> None:
         """Talk with one node about one lease until either side ends that stream."""

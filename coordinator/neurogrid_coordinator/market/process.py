@@ -50,7 +50,7 @@ from .door import ApiGone, Door
 from .files import FileDoor
 from .leases import Leases
 from .network import Network, NodeMessage, host_limits
-from .reports import NodeView, auction_to_wire, award_to_wire
+from .reports import NodeView, Traffic, auction_to_wire, award_to_wire
 from .rpc import CallFailed, Frame
 from .settings import MarketSettings
 
@@ -140,12 +140,19 @@ class Market:
     """Everything of this process: routes what nodes say and what the api asks."""
 
     def __init__(self, party: Party, settings: MarketSettings, stream: trio.SocketStream) -> None:
+        self._host: Host
         self._relays = settings.relays
         self._credits = Credits(MESSAGE_CREDIT)
         self._directory = Directory()
         # Explanations that clients ask for; one at a time, so that they cannot take a whole core each.
         self._explaining = trio.CapacityLimiter(1)
-        self._door = Door(stream, self._answer, self._credits.give_back, self._directory.stand)
+        self._door = Door(
+            stream,
+            self._answer,
+            self._credits.give_back,
+            self._directory.stand,
+            lambda lists: self._host.admit(lists),
+        )
         self._network = Network(
             party,
             self._directory,
@@ -171,6 +178,7 @@ class Market:
         Raises:
             ApiGone: in the end, inside an ExceptionGroup.
         """
+        self._host = host
         host.serve(PROTOCOL_ID, self._network.serve)
         host.serve(LEASE_PROTOCOL_ID, self._network.serve_lease, owns_connection=False)
         await self._door.notify(
@@ -236,7 +244,12 @@ class Market:
     async def _answer(self, method: str, arguments: Frame) -> Frame:
         match method:
             case "ping":
-                return {}
+                traffic = Traffic(
+                    connections=self._host.connections,
+                    lease_streams=self._network.lease_streams,
+                    refused=self._host.refused,
+                )
+                return dict(plain(traffic))
             case "hold_auction":
                 return auction_to_wire(
                     await self._auctioneer.hold(

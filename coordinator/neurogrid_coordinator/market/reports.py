@@ -20,6 +20,21 @@ BAD_ANSWER = "bad_answer"
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the market process has to do with, as of a few seconds ago.
+
+    Attributes:
+        connections: of nodes and strangers, those in their handshake included.
+        lease_streams: streams of leases, of all nodes.
+        refused: how many were refused or cut off since it started, by reason (`gate.Refusal`).
+    """
+
+    connections: int = 0
+    lease_streams: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeView:
     """A connected node as the market knows it.
 

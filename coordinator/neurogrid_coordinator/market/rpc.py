@@ -11,6 +11,7 @@ Frames are maps with a ``kind``:
 | cancel | ``id``: nobody waits for the answer any more |
 | taken | ``lane``, ``count``: so many of its messages have been dealt with |
 | standings | ``standings``: node id -> what is known of it beside its offer, of nodes that joined |
+| peers | ``lists``: who may connect, from now on |
 
 | market to api | |
 |---|---|

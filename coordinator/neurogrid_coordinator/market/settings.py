@@ -21,14 +21,18 @@ class NodeLimits:
     Attributes:
         nodes: connected at a time. Each may be connected twice, while a newer connection
             replaces an older one; connections beyond that are refused.
-        nodes_per_host: connections from one IP address.
+        connections_per_host, connections_per_network, handshakes_per_network, handshake_s: of
+            strangers, see `gate.Limits`.
         leases_per_node: streams of leases that one node may have; as many as a hello can list.
         messages_per_s, bytes_per_s: of one node on its control stream, and on all streams of its
             leases together; on average, twice that in a burst. What comes faster is read more slowly.
     """
 
     nodes: _Positive = 2000
-    nodes_per_host: _Positive = 2000
+    connections_per_host: _Positive = 1024
+    connections_per_network: _Positive = 2048
+    handshakes_per_network: _Positive = 512
+    handshake_s: _Positive = 20
     leases_per_node: _Positive = 256
     messages_per_s: _Positive = 200
     bytes_per_s: _Positive = 4 * 1024 * 1024

@@ -609,6 +609,16 @@ class StatusView(Struct, frozen=True):
     network: str
     market: Annotated[Literal["up", "down"], Meta(description="The process that holds auctions.")]
     nodes: Annotated[int | None, Meta(description="Connected now.")]
+    connections: Annotated[
+        int, Meta(description="Of nodes and strangers, those in their handshake included.")
+    ]
+    lease_streams: Annotated[int, Meta(description="Open streams of leases.")]
+    refused: Annotated[
+        dict[str, int],
+        Meta(
+            description="Connections refused or cut off since the market process began, by reason."
+        ),
+    ]
     tasks: dict[str, int]
     differences: Annotated[
         int,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from ...market.reports import Traffic
 from ...services.nodes import Nodes
 from ...services.overview import Overview
 from ..envelope import json_response, success
@@ -21,6 +22,7 @@ def add_status_routes(
     overview: Overview,
     nodes: Nodes,
     market_is_up: Callable[[], bool],
+    traffic: Callable[[], Traffic],
     network: str,
     version: str,
     schemas: Schemas,
@@ -47,6 +49,9 @@ def add_status_routes(
             network=network,
             market="up" if up else "down",
             nodes=nodes.connected_count(),
+            connections=traffic().connections,
+            lease_streams=traffic().lease_streams,
+            refused=dict(traffic().refused),
             tasks={str(word): count for word, count in tasks.items()},
             differences=await overview.differences(),
             uptime_seconds=int(time.monotonic() - started_s),
