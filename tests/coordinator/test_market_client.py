@@ -301,7 +301,7 @@ async def test_a_killed_child_is_started_again_where_it_was_and_the_nodes_come_b
 
 
 @on_asyncio
-async def test_a_denied_node_is_closed_and_stays_out_over_restarts_and_is_counted(
+async def test_a_denied_node_is_closed_stays_out_and_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "PING_INTERVAL_S", 0.2)
@@ -311,14 +311,25 @@ async def test_a_denied_node_is_closed_and_stays_out_over_restarts_and_is_counte
         api.market.admit(PeerLists.of([], [f"{foe.node_id} sent wrong results"]))
         await api.joined(friend)
         await api.until(lambda: api.market.traffic.refused.get("denied", 0) > 1)
-        assert api.market.pid is not None
-        os.kill(api.market.pid, signal.SIGKILL)
-        await api.until(lambda: api.market.pid is None)
-        assert api.market.traffic.refused == {}
-        await api.until(lambda: api.market.traffic.refused.get("denied", 0) > 0)
-        await api.joined(friend)
         api.market.admit(PeerLists())
         await api.joined(foe, friend)
+
+
+@on_asyncio
+async def test_the_lists_of_peers_outlive_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "PING_INTERVAL_S", 0.2)
+    foe = FakeNode()
+    async with running(tmp_path) as (api, farm):
+        api.market.admit(PeerLists.of([], [foe.node_id]))
+        first_pid = api.market.pid
+        assert first_pid is not None
+        os.kill(first_pid, signal.SIGKILL)
+        await api.until(lambda: api.market.pid not in (None, first_pid))
+        farm.add(foe)
+        await api.until(lambda: api.market.traffic.refused.get("denied", 0) > 0)
+        await api.joined()
 
 
 @on_asyncio
