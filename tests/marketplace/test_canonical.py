@@ -22,6 +22,24 @@ def test_reading_and_writing_again_gives_the_same_bytes(value: object) -> None:
     assert canonical_bytes(json.loads(data)) == data
 
 
+@given(values)
+def test_the_bytes_are_those_of_sorted_json_without_spaces(value: object) -> None:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert canonical_bytes(value) == text.encode()
+
+
+def test_every_character_is_written_as_json_writes_it() -> None:
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert canonical_bytes("".join(characters)) == json.dumps(
+        "".join(characters), ensure_ascii=False
+    ).encode(errors="strict")
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64, -(2**63) - 1, 2**200])
+def test_integers_are_exact_at_every_size(number: int) -> None:
+    assert canonical_bytes([number]) == f"[{number}]".encode()
+
+
 @given(st.dictionaries(names, values, min_size=2, max_size=5))
 def test_the_order_of_keys_does_not_matter(value: dict[str, object]) -> None:
     backwards = dict(reversed(value.items()))
@@ -34,9 +52,11 @@ def test_what_two_languages_could_write_differently_is_refused(value: object) ->
         canonical_bytes(value)
 
 
-def test_nesting_is_bounded() -> None:
-    value: object = 0
-    for _ in range(MAX_DEPTH + 2):
+@pytest.mark.parametrize("innermost", [0, [], {}])
+def test_nesting_is_bounded(innermost: object) -> None:
+    value = innermost
+    for _ in range(MAX_DEPTH):
         value = [value]
+    assert canonical_bytes(value)
     with pytest.raises(InvalidValue, match="deeper"):
-        canonical_bytes(value)
+        canonical_bytes([value])

@@ -14,6 +14,7 @@ from neurogrid_marketplace.faults import CONSEQUENCES, Fault, Outcome
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.job import InputFile, Job, OutputFile
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
+from neurogrid_marketplace.sealing import Commit, Reveal
 from neurogrid_marketplace.wire import MAX_FRAME_BYTES, encode_frame
 
 from .keys import person
@@ -30,6 +31,8 @@ EXAMPLES: list[m.Message] = [
     demand(),
     bid(5),
     Decline(demand().demand_id, DeclineCode.BUSY, "later"),
+    Commit(demand().demand_id, demand().hash(), "0" * 64),
+    Reveal(demand().demand_id, {person("a").peer_id: "0" * 64}),
     AWARD,
     m.Accept(LEASE_ID, AWARD.hash()),
     m.Deny(LEASE_ID, DeclineCode.BUSY),
