@@ -1,7 +1,8 @@
 """Write the test vectors of the protocol: ``python -m vectors.make`` with ``tests`` on the path.
 
 Whoever writes a compatible peer in another language checks it against the files beside this one;
-docs/protocol.md says what they mean. `test_vectors` fails when they are not what the code gives.
+docs/protocol.md says what they mean. `test_vectors` fails when they are not what the code gives, and
+tests/interop/test_vectors.py when our own JavaScript does not give them, too.
 """
 
 import hashlib
