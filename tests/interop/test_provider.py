@@ -89,14 +89,18 @@ def provider(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @dataclass(frozen=True)
 class Story:
-    """A job that the provider won and ran; while it ran, its connection was cut.
+    """A job that the provider won by a sealed bid and ran; while it ran, its connection was cut.
 
     Attributes:
+        phases: those that the lease entered, as the provider says.
+        joined: how often the provider had joined by then.
         earned_micro_usdc: what its wallet has more.
         receipt: the file.
     """
 
     task: Task
+    phases: list[str]
+    joined: int
     earned_micro_usdc: int
     receipt: Path
 
@@ -107,14 +111,16 @@ def story(devnet: Devnet, provider: Provider, tmp_path_factory: pytest.TempPathF
     node = NodeEntry(provider.peer_id, provider.wallet, provider.process.pid)
     with open_ledger(msgspec.structs.replace(devnet.network, nodes=[node])) as ledger:
         before = ledger.money().wallets[provider.peer_id]
-        submitted = devnet.submit(*JOB)
+        submitted = devnet.submit(*JOB, sealed_bids=True)
         until(lambda: "running" in provider.lines("phase"), "the provider runs the job")
         provider.process.send_signal(signal.SIGUSR2)
         task = devnet.until_settled(submitted.id)
         earned = ledger.money().wallets[provider.peer_id] - before
+    until(lambda: "closed" in provider.lines("phase"), "the provider has forgotten the lease")
+    phases = provider.lines("phase")
     receipt = tmp_path_factory.mktemp("receipt") / "receipt.json"
     receipt.write_bytes(devnet.client.tasks.receipt(task.id))
-    return Story(task, earned, receipt)
+    return Story(task, phases, len(provider.lines("joined")), earned, receipt)
 
 
 def test_it_wins_and_completes_though_its_connection_was_cut(
@@ -122,10 +128,18 @@ def test_it_wins_and_completes_though_its_connection_was_cut(
 ) -> None:
     assert (story.task.status, story.task.exit_code) == ("completed", 0), story.task.error
     assert story.task.node_id == provider.peer_id
-    assert len(provider.lines("joined")) >= 2
-    assert provider.lines("phase") == [
+    assert story.joined >= 2
+    assert story.phases == [
         *("accepted", "preparing", "running", "collecting", "reported", "claiming", "closed")
     ]
+
+
+def test_it_takes_another_job_by_an_open_bid(
+    devnet: Devnet, provider: Provider, story: Story
+) -> None:
+    task = devnet.until_settled(devnet.submit("true").id)
+    assert task.id != story.task.id
+    assert (task.status, task.node_id) == ("completed", provider.peer_id), task.error
 
 
 def test_its_log_and_output_arrive(devnet: Devnet, story: Story) -> None:

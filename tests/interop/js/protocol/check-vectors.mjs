@@ -16,6 +16,7 @@ import { hash64, pool, ranking, sample } from './market.mjs';
 import { cost, escrowJobId, mustPause, quote, signable, usdc, voucherMessage } from './money.mjs';
 import { Malformed, SAID_BY, Unknown, parseBody } from './page.mjs';
 import { verifyReceipt } from './receipt.mjs';
+import { commitment } from './sealing.mjs';
 
 const folder = process.argv[2];
 const read = (name) => readFileSync(join(folder, name), 'utf8');
@@ -77,6 +78,11 @@ const CHECKS = {
       const sealed = ours.seal(type, envelope.body);
       const again = { ...sealed, sent_at_ms: envelope.sent_at_ms };
       assert.equal(keys.sign(signedText(again)).toString('hex'), envelope.signature);
+    });
+    const said = (type) => vectors.map(({ envelope }) => envelope).filter((one) => one.type === type);
+    each(said('commit'), ({ sender, body }) => {
+      const [bid] = said('bid').filter((one) => one.sender === sender && one.body.demand_id === body.demand_id);
+      if (bid) assert.equal(commitment(sender, bid.body), body.commitment);
     });
     const heard = new Set(vectors.map(({ envelope }) => envelope.type));
     assert.deepEqual(heard, new Set(Object.keys(SAID_BY)));

@@ -7,6 +7,7 @@ import { fromBase58, isSigned, publicKeyOf } from './keys.mjs';
 import { ranking } from './market.mjs';
 import { cost, escrowJobId, voucherMessage } from './money.mjs';
 import { LINK_KINDS, Malformed, parse } from './page.mjs';
+import { commitment } from './sealing.mjs';
 
 const BYTES_MAX = 4 * 1024 * 1024;
 const VERSION = 2;
@@ -42,7 +43,7 @@ export function verifyReceipt(text) {
   const coordinator = publicKeyOf(receipt.coordinator);
   demand(isSigned(coordinator, signed, Buffer.from(signature, 'hex')), 'a wrong signature of the receipt');
   const links = chained(receipt.links);
-  for (const check of [envelopes, auction, run, escrow, vouchers, charge]) check(links, receipt);
+  for (const check of [envelopes, auction, sealing, run, escrow, vouchers, charge]) check(links, receipt);
   return links.event.at(-1).body.result;
 }
 
@@ -113,6 +114,18 @@ function auction({ demand: [asked], bid: bids, award: [award], accept: [accept] 
   demand(place.award_price_micro_usdc_per_hour === body.price_micro_usdc_per_hour, 'another price');
   demand(winner.sender === accept.sender, 'somebody else accepted');
   demand(body.max_cost_micro_usdc >= cost(body.price_micro_usdc_per_hour, body.timeout_s * 1000), 'too little');
+}
+
+function sealing({ demand: [asked], commit: commits, reveal: reveals, bid: bids, award: [award] }) {
+  if (!parse('demand', asked.body).sealed_bids) {
+    return demand(commits.length + reveals.length === 0 && !award.body.reveal_hash, 'sealed, and not asked to be');
+  }
+  demand(reveals.length === 1 && award.body.reveal_hash === hashOf(reveals[0]), 'the award names another reveal');
+  const shown = reveals[0].body.commitments;
+  const made = Object.fromEntries(commits.map(({ sender, body }) => [sender, body.commitment]));
+  demand(canonical(shown) === canonical(made), 'the reveal has other commitments');
+  const isKept = ({ sender, body }) => commitment(sender, body) === made[sender];
+  return demand(bids.every(isKept), 'another bid than was committed to');
 }
 
 function run({ event: events, accept: [accept] }) {

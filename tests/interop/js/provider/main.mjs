@@ -6,6 +6,7 @@
 // It prints one JSON object a line: who it is, every time that it has joined, and every phase that a lease enters.
 // SIGUSR2 cuts its connection, as a network might.
 
+import { randomBytes } from 'node:crypto';
 import { fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 import { Keypair } from '@solana/web3.js';
@@ -13,12 +14,15 @@ import { Keypair } from '@solana/web3.js';
 import { envelopeHash, messageHash, networkTag } from '../protocol/envelope.mjs';
 import { KeyPair } from '../protocol/keys.mjs';
 import { cost, quote } from '../protocol/money.mjs';
+import { commitment } from '../protocol/sealing.mjs';
 import { Chain } from './chain.mjs';
 import { Lease } from './lease.mjs';
 import { Link } from './link.mjs';
 
 const START_MS = 500;
 const BID_VALID_MS = 3_000;
+// From `reveal` to the bid.
+const REVEAL_MS = 1_000;
 const LEASES_MAX = 4;
 const TOTAL = { cpu_millis: 2_000, memory_bytes: 2 ** 31, disk_bytes: 2 ** 32, gpus: [] };
 
@@ -76,7 +80,7 @@ class Provider {
 
   free() {
     const now = Date.now();
-    for (const [id, bid] of this.bids) if (bid.valid_until_ms <= now) this.bids.delete(id);
+    for (const [id, { bid }] of this.bids) if (bid.valid_until_ms <= now) this.bids.delete(id);
     const needs = [...this.leases.values(), ...this.bids.values()].map(({ need }) => need);
     const left = (name) => Math.max(0, TOTAL[name] - needs.reduce((sum, need) => sum + need[name], 0));
     return {
@@ -118,6 +122,7 @@ class Provider {
 
   heard(type, body) {
     if (type === 'demand') this.asked(body);
+    if (type === 'reveal') this.revealed(body);
     if (type === 'award') this.awarded(body);
   }
 
@@ -139,12 +144,30 @@ class Provider {
       demand_hash: messageHash('demand', demand),
       price_micro_usdc_per_hour: price,
       start_ms: START_MS,
-      valid_until_ms: Date.now() + demand.bid_window_ms + BID_VALID_MS,
+      valid_until_ms: Date.now() + demand.bid_window_ms + BID_VALID_MS + (demand.sealed_bids ? REVEAL_MS : 0),
       wallet: this.wallet.publicKey.toBase58(),
+      nonce: demand.sealed_bids ? randomBytes(32).toString('hex') : '',
     };
-    const said = this.link.send('bid', bid);
-    if (said) this.bids.set(id, { ...bid, demand, need, hash: envelopeHash(said) });
-    return undefined;
+    const made = { bid, demand, need, hash: null, reveal_hash: '' };
+    this.bids.set(id, made);
+    if (!demand.sealed_bids) return this.show(made);
+    const hidden = commitment(this.keys.peerId, bid);
+    return this.link.send('commit', { demand_id: id, demand_hash: bid.demand_hash, commitment: hidden });
+  }
+
+  /** Let the coordinator see a bid. */
+  show(made) {
+    const said = this.link.send('bid', made.bid);
+    if (said) made.hash = envelopeHash(said);
+  }
+
+  /** Everybody has committed: show the bid, once, if our commitment stands as we made it. */
+  revealed(reveal) {
+    const made = this.bids.get(reveal.demand_id);
+    const ours = reveal.commitments[this.keys.peerId];
+    if (!made?.demand.sealed_bids || made.hash || ours !== commitment(this.keys.peerId, made.bid)) return;
+    made.reveal_hash = messageHash('reveal', reveal);
+    this.show(made);
   }
 
   awarded(award) {
@@ -154,19 +177,20 @@ class Provider {
       const isSame = messageHash('award', award) === messageHash('award', known.award);
       return isSame ? this.link.send('accept', known.accept()) : deny('terms_changed');
     }
-    const bid = this.bids.get(award.demand_id);
-    if (!bid || bid.valid_until_ms <= Date.now()) return deny('reservation_expired');
+    const made = this.bids.get(award.demand_id);
+    if (!made || made.bid.valid_until_ms <= Date.now()) return deny('reservation_expired');
     const price = award.price_micro_usdc_per_hour;
     const holds =
-      award.bid_hash === bid.hash &&
-      award.demand_hash === bid.demand_hash &&
-      ['job_hash', 'timeout_s', 'voucher_interval_s'].every((name) => award[name] === bid.demand[name]) &&
-      price >= bid.price_micro_usdc_per_hour &&
+      award.bid_hash === made.hash &&
+      award.reveal_hash === made.reveal_hash &&
+      award.demand_hash === made.bid.demand_hash &&
+      ['job_hash', 'timeout_s', 'voucher_interval_s'].every((name) => award[name] === made.demand[name]) &&
+      price >= made.bid.price_micro_usdc_per_hour &&
       award.max_cost_micro_usdc >= cost(price, award.timeout_s * 1000);
     if (!holds) return deny('terms_changed');
     this.bids.delete(award.demand_id);
     const save = () => this.save(lease);
-    const lease = new Lease({ award, need: bid.need, chain: this.chain, save, log });
+    const lease = new Lease({ award, need: made.need, chain: this.chain, save, log });
     this.leases.set(lease.id, lease);
     lease.enter('accepted');
     const said = this.link.send('accept', lease.accept());
