@@ -16,6 +16,7 @@ from .attribute_values import (
     CORES,
     COUNT,
     DURATION,
+    FLAG,
     FRACTION,
     TEXT,
     USDC,
@@ -297,6 +298,13 @@ TASK: Vocabulary[Demand] = Vocabulary(
         lambda d: d.client,
         _WALLET,
     ),
+    Attribute(
+        "client.revealed",
+        Subject.CLIENT,
+        FLAG,
+        "whether the client lets nodes know who pays",
+        lambda d: "no" if d.client is None else "yes",
+    ),
     Attribute("task.timeout", Subject.TASK, DURATION, "its time limit", lambda d: d.timeout_s),
     Attribute(
         "task.price.hour",
@@ -337,5 +345,12 @@ TASK: Vocabulary[Demand] = Vocabulary(
         "how its result is verified before it is paid",
         lambda d: d.verify.value,
         "none",
+    ),
+    Attribute(
+        "task.sealed_bids",
+        Subject.TASK,
+        FLAG,
+        "whether bids are shown only when all are in",
+        lambda d: "yes" if d.sealed_bids else "no",
     ),
 )

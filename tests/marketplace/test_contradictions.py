@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given, settings
 
-from neurogrid_marketplace.attributes import NODE, NodeFacts
-from neurogrid_marketplace.condition_text import write_clause
+from neurogrid_marketplace.attributes import NODE, TASK, NodeFacts
+from neurogrid_marketplace.condition_text import read_conditions, write_clause
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.contradictions import Contradiction, refuse_contradictions
 from neurogrid_marketplace.judgement import met_by_node
@@ -58,6 +58,13 @@ def test_what_can_never_hold_is_refused_by_name(text: str) -> None:
 )
 def test_what_can_hold_is_not(text: str) -> None:
     assert blamed(text) == []
+
+
+def test_nothing_is_both_yes_and_no() -> None:
+    both = read_conditions("task.sealed_bids = yes and task.sealed_bids = no", TASK)
+    with pytest.raises(Contradiction):
+        refuse_contradictions(both, TASK)
+    refuse_contradictions(both[:1], TASK)
 
 
 def test_only_the_clauses_at_fault_are_named() -> None:

@@ -28,7 +28,7 @@ def said(own: str = "", where: str = "", **changes: object) -> tuple[DeclineCode
         "task.price.hour >= 1USDC and task.price.total < 0.02USDC",
         "task.image ~ neurogrid/ and task.verify = none",
         "task.ram <= 1GiB and task.disk <= 1GiB and task.cpu.cores <= 1",
-        "task.gpu.count = 0 and task.input = 0B",
+        "task.gpu.count = 0 and task.input = 0B and task.sealed_bids = no",
     ],
 )
 def test_a_task_that_meets_the_owners_conditions_is_taken(own: str) -> None:
@@ -51,6 +51,11 @@ def test_a_client_that_does_not_reveal_itself_meets_no_condition_on_clients() ->
         f"{wanted}: client.wallet is not known",
     )
     assert said(f"client.wallet != {WALLET}") is not None
+    assert said("client.revealed = yes", client=WALLET) is None
+    assert said("client.revealed = yes") == (
+        DeclineCode.CONDITION_UNMET,
+        "client.revealed = yes: client.revealed is no",
+    )
 
 
 def test_a_clients_conditions_are_judged_here_too() -> None:
