@@ -7,17 +7,21 @@ tests/interop/test_vectors.py when our own JavaScript does not give them, too.
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from neurogrid_marketplace import base58
+from neurogrid_marketplace.attributes import NODE, NodeFacts
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.canonical import Json, canonical_bytes, sha256_hex
+from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.errors import MalformedMessage, UnknownMessage
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
 from neurogrid_marketplace.fields import PUNCTUAL_PERMILLE, plain
+from neurogrid_marketplace.judgement import met_by_node, narrowed
 from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, POOL_SIZE, place_of, pool, sample
 from neurogrid_marketplace.messages import (
     Accept,
@@ -30,7 +34,7 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.money import cost_micro_usdc, format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.receipt import escrow_job_id, verify_receipt
-from neurogrid_marketplace.resources import Capacity, Requirements
+from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_marketplace.wire import encode_frame
 
@@ -38,6 +42,22 @@ from .lease_story import DOMAIN, ESCROW_SEQUENCE, GENESIS_HASH, GIB, LEASE_ID, M
 from .parties import PARTIES, VOUCHER_SIGNER, party
 
 FOLDER = Path(__file__).parent
+
+# Each kind of value with each operator, met and just missed.
+CONDITIONS = (
+    "region = eu-west and region != us and region in (eu-north, eu-west) and region not in (us)",
+    "region ~ EU and region !~ north and region = EU-WEST",
+    "ram >= 32GiB and ram > 32GiB and ram <= 34359738368B and ram < 32GiB and ram = 32GiB",
+    "gpu.driver >= 550.54 and gpu.driver < 550.100 and gpu.driver = 550.54.14.0",
+    "image.present has python:3.12 and image.present lacks python:3.12 and model.present lacks a",
+    "privacy has sealed_inputs and runtime has runsc and enforcement = watched",
+    "price.hour <= 0.600001USDC and price.hour < 0.600001USDC and price.total = 0.100001USDC",
+    "gpu.model ~ rtx and gpu.memory >= 20GB",
+    "gpu.model ~ t4 and gpu.memory >= 20GB",
+    "gpu.compute_capability >= 8.9 or region = us",
+    "gpu.memory >= 80GB or region = eu-west",
+    "gpu.count = 2 and cpu.cores >= 8 and cpu.cores > 8 and disk >= 100GiB",
+)
 
 
 def files() -> dict[str, bytes]:
@@ -50,6 +70,7 @@ def files() -> dict[str, bytes]:
         "vouchers.json": _vouchers(),
         "auctions.json": _auctions(),
         "sampling.json": _sampling(),
+        "conditions.json": _conditions(),
         "money.json": _money(),
     }
     made = {
@@ -290,6 +311,53 @@ def _sampling() -> Json:
             "first_eight_without_weights": [o.node_id for o in sample(many, demand_id)],
         },
     }
+
+
+def _conditions() -> Json:
+    """A machine with two GPUs, and what of a demand's conditions it meets."""
+    gpus = (
+        Gpu("GPU-1", "NVIDIA T4", 16 * GIB, "7.5"),
+        Gpu("GPU-2", "NVIDIA GeForce RTX 4090", 24 * GIB, "8.9"),
+    )
+    room = Capacity(8_000, 32 * GIB, 100 * GIB, gpus)
+    offer = replace(
+        _offers(1)[0],
+        region="eu-west",
+        total=room,
+        free=room,
+        prices=PriceList(base_micro_usdc_per_hour=600_001),
+        images=("python:3.12",),
+        gpu_driver="550.54.14",
+        runtimes=("runc",),
+        privacy=("sealed_inputs",),
+    )
+    demand = Demand(
+        demand_id="demand_" + "4d" * 16,
+        job_hash="0" * 64,
+        requirements=Requirements(gpu_count=1),
+        image="python:3.12",
+        input_bytes=0,
+        max_price_micro_usdc_per_hour=10**6,
+        timeout_s=600,
+        bid_window_ms=250,
+        voucher_interval_s=30,
+        dead_after_s=45,
+    )
+    judged: list[Json] = []
+    for text in CONDITIONS:
+        asked = replace(demand, where=read_conditions(text, NODE))
+        facts = NodeFacts(offer, asked)
+        where = plain(asked)["where"]
+        gpu_uuids: list[Json] = [gpu.uuid for gpu in narrowed(offer.total, facts).gpus]
+        judged.append(
+            {
+                "text": text,
+                "where": where,
+                "met": [met_by_node(clause, facts) for clause in asked.where],
+                "gpus": gpu_uuids,
+            }
+        )
+    return {"offer": plain(offer), "demand": plain(demand), "judged": judged}
 
 
 def _offers(count: int) -> list[Offer]:

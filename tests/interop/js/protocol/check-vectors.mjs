@@ -9,6 +9,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { canonical, sha256 } from './canonical.mjs';
+import { allowed, isMet, judges, knows } from './conditions.mjs';
 import { Frames, Receiver, Sender, envelopeHash, frame, messageHash, networkTag, signedText } from './envelope.mjs';
 import { parseJson } from './json.mjs';
 import { KeyPair, base58, fromBase58, isSigned, publicKeyOf } from './keys.mjs';
@@ -116,6 +117,14 @@ const CHECKS = {
     each(auctions, ({ name, max_price_micro_usdc_per_hour: most, bids, ranking: expected }) =>
       assert.deepEqual(ranking(most, bids), expected, name),
     ),
+
+  'conditions.json': ({ offer, demand, judged }) =>
+    each(judged, ({ text, where, met, gpus }) => {
+      const facts = { offer, demand: { ...demand, where } };
+      assert.ok(where.every((clause) => judges(clause) && knows(clause)), text);
+      assert.deepEqual(where.map((clause) => isMet(clause, facts)), met, text);
+      assert.deepEqual(allowed(facts).map(({ uuid }) => uuid), gpus, text);
+    }),
 
   'sampling.json': (file) => {
     const { demand_id: demand, nodes, larger_market: larger } = file;

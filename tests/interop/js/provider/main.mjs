@@ -11,6 +11,7 @@ import { fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 import { Keypair } from '@solana/web3.js';
 
+import { isMet, judges, knows } from '../protocol/conditions.mjs';
 import { envelopeHash, messageHash, networkTag } from '../protocol/envelope.mjs';
 import { KeyPair } from '../protocol/keys.mjs';
 import { cost, quote } from '../protocol/money.mjs';
@@ -137,6 +138,9 @@ class Provider {
       need.gpu_count === 0;
     const price = quote(this.prices, need);
     if (!fits) return decline('does_not_fit');
+    const facts = { offer: this.hello().offer, demand };
+    if (!demand.where.every(knows)) return decline('unknown_condition');
+    if (!demand.where.every((clause) => !judges(clause) || isMet(clause, facts))) return decline('does_not_fit');
     if (this.leases.size >= LEASES_MAX) return decline('busy');
     if (price > demand.max_price_micro_usdc_per_hour) return decline('price_too_low');
     const bid = {
