@@ -31,6 +31,7 @@ from .attendance import Attendance
 from .chain import Chain
 from .config import CONFIG_NAME, Config, ConfigError, P2pConfig, load_config
 from .evidence import ReceiptDesk
+from .gpu_sightings import GpuSightings
 from .market.client import MarketClient
 from .market.deliveries import NodeChange
 from .market.reports import NodeView
@@ -133,6 +134,7 @@ async def run(
         async def on_node(node_id: str, change: NodeChange, view: NodeView) -> None:
             await nodes.on_node(node_id, change, view)
             await standings.on_node(node_id, change, view)
+            await gpus.on_node(node_id, change, view)
             await desk.on_node(node_id, change, view)
 
         market = MarketClient(
@@ -159,6 +161,7 @@ async def run(
             now_ms=_now_ms,
         )
         nodes = Nodes(database, standings.of, challenges_scored=config.trust.score_challenges)
+        gpus = GpuSightings(database=database, found_out=standings.changed, now_ms=_now_ms)
         spot_checks = SpotChecks(
             keys.session.derive(b"spot checks").seed,
             challenges_scored=config.trust.score_challenges,

@@ -31,21 +31,12 @@ QUORUM_MIN, QUORUM_MAX = 2, 5
 ANSWERS = frozenset({Outcome.COMPLETED, Outcome.EXIT_NONZERO})
 
 
-class Comparator(StrEnum):
-    """What counts as the same result."""
-
-    EXACT = "exact"
-    NUMERIC = "numeric"
-
-
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What a client asks for.
 
     Attributes:
         runs: of a quorum: so many nodes run the job at once.
-        absolute, relative: of the numeric comparator: two numbers are the same when they differ by
-            no more than ``absolute`` or ``relative`` times the larger one.
 
     Raises:
         InvalidValue: the parts do not go together.
@@ -53,17 +44,12 @@ class Verification:
 
     mode: VerifyMode = VerifyMode.NONE
     runs: Annotated[int, Meta(ge=1, le=QUORUM_MAX)] = 1
-    comparator: Comparator = Comparator.EXACT
-    absolute: Annotated[float, Meta(ge=0, le=1e300)] = 0.0
-    relative: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
     def __post_init__(self) -> None:
         if self.mode is VerifyMode.QUORUM and self.runs < QUORUM_MIN:
             raise InvalidValue(f"a quorum has {QUORUM_MIN} to {QUORUM_MAX} runs")
         if self.mode is not VerifyMode.QUORUM and self.runs != 1:
             raise InvalidValue("only a quorum has runs")
-        if self.comparator is Comparator.EXACT and (self.absolute or self.relative):
-            raise InvalidValue("a tolerance needs the numeric comparator")
 
     @property
     def runs_held(self) -> int:
@@ -152,7 +138,7 @@ def judge(
 
     Args:
         runs: the group, in the order in which they were made.
-        same: whether the files of two results are the same (`same_files`, or a tolerance).
+        same: whether the files of two results are the same, as `same_files`.
     """
     if any(run.open for run in runs):
         return Wait()
@@ -163,7 +149,7 @@ def judge(
         tuple(name for name, other in answers if _alike(answer, other, same))
         for _, answer in answers
     ]
-    # Ties go to the earliest. With a tolerance, agreeing is not transitive: this one's circle counts.
+    # Ties go to the earliest.
     best = max(agreeing, key=len)
     voters = max(len(answers), wanted.runs_wanted)
     if 2 * len(best) > voters:

@@ -122,7 +122,6 @@ class VerificationInfo(Struct, frozen=True, kw_only=True):
 
     mode: Literal["none", "spot_check", "quorum"] = "none"
     runs: int = 1
-    comparator: str = "exact"
     verdict: str | None = None
     result_of: str | None = None
     belongs_to: str | None = None

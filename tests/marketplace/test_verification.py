@@ -10,7 +10,6 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.verification import (
     Agreed,
-    Comparator,
     Run,
     RunAgain,
     Undecided,
@@ -130,7 +129,6 @@ def test_every_group_comes_to_an_end(contents: str, runs: int) -> None:
         {"mode": VerifyMode.QUORUM},
         {"mode": VerifyMode.SPOT_CHECK, "runs": 2},
         {"runs": 2},
-        {"absolute": 1.0},
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(parts: dict[str, object]) -> None:
@@ -139,8 +137,8 @@ def test_parts_that_do_not_go_together_are_refused(parts: dict[str, object]) -> 
 
 
 def test_money_is_held_for_every_run_that_is_certain() -> None:
-    numeric = Verification(VerifyMode.QUORUM, 5, Comparator.NUMERIC, absolute=0.1)
-    held = [wanted.runs_held for wanted in (Verification(), CHECK, QUORUM_3, numeric)]
+    largest = Verification(VerifyMode.QUORUM, 5)
+    held = [wanted.runs_held for wanted in (Verification(), CHECK, QUORUM_3, largest)]
     assert held == [1, 2, 3, 5]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from .cheating import CheatingMarket, Figures, Fleet
-from .cheating_table import Row, broken, rows
+from .cheating_table import BEGIN, END, PAGE, Row, broken, rows
 
 # Twenty nodes instead of a hundred, so that each has its fifty jobs soon.
 NODES, JOBS, SEEDS = 20, 2_000, 5
@@ -37,3 +37,9 @@ def test_a_market_without_cheats_does_no_more_than_a_tenth_twice() -> None:
     figures = measured(nobody)
     assert figures.found_after == []
     assert broken(Row("nobody", nobody), figures) == []
+
+
+def test_the_page_has_a_row_for_everybody() -> None:
+    table = PAGE.read_text().split(BEGIN)[1].split(END)[0]
+    for row in rows():
+        assert f"| {row.words} |" in table

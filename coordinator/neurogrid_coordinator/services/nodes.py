@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from neurogrid_marketplace.constraints import misses
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.judgement import node_can_judge
 from neurogrid_marketplace.offer import Offer
-from neurogrid_marketplace.reputation import FindingKind, Reputation
+from neurogrid_marketplace.reputation import SHADOW_KINDS, FindingKind, Reputation
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import Phase
@@ -24,6 +24,7 @@ from ..market.reports import NodeView
 from ..standings import reputation_of_node
 from ..store import findings, leases, tasks
 from ..store.database import Database
+from ..store.findings import StoredFinding
 from ..store.tasks import TaskFilter
 from .errors import NotFound
 
@@ -200,6 +201,12 @@ class Nodes:
         standing = self._standing_of(node_id)
         stake = standing.stake_micro_usdc if standing else None
         return NodeReputation(reputation, counts, completed, stake)
+
+    async def evidence(self, node_id: str, limit: int) -> Sequence[StoredFinding]:
+        """What was found out about a node's hardware, newest first; empty if nothing was."""
+        return await self._database.read(
+            lambda conn: findings.of_node(conn, node_id, kinds=SHADOW_KINDS, limit=limit)
+        )
 
     def connected_count(self) -> int:
         """How many are connected now."""

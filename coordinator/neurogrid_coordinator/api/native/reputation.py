@@ -16,7 +16,14 @@ from ..auth import Caller, Gate
 from ..envelope import iso, success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .schemas import CommitmentListView, CommitmentView, FindingView, ReputationView
+from .schemas import (
+    CommitmentListView,
+    CommitmentView,
+    EvidenceListView,
+    EvidenceView,
+    FindingView,
+    ReputationView,
+)
 
 _DAY_MS = 24 * 3_600_000
 _LINES_MAX = 200
@@ -44,6 +51,34 @@ def add_reputation_route(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schema
         moves only by what this coordinator has verified itself; docs/verification.md has the rules.
         """
         return success(_view(node_id, await nodes.reputation(node_id), limit))
+
+
+def add_evidence_route(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) -> None:
+    """Add the route."""
+
+    @app.get(
+        f"{API}/nodes/{{node_id}}/evidence",
+        tags=["Nodes"],
+        summary="What was found out about a node's hardware",
+        response_class=Response,
+        responses={
+            200: schemas.answer(EvidenceListView, "Newest first; empty if there is nothing."),
+            **errors("INVALID_REQUEST", "UNAUTHORIZED"),
+        },
+    )
+    async def get_evidence(
+        node_id: str,
+        _: Annotated[Caller, Depends(gate)],
+        limit: Annotated[int, Query(ge=1, le=_LINES_MAX)] = 50,
+    ) -> Response:
+        """Public facts, such as a GPU that another node offers too. Whether they count in its score
+        says the node's reputation."""
+        found = await nodes.evidence(node_id, limit)
+        views = [
+            EvidenceView(iso(item.finding.at_ms), item.finding.kind.value, dict(item.details))
+            for item in found
+        ]
+        return success(EvidenceListView(node_id, views))
 
 
 def add_commitment_route(

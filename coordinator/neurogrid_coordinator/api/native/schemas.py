@@ -125,7 +125,6 @@ class VerificationView(Struct, frozen=True):
 
     mode: Literal["none", "spot_check", "quorum"]
     runs: Annotated[int, Meta(description="That a quorum began with.")]
-    comparator: str
     verdict: Annotated[
         str | None,
         Meta(
@@ -419,6 +418,21 @@ class ReputationView(Struct, frozen=True):
     counts: Annotated[dict[str, int], Meta(description="Findings by kind, forgotten ones too.")]
     findings: Annotated[list[FindingView], Meta(description="Newest first.")]
     total: Annotated[int, Meta(description="Of all findings.")]
+
+
+class EvidenceView(Struct, frozen=True):
+    """A fact about a node's hardware."""
+
+    at: Time
+    kind: Annotated[str, Meta(description="gpu_shared: another node offers the same GPU.")]
+    details: dict[str, Any]
+
+
+class EvidenceListView(Struct, frozen=True):
+    """Facts about a node's hardware."""
+
+    node_id: str
+    evidence: list[EvidenceView]
 
 
 class CommitmentView(Struct, frozen=True):

@@ -269,7 +269,6 @@ def _verification_view(detail: TaskDetail) -> VerificationView:
     return VerificationView(
         mode=wanted.mode.value,
         runs=wanted.runs,
-        comparator=wanted.comparator.value,
         verdict=state.verdict.value or None,
         result_of=state.result_of or None,
         belongs_to=state.belongs_to or None,
