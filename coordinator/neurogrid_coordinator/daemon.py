@@ -252,6 +252,7 @@ async def run(
                 wake=orchestrator.wake,
                 request_cancel=orchestrator.request_cancel,
                 request_cancel_all=orchestrator.request_cancel_all,
+                send_key=orchestrator.send_key,
                 stopping=stopping,
             ),
         )

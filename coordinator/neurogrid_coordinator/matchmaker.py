@@ -94,7 +94,7 @@ class Matchmaker:
         bought = class_of(task.demand, self.market.offer(lease.node_id))
         report = await self.market.award(lease.node_id, award)
         if report.accepted and report.award is not None and report.answer is not None:
-            accept = Accept(lease.lease_id, award.hash())
+            accept = decode(Accept, report.answer.body)
             return await self.database.write(
                 _take_accept, lease, report.answer, accept, report.award, bought, now_ms()
             )

@@ -178,8 +178,9 @@ def take_accept(
     if row is None:
         return None
     proof = [(row.id, award), (row.id, envelope)]
-    step = steps.take(conn, row.task_id, Accepted(row.id), now_ms, proof)
-    if step is not None and step.moved:
+    accepted = Accepted(row.id, accept.sealing_key)
+    step = steps.take(conn, row.task_id, accepted, now_ms, proof)
+    if step is not None and step.after.phase is Phase.STARTING and step.moved:
         leases.save_accept(conn, row.id, accept.hash(), now_ms)
     return step
 

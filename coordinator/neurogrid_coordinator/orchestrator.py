@@ -28,6 +28,7 @@ from neurogrid_marketplace.task import (
     Due,
     Event,
     HoldAuction,
+    KeySent,
     Lease,
     OpenEscrow,
     OutputsChecked,
@@ -181,6 +182,10 @@ class Orchestrator:
         steps_taken = await self.write(steps.take_all, task_ids, CancelRequested(), self._now_ms())
         for step in steps_taken:
             self.follow(step)
+
+    async def send_key(self, task_id: str, key: KeySent) -> None:
+        """The client sent the key to a sealed task's inputs; a late one changes nothing."""
+        await self.step(task_id, key)
 
     def nodes_changed(self) -> None:
         """A node came or became free: queued tasks need not wait any longer."""

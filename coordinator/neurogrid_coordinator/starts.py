@@ -40,4 +40,5 @@ class StartDesk:
             voucher_signer=self._vouchers.signer(row.id).address,
             artifacts_url=self._artifacts_url(),
             artifacts_token=self._tokens.token(row.id),
+            wrapped_key=lease.wrapped_key,
         )

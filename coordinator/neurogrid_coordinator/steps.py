@@ -16,6 +16,7 @@ from neurogrid_marketplace import dependencies, orchestration, settlement, sprea
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.key_wait import needs_key
 from neurogrid_marketplace.orchestration import Decision
 from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
@@ -185,6 +186,8 @@ def _save(conn: Connection, before: Task, decision: Decision, account_id: str, n
     if after.phase is not before.phase:
         kind = f"task.{after.phase.value}"
         events.append(conn, after.task_id, account_id, now_ms, kind, _news(after))
+        if needs_key(after):
+            events.append(conn, after.task_id, account_id, now_ms, events.NEEDS_KEY, _news(after))
     elif after.verdict is not before.verdict:
         news: dict[str, Json] = {"verdict": after.verdict.value}
         events.append(conn, after.task_id, account_id, now_ms, "task.verdict", news)

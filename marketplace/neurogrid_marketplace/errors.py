@@ -8,6 +8,7 @@ MarketError
 │   ├── BadSignature       forged, or signed for another network, type or sender
 │   └── ReplayedMessage    seen before, from another session, or too old
 ├── IllegalTransition      our own bug: an event that the state's table does not list
+├── SealBroken             a sealed input, or the key to it, does not authenticate
 └── ReceiptInvalid         a receipt that does not prove what it says
 """
 
@@ -42,6 +43,10 @@ class ReplayedMessage(RemoteError):
 
 class IllegalTransition(MarketError):
     """An event arrived that the present state's table does not list: our own bug."""
+
+
+class SealBroken(MarketError):
+    """A sealed input or its key is not what was sealed: changed, cut off, or for somebody else."""
 
 
 class ReceiptInvalid(MarketError):

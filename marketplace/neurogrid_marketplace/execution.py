@@ -75,21 +75,24 @@ class LeaseDecision:
     actions: tuple[LeaseAction, ...] = ()
 
 
-def agreement(award: Award) -> Accept:
+def agreement(award: Award, sealing_key: str = "") -> Accept:
     """The answer that takes an award."""
-    return Accept(award.lease_id, award.hash())
+    return Accept(award.lease_id, award.hash(), sealing_key)
 
 
-def accept(award: Award, coordinator: str, max_unpaid_ms: int, now_ms: int) -> NodeLease:
-    """A lease that this node has just accepted."""
+def accept(
+    award: Award, coordinator: str, max_unpaid_ms: int, now_ms: int, sealing_key: str = ""
+) -> NodeLease:
+    """A lease that this node has just accepted, and the key that inputs may be sealed to."""
     return NodeLease(
         lease_id=award.lease_id,
         coordinator=coordinator,
         award=award,
-        agreement_hash=agreement(award).hash(),
+        agreement_hash=agreement(award, sealing_key).hash(),
         max_unpaid_ms=max_unpaid_ms,
         phase=LeasePhase.ACCEPTED,
         since_ms=now_ms,
+        sealing_key=sealing_key,
     )
 
 

@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     IMAGE_NOT_FOUND = "image_not_found"
     COMMAND_NOT_FOUND = "command_not_found"
     INPUT_UNAVAILABLE = "input_unavailable"
+    INPUT_UNREADABLE = "input_unreadable"
     OUTPUT_REFUSED = "output_refused"
     START_FAILED = "start_failed"
     PULL_STALLED = "pull_stalled"
@@ -90,6 +91,12 @@ CONSEQUENCES: dict[Outcome, Consequence] = {
     ),
     Outcome.INPUT_UNAVAILABLE: Consequence(
         _INFRA, False, True, "An input could not be fetched from the coordinator."
+    ),
+    Outcome.INPUT_UNREADABLE: Consequence(
+        _USER,
+        False,
+        False,
+        "A sealed input did not open with the key that was sent: submit it again with `--sealed`.",
     ),
     Outcome.OUTPUT_REFUSED: Consequence(
         _USER, False, False, "Write plain files below /outputs: no links, devices or sockets."

@@ -16,11 +16,15 @@ MAX_JOB_TEXT_BYTES = 160 * 1024
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file placed read-only under /inputs before the job starts."""
+    """A file placed read-only under /inputs before the job starts.
+
+    ``sealed``: hash and size are of what the client has sealed (`sealed_file`); the node opens it.
+    """
 
     path: FilePath
     sha256: Sha256
     size_bytes: Bytes
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class Job:
             raise InvalidValue("two inputs have the same path")
         if any("\0" in item for item in (*self.command, *self.environment.values())):
             raise InvalidValue("a command or environment value holds a NUL byte")
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it takes a key to read its inputs."""
+        return any(item.sealed for item in self.inputs)
 
     def hash(self) -> str:
         """SHA-256 that the award names, so that neither side can swap the job later."""

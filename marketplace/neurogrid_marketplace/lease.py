@@ -61,6 +61,7 @@ class NodeLease:
     Attributes:
         coordinator: peer id of the coordinator that awarded it.
         agreement_hash: `Accept.hash` of our answer; the events are chained to it.
+        sealing_key: that this answer named.
         started_at_ms: engine's time of the start, 0 before.
         paused_at_ms, paused_ms: since when it is paused now (0 if not), and for how long before.
         covered_ms: metered time at the last voucher that was asked for.
@@ -95,6 +96,7 @@ class NodeLease:
     log_bytes_stored: int = 0
     claim_until_ms: int = 0
     claim_transaction: str = ""
+    sealing_key: str = ""
 
     @property
     def unredeemed_micro_usdc(self) -> int:

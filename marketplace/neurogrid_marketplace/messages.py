@@ -25,12 +25,14 @@ from .fields import (
     MaybeSha256,
     MicroUsdc,
     Millis,
+    SealingKey,
     Sha256,
     SignatureHex,
     StartFactor,
     Text,
     TransactionSignature,
     Word,
+    WrappedKey,
     decode,
     plain,
 )
@@ -133,11 +135,14 @@ class Award:
 class Accept:
     """The node takes the lease; with the award it makes the agreement both have signed.
 
-    ``award_hash`` is `Award.hash`.
+    Attributes:
+        award_hash: `Award.hash`.
+        sealing_key: that inputs may be sealed to, for this lease (`input_seal`).
     """
 
     lease_id: Id
     award_hash: Sha256
+    sealing_key: SealingKey = ""
 
     def hash(self) -> str:
         """The agreement, which the lease's events are chained to."""
@@ -183,6 +188,7 @@ class Start:
         voucher_signer: public key (as an address) whose vouchers the escrow pays.
         artifacts_url: where inputs are fetched and outputs are put, by hash.
         artifacts_token: bearer token for this lease alone.
+        wrapped_key: opens the job's sealed inputs; wrapped to the accept's ``sealing_key``.
     """
 
     lease_id: Id
@@ -192,6 +198,7 @@ class Start:
     voucher_signer: Address
     artifacts_url: FilesUrl
     artifacts_token: Annotated[str, Meta(max_length=256)]
+    wrapped_key: WrappedKey = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
 from .fields import PUNCTUAL_PERMILLE
 from .job import Job
+from .key_wait import KEY_MISSING, is_overdue, needs_key, with_key
 from .messages import Result
 from .money import cost_micro_usdc
 from .needs import NOTHING, Needs
@@ -43,6 +44,7 @@ from .task import (
     HoldAuction,
     InputsFixed,
     Judged,
+    KeySent,
     Lease,
     OpenEscrow,
     OutputsChecked,
@@ -98,8 +100,9 @@ def submit(
     runs_late: bool = False,
     verification: Verification = UNVERIFIED,
     spread: Spread | None = None,
+    sealed: bool = False,
 ) -> Task:
-    """A new task: queued, or waiting for what it needs."""
+    """A new task: queued, or waiting for what it needs. ``sealed``: see `key_wait`."""
     return Task(
         task_id,
         demand,
@@ -112,6 +115,7 @@ def submit(
         verification=verification,
         verdict=Verdict.DUE if verification.mode is VerifyMode.QUORUM else Verdict.NONE,
         spread=spread,
+        sealed=sealed,
     )
 
 
@@ -184,6 +188,8 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
             return (HoldAuction(demand_of(task), task.excluded, task.owners_excluded),)
         case Phase.AWARDED if lease:
             return (SendAward(lease),)
+        case Phase.STARTING if needs_key(task):
+            return ()
         case Phase.STARTING if lease:
             start: Action = SendStart(lease) if lease.escrow_open else OpenEscrow(lease)
             return (SendStop(lease, Outcome.CANCELLED),) if task.cancel_requested else (start,)
@@ -227,8 +233,14 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
     lease = task.lease
     assert lease is not None, "the other events name the present lease"
     match event:
-        case Accepted() if task.phase is Phase.AWARDED:
-            return Decision(_move(task, Phase.STARTING, now_ms), (OpenEscrow(lease),))
+        case Accepted(_, sealing_key) if task.phase is Phase.AWARDED:
+            if task.sealed and not sealing_key:
+                return _next_candidate(task, f"{lease.node_id} named no sealing key", now_ms)
+            task = _move(task, Phase.STARTING, now_ms)
+            return Decision(task, due(task, now_ms))
+        case KeySent(_, wrapped_key) if needs_key(task):
+            task = with_key(task, wrapped_key)
+            return Decision(task, due(task, now_ms))
         case Refused(_, code) if task.phase is Phase.AWARDED:
             return _next_candidate(task, f"{lease.node_id} refused: {code}", now_ms)
         case EscrowOpened() if task.phase is Phase.STARTING and not lease.escrow_open:
@@ -284,6 +296,9 @@ def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
             return Decision(task, due(task, now_ms))
         case Phase.AWARDED if waited_ms > AWARD_ANSWER_MS and lease:
             return _next_candidate(task, f"{lease.node_id} did not answer", now_ms)
+        case Phase.STARTING if lease and is_overdue(task, now_ms):
+            stop = SendStop(lease, Outcome.CANCELLED)
+            return Decision(_end(task, Phase.FAILED, KEY_MISSING, now_ms), (stop,))
         case Phase.STARTING | Phase.RUNNING if lease:
             silent_ms = now_ms - heard_ms
             if silent_ms > task.demand.dead_after_s * 1000:

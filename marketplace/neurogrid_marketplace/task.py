@@ -77,6 +77,7 @@ class Lease:
         bid_start_ms: how long the start would take, as its node had bid.
         start_factors_permille: as in the award (`messages.Award`).
         region: where its node stands.
+        wrapped_key: the key to sealed inputs, wrapped to the node; "" before the client sent it.
     """
 
     lease_id: str
@@ -92,6 +93,7 @@ class Lease:
     bid_start_ms: int = 0
     start_factors_permille: Mapping[str, int] = field(default_factory=dict)
     region: str = ""
+    wrapped_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Task:
         needs: what it waits for before it is queued.
         spread: what other tasks it shares no place with.
         runs_late: whether it goes on when it can't keep its deadline any more; the demand then has none.
+        sealed: whether a node needs a key of the client's for its inputs (`key_wait`).
     """
 
     task_id: str
@@ -158,6 +161,7 @@ class Task:
     verdict: Verdict = Verdict.NONE
     result_of: str = ""
     owners_excluded: tuple[str, ...] = ()
+    sealed: bool = False
 
     @property
     def awaits_verdict(self) -> bool:
@@ -200,9 +204,18 @@ class AuctionClosed:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The node took the lease."""
+    """The node took the lease; ``sealing_key``: the one it named for inputs, "" for none."""
 
     lease_id: str
+    sealing_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySent:
+    """The client sent the key to its sealed inputs, wrapped to the node of this lease."""
+
+    lease_id: str
+    wrapped_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +324,7 @@ Event = (
     | TurnCame
     | AuctionClosed
     | Accepted
+    | KeySent
     | Refused
     | EscrowOpened
     | EscrowFailed

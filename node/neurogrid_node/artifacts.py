@@ -15,8 +15,10 @@ from types import MappingProxyType
 import httpx
 import trio
 
+from neurogrid_marketplace.errors import SealBroken
 from neurogrid_marketplace.job import InputFile, OutputFile
 from neurogrid_marketplace.messages import FILES_OVER_CONNECTION
+from neurogrid_marketplace.sealed_file import FileOpener
 
 from .artifact_host import ArtifactHost, HostRefused, find_host
 from .file_streams import HOST as CONNECTION
@@ -68,17 +70,24 @@ class Artifacts:
         self._patience_s = patience_s
         self._host: ArtifactHost | None = None
 
-    async def fetch(self, wanted: InputFile, directory: Path) -> None:
+    async def fetch(self, wanted: InputFile, directory: Path, content_key: bytes = b"") -> None:
         """Place one input below ``directory``; a file that is there already is checked, not fetched.
 
-        Beside ``directory`` there is a partial file meanwhile, so two fetches take turns.
+        Beside ``directory`` there is a partial file meanwhile, so two fetches take turns. A sealed one is
+        opened as it arrives, so that what was sealed never lies here as a whole; it is fetched anew.
+
+        Args:
+            content_key: opens it if it is sealed.
 
         Raises:
             ArtifactError: refused, changed, or unreachable for too long.
+            SealBroken: it is what was named, and does not open.
             OSError: the disk refuses.
         """
         target = directory / wanted.path
-        if await trio.to_thread.run_sync(_is_file_with, target, wanted.sha256):
+        if not wanted.sealed and await trio.to_thread.run_sync(
+            _is_file_with, target, wanted.sha256
+        ):
             return
         await trio.to_thread.run_sync(_make_parents, target, directory)
         # Outside: inside, its name could be another input's.
@@ -88,7 +97,8 @@ class Artifacts:
             headers = {"Accept-Encoding": "identity"}
             async with self._asked("GET", wanted.sha256, headers) as response:
                 _check(response)
-                await _receive(response, wanted, partial)
+                opener = FileOpener(content_key) if wanted.sealed else None
+                await _receive(response, wanted, partial, opener)
 
         await self._tried(once, f"input {wanted.path}")
         await trio.to_thread.run_sync(os.chmod, partial, 0o644)
@@ -199,9 +209,12 @@ def _check(response: httpx.Response) -> None:
     raise ArtifactRefused(f"HTTP {status}")
 
 
-async def _receive(response: httpx.Response, wanted: InputFile, partial: Path) -> None:
+async def _receive(
+    response: httpx.Response, wanted: InputFile, partial: Path, opener: FileOpener | None
+) -> None:
     digest = hashlib.sha256()
     size = 0
+    broken: SealBroken | None = None
     async with await trio.open_file(partial, "wb") as file:
         # Left by a cancellation from inside, httpx's generators end here and not when collected.
         with trio.CancelScope() as scope:
@@ -211,11 +224,25 @@ async def _receive(response: httpx.Response, wanted: InputFile, partial: Path) -
                     scope.cancel()
                     continue
                 digest.update(chunk)
-                await file.write(chunk)
+                if opener is None:
+                    await file.write(chunk)
+                elif broken is None:
+                    try:
+                        await file.write(opener.feed(chunk))
+                    except SealBroken as error:
+                        # Whose fault that is says the hash, at the end.
+                        broken = error
+        if opener is not None and broken is None and size == wanted.size_bytes:
+            try:
+                await file.write(opener.finish())
+            except SealBroken as error:
+                broken = error
     if size > wanted.size_bytes:
         raise ArtifactRefused("larger than was said")
     if digest.hexdigest() != wanted.sha256:
         raise ArtifactRefused("does not have the hash that was named")
+    if broken is not None:
+        raise SealBroken(f"input {wanted.path}: {broken}")
 
 
 def _make_parents(target: Path, directory: Path) -> None:

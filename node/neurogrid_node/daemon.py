@@ -13,6 +13,7 @@ from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace import __version__
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.input_seal import SEALED_INPUTS
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import DIRECT_PROTOCOL_ID
 from neurogrid_marketplace.money import parse_usdc
@@ -178,6 +179,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 engine=f"docker {engine.info.version}",
                 images=await engine.images(),
                 summary=inventory.summary,
+                privacy=(SEALED_INPUTS,),
                 gpu_driver=inventory.driver_version,
                 runtimes=engine.info.job_runtimes,
             ),

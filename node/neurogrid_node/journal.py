@@ -24,7 +24,7 @@ from .start_history import NOTHING_MEASURED, StartHistory
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 5
 _SCHEMA = """
 create table lease (
     lease_id text primary key,
@@ -60,6 +60,10 @@ alter table lease drop column log_until_ns
 _STARTS = """
 create table start_history (document text not null) strict;
 insert into start_history values ('{}')
+"""
+# Version 5: each lease has a key of its own that inputs may be sealed to, and that goes with it.
+_SEALING_KEYS = """
+alter table lease add column sealing_key blob not null default x''
 """
 # Earnings listed one by one, about 2 MB; the chain has the older ones too.
 _EARNINGS_LISTED = 10_000
@@ -135,11 +139,13 @@ class Journal:
         self._db.execute("pragma locking_mode=exclusive")
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=full")
+        # What is deleted is overwritten: a sealing key is to be gone with its lease.
+        self._db.execute("pragma secure_delete=on")
         self._db.execute("begin immediate")
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
             raise JournalError(f"{path} was written by a newer neurogrid-node: upgrade this one")
-        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR, _STARTS)[version:]
+        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR, _STARTS, _SEALING_KEYS)[version:]
         for statement in ";".join(steps).split(";") if steps else ():
             self._db.execute(statement)
         self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
@@ -149,12 +155,24 @@ class Journal:
         """Close the file."""
         self._db.close()
 
-    def add(self, lease: NodeLease, reserved: Reservation) -> None:
-        """Store a lease that is about to be accepted, with what is reserved for it."""
+    def add(self, lease: NodeLease, reserved: Reservation, sealing_key: bytes = b"") -> None:
+        """Store a lease that is about to be accepted, with what is reserved for it.
+
+        Args:
+            sealing_key: the private key to what is sealed for it; it goes when the lease is forgotten.
+        """
         self._db.execute(
-            "insert into lease(lease_id, phase, document, reserved) values(?, ?, ?, ?)",
-            (lease.lease_id, lease.phase.value, _encode(lease), _encode(reserved)),
+            "insert into lease(lease_id, phase, document, reserved, sealing_key)"
+            " values(?, ?, ?, ?, ?)",
+            (lease.lease_id, lease.phase.value, _encode(lease), _encode(reserved), sealing_key),
         )
+
+    def sealing_key(self, lease_id: str) -> bytes:
+        """The private key to what is sealed for a lease; empty if it has none."""
+        row = self._db.execute(
+            "select sealing_key from lease where lease_id=?", (lease_id,)
+        ).fetchone()
+        return row[0] if row else b""
 
     def save(self, lease: NodeLease) -> None:
         """Store what a lease has become; durable when this returns."""

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import httpx
 import trio
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from neurogrid_marketplace.errors import SealBroken
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.input_seal import SealTarget, unwrap_key
 from neurogrid_marketplace.lease import ContainerRunning, NodeLease
 from neurogrid_marketplace.messages import Start
 
@@ -234,10 +237,25 @@ class Preparation:
             own_hosts=self._own_hosts(lease.coordinator),
             patience_s=_INPUT_PATIENCE_S,
         )
+        content_key = await self._content_key(lease, start) if start.job.is_sealed else b""
         for wanted in start.job.inputs:
             job.note = f"fetching {wanted.path}"[:_NOTE_CHARS_MAX]
-            await artifacts.fetch(wanted, workspace.inputs)
+            await artifacts.fetch(wanted, workspace.inputs, content_key)
         return workspace
+
+    async def _content_key(self, lease: NodeLease, start: Start) -> bytes:
+        """The key to the sealed inputs, which the client has wrapped to this lease's.
+
+        Raises:
+            SealBroken: it is not for this lease.
+        """
+        secret = await self._journal.call(Journal.sealing_key, lease.lease_id)
+        if not secret or not start.wrapped_key:
+            raise SealBroken("the inputs are sealed, and no key to them came")
+        target = SealTarget(
+            lease.lease_id, self._engine.node_id, lease.award.job_hash, lease.sealing_key
+        )
+        return unwrap_key(start.wrapped_key, X25519PrivateKey.from_private_bytes(secret), target)
 
     def _spec(
         self,
@@ -264,7 +282,10 @@ class Preparation:
         )
 
 
-_EXPECTED = (ArtifactError, DiskError, EngineError, EscrowUnseen, JournalError, OSError, SpecError)
+_EXPECTED = (
+    *(ArtifactError, DiskError, EngineError, EscrowUnseen, JournalError, OSError),
+    *(SealBroken, SpecError),
+)
 
 
 async def _at_once(*steps: Callable[[], Awaitable[None]]) -> None:
@@ -299,6 +320,8 @@ def _as_prepare_error(error: Exception) -> PrepareError:
             outcome = Outcome.COMMAND_NOT_FOUND
         case ArtifactError():
             outcome = Outcome.INPUT_UNAVAILABLE
+        case SealBroken():
+            outcome = Outcome.INPUT_UNREADABLE
         case SpecError():
             outcome = Outcome.JOB_REFUSED
         case _:

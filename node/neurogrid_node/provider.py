@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
@@ -98,6 +100,7 @@ class Provider:
         now_ms: Callable[[], int],
         starts: StartHistory = NOTHING_MEASURED,
         nonce: Callable[[], str] = _random_nonce,
+        new_sealing_key: Callable[[], X25519PrivateKey] = X25519PrivateKey.generate,
     ) -> None:
         """
         Args:
@@ -106,6 +109,7 @@ class Provider:
             nonce: makes 32 random bytes in hex, for a sealed bid.
             starts: what earlier lives of this node have measured.
             start_runner: makes a runner for a new lease and starts it.
+            new_sealing_key: makes the key to which a lease's inputs may be sealed.
         """
         self.offer = offer
         self.accepting = False
@@ -118,6 +122,7 @@ class Provider:
         self._image_bytes = image_bytes
         self._start_runner = start_runner
         self._now_ms = now_ms
+        self._new_sealing_key = new_sealing_key
         self._asked: OrderedDict[BidName, _Asked] = OrderedDict()
         self._starts = starts
         self._nonce = nonce
@@ -265,7 +270,8 @@ class Provider:
             # Asked again after a crash at the other end: the same answer, signed anew.
             same = known.lease.award == award
             taken = Deny(award.lease_id, DeclineCode.TERMS_CHANGED, "leased on other terms")
-            await link.send(agreement(award) if same else taken)
+            key = known.lease.sealing_key
+            await link.send(agreement(award, key) if same else taken)
             return
         now_ms = self._now_ms()
         name = (link.coordinator, award.demand_id)
@@ -279,17 +285,21 @@ class Provider:
             await link.send(Deny(award.lease_id, code, "the resources were given back"))
             return
         self._asked.pop(name, None)
-        lease = accept(award, link.coordinator, self._max_unpaid_ms, now_ms)
+        # Of this lease alone: when it is forgotten, nobody can open what was sealed for it any more.
+        private_key = self._new_sealing_key()
+        sealing_key = private_key.public_key().public_bytes_raw().hex()
+        lease = accept(award, link.coordinator, self._max_unpaid_ms, now_ms, sealing_key)
         try:
             # Saved before it is said: a node that accepts and dies still knows.
-            await self._journal.call(Journal.add, lease, held)
+            secret = private_key.private_bytes_raw()
+            await self._journal.call(Journal.add, lease, held, secret)
         except JournalError as error:
             _log.error("lease %s is not taken: %s", lease.lease_id, error)
             self._reservations.release(lease.lease_id)
             await link.send(Deny(award.lease_id, DeclineCode.NOT_READY, "cannot be stored"))
             return
         self.runners[lease.lease_id] = self._start_runner(lease)
-        await link.send(agreement(award))
+        await link.send(agreement(award, sealing_key))
         self._beat_all()
 
     def _refusal(self, name: BidName, award: Award, now_ms: int) -> Deny | None:

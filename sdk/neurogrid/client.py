@@ -11,6 +11,7 @@ import httpx
 from .artifacts import Artifacts
 from .models import Account, Estimate, Explanation, MarketPrices, NodeInfo, NodePage, NodeReputation
 from .profile import find_profile
+from .sealed import Keys
 from .tasks import Tasks, Where, task_body
 from .transport import Transport
 from .workflows import Workflows
@@ -68,6 +69,7 @@ class Client:
         network: a devnet's network.json, in place of both; default NEUROGRID_NETWORK.
         timeout_s: the longest silence on one request.
         retries_max: how often a failed request is repeated, with growing pauses.
+        keys_directory: where keys to sealed inputs are kept; default ~/.local/state/neurogrid.
         transport: httpx transport, for tests and proxies.
 
     Raises:
@@ -82,6 +84,7 @@ class Client:
         network: str | PathLike[str] | None = None,
         timeout_s: float = 30.0,
         retries_max: int = 4,
+        keys_directory: str | PathLike[str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         profile = find_profile(
@@ -93,7 +96,8 @@ class Client:
             profile, timeout_s=timeout_s, retries_max=retries_max, http=transport
         )
         self.artifacts = Artifacts(self._transport)
-        self.tasks = Tasks(self._transport, self.artifacts)
+        self.keys = Keys(self._transport, None if keys_directory is None else Path(keys_directory))
+        self.tasks = Tasks(self._transport, self.artifacts, self.keys)
         self.workflows = Workflows(self._transport, self.tasks)
         self.nodes = Nodes(self._transport)
 

@@ -28,6 +28,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
     Attributes:
         sha256, size: None while the task that leaves it has not completed.
         from_task, output: whose output it is, and its path there; None for an uploaded file.
+        sealed: what hash and size are of can be read by the task's node alone.
     """
 
     path: str
@@ -35,6 +36,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
     size: int | None = None
     from_task: str | None = None
     output: str | None = None
+    sealed: bool = False
 
 
 class TaskOutput(Struct, frozen=True):
@@ -140,6 +142,7 @@ class Task(Struct, frozen=True, kw_only=True):
         price_per_hour: agreed with its node, USDC.
         constraints: its conditions on nodes, as text.
         explanation: why it waits, while it waits.
+        sealed: whether only its node can read its inputs; needs_key: whether it waits for their key.
         settled: whether the money has moved and the receipt is complete.
         deadline_met: None without a deadline, and while it may still be met.
         depends_on: ids of tasks that must have completed before it.
@@ -180,6 +183,8 @@ class Task(Struct, frozen=True, kw_only=True):
     deadline: datetime | None = None
     deadline_policy: str | None = None
     deadline_met: bool | None = None
+    sealed: bool = False
+    needs_key: bool = False
     settled: bool = False
     verification: VerificationInfo = VerificationInfo()
     leases: list[LeaseInfo] = []

@@ -22,6 +22,7 @@ from .models import (
     TaskUpdate,
 )
 from .patience import until_ended
+from .sealed import Keys, SealedTask, job_hash, seal_inputs
 from .sse import read_events
 from .transport import ABSENCE_MAX_S, STREAM_SILENCE_S, Transport
 
@@ -39,7 +40,7 @@ Inputs = Mapping[str, str | PathLike[str] | TaskOutput]
 _OutputFiles = list[OutputFile]
 _Paths = list[Path]
 _Auctions = list[AuctionInfo]
-_References = list[dict[str, str]]
+_References = list[dict[str, Any]]
 
 
 class _OutputList(msgspec.Struct):
@@ -57,9 +58,10 @@ class _LogPiece(msgspec.Struct):
 class Tasks:
     """The account's tasks."""
 
-    def __init__(self, transport: Transport, artifacts: Artifacts) -> None:
+    def __init__(self, transport: Transport, artifacts: Artifacts, keys: Keys) -> None:
         self._transport = transport
         self._artifacts = artifacts
+        self._keys = keys
 
     def create(
         self,
@@ -88,6 +90,7 @@ class Tasks:
         max_total_cost: str | None = None,
         wait_for_node: bool = False,
         verification: Mapping[str, Any] | None = None,
+        sealed: bool = False,
         idempotency_key: str | None = None,
     ) -> Task:
         """Submit a container job.
@@ -123,7 +126,12 @@ class Tasks:
             wait_for_node: queue even if no known node could ever serve it.
             verification: how the result is verified, such as {"mode": "quorum", "runs": 3} or
                 {"mode": "spot_check"}; money is held for those runs too.
-            idempotency_key: the same key with the same arguments returns the first task.
+            sealed: seal the inputs before they leave, so that only the node that gets the task can read
+                them. It then waits for a key, which `wait` and `stream` send when it is time: one of
+                them has to run, here or on any machine that has the key (`neurogrid keys serve`). All
+                inputs are local files then.
+            idempotency_key: the same key with the same arguments returns the first task; sealing the
+                same files again makes other arguments of them.
 
         Raises:
             InvalidRequestError, InsufficientFundsError, ProviderUnavailableError: before anything
@@ -131,6 +139,12 @@ class Tasks:
             ConflictError: the idempotency key was used for something else, or a task that it
                 depends on has failed.
         """
+        files = inputs or {}
+        kept: SealedTask | None = None
+        if sealed:
+            references, kept = self._sealed(docker_image, command, env, files)
+        else:
+            references = self.references(files)
         body = task_body(
             name=name,
             type=type,
@@ -144,7 +158,7 @@ class Tasks:
             deadline=deadline,
             deadline_policy=deadline_policy,
             env=env,
-            inputs=self.references(inputs or {}),
+            inputs=references,
             spread=spread,
             avoid=avoid,
             depends_on=depends_on,
@@ -158,7 +172,10 @@ class Tasks:
             verification=verification,
         )
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)
+        task = self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)
+        if kept is not None:
+            self._keys.keep(task.id, kept)
+        return task
 
     def get(self, task_id: str) -> Task:
         """One task, with its leases and timeline.
@@ -196,23 +213,42 @@ class Tasks:
     def wait(self, task_id: str, *, timeout_s: float | None = None) -> Task:
         """The task once it has ended; a failed task is returned, not raised.
 
-        A coordinator that is away for a minute is waited for.
+        A coordinator that is away for a minute is waited for. A sealed task gets its key meanwhile.
 
         Raises:
             WaitTimeout: it has not ended after ``timeout_s``. It goes on.
+            IntegrityError: what was signed for a sealed task does not fit it; its key was not sent.
         """
-        return until_ended(
-            lambda: self._transport.call(
+
+        def look() -> Task:
+            task = self._transport.call(
                 Task, "GET", f"/tasks/{task_id}", task_id=task_id, patience_s=ABSENCE_MAX_S
-            ),
-            timeout_s,
-        )
+            )
+            if task.needs_key:
+                self._keys.send(task_id)
+            elif task.sealed and task.ended:
+                self._keys.forget(task_id)
+            return task
+
+        return until_ended(look, timeout_s)
 
     def stream(self, task_id: str) -> Iterator[TaskUpdate]:
         """Every event of the task from its beginning, as they come, until it has ended.
 
-        A broken connection is resumed after the last event that arrived.
+        A broken connection is resumed after the last event that arrived. A sealed task gets its key
+        meanwhile.
+
+        Raises:
+            IntegrityError: what was signed for a sealed task does not fit it; its key was not sent.
         """
+        for update in self._updates(task_id):
+            if update.type == "task.needs_key":
+                self._keys.send(task_id)
+            elif update.ended:
+                self._keys.forget(task_id)
+            yield update
+
+    def _updates(self, task_id: str) -> Iterator[TaskUpdate]:
         last: str | None = None
 
         def attempt() -> Iterator[TaskUpdate]:
@@ -335,6 +371,15 @@ class Tasks:
             raise _stream_cut()
 
         return self._transport.resume(attempt)
+
+    def _sealed(
+        self, image: str, command: Sequence[str], env: Mapping[str, str] | None, inputs: Inputs
+    ) -> tuple[_References, SealedTask]:
+        """The inputs, sealed and uploaded, as a request names them; and what has to be kept."""
+        content_key, files = seal_inputs(self._artifacts, inputs)
+        references = [{"path": item.path, "sha256": item.sha256, "sealed": True} for item in files]
+        digest = job_hash(image, tuple(command), env or {}, files)
+        return references, SealedTask(content_key.hex(), digest)
 
     def references(self, inputs: Inputs) -> _References:
         """Inputs as the API takes them; files are uploaded."""

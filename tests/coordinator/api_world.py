@@ -52,6 +52,7 @@ from neurogrid_marketplace.task import (
     EscrowOpened,
     Event,
     Finished,
+    KeySent,
     OutputsChecked,
     Phase,
     Started,
@@ -165,6 +166,7 @@ class World:
                 wake=lambda state: self.woken.append(state.task.task_id),
                 request_cancel=self._request_cancel,
                 request_cancel_all=self._request_cancel_all,
+                send_key=self._send_key,
                 stopping=self.stopping,
             ),
         )
@@ -296,6 +298,9 @@ class World:
 
     async def _request_cancel(self, task_id: str) -> Phase:
         return (await self.step(task_id, CancelRequested())).phase
+
+    async def _send_key(self, task_id: str, key: KeySent) -> None:
+        await self.step(task_id, key)
 
     async def _request_cancel_all(self, task_ids: Sequence[str]) -> None:
         await self.database.write(steps.take_all, task_ids, CancelRequested(), self.now_ms)

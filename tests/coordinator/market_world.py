@@ -689,9 +689,14 @@ class World:
                 self.failures.append(error)
                 raise
 
+        def ended(task: asyncio.Task[None]) -> None:
+            self._errands.discard(task)
+            # One that was cancelled before it began would warn that nobody awaited it.
+            errand.close()
+
         task = asyncio.create_task(guarded())
         self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        task.add_done_callback(ended)
 
     async def submit(self, **kwargs: Any) -> str:
         """Submit a task as the service layer does."""

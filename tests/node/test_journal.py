@@ -107,6 +107,7 @@ OLDER = {
     2: "alter table lease drop column log_cursor;"
     "alter table lease add column log_until_ns integer not null default 0",
     3: "drop table start_history",
+    4: "alter table lease drop column sealing_key",
 }
 
 
@@ -223,6 +224,18 @@ def test_profile_and_log_position_belong_to_a_lease(tmp_path: Path) -> None:
     assert journal.profile(LEASE) == '{"a": 1}'
     assert journal.log_position(LEASE) == reached
     journal.close()
+
+
+def test_a_forgotten_leases_sealing_key_is_nowhere_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    secret = bytes(range(100, 132))
+    journal.add(lease(), HELD, secret)
+    assert journal.sealing_key(lease().lease_id) == secret
+    journal.forget(lease().lease_id)
+    assert journal.sealing_key(lease().lease_id) == b""
+    journal.close()
+    assert secret not in path.read_bytes()
 
 
 async def test_the_thread_takes_one_call_at_a_time_and_names_broken_disks(tmp_path: Path) -> None:

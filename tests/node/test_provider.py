@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from neurogrid_marketplace.attributes import NODE as NODE_ATTRIBUTES
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
@@ -52,6 +53,8 @@ from node.market import (
 )
 
 OTHER = NODE  # a second coordinator's peer id
+KEY = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC_KEY = KEY.public_key().public_bytes_raw().hex()
 
 
 @dataclass
@@ -79,6 +82,7 @@ class Seller:
         self.link = FakeLink(COORDINATOR)
         self.other = FakeLink(OTHER)
         self.runners: list[HeardRunner] = []
+        self.sealing_key = KEY
         self.provider = self.make(self.journal)
         self.provider.accepting = True
 
@@ -102,6 +106,7 @@ class Seller:
             start_runner=start_runner,
             now_ms=lambda: self.now_ms,
             starts=self.journal.inline.starts(),
+            new_sealing_key=lambda: self.sealing_key,
         )
         provider.links = {COORDINATOR: self.link, OTHER: self.other}
         return provider
@@ -123,7 +128,7 @@ class Seller:
     async def take(self) -> Award:
         """Win an auction."""
         won = award(await self.bid_hash())
-        assert await self.say(won) == [agreement(won)]
+        assert await self.say(won) == [agreement(won, PUBLIC_KEY)]
         return won
 
 
@@ -190,7 +195,16 @@ async def test_the_same_demand_again_gets_the_same_bid_and_both_stand(seller: Se
     second = await seller.bid_hash(everything)
     assert first != second
     won = award(first, everything)
-    assert await seller.say(won) == [agreement(won)]
+    assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
+
+
+async def test_each_lease_has_a_sealing_key_of_its_own_which_its_accept_names_ever_after(
+    seller: Seller,
+) -> None:
+    won = await seller.take()
+    assert seller.journal.inline.sealing_key(won.lease_id) == KEY.private_bytes_raw()
+    seller.sealing_key = X25519PrivateKey.generate()
+    assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
 
 
 async def test_another_demand_under_the_same_name_is_answered_anew(seller: Seller) -> None:
@@ -200,7 +214,7 @@ async def test_another_demand_under_the_same_name_is_answered_anew(seller: Selle
     assert seller.book.free(seller.now_ms).cpu_millis == 2000
     assert code_of(await seller.say(award(old, bigger))) is DeclineCode.TERMS_CHANGED
     won = award(new, bigger)
-    assert await seller.say(won) == [agreement(won)]
+    assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
 
 
 async def test_any_number_of_demands_takes_no_more_than_the_machine(seller: Seller) -> None:
@@ -256,7 +270,7 @@ async def test_a_sealed_demand_gets_a_commitment_and_its_list_the_bid(seller: Se
     assert commitment(NODE, bid) == sealed.commitment
     assert len(bid.nonce) == 64
     won = award(seller.link.envelopes[-1].hash(), asked, reveal_hash=listed.hash())
-    assert await seller.say(won) == [agreement(won)]
+    assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
 
 
 async def test_no_two_commitments_are_alike(seller: Seller) -> None:
@@ -332,7 +346,7 @@ async def test_an_award_is_saved_with_its_resources_and_accepted(seller: Seller)
 async def test_a_repeated_award_gets_the_same_answer_and_no_second_runner(seller: Seller) -> None:
     won = await seller.take()
     seller.now_ms += 3_600_000
-    assert await seller.say(won) == [agreement(won)]
+    assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
     assert len(seller.runners) == 1
 
 
@@ -362,7 +376,7 @@ async def test_an_award_on_other_terms_is_denied_and_the_right_one_still_taken(
     wrong = replace(right, **change)  # type: ignore[arg-type]  # fields of an award
     assert code_of(await seller.say(wrong)) is DeclineCode.TERMS_CHANGED
     assert seller.journal.inline.load() == []
-    assert await seller.say(right) == [agreement(right)]
+    assert await seller.say(right) == [agreement(right, PUBLIC_KEY)]
 
 
 async def test_an_award_of_a_bid_that_has_expired_is_denied(seller: Seller) -> None:
@@ -426,7 +440,7 @@ async def test_resources_go_back_when_the_machine_is_cleared_not_when_all_is_pai
 async def test_another_coordinators_demand_cannot_be_awarded(seller: Seller) -> None:
     won = award(await seller.bid_hash())
     assert code_of(await seller.say(won, seller.other)) is DeclineCode.RESERVATION_EXPIRED
-    assert await seller.say(won) == [agreement(won)]
+    assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
 
 
 async def test_another_coordinators_lease_cannot_be_taken_over(seller: Seller) -> None:

@@ -73,18 +73,22 @@ TASK_ID, LEASE_ID = "task_" + "1a" * 16, "lease_" + "2b" * 16
 LOG_GRANT_BYTES = 131_072
 LOG_TEXT = "grüße, 世界\nNEUROGRID_PROGRESS 0.5 half\n"
 
+SEALING_KEY = hashlib.sha256(b"sealing key of the lease").hexdigest()
 JOB = Job(
     image="neurogrid/job:1",
     command=("python3", "-c", 'print("grüße, \\u4e16\\u754c")\n'),
     environment={"LEVEL": "3", "A_TAB": "\t"},
-    inputs=(InputFile("data/words.txt", hashlib.sha256(b"words").hexdigest(), 5),),
+    inputs=(
+        InputFile("data/words.txt", hashlib.sha256(b"words").hexdigest(), 5),
+        InputFile("secret.bin", hashlib.sha256(b"sealed").hexdigest(), 57, sealed=True),
+    ),
 )
 DEMAND = Demand(
     demand_id="demand_" + "3c" * 16,
     job_hash=JOB.hash(),
     requirements=Requirements(cpu_millis=2000, gpu_count=1, gpu_memory_bytes=16 * GIB),
     image=JOB.image,
-    input_bytes=5,
+    input_bytes=62,
     max_price_micro_usdc_per_hour=900_000,
     timeout_s=600,
     bid_window_ms=250,
@@ -222,7 +226,7 @@ def tell() -> Story:
 
     award = _award(best, (second.bid_hash,))
     award_envelope = winner.coordinator_says(award)
-    accept_envelope = winner.node_says(agreement(award))
+    accept_envelope = winner.node_says(agreement(award, SEALING_KEY))
     first = _attach(WINNER, 1, has_start=False, events=0)
     first.coordinator_says(_stored(0, 0))
     escrow = MARKET.escrow(Pubkey(CLIENT.public_key), escrow_job_id(LEASE_ID))
@@ -234,6 +238,7 @@ def tell() -> Story:
         voucher_signer=VOUCHER_SIGNER.address,
         artifacts_url="https://coordinator.example/api/v1/artifacts",
         artifacts_token="token-of-this-lease",
+        wrapped_key=hashlib.sha512(b"wrapped").hexdigest() + "0" * 32,
     )
     first.coordinator_says(start)
     result = Result(
@@ -346,7 +351,7 @@ def _voucher(amount: int, link: VoucherLink, *, final: bool) -> VoucherMessage:
 def _run(control: Stream, first: Stream, award: Award, result: Result) -> _Run:
     """From the first event to the last, with what is said between them."""
     log_bytes = len(LOG_TEXT.encode())
-    preparing = Event(LEASE_ID, 0, EventKind.PREPARING, T0_MS, agreement(award).hash())
+    preparing = Event(LEASE_ID, 0, EventKind.PREPARING, T0_MS, agreement(award, SEALING_KEY).hash())
     envelopes = [first.node_says(preparing)]
     first.coordinator_says(_stored(1, 0))
     started = Event(LEASE_ID, 1, EventKind.STARTED, T0_MS + 1_000, preparing.hash())

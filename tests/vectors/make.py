@@ -10,6 +10,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.attributes import NODE, NodeFacts
 from neurogrid_marketplace.auction import Auction
@@ -35,11 +37,22 @@ from neurogrid_marketplace.money import cost_micro_usdc, format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.receipt import escrow_job_id, verify_receipt
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
+from neurogrid_marketplace.sealed_file import CHUNK_BYTES, FileSealer
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_marketplace.wire import encode_frame
 
-from .lease_story import DOMAIN, ESCROW_SEQUENCE, GENESIS_HASH, GIB, LEASE_ID, MARKET, NETWORK, tell
-from .parties import PARTIES, VOUCHER_SIGNER, party
+from .lease_story import (
+    DOMAIN,
+    ESCROW_SEQUENCE,
+    GENESIS_HASH,
+    GIB,
+    JOB,
+    LEASE_ID,
+    MARKET,
+    NETWORK,
+    tell,
+)
+from .parties import PARTIES, VOUCHER_SIGNER, WINNER, party
 
 FOLDER = Path(__file__).parent
 
@@ -72,6 +85,7 @@ def files() -> dict[str, bytes]:
         "sampling.json": _sampling(),
         "conditions.json": _conditions(),
         "money.json": _money(),
+        "sealed.json": _sealed(),
     }
     made = {
         name: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
@@ -417,6 +431,42 @@ def _money() -> Json:
             {"micro_usdc": amount, "text": format_usdc(amount)}
             for amount in (0, 1, 10_000, 123_456, 1_000_000, 1_230_000, 10**12)
         ],
+    }
+
+
+# HPKE draws a key for each wrapping, so this one was made once; the test of the vectors opens it.
+_WRAPPED_KEY = (
+    "cbfcfa96634d58baafac15623bd354f8a5a3ae6b10849543876ca355b23bce199193d267e774faf0"
+    "9375889193c29dc2b81a5c0c9a888217c7184a42eb66346decf848e200038d4980fb77a4abcadc7a"
+)
+
+
+def _sealed() -> Json:
+    content_key = hashlib.sha256(b"content key").digest()
+    private_key = hashlib.sha256(b"sealing key").digest()
+    public_key = X25519PrivateKey.from_private_bytes(private_key).public_key()
+    # Empty, short, and of two chunks.
+    texts = (("", 1), ("grüße, 世界\n", 1), ("x", CHUNK_BYTES + 1))
+    files: list[Json] = []
+    for number, (text, times) in enumerate(texts):
+        plain = text.encode() * times
+        sealer = FileSealer(content_key, hashlib.sha256(f"salt {number}".encode()).digest())
+        sealed = sealer.header
+        for at in range(0, len(plain) or 1, CHUNK_BYTES):
+            is_last = at + CHUNK_BYTES >= len(plain)
+            sealed += sealer.seal(plain[at : at + CHUNK_BYTES], is_last=is_last)
+        files.append({"plain_text": text, "times": times, "sealed_hex": sealed.hex()})
+    return {
+        "content_key_hex": content_key.hex(),
+        "files": files,
+        "key": {
+            "private_key_hex": private_key.hex(),
+            "sealing_key": public_key.public_bytes_raw().hex(),
+            "lease_id": LEASE_ID,
+            "node_id": WINNER.peer_id,
+            "job_hash": JOB.hash(),
+            "wrapped_key": _WRAPPED_KEY,
+        },
     }
 
 

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from neurogrid_marketplace.canonical import canonical_bytes
 from neurogrid_marketplace.envelope import Session, parse_envelope
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.input_seal import SealTarget, unwrap_key
 from neurogrid_marketplace.messages import (
     LEASE_PROTOCOL_ID,
     MESSAGE_TYPES,
@@ -18,6 +20,7 @@ from neurogrid_marketplace.messages import (
     parse_body,
 )
 from neurogrid_marketplace.receipt import verify_receipt
+from neurogrid_marketplace.sealed_file import FileOpener
 from neurogrid_marketplace.wire import FrameDecoder
 
 from .make import FOLDER, files
@@ -69,6 +72,19 @@ def test_what_the_vectors_call_refused_is_refused() -> None:
     for vector in _document("canonical.json")["refused"]:
         with pytest.raises(InvalidValue):
             canonical_bytes(json.loads(vector["json"]))
+
+
+def test_the_key_of_the_vectors_opens_its_files() -> None:
+    document = _document("sealed.json")
+    key = document["key"]
+    target = SealTarget(key["lease_id"], key["node_id"], key["job_hash"], key["sealing_key"])
+    private_key = X25519PrivateKey.from_private_bytes(bytes.fromhex(key["private_key_hex"]))
+    content_key = unwrap_key(key["wrapped_key"], private_key, target)
+    assert content_key.hex() == document["content_key_hex"]
+    for file in document["files"]:
+        opener = FileOpener(content_key)
+        opened = opener.feed(bytes.fromhex(file["sealed_hex"])) + opener.finish()
+        assert opened.decode() == file["plain_text"] * file["times"]
 
 
 def test_the_receipt_of_the_vectors_holds() -> None:

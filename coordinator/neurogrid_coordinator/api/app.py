@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.spreading import Barred
-from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task import KeySent, Phase
 
 from ..artifacts import BlobStore, LeaseTokens
 from ..client_funds import ClientFunds
@@ -26,6 +26,7 @@ from ..services.nodes import Nodes
 from ..services.overview import Overview
 from ..services.prices import Prices
 from ..services.results import Results
+from ..services.sealing import Sealing
 from ..services.submission import Terms
 from ..services.tasks import Tasks
 from ..services.workflows import Workflows
@@ -46,6 +47,7 @@ from .native.nodes import add_match_route, add_node_routes
 from .native.prices import add_price_routes
 from .native.reputation import add_commitment_route, add_evidence_route, add_reputation_route
 from .native.results import add_result_routes
+from .native.sealing import add_sealing_routes
 from .native.status import add_status_routes
 from .native.tasks import add_task_routes
 from .native.workflows import add_workflow_routes
@@ -101,7 +103,7 @@ class Collaborators:
         commitments: to the secrets that spot checks are drawn with.
         explain, market_is_up, traffic: of the market client.
         funds: of the chain.
-        wake, request_cancel, request_cancel_all: of the orchestrator.
+        wake, request_cancel, request_cancel_all, send_key: of the orchestrator.
         stopping: set when the coordinator stops: long answers end then.
     """
 
@@ -118,6 +120,7 @@ class Collaborators:
     wake: Callable[[TaskState], None]
     request_cancel: Callable[[str], Awaitable[Phase]]
     request_cancel_all: Callable[[Sequence[str]], Awaitable[None]]
+    send_key: Callable[[str, KeySent], Awaitable[None]]
     stopping: asyncio.Event
 
 
@@ -175,6 +178,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
         stopping=world.stopping,
         public_url=settings.public_url,
     )
+    add_sealing_routes(app, Sealing(world.database, world.send_key), gate, schemas)
     add_workflow_routes(app, workflows, gate, schemas)
     add_auction_route(app, Auctions(world.database), gate, schemas)
     add_artifact_routes(app, artifacts, gate, schemas)

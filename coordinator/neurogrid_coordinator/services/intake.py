@@ -127,6 +127,7 @@ def store(
         runs_late=draft.wanted.runs_late,
         verification=draft.wanted.verification,
         spread=draft.wanted.spread,
+        sealed=draft.job.is_sealed,
     )
     if needed:
         by_id = {task.task_id: task for task in needed.values()}

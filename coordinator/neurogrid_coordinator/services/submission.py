@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
-from neurogrid_marketplace.conditions import MAX_CLAUSES, Where
+from neurogrid_marketplace.conditions import MAX_CLAUSES, Clause, Condition, Operator, Where
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.input_seal import SEALED_INPUTS
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
 from neurogrid_marketplace.needs import OutputWanted
@@ -24,6 +25,7 @@ _MICRO_USDC_MAX = 2**53 - 1
 # What a job can name (marketplace `Job`).
 _INPUTS_MAX = 256
 _UNKNOWN = "0" * 64
+_OPENS_SEALED = Clause((Condition("privacy", Operator.HAS, (SEALED_INPUTS,)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,15 @@ class Terms:
 class InputWanted:
     """An artifact of the account, and where the job shall find it below /inputs.
 
-    ``index``: its place in the request.
+    Attributes:
+        index: its place in the request.
+        sealed: the node opens it with a key that the client sends after the award.
     """
 
     path: str
     sha256: str
     index: int = 0
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class Submission:
             InvalidRequest: it breaks a rule that no single field shows.
         """
         inputs = tuple(
-            InputFile(item.path, item.sha256, sizes[item.sha256])
+            InputFile(item.path, item.sha256, sizes[item.sha256], item.sealed)
             for item in sorted(self.inputs, key=lambda item: item.path)
         )
         # What is not known yet has a place already, so that two files can't come to have the same.
@@ -158,10 +163,12 @@ class Submission:
             InvalidRequest: it has more conditions than a demand may have.
         """
         where = (*self.where, *self.avoid.where())
+        if job.is_sealed and _OPENS_SEALED not in where:
+            where = (*where, _OPENS_SEALED)
         if len(where) > MAX_CLAUSES:
             raise InvalidRequest(
-                f"avoid: with constraints it comes to {len(where)} clauses; at most {MAX_CLAUSES} "
-                "may be",
+                f"avoid: with constraints, and what sealed inputs need, it comes to {len(where)} "
+                f"clauses; at most {MAX_CLAUSES} may be",
                 "avoid",
             )
         return Demand(

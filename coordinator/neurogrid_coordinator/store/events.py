@@ -13,6 +13,8 @@ from .tables import task_events
 # What one read returns at most; callers ask again after the last `seq`.
 PAGE_MAX = 500
 PROGRESS = "task.progress"
+# The task waits for the key to its sealed inputs.
+NEEDS_KEY = "task.needs_key"
 
 # Built once, see `tasks`.
 _INSERT = insert(task_events).inline()

@@ -20,6 +20,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": (".tasks:logs", "Print what a task printed; -f follows."),
         "cancel": (".tasks:cancel", "Cancel tasks; delete those that have ended."),
         "workflow": (".workflows:workflow", "Submit and watch jobs that depend on each other."),
+        "keys": (".keys:keys", "Hand out the keys of sealed tasks."),
         "outputs": (".results:outputs", "List or download a task's output files."),
     },
     "Receipts": {

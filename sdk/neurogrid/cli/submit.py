@@ -15,7 +15,7 @@ from ..tasks import Priority
 from .direct import OwnCoordinator, direct_options
 from .estimates import show_estimate
 from .exit_codes import FAILED, INTERRUPTED
-from .output import Progress, print_json, usdc
+from .output import Progress, print_json, short, usdc
 from .resources import Resources, resource_options
 from .session import Session, with_session
 
@@ -154,6 +154,12 @@ class Moment(click.ParamType[datetime]):
     "--runs", type=click.IntRange(2, 5), help="Of a quorum: how many nodes; 2 if not said."
 )
 @click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
+@click.option(
+    "--sealed",
+    is_flag=True,
+    help="Seal the inputs, so that only the node that gets the job can read them. Waits for that node "
+    "to send it the key; `neurogrid keys serve` goes on if this is interrupted.",
+)
 @click.option("--idempotency-key", help="The same key with the same job is the same task.")
 @click.option("--dry-run", is_flag=True, help="Say what it would likely cost, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it completed.")
@@ -191,6 +197,7 @@ def submit(
     runs: int | None,
     wait_for_node: bool,
     sealed_bids: bool,
+    sealed: bool,
     idempotency_key: str | None,
     dry_run: bool,
     wait: bool,
@@ -214,6 +221,12 @@ def submit(
             session, image=image, resources=resources, timeout=timeout, max_total=max_total
         )
         return
+    if sealed and input_from:
+        raise click.UsageError("--sealed goes with files of yours, not with --input-from")
+    if sealed and session.own is not None:
+        raise click.UsageError(
+            "--sealed keeps inputs from a coordinator; with --direct that is your own"
+        )
     job: dict[str, Any] = {
         "name": name,
         "type": "gpu" if resources.wants_gpu else "cpu",
@@ -242,9 +255,13 @@ def submit(
     if session.own is not None:
         _submit_direct(session, session.own, job, idempotency_key, output_dir)
         return
-    task = client.tasks.create(**job, wait_for_node=wait_for_node, idempotency_key=idempotency_key)
+    task = client.tasks.create(
+        **job, wait_for_node=wait_for_node, sealed=sealed, idempotency_key=idempotency_key
+    )
     if not (wait or follow or output_dir):
         _print_submitted(session, task)
+        if sealed:
+            send_key(session, task.id)
         return
     if not session.as_json:
         click.echo(f"task {task.id}", err=True)
@@ -256,6 +273,21 @@ def submit(
         _print_ended(task)
     if task.status != "completed":
         raise click.exceptions.Exit(FAILED)
+
+
+def send_key(session: Session, task_id: str) -> None:
+    """Wait until a sealed task has a node, and has got its key (or has ended)."""
+    again = f"another node would need it again: `neurogrid keys serve {task_id}` stays for that"
+    try:
+        for update in session.client.tasks.stream(task_id):
+            if update.type == "task.needs_key":
+                words = f"the key was sent to {short(update.node_id)}; {again}"
+                click.echo(words, err=True)
+                return
+    except KeyboardInterrupt:
+        words = f"\n{task_id} goes on without its key: `neurogrid keys serve {task_id}`"
+        click.echo(words, err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _submit_direct(

@@ -114,6 +114,13 @@ class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
         TaskName | None,
         Meta(description="The task that will leave the file; this one then depends on it."),
     ] = None
+    sealed: Annotated[
+        bool,
+        Meta(
+            description="The artifact is a sealed file; the task then waits after its award for the "
+            "key (`POST /tasks/{id}/key`). Not with `from_task` in the same task."
+        ),
+    ] = False
     output: Annotated[
         FilePath | None,
         Meta(description="With `from_task`: below /outputs there; the same as `path` if left out."),

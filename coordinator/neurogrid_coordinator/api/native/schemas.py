@@ -54,6 +54,7 @@ class InputView(Struct, frozen=True, omit_defaults=True):
     path: str
     sha256: str | None
     size: int | None
+    sealed: bool = False
     from_task: Annotated[str | None, Meta(description="Who leaves it.")] = None
     output: Annotated[str | None, Meta(description="Its path below /outputs there.")] = None
 
@@ -207,6 +208,10 @@ class TaskView(TaskSummary, frozen=True):
     currency: Literal["USDC"]
     exit_code: int | None
     explanation: Annotated[str | None, Meta(description="Why it waits, while it waits.")]
+    sealed: Annotated[bool, Meta(description="It has inputs that only its node can read.")]
+    needs_key: Annotated[
+        bool, Meta(description="It waits for `POST /tasks/{id}/key`: see `GET` there.")
+    ]
     settled: Annotated[bool, Meta(description="The money has moved; the receipt is complete.")]
     verification: VerificationView
     leases: list[LeaseView]

@@ -11,6 +11,7 @@ from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.exposure import signable_micro_usdc
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.job import OutputFile
+from neurogrid_marketplace.key_wait import needs_key
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.needs import OutputWanted
 from neurogrid_marketplace.resources import Requirements
@@ -68,6 +69,7 @@ _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.item
     "DEPENDENCY_CANCELLED": "Submit it again, without that task or together with it.",
     "RESULT_REFUTED": "Nothing: the task that it belongs to has the result that others agree on.",
     "VERIFICATION_UNDECIDED": "See docs/verification.md for what makes a job's results comparable.",
+    "KEY_MISSING": "Submit it again and wait for it, or run `neurogrid keys serve` beside it.",
     "OUTPUT_MISSING": "Have that task write the file below /outputs, or name another one.",
 }
 
@@ -126,7 +128,25 @@ def submission(
     )
     if wanted.where:
         require_possible(wanted, f"{place}constraints")
+    _require_readable(wanted, place)
     return wanted
+
+
+def _require_readable(wanted: Submission, place: str) -> None:
+    """Refuse sealed inputs where somebody would run the job who has no key to them."""
+    sealed = next((item.index for item in wanted.inputs if item.sealed), None)
+    if sealed is None:
+        return
+    where = f"{place}inputs[{sealed}].sealed"
+    if wanted.outputs_wanted:
+        # Its client wraps the key to the hash of a job that it knows before anybody else tells it.
+        raise InvalidRequest(f"{where}: a task that takes others' outputs can't be sealed", where)
+    if wanted.verification.mode is not VerifyMode.NONE:
+        raise InvalidRequest(
+            f"{where}: a task with sealed inputs can't be verified by further runs, which would have "
+            "no key",
+            where,
+        )
 
 
 def _finish_by_ms(request: TaskRequest, place: str) -> int:
@@ -156,10 +176,12 @@ def _inputs(
         where = f"{place}inputs[{index}]"
         if (item.sha256 is None) == (item.from_task is None):
             raise InvalidRequest(f"{where}: needs one of sha256 and from_task", where)
+        if item.sealed and item.sha256 is None:
+            raise InvalidRequest(f"{where}.sealed: what another task leaves is not sealed", where)
         if item.sha256 is not None and item.output is not None:
             raise InvalidRequest(f"{where}.output: goes with from_task only", f"{where}.output")
         if item.sha256 is not None:
-            files.append(InputWanted(item.path, item.sha256, index))
+            files.append(InputWanted(item.path, item.sha256, index, item.sealed))
         elif item.from_task is not None:
             outputs.append(OutputWanted(item.path, item.from_task, item.output or item.path))
     return tuple(files), tuple(outputs)
@@ -253,6 +275,8 @@ def task_view(detail: TaskDetail) -> TaskView:
         currency="USDC",
         exit_code=_exit_code(row),
         explanation=detail.waits or ((state.last_explanation or None) if waiting else None),
+        sealed=state.sealed,
+        needs_key=needs_key(state),
         settled=settled(row, detail.leases),
         verification=_verification_view(detail),
         leases=[_lease_view(item) for item in detail.leases],
@@ -398,11 +422,14 @@ def _input_views(row: TaskRow) -> list[InputView]:
     """Its inputs sorted by path; those that are still awaited have no hash."""
     awaited = {item.path: item for item in row.state.needs.outputs}
     views = {
-        item.path: InputView(item.path, item.sha256, item.size_bytes) for item in row.job.inputs
+        item.path: InputView(item.path, item.sha256, item.size_bytes, item.sealed)
+        for item in row.job.inputs
     }
     for path, wanted in awaited.items():
         known = views.get(path, InputView(path, None, None))
-        views[path] = InputView(path, known.sha256, known.size, wanted.task_id, wanted.output)
+        views[path] = InputView(
+            path, known.sha256, known.size, from_task=wanted.task_id, output=wanted.output
+        )
     return [views[path] for path in sorted(views)]
 
 

@@ -17,6 +17,7 @@ import { hash64, pool, ranking, sample } from './market.mjs';
 import { cost, escrowJobId, mustPause, quote, signable, usdc, voucherMessage } from './money.mjs';
 import { Malformed, SAID_BY, Unknown, parseBody } from './page.mjs';
 import { verifyReceipt } from './receipt.mjs';
+import { openFile, unwrapKey } from './sealed.mjs';
 import { commitment } from './sealing.mjs';
 
 const folder = process.argv[2];
@@ -153,6 +154,23 @@ const CHECKS = {
       assert.equal(mustPause(price, metered_ms, voucher, max_unpaid_ms), one.must_pause);
     });
     each(texts, (one) => assert.equal(usdc(one.micro_usdc), one.text));
+  },
+
+  'sealed.json': ({ content_key_hex, files, key }) => {
+    const contentKey = Buffer.from(content_key_hex, 'hex');
+    each(files, ({ plain_text: plain, times, sealed_hex: hexOfIt }) => {
+      const sealed = Buffer.from(hexOfIt, 'hex');
+      assert.equal(String(openFile(contentKey, sealed)), plain.repeat(times));
+      assert.throws(() => openFile(contentKey, sealed.subarray(0, -1)));
+      sealed[sealed.length - 1] ^= 1;
+      assert.throws(() => openFile(contentKey, sealed));
+    });
+    const { lease_id, node_id, job_hash } = key;
+    const wrapped = Buffer.from(key.wrapped_key, 'hex');
+    const privateKey = Buffer.from(key.private_key_hex, 'hex');
+    const target = { lease_id, node_id, job_hash };
+    assert.equal(unwrapKey(wrapped, privateKey, target).toString('hex'), content_key_hex);
+    assert.throws(() => unwrapKey(wrapped, privateKey, { ...target, node_id: lease_id }));
   },
 
   'receipt.json': (receipt, text) => {

@@ -1,0 +1,209 @@
+"""Sealed inputs on the client's side: files sealed before they leave, keys kept here, keys handed out.
+
+The content key of a task lies in one file of ours until the task has ended, because it is needed when a
+node has accepted, and again if another one has to. Whoever has the file and the ciphertext can read the
+inputs, so it is 0600, and goes as soon as the task is known to have ended.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from neurogrid_marketplace.envelope import parse_envelope
+from neurogrid_marketplace.errors import BadSignature, MalformedMessage
+from neurogrid_marketplace.input_seal import SealTarget, seal_of, wrap_key
+from neurogrid_marketplace.job import InputFile, Job
+from neurogrid_marketplace.sealed_file import (
+    CHUNK_BYTES,
+    KEY_BYTES,
+    SALT_BYTES,
+    FileSealer,
+    sealed_size,
+)
+
+from .artifacts import Artifacts
+from .errors import ConflictError, IntegrityError
+from .transport import Transport
+
+_SUFFIX = ".json"
+
+
+class SealedTask(msgspec.Struct, frozen=True):
+    """What is kept of a sealed task: the key to its inputs, and which job they belong to."""
+
+    content_key: str
+    job_hash: str
+
+
+class _KeyWanted(msgspec.Struct):
+    lease_id: str
+    node_id: str
+    award: dict[str, Any]
+    accept: dict[str, Any]
+
+
+class KeyStore:
+    """A folder with one file for each sealed task that has not ended."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory or _default_directory()
+
+    def save(self, task_id: str, kept: SealedTask) -> None:
+        """Keep a task's key.
+
+        Raises:
+            OSError: it can't be written; the task would then fail for want of its key.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(task_id)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(kept))
+
+    def load(self, task_id: str) -> SealedTask | None:
+        """A task's key; None if it is not here."""
+        try:
+            return msgspec.json.decode(self._path(task_id).read_bytes(), type=SealedTask)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def forget(self, task_id: str) -> None:
+        """The task has ended."""
+        with suppress(FileNotFoundError):
+            self._path(task_id).unlink()
+
+    def tasks(self) -> list[str]:
+        """The tasks whose keys are here."""
+        if not self._directory.is_dir():
+            return []
+        return sorted(path.name.removesuffix(_SUFFIX) for path in self._directory.glob("task_*"))
+
+    def _path(self, task_id: str) -> Path:
+        return self._directory / f"{Path(task_id).name}{_SUFFIX}"
+
+
+class Keys:
+    """The keys of the account's sealed tasks, on this machine; `Tasks.wait` and `stream` use them.
+
+    Args:
+        directory: where they are kept; None: below the user's state directory.
+    """
+
+    def __init__(self, transport: Transport, directory: Path | None = None) -> None:
+        self._transport = transport
+        self._store = KeyStore(directory)
+
+    def tasks(self) -> list[str]:
+        """The tasks whose keys are here: those that are not known to have ended."""
+        return self._store.tasks()
+
+    def keep(self, task_id: str, kept: SealedTask) -> None:
+        """Keep a new task's key.
+
+        Raises:
+            OSError: it can't be written; the task would fail for want of it.
+        """
+        self._store.save(task_id, kept)
+
+    def forget(self, task_id: str) -> None:
+        """The task has ended: nobody will need its key again."""
+        self._store.forget(task_id)
+
+    def send(self, task_id: str) -> bool:
+        """Wrap the task's key to the node that has signed for it, and send it, if it is wanted and here.
+
+        Raises:
+            IntegrityError: what coordinator and node have signed does not fit the task: nothing was
+                sent.
+        """
+        kept = self._store.load(task_id)
+        if kept is None:
+            return False
+        try:
+            wanted = self._transport.call(
+                _KeyWanted, "GET", f"/tasks/{task_id}/key", task_id=task_id
+            )
+        except ConflictError:
+            return False
+        target = _checked(task_id, wanted, kept)
+        body = {
+            "lease_id": target.lease_id,
+            "wrapped_key": wrap_key(bytes.fromhex(kept.content_key), target),
+        }
+        try:
+            self._transport.send("POST", f"/tasks/{task_id}/key", json=body, task_id=task_id)
+        except ConflictError:
+            return False
+        return True
+
+
+def _checked(task_id: str, wanted: _KeyWanted, kept: SealedTask) -> SealTarget:
+    """Whom the node itself says the key is for."""
+    try:
+        award, accept = parse_envelope(wanted.award), parse_envelope(wanted.accept)
+        target = seal_of(award, accept, kept.job_hash)
+    except (BadSignature, MalformedMessage) as error:
+        raise IntegrityError(f"the key of {task_id} was not sent: {error}") from error
+    if (target.lease_id, target.node_id) != (wanted.lease_id, wanted.node_id):
+        raise IntegrityError(
+            f"the key of {task_id} was not sent: {target.node_id} signed lease {target.lease_id}, and "
+            f"the coordinator speaks of {wanted.node_id} and {wanted.lease_id}"
+        )
+    return target
+
+
+def seal_inputs(
+    artifacts: Artifacts, inputs: Mapping[str, object]
+) -> tuple[bytes, tuple[InputFile, ...]]:
+    """Seal and upload files; the content key, and the inputs as the job names them.
+
+    Raises:
+        TypeError: one is not a local file: what is at the coordinator already can't be sealed.
+        OSError: a file can't be read, or there is no room for its sealed copy.
+    """
+    content_key = os.urandom(KEY_BYTES)
+    found = []
+    for path, source in sorted(inputs.items()):
+        if isinstance(source, str) or not isinstance(source, PathLike):
+            raise TypeError(f"input {path}: sealed inputs are local files, and nothing else")
+        with tempfile.TemporaryDirectory(prefix="neurogrid-") as folder:
+            sealed = Path(folder) / "sealed"
+            _seal(Path(source), sealed, content_key)
+            artifact = artifacts.upload(sealed)
+        found.append(InputFile(path, artifact.sha256, artifact.size, sealed=True))
+    return content_key, tuple(found)
+
+
+def job_hash(
+    image: str, command: tuple[str, ...], env: Mapping[str, str], inputs: tuple[InputFile, ...]
+) -> str:
+    """The hash of the job as we know it, which node and coordinator must have signed."""
+    return Job(image, command, dict(env), inputs).hash()
+
+
+def _seal(source: Path, target: Path, content_key: bytes) -> None:
+    sealer = FileSealer(content_key, os.urandom(SALT_BYTES))
+    with source.open("rb") as plain, target.open("wb") as file:
+        file.write(sealer.header)
+        chunk = plain.read(CHUNK_BYTES)
+        size = len(chunk)
+        while True:
+            following = plain.read(CHUNK_BYTES) if len(chunk) == CHUNK_BYTES else b""
+            size += len(following)
+            file.write(sealer.seal(chunk, is_last=not following))
+            if not following:
+                break
+            chunk = following
+    assert target.stat().st_size == sealed_size(size), "its size says nothing that ours does not"
+
+
+def _default_directory() -> Path:
+    """As the XDG base directories have it: what has to outlive a restart, and is no setting."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "neurogrid" / "sealed-keys"
