@@ -25,6 +25,7 @@ from neurogrid_contracts.chain_payments import (
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.fields import Address
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
+from neurogrid_marketplace.money import parse_usdc
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 from neurogrid_p2p.relay import RelayLimits
@@ -163,6 +164,7 @@ class TrustConfig(_Section, frozen=True):
     """What follows from what nodes were seen to do."""
 
     score_challenges: bool = False
+    min_stake_usdc: _Usdc = "0"
 
 
 class Config(_Section, frozen=True):
@@ -207,6 +209,7 @@ def parse_config(text: str, name: str) -> Config:
         assert config.chain.deployment
         outbox_policy(config.chain)
         assert config.peers.lists is not None
+        assert parse_usdc(config.trust.min_stake_usdc) >= 0
         check_relays(config.p2p.relays)
         for address in config.p2p.dial:
             if parse_address(address).peer_id is None:

@@ -20,6 +20,7 @@ from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace.envelope import Envelope, network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import FILES_OVER_CONNECTION, Message
+from neurogrid_marketplace.money import parse_usdc
 from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
@@ -146,6 +147,7 @@ async def run(
                 dial=config.p2p.dial,
                 files=place.local if config.p2p.files else "",
                 silence_s=config.timers.silence_s,
+                min_stake_micro_usdc=parse_usdc(config.trust.min_stake_usdc),
                 relays=config.p2p.relays,
                 relay=config.relay.limits,
             ),

@@ -30,6 +30,7 @@ class Constraint:
         shortfall: how the node misses it, in words.
         clause: of the demand's own conditions; None for what every demand has.
         is_of_the_moment: whether waiting may be all that it takes.
+        is_the_clients: whether who asks for work can give it up.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Constraint:
     shortfall: Callable[[NodeFacts], str]
     clause: Clause | None = None
     is_of_the_moment: bool = False
+    is_the_clients: bool = True
 
     @property
     def is_price(self) -> bool:
@@ -111,6 +113,19 @@ def constraints_of(demand: Demand) -> tuple[Constraint, ...]:
 def standing_constraints_of(demand: Demand) -> tuple[Constraint, ...]:
     """Those of a demand's constraints that do not depend on the moment."""
     return _standing(demand.where)
+
+
+def least_stake(micro_usdc: int) -> Constraint:
+    """What a coordinator asks of every node, whatever the demand."""
+    return Constraint(
+        "min_stake",
+        lambda f: f.standing.stake_micro_usdc >= micro_usdc,
+        lambda f: (
+            f"has staked {format_usdc(f.standing.stake_micro_usdc)} USDC; this coordinator asks "
+            f"for {format_usdc(micro_usdc)}"
+        ),
+        is_the_clients=False,
+    )
 
 
 def meets(facts: NodeFacts, constraints: Iterable[Constraint]) -> bool:

@@ -103,14 +103,16 @@ def explain(
     declines: Mapping[str, Decline] | None = None,
     standings: Mapping[str, Standing] | None = None,
     places: Barred = NOBODY,
+    gate: tuple[Constraint, ...] = (),
 ) -> Explanation:
     """Explain how a demand meets the nodes that are known now.
 
     Args:
         standings: node id -> what is known of it beside its offer.
         places: where it may not run now, because others of its group do.
+        gate: what the coordinator asks of every node.
     """
-    also = (places.constraint(),) if places != NOBODY else ()
+    also = (*gate, places.constraint()) if places != NOBODY else gate
     standings = standings or {}
     known = [NodeFacts(offer, demand, standings.get(offer.node_id, UNKNOWN)) for offer in offers]
     constraints = (*constraints_of(demand), *also)
@@ -172,7 +174,7 @@ def _best_relaxation(
     # By name: a constraint that was built anew is the same one.
     single: dict[str, tuple[Constraint, list[NodeFacts]]] = {}
     for facts, reasons in missed:
-        if len(reasons) == 1:
+        if len(reasons) == 1 and reasons[0].is_the_clients:
             single.setdefault(reasons[0].name, (reasons[0], []))[1].append(facts)
     nodes = {name: nodes_without(*single[name]) for name in sorted(single)}
     best = max(nodes, key=nodes.__getitem__, default=None)

@@ -36,7 +36,7 @@ def test_the_shipped_file_lists_every_key_with_its_default() -> None:
         genesis_hash=ADDRESS,
     )
     assert parse_config(template(), "template") == Config(chain=chain)
-    for section in ("chain", "http", "p2p", "peers", "relay", "timers", "limits"):
+    for section in ("chain", "http", "p2p", "peers", "relay", "timers", "limits", "trust"):
         for key in Config(chain=chain).__getattribute__(section).__struct_fields__:
             assert f"\n{key} = " in template(), key
     assert (REPOSITORY / "configs" / "coordinator.toml").read_text() == template()
@@ -53,6 +53,7 @@ def test_only_the_chain_is_required() -> None:
     [
         ("[timers]\nbid_window = 3", "bid_window"),
         ("[timer]", "timer"),
+        ("[trust]\nmin_stake_usdc = '1,5'", "1,5"),
         ("[timers]\nbid_window_ms = 0", "bid_window_ms"),
         ("[timers]\nbid_window_ms = '1'", "bid_window_ms"),
         ("[http]\nlisten = 'localhost'", "listen"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from neurogrid_marketplace.candidates import Candidates
+from neurogrid_marketplace.constraints import least_stake
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.messages import Heartbeat, Hello
@@ -21,12 +22,17 @@ class Directory:
         candidates: the same nodes' offers, as auctions draw from them.
         weights: how often nodes are drawn (`matching.sample`): as their score is.
         suspended: the nodes that are asked for nothing (`reputation.Tally.suspended`).
+        understaked: nor are these: they have less than ``min_stake_micro_usdc`` at risk, or nobody has
+            looked yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, min_stake_micro_usdc: int = 0) -> None:
         self.candidates = Candidates()
         self.weights: dict[str, int] = {}
         self.suspended: set[str] = set()
+        self.understaked: set[str] = set()
+        self._min_stake_micro_usdc = min_stake_micro_usdc
+        self._gate = (least_stake(min_stake_micro_usdc),) if min_stake_micro_usdc else ()
         self._nodes: dict[str, NodeView] = {}
         self._owned: dict[str, set[str]] = {}
 
@@ -46,6 +52,7 @@ class Directory:
         view = NodeView(hello.offer, since_ms, now_ms, hello.leases)
         self.candidates.put(hello.offer)
         self._nodes[hello.offer.node_id] = view
+        self._weigh(hello.offer.node_id)
         return view
 
     def beat(self, node_id: str, heartbeat: Heartbeat, now_ms: int) -> NodeView:
@@ -70,6 +77,7 @@ class Directory:
         self.candidates.drop(node_id)
         self.weights.pop(node_id, None)
         self.suspended.discard(node_id)
+        self.understaked.discard(node_id)
         view = self._nodes.pop(node_id)
         self._disown(view.offer)
         return view
@@ -91,6 +99,7 @@ class Directory:
         for node_id, standing in standings.items():
             if node_id in self._nodes:
                 self.candidates.stand(node_id, standing)
+                self._weigh(node_id)
                 self.weights[node_id] = standing.score_permille
                 if standing.score_permille:
                     self.suspended.discard(node_id)
@@ -104,7 +113,13 @@ class Directory:
     def explain(self, demand: Demand, places: Barred = NOBODY) -> Explanation:
         """How a demand meets these nodes; nobody is asked."""
         standings = self.candidates.standings()
-        return explain(self.offers(), demand, standings=standings, places=places)
+        return explain(self.offers(), demand, standings=standings, places=places, gate=self._gate)
+
+    def _weigh(self, node_id: str) -> None:
+        if self.standing(node_id).stake_micro_usdc < self._min_stake_micro_usdc:
+            self.understaked.add(node_id)
+        else:
+            self.understaked.discard(node_id)
 
     def _disown(self, offer: Offer) -> None:
         owned = self._owned[offer.wallet]

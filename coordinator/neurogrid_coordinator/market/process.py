@@ -143,7 +143,7 @@ class Market:
         self._host: Host
         self._relays = settings.relays
         self._credits = Credits(MESSAGE_CREDIT)
-        self._directory = Directory()
+        self._directory = Directory(settings.min_stake_micro_usdc)
         # Explanations that clients ask for; one at a time, so that they cannot take a whole core each.
         self._explaining = trio.CapacityLimiter(1)
         self._door = Door(
@@ -256,6 +256,7 @@ class Market:
                         decode(Demand, arguments["demand"]),
                         frozenset(decode(list[str], arguments["excluded"]))
                         | self._directory.suspended
+                        | self._directory.understaked
                         | self._directory.owned_by(decode(list[str], arguments["owners_excluded"])),
                         self._directory.weights,
                         decode(Barred, arguments["places"]),

@@ -51,6 +51,7 @@ class MarketSettings:
         files: host and port of the api's HTTP, where nodes' requests for files go; "" if they ask
             it themselves.
         silence_s: the connection of a node that says nothing for so long is closed.
+        min_stake_micro_usdc: nodes with less at risk are asked for nothing.
         relays: where we keep reservations, for nodes that cannot dial us.
         relay: what we relay for others; None for nothing.
         log_level: of the child, which logs to its standard error.
@@ -63,6 +64,7 @@ class MarketSettings:
     dial: tuple[str, ...] = ()
     files: str = ""
     silence_s: _Positive = SILENCE_LIMIT_S
+    min_stake_micro_usdc: int = 0
     relays: tuple[str, ...] = ()
     relay: RelayLimits | None = None
     log_level: str = "WARNING"
