@@ -31,6 +31,8 @@ LOG, OUTPUT = "grüße\n", "42\n"
 JOB = ("sh", "-c", "echo grüße; sleep 11; echo 42 > /outputs/answer.txt")
 # Below what the node asks for, which is 0.01 for the half core alone.
 PRICE = 1_000
+# On a busy machine either bidder may miss a window, and the other is then alone.
+_TRIES = 10
 
 
 @dataclass
@@ -44,9 +46,15 @@ class Provider:
 
     def lines(self, key: str) -> list[Any]:
         """What it said under a key."""
+        return [line[key] for line in self._lines() if key in line]
+
+    def phases(self, lease_id: str) -> list[str]:
+        """What it said of a lease."""
+        return [line["phase"] for line in self._lines() if line.get("lease_id") == lease_id]
+
+    def _lines(self) -> list[dict[str, Any]]:
         whole, _, _ = self.said.read_text().rpartition("\n")
-        lines = [json.loads(line) for line in whole.splitlines()]
-        return [line[key] for line in lines if key in line]
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,24 @@ def provider(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.wait(10)
 
 
+def won(devnet: Devnet, provider: Provider, *command: str, sealed_bids: bool) -> Task:
+    """A task for which our node bid, too, and that the provider won."""
+    for _ in range(_TRIES):
+        submitted = devnet.submit(*command, sealed_bids=sealed_bids)
+
+        def leased(task_id: str = submitted.id) -> Task | None:
+            task = devnet.client.tasks.get(task_id)
+            return task if task.leases else None
+
+        task = until(leased, "somebody has the task")
+        assert isinstance(task, Task)
+        lease = task.leases[-1]
+        if lease.node_id == provider.peer_id and lease.price_per_hour * 1_000_000 > PRICE:
+            return task
+        devnet.until_settled(task.id)
+    raise AssertionError(f"not once in {_TRIES} times")
+
+
 @dataclass(frozen=True)
 class Story:
     """A job that the provider won by a sealed bid and ran; while it ran, its connection was cut.
@@ -110,14 +136,15 @@ def story(devnet: Devnet, provider: Provider, tmp_path_factory: pytest.TempPathF
     """One job for all tests: it takes a quarter of a minute."""
     node = NodeEntry(provider.peer_id, provider.wallet, provider.process.pid)
     with open_ledger(msgspec.structs.replace(devnet.network, nodes=[node])) as ledger:
+        task = won(devnet, provider, *JOB, sealed_bids=True)
+        lease_id = task.leases[-1].id
         before = ledger.money().wallets[provider.peer_id]
-        submitted = devnet.submit(*JOB, sealed_bids=True)
-        until(lambda: "running" in provider.lines("phase"), "the provider runs the job")
+        until(lambda: "running" in provider.phases(lease_id), "the provider runs the job")
         provider.process.send_signal(signal.SIGUSR2)
-        task = devnet.until_settled(submitted.id)
+        task = devnet.until_settled(task.id)
+        until(lambda: "closed" in provider.phases(lease_id), "the provider has forgotten the lease")
         earned = ledger.money().wallets[provider.peer_id] - before
-    until(lambda: "closed" in provider.lines("phase"), "the provider has forgotten the lease")
-    phases = provider.lines("phase")
+    phases = provider.phases(lease_id)
     receipt = tmp_path_factory.mktemp("receipt") / "receipt.json"
     receipt.write_bytes(devnet.client.tasks.receipt(task.id))
     return Story(task, phases, len(provider.lines("joined")), earned, receipt)
@@ -137,9 +164,9 @@ def test_it_wins_and_completes_though_its_connection_was_cut(
 def test_it_takes_another_job_by_an_open_bid(
     devnet: Devnet, provider: Provider, story: Story
 ) -> None:
-    task = devnet.until_settled(devnet.submit("true").id)
+    task = devnet.until_settled(won(devnet, provider, "true", sealed_bids=False).id)
     assert task.id != story.task.id
-    assert (task.status, task.node_id) == ("completed", provider.peer_id), task.error
+    assert task.status == "completed", task.error
 
 
 def test_its_log_and_output_arrive(devnet: Devnet, story: Story) -> None:
