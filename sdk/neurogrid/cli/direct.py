@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -35,6 +35,8 @@ _STOP_LIMIT_S = 20.0
 _LOOK_INTERVAL_S = 0.1
 _TASKS_LOOKED_AT = 50
 _LOG_LINES_SHOWN = 15
+# A log that is longer is begun anew by the next start.
+_LOG_BYTES_MAX = 4 * 1024 * 1024
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
 
@@ -115,7 +117,7 @@ def take_options(given: dict[str, Any]) -> DirectOptions | None:
 
 
 class OwnCoordinator:
-    """The coordinator of one directory.
+    """The coordinator of one directory, as one command uses it: in a ``with`` block.
 
     Attributes:
         client: of its API.
@@ -125,6 +127,16 @@ class OwnCoordinator:
         self.client = client
         self._directory = directory
         self._pid = pid
+        # Held as long as this command lives, however it ends: nobody stops what another one uses.
+        self._use = (directory / "users.lock").open("w")
+        fcntl.flock(self._use, fcntl.LOCK_SH)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.client.close()
+        self._use.close()
 
     def wait_for_node(self, note: Callable[[str], None]) -> None:
         """Wait until a node is reached, or say that none is."""
@@ -162,7 +174,15 @@ class OwnCoordinator:
         return path
 
     def stop_if_done(self) -> None:
-        """Stop it, unless another task still runs or is still to be paid."""
+        """Stop it, unless another command uses it, or another task still runs or is still to be paid."""
+        with _locked(self._directory):
+            try:
+                fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            self._stop_if_idle()
+
+    def _stop_if_idle(self) -> None:
         tasks = self.client.tasks
         newest = tasks.list(limit=_TASKS_LOOKED_AT)
         # A list does not say whether the money has moved.
@@ -178,17 +198,22 @@ def open_own(options: DirectOptions) -> OwnCoordinator:
     """
     directory = options.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (directory / "start.lock").open("w") as lock:
-        # Two commands typed at the same time share one.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(directory):
         info = _running(directory)
         if info is not None and not set(options.nodes) <= set(info["nodes"]):
             _stop(info["api_pid"])
             info = None
         if info is None:
             info = _start(options)
-    client = Client(info["api_key"], info["api_url"])
-    return OwnCoordinator(directory, client, info["api_pid"])
+        return OwnCoordinator(directory, Client(info["api_key"], info["api_url"]), info["api_pid"])
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """One command at a time starts and stops a directory's coordinator."""
+    with (directory / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _start(options: DirectOptions) -> dict[str, Any]:
@@ -203,7 +228,9 @@ def _start(options: DirectOptions) -> dict[str, Any]:
         *(part for node in options.nodes for part in ("--node", node)),
         *(("--passphrase-file", str(options.passphrase_file)) if options.passphrase_file else ()),
     ]
-    with (options.directory / "log").open("ab") as log:
+    path = options.directory / "log"
+    is_long = path.exists() and path.stat().st_size > _LOG_BYTES_MAX
+    with path.open("wb" if is_long else "ab") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

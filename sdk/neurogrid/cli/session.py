@@ -58,8 +58,8 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         options = take_options(kwargs)
         if options is not None:
-            own = open_own(options)
-            function(Session(ctx.with_resource(own.client), as_json, own), *args, **kwargs)
+            own = ctx.with_resource(open_own(options))
+            function(Session(own.client, as_json, own), *args, **kwargs)
             return
         client = ctx.with_resource(Client(base_url=api_url, network=network))
         function(Session(client, as_json), *args, **kwargs)
