@@ -68,7 +68,7 @@ async def asking(*, known: bool = True) -> AsyncIterator[World]:
 async def all_of(stream: ByteStream) -> bytes:
     """What comes until the end."""
     said = b""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while True:
             try:
                 piece = await stream.read(65_536)

@@ -90,7 +90,7 @@ async def client(of: Node, person: Person) -> AsyncIterator[SignedChannel]:
 
 
 async def hello(channel: SignedChannel) -> Hello:
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         _, message = await channel.receive()
     assert isinstance(message, Hello)
     return message
@@ -125,7 +125,7 @@ async def test_a_newer_connection_of_a_client_replaces_the_older() -> None:
         await hello(older)
         async with client(here, person) as newer:
             await hello(newer)
-            with trio.fail_after(5), pytest.raises(ChannelClosed):
+            with trio.fail_after(30), pytest.raises(ChannelClosed):
                 await _to_the_end(older)
             await trio.testing.wait_all_tasks_blocked()
             assert here.links[person.peer_id].is_connected()
@@ -166,5 +166,5 @@ async def refused(here: Node, person: Person) -> None:
     """Find that this client is not served."""
     async with open_host(person.seed) as host:
         channel = await host.dial(here.address, DIRECT_PROTOCOL_ID)
-        with trio.fail_after(5), pytest.raises(ChannelClosed):
+        with trio.fail_after(30), pytest.raises(ChannelClosed):
             await channel.receive()
