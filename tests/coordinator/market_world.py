@@ -714,9 +714,9 @@ class World:
         await asyncio.sleep(0)
         return ClientFunds(self.deposit_micro_usdc, 0, self.deposit_micro_usdc, 0)
 
-    async def submit_after(self, needed_id: str, output: str = "out.txt") -> str:
+    async def submit_after(self, needed_id: str, output: str = "out.txt", **kwargs: Any) -> str:
         """Submit a task that needs another one and an output of it."""
-        new = new_task(self.account.id, now_ms=self.clock())
+        new = new_task(self.account.id, now_ms=self.clock(), **kwargs)
         needs = Needs((needed_id,), (OutputWanted("in.txt", needed_id, output),), 1)
         waiting = replace(new, state=replace(new.state, phase=Phase.WAITING, needs=needs))
 

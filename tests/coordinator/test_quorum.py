@@ -228,6 +228,27 @@ async def test_a_task_that_ends_without_the_others_takes_them_along(tmp_path: Pa
 
 
 @on_asyncio
+async def test_a_quorum_begins_when_what_its_job_gets_is_known(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        nodes_of(market, "rr")
+        await market.start()
+        needed = await market.submit()
+        task_id = await market.submit_after(needed, verification=QUORUM_2)
+        assert len(await market.group(task_id)) == 1
+        owner = market.account.wallet
+        assert await market.database.read(tasks.held_micro_usdc, owner) == 3 * 60_000
+        await market.until_phase(needed, Phase.COMPLETED, turning_ms=100)
+
+        async def begun() -> bool:
+            return len(await market.group(task_id)) == 2
+
+        await market.until(begun)
+        first, second = await all_ended(market, task_id)
+        assert first.state.verdict is second.state.verdict is Verdict.AGREED
+        assert first.job.inputs == second.job.inputs != ()
+
+
+@on_asyncio
 async def test_a_spot_check_pays_at_once_and_runs_again_elsewhere(tmp_path: Path) -> None:
     async with world(tmp_path) as market:
         made = nodes_of(market, "rr")

@@ -120,6 +120,19 @@ def test_waiting_for_a_job_that_fails_exits_1_with_the_advice(run: Run, api: Ser
     assert "Ask for more memory" in result.stderr
 
 
+def test_submit_asks_for_verification_and_status_shows_it(run: Run) -> None:
+    result = run(*JOB, "--verify", "quorum", "--runs", "3", "--json")
+    assert result.exit_code == 0, result.output
+    task = json.loads(result.stdout)
+    assert (task["verification"]["mode"], task["verification"]["runs"]) == ("quorum", 3)
+    assert task["max_cost"] == "3.00"
+    shown = run("status", task["id"])
+    assert "verified by  quorum" in shown.stdout
+    alone = run(*JOB, "--runs", "3")
+    assert alone.exit_code == 2
+    assert "goes with --verify quorum only" in alone.stderr
+
+
 def test_reputation_shows_the_score_and_what_it_is_made_of(run: Run, api: ServedWorld) -> None:
     async def find(world: World) -> None:
         now_ms = world.now_ms
