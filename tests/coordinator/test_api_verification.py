@@ -1,5 +1,6 @@
 """Verification over the api: what is held, what is shown, what is refused."""
 
+import hashlib
 from pathlib import Path
 
 from coordinator.api_world import TASK, USDC, World, open_world
@@ -81,6 +82,25 @@ async def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
                 "/api/v1/tasks", json={**TASK, "verification": verification}
             )
             assert answer.json()["error"]["code"] == "INVALID_REQUEST", verification
+
+
+@on_asyncio
+async def test_sealed_inputs_are_not_verified_by_nodes_that_cannot_read_them(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        digest = hashlib.sha256(b"sealed").hexdigest()
+        await alice.http.put(f"/api/v1/artifacts/{digest}", content=b"sealed")
+        secret = {**TASK, "inputs": [{"path": "in", "sha256": digest, "sealed": True}]}
+        for mode in ("quorum", "spot_check"):
+            wanted = {**secret, "verification": {"mode": mode}, "wait_for_node": True}
+            error = (await alice.http.post("/api/v1/tasks", json=wanted)).json()["error"]
+            assert (error["code"], error["details"]["field"]) == (
+                "INVALID_REQUEST",
+                "inputs[0].sealed",
+            )
+            assert "can't be verified" in error["message"]
 
 
 @on_asyncio
