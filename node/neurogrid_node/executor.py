@@ -47,7 +47,6 @@ from neurogrid_marketplace.messages import (
     Attach,
     Claimed,
     CoordinatorLeaseMessage,
-    NodeLeaseMessage,
     Start,
     Stop,
     VoucherMessage,
@@ -57,6 +56,7 @@ from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from .earnings import Earnings
 from .journal import Journal, JournalThread
 from .lease_work import LeaseWork
+from .log_sender import Link as LogLink
 from .log_sender import LogSender
 from .progress import Progress
 from .sandbox import Sandbox
@@ -80,20 +80,11 @@ _COLLECT_TRIES = 3
 _DEFECT = "a defect of the node, see its log"
 
 
-class Link(Protocol):
+class Link(LogLink, Protocol):
     """The way to a lease's coordinator; a `lease_stream.LeaseStream`."""
-
-    def is_connected(self) -> bool:
-        """Whether a message sent now has a chance."""
 
     def beat_soon(self) -> None:
         """Send a heartbeat now: it carries the leases' progress."""
-
-    async def send(self, message: NodeLeaseMessage) -> None:
-        """Send; silently nothing while disconnected, because everything is sent again.
-
-        Takes a few seconds at most.
-        """
 
     async def run(
         self, attach: Callable[[], Attach], received: Callable[[CoordinatorLeaseMessage], None]

@@ -36,8 +36,8 @@ _BACKOFF_MAX_S = 5.0
 # Many leases may ask for a heartbeat at the same time.
 _BEAT_GAP_S = 0.1
 _SEND_PATIENCE_S = 5.0
-# A coordinator lets so many streams be open that have not named their lease (`lease_streams`), and
-# closes others.
+# Leases that open their streams at the same time: half of what a coordinator lets be open without
+# having named their lease.
 _OPENING_MAX = 8
 
 
