@@ -1,6 +1,7 @@
 """One contender, from outside: its process, what it is told, and what its processes cost."""
 
 import json
+import select
 import subprocess
 import time
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from typing import Any, Self
 import psutil
 
 _REPOSITORY = Path(__file__).parents[2]
+# Far beyond what anything here takes (minutes, for a DHT's nodes to join on a busy machine).
+_ANSWER_LIMIT_S = 900
 _END_LIMIT_S = 60
 
 
@@ -113,8 +116,12 @@ class Contender:
         return self._hear()
 
     def _hear(self) -> dict[str, Any]:
-        assert self._process.stdout is not None, "a pipe was asked for"
-        line = self._process.stdout.readline()
+        output = self._process.stdout
+        assert output is not None, "a pipe was asked for"
+        # It says one line at a time, so nothing of the next one is buffered here.
+        if not select.select([output], [], [], _ANSWER_LIMIT_S)[0]:
+            raise TimeoutError(f"{self._name} said nothing for {_ANSWER_LIMIT_S} s")
+        line = output.readline()
         if not line:
             raise RuntimeError(f"{self._name} ended with {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)

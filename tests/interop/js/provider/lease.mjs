@@ -18,6 +18,7 @@ const TICK_MS = 500;
 const KILL_AFTER_MS = 5_000;
 const MAX_UNPAID_MS = 300_000;
 const LOG_PIECE_BYTES = 16_384;
+const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
 /** A run that was not to be: its outcome and a message for the client. */
 class Refused extends Error {
@@ -276,7 +277,9 @@ export class Lease {
     for (const stream of [child.stdout, child.stderr]) {
       // What is not UTF-8 becomes U+FFFD.
       stream.setEncoding('utf8').on('data', (text) => {
-        this.logText = Buffer.concat([this.logText, Buffer.from(text)]);
+        const piece = Buffer.from(text);
+        if (this.logText.length + piece.length > LOG_BYTES_MAX) return;
+        this.logText = Buffer.concat([this.logText, piece]);
         this.sendLog();
       });
     }
