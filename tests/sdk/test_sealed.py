@@ -236,6 +236,9 @@ def test_keys_serve_goes_on_where_the_submitter_went_away(
         return CliRunner().invoke(neurogrid, arguments, env=environment)
 
     assert run("keys", "list").stdout == f"{task.id}\n"
+    job = ("submit", "neurogrid/job:1", "--max-price", "1.00", "--sealed")
+    mixed = run(*job, "--input-from", f"{task.id}:out.txt")
+    assert (mixed.exit_code, "goes with files of yours" in mixed.output) == (2, True)
     strange = run("keys", "serve", "task_" + "0" * 32)
     assert (strange.exit_code, "is not on this machine" in strange.output) == (1, True)
     with ThreadPoolExecutor(1) as beside:
