@@ -146,7 +146,8 @@ class TimersConfig(_Section, frozen=True):
     bid_window_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
     voucher_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 30
     silence_s: Annotated[int, Meta(ge=2 * HEARTBEAT_INTERVAL_S, le=3600)] = SILENCE_LIMIT_S
-    dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 45
+    # Silence is not death: a network that is away for minutes must not cost a job its progress.
+    dead_after_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 600
     queue_timeout_s: Annotated[int, Meta(ge=1, le=30 * 24 * 3600)] = 3600
     reconcile_interval_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 60
 
