@@ -304,8 +304,8 @@ async def test_hundreds_of_streams_leave_nothing_behind() -> None:
             async with trio.open_nursery() as nursery:
                 for number in range(start, start + at_once):
                     nursery.start_soon(live_and_die, number + 1)
-        await until(lambda: len(next(iter(here.network._nodes.values())).leases) == 1, 10)
-        await until(lambda: all(is_tidy(end) for end in (ours, theirs._channel._connection)), 10)
+        await until(lambda: len(next(iter(here.network._nodes.values())).leases) == 1, 30)
+        await until(lambda: all(is_tidy(end) for end in (ours, theirs._channel._connection)), 30)
         assert here.notes.of(node) == ["joined"]
 
 
