@@ -174,21 +174,37 @@ async def test_who_says_on_a_leases_stream_what_it_may_not_is_cut_off(said: Mess
         assert here.notes.messages == [attach()]
 
 
+async def say_rumour(node: FakeNode, channel: SignedChannel) -> None:
+    """What a later version may say."""
+    rumour = seal(
+        node.keys.sign,
+        network=node.party.network,
+        type="rumour",
+        sender=node.node_id,
+        recipient=channel.remote_id,
+        session=channel.session,
+        sequence=channel._next_sequence,
+        sent_at_ms=node.party.now_ms(),
+        body={"lease_id": lease(0)},
+    )
+    await channel._channel.send(dict(rumour.to_dict()))
+    channel._next_sequence += 1
+
+
+async def test_what_a_later_version_says_opens_no_stream(caplog: pytest.LogCaptureFixture) -> None:
+    async with attached() as (here, node, _):
+        assert node.channel is not None
+        beside = await node.channel.open(LEASE_PROTOCOL_ID)
+        channel, _ = await SignedChannel.join(beside, node.party)
+        await say_rumour(node, channel)
+        await until(lambda: here.notes.of(node) == ["joined", "left"])
+    assert "no message is called 'rumour'" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 async def test_what_a_later_version_says_is_passed_over() -> None:
     async with attached() as (here, node, channel):
-        rumour = seal(
-            node.keys.sign,
-            network=node.party.network,
-            type="rumour",
-            sender=node.node_id,
-            recipient=channel.remote_id,
-            session=channel.session,
-            sequence=1,
-            sent_at_ms=node.party.now_ms(),
-            body={"lease_id": lease(0)},
-        )
-        await channel._channel.send(dict(rumour.to_dict()))
-        channel._next_sequence += 1
+        await say_rumour(node, channel)
         await channel.send(Meter(lease(0), 1, 1))
         await until(lambda: here.notes.messages == [attach(), Meter(lease(0), 1, 1)])
 

@@ -111,6 +111,8 @@ class LeaseStreams:
         except trio.TooSlowError:
             channel.abort("named no lease")
             return
+        except UnknownMessage as error:
+            raise signed.refuse(str(error)) from error
         finally:
             self._unnamed -= 1
         if not isinstance(attach, Attach):

@@ -152,6 +152,8 @@ class Network:
         except trio.TooSlowError:
             signed.abort("said no hello")
             return
+        except UnknownMessage as error:
+            raise signed.refuse(str(error)) from error
         if not isinstance(hello, Hello):
             raise signed.refuse("said something else than hello")
         if hello.offer.node_id != signed.remote_id:
