@@ -84,6 +84,7 @@ async def test_unknown_paths_and_methods(tmp_path: Path) -> None:
 
 
 # Every route but the public ones: without a key, with a wrong one, and of somebody else.
+A_KEY = {"lease_id": "lease_" + "0" * 32, "wrapped_key": "0" * 160}
 ROUTES = [
     ("POST", "/api/v1/tasks"),
     ("GET", "/api/v1/tasks"),
@@ -97,6 +98,8 @@ ROUTES = [
     ("GET", "/api/v1/tasks/{id}/receipt"),
     ("GET", "/api/v1/tasks/{id}/auctions"),
     ("GET", "/api/v1/tasks/{id}/events"),
+    ("GET", "/api/v1/tasks/{id}/key"),
+    ("POST", "/api/v1/tasks/{id}/key"),
     ("POST", "/api/v1/workflows"),
     ("GET", "/api/v1/workflows"),
     ("GET", "/api/v1/workflows/flow_1"),
@@ -106,6 +109,7 @@ ROUTES = [
     ("GET", "/api/v1/nodes"),
     ("GET", "/api/v1/nodes/some"),
     ("GET", "/api/v1/nodes/some/reputation"),
+    ("GET", "/api/v1/nodes/some/evidence"),
     ("GET", "/api/v1/constraints"),
     ("GET", "/api/v1/market/prices"),
     ("POST", "/api/v1/match/estimate"),
@@ -181,8 +185,12 @@ async def test_somebody_elses_task_does_not_exist(tmp_path: Path) -> None:
         for method, path in ROUTES:
             if "{id}" not in path:
                 continue
-            theirs = await mallory.http.request(method, path.format(id=task_id))
-            nobodys = await mallory.http.request(method, path.format(id="task_" + "0" * 32))
+            # A body is read before the task is looked for.
+            body = A_KEY if method == "POST" else None
+            theirs = await mallory.http.request(method, path.format(id=task_id), json=body)
+            nobodys = await mallory.http.request(
+                method, path.format(id="task_" + "0" * 32), json=body
+            )
             said = check_error(theirs, 404, "NOT_FOUND")
             # Not even the words tell whether there is one.
             assert said.replace(task_id, "") == check_error(nobodys, 404, "NOT_FOUND").replace(
