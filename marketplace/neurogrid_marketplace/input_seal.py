@@ -67,9 +67,16 @@ def seal_of(award: Envelope, accept: Envelope, job_hash: str) -> SealTarget:
 
 
 def wrap_key(content_key: bytes, target: SealTarget) -> str:
-    """The content key for this node, lease and job alone, in hex. Another text each time."""
+    """The content key for this node, lease and job alone, in hex. Another text each time.
+
+    Raises:
+        SealBroken: the node's key is none: with a point of small order anybody could open it.
+    """
     public_key = X25519PublicKey.from_public_bytes(bytes.fromhex(target.sealing_key))
-    return _SUITE.encrypt(content_key, public_key, _info(target)).hex()
+    try:
+        return _SUITE.encrypt(content_key, public_key, _info(target)).hex()
+    except ValueError as error:
+        raise SealBroken(f"{target.node_id} named a sealing key that is none") from error
 
 
 def unwrap_key(wrapped_key: str, private_key: X25519PrivateKey, target: SealTarget) -> bytes:

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from neurogrid_marketplace.envelope import parse_envelope
-from neurogrid_marketplace.errors import BadSignature, MalformedMessage
-from neurogrid_marketplace.input_seal import SealTarget, seal_of, wrap_key
+from neurogrid_marketplace.errors import BadSignature, MalformedMessage, SealBroken
+from neurogrid_marketplace.input_seal import seal_of, wrap_key
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.sealed_file import (
     CHUNK_BYTES,
@@ -131,11 +131,7 @@ class Keys:
             )
         except ConflictError:
             return False
-        target = _checked(task_id, wanted, kept)
-        body = {
-            "lease_id": target.lease_id,
-            "wrapped_key": wrap_key(bytes.fromhex(kept.content_key), target),
-        }
+        body = _wrapped(task_id, wanted, kept)
         try:
             self._transport.send("POST", f"/tasks/{task_id}/key", json=body, task_id=task_id)
         except ConflictError:
@@ -143,19 +139,20 @@ class Keys:
         return True
 
 
-def _checked(task_id: str, wanted: _KeyWanted, kept: SealedTask) -> SealTarget:
-    """Whom the node itself says the key is for."""
+def _wrapped(task_id: str, wanted: _KeyWanted, kept: SealedTask) -> dict[str, str]:
+    """The key for whom the node itself says that it is for, as it is sent."""
     try:
         award, accept = parse_envelope(wanted.award), parse_envelope(wanted.accept)
         target = seal_of(award, accept, kept.job_hash)
-    except (BadSignature, MalformedMessage) as error:
+        wrapped_key = wrap_key(bytes.fromhex(kept.content_key), target)
+    except (BadSignature, MalformedMessage, SealBroken) as error:
         raise IntegrityError(f"the key of {task_id} was not sent: {error}") from error
     if (target.lease_id, target.node_id) != (wanted.lease_id, wanted.node_id):
         raise IntegrityError(
             f"the key of {task_id} was not sent: {target.node_id} signed lease {target.lease_id}, and "
             f"the coordinator speaks of {wanted.node_id} and {wanted.lease_id}"
         )
-    return target
+    return {"lease_id": target.lease_id, "wrapped_key": wrapped_key}
 
 
 def seal_inputs(

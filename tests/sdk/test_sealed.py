@@ -156,8 +156,10 @@ def test_the_coordinator_stores_ciphertext_and_the_node_alone_gets_the_key(
         (Lies(signer=MALLORY), "another node than it was offered to"),
         (Lies(forged=True), "signature"),
         (Lies(job_hash="0" * 64), "another job than the one that was submitted"),
+        # To a point of small order anything is sealed for everybody.
+        (Lies(sealing_key="0" * 64), "a sealing key that is none"),
     ],
-    ids=["node", "key", "job"],
+    ids=["node", "key", "job", "no key"],
 )
 def test_a_coordinator_that_swaps_node_key_or_job_gets_no_key(
     api: ServedWorld, client: Client, secret: Path, lies: Lies, words: str
