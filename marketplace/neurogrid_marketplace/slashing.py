@@ -40,6 +40,7 @@ _UNPROVEN: dict[Outcome, int] = {
     # A hash that does not match is a broken upload as often as a lie: see WRONG_RESULT for the lie.
     Outcome.RESULT_INVALID: 48,
     Outcome.EXPOSURE_EXHAUSTED: 49,
+    Outcome.INPUT_UNREADABLE: 50,
 }
 
 

@@ -63,7 +63,9 @@ def test_why_no_node_fits_is_explained_with_what_would_help(devnet: Devnet) -> N
     answer = devnet.http.post("/tasks", json={**TASK, "max_price_per_hour": "0.000001"})
     explanation = answer.json()["error"]["details"]["explanation"]
     assert (explanation["nodes"], explanation["matching"]) == (2, 0)
-    assert explanation["relaxation"] == {"constraint": "max_price", "nodes": 2}
+    relaxation = explanation["relaxation"]
+    assert (relaxation["constraint"], relaxation["nodes"]) == ("max_price", 2)
+    assert [step["nodes"] for step in relaxation["steps"]] == [1, 2]
     assert len(explanation["nearest"]) == 2
     clearing = explanation["clearing_price_per_hour"]
     cheap = {**TASK, "max_price_per_hour": clearing}
