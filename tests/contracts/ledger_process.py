@@ -13,6 +13,8 @@ from typing import Any, Self
 
 # Only ends what hangs; on an idle machine it takes a second.
 READY_WITHIN_S = 60.0
+# The ledger closes a connection that is idle for longer; other tests may take that long in between.
+IDLE_LIMIT_S = 30.0
 
 
 class LedgerProcess:
@@ -29,6 +31,7 @@ class LedgerProcess:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: http.client.HTTPConnection | None = None
+        self._used_s = 0.0
         self.info: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -98,6 +101,9 @@ class LedgerProcess:
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         """Status and body of the answer. Raises OSError or HTTPException when it is gone."""
+        if self._connection is not None and time.monotonic() - self._used_s > IDLE_LIMIT_S:
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
             self._connection.connect()
@@ -106,6 +112,7 @@ class LedgerProcess:
         try:
             self._connection.request("POST", "/", body, {"content-type": "application/json"})
             answer = self._connection.getresponse()
+            self._used_s = time.monotonic()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
             self._connection.close()
