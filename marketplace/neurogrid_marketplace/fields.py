@@ -99,7 +99,7 @@ def _field_names(kind: type) -> tuple[str, ...] | None:
 
 def _plain(value: Any) -> Json:
     if value.__class__ in _LEAVES:
-        return value  # type: ignore[no-any-return]  # one of the four
+        return value  # type: ignore[no-any-return]  # the test above leaves the four types of a leaf
     names = _field_names(value.__class__)
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
