@@ -91,8 +91,11 @@ def command_in(name: str, *command: str) -> list[str]:
 
     Only the network is the machine's: `ip netns exec` would hide its mounts from the container engine.
     """
+    killed_with_parent = ["setpriv", "--pdeathsig", "KILL", "--"]
+    # The parent may have died before the kernel was told to signal its death.
+    if_parent_lives = ["sh", "-c", f'[ "$PPID" = {os.getpid()} ] && exec "$@"', "sh"]
     network = f"--net={_file(name)}"
-    return ["setpriv", "--pdeathsig", "KILL", "--", "nsenter", network, "--", *command]
+    return [*killed_with_parent, *if_parent_lives, "nsenter", network, "--", *command]
 
 
 @contextmanager
