@@ -8,7 +8,8 @@ from neurogrid_marketplace.task import TERMINAL, Phase
 
 from ..services.events import Happening
 from .envelope import iso
-from .native.schemas import TaskFailure, TaskStatus
+from .native.schemas import TaskStatus
+from .native.task_schemas import TaskFailure
 from .native.task_views import failure_view
 from .native.words import STATUS_OF_PHASE
 

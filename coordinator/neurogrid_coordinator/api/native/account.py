@@ -12,7 +12,7 @@ from ..auth import Caller, Gate
 from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .schemas import AccountView, BalanceView
+from .account_schemas import AccountView, BalanceView
 
 
 def add_account_route(app: FastAPI, balances: Balances, gate: Gate, schemas: Schemas) -> None:

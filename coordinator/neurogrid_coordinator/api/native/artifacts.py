@@ -12,7 +12,7 @@ from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
 from .files import file_response
-from .schemas import ArtifactView
+from .task_schemas import ArtifactView
 
 
 def add_artifact_routes(app: FastAPI, artifacts: Artifacts, gate: Gate, schemas: Schemas) -> None:

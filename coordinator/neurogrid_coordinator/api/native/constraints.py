@@ -19,7 +19,7 @@ from ..auth import Caller, Gate
 from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .schemas import AttributeListView, AttributeView
+from .market_schemas import AttributeListView, AttributeView
 
 
 def read_constraints(given: str | Where, field: str) -> Where:

@@ -16,15 +16,9 @@ from ..envelope import iso, success
 from ..explanations import explanation_view
 from ..openapi import Schemas, errors
 from ..paths import API
+from .market_schemas import ExplanationView
+from .node_schemas import Earnings, GpuView, NodeDetailView, NodeListView, NodeView
 from .requests import TASK_RULES, TaskRequest
-from .schemas import (
-    Earnings,
-    ExplanationView,
-    GpuView,
-    NodeDetailView,
-    NodeListView,
-    NodeView,
-)
 from .task_views import BYTES_PER_GB, submission
 
 _GIB = 1024**3

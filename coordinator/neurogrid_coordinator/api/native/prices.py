@@ -17,8 +17,7 @@ from ..body import read_json
 from ..envelope import iso, success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .requests import TASK_RULES, TaskRequest
-from .schemas import (
+from .market_schemas import (
     ClassPricesView,
     EstimateBalanceView,
     EstimateView,
@@ -26,6 +25,7 @@ from .schemas import (
     PriceHourView,
     RangeView,
 )
+from .requests import TASK_RULES, TaskRequest
 from .task_views import submission
 
 _HOURS_MAX = KEPT_MS // 3_600_000

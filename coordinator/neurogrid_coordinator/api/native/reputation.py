@@ -16,7 +16,7 @@ from ..auth import Caller, Gate
 from ..envelope import iso, success
 from ..openapi import Schemas, errors
 from ..paths import API
-from .schemas import (
+from .node_schemas import (
     CommitmentListView,
     CommitmentView,
     EvidenceListView,

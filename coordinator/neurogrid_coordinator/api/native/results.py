@@ -21,7 +21,7 @@ from ..event_views import update_view
 from ..openapi import Schemas, errors
 from ..paths import API
 from .files import file_response
-from .schemas import LogView, OutputListView
+from .task_schemas import LogView, OutputListView
 from .task_views import log_view, output_view
 
 _LAST_EVENT_ID = Header(

@@ -12,7 +12,7 @@ from ...services.overview import Overview
 from ..envelope import json_response, success
 from ..openapi import Schemas
 from ..paths import API
-from .schemas import StatusView
+from .account_schemas import StatusView
 from .words import STATUS_OF_PHASE
 
 

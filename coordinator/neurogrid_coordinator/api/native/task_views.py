@@ -38,7 +38,7 @@ from .requests import (
     TaskRequest,
     VerificationRequest,
 )
-from .schemas import (
+from .task_schemas import (
     FurtherRunView,
     InputView,
     LeaseView,

@@ -15,7 +15,8 @@ from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..openapi import Schemas, errors
 from ..paths import API
 from .requests import TASK_RULES, TaskRequest
-from .schemas import CancelView, TaskListView, TaskStatus, TaskView
+from .schemas import TaskStatus
+from .task_schemas import CancelView, TaskListView, TaskView
 from .task_views import submission, summary_view, task_view
 from .words import STATUS_OF_PHASE, phases_of
 

@@ -17,15 +17,10 @@ from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..openapi import Schemas, errors
 from ..paths import API
 from .requests import WORKFLOW_RULES, WorkflowRequest
-from .schemas import (
-    CancelView,
-    WorkflowListView,
-    WorkflowSummary,
-    WorkflowTaskView,
-    WorkflowView,
-)
+from .task_schemas import CancelView
 from .task_views import common_fields, submission
 from .words import STATUS_OF_PHASE
+from .workflow_schemas import WorkflowListView, WorkflowSummary, WorkflowTaskView, WorkflowView
 
 _TRAIN = {"docker_image": "python:3.12-slim", "max_price_per_hour": "1.00", "timeout_seconds": 600}
 _EXAMPLE = {

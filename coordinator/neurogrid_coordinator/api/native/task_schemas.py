@@ -1,0 +1,229 @@
+"""What the native API answers of tasks: shapes and documentation."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from neurogrid_marketplace.conditions import Clause
+
+from .requests import AvoidRequest, Priority, ResourceRequirements, SpreadRequest
+from .schemas import Amount, TaskStatus, Time
+
+
+class TaskFailure(Struct, frozen=True):
+    """Why a task failed, and what to change."""
+
+    code: str
+    message: str
+    advice: str
+
+
+class InputView(Struct, frozen=True, omit_defaults=True):
+    """An input; ``size`` in bytes. Of another task's output hash and size are known once it has
+    completed."""
+
+    path: str
+    sha256: str | None
+    size: int | None
+    sealed: bool = False
+    from_task: Annotated[str | None, Meta(description="Who leaves it.")] = None
+    output: Annotated[str | None, Meta(description="Its path below /outputs there.")] = None
+
+
+class OutputView(Struct, frozen=True):
+    """A file that the job left under /outputs; ``size`` in bytes, ``url`` on this host."""
+
+    path: str
+    sha256: str
+    size: int
+    url: str
+
+
+class OutputListView(Struct, frozen=True):
+    """All output files, sorted by path."""
+
+    task_id: str
+    outputs: list[OutputView]
+    total: int
+
+
+class LeaseView(Struct, frozen=True):
+    """One attempt to run the task on one node, and its money."""
+
+    id: str
+    node_id: str
+    wallet: str
+    created_at: Time
+    price_per_hour: Amount
+    max_cost: Amount
+    expected_start_seconds: Annotated[
+        float, Meta(description="From the open escrow to a running container, as its bid said.")
+    ]
+    started_after_seconds: Annotated[
+        float | None,
+        Meta(description="What it took by the coordinator's clock; null where it can't say."),
+    ]
+    settlement: Annotated[
+        str, Meta(description="Its escrow: none, opening, open, final, releasing or closed.")
+    ]
+    paid: Annotated[Amount | None, Meta(description="Known when the escrow is closed.")]
+    escrow: str | None
+    transaction: Annotated[
+        str | None, Meta(description="Of the Solana transaction that closed the escrow.")
+    ]
+
+
+class TimelineView(Struct, frozen=True):
+    """Something that happened to the task."""
+
+    at: Time
+    event: str
+    data: dict[str, Any]
+
+
+class FurtherRunView(Struct, frozen=True):
+    """A run that verifies a task: a task of its own, with receipt and log, that is in no list."""
+
+    id: str
+    phase: str
+    node_id: str | None
+    verdict: Annotated[str | None, Meta(description="agreed, refuted or undecided.")]
+    cost_usdc: Amount
+    error: TaskFailure | None
+
+
+class VerificationView(Struct, frozen=True):
+    """How a task's result is verified, and what came of it."""
+
+    mode: Literal["none", "spot_check", "quorum"]
+    runs: Annotated[int, Meta(description="That a quorum began with.")]
+    verdict: Annotated[
+        str | None,
+        Meta(
+            description="due, pending, agreed, refuted (other runs agree on another result), "
+            "undecided, or spared: not drawn for a check."
+        ),
+    ]
+    result_of: Annotated[
+        str | None, Meta(description="The run whose result it has, where its own was refuted.")
+    ]
+    belongs_to: Annotated[str | None, Meta(description="Of a further run: its task.")]
+    further_runs: list[FurtherRunView]
+    total_cost_usdc: Annotated[
+        Amount, Meta(description="Of the task's own run, which `cost` is, and of all further runs.")
+    ]
+
+
+class TaskSummary(Struct, frozen=True):
+    """A task in a list."""
+
+    id: str
+    name: str
+    type: str
+    status: TaskStatus
+    phase: Annotated[
+        str,
+        Meta(
+            description="waiting, queued, matching, awarded, starting, running, verifying, "
+            "completed, failed, cancelled or expired."
+        ),
+    ]
+    docker_image: str
+    created_at: Time
+    started_at: Time | None
+    completed_at: Annotated[Time | None, Meta(description="When it ended, however it ended.")]
+    node_id: str | None
+    progress: Annotated[float, Meta(description="Percent, as the program itself says.")]
+    progress_note: str
+    cost: Annotated[float, Meta(description="USDC as a number; `cost_usdc` is exact.")]
+    cost_usdc: Amount
+    error: TaskFailure | None
+
+
+class TaskView(TaskSummary, frozen=True):
+    """A task with everything its owner may know."""
+
+    command: list[str]
+    env: dict[str, str]
+    inputs: list[InputView]
+    depends_on: Annotated[list[str], Meta(description="Tasks that must have completed before.")]
+    workflow_id: str | None
+    resource_requirements: ResourceRequirements
+    regions: list[str]
+    constraints: Annotated[str, Meta(description="Its conditions on nodes, as text.")]
+    constraint_clauses: Annotated[
+        list[Clause], Meta(description="The same as they are signed, in base units.")
+    ]
+    reveal_wallet: bool
+    sealed_bids: bool
+    spread: SpreadRequest | None
+    avoid: AvoidRequest
+    timeout_seconds: int
+    queue_timeout_seconds: int
+    priority: Priority
+    priority_reason: str
+    deadline: Time | None
+    deadline_policy: Literal["end", "run"] | None
+    deadline_met: Annotated[
+        bool | None, Meta(description="Null without a deadline, and while it may still be met.")
+    ]
+    max_price_per_hour: Amount
+    max_cost: Annotated[
+        Amount,
+        Meta(
+            description="For the whole time limit at the highest price, of every run that money is "
+            "held for."
+        ),
+    ]
+    price_per_hour: Annotated[Amount | None, Meta(description="Agreed with its node.")]
+    currency: Literal["USDC"]
+    exit_code: int | None
+    explanation: Annotated[str | None, Meta(description="Why it waits, while it waits.")]
+    sealed: Annotated[bool, Meta(description="It has inputs that only its node can read.")]
+    needs_key: Annotated[
+        bool, Meta(description="It waits for `POST /tasks/{id}/key`: see `GET` there.")
+    ]
+    settled: Annotated[bool, Meta(description="The money has moved; the receipt is complete.")]
+    verification: VerificationView
+    leases: list[LeaseView]
+    timeline: list[TimelineView]
+
+
+class TaskListView(Struct, frozen=True):
+    """A page of tasks; ``total`` counts all that match."""
+
+    tasks: list[TaskSummary]
+    total: int
+    limit: int
+    offset: int
+
+
+class CancelView(Struct, frozen=True):
+    """What DELETE did."""
+
+    id: str
+    result: Annotated[
+        Literal["cancelled", "cancelling", "deleted"],
+        Meta(description="`cancelling`: its node is being told."),
+    ]
+    status: TaskStatus
+
+
+class LogView(Struct, frozen=True):
+    """A piece of the log; offsets count UTF-8 bytes of the lease's log."""
+
+    task_id: str
+    lease_id: str | None
+    text: str
+    offset: int
+    next_offset: int
+    total_bytes: int
+    complete: Annotated[bool, Meta(description="Nothing will come after ``next_offset``.")]
+
+
+class ArtifactView(Struct, frozen=True):
+    """A stored file; ``created`` is false where it was there already."""
+
+    sha256: str
+    size: int
+    created: bool
