@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace import orchestration
+from neurogrid_marketplace import submission
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.reputation import Finding, FindingKind
-from neurogrid_marketplace.task import TERMINAL, CancelRequested, Judged, Phase, RunsBegun, Task
+from neurogrid_marketplace.task import TERMINAL, Phase, Task
+from neurogrid_marketplace.task_events import CancelRequested, Judged, RunsBegun
 from neurogrid_marketplace.verification import (
     ANSWERS,
     Agreed,
@@ -117,7 +118,7 @@ def _begin_quorum(conn: Connection, first: TaskRow, now_ms: int) -> Looked:
 
 def _begin(conn: Connection, first: TaskRow, number: int, now_ms: int) -> TaskState:
     """Add a further run to a task; its cost is held from now on."""
-    state = orchestration.replica(first.state, number, now_ms)
+    state = submission.replica(first.state, number, now_ms)
     if state.verification.mode is VerifyMode.SPOT_CHECK:
         check_counts.add(conn, redundant=1)
     row, _ = tasks.insert_new(

@@ -9,16 +9,17 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.messages import Accept, Award, Message
 from neurogrid_marketplace.offer import Offer
-from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.price_history import PriceClass, class_of
 from neurogrid_marketplace.sealing import Reveal
 from neurogrid_marketplace.spreading import NOBODY, Barred
-from neurogrid_marketplace.task import AuctionClosed, Lease, Refused, Task
+from neurogrid_marketplace.task import Lease, Task
+from neurogrid_marketplace.task_events import AuctionClosed, Refused
 
 from . import node_messages, steps
 from .market.reports import AuctionReport, AwardReport

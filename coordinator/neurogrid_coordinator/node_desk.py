@@ -21,7 +21,7 @@ from neurogrid_marketplace.messages import (
     Meter,
 )
 from neurogrid_marketplace.offer import LeaseStatus
-from neurogrid_marketplace.task import Forgotten
+from neurogrid_marketplace.task_events import Forgotten
 
 from . import node_messages
 from .attendance import Attendance

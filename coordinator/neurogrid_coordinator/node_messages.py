@@ -30,15 +30,9 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.orchestration import due
 from neurogrid_marketplace.payment_chain import NO_VOUCHER
 from neurogrid_marketplace.settlement import SettlementPhase
-from neurogrid_marketplace.task import (
-    TERMINAL,
-    Accepted,
-    Action,
-    Finished,
-    Phase,
-    SendStart,
-    Started,
-)
+from neurogrid_marketplace.task import TERMINAL, Phase
+from neurogrid_marketplace.task_actions import Action, SendStart
+from neurogrid_marketplace.task_events import Accepted, Finished, Started
 
 from . import steps
 from .steps import Step

@@ -18,27 +18,26 @@ from neurogrid_marketplace import orchestration
 from neurogrid_marketplace.deadlines import missed
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Start, Stop
-from neurogrid_marketplace.task import (
-    TERMINAL,
+from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
+from neurogrid_marketplace.task_actions import (
     Abandon,
     Action,
     Blame,
-    CancelRequested,
     CheckOutputs,
-    Due,
-    Event,
     HoldAuction,
-    KeySent,
-    Lease,
     OpenEscrow,
-    OutputsChecked,
-    Phase,
     SeekVerdict,
     SendAward,
     SendStart,
     SendStop,
     Settle,
-    Task,
+)
+from neurogrid_marketplace.task_events import (
+    CancelRequested,
+    Due,
+    Event,
+    KeySent,
+    OutputsChecked,
     TurnCame,
 )
 from neurogrid_marketplace.verification import Verdict

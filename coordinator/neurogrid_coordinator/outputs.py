@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace.task import CheckOutputs
+from neurogrid_marketplace.task_actions import CheckOutputs
 
 from .artifacts import BlobStore
 from .store import artifacts, leases

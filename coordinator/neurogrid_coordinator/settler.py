@@ -17,7 +17,7 @@ from neurogrid_contracts.accounts import EscrowAccount
 from neurogrid_marketplace import settlement
 from neurogrid_marketplace.messages import Acknowledge, Message
 from neurogrid_marketplace.settlement import RESEND_MS, SettlementPhase, Step
-from neurogrid_marketplace.task import EscrowFailed, EscrowOpened
+from neurogrid_marketplace.task_events import EscrowFailed, EscrowOpened
 from neurogrid_wallet.errors import OutboxFull, PaymentTimeout, RpcError
 
 from . import steps

@@ -17,22 +17,11 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.key_wait import needs_key
-from neurogrid_marketplace.orchestration import Decision
 from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
-from neurogrid_marketplace.task import (
-    TERMINAL,
-    Abandon,
-    Action,
-    Blame,
-    Event,
-    InputsFixed,
-    Lease,
-    OpenEscrow,
-    Phase,
-    Settle,
-    Task,
-)
+from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
+from neurogrid_marketplace.task_actions import Abandon, Action, Blame, Decision, OpenEscrow, Settle
+from neurogrid_marketplace.task_events import Event, InputsFixed
 
 from .store import events, evidence, findings, leases, needs, tasks
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .job import InputFile, Job
-from .task import TERMINAL, DependencyUnmet, InputsFixed, Phase, Task
+from .task import TERMINAL, Phase, Task
+from .task_events import DependencyUnmet, InputsFixed
 
 # How many of a task's outputs are named to who asked for another one.
 _NAMED_MAX = 5

@@ -14,7 +14,8 @@ from .auction import RankedBid
 from .constraints import Constraint
 from .offer import Offer
 from .spread import Spread, SpreadBy
-from .task import AuctionClosed, Event, Phase, Task
+from .task import Phase, Task
+from .task_events import AuctionClosed, Event
 
 # Between award and end: afterwards the place is free.
 HOLDING = frozenset({Phase.AWARDED, Phase.STARTING, Phase.RUNNING})

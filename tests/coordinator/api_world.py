@@ -32,6 +32,7 @@ from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
 from neurogrid_marketplace import settlement
 from neurogrid_marketplace.auction import RankedBid
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation, explain
@@ -40,11 +41,11 @@ from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.offer import Offer, PriceList
-from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.resources import Capacity, Gpu
 from neurogrid_marketplace.spreading import Barred
 from neurogrid_marketplace.standing import Standing
-from neurogrid_marketplace.task import (
+from neurogrid_marketplace.task import Phase, Task
+from neurogrid_marketplace.task_events import (
     Accepted,
     AuctionClosed,
     CancelRequested,
@@ -54,9 +55,7 @@ from neurogrid_marketplace.task import (
     Finished,
     KeySent,
     OutputsChecked,
-    Phase,
     Started,
-    Task,
 )
 from neurogrid_wallet.errors import RpcUnavailable
 

@@ -7,9 +7,9 @@ from neurogrid_coordinator.store.tasks import NewTask
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.job import Job
-from neurogrid_marketplace.orchestration import submit
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.spread import Spread
+from neurogrid_marketplace.submission import submit
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 NOW_MS = 1_800_000_000_000

@@ -10,12 +10,12 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
 from neurogrid_coordinator.store import evidence
 from neurogrid_marketplace.auction import Auction
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.fields import plain
-from neurogrid_marketplace.orchestration import demand_of
-from neurogrid_marketplace.task import AuctionClosed, Due
+from neurogrid_marketplace.task_events import AuctionClosed, Due
 
 COORDINATOR = node_id("coordinator")
 

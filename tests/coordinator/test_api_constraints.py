@@ -6,7 +6,7 @@ import pytest
 from coordinator.api_world import TASK, open_world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_marketplace.attributes import NODE
-from neurogrid_marketplace.orchestration import demand_of
+from neurogrid_marketplace.awarding import demand_of
 
 TEXT = "ram >= 4GB and (region = eu-west or price.hour <= 0.05USDC)"
 CLAUSES = [

@@ -10,7 +10,8 @@ from coordinator.api_world import TASK, Customer, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.served import served
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.task import Due, Phase
+from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task_events import Due
 
 
 async def submit(customer: Customer) -> str:

@@ -11,10 +11,10 @@ from coordinator.records import wallet
 from neurogrid_coordinator import services
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.store import tasks
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.offer import PriceList
-from neurogrid_marketplace.orchestration import demand_of
-from neurogrid_marketplace.task import AuctionClosed, Due
+from neurogrid_marketplace.task_events import AuctionClosed, Due
 
 
 async def stored(world: World) -> int:

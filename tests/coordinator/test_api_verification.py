@@ -8,7 +8,8 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
 from neurogrid_coordinator import groups
 from neurogrid_coordinator.store import tasks
-from neurogrid_marketplace.task import Started, Task
+from neurogrid_marketplace.task import Task
+from neurogrid_marketplace.task_events import Started
 from neurogrid_marketplace.verification import same_files
 
 

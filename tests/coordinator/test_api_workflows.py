@@ -11,7 +11,8 @@ from neurogrid_coordinator.services import intake
 from neurogrid_coordinator.store import tasks
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.needs import MAX_DEPTH
-from neurogrid_marketplace.task import CancelRequested, Phase
+from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task_events import CancelRequested
 
 WORKFLOWS = "/api/v1/workflows"
 # 1 USDC an hour for an hour.

@@ -7,7 +7,7 @@ from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.services.auctions import Auctions
 from neurogrid_coordinator.store import leases
-from neurogrid_marketplace.orchestration import demand_of
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.receipt import verify_receipt
 from neurogrid_marketplace.receipt_items import Proof
 from neurogrid_marketplace.task import Phase

@@ -4,19 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogrid_marketplace import orchestration
+from neurogrid_marketplace import orchestration, submission
 from neurogrid_marketplace.deadlines import AGING_MS, PATIENCE_MS, Urgency, missed, urgency
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.task import (
-    Due,
-    Ending,
-    Lease,
-    Phase,
-    SendStop,
-    Settle,
-    Task,
-    TurnCame,
-)
+from neurogrid_marketplace.task import Ending, Lease, Phase, Task
+from neurogrid_marketplace.task_actions import SendStop, Settle
+from neurogrid_marketplace.task_events import Due, TurnCame
 
 from .market import demand
 
@@ -26,7 +19,7 @@ WANTED = demand(timeout_s=600, finish_by_ms=1_000_000)
 
 
 def task(phase: Phase = Phase.QUEUED, *, runs_late: bool = False) -> Task:
-    made = orchestration.submit("task_a", WANTED, 0, 10**9, runs_late=runs_late)
+    made = submission.submit("task_a", WANTED, 0, 10**9, runs_late=runs_late)
     lease = LEASE if phase in (Phase.STARTING, Phase.RUNNING) else None
     return replace(made, phase=phase, lease=lease)
 

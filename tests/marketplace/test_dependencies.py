@@ -4,19 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogrid_marketplace import dependencies, orchestration
+from neurogrid_marketplace import dependencies, orchestration, submission
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import InputFile, Job, OutputFile
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.needs import Circular, Needs, OutputWanted, in_order
-from neurogrid_marketplace.task import (
+from neurogrid_marketplace.task import Ending, Phase, Task
+from neurogrid_marketplace.task_events import (
     CancelRequested,
     DependencyUnmet,
     Due,
-    Ending,
     InputsFixed,
-    Phase,
-    Task,
     TurnCame,
 )
 
@@ -27,14 +25,14 @@ MODEL = OutputFile("model.bin", "a" * 64, 100)
 
 
 def needed(task_id: str, phase: Phase, *outputs: OutputFile) -> Task:
-    task = orchestration.submit(task_id, demand(), 0, 60_000)
+    task = submission.submit(task_id, demand(), 0, 60_000)
     result = Result(Outcome.COMPLETED, 0, "", 1, outputs) if phase is Phase.COMPLETED else None
     return replace(task, phase=phase, result=result, ending=Ending(phase.value.upper(), ""))
 
 
 def waiting(*task_ids: str, outputs: tuple[OutputWanted, ...] = ()) -> Task:
     needs = Needs(task_ids, outputs, 1)
-    return orchestration.submit("task_w", demand(job_hash=DRAFT.hash()), 0, 60_000, needs)
+    return submission.submit("task_w", demand(job_hash=DRAFT.hash()), 0, 60_000, needs)
 
 
 def test_a_task_is_queued_with_the_last_that_it_needs_and_its_inputs_are_fixed_then() -> None:

@@ -1,11 +1,13 @@
 import msgspec
 
-from neurogrid_marketplace import orchestration
+from neurogrid_marketplace import awarding, orchestration, submission, task_actions
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.key_wait import KEY_LIMIT_MS, needs_key
 from neurogrid_marketplace.messages import Result
-from neurogrid_marketplace.task import (
+from neurogrid_marketplace.task import Phase, Task
+from neurogrid_marketplace.task_actions import OpenEscrow, SendAward, SendStart, SendStop
+from neurogrid_marketplace.task_events import (
     Accepted,
     AuctionClosed,
     CancelRequested,
@@ -14,12 +16,6 @@ from neurogrid_marketplace.task import (
     Event,
     Finished,
     KeySent,
-    OpenEscrow,
-    Phase,
-    SendAward,
-    SendStart,
-    SendStop,
-    Task,
     TurnCame,
 )
 
@@ -28,20 +24,20 @@ from .market import bid, demand
 KEY = "ab" * 80
 
 
-def stepped(task: Task, *events: Event, now_ms: int = 0) -> orchestration.Decision:
-    decision = orchestration.Decision(task)
+def stepped(task: Task, *events: Event, now_ms: int = 0) -> task_actions.Decision:
+    decision = task_actions.Decision(task)
     for event in events:
         decision = orchestration.decide(decision.task, event, now_ms)
     return decision
 
 
 def awarded(*, sealed: bool = True, bidders: int = 2) -> Task:
-    task = orchestration.submit("task_1", demand(), 0, 3_600_000, sealed=sealed)
+    task = submission.submit("task_1", demand(), 0, 3_600_000, sealed=sealed)
     ranking = tuple(
         RankedBid(f"node {number}", bid(10), "0" * 64, 10, 10) for number in range(bidders)
     )
     task = stepped(task, TurnCame()).task
-    closed = AuctionClosed(orchestration.demand_of(task).demand_id, ranking, "")
+    closed = AuctionClosed(awarding.demand_of(task).demand_id, ranking, "")
     return stepped(task, closed).task
 
 
@@ -110,7 +106,7 @@ def test_a_retry_needs_the_key_again() -> None:
     assert (task.phase, task.lease) == (Phase.QUEUED, None)
     ranking = (RankedBid("node 9", bid(10), "0" * 64, 10, 10),)
     task = stepped(task, TurnCame()).task
-    closed = AuctionClosed(orchestration.demand_of(task).demand_id, ranking, "")
+    closed = AuctionClosed(awarding.demand_of(task).demand_id, ranking, "")
     task = stepped(task, closed).task
     assert needs_key(stepped(task, Accepted(lease_id(task), "ab" * 32)).task)
 

@@ -6,20 +6,17 @@ import pytest
 
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.orchestration import OVERTIME_MS, decide, submit
+from neurogrid_marketplace.orchestration import OVERTIME_MS, decide
 from neurogrid_marketplace.resources import Requirements
-from neurogrid_marketplace.task import (
-    Abandon,
+from neurogrid_marketplace.submission import submit
+from neurogrid_marketplace.task import Lease, Phase, Task
+from neurogrid_marketplace.task_actions import Abandon, HoldAuction, SendStop
+from neurogrid_marketplace.task_events import (
     Due,
     EscrowFailed,
     EscrowOpened,
     Forgotten,
-    HoldAuction,
-    Lease,
-    Phase,
-    SendStop,
     Started,
-    Task,
     TurnCame,
 )
 

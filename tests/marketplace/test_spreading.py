@@ -3,13 +3,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogrid_marketplace import orchestration
+from neurogrid_marketplace import orchestration, submission
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.conditions import MAX_VALUES
 from neurogrid_marketplace.explain import explain
 from neurogrid_marketplace.spread import MAX_AVOIDED, NOWHERE, Avoid, Spread, SpreadBy
 from neurogrid_marketplace.spreading import NOBODY, Barred, barred, is_choosing, narrowed
-from neurogrid_marketplace.task import AuctionClosed, Due, Lease, Phase, Task
+from neurogrid_marketplace.task import Lease, Phase, Task
+from neurogrid_marketplace.task_events import AuctionClosed, Due
 
 from .keys import person
 from .market import bid, demand, offer
@@ -20,7 +21,7 @@ A, B, C = (person(name) for name in ("a", "b", "c"))
 def holding(name: str, phase: Phase = Phase.RUNNING, region: str = "eu") -> Task:
     who = person(name)
     lease = Lease("lease", who.peer_id, who.address, 1, 1, "demand", "b" * 64, region=region)
-    task = orchestration.submit(name, demand(), 0, 1, spread=Spread("g"))
+    task = submission.submit(name, demand(), 0, 1, spread=Spread("g"))
     return replace(task, phase=phase, lease=lease)
 
 
@@ -32,7 +33,7 @@ def ranked(name: str, region: str = "eu") -> RankedBid:
 
 
 def matching(by: SpreadBy = SpreadBy.NODE) -> Task:
-    task = orchestration.submit("mine", demand(), 0, 10**9, spread=Spread("g", by))
+    task = submission.submit("mine", demand(), 0, 10**9, spread=Spread("g", by))
     return orchestration.decide(task, Due(0), 0).task
 
 
@@ -72,7 +73,7 @@ def test_bids_from_taken_places_do_not_count() -> None:
 
 
 def test_a_task_of_no_group_is_left_alone() -> None:
-    task = orchestration.submit("mine", demand(), 0, 10**9)
+    task = submission.submit("mine", demand(), 0, 10**9)
     assert not is_choosing(orchestration.decide(task, Due(0), 0).task)
 
 

@@ -22,14 +22,14 @@ from neurogrid.errors import ApiError, IntegrityError, ProviderUnavailableError
 from neurogrid.models import Task
 from neurogrid_coordinator.store import evidence, tasks
 from neurogrid_marketplace.auction import RankedBid
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.input_seal import SEALED_INPUTS, SealTarget, unwrap_key
 from neurogrid_marketplace.messages import Accept, Award
 from neurogrid_marketplace.messages import Result as JobResult
-from neurogrid_marketplace.orchestration import demand_of
 from neurogrid_marketplace.sealed_file import FileOpener
-from neurogrid_marketplace.task import Accepted, AuctionClosed, Due, Finished
+from neurogrid_marketplace.task_events import Accepted, AuctionClosed, Due, Finished
 
 NODE, MALLORY = person("sealing node"), person("mallory")
 PRIVATE_KEY = X25519PrivateKey.from_private_bytes(b"n" * 32)

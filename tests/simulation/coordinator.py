@@ -6,7 +6,7 @@ rest is gone when it is killed.
 
 from collections.abc import Callable
 
-from neurogrid_marketplace import dependencies, orchestration, settlement, spreading
+from neurogrid_marketplace import dependencies, orchestration, settlement, spreading, submission
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.exposure import signable_micro_usdc
@@ -30,30 +30,29 @@ from neurogrid_marketplace.needs import NOTHING, Needs
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase, Step
 from neurogrid_marketplace.spread import Spread
-from neurogrid_marketplace.task import (
-    TERMINAL,
+from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
+from neurogrid_marketplace.task_actions import (
     Abandon,
-    Accepted,
     Action,
-    AuctionClosed,
-    CancelRequested,
     CheckOutputs,
-    Due,
-    EscrowOpened,
-    Finished,
     HoldAuction,
-    InputsFixed,
-    Lease,
     OpenEscrow,
-    OutputsChecked,
-    Phase,
-    Refused,
     SendAward,
     SendStart,
     SendStop,
     Settle,
+)
+from neurogrid_marketplace.task_events import (
+    Accepted,
+    AuctionClosed,
+    CancelRequested,
+    Due,
+    EscrowOpened,
+    Finished,
+    InputsFixed,
+    OutputsChecked,
+    Refused,
     Started,
-    Task,
 )
 
 from .chain import ChainSilent, SimChain
@@ -108,7 +107,7 @@ class SimCoordinator(Process):
     ) -> None:
         """A client's order; it is accepted once it is saved."""
         now_ms = self.clockwork.now_ms
-        self.tasks[task_id] = orchestration.submit(
+        self.tasks[task_id] = submission.submit(
             task_id, demand, now_ms, 3_600_000, needs, spread=spread
         )
         self.jobs[task_id] = JOB

@@ -12,7 +12,8 @@ from starlette.websockets import WebSocket
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.spreading import Barred
-from neurogrid_marketplace.task import KeySent, Phase
+from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task_events import KeySent
 
 from ..artifacts import BlobStore, LeaseTokens
 from ..client_funds import ClientFunds

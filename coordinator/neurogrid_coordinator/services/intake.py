@@ -15,8 +15,9 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.needs import MAX_DEPTH, MAX_NEEDS, NOTHING, Needs
-from neurogrid_marketplace.orchestration import submit
-from neurogrid_marketplace.task import TERMINAL, DependencyUnmet, Phase, Task
+from neurogrid_marketplace.submission import submit
+from neurogrid_marketplace.task import TERMINAL, Phase, Task
+from neurogrid_marketplace.task_events import DependencyUnmet
 
 from .. import steps
 from ..client_funds import ClientFunds

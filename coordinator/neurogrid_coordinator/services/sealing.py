@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.key_wait import KEY_LIMIT_MS, needs_key
-from neurogrid_marketplace.task import KeySent
+from neurogrid_marketplace.task_events import KeySent
 
 from ..store import evidence
 from ..store.accounts import Account

@@ -74,7 +74,7 @@ class NewTask:
     Attributes:
         kind: the ``type`` the client gave it; a word for people and filters.
         spec: the request as submitted, to show it again.
-        state: from `orchestration.submit`; holds the task's id.
+        state: from `submission.submit`; holds the task's id.
         workflow_id, workflow_key: the workflow it was submitted with, and its name there.
     """
 

@@ -1,0 +1,126 @@
+"""How a run ends, what it costs, and whether the task ends with it or tries again."""
+
+from dataclasses import replace
+
+from .exposure import signable_micro_usdc
+from .faults import CONSEQUENCES, Fault, Outcome
+from .messages import Result
+from .task import Ending, Lease, Phase, Task, move
+from .task_actions import Abandon, Action, Blame, Decision, SeekVerdict, SendStop, Settle
+from .task_events import Judged
+from .verification import Verdict
+
+# Leases that failed by no fault of the user's before the task is given up.
+MAX_ATTEMPTS = 4
+
+
+def conclude(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
+    """End as a run with this result ends, or try again; pay what it is owed."""
+    consequence = CONSEQUENCES[result.outcome]
+    cost = cost_of(lease, result, now_ms) if consequence.charged else 0
+    settle: Action = Settle(lease, cost)
+    if consequence.retried and not task.cancel_requested:
+        decision = retry(task, result.outcome, result.message, now_ms)
+        return Decision(decision.task, (settle, *decision.actions))
+    task = replace(task, cost_micro_usdc=cost)
+    if result.outcome is Outcome.COMPLETED:
+        ending = Ending("COMPLETED", "", result.exit_code)
+        return Decision(end(task, Phase.COMPLETED, ending, now_ms), (settle,))
+    if task.cancel_requested or result.outcome is Outcome.CANCELLED:
+        ending = Ending("CANCELLED", "Cancelled by its owner.", result.exit_code)
+        return Decision(end(task, Phase.CANCELLED, ending, now_ms), (settle,))
+    message = " ".join(part for part in (result.message, consequence.advice) if part)
+    ending = Ending(result.outcome.value.upper(), message, result.exit_code)
+    return Decision(end(task, Phase.FAILED, ending, now_ms), (settle,))
+
+
+def outputs_checked(task: Task, lease: Lease, missing: str, now_ms: int) -> Decision:
+    """A completed run's files are here, or one is not (``missing`` says which)."""
+    result = task.result
+    assert result is not None, "verifying holds a result"
+    if missing:
+        decision = retry(task, Outcome.RESULT_INVALID, missing, now_ms)
+        return Decision(decision.task, (Settle(lease, 0), *decision.actions))
+    if task.awaits_verdict:
+        return Decision(replace(task, checked=True), (SeekVerdict(task.group),))
+    return conclude(task, lease, result, now_ms)
+
+
+def verdict_reached(task: Task, lease: Lease, judged: Judged, now_ms: int) -> Decision:
+    """The group has decided: pay who agrees, and whom nobody could refute."""
+    result = task.result
+    assert result is not None, "a checked task holds a result"
+    task = replace(task, verdict=judged.verdict)
+    if judged.verdict is Verdict.AGREED:
+        return conclude(task, lease, result, now_ms)
+    if judged.verdict is Verdict.UNDECIDED:
+        cost = cost_of(lease, result, now_ms)
+        ending = Ending("VERIFICATION_UNDECIDED", judged.reason, result.exit_code)
+        task = replace(task, cost_micro_usdc=cost)
+        return Decision(end(task, Phase.FAILED, ending, now_ms), (Settle(lease, cost),))
+    unpaid = Settle(lease, 0)
+    if judged.result is None:
+        ending = Ending("RESULT_REFUTED", judged.reason, result.exit_code)
+        return Decision(end(task, Phase.FAILED, ending, now_ms), (unpaid,))
+    # The task's own run was the wrong one: it ends with what the others came to.
+    task = replace(task, result=judged.result, result_of=judged.result_of)
+    decision = conclude(task, lease, judged.result, now_ms)
+    return Decision(replace(decision.task, cost_micro_usdc=0), (unpaid,))
+
+
+def lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int) -> Decision:
+    """The node is given up: take the money back and try another, unless the owner cancelled."""
+    gone: tuple[Action, ...] = (SendStop(lease, outcome), Abandon(lease))
+    if task.cancel_requested:
+        ending = Ending("CANCELLED", f"Cancelled by its owner; the node was {message}.")
+        return Decision(end(task, Phase.CANCELLED, ending, now_ms), gone)
+    decision = retry(task, outcome, message, now_ms)
+    return Decision(decision.task, (*gone, *decision.actions))
+
+
+def retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
+    """Back to auction without this node, or give up after ``MAX_ATTEMPTS``."""
+    assert task.lease is not None, "only a leased task is retried"
+    if task.cancel_requested:
+        ending = Ending("CANCELLED", "Cancelled by its owner.")
+        return Decision(end(task, Phase.CANCELLED, ending, now_ms))
+    blame = Blame(task.lease, outcome)
+    attempts = task.attempts + 1
+    excluded = (*task.excluded, task.lease.node_id)
+    if CONSEQUENCES[outcome].fault is Fault.INFRASTRUCTURE:
+        excluded = task.excluded
+    if attempts >= MAX_ATTEMPTS:
+        ending = Ending(outcome.value.upper(), f"Given up after {attempts} attempts: {message}")
+        task = end(replace(task, attempts=attempts), Phase.FAILED, ending, now_ms)
+        return Decision(task, (blame,))
+    task = replace(
+        task,
+        attempts=attempts,
+        excluded=excluded,
+        candidates=(),
+        lease=None,
+        result=None,
+        checked=False,
+        retry_at_ms=now_ms,
+        # Waiting for a node starts anew: the time it ran was not spent in the queue.
+        queue_until_ms=now_ms + task.queue_timeout_ms,
+        last_explanation=message,
+    )
+    return Decision(move(task, Phase.QUEUED, now_ms), (blame,))
+
+
+def end(task: Task, phase: Phase, ending: Ending, now_ms: int) -> Task:
+    """The task in its last phase."""
+    return replace(move(task, phase, now_ms), ending=ending)
+
+
+def cost_of(lease: Lease, result: Result, now_ms: int) -> int:
+    """What a run is owed in micro-USDC: by its metered time, within what the coordinator saw it run."""
+    if not lease.started_at_ms:
+        return 0
+    return signable_micro_usdc(
+        lease.price_micro_usdc_per_hour,
+        lease.max_cost_micro_usdc,
+        result.metered_ms,
+        now_ms - lease.started_at_ms,
+    )

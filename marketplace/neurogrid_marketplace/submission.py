@@ -1,0 +1,55 @@
+"""How a task begins: submitted, or made to verify another one."""
+
+from dataclasses import replace
+
+from .demand import Demand, VerifyMode
+from .needs import NOTHING, Needs
+from .spread import Spread
+from .task import Phase, Task
+from .verification import UNVERIFIED, Verdict, Verification, replica_id
+
+
+def submit(
+    task_id: str,
+    demand: Demand,
+    now_ms: int,
+    queue_timeout_ms: int,
+    needs: Needs = NOTHING,
+    *,
+    runs_late: bool = False,
+    verification: Verification = UNVERIFIED,
+    spread: Spread | None = None,
+    sealed: bool = False,
+) -> Task:
+    """A new task: queued, or waiting for what it needs. ``sealed``: see `key_wait`."""
+    return Task(
+        task_id,
+        demand,
+        Phase.WAITING if needs.task_ids else Phase.QUEUED,
+        since_ms=now_ms,
+        queue_timeout_ms=queue_timeout_ms,
+        queue_until_ms=now_ms + queue_timeout_ms,
+        needs=needs,
+        runs_late=runs_late,
+        verification=verification,
+        verdict=Verdict.DUE if verification.mode is VerifyMode.QUORUM else Verdict.NONE,
+        spread=spread,
+        sealed=sealed,
+    )
+
+
+def replica(task: Task, number: int, now_ms: int) -> Task:
+    """A further run of a task, 1 for the first: a task of its own that belongs to it."""
+    demand = task.demand
+    if task.verification.mode is VerifyMode.SPOT_CHECK:
+        # What it checks has met its deadline, or missed it, already.
+        demand = replace(demand, finish_by_ms=0)
+    made = submit(
+        replica_id(task.task_id, number),
+        demand,
+        now_ms,
+        task.queue_timeout_ms,
+        runs_late=task.runs_late,
+        verification=task.verification,
+    )
+    return replace(made, belongs_to=task.task_id, verdict=Verdict.NONE)

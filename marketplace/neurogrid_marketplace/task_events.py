@@ -1,0 +1,171 @@
+"""What happens to a task: the events that `orchestration` decides on."""
+
+from dataclasses import dataclass
+
+from .auction import RankedBid
+from .job import Job
+from .messages import Result
+from .verification import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Time has passed, or the coordinator restarted.
+
+    ``heard_ms`` is when the lease's node last spoke; a coordinator that has just started knows
+    nothing and says "now", because unknown is not dead.
+    """
+
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCame:
+    """A queued task is next: nodes came or became free, so it need not wait out its pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionClosed:
+    """The auction of ``demand_id`` is over; an empty ranking means no bids."""
+
+    demand_id: str
+    ranking: tuple[RankedBid, ...]
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The node took the lease; ``sealing_key``: the one it named for inputs, "" for none."""
+
+    lease_id: str
+    sealing_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySent:
+    """The client sent the key to its sealed inputs, wrapped to the node of this lease."""
+
+    lease_id: str
+    wrapped_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The node denied the award or did not answer in time."""
+
+    lease_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowOpened:
+    """The escrow is confirmed on the chain."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowFailed:
+    """The chain refused the escrow.
+
+    Attributes:
+        of_client: the client's funds or limit are the reason: no node would change that.
+        of_node: the node is, for example its stake: another one may do.
+    """
+
+    lease_id: str
+    message: str
+    of_client: bool
+    of_node: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The node reported a running container; ``at_ms`` is the node's clock."""
+
+    lease_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The node reported the end of the run."""
+
+    lease_id: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The node is there and says that it has no such lease: it has lost its journal."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsChecked:
+    """Whether every output the result names is here with the hash it names."""
+
+    lease_id: str
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunsBegun:
+    """The further runs of a quorum are there; what they may cost is held for them now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the group's runs together say of this one.
+
+    Attributes:
+        result, result_of: of a refuted run: what the others agreed on, and whose it is.
+    """
+
+    lease_id: str
+    verdict: Verdict
+    reason: str = ""
+    result: Result | None = None
+    result_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The owner cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputsFixed:
+    """All that the task needs has completed; ``job``: with the hashes of all its inputs."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyUnmet:
+    """Something that the task needs can't be had any more."""
+
+    code: str
+    message: str
+
+
+Event = (
+    Due
+    | TurnCame
+    | AuctionClosed
+    | Accepted
+    | KeySent
+    | Refused
+    | EscrowOpened
+    | EscrowFailed
+    | Started
+    | Finished
+    | Forgotten
+    | OutputsChecked
+    | RunsBegun
+    | Judged
+    | CancelRequested
+    | InputsFixed
+    | DependencyUnmet
+)
