@@ -248,7 +248,7 @@ def test_what_was_interrupted_long_ago_is_another_command(trade: Trade) -> None:
     address = trade.open("lease")
     again = ("escrow top-up", address, "--amount", "1", *trade.by("client"))
     trade.kill_within(trade.arguments(*again), answered=0)
-    trade.wait(60, slots=LATELY_SLOTS)
+    trade.wait(60, slots=LATELY_SLOTS + 1)
     trade.do(*again)
     assert trade.look("escrow show", address)["max_micro_usdc"] == 52 * USDC
 
