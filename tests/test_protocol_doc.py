@@ -20,6 +20,7 @@ from neurogrid_marketplace import (
     conditions,
     demand,
     fields,
+    gang,
     lease,
     messages,
     offer,
@@ -35,7 +36,7 @@ from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
-_TYPE_MODULES = (fields, resources, conditions, offer, demand, messages)
+_TYPE_MODULES = (fields, resources, conditions, gang, offer, demand, messages)
 
 
 def _section(heading: str) -> str:

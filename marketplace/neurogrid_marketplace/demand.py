@@ -9,6 +9,7 @@ from msgspec import Meta
 from .canonical import sha256_hex
 from .conditions import Where
 from .fields import Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
+from .gang import Gang
 from .money import cost_micro_usdc
 from .resources import Requirements
 
@@ -46,6 +47,7 @@ class Demand:
             node that could not keep it, should the job take all of ``timeout_s``, declines.
         sealed_bids: answers are commitments, and bids are shown when the window has closed
             (`sealing`).
+        gang: so many nodes are sought, each for such a lease, and none is taken alone.
     """
 
     demand_id: Id
@@ -63,6 +65,7 @@ class Demand:
     client: Address | None = None
     finish_by_ms: Millis = 0
     sealed_bids: bool = False
+    gang: Gang | None = None
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""

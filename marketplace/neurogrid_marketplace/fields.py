@@ -48,6 +48,8 @@ WrappedKey = Annotated[str, Meta(pattern=r"^([0-9a-f]{160})?\Z")]
 Id = Annotated[str, Meta(pattern=r"^[a-z]{1,12}_[0-9a-f]{32}\Z")]
 Address = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}\Z")]
 PeerId = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{46,59}\Z")]
+# Where a peer may be dialled, as libp2p writes it; whoever dials reads it (`neurogrid_p2p.address`).
+Multiaddr = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._:/-]{1,511}\Z")]
 TransactionSignature = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{64,88}\Z")]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}\Z")]
 Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]

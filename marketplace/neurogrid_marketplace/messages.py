@@ -36,6 +36,7 @@ from .fields import (
     decode,
     plain,
 )
+from .gang import GangPlace
 from .job import Job, OutputFile
 from .offer import LeaseStatus, Offer
 from .resources import Capacity
@@ -189,6 +190,7 @@ class Start:
         artifacts_url: where inputs are fetched and outputs are put, by hash.
         artifacts_token: bearer token for this lease alone.
         wrapped_key: opens the job's sealed inputs; wrapped to the accept's ``sealing_key``.
+        gang: the lease's place among others that start with it.
     """
 
     lease_id: Id
@@ -199,6 +201,7 @@ class Start:
     artifacts_url: FilesUrl
     artifacts_token: Annotated[str, Meta(max_length=256)]
     wrapped_key: WrappedKey = ""
+    gang: GangPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

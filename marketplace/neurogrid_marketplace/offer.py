@@ -13,11 +13,13 @@ from .fields import (
     ImageRef,
     MicroUsdc,
     Millis,
+    Multiaddr,
     PeerId,
     Permille,
     Text,
     Word,
 )
+from .gang import MAX_MEMBER_ADDRESSES
 from .resources import Capacity, Requirements
 
 _GIB = 1024**3
@@ -97,6 +99,7 @@ class Offer:
         runtimes: of the container engine, those that jobs run in.
         privacy: what the node does to keep a job's data to itself, each a word of its own.
         models: that need not be fetched.
+        addresses: where members of a gang that this node is in may dial it; none: through a relay alone.
     """
 
     node_id: PeerId
@@ -115,6 +118,7 @@ class Offer:
     runtimes: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
     privacy: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
     models: Annotated[tuple[Word, ...], Meta(max_length=256)] = ()
+    addresses: Annotated[tuple[Multiaddr, ...], Meta(max_length=MAX_MEMBER_ADDRESSES)] = ()
 
     def has_image(self, image: ImageRef) -> bool:
         """Whether the image need not be pulled."""

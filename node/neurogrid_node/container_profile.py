@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from neurogrid_marketplace.gang import GangPlace
 from neurogrid_node.container_seccomp import seccomp_json, seccomp_sha256
 
 LABEL_LEASE: Final = "io.neurogrid.lease"
@@ -104,6 +105,7 @@ class ContainerSpec:
         inputs_path: host directory, read-only at /inputs.
         outputs_path: host directory, writable at /outputs.
         user: numeric ``uid:gid``, never root.
+        place: its place in a gang.
 
     Raises:
         SpecError: on construction, with a code.
@@ -122,6 +124,7 @@ class ContainerSpec:
     inputs_path: Path | None = None
     outputs_path: Path | None = None
     user: str = NOBODY
+    place: GangPlace | None = None
 
     def __post_init__(self) -> None:
         check_lease_id(self.lease_id)
@@ -269,6 +272,8 @@ def _environment(spec: ContainerSpec) -> list[str]:
     if spec.gpu_uuids:
         ours["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
     given = ours | dict(spec.environment)
+    if spec.place is not None:
+        given |= spec.place.environment(given)
     removed = {name for name in spec.image.environment if is_reserved_variable(name)}
     # Named even when the image was not seen to set them: a profile that depends on nothing.
     removed |= {"LD_PRELOAD", "LD_AUDIT"}
@@ -314,7 +319,15 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         # We remove it ourselves, after reading how it ended.
         "AutoRemove": False,
         "PublishAllPorts": False,
+        **_extra_hosts(spec),
     }
+
+
+def _extra_hosts(spec: ContainerSpec) -> dict[str, list[str]]:
+    """Names of the members of its gang, all in the gang's own network."""
+    if spec.place is None:
+        return {}
+    return {"ExtraHosts": [f"{name}:{address}" for name, address in spec.place.hosts().items()]}
 
 
 def _tmpfs(spec: ContainerSpec) -> dict[str, str]:

@@ -279,6 +279,7 @@ class Preparation:
             inputs_path=workspace.inputs,
             outputs_path=workspace.outputs,
             user=self._workspaces.user,
+            place=start.gang,
         )
 
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurogrid_marketplace.gang import GangMember, GangPlace
+from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_node.container_profile import (
     ContainerSpec,
     ImageInfo,
@@ -135,6 +137,16 @@ def test_no_reserved_variable_of_an_image_survives(names: list[str]) -> None:
     assert [e for e in environment if e.startswith("NVIDIA_VISIBLE_DEVICES")] == [
         "NVIDIA_VISIBLE_DEVICES=void"
     ]
+
+
+def test_a_gangs_member_knows_the_others_and_a_client_cannot_say_otherwise() -> None:
+    members = tuple(GangMember(peer_id_of(bytes([number]) * 32)) for number in (1, 2))
+    place = GangPlace("task_" + "a" * 32, 1, 1, members)
+    given = (("NEUROGRID_RANK", "0"), ("MASTER_PORT", "7000"))
+    spec = replace(SPEC, place=place, environment=given)
+    assert host(spec)["ExtraHosts"] == ["rank-0:10.77.0.1", "rank-1:10.77.0.2"]
+    environment = create_arguments(spec)["Env"]
+    assert {"NEUROGRID_RANK=1", "RANK=1", "MASTER_PORT=7000"} <= set(environment)
 
 
 def test_an_images_volumes_become_sized_memory() -> None:
