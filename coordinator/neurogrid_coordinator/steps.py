@@ -122,16 +122,27 @@ def _take(
     found = tasks.state_of(conn, task_id)
     if found is None:
         return None
-    task = _beside_its_group(conn, found.task)
+    known = _with_vouchers(conn, found.task)
+    task = _beside_its_group(conn, known)
     if spreading.is_choosing(task):
         places = barred_for(conn, task, found.account_id)
         task, event = spreading.narrowed(task, event, places)
     decision = orchestration.decide(task, event, now_ms)
-    if decision.task != found.task:
+    if decision.task not in (known, found.task):
         _save(conn, found.task, decision, found.account_id, now_ms)
         for subject_id, envelope in proof:
             evidence.append(conn, subject_id, envelope)
     return Step(found.task, decision.task, found.account_id, found.priority, decision.actions)
+
+
+def _with_vouchers(conn: Connection, task: Task) -> Task:
+    """The task, told what its lease has been signed: what it comes to at least when it ends."""
+    if task.lease is None or not task.lease.escrow_open:
+        return task
+    row = leases.get(conn, task.lease.lease_id)
+    assert row is not None, "a lease is stored when it is awarded"
+    signed = row.settlement.signed_micro_usdc
+    return replace(task, lease=replace(task.lease, signed_micro_usdc=signed))
 
 
 def _beside_its_group(conn: Connection, task: Task) -> Task:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from .charging import abandon, settle
 from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
 from .messages import Result
 from .task import Ending, Lease, Phase, Task, move
-from .task_actions import Abandon, Action, Blame, Decision, SeekVerdict, SendStop, Settle
+from .task_actions import Action, Blame, Decision, SeekVerdict, SendStop
 from .task_events import Judged
 from .verification import Verdict
 
@@ -18,20 +19,19 @@ def conclude(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
     """End as a run with this result ends, or try again; pay what it is owed."""
     consequence = CONSEQUENCES[result.outcome]
     cost = cost_of(lease, result, now_ms) if consequence.charged else 0
-    settle: Action = Settle(lease, cost)
+    task, paid = settle(task, lease, cost)
     if consequence.retried and not task.cancel_requested:
         decision = retry(task, result.outcome, result.message, now_ms)
-        return Decision(decision.task, (settle, *decision.actions))
-    task = replace(task, cost_micro_usdc=cost)
+        return Decision(decision.task, (paid, *decision.actions))
     if result.outcome is Outcome.COMPLETED:
         ending = Ending("COMPLETED", "", result.exit_code)
-        return Decision(end(task, Phase.COMPLETED, ending, now_ms), (settle,))
+        return Decision(end(task, Phase.COMPLETED, ending, now_ms), (paid,))
     if task.cancel_requested or result.outcome is Outcome.CANCELLED:
         ending = Ending("CANCELLED", "Cancelled by its owner.", result.exit_code)
-        return Decision(end(task, Phase.CANCELLED, ending, now_ms), (settle,))
+        return Decision(end(task, Phase.CANCELLED, ending, now_ms), (paid,))
     message = " ".join(part for part in (result.message, consequence.advice) if part)
     ending = Ending(result.outcome.value.upper(), message, result.exit_code)
-    return Decision(end(task, Phase.FAILED, ending, now_ms), (settle,))
+    return Decision(end(task, Phase.FAILED, ending, now_ms), (paid,))
 
 
 def outputs_checked(task: Task, lease: Lease, missing: str, now_ms: int) -> Decision:
@@ -39,8 +39,9 @@ def outputs_checked(task: Task, lease: Lease, missing: str, now_ms: int) -> Deci
     result = task.result
     assert result is not None, "verifying holds a result"
     if missing:
+        task, unpaid = settle(task, lease, 0)
         decision = retry(task, Outcome.RESULT_INVALID, missing, now_ms)
-        return Decision(decision.task, (Settle(lease, 0), *decision.actions))
+        return Decision(decision.task, (unpaid, *decision.actions))
     if task.awaits_verdict:
         return Decision(replace(task, checked=True), (SeekVerdict(task.group),))
     return conclude(task, lease, result, now_ms)
@@ -54,23 +55,24 @@ def verdict_reached(task: Task, lease: Lease, judged: Judged, now_ms: int) -> De
     if judged.verdict is Verdict.AGREED:
         return conclude(task, lease, result, now_ms)
     if judged.verdict is Verdict.UNDECIDED:
-        cost = cost_of(lease, result, now_ms)
         ending = Ending("VERIFICATION_UNDECIDED", judged.reason, result.exit_code)
-        task = replace(task, cost_micro_usdc=cost)
-        return Decision(end(task, Phase.FAILED, ending, now_ms), (Settle(lease, cost),))
-    unpaid = Settle(lease, 0)
+        task, paid = settle(task, lease, cost_of(lease, result, now_ms))
+        return Decision(end(task, Phase.FAILED, ending, now_ms), (paid,))
+    refuted, unpaid = settle(task, lease, 0)
     if judged.result is None:
         ending = Ending("RESULT_REFUTED", judged.reason, result.exit_code)
-        return Decision(end(task, Phase.FAILED, ending, now_ms), (unpaid,))
+        return Decision(end(refuted, Phase.FAILED, ending, now_ms), (unpaid,))
     # The task's own run was the wrong one: it ends with what the others came to.
     task = replace(task, result=judged.result, result_of=judged.result_of)
     decision = conclude(task, lease, judged.result, now_ms)
-    return Decision(replace(decision.task, cost_micro_usdc=0), (unpaid,))
+    charged = replace(decision.task, cost_micro_usdc=refuted.cost_micro_usdc)
+    return Decision(charged, (unpaid,))
 
 
 def lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int) -> Decision:
     """The node is given up: take the money back and try another, unless the owner cancelled."""
-    gone: tuple[Action, ...] = (SendStop(lease, outcome), Abandon(lease))
+    task, taken_back = abandon(task, lease)
+    gone: tuple[Action, ...] = (SendStop(lease, outcome), taken_back)
     if task.cancel_requested:
         ending = Ending("CANCELLED", f"Cancelled by its owner; the node was {message}.")
         return Decision(end(task, Phase.CANCELLED, ending, now_ms), gone)

@@ -11,6 +11,7 @@ longer than the demand agreed to (`Demand.dead_after_s`). A restart of anything 
 from dataclasses import replace
 
 from .awarding import auction_closed, demand_of, next_candidate
+from .charging import settle
 from .deadlines import missed
 from .demand import VerifyMode
 from .endings import conclude, cost_of, end, lose, outputs_checked, retry, verdict_reached
@@ -267,9 +268,8 @@ def _on_cancel(task: Task, now_ms: int) -> Decision:
             return Decision(task, due(task, now_ms))
         case Phase.VERIFYING if (lease := task.lease) and task.result and task.checked:
             # It has run; that the others agree need not be known any more.
-            cost = cost_of(lease, task.result, now_ms)
-            task = replace(task, cost_micro_usdc=cost)
-            return Decision(end(task, Phase.CANCELLED, ending, now_ms), (Settle(lease, cost),))
+            task, paid = settle(task, lease, cost_of(lease, task.result, now_ms))
+            return Decision(end(task, Phase.CANCELLED, ending, now_ms), (paid,))
     return Decision(task)
 
 

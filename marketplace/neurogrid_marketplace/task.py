@@ -69,6 +69,7 @@ class Lease:
 
     Attributes:
         max_cost_micro_usdc: what the escrow holds.
+        signed_micro_usdc: the most that a voucher of it pays so far; who loads the task says so.
         escrow_open: whether the escrow is known to be on the chain.
         funded_at_ms: coordinator's clock when that became known: no work can be older.
         started_at_ms: when the container started, 0 before; never earlier than ``funded_at_ms``.
@@ -92,6 +93,7 @@ class Lease:
     start_factors_permille: Mapping[str, int] = field(default_factory=dict)
     region: str = ""
     wrapped_key: str = ""
+    signed_micro_usdc: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ class Task:
         verdict: what the other runs said of this one's result.
         result_of: the run that ``result`` came from, where this task's own was refuted.
         owners_excluded: wallets whose nodes are not asked: they have other runs of the group.
-        cost_micro_usdc: what the task is charged in all, known at its end.
+        cost_micro_usdc: what the task is charged in all for those of its leases that are over
+            (`charging`).
         needs: what it waits for before it is queued.
         spread: what other tasks it shares no place with.
         runs_late: whether it goes on when it can't keep its deadline any more; the demand then has none.

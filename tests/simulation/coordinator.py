@@ -5,6 +5,7 @@ rest is gone when it is killed.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from neurogrid_marketplace import dependencies, orchestration, settlement, spreading, submission
 from neurogrid_marketplace.auction import Auction
@@ -213,7 +214,7 @@ class SimCoordinator(Process):
             self._feed(found[0], event)
 
     def _feed(self, task_id: str, event: object, also: Callable[[], None] | None = None) -> None:
-        task = before = self.tasks[task_id]
+        task = before = self._with_vouchers(self.tasks[task_id])
         if spreading.is_choosing(task):
             task, event = spreading.narrowed(task, event, self._barred(task))  # type: ignore[arg-type]  # one of task.Event
         decision = orchestration.decide(task, event, self.clockwork.now_ms)  # type: ignore[arg-type]  # one of task.Event
@@ -229,6 +230,13 @@ class SimCoordinator(Process):
         for action in decision.actions:
             self.crash_point()
             self._perform(task_id, action)
+
+    def _with_vouchers(self, task: Task) -> Task:
+        """As it is loaded: with what its lease has been signed."""
+        if task.lease is None:
+            return task
+        signed = self.settlements[task.lease.lease_id].signed_micro_usdc
+        return replace(task, lease=replace(task.lease, signed_micro_usdc=signed))
 
     def _barred(self, task: Task) -> spreading.Barred:
         if task.spread is None:

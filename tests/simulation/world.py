@@ -85,7 +85,7 @@ class World:
             assert not node.engine, f"{node.name} still runs {list(node.engine)}"
             for lease_id, starts in node.containers_started.items():
                 assert starts == 1, f"{lease_id} ran {starts} times"
-        self._check_completed_are_paid_once()
+        self._check_costs_add_up()
         for task_id, needs in self.needs.items():
             self._check_needs(task_id, needs)
             self._check_deadline(task_id)
@@ -129,24 +129,16 @@ class World:
         outputs = tuple(OutputWanted(f"from-{other}", other, OUTPUT) for other in chosen)
         return Needs(tuple(chosen), outputs, len(chosen))
 
-    def _check_completed_are_paid_once(self) -> None:
+    def _check_costs_add_up(self) -> None:
+        """A task costs what its leases come to, however many it took and however they ended."""
         coordinator = self.coordinator
         for task_id in self.task_ids:
-            task = coordinator.tasks[task_id]
-            mine = [
-                lease_id for lease_id, (owner, _) in coordinator.leases.items() if owner == task_id
+            dues = [
+                coordinator.settlements[lease_id].due_micro_usdc
+                for lease_id, (owner, _) in coordinator.leases.items()
+                if owner == task_id
             ]
-            if task.phase is not Phase.COMPLETED:
-                continue
-            assert task.lease is not None
-            final = coordinator.settlements[task.lease.lease_id]
-            assert final.due_micro_usdc is not None
-            assert final.due_micro_usdc >= task.cost_micro_usdc
-            for lease_id in mine:
-                if lease_id != task.lease.lease_id:
-                    # Another node's work, if any was paid, was paid by interval vouchers alone.
-                    state = coordinator.settlements[lease_id]
-                    assert state.paid_micro_usdc <= state.signed_micro_usdc
+            assert coordinator.tasks[task_id].cost_micro_usdc == sum(due or 0 for due in dues)
 
     def _submit(self, task_id: str) -> None:
         demand = Demand(

@@ -365,11 +365,11 @@ def common_fields(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
 
 
 def _cost_micro_usdc(row: TaskRow, lease: LeaseRow | None) -> int:
-    """The charge; while it runs, what its metered time comes to so far."""
-    if row.phase in TERMINAL or lease is None:
+    """The charge so far; of the lease that it has now, what its metered time comes to."""
+    if row.phase in TERMINAL or lease is None or lease.id != row.lease_id:
         return row.cost_micro_usdc
     agreed = lease.lease
-    return signable_micro_usdc(
+    return row.cost_micro_usdc + signable_micro_usdc(
         agreed.price_micro_usdc_per_hour,
         agreed.max_cost_micro_usdc,
         lease.metered_ms,
