@@ -6,14 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import idle, ledger, order, payouts, program, rest, starts, vouchers
+from . import gangs, idle, ledger, order, payouts, program, rest, starts, vouchers
 from .market import running_market
 from .report import Figure, table, write
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("market", "order", "settlement"), help="one part")
+    parser.add_argument(
+        "--only", choices=("market", "order", "settlement", "gangs"), help="one part"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="container starts of each side")
     parser.add_argument("--idle-seconds", type=float, default=60, help="length of the idle watch")
     arguments = parser.parse_args()
@@ -21,6 +23,7 @@ def main() -> None:
         "market": partial(_market, arguments.rounds, arguments.idle_seconds),
         "order": _order,
         "settlement": _settlement,
+        "gangs": gangs.measure,
     }
     chosen = [arguments.only] if arguments.only else list(parts)
     figures = [figure for part in chosen for figure in parts[part]()]

@@ -3,6 +3,7 @@
     neurogrid/python:V    Python V with a shell: this machine's CPython, Debian's static busybox
     neurogrid/job:1       the same with numpy and Pillow, from the wheels that requirements.lock pins
     neurogrid/true:1      the shell alone
+    neurogrid/gang-link:1 the link of a gang's network: one static program, from gang-link/link.c
 
 An image carries a label with the fingerprint of everything that went into it, so a second run
 builds nothing. No Dockerfile here has a RUN line: building runs nothing and needs no network.
@@ -36,6 +37,7 @@ LABEL = "io.neurogrid.fingerprint"
 PYTHON_IMAGE = f"neurogrid/python:{sys.version_info.major}.{sys.version_info.minor}"
 JOB_IMAGE = "neurogrid/job:1"
 TRUE_IMAGE = "neurogrid/true:1"
+GANG_LINK_IMAGE = "neurogrid/gang-link:1"
 
 JOB_PACKAGES = ("numpy", "pillow")
 # Once installed, packages are trees of files. These parts are for those who develop them or compile
@@ -96,7 +98,15 @@ def recipes() -> list[Recipe]:
         tree=lambda _: shell_tree(),
         ingredients=(busybox,),
     )
-    return [python, job, true]
+    link_source = IMAGES / "gang-link/link.c"
+    gang_link = Recipe(
+        tag=GANG_LINK_IMAGE,
+        folder="gang-link",
+        layer="rootfs.tar",
+        tree=lambda scratch: program_tree(link_source, scratch),
+        ingredients=(link_source.read_text(),),
+    )
+    return [python, job, true, gang_link]
 
 
 def locked(packages: Iterable[str], lock: str) -> str:
@@ -130,6 +140,17 @@ def shell_tree() -> Tree:
     """A root file system with nothing but a static shell."""
     tree = Tree()
     add_shell(tree, BUSYBOX)
+    return tree
+
+
+def program_tree(source: Path, scratch: Path) -> Tree:
+    """A root file system with nothing but one C program, named as the source's folder."""
+    name = source.parent.name
+    program = scratch / name
+    flags = ["-std=gnu11", "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["gcc", *flags, "-o", program, source], check=True)
+    tree = Tree()
+    tree.add_file(f"/{name}", program)
     return tree
 
 

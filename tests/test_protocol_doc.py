@@ -31,6 +31,7 @@ from neurogrid_marketplace.attributes import NODE
 from neurogrid_marketplace.bid import MEANINGS, DeclineCode
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.gang_packets import Greeting
 from neurogrid_marketplace.messages import MESSAGE_TYPES
 from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
 
@@ -142,7 +143,7 @@ def travellers() -> dict[str, type]:
         elif issubclass(kind, Enum):
             found[kind.__name__] = kind
 
-    for kind in (*MESSAGE_TYPES.values(), SettlementStatement):
+    for kind in (*MESSAGE_TYPES.values(), SettlementStatement, Greeting):
         visit(kind)
     return found
 

@@ -48,7 +48,9 @@ from neurogrid_node.container_views import (
     image_info,
     image_names,
     lease_containers,
+    link_containers,
 )
+from neurogrid_node.gang_profile import LinkSpec, link_arguments
 
 # Measured with 24 jobs: 3.9 jobs/s at 2 starts at once, 5.0 at 4, and no more at 8, only later.
 _STARTS_AT_ONCE: Final = 4
@@ -200,21 +202,15 @@ class Engine:
             EngineRefused: ``container_conflict`` when the name is taken by something else.
             ImageNotFound: the image was removed meanwhile.
         """
-        try:
-            made = await self._client.change(
-                self._api.create_container_from_config, create_arguments(spec), spec.container_name
-            )
-        except EngineConflict:
-            found = await self.inspect(spec.container_name)
-            if (found.lease_id, found.image_id) != (spec.lease_id, spec.image.image_id):
-                raise EngineRefused(
-                    f"something else has the name {spec.container_name}: remove that container",
-                    code="container_conflict",
-                ) from None
-            return found.container_id
-        except ContainerGone as error:  # the engine's 404
-            raise ImageNotFound(f"{spec.image.reference} is not here any more: {error}") from error
-        return str(made["Id"])
+        return await self._create(
+            spec.container_name, create_arguments(spec), spec.lease_id, spec.image.image_id
+        )
+
+    async def create_link(self, spec: LinkSpec) -> str:
+        """Create the container of a gang member's link, as `create` does the lease's own."""
+        return await self._create(
+            spec.container_name, link_arguments(spec), spec.lease_id, spec.image_id
+        )
 
     async def start(self, container_id: str) -> None:
         """Start it; returns when its process runs. Starting a running one does nothing, but one that
@@ -301,6 +297,13 @@ class Engine:
         )
         return lease_containers(found)
 
+    async def list_links(self) -> tuple[LeaseContainer, ...]:
+        """Every link of this node, ended ones too."""
+        found = await self._client.look(
+            self._api.containers, all=True, filters={"label": f"{LABEL_NODE}={self.node_id}"}
+        )
+        return link_containers(found)
+
     # Watching it run
 
     async def follow_usage(self, container_id: str) -> AsyncIterator[Usage]:
@@ -349,6 +352,25 @@ class Engine:
                 yield buffer
             finally:
                 buffer.end()
+
+    async def _create(
+        self, name: str, arguments: dict[str, Any], lease_id: str, image_id: str
+    ) -> str:
+        try:
+            made = await self._client.change(
+                self._api.create_container_from_config, arguments, name
+            )
+        except EngineConflict:
+            found = await self.inspect(name)
+            if (found.lease_id, found.image_id) != (lease_id, image_id):
+                raise EngineRefused(
+                    f"something else has the name {name}: remove that container",
+                    code="container_conflict",
+                ) from None
+            return found.container_id
+        except ContainerGone as error:  # the engine's 404
+            raise ImageNotFound(f"its image is not here any more: {error}") from error
+        return str(made["Id"])
 
     def _with_interruption(self, ended: Exit, waiter: Waiter) -> Exit:
         """An end that the engine or the machine brought about is not the job's doing."""

@@ -53,6 +53,7 @@ _LEASE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _NODE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _GPU_UUID: Final = re.compile(r"(GPU|MIG)-[A-Za-z0-9/-]{1,80}\Z")
+_CONTAINER_ID: Final = re.compile(r"[0-9a-f]{64}\Z")
 _USER: Final = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}\Z")
 # Where the engine, the kernel or this profile mounts something itself.
 _RESERVED_TARGETS: Final = ("/proc", "/sys", "/dev", "/tmp", INPUTS_TARGET, OUTPUTS_TARGET)
@@ -106,6 +107,8 @@ class ContainerSpec:
         outputs_path: host directory, writable at /outputs.
         user: numeric ``uid:gid``, never root.
         place: its place in a gang.
+        network_of: the id of the container whose network it shares, its link to the gang; "" where it
+            has no place, and then no network.
 
     Raises:
         SpecError: on construction, with a code.
@@ -125,6 +128,7 @@ class ContainerSpec:
     outputs_path: Path | None = None
     user: str = NOBODY
     place: GangPlace | None = None
+    network_of: str = ""
 
     def __post_init__(self) -> None:
         check_lease_id(self.lease_id)
@@ -152,6 +156,12 @@ class ContainerSpec:
             if path is not None and not path.is_absolute():
                 raise SpecError("bad_path", f"not an absolute path: {path}")
         _check_volumes(self.image.volumes)
+        if (self.place is None) is not (self.network_of == ""):
+            raise SpecError(
+                "bad_network", "a gang's member has its link's network, and nobody else"
+            )
+        if self.network_of and not _CONTAINER_ID.match(self.network_of):
+            raise SpecError("bad_network", f"not a container's id: {self.network_of!r}")
 
     @property
     def container_name(self) -> str:
@@ -244,9 +254,10 @@ def create_arguments(spec: ContainerSpec) -> dict[str, Any]:
         "Cmd": None if spec.command is None else list(spec.command),
         "Env": _environment(spec),
         "User": spec.user,
-        "Hostname": "job",
+        # A network's name and hosts are those of the container that holds it.
+        "Hostname": "" if spec.network_of else "job",
         "Labels": {LABEL_LEASE: spec.lease_id, LABEL_NODE: spec.node_id},
-        "NetworkDisabled": True,
+        "NetworkDisabled": not spec.network_of,
         # The image's own health check would run commands beside the job.
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdin": False,
@@ -294,7 +305,7 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         "Tmpfs": _tmpfs(spec),
         "Mounts": _mounts(spec),
         "ShmSize": spec.shared_memory_bytes,
-        "NetworkMode": "none",
+        "NetworkMode": f"container:{spec.network_of}" if spec.network_of else "none",
         "IpcMode": "private",
         "CgroupnsMode": "private",
         # Without an init, PID 1 ignores signals sent to itself and reaps no orphans.
@@ -319,15 +330,7 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         # We remove it ourselves, after reading how it ended.
         "AutoRemove": False,
         "PublishAllPorts": False,
-        **_extra_hosts(spec),
     }
-
-
-def _extra_hosts(spec: ContainerSpec) -> dict[str, list[str]]:
-    """Names of the members of its gang, all in the gang's own network."""
-    if spec.place is None:
-        return {}
-    return {"ExtraHosts": [f"{name}:{address}" for name, address in spec.place.hosts().items()]}
 
 
 def _tmpfs(spec: ContainerSpec) -> dict[str, str]:
@@ -398,7 +401,8 @@ def profile_report(spec: ContainerSpec) -> dict[str, Any]:
         "no_new_privileges": "no-new-privileges:true" in host["SecurityOpt"],
         "seccomp_sha256": seccomp_sha256(),
         "read_only_root": host["ReadonlyRootfs"],
-        "network": host["NetworkMode"],
+        # The gang's own; which container holds it is nobody's business.
+        "network": "gang" if spec.network_of else host["NetworkMode"],
         "ipc": host["IpcMode"],
         "cgroup_namespace": host["CgroupnsMode"],
         "cpu_millis": host["NanoCpus"] // 1_000_000,

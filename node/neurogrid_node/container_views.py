@@ -18,6 +18,7 @@ from neurogrid_node.container_profile import (
     LABEL_LEASE,
     ImageInfo,
 )
+from neurogrid_node.gang_profile import LINK_NAME_PREFIX
 
 # A runtime's name that an offer can carry (marketplace `Word`).
 _RUNTIME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}", re.ASCII)
@@ -182,10 +183,19 @@ def lease_containers(found: Iterable[Mapping[str, Any]]) -> tuple[LeaseContainer
     A container takes over its image's labels, so a label alone proves nothing: the name must be
     the lease's too.
     """
+    return _named(found, CONTAINER_NAME_PREFIX)
+
+
+def link_containers(found: Iterable[Mapping[str, Any]]) -> tuple[LeaseContainer, ...]:
+    """The same of the leases' links."""
+    return _named(found, LINK_NAME_PREFIX)
+
+
+def _named(found: Iterable[Mapping[str, Any]], prefix: str) -> tuple[LeaseContainer, ...]:
     leases = []
     for entry in found:
         lease_id = (entry.get("Labels") or {}).get(LABEL_LEASE, "")
-        if f"/{CONTAINER_NAME_PREFIX}{lease_id}" in (entry.get("Names") or ()):
+        if f"/{prefix}{lease_id}" in (entry.get("Names") or ()):
             state = ContainerState(entry["State"])
             leases.append(LeaseContainer(str(lease_id), str(entry["Id"]), state))
     return tuple(sorted(leases, key=lambda lease: lease.lease_id))

@@ -2,7 +2,9 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -39,7 +41,7 @@ class RelayReservations:
 
     Args:
         host: ours.
-        relays: their addresses, each with its /p2p/ peer id.
+        relays: their addresses, each with its /p2p/ peer id; `through` adds others for a while.
         changed: called after `addresses` has changed.
     """
 
@@ -51,7 +53,9 @@ class RelayReservations:
         renew_s: float = RENEW_S,
     ) -> None:
         self._host = host
-        self._relays = relays
+        self._wanted = Counter(relays)
+        self._keepers: dict[str, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
         self._changed = changed
         self._renew_s = renew_s
         # Only over these may somebody call us: who else claims to relay is a stranger.
@@ -67,11 +71,39 @@ class RelayReservations:
 
     async def run(self) -> None:
         """Keep the reservations for ever."""
-        async with trio.open_nursery() as nursery:
-            for relay in self._relays:
-                nursery.start_soon(self._keep, relay)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for relay in self._wanted:
+                    self._begin(nursery, relay)
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
 
-    async def _keep(self, relay: str) -> None:
+    @contextmanager
+    def through(self, relay: str) -> Iterator[None]:
+        """Be reachable through a relay until the block ends; several may ask for the same."""
+        self._wanted[relay] += 1
+        if self._nursery is not None and self._wanted[relay] == 1:
+            self._begin(self._nursery, relay)
+        try:
+            yield
+        finally:
+            self._wanted[relay] -= 1
+            if not self._wanted[relay]:
+                del self._wanted[relay]
+                if relay in self._keepers:
+                    self._keepers.pop(relay).cancel()
+
+    def _begin(self, nursery: trio.Nursery, relay: str) -> None:
+        scope = self._keepers[relay] = trio.CancelScope()
+        nursery.start_soon(self._keep, relay, scope)
+
+    async def _keep(self, relay: str, scope: trio.CancelScope) -> None:
+        with scope:
+            await self._keep_on(relay)
+
+    async def _keep_on(self, relay: str) -> None:
         backoff_s = _BACKOFF_FIRST_S
         said = ""
         while True:

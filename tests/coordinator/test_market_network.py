@@ -17,7 +17,6 @@ from neurogrid_coordinator.market import network
 from neurogrid_coordinator.market.credits import Credits
 from neurogrid_coordinator.market.directory import Directory
 from neurogrid_coordinator.market.network import Network, NodeMessage, host_limits
-from neurogrid_coordinator.market.pace import Allowance
 from neurogrid_coordinator.market.reports import NodeView
 from neurogrid_coordinator.market.settings import NodeLimits
 from neurogrid_marketplace.bid import Decline, DeclineCode
@@ -280,16 +279,6 @@ async def test_who_sends_fast_is_read_slowly() -> None:
         await trio.sleep(0.5)
         # A burst of two seconds' worth, then 50 a second.
         assert len(here.notes.messages) < 200
-
-
-def test_an_allowance_lets_a_burst_pass_and_then_the_average() -> None:
-    allowance = Allowance(10, now=0.0)
-    assert [allowance.take(1, 0.0) for _ in range(20)] == [0.0] * 20
-    assert allowance.take(5, 0.0) == pytest.approx(0.5)
-    assert allowance.take(1, 0.6) == pytest.approx(0.0)
-    assert allowance.take(1, 100.0) == 0.0
-    assert [allowance.take(1, 100.0) for _ in range(19)] == [0.0] * 19
-    assert allowance.take(1, 100.0) > 0
 
 
 async def test_credits_make_one_key_wait_and_not_the_other(

@@ -143,10 +143,26 @@ def test_a_gangs_member_knows_the_others_and_a_client_cannot_say_otherwise() -> 
     members = tuple(GangMember(peer_id_of(bytes([number]) * 32)) for number in (1, 2))
     place = GangPlace("task_" + "a" * 32, 1, 1, members)
     given = (("NEUROGRID_RANK", "0"), ("MASTER_PORT", "7000"))
-    spec = replace(SPEC, place=place, environment=given)
-    assert host(spec)["ExtraHosts"] == ["rank-0:10.77.0.1", "rank-1:10.77.0.2"]
+    spec = replace(SPEC, place=place, network_of="c" * 64, environment=given)
     environment = create_arguments(spec)["Env"]
     assert {"NEUROGRID_RANK=1", "RANK=1", "MASTER_PORT=7000"} <= set(environment)
+
+
+def test_a_gangs_member_has_its_links_network_and_nobody_else_has_one() -> None:
+    members = tuple(GangMember(peer_id_of(bytes([number]) * 32)) for number in (1, 2))
+    place = GangPlace("task_" + "a" * 32, 1, 1, members)
+    spec = replace(SPEC, place=place, network_of="c" * 64)
+    assert host(spec)["NetworkMode"] == "container:" + "c" * 64
+    assert profile_report(spec)["network"] == "gang"
+    assert {**host(spec), "NetworkMode": "none"} == host(SPEC), "all else is as for every job"
+    for wrong in (
+        {"place": place},
+        {"network_of": "c" * 64},
+        {"place": place, "network_of": "host"},
+    ):
+        with pytest.raises(SpecError) as raised:
+            replace(SPEC, **wrong)
+        assert raised.value.code == "bad_network"
 
 
 def test_an_images_volumes_become_sized_memory() -> None:
