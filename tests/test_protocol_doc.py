@@ -17,6 +17,7 @@ import pytest
 from msgspec import Meta
 
 from neurogrid_marketplace import (
+    comparator,
     conditions,
     demand,
     fields,
@@ -37,7 +38,7 @@ from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
-_TYPE_MODULES = (fields, resources, conditions, gang, offer, demand, messages)
+_TYPE_MODULES = (fields, resources, comparator, conditions, gang, offer, demand, messages)
 
 
 def _section(heading: str) -> str:

@@ -30,6 +30,7 @@ from .api.app import API, Collaborators, Settings, create_app
 from .artifacts import BlobStore, LeaseTokens
 from .attendance import Attendance
 from .chain import Chain
+from .comparisons import Comparisons
 from .config import CONFIG_NAME, Config, ConfigError, P2pConfig, load_config
 from .evidence import ReceiptDesk
 from .gpu_sightings import GpuSightings
@@ -172,6 +173,7 @@ async def run(
         verifier = Verifier(
             database=database,
             funds=chain.funds.get,
+            compare=Comparisons(blobs).of,
             is_checked=spot_checks.is_checked,
             now_ms=_now_ms,
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from neurogrid_marketplace import submission
+from neurogrid_marketplace.comparator import Comparator
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.reputation import Finding, FindingKind
@@ -59,11 +60,29 @@ def waits(conn: Connection, group: str) -> bool:
     return any(_run(row.state).open for row in rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a group's runs came to, and by what they are compared."""
+
+    comparator: Comparator
+    results: tuple[Result, ...]
+
+
+def answers(conn: Connection, group: str) -> Answers | None:
+    """What the next look will compare; None where it compares nothing."""
+    rows = tasks.group_of(conn, group)
+    if not rows or rows[0].state.verdict is not Verdict.PENDING:
+        return None
+    runs = [_run(row.state) for row in rows]
+    results = tuple(run.answer for run in runs if run.answer is not None)
+    return Answers(rows[0].state.verification.comparator, results)
+
+
 def look(
     conn: Connection,
     group: str,
     *,
-    same: Callable[[Result, Result], bool],
+    same: Callable[[Result, Result], bool] | str,
     is_checked: Callable[[Connection, Task], bool],
     spendable_micro_usdc: Callable[[Connection], int] | None,
     now_ms: int,
@@ -72,7 +91,7 @@ def look(
 
     Args:
         group: the task that the runs belong to.
-        same: the comparator.
+        same: the comparator; a text: it has failed, and why.
         is_checked: draws whether a task that was paid is run once more.
         spendable_micro_usdc: what a further run may cost; None: not known.
     """
@@ -89,6 +108,9 @@ def look(
     if task.phase in TERMINAL and not (is_check and task.verdict is Verdict.PENDING):
         # It was judged, or ended without the others: none of them is needed any more.
         return Looked(_take(conn, further, lambda _: CancelRequested(), now_ms))
+    if isinstance(same, str):
+        reason = f"The result could not be verified: the comparison failed: {same}."
+        return _undecided(conn, rows, reason, now_ms)
     match judge(task.verification, [_run(row.state) for row in rows], same):
         case Wait():
             return Looked()

@@ -1,14 +1,17 @@
 """Looks at groups of runs: the asyncio shell around `groups`, with what it must ask others for."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.comparator import Comparator
+from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.task import Task
 from neurogrid_marketplace.verification import same_files
 
 from . import groups
 from .client_funds import ClientFunds
+from .comparisons import ComparisonFailed, Same
 from .groups import Looked
 from .services.funds import Balance
 from .store import accounts, tasks
@@ -20,6 +23,7 @@ class Verifier:
 
     Args:
         funds: what a client's wallet has on the chain; raises `RpcError`.
+        compare: reads what has to be read to tell results apart, as `Comparisons.of`.
         is_checked: draws whether a task that was paid is run once more.
     """
 
@@ -28,11 +32,13 @@ class Verifier:
         *,
         database: Database,
         funds: Callable[[str], Awaitable[ClientFunds]],
+        compare: Callable[[Comparator, Sequence[Result]], Awaitable[Same]],
         is_checked: Callable[[Connection, Task], bool],
         now_ms: Callable[[], int],
     ) -> None:
         self._database = database
         self._funds = funds
+        self._compare = compare
         self._is_checked = is_checked
         self._now_ms = now_ms
 
@@ -44,7 +50,8 @@ class Verifier:
         """
         if await self._database.read(groups.waits, group):
             return Looked()
-        looked = await self._look(group, None)
+        same = await self._same(group)
+        looked = await self._look(group, same, None)
         if not looked.lacks_funds:
             return looked
         wallet = await self._database.read(_wallet_of, group)
@@ -53,13 +60,25 @@ class Verifier:
         def spendable(conn: Connection) -> int:
             return Balance.of(funds, tasks.held_micro_usdc(conn, wallet)).available_micro_usdc
 
-        return await self._look(group, spendable)
+        return await self._look(group, same, spendable)
 
-    async def _look(self, group: str, spendable: Callable[[Connection], int] | None) -> Looked:
+    async def _same(self, group: str) -> Same | str:
+        """The comparator of these runs; why there is none, if it has failed."""
+        found = await self._database.read(groups.answers, group)
+        if found is None:
+            return same_files
+        try:
+            return await self._compare(found.comparator, found.results)
+        except ComparisonFailed as error:
+            return str(error)
+
+    async def _look(
+        self, group: str, same: Same | str, spendable: Callable[[Connection], int] | None
+    ) -> Looked:
         return await self._database.write(
             groups.look,
             group,
-            same=same_files,
+            same=same,
             is_checked=self._is_checked,
             spendable_micro_usdc=spendable,
             now_ms=self._now_ms(),

@@ -347,6 +347,14 @@ TASK: Vocabulary[Demand] = Vocabulary(
         "none",
     ),
     Attribute(
+        "task.comparator",
+        Subject.TASK,
+        WORD,
+        "by what its result is compared with others'",
+        lambda d: d.comparator.kind.value if d.comparator else "exact",
+        "exact",
+    ),
+    Attribute(
         "task.sealed_bids",
         Subject.TASK,
         FLAG,

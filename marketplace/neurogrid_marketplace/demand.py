@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from .canonical import sha256_hex
+from .comparator import Comparator
 from .conditions import Where
 from .fields import Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
 from .gang import Gang
@@ -48,6 +49,7 @@ class Demand:
         sealed_bids: answers are commitments, and bids are shown when the window has closed
             (`sealing`).
         gang: so many nodes are sought, each for such a lease, and none is taken alone.
+        comparator: by what a verified result is compared with others'; None: by its bytes.
     """
 
     demand_id: Id
@@ -66,6 +68,7 @@ class Demand:
     finish_by_ms: Millis = 0
     sealed_bids: bool = False
     gang: Gang | None = None
+    comparator: Comparator | None = None
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from .auction import Auction, RankedBid
 from .bid import Bid
-from .demand import Demand
+from .comparator import EXACT
+from .demand import Demand, VerifyMode
 from .envelope import CLOCK_TOLERANCE_MS, Envelope
 from .errors import ReceiptInvalid
 from .fields import PUNCTUAL_PERMILLE
@@ -50,9 +51,15 @@ def check_terms(parts: Parts) -> tuple[Item, ...]:
             COORDINATOR,
             f"job {demand.job_hash[:16]}… of image {demand.image}, at most "
             f"{format_usdc(demand.max_price_micro_usdc_per_hour)} USDC/h for {demand.timeout_s} s; "
-            f"result verified: {demand.verify.value}",
+            f"result verified: {_verified_by(demand)}",
         ),
     )
+
+
+def _verified_by(demand: Demand) -> str:
+    if demand.verify is VerifyMode.NONE:
+        return demand.verify.value
+    return f"{demand.verify.value}, by {(demand.comparator or EXACT).words()}"
 
 
 def check_auction(parts: Parts) -> tuple[Item, ...]:

@@ -8,6 +8,11 @@ of other owners. `judge` looks at what has come back and says what follows:
 
 A difference alone proves nothing. Another run is asked for, until more than half of all agree or the
 limit is reached; only then is who differs from them *refuted*.
+
+To be the same within a tolerance does not pass on: 0 may be the same as 1, and 1 as 2, but not 0 as 2.
+So a majority is what agrees with one run in its *middle*; and refuted is only who agrees with nobody
+around any middle that as many agree with. Honest runs that all agree with each other, and are more than
+half, are therefore never refuted, whatever the others say, and in whatever order they come.
 """
 
 import hashlib
@@ -19,6 +24,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from .comparator import EXACT, Comparator, ComparatorKind
 from .demand import VerifyMode
 from .errors import InvalidValue
 from .faults import Outcome
@@ -37,6 +43,7 @@ class Verification:
 
     Attributes:
         runs: of a quorum: so many nodes run the job at once.
+        comparator: what makes two results the same.
 
     Raises:
         InvalidValue: the parts do not go together.
@@ -44,12 +51,15 @@ class Verification:
 
     mode: VerifyMode = VerifyMode.NONE
     runs: Annotated[int, Meta(ge=1, le=QUORUM_MAX)] = 1
+    comparator: Comparator = EXACT
 
     def __post_init__(self) -> None:
         if self.mode is VerifyMode.QUORUM and self.runs < QUORUM_MIN:
             raise InvalidValue(f"a quorum has {QUORUM_MIN} to {QUORUM_MAX} runs")
         if self.mode is not VerifyMode.QUORUM and self.runs != 1:
             raise InvalidValue("only a quorum has runs")
+        if self.mode is VerifyMode.NONE and self.comparator.kind is not ComparatorKind.EXACT:
+            raise InvalidValue("a comparator goes with a quorum or a spot check")
 
     @property
     def runs_held(self) -> int:
@@ -115,7 +125,12 @@ class RunAgain:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """More than half of all runs agree: ``right``, the earliest first; ``wrong`` are all others."""
+    """More than half of all runs agree.
+
+    Attributes:
+        right: whoever agrees with one of them, the earliest first.
+        wrong: all others.
+    """
 
     right: tuple[str, ...]
     wrong: tuple[str, ...]
@@ -138,27 +153,32 @@ def judge(
 
     Args:
         runs: the group, in the order in which they were made.
-        same: whether the files of two results are the same, as `same_files`.
+        same: the comparator: whether the files of two results are the same, as `same_files`. Both
+            ways alike, and a result is the same as itself.
     """
     if any(run.open for run in runs):
         return Wait()
     answers = [(run.task_id, run.answer) for run in runs if run.answer is not None]
     if not answers:
         return Undecided("no run came to an end that can be compared")
-    agreeing = [
-        tuple(name for name, other in answers if _alike(answer, other, same))
+    around = [
+        frozenset(name for name, other in answers if _alike(answer, other, same))
         for _, answer in answers
     ]
-    # Ties go to the earliest.
-    best = max(agreeing, key=len)
+    most = max(map(len, around))
     voters = max(len(answers), wanted.runs_wanted)
-    if 2 * len(best) > voters:
-        return Agreed(best, tuple(name for name, _ in answers if name not in best))
+    if 2 * most > voters:
+        majority = frozenset[str]().union(*(names for names in around if len(names) == most))
+        agrees = [not majority.isdisjoint(names) for names in around]
+        return Agreed(
+            tuple(name for (name, _), right in zip(answers, agrees, strict=True) if right),
+            tuple(name for (name, _), right in zip(answers, agrees, strict=True) if not right),
+        )
     if len(answers) < wanted.runs_wanted:
         return Undecided(
             f"only {len(answers)} of {wanted.runs_wanted} runs came to an end that can be compared"
         )
-    if 2 * (len(best) + wanted.runs_max - len(runs)) <= wanted.runs_max:
+    if 2 * (most + wanted.runs_max - len(runs)) <= wanted.runs_max:
         return Undecided(f"{len(answers)} runs came to too many different results")
     return RunAgain()
 

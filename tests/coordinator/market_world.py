@@ -19,10 +19,11 @@ from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_contracts.accounts import DisputeOpener, EscrowAccount, EscrowState
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_coordinator import steps
-from neurogrid_coordinator.artifacts import LeaseTokens
+from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
 from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms, OpenedEscrow
 from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.comparisons import Comparisons
 from neurogrid_coordinator.escrow_history import Closing
 from neurogrid_coordinator.evidence import ReceiptDesk
 from neurogrid_coordinator.market.errors import MarketAway, NodeUnreachable
@@ -530,9 +531,10 @@ class World:
         patience_s: how long `until` waits; what a real chain takes part in takes longer.
     """
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    def __init__(self, database: Database, feed: Feed, blobs: BlobStore) -> None:
         self.database = database
         self.feed = feed
+        self.blobs = blobs
         self.clock = Clock()
         self.chain = FakeChain(self.clock)
         self.market = FakeMarket(self)
@@ -601,6 +603,7 @@ class World:
             look_at_group=Verifier(
                 database=store,
                 funds=self._funds,
+                compare=Comparisons(self.blobs).of,
                 is_checked=lambda _, task: self.checks(task),
                 now_ms=self.clock,
             ).look,
@@ -641,6 +644,15 @@ class World:
         await asyncio.gather(*self._errands, return_exceptions=True)
         # What was on its way to the disk is there or not before the next life begins.
         await self.database.write(lambda conn: None)
+
+    async def uploaded(self, path: str, data: bytes) -> OutputFile:
+        """An output whose bytes are here."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        blob = await self.blobs.put(chunks(), size_bytes_max=len(data))
+        return OutputFile(path, blob.sha256, blob.size_bytes)
 
     def join(self, node: FakeNode) -> None:
         """A node connects (again)."""
@@ -792,7 +804,8 @@ class World:
 async def world(folder: Path) -> AsyncIterator[World]:
     """A market with an account and no node; the coordinator is not running yet."""
     async with Database.open(folder / "coordinator.db") as database:
-        made = World(database, Feed())
+        made = World(database, Feed(), BlobStore(folder / "artifacts"))
+        made.blobs.prepare()
         made.account = await database.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         try:
             yield made

@@ -8,6 +8,7 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
 from neurogrid_coordinator import groups
 from neurogrid_coordinator.store import tasks
+from neurogrid_marketplace.comparator import Comparator, ComparatorKind, FileRule
 from neurogrid_marketplace.task import Task
 from neurogrid_marketplace.task_events import Started
 from neurogrid_marketplace.verification import same_files
@@ -83,6 +84,73 @@ async def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
                 "/api/v1/tasks", json={**TASK, "verification": verification}
             )
             assert answer.json()["error"]["code"] == "INVALID_REQUEST", verification
+
+
+@on_asyncio
+async def test_a_numeric_comparator_is_shown_stored_and_told_to_every_node(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wanted = {"kind": "numeric", "relative": "1e-6", "files": [{"pattern": "*.csv"}]}
+        body = {**TASK, "verification": {"mode": "quorum", "comparator": wanted}}
+        task = (await alice.http.post("/api/v1/tasks", json=body)).json()["data"]
+        assert task["verification"]["comparator"] == {
+            "kind": "numeric",
+            "relative": "1e-6",
+            "absolute": "0",
+            "files": [{"pattern": "*.csv", "format": None}],
+        }
+        await look(world, task["id"])
+        rows = await world.database.read(tasks.group_of, task["id"])
+        told = {row.state.demand.comparator for row in rows}
+        assert len(rows) == 2
+        assert told == {Comparator(ComparatorKind.NUMERIC, "1e-6", files=(FileRule("*.csv"),))}
+        usual = {"mode": "spot_check", "comparator": {"kind": "numeric", "absolute": "0.5"}}
+        body = {**TASK, "verification": usual}
+        task = (await alice.http.post("/api/v1/tasks", json=body)).json()["data"]
+        patterns = [rule["pattern"] for rule in task["verification"]["comparator"]["files"]]
+        assert patterns == ["*.json", "*.csv", "*.tsv", "*.txt", "*.npy", "*.npz"]
+        plain = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]
+        assert plain["verification"]["comparator"]["kind"] == "exact"
+
+
+@on_asyncio
+async def test_comparators_that_cannot_be_are_refused_with_what_to_change(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        for comparator, field, words in (
+            ({"kind": "numeric"}, "verification.comparator", "above 0"),
+            ({"kind": "numeric", "relative": "1"}, "verification.comparator", "below 1"),
+            ({"relative": "1e-6"}, "verification.comparator", "numeric comparator only"),
+            (
+                {"kind": "numeric", "relative": "a lot"},
+                "verification.comparator.relative",
+                'a number such as "1e-6"',
+            ),
+            (
+                {"kind": "numeric", "relative": "1e-6", "files": [{"pattern": "a b"}]},
+                "verification.comparator.files[0].pattern",
+                'a pattern such as "*.csv"',
+            ),
+            (
+                {"kind": "numeric", "relative": "1e-6", "files": []},
+                "verification.comparator",
+                "names files",
+            ),
+            (
+                {"kind": "numeric", "relative": "1e-6", "files": [{"pattern": "*"}] * 17},
+                "verification.comparator.files",
+                "16",
+            ),
+        ):
+            body = {**TASK, "verification": {"mode": "quorum", "comparator": comparator}}
+            error = (await alice.http.post("/api/v1/tasks", json=body)).json()["error"]
+            assert error["code"] == "INVALID_REQUEST"
+            assert error["details"]["field"] == field, error
+            assert words in error["message"]
+        unverified = {"comparator": {"kind": "numeric", "relative": "1e-6"}}
+        body = {**TASK, "verification": unverified}
+        error = (await alice.http.post("/api/v1/tasks", json=body)).json()["error"]
+        assert "goes with a quorum or a spot check" in error["message"]
 
 
 @on_asyncio

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +170,62 @@ def test_draws_are_spread_evenly_and_depend_on_secret_lease_and_bid() -> None:
 
 def test_a_commitment_tells_secrets_apart() -> None:
     assert commitment(b"a" * 32) != commitment(b"b" * 32)
+
+
+# --- a comparator that does not pass on -----------------------------------------------------------
+
+
+def close(one: Result, other: Result) -> bool:
+    """Results are the numbers of their only file's hash, and the same when they are at most 1 apart."""
+    here, there = (int(each.outputs[0].sha256, 16) for each in (one, other))
+    return abs(here - there) <= 1
+
+
+def by_number(values: list[int], wanted: Verification) -> object:
+    runs = [Run(f"run-{n}", False, result(chr(value))) for n, value in enumerate(values)]
+    return judge(wanted, runs, close)
+
+
+def test_who_agrees_with_one_of_those_around_the_middle_is_not_refuted() -> None:
+    # 2 is the middle of 1, 2 and 3; 4 agrees with 3; 9 with nobody.
+    assert by_number([1, 2, 3, 4, 9], Verification(VerifyMode.QUORUM, 5)) == Agreed(
+        ("run-0", "run-1", "run-2", "run-3"), ("run-4",)
+    )
+    assert by_number([1, 3], QUORUM_2) == RunAgain()
+    assert by_number([1, 3, 2], QUORUM_2) == Agreed(("run-0", "run-1", "run-2"), ())
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=7), st.integers(2, 5), st.randoms())
+def test_the_order_of_the_runs_does_not_matter(values: list[int], runs: int, random: Any) -> None:
+    wanted = Verification(VerifyMode.QUORUM, runs)
+    shuffled = random.sample(values, len(values))
+
+    def refuted(order: list[int]) -> object:
+        judgement = by_number(order, wanted)
+        if isinstance(judgement, Agreed):
+            return sorted(order[int(name.removeprefix("run-"))] for name in judgement.wrong)
+        return judgement
+
+    assert refuted(values) == refuted(shuffled)
+
+
+@given(
+    st.lists(st.integers(50, 51), min_size=2, max_size=6),
+    st.lists(st.integers(40, 60), max_size=5),
+    st.randoms(),
+)
+def test_a_minority_refutes_nobody_of_a_majority_that_agrees(
+    honest: list[int], liars: list[int], random: Any
+) -> None:
+    liars = liars[: len(honest) - 1]
+    everybody = [(value, True) for value in honest] + [(value, False) for value in liars]
+    random.shuffle(everybody)
+    judgement = by_number([value for value, _ in everybody], QUORUM_2)
+    assert isinstance(judgement, Agreed)
+    wrong = [everybody[int(name.removeprefix("run-"))] for name in judgement.wrong]
+    assert not any(is_honest for _, is_honest in wrong)
+    # Nor does anybody who is far from all of them get away.
+    far = [value for value in liars if not 48 <= value <= 53]
+    assert [value for value, _ in wrong if not 48 <= value <= 53] == [
+        value for value, is_honest in everybody if not is_honest and value in far
+    ]

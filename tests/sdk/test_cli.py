@@ -133,6 +133,34 @@ def test_submit_asks_for_verification_and_status_shows_it(run: Run) -> None:
     assert "goes with --verify quorum only" in alone.stderr
 
 
+def test_submit_takes_a_comparator_and_status_shows_it(run: Run) -> None:
+    numeric = ("--verify", "quorum", "--compare", "numeric:1e-6:1e-9")
+    files = ("--compare-files", "*.csv", "--compare-files", "raw/*.bin=f32")
+    result = run(*JOB, *numeric, *files, "--json")
+    assert result.exit_code == 0, result.output
+    task = json.loads(result.stdout)
+    assert task["verification"]["comparator"] == {
+        "kind": "numeric",
+        "relative": "1e-6",
+        "absolute": "1e-9",
+        "files": [
+            {"pattern": "*.csv", "format": None},
+            {"pattern": "raw/*.bin", "format": "f32"},
+        ],
+    }
+    shown = run("status", task["id"]).stdout
+    assert "numbers within 1e-6 of their size or 1e-9, in *.csv raw/*.bin" in shown
+    for options, words in (
+        (("--compare", "exact"), "goes with --verify only"),
+        (("--verify", "quorum", "--compare", "close"), "neither exact nor numeric"),
+        (("--verify", "quorum", "--compare-files", "*"), "goes with --compare numeric only"),
+        (("--verify", "quorum", "--compare", "numeric:1"), "below 1"),
+    ):
+        refused = run(*JOB, *options)
+        assert refused.exit_code == 2, refused.output
+        assert words in refused.stderr
+
+
 def test_reputation_shows_the_score_and_what_it_is_made_of(run: Run, api: ServedWorld) -> None:
     async def find(world: World) -> None:
         now_ms = world.now_ms

@@ -1,13 +1,10 @@
 """The market process: puts its parts together and runs until the api is gone."""
 
-import ctypes
 import json
 import logging
-import os
 import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -42,6 +39,7 @@ from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.keys import KeyPair
 
+from ..parent_death import die_with
 from .auctioneer import Auctioneer
 from .credits import Credits
 from .dialled import DialledNodes
@@ -57,8 +55,6 @@ from .settings import MarketSettings
 # Messages of one lane (a lease, or the rest of a node) that the api has not dealt with yet; then that
 # stream is not read.
 MESSAGE_CREDIT = 64
-# PR_SET_PDEATHSIG of <sys/prctl.h>.
-_SET_PARENT_DEATH_SIGNAL = 1
 # Files beside the connections: modules while they load, listeners, the socket to the api.
 _OTHER_FILES = 256
 
@@ -72,8 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments: the descriptor of the socket, the parent's process id, the settings as JSON.
     """
     descriptor, parent_pid, settings_json = arguments
-    if sys.platform == "linux":  # elsewhere the end of the socket has to do
-        _die_with(int(parent_pid))
+    die_with(int(parent_pid))  # where that can't be asked for, the end of the socket has to do
     # Ctrl-C reaches the whole process group; it is the api that decides what then ends, and when.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = decode(MarketSettings, json.loads(settings_json))
@@ -88,15 +83,6 @@ def main(arguments: Sequence[str]) -> int:
     except* ApiGone:
         _log.info("the api is gone")
     return 0
-
-
-def _die_with(parent_pid: int) -> None:
-    """Have the kernel kill us when the parent dies, whatever we are doing then."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL) != 0:
-        _log.warning("prctl: %s", os.strerror(ctypes.get_errno()))
-    if os.getppid() != parent_pid:
-        os._exit(0)  # it died before we asked
 
 
 def _allow_files(files: int) -> None:

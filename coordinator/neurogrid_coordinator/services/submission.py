@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.comparator import EXACT
 from neurogrid_marketplace.conditions import MAX_CLAUSES, Clause, Condition, Operator, Where
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
@@ -171,6 +172,7 @@ class Submission:
                 f"clauses; at most {MAX_CLAUSES} may be",
                 "avoid",
             )
+        comparator = self.verification.comparator
         return Demand(
             demand_id=demand_id,
             job_hash=job_hash,
@@ -187,6 +189,7 @@ class Submission:
             finish_by_ms=self.finish_by_ms,
             verify=self.verification.mode,
             sealed_bids=self.sealed_bids,
+            comparator=None if comparator == EXACT else comparator,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from .exit_codes import FAILED, INTERRUPTED
 from .output import Progress, print_json, short, usdc
 from .resources import Resources, resource_options
 from .session import Session, with_session
+from .verification import verification_options
 
 _DURATION = re.compile(r"(\d+)([smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -143,16 +144,7 @@ class Moment(click.ParamType[datetime]):
     "--sealed-bids", is_flag=True, help="Nodes commit to their bids before anybody sees one."
 )
 @click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
-@click.option(
-    "--verify",
-    type=click.Choice(["none", "spot_check", "quorum"]),
-    default="none",
-    show_default=True,
-    help="Have other nodes run it too: all at once, or by chance and afterwards.",
-)
-@click.option(
-    "--runs", type=click.IntRange(2, 5), help="Of a quorum: how many nodes; 2 if not said."
-)
+@verification_options
 @click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
 @click.option(
     "--sealed",
@@ -193,8 +185,7 @@ def submit(
     after: tuple[str, ...],
     input_from: tuple[str, ...],
     max_total: str | None,
-    verify: Literal["none", "spot_check", "quorum"],
-    runs: int | None,
+    verification: dict[str, Any] | None,
     wait_for_node: bool,
     sealed_bids: bool,
     sealed: bool,
@@ -249,7 +240,7 @@ def submit(
         "reveal_wallet": resources.reveal_wallet,
         "queue_timeout_seconds": queue_timeout,
         "max_total_cost": max_total,
-        "verification": _verification(verify, runs),
+        "verification": verification,
         "sealed_bids": sealed_bids,
     }
     if session.own is not None:
@@ -396,14 +387,6 @@ def _print_ended(task: Task, receipt: Path | None = None) -> None:
         click.echo(f"receipt    neurogrid verify {receipt}", err=True)
     elif task.leases:
         click.echo(f"receipt    neurogrid receipt {task.id} -o receipt.json", err=True)
-
-
-def _verification(mode: str, runs: int | None) -> dict[str, Any] | None:
-    if runs is not None and mode != "quorum":
-        raise click.BadParameter("goes with --verify quorum only", param_hint="--runs")
-    if mode == "none":
-        return None
-    return {"mode": mode} if runs is None else {"mode": mode, "runs": runs}
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from ..models import Task, VerificationInfo
+from ..models import ComparatorInfo, Task, VerificationInfo
 from .exit_codes import FAILED
 from .output import age, print_fields, print_json, print_table, short, usdc, when
 from .session import Session, with_session
@@ -134,11 +134,19 @@ def _verification_fields(found: VerificationInfo) -> list[tuple[str, str | None]
     runs = [f"{run.id} {run.verdict or run.phase}" for run in found.further_runs]
     return [
         ("verified by", found.mode),
+        ("compared by", _comparator(found.comparator)),
         ("verdict", found.verdict),
         ("result of", found.result_of),
         ("further runs", ", ".join(runs)),
         ("cost in all", usdc(found.total_cost)),
     ]
+
+
+def _comparator(found: ComparatorInfo) -> str:
+    if found.kind != "numeric":
+        return found.kind
+    files = " ".join(rule.pattern for rule in found.files or [])
+    return f"numbers within {found.relative} of their size or {found.absolute}, in {files}"
 
 
 def _print_task(task: Task) -> None:

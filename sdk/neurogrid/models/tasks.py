@@ -110,6 +110,27 @@ class FurtherRun(Struct, frozen=True, kw_only=True):
     error: TaskError | None = None
 
 
+class FileRule(Struct, frozen=True, kw_only=True):
+    """Output files that are compared by their numbers; ``format``: None for what the name says."""
+
+    pattern: str
+    format: str | None = None
+
+
+class ComparatorInfo(Struct, frozen=True, kw_only=True):
+    """What makes two results the same.
+
+    Attributes:
+        relative, absolute: of a numeric one: numbers may differ by so much of their size, or so much.
+        files: of a numeric one: the others have to be the same, byte for byte.
+    """
+
+    kind: str = "exact"
+    relative: str = "0"
+    absolute: str = "0"
+    files: list[FileRule] | None = None
+
+
 class VerificationInfo(Struct, frozen=True, kw_only=True):
     """How a task's result is verified, and what came of it.
 
@@ -122,6 +143,7 @@ class VerificationInfo(Struct, frozen=True, kw_only=True):
 
     mode: Literal["none", "spot_check", "quorum"] = "none"
     runs: int = 1
+    comparator: ComparatorInfo = ComparatorInfo()
     verdict: str | None = None
     result_of: str | None = None
     belongs_to: str | None = None

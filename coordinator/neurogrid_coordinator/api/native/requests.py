@@ -10,6 +10,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from neurogrid_marketplace.comparator import (
+    MAX_FILE_RULES,
+    ComparatorKind,
+    FileFormat,
+    FilePattern,
+    Tolerance,
+)
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Where
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S, VerifyMode
@@ -54,6 +61,9 @@ TASK_RULES = {
     "inputs[].path": 'a plain relative path such as "data/corpus.txt"',
     "inputs[].sha256": "64 lower-case hex digits",
     "env": "a mapping whose names are letters, digits and underscores",
+    "verification.comparator.relative": 'a number such as "1e-6" or "0.001"',
+    "verification.comparator.absolute": 'a number such as "1e-9" or "0.5"',
+    "verification.comparator.files[].pattern": 'a pattern such as "*.csv"',
     "regions[]": 'a region such as "eu-west"',
     "spread.group": 'a word such as "replicas"',
     "avoid.nodes[]": "a node's peer id",
@@ -127,6 +137,50 @@ class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class FileRuleRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Files that are compared by their numbers."""
+
+    pattern: Annotated[
+        FilePattern,
+        Meta(
+            description="Of the path below /outputs; `*` stands for anything, `?` for one character.",
+            examples=["*.csv"],
+        ),
+    ]
+    format: Annotated[
+        FileFormat | None,
+        Meta(
+            description="What the name's end says if left out, else text. `f32` and `f64`: nothing but "
+            "little-endian numbers."
+        ),
+    ] = None
+
+
+class ComparatorRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes two results the same."""
+
+    kind: Annotated[
+        ComparatorKind,
+        Meta(
+            description="`exact`: every byte. `numeric`: numbers within a tolerance, and the same "
+            "beside them."
+        ),
+    ] = ComparatorKind.EXACT
+    relative: Annotated[
+        Tolerance, Meta(description="Of the larger number's size; below 1.", examples=["1e-6"])
+    ] = "0"
+    absolute: Annotated[
+        Tolerance, Meta(description="Or so much, whichever is more.", examples=["1e-9"])
+    ] = "0"
+    files: Annotated[
+        Annotated[tuple[FileRuleRequest, ...], Meta(max_length=MAX_FILE_RULES)] | None,
+        Meta(
+            description="Of a numeric one: the first that fits a file counts; any other file is "
+            "compared by its bytes. JSON, CSV, TSV, text, .npy and .npz if left out.",
+        ),
+    ] = None
+
+
 class VerificationRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """How the result is verified; docs/verification.md says what each mode costs and proves."""
 
@@ -142,6 +196,9 @@ class VerificationRequest(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=QUORUM_MIN, le=QUORUM_MAX)] | None,
         Meta(description="Of a quorum: how many nodes. 2 if left out."),
     ] = None
+    comparator: Annotated[
+        ComparatorRequest, Meta(description="Every node that is asked to run it is told.")
+    ] = ComparatorRequest()
 
 
 class SpreadRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from neurogrid_marketplace.conditions import Clause
 
-from .requests import AvoidRequest, Priority, ResourceRequirements, SpreadRequest
+from .requests import AvoidRequest, ComparatorRequest, Priority, ResourceRequirements, SpreadRequest
 from .schemas import Amount, TaskStatus, Time
 
 
@@ -97,6 +97,7 @@ class VerificationView(Struct, frozen=True):
 
     mode: Literal["none", "spot_check", "quorum"]
     runs: Annotated[int, Meta(description="That a quorum began with.")]
+    comparator: ComparatorRequest
     verdict: Annotated[
         str | None,
         Meta(

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.comparator import DEFAULT_FILES, Comparator, ComparatorKind, FileRule
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.exposure import signable_micro_usdc
@@ -33,6 +34,8 @@ from .amounts import micro_usdc, usdc_number
 from .constraints import read_constraints, require_possible, text_of
 from .requests import (
     AvoidRequest,
+    ComparatorRequest,
+    FileRuleRequest,
     ResourceRequirements,
     SpreadRequest,
     TaskRequest,
@@ -160,10 +163,22 @@ def _finish_by_ms(request: TaskRequest, place: str) -> int:
 
 def _verification(wanted: VerificationRequest, place: str) -> Verification:
     runs = wanted.runs or (QUORUM_MIN if wanted.mode is VerifyMode.QUORUM else 1)
+    field = f"{place}verification.comparator"
     try:
-        return Verification(wanted.mode, runs)
+        comparator = _comparator(wanted.comparator)
+        field = f"{place}verification"
+        return Verification(wanted.mode, runs, comparator)
     except InvalidValue as error:
-        raise InvalidRequest(f"{place}verification: {error}", f"{place}verification") from error
+        raise InvalidRequest(f"{field}: {error}", field) from error
+
+
+def _comparator(wanted: ComparatorRequest) -> Comparator:
+    files: tuple[FileRule, ...] = ()
+    if wanted.files is not None:
+        files = tuple(FileRule(rule.pattern, rule.format) for rule in wanted.files)
+    elif wanted.kind is ComparatorKind.NUMERIC:
+        files = DEFAULT_FILES
+    return Comparator(wanted.kind, wanted.relative, wanted.absolute, files)
 
 
 def _inputs(
@@ -293,6 +308,7 @@ def _verification_view(detail: TaskDetail) -> VerificationView:
     return VerificationView(
         mode=wanted.mode.value,
         runs=wanted.runs,
+        comparator=_comparator_view(wanted.comparator),
         verdict=state.verdict.value or None,
         result_of=state.result_of or None,
         belongs_to=state.belongs_to or None,
@@ -310,6 +326,16 @@ def _verification_view(detail: TaskDetail) -> VerificationView:
         total_cost_usdc=format_usdc(
             detail.row.cost_micro_usdc + sum(run.cost_micro_usdc for run in detail.further_runs)
         ),
+    )
+
+
+def _comparator_view(comparator: Comparator) -> ComparatorRequest:
+    return ComparatorRequest(
+        kind=comparator.kind,
+        relative=comparator.relative,
+        absolute=comparator.absolute,
+        files=tuple(FileRuleRequest(rule.pattern, rule.format) for rule in comparator.files)
+        or None,
     )
 
 

@@ -1,0 +1,126 @@
+"""Compares results by their files: the asyncio shell around `neurogrid_marketplace.closeness`.
+
+The files come from strangers, so they are read by a process of their own (`comparison_process`),
+which may take so much memory and time and no more. What it finds depends on the files alone: nothing
+has to survive but those.
+"""
+
+import asyncio
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from neurogrid_marketplace.canonical import sha256_hex
+from neurogrid_marketplace.closeness import FilePair, undecided_pairs
+from neurogrid_marketplace.comparator import Comparator, ComparatorKind
+from neurogrid_marketplace.messages import Result
+from neurogrid_marketplace.verification import same_files
+
+from .artifacts import BlobStore
+from .comparison_process import Answer, Question
+
+Same = Callable[[Result, Result], bool]
+
+# Of one process, by the wall clock: many times what its own limits let it work.
+_WAIT_S = 600
+# A process that died, or took too long, may have met a machine in trouble.
+_TRIES = 3
+# Answers that are kept: all pairs of some dozens of the largest groups.
+_KEPT_MAX = 4096
+
+_Key = tuple[str, frozenset[str]]
+
+
+class ComparisonFailed(Exception):
+    """Two results could not be compared; the message says why."""
+
+
+class Comparisons:
+    """Compares results.
+
+    Args:
+        blobs: where their files are.
+    """
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._known: OrderedDict[_Key, bool] = OrderedDict()
+        # One at a time: each may fill a core and a gigabyte.
+        self._turn = asyncio.Semaphore(1)
+
+    async def of(self, comparator: Comparator, results: Sequence[Result]) -> Same:
+        """A comparator that knows all pairs of these results.
+
+        Raises:
+            ComparisonFailed: it does not come to an end with two of them.
+        """
+        if comparator.kind is ComparatorKind.EXACT:
+            return same_files
+        known: dict[frozenset[str], bool] = {}
+        for number, one in enumerate(results):
+            for other in results[:number]:
+                known[_pair(one, other)] = await self._compare(comparator, one, other)
+
+        def same(one: Result, other: Result) -> bool:
+            return same_files(one, other) or known[_pair(one, other)]
+
+        return same
+
+    async def _compare(self, comparator: Comparator, one: Result, other: Result) -> bool:
+        pairs = undecided_pairs(comparator, one.outputs, other.outputs)
+        if not pairs:
+            return pairs is not None
+        key = (comparator.hash(), _pair(one, other))
+        if key not in self._known:
+            async with self._turn:
+                self._known[key] = await self._ask(comparator, pairs)
+            while len(self._known) > _KEPT_MAX:
+                self._known.popitem(last=False)
+        return self._known[key]
+
+    async def _ask(self, comparator: Comparator, pairs: tuple[FilePair, ...]) -> bool:
+        files = {}
+        for sha256 in {name for pair in pairs for name in (pair.sha256, pair.other_sha256)}:
+            path = self._blobs.path(sha256)
+            if path is None:
+                raise ComparisonFailed(f"the file {sha256} is not here any more")
+            files[sha256] = str(path)
+        question = msgspec.json.encode(Question(comparator, pairs, files))
+        reason = ""
+        for _ in range(_TRIES):
+            try:
+                return await _asked(question)
+            except ComparisonFailed as error:
+                reason = str(error)
+        raise ComparisonFailed(reason)
+
+
+async def _asked(question: bytes) -> bool:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"{__package__}.comparison_process", str(os.getpid())),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            said, _ = await process.communicate(question)
+    except TimeoutError:
+        raise ComparisonFailed(f"it took more than {_WAIT_S} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        raise ComparisonFailed(f"the process that reads the files ended with {process.returncode}")
+    return msgspec.json.decode(said, type=Answer).same
+
+
+def _pair(one: Result, other: Result) -> frozenset[str]:
+    """The two results by their files, whichever comes first."""
+    return frozenset(
+        sha256_hex(sorted([file.path, file.sha256] for file in result.outputs))
+        for result in (one, other)
+    )
