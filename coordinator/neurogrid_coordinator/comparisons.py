@@ -16,6 +16,7 @@ import msgspec
 from neurogrid_marketplace.canonical import sha256_hex
 from neurogrid_marketplace.closeness import FilePair, undecided_pairs
 from neurogrid_marketplace.comparator import Comparator, ComparatorKind
+from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.verification import same_files
 
@@ -60,12 +61,15 @@ class Comparisons:
         if comparator.kind is ComparatorKind.EXACT:
             return same_files
         known: dict[frozenset[str], bool] = {}
-        for number, one in enumerate(results):
-            for other in results[:number]:
+        completed = list(filter(_has_files, results))
+        for number, one in enumerate(completed):
+            for other in completed[:number]:
                 known[_pair(one, other)] = await self._compare(comparator, one, other)
 
         def same(one: Result, other: Result) -> bool:
-            return same_files(one, other) or known[_pair(one, other)]
+            if same_files(one, other):
+                return True
+            return _has_files(one) and _has_files(other) and known[_pair(one, other)]
 
         return same
 
@@ -116,6 +120,11 @@ async def _asked(question: bytes) -> bool:
     if process.returncode != 0:
         raise ComparisonFailed(f"the process that reads the files ended with {process.returncode}")
     return msgspec.json.decode(said, type=Answer).same
+
+
+def _has_files(result: Result) -> bool:
+    """Whether its files are known to be here: a program that failed need not have left what is listed."""
+    return result.outcome is Outcome.COMPLETED
 
 
 def _pair(one: Result, other: Result) -> frozenset[str]:

@@ -92,6 +92,19 @@ async def test_files_that_are_gone_are_a_failure_and_no_difference(tmp_path: Pat
 
 
 @on_asyncio
+async def test_files_that_a_failed_run_only_claims_to_have_are_not_looked_for(
+    tmp_path: Path,
+) -> None:
+    files = Files(tmp_path)
+    one = await files.result(a_csv="1.0")
+    claimed = (OutputFile("a.csv", "0" * 64, 3),)
+    liar = Result(Outcome.EXIT_NONZERO, 1, "", 1, outputs=claimed)
+    same = await Comparisons(files.blobs).of(NUMERIC, [one, liar])
+    assert not same(one, liar)
+    assert same(liar, liar)
+
+
+@on_asyncio
 async def test_a_process_that_dies_is_a_failure_and_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
