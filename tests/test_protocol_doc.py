@@ -26,6 +26,7 @@ from neurogrid_marketplace import (
     messages,
     offer,
     resources,
+    spot,
     task,
 )
 from neurogrid_marketplace.attributes import NODE
@@ -38,7 +39,10 @@ from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
-_TYPE_MODULES = (fields, resources, comparator, conditions, gang, offer, demand, messages)
+_TYPE_MODULES = (
+    *(fields, resources, spot, comparator, conditions),
+    *(gang, offer, demand, messages),
+)
 
 
 def _section(heading: str) -> str:

@@ -15,6 +15,7 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.messages import Accept, Award, Message
 from neurogrid_marketplace.offer import Offer
+from neurogrid_marketplace.preemption import excluded_at
 from neurogrid_marketplace.price_history import PriceClass, class_of
 from neurogrid_marketplace.sealing import Reveal
 from neurogrid_marketplace.spreading import NOBODY, Barred
@@ -73,7 +74,8 @@ class Matchmaker:
         places = NOBODY
         if task.spread is not None:
             places = await self.database.read(steps.barred_for, task, account_id)
-        report = await self.market.hold_auction(demand, task.excluded, task.owners_excluded, places)
+        excluded = excluded_at(task, now_ms())
+        report = await self.market.hold_auction(demand, excluded, task.owners_excluded, places)
         closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
         # An auction without answers leaves nothing to prove. A commitment without its bid does.
         bidders = [ranked.node_id for ranked in report.ranking]

@@ -32,7 +32,7 @@ from neurogrid_marketplace.payment_chain import NO_VOUCHER
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.task_actions import Action, SendStart
-from neurogrid_marketplace.task_events import Accepted, Finished, Started
+from neurogrid_marketplace.task_events import Accepted, Finished, Reclaimed, Started
 
 from . import steps
 from .steps import Step
@@ -91,6 +91,8 @@ def take_event(
         lease = step.after.lease if step is not None and step.moved else None
         if lease is not None and lease.funded_at_ms >= watching_since_ms:
             leases.save_start(conn, row.id, now_ms - lease.funded_at_ms, now_ms)
+    elif event.kind is EventKind.RECLAIMED:
+        step = steps.take(conn, row.task_id, Reclaimed(row.id, event.at_ms), now_ms)
     return Taken((Acknowledge(row.id, stored, row.log_bytes),), step)
 
 

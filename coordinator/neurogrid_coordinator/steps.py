@@ -17,6 +17,7 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.key_wait import needs_key
+from neurogrid_marketplace.preemption import is_reclaimed
 from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
@@ -188,6 +189,8 @@ def _save(conn: Connection, before: Task, decision: Decision, account_id: str, n
         events.append(conn, after.task_id, account_id, now_ms, kind, _news(after))
         if needs_key(after):
             events.append(conn, after.task_id, account_id, now_ms, events.NEEDS_KEY, _news(after))
+    elif is_reclaimed(after) and not is_reclaimed(before):
+        events.append(conn, after.task_id, account_id, now_ms, events.RECLAIMED, _warning(after))
     elif after.verdict is not before.verdict:
         news: dict[str, Json] = {"verdict": after.verdict.value}
         events.append(conn, after.task_id, account_id, now_ms, "task.verdict", news)
@@ -214,6 +217,21 @@ def _close_unopened(state: settlement.Settlement, now_ms: int) -> settlement.Set
 
 def _same(one: Lease | None, other: Lease | None) -> bool:
     return one is not None and other is not None and one.lease_id == other.lease_id
+
+
+def _warning(task: Task) -> dict[str, Json]:
+    """What listeners are told when the job's node takes its machine back."""
+    lease = task.lease
+    assert lease is not None, "it is warned while it runs"
+    stops_at_ms = lease.reclaimed_at_ms + lease.reclaim_window_s * 1000
+    words = f"its node takes its machine back and stops the job in {lease.reclaim_window_s} s"
+    return {
+        "phase": task.phase.value,
+        "node_id": lease.node_id,
+        "lease_id": lease.lease_id,
+        "message": words,
+        "stops_at_ms": stops_at_ms,
+    }
 
 
 def _news(task: Task) -> dict[str, Json]:

@@ -15,7 +15,7 @@ from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.task import Task
 
 _Key = tuple[int, int, str]
-_Shape = tuple[Demand, tuple[str, ...], tuple[str, ...], Spread | None]
+_Shape = tuple[Demand, tuple[str, ...], tuple[str, ...], tuple[str, ...], Spread | None]
 
 # Waiting makes tasks more urgent: how often their places are made anew.
 _REORDER_MS = 60_000
@@ -139,4 +139,4 @@ def _shape(task: Task) -> _Shape:
         input_bytes=0,
         finish_by_ms=task.demand.finish_by_ms // _DEADLINE_STEP_MS,
     )
-    return alike, task.excluded, task.owners_excluded, task.spread
+    return alike, task.excluded, tuple(task.resting), task.owners_excluded, task.spread

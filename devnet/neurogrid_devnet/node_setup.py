@@ -19,6 +19,8 @@ _GIB = 1024**3
 # The kernel shares cores fairly, so nodes may promise the same ones: that slows jobs down and breaks
 # nothing. Memory and disk are promised once.
 _CORES_MIN = 2
+# Short, so that a preemptible job can be seen to lose its place.
+_RECLAIM_WINDOW_S = 5
 # What the devnet's own processes and the rest of the machine keep.
 _MEMORY_KEPT = 0.25
 _DISK_KEPT = 0.5
@@ -62,7 +64,7 @@ def peer_id_at(data: Path) -> str | None:
         return None
 
 
-def _share(layout: Layout, number: int, of: int) -> dict[str, str | int]:
+def _share(layout: Layout, number: int, of: int) -> dict[str, str | int | bool]:
     cores = os.cpu_count() or 1
     memory_gib = psutil.virtual_memory().available * (1 - _MEMORY_KEPT) / of / _GIB
     disk_gib = psutil.disk_usage(str(layout.root)).free * (1 - _DISK_KEPT) / of / _GIB
@@ -71,4 +73,6 @@ def _share(layout: Layout, number: int, of: int) -> dict[str, str | int]:
         "offer.cpu_cores": min(cores, max(_CORES_MIN, cores // of)),
         "offer.memory_gib": max(1, int(memory_gib)),
         "offer.disk_gib": max(1, int(disk_gib)),
+        "spot.take": True,
+        "spot.reclaim_window_s": _RECLAIM_WINDOW_S,
     }

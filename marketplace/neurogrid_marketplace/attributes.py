@@ -26,6 +26,7 @@ from .attribute_values import (
     Kind,
     Value,
 )
+from .conditions import Operator
 from .demand import Demand
 from .errors import InvalidValue
 from .money import cost_micro_usdc
@@ -79,7 +80,7 @@ class NodeFacts:
     @property
     def quote(self) -> int:
         """What the node asks for it, micro-USDC per hour."""
-        return self.offer.prices.quote(self.demand.requirements)
+        return self.offer.quote(self.need, preemptible=self.demand.preemptible)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,15 @@ class UnknownAttribute(InvalidValue):
 
 def _of_gpu(read: Callable[[Gpu], Value]) -> Callable[[NodeFacts], Value | None]:
     return lambda facts: None if facts.gpu is None else read(facts.gpu)
+
+
+def _privacy_asked(demand: Demand) -> tuple[str, ...]:
+    """What the client's conditions insist on, not where they leave a choice."""
+    alone = [clause.alternatives[0] for clause in demand.where if len(clause.alternatives) == 1]
+    asked = (
+        each for each in alone if each.attribute == "privacy" and each.operator is Operator.HAS
+    )
+    return tuple(sorted({str(value) for each in asked for value in each.values}))
 
 
 _PEER = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq"
@@ -253,6 +263,14 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         "what it does to keep a job's data to itself, such as sealed_inputs",
         lambda f: f.offer.privacy,
         "sealed_inputs",
+    ),
+    Attribute(
+        "reclaim.window",
+        Subject.NODE,
+        DURATION,
+        "how long it warns a preemptible job before it stops it; unknown if it never does",
+        lambda f: f.offer.spot.reclaim_window_s if f.offer.spot else None,
+        "2m",
     ),
     Attribute("node.id", Subject.NODE, WORD, "its peer id", lambda f: f.offer.node_id, _PEER),
     Attribute(
@@ -360,5 +378,20 @@ TASK: Vocabulary[Demand] = Vocabulary(
         FLAG,
         "whether bids are shown only when all are in",
         lambda d: "yes" if d.sealed_bids else "no",
+    ),
+    Attribute(
+        "task.preemptible",
+        Subject.TASK,
+        FLAG,
+        "whether its node may take the machine back after a warning",
+        lambda d: "yes" if d.preemptible else "no",
+    ),
+    Attribute(
+        "task.privacy",
+        Subject.TASK,
+        WORDS,
+        "what it asks nodes to do to keep its data to itself, such as sealed_inputs",
+        _privacy_asked,
+        "sealed_inputs",
     ),
 )

@@ -75,6 +75,7 @@ def next_candidate(task: Task, why: str, now_ms: int) -> Decision:
         bid_start_ms=best.bid.start_ms,
         start_factors_permille=task.start_factors_permille,
         region=best.region,
+        reclaim_window_s=best.bid.reclaim_window_s,
     )
     task = replace(task, lease=lease, leases=task.leases + 1, candidates=tuple(rest))
     return Decision(move(task, Phase.AWARDED, now_ms), (*stop, SendAward(lease)))

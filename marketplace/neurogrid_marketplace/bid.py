@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .fields import Address, Bytes, Id, MaybeSha256, MicroUsdc, Millis, Sha256, Text
+from .spot import ReclaimWindowS
 
 
 class DeclineCode(StrEnum):
@@ -52,6 +53,8 @@ class Bid:
         start_p95_ms: in 19 of 20 cases it is not longer than this; 0 where the node can't say.
         cached_bytes: how much of image and inputs is on the node already.
         nonce: in a sealed auction, the secret of its commitment (`sealing`): 32 random bytes, hex.
+        reclaim_window_s: of a preemptible task: how long the node warns before it takes its machine
+            back; 0: it does not.
     """
 
     demand_id: Id
@@ -63,6 +66,7 @@ class Bid:
     start_p95_ms: Millis = 0
     cached_bytes: Bytes = 0
     nonce: MaybeSha256 = ""
+    reclaim_window_s: ReclaimWindowS = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class Call:
         return self.auction.has_answered(node_id) or node_id in self.faults
 
     def _fault(self, node_id: str, bid: Bid) -> BidFault | None:
-        if bid.demand_hash != self._demand_hash:
+        if bid.demand_hash != self._demand_hash or not _warns(self.demand, bid):
             return BidFault.OTHER_TERMS
         if self.demand.sealed_bids:
             committed = self.commitments.get(node_id)
@@ -122,3 +122,9 @@ class Call:
         if bid.price_micro_usdc_per_hour > self.demand.max_price_micro_usdc_per_hour:
             return BidFault.TOO_DEAR
         return None
+
+
+def _warns(demand: Demand, bid: Bid) -> bool:
+    """Whether the node would warn the job as long as the demand asks, or would not stop it at all."""
+    window_s = bid.reclaim_window_s
+    return not window_s or (demand.preemptible and window_s >= demand.reclaim_window_s)

@@ -67,7 +67,7 @@ class Candidates:
         place = place_of(offer.node_id)
         if known is None:
             insort(self._ring, place)
-        elif replace(known, free=offer.free, accepting=offer.accepting) == offer:
+        elif _beaten(known, offer) == offer:
             return
         self._relist(offer)
 
@@ -172,6 +172,11 @@ class Candidates:
 
     def _facts(self, offer: Offer, demand: Demand) -> NodeFacts:
         return NodeFacts(offer, demand, self._standings.get(offer.node_id, UNKNOWN))
+
+
+def _beaten(known: Offer, offer: Offer) -> Offer:
+    """The known offer with what a heartbeat changes."""
+    return replace(known, free=offer.free, accepting=offer.accepting, reclaimable=offer.reclaimable)
 
 
 def _bound(cache: OrderedDict[Demand, Any], size: int) -> None:

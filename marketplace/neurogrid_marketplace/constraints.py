@@ -91,6 +91,18 @@ _HARDWARE: tuple[Constraint, ...] = (
         ),
     ),
 )
+_RECLAIM_WINDOW = Constraint(
+    "reclaim_window",
+    lambda f: (
+        not f.demand.preemptible
+        or f.offer.spot is None
+        or f.offer.spot.reclaim_window_s >= f.demand.reclaim_window_s
+    ),
+    lambda f: (
+        f"warns {f.offer.spot.reclaim_window_s if f.offer.spot else 0} s before it takes its machine "
+        f"back; asked for {f.demand.reclaim_window_s} s"
+    ),
+)
 _PRICE = Constraint(
     MAX_PRICE,
     lambda f: f.quote <= f.demand.max_price_micro_usdc_per_hour,
@@ -164,7 +176,7 @@ def of_clause(clause: Clause) -> Constraint:
 def _standing(where: Where) -> tuple[Constraint, ...]:
     clauses = [of_clause(clause) for clause in where]
     together = [TOGETHER] if any(map(is_about_gpus, where)) else []
-    return (*_HARDWARE, *clauses, *together, _PRICE)
+    return (*_HARDWARE, _RECLAIM_WINDOW, *clauses, *together, _PRICE)
 
 
 def _has_gpus_for_all(facts: NodeFacts) -> bool:
@@ -183,7 +195,8 @@ def _has_gpus_for_all(facts: NodeFacts) -> bool:
 def _is_free(facts: NodeFacts) -> bool:
     # A machine that is too small even when idle fails the constraints before this one, as above.
     offer, need = facts.offer, facts.need
-    return narrowed(offer.free, facts).has(need) or not narrowed(offer.total, facts).has(need)
+    free = offer.free if facts.demand.preemptible else offer.reclaimable or offer.free
+    return narrowed(free, facts).has(need) or not narrowed(offer.total, facts).has(need)
 
 
 def _gb(value: int) -> str:

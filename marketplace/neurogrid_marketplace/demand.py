@@ -13,6 +13,7 @@ from .fields import Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, pla
 from .gang import Gang
 from .money import cost_micro_usdc
 from .resources import Requirements
+from .spot import ReclaimWindowS
 
 # Bounds of what a client may ask for. 30 days is beyond any unbonding period we run with.
 MAX_TIMEOUT_S = 30 * 24 * 3600
@@ -48,6 +49,8 @@ class Demand:
             node that could not keep it, should the job take all of ``timeout_s``, declines.
         sealed_bids: answers are commitments, and bids are shown when the window has closed
             (`sealing`).
+        preemptible: whether the node may take its machine back, after a warning (`preemption`).
+        reclaim_window_s: of a preemptible one: how long the warning has to be at least.
         gang: so many nodes are sought, each for such a lease, and none is taken alone.
         comparator: by what a verified result is compared with others'; None: by its bytes.
     """
@@ -67,6 +70,8 @@ class Demand:
     client: Address | None = None
     finish_by_ms: Millis = 0
     sealed_bids: bool = False
+    preemptible: bool = False
+    reclaim_window_s: ReclaimWindowS = 0
     gang: Gang | None = None
     comparator: Comparator | None = None
 

@@ -6,8 +6,9 @@ from .charging import abandon, settle
 from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
 from .messages import Result
+from .preemption import given_up, preempted
 from .task import Ending, Lease, Phase, Task, move
-from .task_actions import Action, Blame, Decision, SeekVerdict, SendStop
+from .task_actions import Action, Blame, Decision, SeekVerdict, SendStop, Settle
 from .task_events import Judged
 from .verification import Verdict
 
@@ -20,6 +21,8 @@ def conclude(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
     consequence = CONSEQUENCES[result.outcome]
     cost = cost_of(lease, result, now_ms) if consequence.charged else 0
     task, paid = settle(task, lease, cost)
+    if result.outcome is Outcome.PREEMPTED and not task.cancel_requested:
+        return _preempted(task, paid, now_ms)
     if consequence.retried and not task.cancel_requested:
         decision = retry(task, result.outcome, result.message, now_ms)
         return Decision(decision.task, (paid, *decision.actions))
@@ -80,6 +83,18 @@ def lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int) 
     return Decision(decision.task, (*gone, *decision.actions))
 
 
+def _preempted(task: Task, paid: Settle, now_ms: int) -> Decision:
+    """Back to auction, for nobody's fault, while its runs have been reclaimed no more than so often."""
+    lease = task.lease
+    assert lease is not None, "it ran"
+    task = preempted(task, paid.cumulative_micro_usdc, now_ms)
+    ending = given_up(task)
+    if ending is not None:
+        return Decision(end(task, Phase.FAILED, ending, now_ms), (paid,))
+    words = f"{lease.node_id} took its machine back"
+    return Decision(_requeued(task, words, now_ms), (paid,))
+
+
 def retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
     """Back to auction without this node, or give up after ``MAX_ATTEMPTS``."""
     assert task.lease is not None, "only a leased task is retried"
@@ -95,10 +110,14 @@ def retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
         ending = Ending(outcome.value.upper(), f"Given up after {attempts} attempts: {message}")
         task = end(replace(task, attempts=attempts), Phase.FAILED, ending, now_ms)
         return Decision(task, (blame,))
+    task = replace(task, attempts=attempts, excluded=excluded)
+    return Decision(_requeued(task, message, now_ms), (blame,))
+
+
+def _requeued(task: Task, message: str, now_ms: int) -> Task:
+    """The task without its lease, looking for a node again."""
     task = replace(
         task,
-        attempts=attempts,
-        excluded=excluded,
         candidates=(),
         lease=None,
         result=None,
@@ -108,7 +127,7 @@ def retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
         queue_until_ms=now_ms + task.queue_timeout_ms,
         last_explanation=message,
     )
-    return Decision(move(task, Phase.QUEUED, now_ms), (blame,))
+    return move(task, Phase.QUEUED, now_ms)
 
 
 def end(task: Task, phase: Phase, ending: Ending, now_ms: int) -> Task:

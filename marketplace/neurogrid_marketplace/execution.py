@@ -27,6 +27,7 @@ from .lease import (
     Prepare,
     PrepareFailed,
     Ran,
+    Reclaim,
     RedeemEscrow,
     Resume,
     SendClaimed,
@@ -37,6 +38,7 @@ from .lease import (
     Stored,
     Tick,
     VoucherReceived,
+    Warn,
     Watch,
 )
 from .messages import (
@@ -81,9 +83,18 @@ def agreement(award: Award, sealing_key: str = "") -> Accept:
 
 
 def accept(
-    award: Award, coordinator: str, max_unpaid_ms: int, now_ms: int, sealing_key: str = ""
+    award: Award,
+    coordinator: str,
+    max_unpaid_ms: int,
+    now_ms: int,
+    sealing_key: str = "",
+    reclaim_window_s: int = 0,
 ) -> NodeLease:
-    """A lease that this node has just accepted, and the key that inputs may be sealed to."""
+    """A lease that this node has just accepted, and the key that inputs may be sealed to.
+
+    Args:
+        reclaim_window_s: as it was bid.
+    """
     return NodeLease(
         lease_id=award.lease_id,
         coordinator=coordinator,
@@ -93,6 +104,7 @@ def accept(
         phase=LeasePhase.ACCEPTED,
         since_ms=now_ms,
         sealing_key=sealing_key,
+        reclaim_window_s=reclaim_window_s,
     )
 
 
@@ -123,9 +135,9 @@ def due(lease: NodeLease) -> tuple[LeaseAction, ...]:
         case LeasePhase.PREPARING if lease.start:
             return (SendEvents(), Prepare(lease.start))
         case LeasePhase.RUNNING:
-            return (SendEvents(), Resume(), Watch())
+            return (SendEvents(), Resume(), *_warnings(lease), Watch())
         case LeasePhase.PAUSED:
-            return (SendEvents(), Pause(), Watch())
+            return (SendEvents(), Pause(), *_warnings(lease), Watch())
         case LeasePhase.STOPPING:
             return (SendEvents(), Kill(lease.stop_reason or Outcome.CANCELLED), Watch())
         case LeasePhase.COLLECTING:
@@ -147,6 +159,8 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
             return _on_tick(lease, now_ms)
         case StartReceived(start):
             return _on_start(lease, start, now_ms)
+        case Reclaim() if lease.is_reclaimable:
+            return _on_reclaim(lease, now_ms)
         case StopReceived(reason):
             return _on_stop(lease, reason, now_ms)
         case VoucherReceived(voucher):
@@ -193,6 +207,22 @@ def _on_stop(lease: NodeLease, reason: Outcome, now_ms: int) -> LeaseDecision:
     return LeaseDecision(lease)
 
 
+def _on_reclaim(lease: NodeLease, now_ms: int) -> LeaseDecision:
+    match lease.phase:
+        case LeasePhase.ACCEPTED:
+            message = _STOP_WORDS[Outcome.PREEMPTED]
+            return _report(lease, Result(Outcome.PREEMPTED, -1, message, 0), now_ms)
+        case LeasePhase.PREPARING:
+            # Nothing is lost yet, and nothing will be charged.
+            return _stop(lease, Outcome.PREEMPTED, now_ms)
+    lease = _milestone(replace(lease, reclaimed_at_ms=now_ms), EventKind.RECLAIMED, now_ms)
+    return LeaseDecision(lease, (SendEvents(), *_warnings(lease)))
+
+
+def _warnings(lease: NodeLease) -> tuple[LeaseAction, ...]:
+    return (Warn(lease.stops_at_ms),) if lease.reclaimed_at_ms else ()
+
+
 def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
     waited_ms = now_ms - lease.since_ms
     award = lease.award
@@ -201,6 +231,8 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
             return _close(lease, now_ms)
         case LeasePhase.RUNNING | LeasePhase.PAUSED if _escrow_ends(lease, now_ms):
             return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
+        case LeasePhase.RUNNING | LeasePhase.PAUSED if 0 < lease.stops_at_ms <= now_ms:
+            return _stop(lease, Outcome.PREEMPTED, now_ms)
         case LeasePhase.RUNNING:
             run_ms = metered_ms(lease, now_ms)
             if run_ms > award.timeout_s * 1000:
@@ -281,6 +313,9 @@ def _on_ended(lease: NodeLease, ran: Ran, now_ms: int) -> LeaseDecision:
         return LeaseDecision(lease)
     if lease.stop_reason is not None and ran.outcome is not Outcome.COMPLETED:
         ran = replace(ran, outcome=lease.stop_reason, message=_STOP_WORDS[lease.stop_reason])
+    elif lease.reclaimed_at_ms and ran.outcome is Outcome.EXIT_NONZERO:
+        # It was told to go, and went. What it has come to is for the next run to find out.
+        ran = replace(ran, outcome=Outcome.PREEMPTED, message=_STOP_WORDS[Outcome.PREEMPTED])
     if lease.paused_at_ms:
         paused_ms = lease.paused_ms + max(0, ran.finished_at_ms - lease.paused_at_ms)
         lease = replace(lease, paused_at_ms=0, paused_ms=paused_ms)
@@ -316,6 +351,7 @@ def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseD
 _STOP_WORDS = {outcome: outcome.value.replace("_", " ") for outcome in Outcome} | {
     Outcome.CANCELLED: "cancelled by the coordinator",
     Outcome.TIME_EXCEEDED: "ran longer than its time limit",
+    Outcome.PREEMPTED: "the node took its machine back",
     Outcome.EXPOSURE_EXHAUSTED: "no voucher came for too long, or the escrow was about to end",
 }
 

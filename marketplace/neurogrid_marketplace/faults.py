@@ -1,7 +1,7 @@
 """How a run can end, whose fault it was, and what follows: the one table.
 
-Only a completed run, a program that ended with an error of its own, and a cancellation are charged
-for the time they ran. Whatever looks like a limit, the machine or the network costs the client
+Only a completed run, a program that ended with an error of its own, a cancellation, and a preemptible
+run that its node reclaimed are charged for the time they ran. Whatever looks like a limit, the machine or the network costs the client
 nothing beyond vouchers already signed, and never slashes anybody.
 """
 
@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     ESCROW_UNSEEN = "escrow_unseen"
     RESULT_INVALID = "result_invalid"
     EXPOSURE_EXHAUSTED = "exposure_exhausted"
+    PREEMPTED = "preempted"
 
 
 class Fault(StrEnum):
@@ -120,5 +121,11 @@ CONSEQUENCES: dict[Outcome, Consequence] = {
     ),
     Outcome.EXPOSURE_EXHAUSTED: Consequence(
         _INFRA, False, True, "Payment did not reach the node for too long."
+    ),
+    Outcome.PREEMPTED: Consequence(
+        Fault.NONE,
+        True,
+        True,
+        "Submit it without `preemptible`, or save more often what it has done.",
     ),
 }

@@ -72,6 +72,8 @@ class NodeLease:
         events: all milestones so far; the coordinator has the first ``events_stored``.
         claim_until_ms: when the escrow stops paying vouchers, 0 if not known.
         claim_transaction: the transaction that closed the escrow.
+        reclaim_window_s: how long we warn the job before we take the machine back; 0: we may not.
+        reclaimed_at_ms: when it was warned, 0 before.
     """
 
     lease_id: str
@@ -97,6 +99,24 @@ class NodeLease:
     claim_until_ms: int = 0
     claim_transaction: str = ""
     sealing_key: str = ""
+    reclaim_window_s: int = 0
+    reclaimed_at_ms: int = 0
+
+    @property
+    def stops_at_ms(self) -> int:
+        """When a job that was warned is stopped, 0 if it was not."""
+        return self.reclaimed_at_ms and self.reclaimed_at_ms + self.reclaim_window_s * 1000
+
+    @property
+    def is_reclaimable(self) -> bool:
+        """Whether its machine may be taken back now, and is not being so already."""
+        may_end = self.phase in (
+            LeasePhase.ACCEPTED,
+            LeasePhase.PREPARING,
+            LeasePhase.RUNNING,
+            LeasePhase.PAUSED,
+        )
+        return may_end and self.reclaim_window_s > 0 and not self.reclaimed_at_ms
 
     @property
     def unredeemed_micro_usdc(self) -> int:
@@ -176,6 +196,11 @@ class StopReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class Reclaim:
+    """The machine is needed: warn the job, and stop it when its window is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """The coordinator has stored this much; ``closed``: it has settled the lease."""
 
@@ -200,6 +225,7 @@ LeaseEvent = (
     | Collected
     | VoucherReceived
     | StopReceived
+    | Reclaim
     | Stored
     | ClaimConfirmed
 )
@@ -227,6 +253,13 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class Resume:
     """Let it go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Let the job know when it will be stopped."""
+
+    stops_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +310,7 @@ LeaseAction = (
     | Watch
     | Pause
     | Resume
+    | Warn
     | Kill
     | Collect
     | SendEvents

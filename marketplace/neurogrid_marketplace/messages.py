@@ -91,11 +91,15 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Every ``HEARTBEAT_INTERVAL_S``, and at once when what is free changes."""
+    """Every ``HEARTBEAT_INTERVAL_S``, and at once when what is free changes.
+
+    ``reclaimable``: as in `Offer`.
+    """
 
     free: Capacity
     accepting: bool
     leases: Annotated[tuple[LeaseStatus, ...], Meta(max_length=256)] = ()
+    reclaimable: Capacity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +218,14 @@ class Stop:
 
 
 class EventKind(StrEnum):
-    """The milestones of a lease that must not be lost."""
+    """The milestones of a lease that must not be lost.
+
+    ``reclaimed``, of a preemptible task alone: the job is warned, and stopped when the window is over.
+    """
 
     PREPARING = "preparing"
     STARTED = "started"
+    RECLAIMED = "reclaimed"
     FINISHED = "finished"
 
 

@@ -21,6 +21,7 @@ from .fields import (
 )
 from .gang import MAX_MEMBER_ADDRESSES
 from .resources import Capacity, Requirements
+from .spot import SpotTerms
 
 _GIB = 1024**3
 
@@ -99,6 +100,8 @@ class Offer:
         runtimes: of the container engine, those that jobs run in.
         privacy: what the node does to keep a job's data to itself, each a word of its own.
         models: that need not be fetched.
+        spot: how it takes preemptible tasks; None: as any other.
+        reclaimable: what would be free if it took back what it may; None: no more than is.
         addresses: where members of a gang that this node is in may dial it; none: through a relay alone.
     """
 
@@ -118,7 +121,14 @@ class Offer:
     runtimes: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
     privacy: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
     models: Annotated[tuple[Word, ...], Meta(max_length=256)] = ()
+    spot: SpotTerms | None = None
+    reclaimable: Capacity | None = None
     addresses: Annotated[tuple[Multiaddr, ...], Meta(max_length=MAX_MEMBER_ADDRESSES)] = ()
+
+    def quote(self, need: Requirements, *, preemptible: bool) -> int:
+        """What the node asks for a task, micro-USDC per hour."""
+        price = self.prices.quote(need)
+        return self.spot.discounted(price) if self.spot and preemptible else price
 
     def has_image(self, image: ImageRef) -> bool:
         """Whether the image need not be pulled."""

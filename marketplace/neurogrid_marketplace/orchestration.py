@@ -20,6 +20,7 @@ from .faults import Outcome
 from .job import Job
 from .key_wait import KEY_MISSING, is_overdue, needs_key, with_key
 from .messages import Result
+from .preemption import as_agreed, excluded_at, noticed
 from .task import TERMINAL, TRANSITIONS, Ending, Lease, Phase, Task, move
 from .task_actions import (
     Action,
@@ -48,6 +49,7 @@ from .task_events import (
     Judged,
     KeySent,
     OutputsChecked,
+    Reclaimed,
     Refused,
     RunsBegun,
     Started,
@@ -109,7 +111,7 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
     lease = task.lease
     match task.phase:
         case Phase.MATCHING:
-            return (HoldAuction(demand_of(task), task.excluded, task.owners_excluded),)
+            return (HoldAuction(demand_of(task), excluded_at(task, now_ms), task.owners_excluded),)
         case Phase.AWARDED if lease:
             return (SendAward(lease),)
         case Phase.STARTING if needs_key(task):
@@ -189,6 +191,8 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             task = replace(task, lease=replace(lease, started_at_ms=started_at_ms))
             task = move(task, Phase.RUNNING, now_ms)
             return Decision(task, due(task, now_ms))
+        case Reclaimed(_, at_ms) if task.phase is Phase.RUNNING:
+            return Decision(noticed(task, lease, at_ms, now_ms))
         case Finished(_, result) if task.phase in (Phase.STARTING, Phase.RUNNING):
             return _on_finished(task, lease, result, now_ms)
         case Forgotten() if task.phase in (Phase.STARTING, Phase.RUNNING):
@@ -288,6 +292,7 @@ def _on_inputs(task: Task, job: Job, now_ms: int) -> Decision:
 
 
 def _on_finished(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
+    result = as_agreed(lease, result)
     task = replace(task, result=result)
     if result.outcome is Outcome.COMPLETED:
         return Decision(move(task, Phase.VERIFYING, now_ms), (CheckOutputs(lease, result),))

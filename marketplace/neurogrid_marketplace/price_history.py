@@ -8,6 +8,7 @@ that it stays small whatever happens in it, and a median of many hours can still
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .attributes import NodeFacts
 from .demand import Demand
@@ -16,6 +17,8 @@ from .offer import Offer
 
 HOUR_MS = 3_600_000
 CPU = "cpu"
+# Preemptible tasks are a class of their own beside each: they buy less.
+SPOT = " spot"
 # A GPU of which nobody says what it is: its node is not connected any more.
 UNKNOWN_GPU = "gpu"
 # Values are kept to so many binary digits: 3 % apart.
@@ -27,7 +30,7 @@ class PriceClass:
     """What a price is the price of.
 
     Attributes:
-        name: a GPU's model, or ``CPU``.
+        name: a GPU's model, or ``CPU``; of preemptible tasks with ``SPOT`` behind it.
         units_milli: thousandths of GPUs, or of cores.
     """
 
@@ -37,7 +40,7 @@ class PriceClass:
     @property
     def unit(self) -> str:
         """What one unit is, for people."""
-        return "core" if self.name == CPU else "GPU"
+        return unit_of(self.name)
 
     def per_unit(self, price_micro_usdc: int) -> int:
         """A price's part for one unit, rounded up."""
@@ -48,6 +51,11 @@ class PriceClass:
         return -(-per_unit_micro_usdc * self.units_milli // 1000)
 
 
+def unit_of(name: str) -> Literal["core", "GPU"]:
+    """What one unit of a class is, for people."""
+    return "core" if name.removesuffix(SPOT) == CPU else "GPU"
+
+
 def class_of(demand: Demand, offer: Offer | None) -> PriceClass:
     """What a demand buys of this node: of its GPUs those that it would get.
 
@@ -55,13 +63,14 @@ def class_of(demand: Demand, offer: Offer | None) -> PriceClass:
         offer: None where it is not known.
     """
     need = demand.requirements
+    kind = SPOT if demand.preemptible else ""
     if not need.gpu_count:
-        return PriceClass(CPU, need.cpu_millis)
+        return PriceClass(CPU + kind, need.cpu_millis)
     name = UNKNOWN_GPU
     if offer is not None:
         suitable = narrowed(offer.total, NodeFacts(offer, demand)).suitable_gpus(need)
         name = (suitable[0].model if suitable else "") or UNKNOWN_GPU
-    return PriceClass(name, need.gpu_count * 1000)
+    return PriceClass(name + kind, need.gpu_count * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from .comparator import EXACT
 from .demand import Demand, VerifyMode
 from .envelope import CLOCK_TOLERANCE_MS, Envelope
 from .errors import ReceiptInvalid
+from .faults import Outcome
 from .fields import PUNCTUAL_PERMILLE
 from .messages import Accept, Award, Event, EventKind, Result
 from .money import cost_micro_usdc, format_usdc
@@ -147,7 +148,32 @@ def check_run(parts: Parts) -> tuple[Item, ...]:
             f"the node named {len(result.outputs)} output files, each by its SHA-256",
         ),
         claimed("execution", NODE, "that the program really ran as reported"),
+        *_of_reclaim(parts),
     )
+
+
+def _of_reclaim(parts: Parts) -> tuple[Item, ...]:
+    """Nothing where the node did not take its machine back."""
+    ended: Event = parts.all(Event)[-1].message
+    warnings = [
+        link.message.at_ms for link in parts.all(Event) if link.message.kind is EventKind.RECLAIMED
+    ]
+    if not warnings and result_of(parts).outcome is not Outcome.PREEMPTED:
+        return ()
+    bid = next(
+        link.message for link in parts.all(Bid) if link.signed.hash() == parts.agreed.bid_hash
+    )
+    if not bid.reclaim_window_s:
+        return (
+            proven("reclaim", NODE, "the node took its machine back without having agreed on it"),
+        )
+    warned = (
+        f"warned the job {(ended.at_ms - warnings[0]) / 1000:.1f} s before its end was reported"
+        if warnings
+        else "ended the lease before its job ran"
+    )
+    words = f"the node {warned}, by its own clock; agreed were {bid.reclaim_window_s} s"
+    return (proven("reclaim", NODE, words),)
 
 
 def result_of(parts: Parts) -> Result:

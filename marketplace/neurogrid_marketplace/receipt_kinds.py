@@ -90,7 +90,7 @@ KINDS = (
     Kind("bid", Bid, Signer.ANY_NODE, 1, 65),
     Kind("award", Award, Signer.COORDINATOR, 1, 1),
     Kind("accept", Accept, Signer.NODE, 1, 1),
-    Kind("event", Event, Signer.NODE, 1, 3),
+    Kind("event", Event, Signer.NODE, 1, 4),
     Kind("meter", Meter, Signer.NODE, 0, MAX_LINKS + 1),
     Kind("voucher", VoucherMessage, Signer.RECEIPT, 1, MAX_LINKS + 1),
     Kind("claimed", Claimed, Signer.NODE, 0, 1),

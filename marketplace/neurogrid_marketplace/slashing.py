@@ -41,6 +41,7 @@ _UNPROVEN: dict[Outcome, int] = {
     Outcome.RESULT_INVALID: 48,
     Outcome.EXPOSURE_EXHAUSTED: 49,
     Outcome.INPUT_UNREADABLE: 50,
+    Outcome.PREEMPTED: 51,
 }
 
 

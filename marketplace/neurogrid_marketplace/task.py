@@ -77,6 +77,8 @@ class Lease:
         start_factors_permille: as in the award (`messages.Award`).
         region: where its node stands.
         wrapped_key: the key to sealed inputs, wrapped to the node; "" before the client sent it.
+        reclaim_window_s: how long the node warns before it takes its machine back; 0: it may not.
+        reclaimed_at_ms: when it did warn, 0 before.
     """
 
     lease_id: str
@@ -94,6 +96,8 @@ class Lease:
     region: str = ""
     wrapped_key: str = ""
     signed_micro_usdc: int = 0
+    reclaim_window_s: int = 0
+    reclaimed_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Task:
         spread: what other tasks it shares no place with.
         runs_late: whether it goes on when it can't keep its deadline any more; the demand then has none.
         sealed: whether a node needs a key of the client's for its inputs (`key_wait`).
+        preemptions, preempted_micro_usdc: how many of its runs were reclaimed, and what they came to.
+        resting: nodes that are not asked before a moment, because they have reclaimed a run.
     """
 
     task_id: str
@@ -163,6 +169,9 @@ class Task:
     result_of: str = ""
     owners_excluded: tuple[str, ...] = ()
     sealed: bool = False
+    preemptions: int = 0
+    preempted_micro_usdc: int = 0
+    resting: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def awaits_verdict(self) -> bool:

@@ -88,6 +88,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """The node reported that it takes its machine back; ``at_ms`` is the node's clock."""
+
+    lease_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The node reported the end of the run."""
 
@@ -160,6 +168,7 @@ Event = (
     | EscrowOpened
     | EscrowFailed
     | Started
+    | Reclaimed
     | Finished
     | Forgotten
     | OutputsChecked

@@ -146,6 +146,36 @@ def status(directory: Path, as_json: bool) -> None:
     _print_status(document)
 
 
+@main.command()
+@click.argument("lease_id", required=False)
+@click.option("--all", "every", is_flag=True, help="Every lease that may be reclaimed.")
+@options.directory
+@options.json_output
+def reclaim(lease_id: str | None, every: bool, directory: Path, as_json: bool) -> None:
+    """Take the machine back from a preemptible job, or from all of them.
+
+    Each is warned now and stopped when the window that was bid for it is over; it is paid for the time
+    that it ran. `status` shows when. Exit code 3 if no node runs.
+    """
+    from .reclaiming import ALL, request
+    from .status import read_status
+
+    if (lease_id is None) is not every:
+        raise click.UsageError("name a lease, or --all")
+    if read_status(directory) is None:
+        click.echo(f"No node runs on {directory}: nothing is stopped.", err=True)
+        sys.exit(_EXIT_NOT_RUNNING)
+    what = lease_id or ALL
+    try:
+        request(directory, what)
+    except (OSError, ValueError) as error:
+        _fail(str(error))
+    if as_json:
+        click.echo(json.dumps({"requested": "all" if every else what}))
+    else:
+        click.echo("Asked for. `neurogrid-node status` shows until when each job runs.")
+
+
 def _print_status(document: dict[str, object]) -> None:
     def number(name: str) -> int:
         value = document[name]

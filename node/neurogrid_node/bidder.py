@@ -15,6 +15,7 @@ from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS
+from neurogrid_marketplace.spot import SpotTerms
 
 from .container_profile import MEMORY_BYTES_MIN
 from .reservations import with_inputs
@@ -44,6 +45,8 @@ class Policy:
         may_pull: whether images that are not here are fetched.
         allowed_image_prefixes: images that may run; empty allows all.
         conditions: on tasks and clients (`attributes.TASK`), all to be met.
+        spot: how preemptible tasks are taken; None: as any other.
+        displaces: whether an ordinary task may take the place of preemptible ones.
     """
 
     prices: PriceList
@@ -53,6 +56,8 @@ class Policy:
     may_pull: bool
     allowed_image_prefixes: tuple[str, ...]
     conditions: tuple[Clause, ...] = ()
+    spot: SpotTerms | None = None
+    displaces: bool = False
 
     def allows_image(self, reference: str) -> bool:
         """Whether the owner lets this image run."""
@@ -65,7 +70,9 @@ class Machine:
     """The state of this machine that a bid depends on.
 
     Attributes:
-        free: what is not promised now; total: what is offered at all.
+        free: what is not promised now, or would not be without those who are displaced for this
+            demand; total: what is offered at all.
+        clears_ms: how long these take to be gone.
         accepting: False while draining, paused or not ready.
         leases: how many there are.
         image_bytes: size of the image if it is here, else 0; None: the engine cannot say now.
@@ -80,6 +87,7 @@ class Machine:
     image_bytes: int | None
     starts: StartHistory
     offer: Offer
+    clears_ms: int = 0
 
 
 def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid | Decline:
@@ -111,7 +119,7 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         return decline(DeclineCode.DOES_NOT_FIT)
     if not narrowed(machine.free, facts).has(need) or machine.leases >= LEASES_MAX:
         return decline(DeclineCode.BUSY)
-    price = policy.prices.quote(demand.requirements)
+    price = facts.quote
     if price > demand.max_price_micro_usdc_per_hour:
         return decline(DeclineCode.PRICE_TOO_LOW, f"asks {format_usdc(price)} USDC per hour")
     if machine.image_bytes is None:
@@ -121,10 +129,10 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
     predicted = machine.starts.predict(
         demand.image, has_image=machine.image_bytes > 0, input_bytes=demand.input_bytes
     )
-    if demand.finish_by_ms and now_ms + predicted.start_ms > demand.latest_begin_ms():
+    start_ms = machine.clears_ms + predicted.start_ms
+    if demand.finish_by_ms and now_ms + start_ms > demand.latest_begin_ms():
         return decline(
-            DeclineCode.DEADLINE_TOO_CLOSE,
-            f"it would begin here in {predicted.start_ms // 1000} s",
+            DeclineCode.DEADLINE_TOO_CLOSE, f"it would begin here in {start_ms // 1000} s"
         )
     window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
     if demand.sealed_bids:
@@ -133,9 +141,10 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         demand_id=demand.demand_id,
         demand_hash=demand.hash(),
         price_micro_usdc_per_hour=price,
-        start_ms=predicted.start_ms,
-        start_p95_ms=predicted.start_p95_ms,
+        start_ms=start_ms,
+        start_p95_ms=machine.clears_ms + predicted.start_p95_ms,
         cached_bytes=machine.image_bytes,
         valid_until_ms=now_ms + window_ms + BID_VALID_MS,
         wallet=policy.wallet,
+        reclaim_window_s=policy.spot.reclaim_window_s if policy.spot and demand.preemptible else 0,
     )

@@ -24,10 +24,11 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.fields import PeerId
+from neurogrid_marketplace.fields import PeerId, Permille
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
+from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S, SpotTerms
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.errors import AddressInvalid
 from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
@@ -166,6 +167,27 @@ class ConditionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SpotConfig:
+    """Jobs that may be reclaimed; docs/kinds-of-tasks.md says what that is.
+
+    Attributes:
+        take: whether preemptible tasks are taken as such; else as any other.
+        discount_permille: how much less is asked for one.
+        reclaim_window_s: from the warning to the stop.
+        displace: whether ordinary tasks may take the place of preemptible ones.
+    """
+
+    take: bool = False
+    discount_permille: Permille = 500
+    reclaim_window_s: Annotated[int, Meta(ge=1, le=RECLAIM_WINDOW_MAX_S)] = 120
+    displace: bool = True
+
+    def terms(self) -> SpotTerms | None:
+        """As they are offered."""
+        return SpotTerms(self.discount_permille, self.reclaim_window_s) if self.take else None
+
+
+@dataclass(frozen=True, slots=True)
 class DirectConfig:
     """Clients that come to us by themselves, each with a coordinator of its own.
 
@@ -222,6 +244,7 @@ class Config:
     images: ImageConfig = field(default_factory=ImageConfig)
     direct: DirectConfig = field(default_factory=DirectConfig)
     conditions: ConditionConfig = field(default_factory=ConditionConfig)
+    spot: SpotConfig = field(default_factory=SpotConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
 
 

@@ -21,6 +21,9 @@ CONTAINER_NAME_PREFIX: Final = "neurogrid-"
 
 INPUTS_TARGET: Final = "/inputs"
 OUTPUTS_TARGET: Final = "/outputs"
+# Where a job that may be reclaimed finds a file when it is.
+NOTICE_TARGET: Final = "/run/neurogrid"
+NOTICE_NAME: Final = "reclaim.json"
 # nobody:nogroup, the ids that own nothing on any host.
 NOBODY: Final = "65534:65534"
 
@@ -105,6 +108,8 @@ class ContainerSpec:
         gpu_uuids: exactly these devices are visible.
         inputs_path: host directory, read-only at /inputs.
         outputs_path: host directory, writable at /outputs.
+        notice_path: of a job that may be reclaimed: host directory, read-only at /run/neurogrid.
+        reclaim_window_s: how long after its notice such a job is stopped.
         user: numeric ``uid:gid``, never root.
         place: its place in a gang.
         network_of: the id of the container whose network it shares, its link to the gang; "" where it
@@ -129,6 +134,8 @@ class ContainerSpec:
     user: str = NOBODY
     place: GangPlace | None = None
     network_of: str = ""
+    notice_path: Path | None = None
+    reclaim_window_s: int = 0
 
     def __post_init__(self) -> None:
         check_lease_id(self.lease_id)
@@ -152,7 +159,7 @@ class ContainerSpec:
         for uuid in self.gpu_uuids:
             if not _GPU_UUID.match(uuid):
                 raise SpecError("bad_gpu", f"not a GPU UUID: {uuid!r}")
-        for path in (self.inputs_path, self.outputs_path):
+        for path in (self.inputs_path, self.outputs_path, self.notice_path):
             if path is not None and not path.is_absolute():
                 raise SpecError("bad_path", f"not an absolute path: {path}")
         _check_volumes(self.image.volumes)
@@ -282,6 +289,9 @@ def _environment(spec: ContainerSpec) -> list[str]:
     }
     if spec.gpu_uuids:
         ours["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
+    if spec.notice_path is not None:
+        ours["NEUROGRID_RECLAIM_FILE"] = f"{NOTICE_TARGET}/{NOTICE_NAME}"
+        ours["NEUROGRID_RECLAIM_WINDOW_S"] = str(spec.reclaim_window_s)
     given = ours | dict(spec.environment)
     if spec.place is not None:
         given |= spec.place.environment(given)
@@ -370,6 +380,8 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
         mounts.append(bind(spec.inputs_path, INPUTS_TARGET, read_only=True))
     if spec.outputs_path is not None:
         mounts.append(bind(spec.outputs_path, OUTPUTS_TARGET, read_only=False))
+    if spec.notice_path is not None:
+        mounts.append(bind(spec.notice_path, NOTICE_TARGET, read_only=True))
     return mounts
 
 

@@ -45,6 +45,7 @@ from .left_market import has_left
 from .network import CoordinatorLink
 from .preparation import Limits, Preparation
 from .provider import Provider
+from .reclaiming import follow_requests
 from .reservations import Reservations
 from .sandbox import Sandbox
 from .setup import Keys
@@ -97,6 +98,8 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         may_pull=config.images.pull,
         allowed_image_prefixes=config.images.allow,
         conditions=config.conditions.clauses(),
+        spot=config.spot.terms(),
+        displaces=config.spot.take and config.spot.displace,
     )
     links: dict[str, CoordinatorLink] = {}
 
@@ -143,6 +146,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 held=reservations.held,
                 own_hosts=own_hosts,
                 now_ms=_now_ms,
+                make_room=lambda lease_id: provider.make_room(lease_id),
             ),
             watcher=Watcher(engine, workspaces, config.offer.pids),
             journal=journal,
@@ -182,6 +186,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 privacy=(SEALED_INPUTS,),
                 gpu_driver=inventory.driver_version,
                 runtimes=engine.info.job_runtimes,
+                spot=policy.spot,
             ),
             policy=policy,
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,
@@ -216,6 +221,9 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         for lease, held in leases:
             reservations.restore(lease.lease_id, held)
             provider.runners[lease.lease_id] = start_runner(lease, resumed=True)
+        for lease_id in provider.runners:
+            # Whoever was to make room for it may not have heard of it before we were killed.
+            provider.make_room(lease_id)
         await sandbox.sweep(set(provider.runners))
         for link in dialled:
             nursery.start_soon(link.run)
@@ -231,6 +239,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         )
         nursery.start_soon(_follow_images, engine, provider)
         nursery.start_soon(_keep_house, outbox)
+        nursery.start_soon(follow_requests, directory, provider.reclaim)
         _log.info("%s is up: %s", peer_id, inventory.summary)
 
 

@@ -30,6 +30,7 @@ from neurogrid_marketplace.lease import (
     Pause,
     Prepare,
     PrepareFailed,
+    Reclaim,
     RedeemEscrow,
     Resume,
     SendClaimed,
@@ -40,6 +41,7 @@ from neurogrid_marketplace.lease import (
     Stored,
     Tick,
     VoucherReceived,
+    Warn,
     Watch,
 )
 from neurogrid_marketplace.messages import (
@@ -182,6 +184,11 @@ class LeaseRunner:
                 self._offer(Stored(events, log_bytes, closed))
                 self._log_sender.granted(log_limit_bytes)
 
+    def reclaim(self) -> None:
+        """Take the machine back. Dropped when much else is to do; it is asked for until it is done."""
+        if self.lease.is_reclaimable:
+            self._offer(Reclaim())
+
     def attach(self) -> Attach:
         """There is a new stream: what we have of the lease. The rest is sent again on it."""
         self._log_sender.opened()
@@ -304,6 +311,8 @@ class LeaseRunner:
                 self._start("watch", self._watch)
             case Pause() | Resume() | Kill():
                 self._start("steer", self._steer)
+            case Warn(stops_at_ms):
+                self._start("warn", lambda: self._sandbox.warn(self.lease.lease_id, stops_at_ms))
             case Collect():
                 self._start("collect", self._collect)
             case SendEvents():

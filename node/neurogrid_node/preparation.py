@@ -46,6 +46,8 @@ _INPUT_PATIENCE_S = 120
 # Unpacked, layers take two to three times what is downloaded.
 _UNPACKED_RATIO = 3
 _NOTE_CHARS_MAX = 200
+# How often those in whose place a job comes are looked at.
+_ROOM_S = 0.5
 
 
 class PrepareError(Exception):
@@ -61,8 +63,8 @@ class Prepared:
     """A container that runs.
 
     Attributes:
-        took: how long; None where an earlier try was continued, which says nothing about the
-            next job.
+        took: how long; None where an earlier try was continued, or others had to go first, which
+            says nothing about the next job.
     """
 
     running: ContainerRunning
@@ -98,10 +100,12 @@ class Preparation:
         held: Callable[[str], Reservation | None],
         own_hosts: Callable[[str], Sequence[str]],
         now_ms: Callable[[], int],
+        make_room: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """
         Args:
             held: what is reserved for a lease.
+            make_room: asks those in whose place a lease comes to go; whether they are gone.
             own_hosts: of a coordinator, see `artifact_host.find_host`.
         """
         self._engine = engine
@@ -114,6 +118,7 @@ class Preparation:
         self._held = held
         self._own_hosts = own_hosts
         self._now_ms = now_ms
+        self._make_room = make_room
 
     async def prepare(
         self, lease: NodeLease, start: Start, job: JobState, *, resumed: bool
@@ -148,6 +153,7 @@ class Preparation:
         workspace: Workspace | None = None
         claim_until_ms = 0
         pull_ms = pulled_bytes = inputs_ms = 0
+        has_room = self._make_room(lease.lease_id)
 
         async def see_escrow() -> None:
             nonlocal claim_until_ms
@@ -162,6 +168,8 @@ class Preparation:
 
         async def get_files() -> None:
             nonlocal workspace, inputs_ms
+            # Its disk, too, is another's before.
+            await self._until_room(lease.lease_id, job)
             workspace = await self._files(lease, start, held, job)
             inputs_ms = passed_ms() if start.job.inputs else 0
 
@@ -189,7 +197,13 @@ class Preparation:
             input_bytes=sum(wanted.size_bytes for wanted in start.job.inputs),
         )
         running = ContainerRunning(self._now_ms(), claim_until_ms)
-        return Prepared(running, None if resumed else took)
+        return Prepared(running, None if resumed or not has_room else took)
+
+    async def _until_room(self, lease_id: str, job: JobState) -> None:
+        """Wait until those in whose place the lease comes are gone. The deadline is the caller's."""
+        while not self._make_room(lease_id):
+            job.note = "waiting for preemptible jobs to be gone"
+            await trio.sleep(_ROOM_S)
 
     def _check(self, start: Start, held: Reservation) -> None:
         if not self._policy.allows_image(start.job.image):
@@ -280,6 +294,8 @@ class Preparation:
             outputs_path=workspace.outputs,
             user=self._workspaces.user,
             place=start.gang,
+            notice_path=workspace.notice if lease.reclaim_window_s else None,
+            reclaim_window_s=lease.reclaim_window_s,
         )
 
 

@@ -7,7 +7,7 @@ repeats gets the same answer; and what it asks for is bounded by the machine.
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,18 +17,20 @@ from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.execution import accept, agreement
-from neurogrid_marketplace.judgement import suits
+from neurogrid_marketplace.execution import accept, agreement, metered_ms
+from neurogrid_marketplace.judgement import narrowed, suits
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Award, Deny, Heartbeat, Hello, Message
 from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.offer import LeaseStatus, Offer
+from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 
 from .bidder import LEASES_MAX, Machine, Policy, answer
 from .executor import LeaseRunner
 from .journal import Journal, JournalError, JournalThread
-from .reservations import BidName, Reservations
+from .reclaiming import ALL, CLEARING_MS, Reclaimable, choose
+from .reservations import BidName, Reservations, with_inputs
 from .start_history import NOTHING_MEASURED, StartHistory, StartTook
 
 _log = logging.getLogger(__name__)
@@ -135,13 +137,15 @@ class Provider:
             self.offer,
             free=self._reservations.free(self._now_ms()),
             accepting=self.accepting,
+            reclaimable=self._free_without_spot(),
         )
         return Hello(offer, self._leases_of(coordinator))
 
     def heartbeat(self, coordinator: str) -> Heartbeat:
         """Every few seconds."""
         free = self._reservations.free(self._now_ms())
-        return Heartbeat(free, self.accepting, self._leases_of(coordinator))
+        reclaimable = self._free_without_spot()
+        return Heartbeat(free, self.accepting, self._leases_of(coordinator), reclaimable)
 
     async def started(self, took: StartTook) -> None:
         """A container started: the next bids know how long that takes, after a restart too."""
@@ -164,6 +168,58 @@ class Provider:
         """A lease is over."""
         self.runners.pop(lease_id, None)
         self._beat_all()
+
+    # --- taking the machine back ----------------------------------------------------------------
+
+    def make_room(self, lease_id: str) -> bool:
+        """Ask those in whose place a lease comes to go; whether they are gone."""
+        in_the_way = self._reservations.in_the_way(lease_id)
+        for other in in_the_way:
+            self.runners[other].reclaim()
+        return not in_the_way
+
+    def reclaim(self, what: str) -> bool:
+        """Take the machine back from a lease, or ``ALL`` that may be; whether it is under way."""
+        wanted = [
+            runner
+            for lease_id, runner in list(self.runners.items())
+            if what in (ALL, lease_id) and runner.lease.is_reclaimable
+        ]
+        for runner in wanted:
+            runner.reclaim()
+        return not wanted
+
+    def _reclaimable(self) -> list[Reclaimable]:
+        """The leases that may be displaced: none in whose place somebody comes already."""
+        if not self._policy.displaces:
+            return []
+        now_ms = self._now_ms()
+        spoken_for = self._reservations.spoken_for(now_ms)
+        return [
+            Reclaimable(lease_id, runner.lease.reclaim_window_s, metered_ms(runner.lease, now_ms))
+            for lease_id, runner in self.runners.items()
+            if runner.lease.is_reclaimable
+            and lease_id not in spoken_for
+            and self._reservations.held(lease_id)
+        ]
+
+    def _free_without_spot(self) -> Capacity | None:
+        """What an ordinary job could have; None if that is what is free."""
+        leases = [lease.lease_id for lease in self._reclaimable()]
+        return self._reservations.free_instead_of(leases, self._now_ms()) if leases else None
+
+    def _displaced_by(self, demand: Demand, offer: Offer) -> tuple[Reclaimable, ...]:
+        """Who would have to go for a demand; nobody if it fits, or can't be made to."""
+        facts = NodeFacts(offer, demand)
+        need = with_inputs(demand.requirements, demand.input_bytes)
+        now_ms = self._now_ms()
+
+        def fits(without: Collection[str]) -> bool:
+            return narrowed(self._reservations.free_instead_of(without, now_ms), facts).has(need)
+
+        if demand.preemptible or fits(()):
+            return ()
+        return choose(self._reclaimable(), fits)
 
     async def found_images(self, images: tuple[str, ...]) -> None:
         """These are on this machine now; a change is told to every coordinator."""
@@ -195,14 +251,18 @@ class Provider:
         if asked is None:
             self._asked.pop(name, None)
             offer = replace(self.offer, total=self._reservations.total)
+            displaced = self._displaced_by(demand, offer)
+            gone = tuple(lease.lease_id for lease in displaced)
+            windows_ms = [lease.window_s * 1000 + CLEARING_MS for lease in displaced]
             machine = Machine(
-                free=self._reservations.free(now_ms),
+                free=self._reservations.free_instead_of(gone, now_ms),
                 total=self._reservations.total,
                 accepting=self.accepting,
                 leases=len(self.runners),
                 image_bytes=image_bytes,
                 starts=self._starts,
                 offer=offer,
+                clears_ms=max(windows_ms, default=0),
             )
             reply = answer(demand, machine, self._policy, now_ms)
             if not isinstance(reply, Bid):
@@ -215,6 +275,7 @@ class Provider:
                 reply.valid_until_ms,
                 demand.input_bytes,
                 suits(NodeFacts(offer, demand)),
+                gone,
             )
             assert held, "a bid is made only for what is free"
             if demand.sealed_bids:
@@ -275,6 +336,8 @@ class Provider:
             return
         now_ms = self._now_ms()
         name = (link.coordinator, award.demand_id)
+        asked = self._asked.get(name)
+        window_s = asked.bid.reclaim_window_s if asked else 0
         refusal = self._refusal(name, award, now_ms)
         if refusal is not None:
             await link.send(refusal)
@@ -288,7 +351,7 @@ class Provider:
         # Of this lease alone: when it is forgotten, nobody can open what was sealed for it any more.
         private_key = self._new_sealing_key()
         sealing_key = private_key.public_key().public_bytes_raw().hex()
-        lease = accept(award, link.coordinator, self._max_unpaid_ms, now_ms, sealing_key)
+        lease = accept(award, link.coordinator, self._max_unpaid_ms, now_ms, sealing_key, window_s)
         try:
             # Saved before it is said: a node that accepts and dies still knows.
             secret = private_key.private_bytes_raw()
@@ -299,6 +362,7 @@ class Provider:
             await link.send(Deny(award.lease_id, DeclineCode.NOT_READY, "cannot be stored"))
             return
         self.runners[lease.lease_id] = self._start_runner(lease)
+        self.make_room(lease.lease_id)
         await link.send(agreement(award, sealing_key))
         self._beat_all()
 

@@ -29,6 +29,7 @@ from .job_state import JobState
 from .journal import Journal, JournalThread
 from .preparation import Preparation, Prepared
 from .progress import Progress
+from .reclaiming import notice
 from .watching import Watcher
 from .workspace import DiskError, OutputRefused, Workspaces
 
@@ -126,6 +127,10 @@ class Sandbox:
             await self._engine.unpause(self._name(lease_id))
         except ContainerGone:
             return
+
+    async def warn(self, lease_id: str, stops_at_ms: int) -> None:
+        """Let the job know when it will be stopped."""
+        await self._workspaces.warn(lease_id, notice(stops_at_ms))
 
     async def stop(self, lease_id: str) -> None:
         """Ask it to end, then end it. A paused one has to be woken to hear it."""

@@ -50,7 +50,7 @@ def initialise(
     region: str,
     encrypted: bool,
     passphrase_file: Path | None,
-    settings: Mapping[str, str | int | Sequence[str]] | None = None,
+    settings: Mapping[str, str | int | bool | Sequence[str]] | None = None,
 ) -> Made:
     """Make a node's directory; what is there already is kept, so that running it twice is safe.
 
@@ -139,7 +139,7 @@ def _render(
     coordinators: tuple[str, ...],
     chain: Mapping[str, str],
     region: str,
-    settings: Mapping[str, str | int | Sequence[str]],
+    settings: Mapping[str, str | int | bool | Sequence[str]],
 ) -> str:
     """The commented example with this node's values in it."""
     values: dict[str, object] = {

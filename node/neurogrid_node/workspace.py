@@ -1,5 +1,6 @@
 """Where a lease's files lie: inputs, read-only for the job, and outputs under a disk limit.
 
+    DATA/LEASE/notice           bound read-only at /run/neurogrid where the job may be reclaimed
     DATA/LEASE/inputs           bound read-only at /inputs
     DATA/LEASE/disk.img         a filesystem of the size that was agreed ...
     DATA/LEASE/disk/            ... mounted here ("hard")
@@ -22,7 +23,7 @@ from typing import Final
 
 import trio
 
-from neurogrid_node.container_profile import NOBODY, check_lease_id
+from neurogrid_node.container_profile import NOBODY, NOTICE_NAME, check_lease_id
 from neurogrid_node.workspace_disk import DiskError, make_image, mount_image, unmount
 from neurogrid_node.workspace_outputs import (
     CollectedFile,
@@ -66,6 +67,7 @@ class Workspace:
     lease_id: str
     inputs: Path
     outputs: Path
+    notice: Path
 
 
 class Workspaces:
@@ -131,6 +133,7 @@ class Workspaces:
             home.mkdir(mode=0o700, exist_ok=True)
             # Not the daemon's umask: the job is another user, and this is all it can reach.
             _make_directory(workspace.inputs, 0o755)
+            _make_directory(workspace.notice, 0o755)
             (home / "limit").write_text(str(disk_bytes))
             if self.enforcement is Enforcement.HARD:
                 make_image(home / "disk.img", disk_bytes)
@@ -139,6 +142,22 @@ class Workspaces:
 
         await trio.to_thread.run_sync(make, limiter=self._limiter)
         return workspace
+
+    async def warn(self, lease_id: str, text: str) -> None:
+        """Leave a job that is reclaimed its notice; it is there whole or not at all.
+
+        Nothing happens if its directories are gone.
+        """
+        folder = self._workspace(lease_id).notice
+
+        def write() -> None:
+            if folder.exists():
+                written = folder.parent / "notice.new"
+                written.write_text(text)
+                written.chmod(0o444)
+                written.rename(folder / NOTICE_NAME)
+
+        await trio.to_thread.run_sync(write, limiter=self._limiter)
 
     async def destroy(self, lease_id: str) -> None:
         """Delete everything of the lease. Its container must be gone; repeating is no error.
@@ -221,7 +240,7 @@ class Workspaces:
         home = self._home(lease_id)
         is_hard = self.enforcement is Enforcement.HARD
         outputs = home / "disk" / "outputs" if is_hard else home / "outputs"
-        return Workspace(lease_id, home / "inputs", outputs)
+        return Workspace(lease_id, home / "inputs", outputs, home / "notice")
 
     def _capacity_bytes(self, lease_id: str) -> int:
         """What all files together can have; with holes in them they could claim any length."""

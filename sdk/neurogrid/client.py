@@ -116,6 +116,8 @@ class Client:
         regions: Sequence[str] = (),
         where: Where = "",
         reveal_wallet: bool = False,
+        preemptible: bool = False,
+        reclaim_window_seconds: int = 0,
         max_total_cost: str | None = None,
     ) -> Explanation:
         """How such a task would meet the market now. Nothing is stored and nothing is paid."""
@@ -128,6 +130,8 @@ class Client:
             regions=regions,
             constraints=where,
             reveal_wallet=reveal_wallet,
+            preemptible=preemptible,
+            reclaim_window_seconds=reclaim_window_seconds or None,
             max_total_cost=max_total_cost,
         )
         return self._transport.call(Explanation, "POST", "/match/explain", json=body)
@@ -142,6 +146,8 @@ class Client:
         timeout_seconds: int = 3600,
         regions: Sequence[str] = (),
         where: Where = "",
+        preemptible: bool = False,
+        reclaim_window_seconds: int = 0,
         max_total_cost: str | None = None,
     ) -> Estimate:
         """What such a task would likely cost, when it would start, and whether you can pay.
@@ -156,6 +162,8 @@ class Client:
             timeout_seconds=timeout_seconds,
             regions=regions,
             constraints=where,
+            preemptible=preemptible,
+            reclaim_window_seconds=reclaim_window_seconds or None,
             max_total_cost=max_total_cost,
         )
         return self._transport.call(Estimate, "POST", "/match/estimate", json=body)

@@ -86,6 +86,8 @@ class Tasks:
         where: Where = "",
         reveal_wallet: bool = False,
         sealed_bids: bool = False,
+        preemptible: bool = False,
+        reclaim_window_seconds: int = 0,
         queue_timeout_seconds: int | None = None,
         max_total_cost: str | None = None,
         wait_for_node: bool = False,
@@ -121,6 +123,9 @@ class Tasks:
                 base units; docs/constraints.md has the language.
             reveal_wallet: let the nodes that are asked know who pays; some take nobody else.
             sealed_bids: nodes commit to their bids before anybody sees one.
+            preemptible: its node may take the machine back after a warning, and asks less for that; it is
+                paid for what it ran, and the task starts anew elsewhere.
+            reclaim_window_seconds: how long the warning has to be at least.
             queue_timeout_seconds: how long it may wait for a node before it fails.
             max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
             wait_for_node: queue even if no known node could ever serve it.
@@ -167,6 +172,8 @@ class Tasks:
             constraints=where,
             reveal_wallet=reveal_wallet,
             sealed_bids=sealed_bids,
+            preemptible=preemptible,
+            reclaim_window_seconds=reclaim_window_seconds or None,
             queue_timeout_seconds=queue_timeout_seconds,
             max_total_cost=max_total_cost,
             wait_for_node=wait_for_node,

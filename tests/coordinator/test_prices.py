@@ -82,7 +82,7 @@ async def test_the_market_shows_what_awards_cleared_at(tmp_path: Path) -> None:
         (of_l4,) = one.json()["data"]["classes"]
         assert [hour["awards"] for hour in of_l4["hours"]] == [1, 1, 1]
         assert of_l4["hours"][-1]["highest"] == "1.00"
-        for query in ("hours=0", "hours=721", "class=" + "x" * 129):
+        for query in ("hours=0", "hours=721", "class=" + "x" * 141):
             assert (await alice.http.get(f"/api/v1/market/prices?{query}")).status_code == 422
 
 

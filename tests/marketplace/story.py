@@ -161,7 +161,7 @@ def evidence(
     result = result or Result(Outcome.COMPLETED, 0, "", METERED_MS)
     result = replace(result, voucher_hash=payments.chain.head if held is None else held)
     previous, events = accept.hash(), []
-    for number, kind in enumerate(EventKind):
+    for number, kind in enumerate((EventKind.PREPARING, EventKind.STARTED, EventKind.FINISHED)):
         ending = result if kind is EventKind.FINISHED else None
         event = Event(LEASE_ID, number, kind, number, previous, ending)
         previous = event.hash()

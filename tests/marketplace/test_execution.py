@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from neurogrid_marketplace import execution
 from neurogrid_marketplace.execution import decide, due
 from neurogrid_marketplace.faults import Outcome
@@ -19,14 +21,17 @@ from neurogrid_marketplace.lease import (
     Prepare,
     PrepareFailed,
     Ran,
+    Reclaim,
     RedeemEscrow,
     Resume,
+    SendEvents,
     SendMeter,
     StartReceived,
     StopReceived,
     Stored,
     Tick,
     VoucherReceived,
+    Warn,
 )
 from neurogrid_marketplace.messages import EventKind, Result, Start, VoucherMessage
 from neurogrid_marketplace.offer import LeasePhase
@@ -38,6 +43,7 @@ AWARD = evidence()[1]
 ADDRESS = person("somebody").address
 START = Start(LEASE_ID, JOB, ADDRESS, ADDRESS, ADDRESS, "http://c", "t")
 COLLECTED = Collected((), "0" * 64, 0, "0" * 64)
+STORY = (EventKind.PREPARING, EventKind.STARTED, EventKind.FINISHED)
 PRICE = AWARD.price_micro_usdc_per_hour
 
 
@@ -59,7 +65,7 @@ REPORTED = (*ENDED, (5_200, Collected((), "0" * 64, 0, "0" * 64)))
 
 def test_a_good_run_is_prepared_metered_reported_redeemed_and_forgotten() -> None:
     lease = after(*REPORTED)
-    assert [event.kind for event in lease.events] == list(EventKind)
+    assert [event.kind for event in lease.events] == [*STORY]
     result = lease.events[-1].result
     assert result is not None
     assert (result.outcome, result.metered_ms) == (Outcome.COMPLETED, 5_000)
@@ -232,3 +238,66 @@ def test_a_lease_that_never_started_is_not_kept_for_a_day() -> None:
     lease = after((1, StopReceived(Outcome.CANCELLED)))
     assert decide(lease, Tick(), execution.UNSTARTED_LIMIT_MS).lease.phase is LeasePhase.REPORTED
     assert decide(lease, Tick(), execution.UNSTARTED_LIMIT_MS + 2).actions == (Forget(),)
+
+
+SPOT = replace(execution.accept(AWARD, "coordinator", 60_000, 0), reclaim_window_s=30)
+
+
+def spot(*steps: tuple[int, LeaseEvent]) -> NodeLease:
+    lease = SPOT
+    for now_ms, event in steps:
+        lease = decide(lease, event, now_ms).lease
+    return lease
+
+
+def test_a_reclaimed_job_is_warned_and_stopped_when_its_window_is_over() -> None:
+    lease = spot(*RUNNING)
+    decision = decide(lease, Reclaim(), 10_000)
+    assert decision.actions == (SendEvents(), Warn(40_000))
+    lease = decision.lease
+    assert [event.kind for event in lease.events] == [*STORY[:2], EventKind.RECLAIMED]
+    assert (lease.is_reclaimable, lease.stops_at_ms) == (False, 40_000)
+    # Killed meanwhile, it is warned again; asked again, it is not.
+    assert Warn(40_000) in due(lease)
+    assert decide(lease, Reclaim(), 20_000).actions == ()
+    lease = decide(lease, Tick(), 39_999).lease
+    assert lease.phase is LeasePhase.RUNNING
+    decision = decide(lease, Tick(), 40_000)
+    assert Kill(Outcome.PREEMPTED) in decision.actions
+    lease = decide(
+        decision.lease, ContainerEnded(Ran(Outcome.EXIT_NONZERO, 137, "", 40_100)), 40_200
+    ).lease
+    lease = decide(lease, COLLECTED, 40_300).lease
+    result = lease.events[-1].result
+    assert result is not None
+    assert (result.outcome, result.metered_ms) == (Outcome.PREEMPTED, 40_000)
+
+
+@pytest.mark.parametrize(
+    ("ended", "counts_as"),
+    [
+        (Outcome.COMPLETED, Outcome.COMPLETED),
+        (Outcome.EXIT_NONZERO, Outcome.PREEMPTED),
+        (Outcome.MEMORY_EXCEEDED, Outcome.MEMORY_EXCEEDED),
+    ],
+)
+def test_what_a_warned_job_came_to_by_itself(ended: Outcome, counts_as: Outcome) -> None:
+    lease = spot(*RUNNING, (10_000, Reclaim()), (20_000, ContainerEnded(Ran(ended, 1, "", 20_000))))
+    assert lease.ran is not None
+    assert lease.ran.outcome is counts_as
+
+
+def test_a_lease_that_does_not_run_yet_is_reclaimed_at_once() -> None:
+    reported = spot((1, Reclaim()))
+    result = reported.events[-1].result
+    assert result is not None
+    assert (reported.phase, result.outcome) == (LeasePhase.REPORTED, Outcome.PREEMPTED)
+    stopping = spot((1, StartReceived(START)), (2, Reclaim()))
+    assert (stopping.phase, stopping.stop_reason) == (LeasePhase.STOPPING, Outcome.PREEMPTED)
+
+
+def test_an_ordinary_lease_is_never_reclaimed() -> None:
+    for steps in ((), RUNNING[:1], RUNNING):
+        lease = after(*steps)
+        assert not lease.is_reclaimable
+        assert decide(lease, Reclaim(), 10_000) == execution.LeaseDecision(lease)

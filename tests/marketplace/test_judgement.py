@@ -9,6 +9,7 @@ from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.judgement import gpus_needed, met, met_by_node, suits
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.spot import SpotTerms
 from neurogrid_marketplace.standing import Standing
 
 from .keys import person
@@ -25,6 +26,7 @@ MACHINE = offer(
     gpu_driver="550.54.14",
     runtimes=("runc", "runsc"),
     enforcement="hard",
+    spot=SpotTerms(discount_permille=500, reclaim_window_s=120),
 )
 STANDING = Standing(score_permille=800, stake_micro_usdc=100_000_000)
 
@@ -48,6 +50,7 @@ def holds(text: str, machine: Offer = MACHINE, standing: Standing = STANDING) ->
         "price.hour <= 0.60USDC and price.total <= 0.10USDC and price.total > 0.09USDC",
         f"node.id = {MACHINE.node_id} and node.wallet != {person('other').address}",
         "gpu.memory >= 80GB or region = eu",
+        "reclaim.window >= 2m",
         "gpu.compute_capability > 8.10 or gpu.compute_capability >= 8.9",
     ],
 )  # fmt: skip
@@ -66,6 +69,7 @@ def test_a_node_meets(text: str) -> None:
         "price.hour < 0.60USDC",
         "region !~ E",
         "runtime has kata",
+        "reclaim.window > 2m",
         "image.present lacks python:3.12",
     ],
 )

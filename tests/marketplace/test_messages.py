@@ -135,13 +135,19 @@ def test_the_same_job_has_the_same_hash_and_another_has_another() -> None:
     assert Job("a:1", ("x",)).hash() == Job("a:1", ("x",)).hash() != Job("a:1", ("y",)).hash()
 
 
-def test_every_outcome_has_its_consequence_and_only_three_are_charged() -> None:
+def test_every_outcome_has_its_consequence_and_only_four_are_charged() -> None:
     assert set(CONSEQUENCES) == set(Outcome)
     charged = {outcome for outcome, what in CONSEQUENCES.items() if what.charged}
-    assert charged == {Outcome.COMPLETED, Outcome.EXIT_NONZERO, Outcome.CANCELLED}
+    assert charged == {
+        Outcome.COMPLETED,
+        Outcome.EXIT_NONZERO,
+        Outcome.CANCELLED,
+        Outcome.PREEMPTED,
+    }
     for what in CONSEQUENCES.values():
         assert not (what.retried and what.fault is Fault.USER), "a user's error is never retried"
-        assert not (what.retried and what.charged)
+    both = {outcome for outcome, what in CONSEQUENCES.items() if what.retried and what.charged}
+    assert both == {Outcome.PREEMPTED}
 
 
 def _paths(count: int, tail: str) -> list[str]:

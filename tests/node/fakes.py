@@ -117,6 +117,7 @@ class FakeSandbox:
         collect_s: how long collecting takes.
         failures: by operation, what its next calls raise.
         calls: every operation that began, in order.
+        warned: by lease, until when its job was told that it runs.
     """
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -131,6 +132,7 @@ class FakeSandbox:
         self.failures: dict[str, list[Exception]] = {}
         self.calls: list[str] = []
         self.forgotten: list[str] = []
+        self.warned: dict[str, int] = {}
         # Called as each operation begins, to let the daemon die there.
         self.passed: Callable[[], None] = lambda: None
         self._now_ms = now_ms
@@ -156,6 +158,10 @@ class FakeSandbox:
         await self._begin("read_log")
         data = self.logs.get(lease_id, "").encode()[offset : offset + max_bytes]
         return data.decode(errors="ignore")
+
+    async def warn(self, lease_id: str, stops_at_ms: int) -> None:
+        await self._begin("warn")
+        self.warned[lease_id] = stops_at_ms
 
     async def prepare(self, lease: NodeLease, start: Start, *, resumed: bool) -> Prepared:
         await self._begin("prepare")

@@ -47,7 +47,7 @@ async def test_a_good_run_from_start_to_forgotten(
     assert world.sandbox.forgotten == world.earnings.forgotten == world.forgotten == [LEASE]
     assert [took.total_ms for took in world.started] == [300]
     kinds = {event.number: event.kind for event in world.all_sent(Event)}
-    assert list(kinds.values()) == list(EventKind)
+    assert list(kinds.values()) == [EventKind.PREPARING, EventKind.STARTED, EventKind.FINISHED]
     assert Claimed(LEASE, "2" * 88) in world.all_sent(Claimed)
     assert world.log_sent() == "hello\n"
 

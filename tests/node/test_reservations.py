@@ -88,6 +88,32 @@ def test_a_lease_from_the_journal_is_held_even_if_the_machine_shrank() -> None:
     assert book.free(0) == Capacity(0, 0, 0)
 
 
+def test_who_takes_anothers_place_and_whom_it_replaces_hold_the_more_of_the_two() -> None:
+    book = Reservations(TOTAL)
+    spot = replace(NEED, cpu_millis=3000, gpu_count=1)
+    book.hold(BID, spot, 0, 100)
+    book.award(BID, "lease_spot", 0)
+    need = replace(NEED, cpu_millis=2000, memory_bytes=2 * GIB, gpu_count=1)
+    assert not book.hold(BID, need, 0, 100)
+    assert book.hold(BID, need, 0, 100, instead_of=("lease_spot",))
+    assert book.spoken_for(0) == {"lease_spot"}
+    assert book.free(0).cpu_millis == 1000
+    assert book.free(0).memory_bytes == 6 * GIB
+    # The bid is not awarded: all is as before.
+    assert book.spoken_for(100) == frozenset()
+    assert (book.free(100).cpu_millis, book.free(100).memory_bytes) == (1000, 7 * GIB)
+
+    book.hold(BID, need, 100, 200, instead_of=("lease_spot",))
+    held = book.award(BID, "lease_ordinary", 100)
+    assert held is not None
+    assert (held.gpus, held.instead_of) == ((GPU,), ("lease_spot",))
+    assert book.in_the_way("lease_ordinary") == ("lease_spot",)
+    book.release("lease_spot")
+    assert book.in_the_way("lease_ordinary") == ()
+    assert book.free(200).cpu_millis == 2000
+    assert book.free(200).gpus == ()
+
+
 GPUS = tuple(Gpu(f"GPU-{number}", "model", (number + 1) * GIB) for number in range(3))
 NEEDS = st.builds(
     Requirements,
@@ -160,6 +186,81 @@ TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
     max_examples=100,
     stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class Displacing(RuleBasedStateMachine):
+    """Leases that come in others' places, in any order, with a machine that is restarted at any time.
+
+    What runs at once has to fit: every lease, but those who wait for others to be gone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = Capacity(4000, 8, 8, GPUS)
+        self.book = Reservations(self.total)
+        self.leases: dict[str, Reservation] = {}
+        self.made = 0
+
+    def _add(self, need: Requirements, instead_of: tuple[str, ...]) -> None:
+        name = ("coordinator", "demand")
+        if self.book.hold(name, need, 0, 10, 0, instead_of=instead_of):
+            self.made += 1
+            held = self.book.award(name, f"lease_{self.made}", 0)
+            assert held is not None
+            self.leases[f"lease_{self.made}"] = held
+
+    @rule(need=NEEDS)
+    def come(self, need: Requirements) -> None:
+        self._add(need, ())
+
+    @rule(need=NEEDS, data=st.data())
+    def come_instead(self, need: Requirements, data: st.DataObject) -> None:
+        spoken_for = self.book.spoken_for(0)
+        may_go = [
+            lease_id
+            for lease_id, held in self.leases.items()
+            if not held.instead_of and lease_id not in spoken_for
+        ]
+        if may_go:
+            gone = data.draw(st.lists(st.sampled_from(may_go), unique=True, min_size=1))
+            self._add(need, tuple(gone))
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        if self.leases:
+            lease_id = data.draw(st.sampled_from(sorted(self.leases)))
+            self.book.release(lease_id)
+            del self.leases[lease_id]
+
+    @rule()
+    def restart(self) -> None:
+        before = self.book.free(0)
+        self.book = Reservations(self.total)
+        for lease_id, held in self.leases.items():
+            self.book.restore(lease_id, held)
+        assert self.book.free(0) == before
+
+    @invariant()
+    def what_runs_and_what_is_free_fit_the_machine(self) -> None:
+        free = self.book.free(0)
+        running = [
+            held for lease_id, held in self.leases.items() if not self.book.in_the_way(lease_id)
+        ]
+        assert sum(held.need.cpu_millis for held in running) + free.cpu_millis <= 4000
+        assert sum(held.need.memory_bytes for held in running) + free.memory_bytes <= 8
+        assert sum(held.disk_bytes for held in running) + free.disk_bytes <= 8
+        used = [gpu.uuid for held in running for gpu in held.gpus]
+        used += [gpu.uuid for gpu in free.gpus]
+        assert len(set(used)) == len(used)
+
+
+TestDisplacing = Displacing.TestCase
+TestDisplacing.settings = settings(
+    max_examples=60,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

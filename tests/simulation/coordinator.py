@@ -52,6 +52,7 @@ from neurogrid_marketplace.task_events import (
     Finished,
     InputsFixed,
     OutputsChecked,
+    Reclaimed,
     Refused,
     Started,
 )
@@ -149,6 +150,8 @@ class SimCoordinator(Process):
             happened: object = None
             if event.kind is EventKind.STARTED:
                 happened = Started(event.lease_id, event.at_ms)
+            elif event.kind is EventKind.RECLAIMED:
+                happened = Reclaimed(event.lease_id, event.at_ms)
             elif event.kind is EventKind.FINISHED and event.result:
                 happened = Finished(event.lease_id, event.result)
             # The event and what follows from it are one transaction: an event that was stored but

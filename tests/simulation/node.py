@@ -23,6 +23,7 @@ from neurogrid_marketplace.lease import (
     Pause,
     Prepare,
     Ran,
+    Reclaim,
     RedeemEscrow,
     Resume,
     SendClaimed,
@@ -33,6 +34,7 @@ from neurogrid_marketplace.lease import (
     Stored,
     Tick,
     VoucherReceived,
+    Warn,
     Watch,
 )
 from neurogrid_marketplace.messages import (
@@ -52,6 +54,7 @@ from .clockwork import Clockwork, Process
 
 # What every job leaves; its hash names the lease that it ran under.
 OUTPUT = "out"
+RECLAIM_WINDOW_S = 20
 _TICK_MS = 1_000
 _BEAT_MS = 5_000
 _RESEND_MS = 3_000
@@ -66,6 +69,7 @@ class SimContainer:
     paused_since_ms: int = 0
     ended: Ran | None = None
     starts: int = 1
+    warned_at_ms: int = 0
 
 
 class SimNode(Process):
@@ -89,12 +93,15 @@ class SimNode(Process):
         # Between far less and far more than a voucher interval, so that some jobs are paused.
         self.max_unpaid_ms = clockwork.random.choice((5_000, 40_000, 600_000))
         self.dead = False
+        self.preempted = 0
+        self._windows: dict[str, int] = {}
         self._steps: set[tuple[str, str]] = set()
         self._sent_ms: dict[str, int] = {}
 
     def forget(self) -> None:
         self._steps.clear()
         self._sent_ms.clear()
+        self._windows.clear()
 
     def die(self) -> None:
         """The machine burns down: the process, its containers and its journal."""
@@ -120,7 +127,23 @@ class SimNode(Process):
     def bid(self, demand: Demand) -> Bid:
         """Always interested."""
         valid = self.clockwork.now_ms + 3_000
-        return Bid(demand.demand_id, demand.hash(), self.price, 300, valid, "1" * 32)
+        window_s = RECLAIM_WINDOW_S if demand.preemptible else 0
+        self._windows[demand.demand_id] = window_s
+        return Bid(
+            demand.demand_id,
+            demand.hash(),
+            min(self.price, demand.max_price_micro_usdc_per_hour),
+            300,
+            valid,
+            "1" * 32,
+            reclaim_window_s=window_s,
+        )
+
+    def reclaim(self) -> None:
+        """The owner wants the machine back, from whoever may be asked."""
+        for lease_id, lease in list(self.journal.items()):
+            if lease.is_reclaimable:
+                self.guarded(lambda lease_id=lease_id: self._feed(lease_id, Reclaim()))  # type: ignore[misc]  # binds the loop's value
 
     def receive(self, message: Message) -> None:
         """One message from the coordinator."""
@@ -149,7 +172,11 @@ class SimNode(Process):
                 return
             self.crash_point()
             self.journal[award.lease_id] = execution.accept(
-                award, "coordinator", self.max_unpaid_ms, self.clockwork.now_ms
+                award,
+                "coordinator",
+                self.max_unpaid_ms,
+                self.clockwork.now_ms,
+                reclaim_window_s=self._windows.get(award.demand_id, 0),
             )
             self.crash_point()
         self._send(self.name, execution.agreement(award))
@@ -196,8 +223,10 @@ class SimNode(Process):
                 self._pause(lease_id)
             case Resume():
                 self._resume(lease_id)
-            case Kill():
-                self._kill(lease_id)
+            case Warn():
+                self._warn(lease_id)
+            case Kill(reason):
+                self._kill(lease_id, reason)
             case Collect():
                 self._step(lease_id, "collect", 100, self._collect)
             case SendEvents():
@@ -276,11 +305,29 @@ class SimNode(Process):
             container.runs_for_ms += self.clockwork.now_ms - container.paused_since_ms
             container.paused_since_ms = 0
 
-    def _kill(self, lease_id: str) -> None:
+    def _warn(self, lease_id: str) -> None:
+        container = self.engine.get(lease_id)
+        if container and not container.warned_at_ms:
+            container.warned_at_ms = self.clockwork.now_ms
+
+    def _kill(self, lease_id: str, reason: Outcome) -> None:
         container = self.engine.get(lease_id)
         if container and container.ended is None:
             now_ms = self.clockwork.now_ms
+            if reason is Outcome.PREEMPTED:
+                self._check_warned(lease_id, container)
             container.ended = Ran(Outcome.EXIT_NONZERO, 137, "killed", now_ms, container.started_ms)
+
+    def _check_warned(self, lease_id: str, container: SimContainer) -> None:
+        lease = self.journal[lease_id]
+        assert lease.reclaim_window_s, f"{lease_id} was reclaimed, and is ordinary"
+        if not lease.started_at_ms:
+            return  # Nobody has heard of its start, nor pays for it.
+        self.preempted += 1
+        assert container.warned_at_ms, f"{lease_id} was stopped without a warning"
+        window_ms = lease.reclaim_window_s * 1000
+        # The warning is journalled before it is given; a crash may lie between.
+        assert self.clockwork.now_ms - lease.reclaimed_at_ms >= window_ms
 
     def _collect(self, lease_id: str) -> bool:
         digest = hashlib.sha256(lease_id.encode()).hexdigest()

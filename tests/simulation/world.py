@@ -18,6 +18,9 @@ CLIENT_MICRO_USDC = 1_000_000_000
 # Long enough for every limit of the rules that is not a day.
 LIMIT_MS = 12 * 3_600_000
 DEAD_AFTER_S = 45
+# How often each machine is taken back, and until when; jobs run for a minute and a half at most.
+_RECLAIMS = 6
+_RECLAIMED_UNTIL_MS = 240_000
 
 
 class World:
@@ -26,6 +29,8 @@ class World:
     Args:
         linked: whether most tasks need outputs of earlier ones, and half of them have a deadline.
         apart: whether they share no node while they run.
+        spot: whether every second task is preemptible, and nodes take their machines back again and
+            again.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class World:
         tasks: int = 4,
         linked: bool = False,
         apart: bool = False,
+        spot: bool = False,
     ) -> None:
         self.spread = Spread("apart") if apart else None
         self.clockwork = clockwork = Clockwork(seed, chaos)
@@ -51,6 +57,7 @@ class World:
             task_id: self._draw_needs(number) if linked else NOTHING
             for number, task_id in enumerate(self.task_ids)
         }
+        self.preemptible = set(self.task_ids[::2]) if spot else set()
         self.deadlines = {
             task_id: self._draw_deadline() if linked else 0 for task_id in self.task_ids
         }
@@ -58,6 +65,9 @@ class World:
             clockwork.later(0, lambda process=process: process.guarded(process.begin))  # type: ignore[misc]  # binds the loop's value
         for number, task_id in enumerate(self.task_ids):
             clockwork.later(1_000 * (number + 1), lambda task_id=task_id: self._submit(task_id))  # type: ignore[misc]  # binds the loop's value
+        for node in self.nodes.values() if spot else ():
+            for _ in range(_RECLAIMS):
+                clockwork.later(clockwork.random.randrange(_RECLAIMED_UNTIL_MS), node.reclaim)
         for node in list(self.nodes.values())[1:]:
             # The first machine never dies, so that every task can end.
             if clockwork.random.random() < chaos.node_death:
@@ -86,6 +96,10 @@ class World:
             for lease_id, starts in node.containers_started.items():
                 assert starts == 1, f"{lease_id} ran {starts} times"
         self._check_costs_add_up()
+        for task_id in self.task_ids:
+            task = coordinator.tasks[task_id]
+            assert not task.preemptions or task_id in self.preemptible
+            assert task.preempted_micro_usdc <= task.cost_micro_usdc
         for task_id, needs in self.needs.items():
             self._check_needs(task_id, needs)
             self._check_deadline(task_id)
@@ -153,6 +167,7 @@ class World:
             voucher_interval_s=30,
             dead_after_s=DEAD_AFTER_S,
             finish_by_ms=self.deadlines[task_id],
+            preemptible=task_id in self.preemptible,
         )
         needs = self.needs[task_id]
         there = all(other in self.coordinator.tasks for other in needs.task_ids)

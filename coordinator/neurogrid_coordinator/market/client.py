@@ -298,6 +298,7 @@ def _after_beat(view: NodeView, frame: Frame) -> NodeView:
         view.offer,
         free=decode(Capacity, frame["free"]),
         accepting=decode(bool, frame["accepting"]),
+        reclaimable=decode(Capacity, frame["reclaimable"]) if frame["reclaimable"] else None,
     )
     return NodeView(
         offer,

@@ -58,7 +58,12 @@ class Directory:
     def beat(self, node_id: str, heartbeat: Heartbeat, now_ms: int) -> NodeView:
         """A node said what is free and how its leases are."""
         known = self._nodes[node_id]
-        offer = replace(known.offer, free=heartbeat.free, accepting=heartbeat.accepting)
+        offer = replace(
+            known.offer,
+            free=heartbeat.free,
+            accepting=heartbeat.accepting,
+            reclaimable=heartbeat.reclaimable,
+        )
         self.candidates.put(offer)
         view = NodeView(offer, known.connected_since_ms, now_ms, heartbeat.leases)
         self._nodes[node_id] = view

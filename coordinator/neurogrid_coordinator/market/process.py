@@ -187,6 +187,7 @@ class Market:
             node_id=view.offer.node_id,
             free=plain(view.offer.free),
             accepting=view.offer.accepting,
+            reclaimable=plain(view.offer.reclaimable) if view.offer.reclaimable else None,
             leases=[plain(status) for status in view.leases],
             last_heard_ms=view.last_heard_ms,
         )

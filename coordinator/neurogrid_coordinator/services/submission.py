@@ -81,6 +81,8 @@ class Submission:
         where: conditions on nodes.
         client: the account's wallet, where it lets nodes know it before the start.
         sealed_bids: nodes commit to their bids before anybody sees one.
+        preemptible: its node may take the machine back after a warning, and asks less for that.
+        reclaim_window_s: how long the warning has to be at least.
         max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more, all
             runs that are certain or held for together.
         wait_for_node: queue even if no known node could ever serve it.
@@ -108,6 +110,8 @@ class Submission:
     where: Where = ()
     client: str | None = None
     sealed_bids: bool = False
+    preemptible: bool = False
+    reclaim_window_s: int = 0
     max_total_cost_micro_usdc: int | None = None
     wait_for_node: bool = False
     verification: Verification = UNVERIFIED
@@ -190,6 +194,8 @@ class Submission:
             verify=self.verification.mode,
             sealed_bids=self.sealed_bids,
             comparator=None if comparator == EXACT else comparator,
+            preemptible=self.preemptible,
+            reclaim_window_s=self.reclaim_window_s,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -218,6 +224,8 @@ class Submission:
             conditions["client"] = self.client
         if self.sealed_bids:
             conditions["sealed_bids"] = True
+        if self.preemptible:
+            conditions |= {"preemptible": True, "reclaim_window_s": self.reclaim_window_s}
         verification: dict[str, Json] = {}
         if self.verification != UNVERIFIED:
             verification = {"verification": msgspec.to_builtins(self.verification)}

@@ -15,6 +15,8 @@ PAGE_MAX = 500
 PROGRESS = "task.progress"
 # The task waits for the key to its sealed inputs.
 NEEDS_KEY = "task.needs_key"
+# A preemptible task's node takes its machine back: the job is stopped when the window is over.
+RECLAIMED = "task.reclaimed"
 
 # Built once, see `tasks`.
 _INSERT = insert(task_events).inline()

@@ -23,6 +23,7 @@ def show_estimate(
         timeout_seconds=timeout,
         regions=resources.regions,
         where=resources.conditions(),
+        **resources.preemption(),
         max_total_cost=max_total,
     )
     if session.as_json:

@@ -3,11 +3,11 @@
 import click
 
 from ..models import NodeInfo
+from .durations import Duration
 from .exit_codes import NO_NODE
 from .output import print_explanation, print_json, print_table, short, usdc
 from .resources import Resources, resource_options
 from .session import Session, with_session
-from .submit import Duration
 
 
 @click.command()
@@ -93,6 +93,7 @@ def explain(
         regions=resources.regions,
         where=resources.conditions(),
         reveal_wallet=resources.reveal_wallet,
+        **resources.preemption(),
         max_total_cost=max_total,
     )
     if session.as_json:

@@ -1,27 +1,37 @@
 """``neurogrid prices | estimate``: what jobs were awarded at, and what one would cost."""
 
 import click
+from msgspec import structs
 
 from ..models import ClassPrices
+from .durations import Duration
 from .estimates import show_estimate
 from .output import print_json, print_table, usdc, when
 from .resources import Resources, resource_options
 from .session import Session, with_session
-from .submit import Duration
 
 _HOURS_MAX = 30 * 24
+# What the coordinator puts behind the class of preemptible jobs.
+_SPOT = " spot"
 
 
 @click.command()
 @click.argument("name", metavar="[CLASS]", required=False)
+@click.option("--spot", is_flag=True, help="Of preemptible jobs alone.")
 @click.option("--hours", type=click.IntRange(1, _HOURS_MAX), default=24, show_default=True)
 @with_session
-def prices(session: Session, *, name: str | None, hours: int) -> None:
+def prices(session: Session, *, name: str | None, spot: bool, hours: int) -> None:
     """Show what jobs were awarded at, by GPU model (or `cpu`), per GPU or core and hour.
 
-    With CLASS, such as 'NVIDIA L4' or cpu, each hour of it.
+    With CLASS, such as 'NVIDIA L4' or cpu, each hour of it. Preemptible jobs are classes of their own,
+    with " spot" behind the name; --spot shows those alone.
     """
+    if spot and name is not None and not name.endswith(_SPOT):
+        name += _SPOT
     found = session.client.prices(hours=hours, name=name)
+    if spot:
+        classes = [each for each in found.classes if each.name.endswith(_SPOT)]
+        found = structs.replace(found, classes=classes)
     if session.as_json:
         print_json(found)
         return

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .durations import Duration
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -22,6 +24,8 @@ class Resources:
     regions: tuple[str, ...]
     where: tuple[str, ...]
     reveal_wallet: bool
+    preemptible: bool
+    reclaim_window: int | None
 
     @property
     def wants_gpu(self) -> bool:
@@ -33,6 +37,15 @@ class Resources:
         if len(self.where) <= 1:
             return "".join(self.where)
         return " and ".join(f"({text})" for text in self.where)
+
+    def preemption(self) -> dict[str, Any]:
+        """Whether its node may take the machine back, for the SDK."""
+        if self.reclaim_window and not self.preemptible:
+            raise click.BadParameter("goes with --preemptible only", param_hint="--reclaim-window")
+        return {
+            "preemptible": self.preemptible,
+            "reclaim_window_seconds": self.reclaim_window or 0,
+        }
 
     def requirements(self) -> dict[str, Any]:
         """For the API: what was not said is left to its defaults."""
@@ -69,6 +82,16 @@ _OPTIONS = (
         "--reveal-wallet",
         is_flag=True,
         help="Let the nodes that are asked know who pays: some take nobody else.",
+    ),
+    click.option(
+        "--preemptible",
+        is_flag=True,
+        help="Cheaper: its node may take the machine back after a warning, and it starts anew elsewhere.",
+    ),
+    click.option(
+        "--reclaim-window",
+        type=Duration(),
+        help="With --preemptible: how long that warning has to be at least.",
     ),
 )
 

@@ -1,6 +1,5 @@
 """``neurogrid submit``."""
 
-import re
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from ..errors import NeuroGridError
 from ..models import Task, TaskOutput
 from ..tasks import Priority
 from .direct import OwnCoordinator, direct_options
+from .durations import DURATION, Duration
 from .estimates import show_estimate
 from .exit_codes import FAILED, INTERRUPTED
 from .output import Progress, print_json, short, usdc
@@ -20,25 +20,8 @@ from .resources import Resources, resource_options
 from .session import Session, with_session
 from .verification import verification_options
 
-_DURATION = re.compile(r"(\d+)([smhd]?)", re.ASCII)
-_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 # How long the rest of a log may take to arrive after its task has ended.
 _LOG_PATIENCE_S = 30.0
-
-
-class Duration(click.ParamType[int]):
-    """Seconds, or 90s, 10m, 2h, 1d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """As seconds."""
-        if isinstance(value, int):
-            return value
-        match = _DURATION.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is no duration: write 90, 90s, 10m, 2h or 1d", param, ctx)
-        return int(match[1]) * _UNIT_S[match[2]]
 
 
 class PriorityType(click.ParamType[Priority]):
@@ -68,7 +51,7 @@ class Moment(click.ParamType[datetime]):
         """As an aware datetime."""
         if isinstance(value, datetime):
             return value
-        if _DURATION.fullmatch(str(value)):
+        if DURATION.fullmatch(str(value)):
             seconds = Duration().convert(value, param, ctx)
             return datetime.now(UTC) + timedelta(seconds=seconds)
         try:
@@ -242,6 +225,7 @@ def submit(
         "max_total_cost": max_total,
         "verification": verification,
         "sealed_bids": sealed_bids,
+        **resources.preemption(),
     }
     if session.own is not None:
         _submit_direct(session, session.own, job, idempotency_key, output_dir)

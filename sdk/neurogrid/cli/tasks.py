@@ -149,6 +149,14 @@ def _comparator(found: ComparatorInfo) -> str:
     return f"numbers within {found.relative} of their size or {found.absolute}, in {files}"
 
 
+def _preemptible(task: Task) -> str | None:
+    if not task.preemptible:
+        return None
+    if task.stops_at is not None:
+        return f"its node takes the machine back: it is stopped at {when(task.stops_at)}"
+    return f"yes; {task.preemptions} runs were reclaimed so far" if task.preemptions else "yes"
+
+
 def _print_task(task: Task) -> None:
     print_fields(
         [
@@ -163,6 +171,7 @@ def _print_task(task: Task) -> None:
             ("apart from", "{group} by {by}".format(**task.spread) if task.spread else None),
             ("depends on", " ".join(task.depends_on)),
             ("workflow", task.workflow_id),
+            ("preemptible", _preemptible(task)),
             ("node", task.node_id),
             ("price", f"{usdc(task.price_per_hour)} per hour" if task.price_per_hour else None),
             ("cost", usdc(task.cost)),

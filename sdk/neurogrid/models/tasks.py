@@ -162,6 +162,9 @@ class Task(Struct, frozen=True, kw_only=True):
         price_per_hour: agreed with its node, USDC.
         constraints: its conditions on nodes, as text.
         explanation: why it waits, while it waits.
+        preemptible: whether its node may take the machine back; preemptions: how many did.
+        reclaim_window_seconds: how long before that it has to warn, at least.
+        stops_at: when its run is stopped; None unless it was warned.
         sealed: whether only its node can read its inputs; needs_key: whether it waits for their key.
         settled: whether the money has moved and the receipt is complete.
         deadline_met: None without a deadline, and while it may still be met.
@@ -203,6 +206,10 @@ class Task(Struct, frozen=True, kw_only=True):
     deadline: datetime | None = None
     deadline_policy: str | None = None
     deadline_met: bool | None = None
+    preemptible: bool = False
+    reclaim_window_seconds: int = 0
+    preemptions: int = 0
+    stops_at: datetime | None = None
     sealed: bool = False
     needs_key: bool = False
     settled: bool = False

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.estimate import PriceRange
 from neurogrid_marketplace.money import format_usdc
-from neurogrid_marketplace.price_history import CPU, PriceHour, PriceSummary, summary
+from neurogrid_marketplace.price_history import PriceHour, PriceSummary, summary, unit_of
 
 from ...services.prices import EstimateDetail, Prices
 from ...store.prices import KEPT_MS
@@ -49,10 +49,11 @@ def add_price_routes(app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas)
         hours: Annotated[int, Query(ge=1, le=_HOURS_MAX, description="How far back.")] = 24,
         name: Annotated[
             str | None,
-            Query(alias="class", max_length=128, description="Only this, with each of its hours."),
+            Query(alias="class", max_length=140, description="Only this, with each of its hours."),
         ] = None,
     ) -> Response:
-        """By what was bought: the model of the GPU, or cores. Prices are of a whole task, memory
+        """By what was bought: the model of the GPU, or cores, with " spot" behind it for preemptible
+        tasks. Prices are of a whole task, memory
         included, divided by its GPUs or cores, so that they compare."""
         found = await prices.history(hours, name)
         views = [
@@ -82,7 +83,7 @@ def add_price_routes(app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas)
 def _class_view(of: PriceSummary, hours: Sequence[PriceHour] = ()) -> ClassPricesView:
     return ClassPricesView(
         name=of.name,
-        unit="core" if of.name == CPU else "GPU",
+        unit=unit_of(of.name),
         awards=of.awards,
         lowest=format_usdc(of.lowest_micro_usdc),
         median=format_usdc(of.median_micro_usdc),

@@ -31,6 +31,7 @@ from neurogrid_marketplace.fields import (
     Word,
 )
 from neurogrid_marketplace.needs import MAX_NEEDS
+from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S
 from neurogrid_marketplace.spread import MAX_AVOIDED
 from neurogrid_marketplace.verification import QUORUM_MAX, QUORUM_MIN
 
@@ -306,6 +307,22 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
             "included. The auction takes up to a second longer."
         ),
     ] = False
+    preemptible: Annotated[
+        bool,
+        Meta(
+            description="Its node may take the machine back after a warning, and asks less for that. It "
+            "is then paid for what it ran, and the task starts anew elsewhere. All runs together cost "
+            "at most what one could."
+        ),
+    ] = False
+    reclaim_window_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=RECLAIM_WINDOW_MAX_S,
+            description="Of a preemptible task: how long the warning has to be at least.",
+        ),
+    ] = 0
     reveal_wallet: Annotated[
         bool,
         Meta(description="Let the nodes that are asked know who pays; some take nobody else."),

@@ -157,6 +157,12 @@ class TaskView(TaskSummary, frozen=True):
     ]
     reveal_wallet: bool
     sealed_bids: bool
+    preemptible: bool
+    reclaim_window_seconds: int
+    preemptions: Annotated[int, Meta(description="Runs whose node took its machine back.")]
+    stops_at: Annotated[
+        Time | None, Meta(description="When the run is stopped; null unless it was warned.")
+    ]
     spread: SpreadRequest | None
     avoid: AvoidRequest
     timeout_seconds: int

@@ -15,10 +15,11 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.key_wait import needs_key
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.needs import OutputWanted
+from neurogrid_marketplace.preemption import is_reclaimed
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.spread import Avoid, Spread, SpreadBy
-from neurogrid_marketplace.task import TERMINAL, Phase
+from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from neurogrid_marketplace.verification import QUORUM_MIN, Verification
 
 from ...services.errors import InvalidRequest
@@ -92,6 +93,11 @@ def submission(
     Raises:
         InvalidRequest: values that do not go together.
     """
+    if request.reclaim_window_seconds and not request.preemptible:
+        raise InvalidRequest(
+            f"{place}reclaim_window_seconds: goes with preemptible only",
+            f"{place}reclaim_window_seconds",
+        )
     needs = _requirements(request)
     files, outputs = _inputs(request, place)
     wanted = Submission(
@@ -120,6 +126,8 @@ def submission(
         where=read_constraints(request.constraints, f"{place}constraints"),
         client=wallet if request.reveal_wallet else None,
         sealed_bids=request.sealed_bids,
+        preemptible=request.preemptible,
+        reclaim_window_s=request.reclaim_window_seconds,
         max_total_cost_micro_usdc=(
             None
             if request.max_total_cost is None
@@ -271,6 +279,10 @@ def task_view(detail: TaskDetail) -> TaskView:
         constraint_clauses=list(demand.where),
         reveal_wallet=demand.client is not None,
         sealed_bids=demand.sealed_bids,
+        preemptible=demand.preemptible,
+        reclaim_window_seconds=demand.reclaim_window_s,
+        preemptions=state.preemptions,
+        stops_at=_stops_at(state),
         spread=(
             None
             if state.spread is None
@@ -285,7 +297,9 @@ def task_view(detail: TaskDetail) -> TaskView:
         deadline_policy=("run" if state.runs_late else "end") if deadline_ms else None,
         deadline_met=_deadline_met(row, deadline_ms),
         max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour),
-        max_cost=format_usdc(demand.max_cost_micro_usdc() * state.verification.runs_held),
+        max_cost=format_usdc(
+            state.preempted_micro_usdc + demand.max_cost_micro_usdc() * state.verification.runs_held
+        ),
         price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
         currency="USDC",
         exit_code=_exit_code(row),
@@ -401,6 +415,12 @@ def _cost_micro_usdc(row: TaskRow, lease: LeaseRow | None) -> int:
         lease.metered_ms,
         lease.metered_ms,
     )
+
+
+def _stops_at(state: Task) -> str | None:
+    if not is_reclaimed(state) or state.lease is None:
+        return None
+    return iso(state.lease.reclaimed_at_ms + state.lease.reclaim_window_s * 1000)
 
 
 def _exit_code(row: TaskRow) -> int | None:

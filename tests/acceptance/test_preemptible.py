@@ -1,0 +1,82 @@
+"""A preemptible job gives way to an ordinary one, after its window, and completes elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acceptance.network import Devnet, neurogrid, until
+from neurogrid.models import Task
+
+pytestmark = [pytest.mark.processes, pytest.mark.engine]
+
+# Fills a node.
+NEEDS = {"cpu_cores": 2, "ram_gb": 0.2, "storage_gb": 0.05}
+# Runs until the test says so, and notices that it is to go.
+SPOT_JOB = """
+while [ ! -e /inputs/go ]; do
+    if [ -e "$NEUROGRID_RECLAIM_FILE" ] && [ ! -e /tmp/told ]; then
+        echo "warned for $NEUROGRID_RECLAIM_WINDOW_S s"
+        touch /tmp/told
+    fi
+    sleep 0.2
+done
+echo done > /outputs/answer
+"""
+
+
+def _inputs_of(devnet: Devnet, task: Task) -> Path:
+    """Where the running job's input files are on this machine."""
+    (found,) = devnet.data.glob(f"nodes/*/workspaces/{task.leases[-1].id}/inputs")
+    return found
+
+
+def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactly(
+    devnet: Devnet, tmp_path: Path
+) -> None:
+    devnet.until_idle()
+    before = devnet.ledger.money()
+    spot = devnet.submit("sh", "-c", SPOT_JOB, resource_requirements=NEEDS, preemptible=True)
+    spot = devnet.until_phase(spot.id, "running")
+    first = spot.node_id
+    ordinary = devnet.submit(
+        *("echo", "mine"), resource_requirements=NEEDS, where=f"node.id = {first}"
+    )
+
+    def elsewhere() -> Any:
+        task = devnet.client.tasks.get(spot.id)
+        return task if task.phase == "running" and len(task.leases) == 2 else None
+
+    spot = until(elsewhere, "the preemptible job runs again")
+    assert spot.preemptions == 1
+    (_inputs_of(devnet, spot) / "go").touch()
+    spot, ordinary = devnet.until_settled(spot.id), devnet.until_settled(ordinary.id)
+    assert (spot.status, ordinary.status) == ("completed", "completed")
+    assert ordinary.node_id == first
+    assert [output.path for output in devnet.client.tasks.outputs(spot.id)] == ["answer"]
+
+    names = [entry.event for entry in spot.timeline]
+    assert names.count("task.reclaimed") == 1
+    reclaimed = names.index("task.reclaimed")
+    assert "task.queued" in names[reclaimed:]
+    assert "task.completed" in names[reclaimed:]
+    # It had its window, it was cheaper, and it is paid for all that it ran.
+    one, two = spot.leases
+    assert one.paid is not None
+    assert two.paid is not None
+    assert one.paid >= one.price_per_hour * 5 / 3600
+    assert spot.cost == one.paid + two.paid
+    assert ordinary.price_per_hour is not None
+    assert one.price_per_hour < ordinary.price_per_hour
+    after = devnet.ledger.money()
+    spent = before.available + before.locked - after.available - after.locked
+    (lease,) = ordinary.leases
+    assert lease.paid is not None
+    assert lease.paid == ordinary.cost
+    assert spent == int((one.paid + two.paid + lease.paid) * 1_000_000)
+    for number, each in enumerate((one, two)):
+        receipt = tmp_path / f"receipt-{number}.json"
+        receipt.write_bytes(devnet.client.tasks.receipt(spot.id, lease_id=each.id))
+        checked = neurogrid("verify", str(receipt))
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert ("warned the job" in checked.stdout) is (number == 0)
