@@ -9,7 +9,8 @@ MarketError
 │   └── ReplayedMessage    seen before, from another session, or too old
 ├── IllegalTransition      our own bug: an event that the state's table does not list
 ├── SealBroken             a sealed input, or the key to it, does not authenticate
-└── ReceiptInvalid         a receipt that does not prove what it says
+├── ReceiptInvalid         a receipt that does not prove what it says
+└── EvidenceInvalid        evidence of a challenge that does not prove what it says
 """
 
 
@@ -51,3 +52,7 @@ class SealBroken(MarketError):
 
 class ReceiptInvalid(MarketError):
     """A receipt does not prove what it says; the message names the first link that fails."""
+
+
+class EvidenceInvalid(MarketError):
+    """Evidence of a challenge does not prove what it says; the message names what fails first."""

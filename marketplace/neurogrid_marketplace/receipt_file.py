@@ -45,7 +45,7 @@ def write(file: ReceiptFile, sign: Callable[[bytes], bytes]) -> bytes:
         "links": links,
     }
     signature = sign(_DOMAIN + canonical_bytes(unsigned)).hex()
-    return _byte_form({**unsigned, "signature": signature})
+    return byte_form({**unsigned, "signature": signature})
 
 
 def read(data: bytes) -> ReceiptFile:
@@ -58,7 +58,7 @@ def read(data: bytes) -> ReceiptFile:
     document = _parse(data)
     coordinator = _text(document, "coordinator")
     unsigned = {name: value for name, value in document.items() if name != "signature"}
-    signature = _signature_bytes(_text(document, "signature"))
+    signature = signature_bytes(_text(document, "signature"))
     try:
         check_signature(public_key_of(coordinator), _DOMAIN + canonical_bytes(unsigned), signature)
     except BadSignature as error:
@@ -95,7 +95,7 @@ def _parse(data: bytes) -> dict[str, Json]:
         document = json.loads(data.decode())
         if not isinstance(document, dict) or set(document) != _TOP:
             raise ReceiptInvalid(f"a receipt has exactly the fields {sorted(_TOP)}")
-        canonical = _byte_form(document)
+        canonical = byte_form(document)
     except (ValueError, RecursionError) as error:
         raise ReceiptInvalid(f"not the JSON of a receipt: {error}") from error
     version = document["version"]
@@ -113,7 +113,7 @@ def _parse(data: bytes) -> dict[str, Json]:
     return document
 
 
-def _byte_form(document: dict[str, Json]) -> bytes:
+def byte_form(document: dict[str, Json]) -> bytes:
     """Sorted keys, two spaces, one newline at the end."""
     canonical_bytes(document)  # refuses floats and whatever else has no canonical form
     return (json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
@@ -126,7 +126,7 @@ def _text(document: dict[str, Json], name: str) -> str:
     return value
 
 
-def _signature_bytes(text: str) -> bytes:
+def signature_bytes(text: str) -> bytes:
     """Lower-case hex only, so that a signature has one spelling."""
     try:
         raw = bytes.fromhex(text)

@@ -149,13 +149,13 @@ class Parts:
         return self.one(SettlementStatement).message
 
 
-def contents_of(evidence: Evidence) -> list[tuple[str, Json]]:
+def contents_of(evidence: Evidence, kinds: Sequence[Kind] = KINDS) -> list[tuple[str, Json]]:
     """Kind and content of every link, in the order of a receipt."""
-    unknown = set(evidence) - {kind.name for kind in KINDS}
+    unknown = set(evidence) - {kind.name for kind in kinds}
     assert not unknown, f"no links are called {unknown}"
     return [
         (kind.name, item.to_dict() if isinstance(item, Envelope) else plain(item))
-        for kind in KINDS
+        for kind in kinds
         for item in evidence.get(kind.name, ())
     ]
 
@@ -167,15 +167,19 @@ def read_links(
     coordinator: str,
     task_id: str,
     lease_id: str,
+    kinds: Sequence[Kind] = KINDS,
 ) -> Parts:
     """Check order and number of the links, and every signature.
+
+    Args:
+        kinds: those of a receipt, or fewer; an accept among them.
 
     Raises:
         ReceiptInvalid: what does not hold.
         MalformedMessage: a content that is not of its kind.
     """
     names = [name for name, _ in contents]
-    known = [kind.name for kind in KINDS]
+    known = [kind.name for kind in kinds]
     for number, name in enumerate(names):
         if name not in known:
             raise ReceiptInvalid(
@@ -185,7 +189,7 @@ def read_links(
     if names != sorted(names, key=known.index):
         raise ReceiptInvalid(f"the links are not in the order {', '.join(known)}")
     links: dict[type[Any], list[Link[Any]]] = {}
-    for kind in KINDS:
+    for kind in kinds:
         found = [content for name, content in contents if name == kind.name]
         if not kind.least <= len(found) <= kind.most:
             raise ReceiptInvalid(
@@ -195,7 +199,7 @@ def read_links(
             _read(kind, number, content, network) for number, content in enumerate(found)
         ]
     node_id = links[Accept][0].signed.sender
-    for kind in KINDS:
+    for kind in kinds:
         for number, link in enumerate(links[kind.message]):
             _check_parties(kind, number, link, coordinator, node_id)
     return Parts(network, coordinator, task_id, lease_id, node_id, links)
