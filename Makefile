@@ -43,6 +43,9 @@ bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a pa
 program: $(packages) compiler ## rebuild the on-chain program from its sources
 	@$(python) contracts-client/program/build.py
 
+kernels: $(packages) compiler ## rebuild the challenge's GPU kernels from their source
+	@$(python) images/challenge/ptx.py
+
 setup: $(packages) engine images ## all set-up that demo, test and bench need
 
 images: $(packages) engine $(debian_files) ## the container images of the jobs
@@ -75,4 +78,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test nightly check fix bench program setup images engine compiler namespaces lock clean
+.PHONY: help demo test nightly check fix bench program kernels setup images engine compiler namespaces lock clean

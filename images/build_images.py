@@ -4,6 +4,7 @@
     neurogrid/job:1       the same with numpy and Pillow, from the wheels that requirements.lock pins
     neurogrid/true:1      the shell alone
     neurogrid/gang-link:1 the link of a gang's network: one static program, from gang-link/link.c
+    neurogrid/challenge:1 the runner of challenges, compiled from the C in challenge/
 
 An image carries a label with the fingerprint of everything that went into it, so a second run
 builds nothing. No Dockerfile here has a RUN line: building runs nothing and needs no network.
@@ -26,6 +27,7 @@ import docker
 import docker.errors
 from docker.models.images import Image
 
+from challenge_tree import challenge_sources, challenge_tree
 from image_tree import Tree
 from python_rootfs import SITE_PACKAGES, add_shell, fingerprint_parts, python_tree
 
@@ -38,6 +40,7 @@ PYTHON_IMAGE = f"neurogrid/python:{sys.version_info.major}.{sys.version_info.min
 JOB_IMAGE = "neurogrid/job:1"
 TRUE_IMAGE = "neurogrid/true:1"
 GANG_LINK_IMAGE = "neurogrid/gang-link:1"
+CHALLENGE_IMAGE = "neurogrid/challenge:1"
 
 JOB_PACKAGES = ("numpy", "pillow")
 # Once installed, packages are trees of files. These parts are for those who develop them or compile
@@ -106,7 +109,14 @@ def recipes() -> list[Recipe]:
         tree=lambda scratch: program_tree(link_source, scratch),
         ingredients=(link_source.read_text(),),
     )
-    return [python, job, true, gang_link]
+    challenge = Recipe(
+        tag=CHALLENGE_IMAGE,
+        folder="challenge",
+        layer="rootfs.tar",
+        tree=challenge_tree,
+        ingredients=(*challenge_sources(), *interpreter),
+    )
+    return [python, job, true, gang_link, challenge]
 
 
 def locked(packages: Iterable[str], lock: str) -> str:

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from image_tree import Tree
@@ -91,7 +91,10 @@ def python_tree(busybox: Path) -> Tree:
     # Debian's site.py looks here instead.
     tree.add_link(f"{_LIBRARY}/dist-packages", "site-packages")
     extensions = [file for file in (library / "lib-dynload").iterdir() if _is_shipped(file)]
-    for path, source in _shared_libraries([executable, *extensions]):
+    libraries = shared_libraries(
+        [executable, *extensions], _LIBRARIES_OF_WHEELS, (_LIBRARY_OF_SOME_WHEELS,)
+    )
+    for path, source in libraries:
         tree.add_file(path, source)
     tree.add_text("/etc/passwd", _PASSWD)
     tree.add_text("/etc/group", _GROUP)
@@ -144,11 +147,17 @@ def _skip(path: PurePosixPath) -> bool:
     return path.parts[0] == "lib-dynload" and not _is_shipped(Path(path))
 
 
-def _shared_libraries(binaries: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Every C library that ``binaries`` or wheels load: its path in the image, and the file here.
+def shared_libraries(
+    binaries: Iterable[Path], needed: Sequence[str], welcome: Sequence[str] = ()
+) -> Iterator[tuple[str, Path]]:
+    """Every C library that ``binaries`` load: its path in the image, and the file here.
 
     All go to the folder where the C library lies, which its loader searches without being told:
     the folders written into the binaries (RPATH) do not exist in the image.
+
+    Args:
+        needed: libraries that come along, because what is loaded later counts on them.
+        welcome: the same, where this machine has them.
     """
     search_path = f"{sysconfig.get_config_var('LIBDIR')}:{os.environ.get('LD_LIBRARY_PATH', '')}"
     listing = subprocess.run(
@@ -162,11 +171,11 @@ def _shared_libraries(binaries: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     assert not missing, f"this Python does not run here either: {missing} not found"
     found = {Path(path).name: Path(path) for path in re.findall(r"=> (/\S+) \(", listing)}
     folder = found["libc.so.6"].parent
-    for name in (*_LIBRARIES_OF_WHEELS, _LIBRARY_OF_SOME_WHEELS):
+    for name in (*needed, *welcome):
         if name not in found and (source := _library_beside(folder, name)):
             found[name] = source
-    lacking = sorted(set(_LIBRARIES_OF_WHEELS) - found.keys())
-    assert not lacking, f"wheels need {lacking}, which this machine has not got"
+    lacking = sorted(set(needed) - found.keys())
+    assert not lacking, f"{lacking} are needed, which this machine has not got"
     for name, source in sorted(found.items()):
         yield f"{folder}/{name}", source
     # The loader alone is named by its whole path inside every executable.
