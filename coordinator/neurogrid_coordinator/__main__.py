@@ -270,6 +270,68 @@ def reconcile(directory: Path, days: int, patience_s: float, as_json: bool) -> N
         sys.exit(_EXIT_DIFFERENT)
 
 
+@main.command()
+@_directory
+@click.argument("node")
+@click.option(
+    "--evidence",
+    "evidence_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the signed evidence to this file.",
+)
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=0),
+    default=900.0,
+    show_default=True,
+    help="Seconds to wait for what comes of it; it goes on without.",
+)
+@_as_json
+def challenge(
+    directory: Path, node: str, evidence_file: Path | None, patience_s: float, as_json: bool
+) -> None:
+    """Have the running coordinator challenge NODE, a peer id: does it have what it offers?
+
+    \b
+    Exit codes:
+      0  it passed
+      1  it failed
+      3  it says nothing about the node, or there is nothing yet: the reason is shown
+    """
+    import asyncio
+
+    from neurogrid_marketplace.challenge_answer import FINDINGS, Mark
+
+    from .challenge_command import challenge_now
+    from .config import CONFIG_NAME, ConfigError, load_config
+
+    try:
+        if not load_config(directory / CONFIG_NAME).trust.challenge_account:
+            _fail("nobody pays for challenges: set trust.challenge_account to an account's id")
+        row, data = asyncio.run(
+            challenge_now(directory, node, now_ms=_now_ms(), patience_s=patience_s)
+        )
+        if evidence_file is not None and data is not None:
+            evidence_file.write_bytes(data)
+    except (ConfigError, OSError) as error:
+        _fail(str(error))
+    if as_json:
+        shown = {
+            "challenge_id": row.id,
+            "node_id": row.node_id,
+            "state": row.state.value,
+            "note": row.note,
+            "task_id": row.task_id,
+            "evidence_sha256": row.digest,
+        }
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        click.echo(f"{row.id}  {row.state.value}{': ' if row.note else ''}{row.note}")
+    if row.state is not Mark.PASSED:
+        sys.exit(_EXIT_DIFFERENT if row.state in FINDINGS else _EXIT_NOT_RUNNING)
+
+
 @main.group()
 def account() -> None:
     """Clients of this coordinator."""

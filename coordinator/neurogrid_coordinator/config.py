@@ -23,7 +23,8 @@ from neurogrid_contracts.chain_payments import (
     outbox_policy,
 )
 from neurogrid_contracts.deployment import Deployment
-from neurogrid_marketplace.fields import Address
+from neurogrid_marketplace.challenge import CHALLENGE_IMAGE, ChallengeTerms, Rate
+from neurogrid_marketplace.fields import Address, ImageRef
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_p2p.address import parse_address
@@ -31,6 +32,7 @@ from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 from neurogrid_p2p.relay import RelayLimits
 from neurogrid_p2p.relay_reservation import check_relays
 
+from .challenge_settings import ChallengeSettings
 from .market.settings import MAX_DIALLED
 
 CONFIG_NAME = "coordinator.toml"
@@ -39,6 +41,8 @@ _Positive = Annotated[int, Meta(ge=1)]
 _Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")]
 _UrlOrEmpty = Annotated[str, Meta(pattern=r"^(https?://[^\s\x00-\x1f]{1,500})?\Z")]
 _Usdc = Annotated[str, Meta(max_length=20)]
+# "RTX 4090 500000"
+_Rate = Annotated[str, Meta(pattern=r"^\S[^\x00-\x1f]{0,126} [1-9][0-9]{0,8}\Z")]
 _RELAY = RelayLimits()
 _Multiaddress = Annotated[str, Meta(pattern=r"^/ip[46]/[0-9a-fA-F:.]+/tcp/[0-9]{1,5}\Z")]
 
@@ -166,6 +170,45 @@ class TrustConfig(_Section, frozen=True):
 
     score_challenges: bool = False
     min_stake_usdc: _Usdc = "0"
+    challenge_account: Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32})?\Z")] = ""
+    challenge_image: ImageRef = CHALLENGE_IMAGE
+    challenge_price_usdc_per_hour: _Usdc = "2"
+    challenges_per_day: Annotated[int, Meta(ge=0, le=24)] = 0
+    challenge_usdc_per_day: _Usdc = "1"
+    challenge_fill_percent: Annotated[int, Meta(ge=1, le=100)] = 90
+    challenge_visits: Annotated[int, Meta(ge=1, le=64)] = 8
+    challenge_allowance_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+    challenge_rates: Annotated[tuple[_Rate, ...], Meta(min_length=2, max_length=256)] = (
+        "gpu 50000",
+        "cpu 100",
+    )
+
+    @property
+    def challenges(self) -> ChallengeSettings:
+        """How nodes are challenged, and who pays.
+
+        Raises:
+            ValueError: an amount is none, or a rate of "gpu" or "cpu" is missing.
+        """
+        rates = tuple(
+            Rate(model, int(number))
+            for model, _, number in (line.rpartition(" ") for line in self.challenge_rates)
+        )
+        if not {"gpu", "cpu"} <= {rate.model for rate in rates}:
+            raise ValueError("trust.challenge_rates: one is for gpu and one for cpu")
+        return ChallengeSettings(
+            account_id=self.challenge_account,
+            image=self.challenge_image,
+            terms=ChallengeTerms(
+                fill_permille=10 * self.challenge_fill_percent,
+                visits=self.challenge_visits,
+                allowance_ms=1000 * self.challenge_allowance_s,
+                rates=rates,
+            ),
+            price_micro_usdc_per_hour=parse_usdc(self.challenge_price_usdc_per_hour),
+            per_day=self.challenges_per_day,
+            budget_micro_usdc_per_day=parse_usdc(self.challenge_usdc_per_day),
+        )
 
 
 class Config(_Section, frozen=True):
@@ -211,6 +254,7 @@ def parse_config(text: str, name: str) -> Config:
         outbox_policy(config.chain)
         assert config.peers.lists is not None
         assert parse_usdc(config.trust.min_stake_usdc) >= 0
+        assert config.trust.challenges is not None
         check_relays(config.p2p.relays)
         for address in config.p2p.dial:
             if parse_address(address).peer_id is None:

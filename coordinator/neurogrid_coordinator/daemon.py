@@ -30,6 +30,7 @@ from .api.app import API, Collaborators, Settings, create_app
 from .artifacts import BlobStore, LeaseTokens
 from .attendance import Attendance
 from .chain import Chain
+from .challenger import Challenger
 from .comparisons import Comparisons
 from .config import CONFIG_NAME, Config, ConfigError, P2pConfig, load_config
 from .evidence import ReceiptDesk
@@ -45,8 +46,10 @@ from .outgoing import Outgoing
 from .outputs import OutputCheck
 from .reconciler import Reconciler
 from .services.artifacts import Limits
+from .services.balances import Balances
 from .services.nodes import Nodes
 from .services.submission import Terms
+from .services.tasks import Tasks
 from .settler import Settler
 from .setup import DATABASE_FILE, IDENTITY_FILE, INFO_FILE, Keys
 from .spot_checks import SpotChecks
@@ -128,6 +131,13 @@ async def run(
             ),
         )
         attendance = Attendance(_now_ms())
+        task_terms = Terms(
+            bid_window_ms=config.timers.bid_window_ms,
+            voucher_interval_s=config.timers.voucher_interval_s,
+            dead_after_s=config.timers.dead_after_s,
+            queue_timeout_s=config.timers.queue_timeout_s,
+            timeout_s_max=chain.timeout_s_max,
+        )
 
         # The market calls those who call the market: the desk is there before the first message.
         async def on_message(node_id: str, envelope: Envelope, message: Message) -> None:
@@ -228,16 +238,34 @@ async def run(
             found_out=standings.changed,
             now_ms=_now_ms,
         )
+        tasks = Tasks(
+            database=database,
+            feed=feed,
+            terms=task_terms,
+            explain=market.explain,
+            may_return=nodes.may_return,
+            balances=Balances(database, chain.funds.get),
+            wake=orchestrator.wake,
+            request_cancel=orchestrator.request_cancel,
+        )
+        challenger = Challenger(
+            config.trust.challenges,
+            database=database,
+            tasks=tasks,
+            blobs=blobs,
+            offer_of=nodes.offer,
+            connected=nodes.connected_ids,
+            secret=keys.session.derive(b"challenges").seed,
+            sign=keys.identity.sign,
+            network=network,
+            coordinator=peer_id_of(keys.identity.public_key),
+            found_out=standings.changed,
+            now_ms=_now_ms,
+        )
         app = create_app(
             Settings(
                 network=network,
-                terms=Terms(
-                    bid_window_ms=config.timers.bid_window_ms,
-                    voucher_interval_s=config.timers.voucher_interval_s,
-                    dead_after_s=config.timers.dead_after_s,
-                    queue_timeout_s=config.timers.queue_timeout_s,
-                    timeout_s_max=chain.timeout_s_max,
-                ),
+                terms=task_terms,
                 limits=Limits(config.limits.artifact_bytes, config.limits.account_artifact_bytes),
                 public_url=place.url,
                 requests_per_minute=config.http.requests_per_minute,
@@ -285,6 +313,7 @@ async def run(
                 group.create_task(_keep(market), name="market"),
                 group.create_task(follow_lists(directory, market), name="peers"),
                 group.create_task(standings.run(), name="standings"),
+                group.create_task(challenger.run(), name="challenger"),
                 group.create_task(_forget_payments(outbox), name="payments"),
                 group.create_task(
                     _say_where(

@@ -12,18 +12,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.calibration import start_factor_permille
+from neurogrid_marketplace.challenge_answer import Mark
 from neurogrid_marketplace.reputation import Reputation, Tally, explain_reputation, tally_of
 from neurogrid_marketplace.standing import Standing
 from neurogrid_wallet.errors import RpcError
 
 from .market.deliveries import NodeChange
 from .market.reports import NodeView
-from .store import findings, leases
+from .store import challenges, findings, leases
 from .store.database import Database
 
 _log = logging.getLogger(__name__)
 
 REFRESH_S = 60.0
+# What a node has shown may be sold, or break.
+_CHALLENGE_LASTS_MS = 30 * 24 * 3_600_000
 
 
 class Standings:
@@ -98,14 +101,14 @@ class Standings:
         await self._read_stakes({self._wallets[node_id] for node_id in node_ids})
         changed: dict[str, Standing] = {}
         for node_id in sorted(node_ids):
-            tally, start_factor = await self._database.read(
+            tally, start_factor, challenged = await self._database.read(
                 _known_of, node_id, self._now_ms(), self._challenges_scored
             )
             wallet = self._wallets.get(node_id)
             if wallet is None:
                 continue  # it left meanwhile
             stake = self._staked.get(wallet, 0)
-            standing = Standing(tally.score_permille, stake, start_factor)
+            standing = Standing(tally.score_permille, stake, start_factor, challenged)
             if standing != self._standings.get(node_id):
                 self._standings[node_id] = changed[node_id] = standing
         if changed:
@@ -129,10 +132,13 @@ class Standings:
 
 def _known_of(
     conn: Connection, node_id: str, now_ms: int, challenges_scored: bool
-) -> tuple[Tally, int]:
-    """A node's findings added up, and what its word on its starts is multiplied by."""
+) -> tuple[Tally, int, bool]:
+    """A node's findings added up, what its word on its starts is multiplied by, and whether it passed
+    its last challenge lately."""
     tally = tally_of_node(conn, node_id, now_ms, challenges_scored=challenges_scored)
-    return tally, start_factor_permille(leases.starts_of_node(conn, node_id))
+    start_factor = start_factor_permille(leases.starts_of_node(conn, node_id))
+    mark, at_ms = challenges.newest_mark(conn, node_id) or (Mark.INCONCLUSIVE, 0)
+    return tally, start_factor, mark is Mark.PASSED and now_ms - at_ms <= _CHALLENGE_LASTS_MS
 
 
 def tally_of_node(conn: Connection, node_id: str, now_ms: int, *, challenges_scored: bool) -> Tally:

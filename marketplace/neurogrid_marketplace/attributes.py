@@ -296,6 +296,13 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         lambda f: f.standing.stake_micro_usdc,
     ),
     Attribute(
+        "node.challenged",
+        Subject.STANDING,
+        FLAG,
+        "whether it showed in its last challenge, at most 30 days ago, that it has what it offers",
+        lambda f: "yes" if f.standing.challenged else "no",
+    ),
+    Attribute(
         "price.hour", Subject.PRICE, USDC, "its ask for this task, per hour", lambda f: f.quote
     ),
     Attribute(

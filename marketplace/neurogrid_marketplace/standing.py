@@ -17,11 +17,13 @@ class Standing:
         stake_micro_usdc: what its provider account has at risk.
         start_factor_permille: what its word on its starts is multiplied by: 2000 where they took
             twice as long (`calibration`).
+        challenged: whether it passed its last challenge, lately (`challenge`).
     """
 
     score_permille: Permille = NEUTRAL_SCORE_PERMILLE
     stake_micro_usdc: MicroUsdc = 0
     start_factor_permille: StartFactor = PUNCTUAL_PERMILLE
+    challenged: bool = False
 
 
 # Of a node that nobody has looked into yet.

@@ -9,7 +9,17 @@ from typing import Any, Self
 import httpx
 
 from .artifacts import Artifacts
-from .models import Account, Estimate, Explanation, MarketPrices, NodeInfo, NodePage, NodeReputation
+from .models import (
+    Account,
+    Estimate,
+    Explanation,
+    MarketPrices,
+    NodeEvidence,
+    NodeEvidenceList,
+    NodeInfo,
+    NodePage,
+    NodeReputation,
+)
 from .profile import find_profile
 from .sealed import Keys
 from .tasks import Tasks, Where, task_body
@@ -56,6 +66,20 @@ class Nodes:
         params: dict[str, str | int] = {"limit": limit}
         path = f"/nodes/{node_id}/reputation"
         return self._transport.call(NodeReputation, "GET", path, params=params)
+
+    def evidence(self, node_id: str, *, limit: int = 50) -> Sequence[NodeEvidence]:
+        """What was found out about a node's hardware, newest first; empty if nothing was."""
+        params: dict[str, str | int] = {"limit": limit}
+        path = f"/nodes/{node_id}/evidence"
+        return self._transport.call(NodeEvidenceList, "GET", path, params=params).evidence
+
+    def challenge_evidence(self, challenge_id: str) -> bytes:
+        """The signed file of a challenge, byte for byte; `neurogrid verify-evidence` checks it offline.
+
+        Raises:
+            NotFoundError: there is none, or none any more: the newest of each node are kept.
+        """
+        return self._transport.send("GET", f"/challenges/{challenge_id}/evidence").content
 
 
 class Client:

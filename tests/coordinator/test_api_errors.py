@@ -109,7 +109,6 @@ ROUTES = [
     ("GET", "/api/v1/nodes"),
     ("GET", "/api/v1/nodes/some"),
     ("GET", "/api/v1/nodes/some/reputation"),
-    ("GET", "/api/v1/nodes/some/evidence"),
     ("GET", "/api/v1/constraints"),
     ("GET", "/api/v1/market/prices"),
     ("POST", "/api/v1/match/estimate"),
@@ -154,6 +153,8 @@ def test_the_list_of_routes_is_complete(tmp_path: Path) -> None:
                 ("GET", "/health"),
                 ("GET", "/api/v1/status"),
                 ("GET", "/api/v1/verification/commitments"),
+                ("GET", "/api/v1/nodes/{node_id}/evidence"),
+                ("GET", "/api/v1/challenges/{challenge_id}/evidence"),
             }
             documented = {
                 (method.upper(), path)

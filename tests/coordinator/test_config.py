@@ -126,3 +126,27 @@ def test_lists_of_peers_are_read_and_nonsense_is_named() -> None:
     assert parse_config(text, "file").peers.lists.deny == {foe: "sent wrong results"}
     with pytest.raises(ConfigError, match=r"file: .*nobody"):
         parse_config(template().replace("deny = []", 'deny = ["nobody"]'), "file")
+
+
+def test_rates_of_challenges_are_read_line_by_line() -> None:
+    rates = '["NVIDIA RTX 4090 400000", "gpu 50000", "cpu 100"]'
+    trust = parse_config(f"{CHAIN}\n[trust]\nchallenge_rates = {rates}", "c").trust
+    read = [(rate.model, rate.millions_per_s) for rate in trust.challenges.terms.rates]
+    assert read == [("NVIDIA RTX 4090", 400_000), ("gpu", 50_000), ("cpu", 100)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'challenge_rates = ["gpu 1", "RTX 1"]',
+        'challenge_rates = ["gpu", "cpu 1"]',
+        'challenge_rates = ["gpu 0", "cpu 1"]',
+        'challenge_rates = ["gpu 1.5", "cpu 1"]',
+        'challenge_account = "alice"',
+        'challenge_usdc_per_day = "much"',
+        "challenge_fill_percent = 101",
+    ],
+)
+def test_challenges_that_cannot_be_made_are_refused(line: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_config(f"{CHAIN}\n[trust]\n{line}", "c")

@@ -10,8 +10,10 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS, wallet
 from neurogrid_coordinator.market.directory import Directory
 from neurogrid_coordinator.standings import Standings
-from neurogrid_coordinator.store import findings
+from neurogrid_coordinator.store import challenges, findings
+from neurogrid_coordinator.store.challenges import Reason
 from neurogrid_coordinator.store.database import Database
+from neurogrid_marketplace.challenge_answer import Mark
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Hello
 from neurogrid_marketplace.reputation import Finding, FindingKind
@@ -66,6 +68,31 @@ async def test_the_market_is_told_of_who_joins_and_of_what_changes(tmp_path: Pat
         await made.standings.refresh()
         assert made.told[1:] == [{one: Standing(524, STAKE)}]
         assert made.standings.of(one) == Standing(524, STAKE)
+
+
+@on_asyncio
+async def test_who_passed_its_last_challenge_lately_is_known_for_it(tmp_path: Path) -> None:
+    async with desk(tmp_path) as (made, database):
+        one = node_id("one")
+        await made.standings.on_node(one, "joined", node_view("one"))
+
+        async def challenged(mark: Mark, ago_ms: int) -> bool:
+            asked = await database.write(challenges.ask, one, Reason.BY_HAND, 0, NOW_MS)
+            await database.write(challenges.end, asked, mark, "", NOW_MS - ago_ms)
+            made.standings.changed(one)
+            await made.standings.refresh()
+            standing = made.standings.of(one)
+            assert standing is not None
+            return standing.challenged
+
+        month_ms = 30 * 24 * 3_600_000
+        assert await challenged(Mark.PASSED, month_ms)
+        assert not await challenged(Mark.LATE, 0)
+        assert not await challenged(Mark.INCONCLUSIVE, 0)
+        assert not await challenged(Mark.PASSED, month_ms + 1)
+        assert await challenged(Mark.PASSED, 0)
+        # What says nothing takes nothing away.
+        assert await challenged(Mark.INCONCLUSIVE, 0)
 
 
 @on_asyncio

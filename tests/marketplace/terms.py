@@ -30,6 +30,8 @@ def values(kind: Kind) -> st.SearchStrategy[int | str]:
     """A value of this kind."""
     if kind.is_number:
         return _NUMBERS.map(lambda number: number % (kind.most + 1))
+    if kind.words:
+        return st.sampled_from(kind.words)
     return {VERSION: _VERSIONS, TEXT: _TEXTS}.get(kind, _WORDS)
 
 

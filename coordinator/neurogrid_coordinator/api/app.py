@@ -46,7 +46,12 @@ from .native.auctions import add_auction_route
 from .native.constraints import add_constraint_route
 from .native.nodes import add_match_route, add_node_routes
 from .native.prices import add_price_routes
-from .native.reputation import add_commitment_route, add_evidence_route, add_reputation_route
+from .native.reputation import (
+    add_challenge_evidence_route,
+    add_commitment_route,
+    add_evidence_route,
+    add_reputation_route,
+)
 from .native.results import add_result_routes
 from .native.sealing import add_sealing_routes
 from .native.status import add_status_routes
@@ -186,6 +191,7 @@ def create_app(settings: Settings, world: Collaborators) -> FastAPI:
     add_node_routes(app, world.nodes, gate, schemas)
     add_reputation_route(app, world.nodes, gate, schemas)
     add_evidence_route(app, world.nodes, gate, schemas)
+    add_challenge_evidence_route(app, world.nodes, gate, schemas)
     add_commitment_route(app, world.commitments, schemas)
     add_match_route(app, tasks, gate, schemas)
     add_constraint_route(app, gate, schemas)

@@ -73,6 +73,14 @@ class Gate:
             )
         return caller
 
+    async def anybody(self, request: Request) -> None:
+        """Let in who has no key, too: counted by address.
+
+        Raises:
+            RateLimited: too many requests from there.
+        """
+        self._count(request, f"ip:{request.client.host if request.client else ''}")
+
     async def caller_of(self, secret: str) -> Caller:
         """The caller with this key.
 

@@ -22,7 +22,7 @@ from neurogrid_marketplace.task import Phase
 from ..market.deliveries import NodeChange
 from ..market.reports import NodeView
 from ..standings import reputation_of_node
-from ..store import findings, leases, tasks
+from ..store import challenges, findings, leases, tasks
 from ..store.database import Database
 from ..store.findings import StoredFinding
 from ..store.tasks import TaskFilter
@@ -208,9 +208,28 @@ class Nodes:
             lambda conn: findings.of_node(conn, node_id, kinds=SHADOW_KINDS, limit=limit)
         )
 
+    async def challenge_evidence(self, challenge_id: str) -> bytes:
+        """The signed file of a challenge, byte for byte.
+
+        Raises:
+            NotFound: there is no such challenge, it has not ended, it said nothing, or newer ones of
+                the node took its place.
+        """
+        data = await self._database.read(challenges.evidence, challenge_id)
+        if data is None:
+            raise NotFound(
+                f"there is no evidence of a challenge {challenge_id[:64]!r}",
+                {"challenge_id": challenge_id[:64]},
+            )
+        return data
+
     def connected_count(self) -> int:
         """How many are connected now."""
         return len(self._connected)
+
+    def connected_ids(self) -> frozenset[str]:
+        """All that are connected now."""
+        return frozenset(self._connected)
 
     def offer(self, node_id: str) -> Offer | None:
         """What a node offers; None if it is not connected."""

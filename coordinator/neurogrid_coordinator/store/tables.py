@@ -326,3 +326,42 @@ audited_leases = Table(
     Column("lease_id", Text, ForeignKey("leases.id"), primary_key=True),
     Column("audited_at_ms", BigInteger, nullable=False),
 )
+
+# What nodes were asked to show of their hardware (`challenger`). `challenge_json`: marketplace `Challenge`,
+# once it is planned; `max_cost_micro_usdc`: what its task may cost at most. `note`: what came of it, in words.
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("max_cost_micro_usdc", BigInteger, nullable=False),
+    Column("asked_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger),
+    Column("challenge_json", Text),
+    Column("task_id", Text, ForeignKey("tasks.id")),
+)
+Index("challenges_of_node", challenges.c.node_id, challenges.c.id)
+Index("challenges_by_age", challenges.c.asked_at_ms)
+Index(
+    "challenges_open",
+    challenges.c.state,
+    sqlite_where=challenges.c.state.in_(["asked", "planned", "running"]),
+)
+
+# Signed files of evidence (marketplace `challenge_evidence`); the newest of each node are kept.
+challenge_evidence = Table(
+    "challenge_evidence",
+    metadata,
+    Column("challenge_id", Text, ForeignKey("challenges.id"), primary_key=True),
+    Column("node_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+Index(
+    "challenge_evidence_of_node",
+    challenge_evidence.c.node_id,
+    challenge_evidence.c.challenge_id,
+)

@@ -26,10 +26,12 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Receipts": {
         "receipt": (".results:receipt", "Fetch a task's signed receipt."),
         "verify": (".verify:verify", "Check a receipt file; needs no network."),
+        "verify-evidence": (".evidence:verify_evidence", "Check the evidence of a challenge."),
     },
     "Market and money": {
         "nodes": (".market:nodes", "List the nodes of the market."),
         "reputation": (".market:reputation", "Show a node's score, and what it is made of."),
+        "evidence": (".evidence:evidence", "Show what was found out about a node's hardware."),
         "explain": (".market:explain", "Ask how a job would meet the market, before paying."),
         "estimate": (".prices:estimate", "Ask what a job would likely cost, before paying."),
         "prices": (".prices:prices", "Show what jobs have been awarded at."),

@@ -13,10 +13,12 @@ import click
 import msgspec
 
 from neurogrid_marketplace.bid import MEANINGS
+from neurogrid_marketplace.receipt_items import Item, Proof
 
 from ..models import Explanation, TaskUpdate
 
 _MEANINGS: dict[str, str] = {code.value: meaning for code, meaning in MEANINGS.items()}
+_PROOF_COLOURS = {Proof.PROVEN: "green", Proof.SEEN: "green", Proof.CLAIMED: "yellow"}
 _STATUS_COLOURS = {
     "completed": "green",
     "online": "green",
@@ -48,6 +50,14 @@ def print_fields(fields: Iterable[tuple[str, str | None]], *, err: bool = False)
     for name, value in shown:
         click.secho(f"{name.ljust(width)}  ", dim=True, nl=False, err=err)
         click.secho(value, fg=_STATUS_COLOURS.get(value), err=err)
+
+
+def print_item(item: Item) -> None:
+    """Two lines, so that what it shows has the whole width."""
+    proof = click.style(item.proof.value.ljust(14), fg=_PROOF_COLOURS.get(item.proof))
+    signed = f"signed by {item.signed_by}" if item.signed_by else ""
+    click.echo(f"{proof}{item.name.ljust(15)}{signed}".rstrip())
+    click.echo(f"    {printable(item.shows)}")
 
 
 def print_explanation(explanation: Explanation, *, err: bool = False) -> None:

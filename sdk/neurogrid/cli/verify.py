@@ -10,15 +10,12 @@ from neurogrid_marketplace.errors import ReceiptInvalid
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.receipt import MAX_RECEIPT_BYTES, Verification, verify_receipt
 from neurogrid_marketplace.receipt_chain import beside_chain, is_seen
-from neurogrid_marketplace.receipt_items import Item, Proof
 
 from ..errors import IntegrityError
 from ..receipts import compare_outputs, look_at_chain
 from .exit_codes import FAILED, UNREACHABLE
-from .output import print_fields, print_json, printable
+from .output import print_fields, print_item, print_json
 from .session import json_option
-
-_COLOURS = {Proof.PROVEN: "green", Proof.SEEN: "green", Proof.CLAIMED: "yellow"}
 
 
 @click.command()
@@ -90,15 +87,7 @@ def _print(found: Verification) -> None:
     )
     click.echo()
     for item in found.items:
-        _print_item(item)
-
-
-def _print_item(item: Item) -> None:
-    """Two lines, so that what it shows has the whole width."""
-    proof = click.style(item.proof.value.ljust(14), fg=_COLOURS.get(item.proof))
-    signed = f"signed by {item.signed_by}" if item.signed_by else ""
-    click.echo(f"{proof}{item.name.ljust(15)}{signed}".rstrip())
-    click.echo(f"    {printable(item.shows)}")
+        print_item(item)
 
 
 def _plain(found: Verification) -> dict[str, object]:

@@ -19,7 +19,15 @@ from .market import (
     RelaxationStep,
     Survivors,
 )
-from .nodes import GpuInfo, NodeFinding, NodeInfo, NodePage, NodeReputation
+from .nodes import (
+    GpuInfo,
+    NodeEvidence,
+    NodeEvidenceList,
+    NodeFinding,
+    NodeInfo,
+    NodePage,
+    NodeReputation,
+)
 from .tasks import (
     ENDED,
     Artifact,
@@ -64,6 +72,8 @@ __all__ = [
     "LogPage",
     "MarketPrices",
     "NearMiss",
+    "NodeEvidence",
+    "NodeEvidenceList",
     "NodeFinding",
     "NodeInfo",
     "NodePage",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -70,6 +70,27 @@ class NodeFinding(Struct, frozen=True, kw_only=True):
     remembered: float = 1.0
     effect: int = 0
     scored: bool = True
+
+
+class NodeEvidence(Struct, frozen=True, kw_only=True):
+    """A fact about a node's hardware.
+
+    Attributes:
+        kind: challenge_passed, challenge_failed or gpu_shared.
+        details: of a challenge: ``challenge_id``, ``mark``, ``reason`` and ``evidence_sha256``; of
+            a shared GPU: ``gpu`` and ``also_at``.
+    """
+
+    at: datetime
+    kind: str
+    details: dict[str, Any] = {}
+
+
+class NodeEvidenceList(Struct, frozen=True, kw_only=True):
+    """What was found out about a node's hardware, newest first."""
+
+    node_id: str
+    evidence: list[NodeEvidence] = []
 
 
 class NodeReputation(Struct, frozen=True, kw_only=True):

@@ -63,22 +63,47 @@ def add_evidence_route(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas)
         response_class=Response,
         responses={
             200: schemas.answer(EvidenceListView, "Newest first; empty if there is nothing."),
-            **errors("INVALID_REQUEST", "UNAUTHORIZED"),
+            **errors("INVALID_REQUEST"),
         },
     )
     async def get_evidence(
         node_id: str,
-        _: Annotated[Caller, Depends(gate)],
+        _: Annotated[None, Depends(gate.anybody)],
         limit: Annotated[int, Query(ge=1, le=_LINES_MAX)] = 50,
     ) -> Response:
-        """Public facts, such as a GPU that another node offers too. Whether they count in its score
-        says the node's reputation."""
+        """Without a key. Facts such as a challenge that it passed or failed, or a GPU that another
+        node offers too. Whether they count in its score says the node's reputation."""
         found = await nodes.evidence(node_id, limit)
         views = [
             EvidenceView(iso(item.finding.at_ms), item.finding.kind.value, dict(item.details))
             for item in found
         ]
         return success(EvidenceListView(node_id, views))
+
+
+def add_challenge_evidence_route(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) -> None:
+    """Add the route."""
+
+    @app.get(
+        f"{API}/challenges/{{challenge_id}}/evidence",
+        tags=["Nodes"],
+        summary="Get the signed evidence of a challenge",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The file, byte for byte; check it with `neurogrid verify-evidence`."
+            },
+            **errors("NOT_FOUND"),
+        },
+    )
+    async def get_challenge_evidence(
+        challenge_id: str, _: Annotated[None, Depends(gate.anybody)]
+    ) -> Response:
+        """Without a key. What a node was asked, its answer, and what both sides signed; the newest
+        of each node are kept. Which challenges there were says the node's evidence."""
+        data = await nodes.challenge_evidence(challenge_id)
+        name = f'attachment; filename="evidence-{challenge_id}.json"'
+        return Response(data, media_type="application/json", headers={"Content-Disposition": name})
 
 
 def add_commitment_route(

@@ -4,7 +4,7 @@ import { cost, quote } from './money.mjs';
 
 const GPU = new Set(['gpu.model', 'gpu.memory', 'gpu.compute_capability']);
 const VERSIONS = new Set(['gpu.compute_capability', 'gpu.driver']);
-const STANDING = new Set(['score', 'stake']);
+const STANDING = new Set(['score', 'stake', 'node.challenged']);
 
 /** What an attribute is; undefined where it is not known. */
 const READ = {
