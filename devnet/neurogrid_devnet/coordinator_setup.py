@@ -27,6 +27,8 @@ _SETTINGS = {
     "timers.bid_window_ms": 1000,
     # A devnet is for load tests too.
     "http.requests_per_minute": 1_000_000,
+    # Its nodes listen nowhere, and gangs' members have to reach each other.
+    "relay.serve": True,
 }
 
 

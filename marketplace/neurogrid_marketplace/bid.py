@@ -22,6 +22,7 @@ class DeclineCode(StrEnum):
     CONDITION_UNMET = "condition_unmet"
     UNKNOWN_CONDITION = "unknown_condition"
     DEADLINE_TOO_CLOSE = "deadline_too_close"
+    NO_GANGS = "no_gangs"
 
 
 MEANINGS: dict[DeclineCode, str] = {
@@ -37,6 +38,7 @@ MEANINGS: dict[DeclineCode, str] = {
     DeclineCode.CONDITION_UNMET: "the task or its client does not meet its owner's conditions",
     DeclineCode.UNKNOWN_CONDITION: "the client's conditions name what it does not know",
     DeclineCode.DEADLINE_TOO_CLOSE: "it could not end before the deadline, with all of its time limit",
+    DeclineCode.NO_GANGS: "it can't make the network of a gang, or its owner does not let it",
 }
 
 

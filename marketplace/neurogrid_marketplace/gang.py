@@ -27,6 +27,10 @@ NETWORK_PREFIX_BITS = 24
 RENDEZVOUS_PORT = 29_500
 
 
+# Among the runtimes of a node that can hold members: it has made such a network.
+GANG_RUNTIME = "gang"
+
+
 class Apart(StrEnum):
     """What members of a gang do not share; a node is never shared."""
 

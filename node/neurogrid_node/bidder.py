@@ -10,6 +10,7 @@ from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.gang import GANG_RUNTIME
 from neurogrid_marketplace.judgement import narrowed
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.offer import Offer, PriceList
@@ -102,6 +103,8 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         return decline(DeclineCode.TOO_LONG, f"at most {policy.max_timeout_s} s")
     if not policy.allows_image(demand.image):
         return decline(DeclineCode.IMAGE_NOT_ALLOWED, "not on this node's list")
+    if demand.gang is not None and GANG_RUNTIME not in machine.offer.runtimes:
+        return decline(DeclineCode.NO_GANGS)
     facts = NodeFacts(machine.offer, demand)
     refused = refusal(facts, policy.conditions)
     if refused is not None:

@@ -203,6 +203,19 @@ class DirectConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GangConfig:
+    """Jobs that run together with jobs on other nodes, and reach them (docs/gang-network.md).
+
+    Attributes:
+        serve: whether we take any.
+        mbit_per_s: what the packets of one gang may take of our network, in each direction.
+    """
+
+    serve: bool = True
+    mbit_per_s: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class PeersConfig:
     """Who may be connected; see `PeerLists`. Read again at SIGHUP."""
 
@@ -243,6 +256,7 @@ class Config:
     risk: RiskConfig = field(default_factory=RiskConfig)
     images: ImageConfig = field(default_factory=ImageConfig)
     direct: DirectConfig = field(default_factory=DirectConfig)
+    gang: GangConfig = field(default_factory=GangConfig)
     conditions: ConditionConfig = field(default_factory=ConditionConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)

@@ -20,6 +20,7 @@ from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.gate import Limits as HostLimits
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
@@ -37,6 +38,8 @@ from .earnings import Earnings
 from .earnings_check import EarningsCheck
 from .executor import LeaseRunner, Reports
 from .file_streams import FileStreams, OpenBytes
+from .gang_offer import offer_gangs
+from .gangs import Gangs, with_gangs
 from .images import Images
 from .inventory import Inventory, take_inventory
 from .journal import Journal, JournalThread
@@ -62,6 +65,7 @@ _HOUSEKEEPING_S = 3600
 # How soon coordinators hear of an image that a job has brought.
 _IMAGES_S = 15
 _GIB = 1024**3
+_BYTES_PER_MBIT = 125_000
 
 
 def _now_ms() -> int:
@@ -110,7 +114,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
     async with (
         connect_engine(peer_id) as engine,
         open_outbox(chain, directory / "payments.db", signers_from([keys.wallet])) as (rpc, outbox),
-        open_host(keys.identity.seed, config.listen) as host,
+        open_host(keys.identity.seed, config.listen, with_gangs(HostLimits())) as host,
         http_client(streams=FileStreams(stream_to)) as http,
         trio.open_nursery() as nursery,
     ):
@@ -132,6 +136,16 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         in_use = sum(held.need.disk_bytes for _, held in leases) if is_hard else 0
         reservations = Reservations(_capacity(inventory, config, in_use))
         own_hosts = _own_hosts(config)
+        relayed = RelayReservations(host, config.relays)
+        gangs = Gangs(
+            engine,
+            host,
+            relayed,
+            _relays(config).get,
+            _made(directory / "gangs"),
+            config.gang.mbit_per_s * _BYTES_PER_MBIT,
+            nursery,
+        )
         sandbox = Sandbox(
             engine=engine,
             workspaces=workspaces,
@@ -139,6 +153,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 engine=engine,
                 workspaces=workspaces,
                 earnings=earnings,
+                gangs=gangs,
                 journal=journal,
                 http=http,
                 policy=policy,
@@ -148,7 +163,8 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 now_ms=_now_ms,
                 make_room=lambda lease_id: provider.make_room(lease_id),
             ),
-            watcher=Watcher(engine, workspaces, config.offer.pids),
+            watcher=Watcher(engine, workspaces, gangs, config.offer.pids),
+            gangs=gangs,
             journal=journal,
             http=http,
             logs=_made(directory / "logs"),
@@ -220,6 +236,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 clients.expect(lease.coordinator)
         for lease, held in leases:
             reservations.restore(lease.lease_id, held)
+            await gangs.restore(lease)
             provider.runners[lease.lease_id] = start_runner(lease, resumed=True)
         for lease_id in provider.runners:
             # Whoever was to make room for it may not have heard of it before we were killed.
@@ -229,7 +246,8 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             nursery.start_soon(link.run)
         if config.direct.serve:
             host.serve(DIRECT_PROTOCOL_ID, clients.serve)
-        nursery.start_soon(RelayReservations(host, config.relays).run)
+        nursery.start_soon(relayed.run)
+        nursery.start_soon(offer_gangs, gangs, host, config, provider)
         stake = parse_usdc(config.risk.stake_usdc)
         nursery.start_soon(_open_for_business, provider, staking, stake)
         earnings_check = EarningsCheck(journal, market)
@@ -274,6 +292,12 @@ def _own_hosts(config: Config) -> Callable[[str], Sequence[str]]:
         for address in addresses
     }
     return lambda coordinator: hosts.get(coordinator, config.file_hosts)
+
+
+def _relays(config: Config) -> dict[str, str]:
+    """By coordinator, where its relay is, should it have one: we get there as to itself."""
+    addresses = [parse_address(text) for text in config.coordinators]
+    return {str(address.peer_id): str(address) for address in addresses if address.relay_id is None}
 
 
 async def _open_for_business(provider: Provider, staking: Staking, stake_micro_usdc: int) -> None:

@@ -7,8 +7,8 @@ daemon that restarts finds the links as they were and only makes the ways anew.
 import logging
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import trio
 from neurogrid_marketplace.errors import MalformedMessage
 from neurogrid_marketplace.gang import GangMember, GangPlace
 from neurogrid_marketplace.gang_packets import GANG_PROTOCOL_ID, Drop
+from neurogrid_marketplace.lease import NodeLease
 from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.errors import ChannelClosed
@@ -65,31 +66,8 @@ class _Member:
     ended: trio.Event = field(default_factory=trio.Event)
 
 
-@asynccontextmanager
-async def open_gangs(
-    engine: Engine,
-    host: Host,
-    reservations: RelayReservations,
-    relay_of: Callable[[str], str | None],
-    directory: Path,
-    bytes_per_s: int,
-) -> AsyncIterator["Gangs"]:
-    """Serve the networks of gangs until the block ends; links run on.
-
-    Args:
-        relay_of: the address of a coordinator, which may be a relay; None for one that dials us.
-        directory: for the sockets of links; nobody's but ours.
-        bytes_per_s: what one gang may send and what it may get, on average.
-    """
-    async with trio.open_nursery() as nursery:
-        gangs = Gangs(engine, host, reservations, relay_of, directory, bytes_per_s, nursery)
-        host.serve_bytes(GANG_PROTOCOL_ID, gangs.called)
-        yield gangs
-        nursery.cancel_scope.cancel()
-
-
 class Gangs:
-    """All members on this node. Made by `open_gangs`."""
+    """All members on this node. It serves others from its construction on; links outlive it."""
 
     def __init__(
         self,
@@ -101,6 +79,13 @@ class Gangs:
         bytes_per_s: int,
         nursery: trio.Nursery,
     ) -> None:
+        """
+        Args:
+            relay_of: the address of a coordinator, which may be a relay; None for one that dials us.
+            directory: for the sockets of links; nobody's but ours.
+            bytes_per_s: what one gang may send and what it may get, on average.
+            nursery: where the members' tasks live.
+        """
         self._engine = engine
         self._host = host
         self._reservations = reservations
@@ -109,6 +94,7 @@ class Gangs:
         self._bytes_per_s = bytes_per_s
         self._nursery = nursery
         self._members: dict[str, _Member] = {}
+        host.serve_bytes(GANG_PROTOCOL_ID, self._called)
 
     async def join(self, lease_id: str, coordinator: str, place: GangPlace) -> str:
         """Bring a lease's interface up; the id of the container whose network the job joins.
@@ -144,6 +130,16 @@ class Gangs:
         """
         if lease_id not in self._members:
             await self._nursery.start(self._serve, lease_id, coordinator, place)
+
+    async def restore(self, lease: NodeLease) -> None:
+        """Take up a lease's part again after a restart of ours, if it has any."""
+        if lease.start is None or lease.start.gang is None:
+            return
+        try:
+            await self.resume(lease.lease_id, lease.coordinator, lease.start.gang)
+        except OSError as error:
+            # Its job runs on, cut off from the others; other leases are well.
+            _log.error("lease %s has no way to its gang: %s", lease.lease_id, error)
 
     async def until_lost(self, lease_id: str) -> None:
         """Wait for the end of a lease's link; for ever where there is none."""
@@ -190,19 +186,6 @@ class Gangs:
             if path.name not in keep:
                 shutil.rmtree(path, ignore_errors=True)
 
-    async def called(self, stream: ByteStream) -> None:
-        """A node has come to us: let it in if it is a member of a gang that we are in, too."""
-        try:
-            with trio.fail_after(GREETING_LIMIT_S):
-                greeting = await receive_greeting(stream)
-            for member in self._members.values():
-                if member.membership.admits(greeting, stream.remote_id):
-                    await member.membership.welcome(greeting.rank, stream)
-                    return
-            _log.debug("%s is in no gang of ours", stream.remote_id)
-        except (ChannelClosed, MalformedMessage, trio.TooSlowError) as error:
-            _log.debug("%s, about a gang: %s", stream.remote_id, error)
-
     def dropped(self, lease_id: str) -> Mapping[Drop, int]:
         """How many packets of a lease's interface were not let through, by reason."""
         return self._members[lease_id].membership.dropped
@@ -222,6 +205,19 @@ class Gangs:
         return ""
 
     # --- steps -------------------------------------------------------------------------------
+
+    async def _called(self, stream: ByteStream) -> None:
+        """A node has come to us: let it in if it is a member of a gang that we are in, too."""
+        try:
+            with trio.fail_after(GREETING_LIMIT_S):
+                greeting = await receive_greeting(stream)
+            for member in self._members.values():
+                if member.membership.admits(greeting, stream.remote_id):
+                    await member.membership.welcome(greeting.rank, stream)
+                    return
+            _log.debug("%s is in no gang of ours", stream.remote_id)
+        except (ChannelClosed, MalformedMessage, trio.TooSlowError) as error:
+            _log.debug("%s, about a gang: %s", stream.remote_id, error)
 
     async def _serve(
         self,

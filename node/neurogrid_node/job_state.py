@@ -13,6 +13,7 @@ class JobState:
     Attributes:
         note: what the preparation is at, for people.
         disk_full: the disk was seen full while it ran.
+        link_lost: a gang's member, it had no way to the others any more.
         fork_refused: it wanted more processes than it may have.
         container_id: "" until it is known.
     """
@@ -21,5 +22,6 @@ class JobState:
     usage: Usage = field(default_factory=Usage)
     note: str = ""
     disk_full: bool = False
+    link_lost: bool = False
     fork_refused: bool = False
     container_id: str = ""

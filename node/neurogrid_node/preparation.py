@@ -35,6 +35,7 @@ from .container_errors import (
 from .container_profile import ContainerSpec, ImageInfo, SpecError, profile_report
 from .container_pull import PullProgress
 from .earnings import Earnings
+from .gangs import Gangs
 from .job_state import JobState
 from .journal import Journal, JournalError, JournalThread
 from .reservations import Reservation
@@ -93,6 +94,7 @@ class Preparation:
         engine: Engine,
         workspaces: Workspaces,
         earnings: Earnings,
+        gangs: Gangs,
         journal: JournalThread,
         http: httpx.AsyncClient,
         policy: Policy,
@@ -111,6 +113,7 @@ class Preparation:
         self._engine = engine
         self._workspaces = workspaces
         self._earnings = earnings
+        self._gangs = gangs
         self._journal = journal
         self._http = http
         self._policy = policy
@@ -176,7 +179,10 @@ class Preparation:
         await _at_once(see_escrow, get_image, get_files)
         assert image is not None, "it was got"
         assert workspace is not None, "it was made"
-        spec = self._spec(lease, start, held, image, workspace)
+        link = ""
+        if start.gang is not None:
+            link = await self._gangs.join(lease.lease_id, lease.coordinator, start.gang)
+        spec = self._spec(lease, start, held, image, workspace, link)
         # Before the container runs: a result must never lack the profile it ran under.
         profile = json.dumps(profile_report(spec), sort_keys=True)
         await self._journal.call(Journal.save_profile, lease.lease_id, profile)
@@ -278,6 +284,7 @@ class Preparation:
         held: Reservation,
         image: ImageInfo,
         workspace: Workspace,
+        link: str,
     ) -> ContainerSpec:
         return ContainerSpec(
             lease_id=lease.lease_id,
@@ -296,6 +303,7 @@ class Preparation:
             place=start.gang,
             notice_path=workspace.notice if lease.reclaim_window_s else None,
             reclaim_window_s=lease.reclaim_window_s,
+            network_of=link,
         )
 
 

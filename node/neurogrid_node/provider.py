@@ -18,6 +18,7 @@ from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.execution import accept, agreement, metered_ms
+from neurogrid_marketplace.gang import GANG_RUNTIME
 from neurogrid_marketplace.judgement import narrowed, suits
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Award, Deny, Heartbeat, Hello, Message
@@ -223,9 +224,17 @@ class Provider:
 
     async def found_images(self, images: tuple[str, ...]) -> None:
         """These are on this machine now; a change is told to every coordinator."""
-        if images == self.offer.images:
+        await self._offer(replace(self.offer, images=images))
+
+    async def found_gangs(self, addresses: tuple[str, ...]) -> None:
+        """This machine can hold members of gangs, whom others dial at these addresses."""
+        runtimes = (*self.offer.runtimes, GANG_RUNTIME)
+        await self._offer(replace(self.offer, runtimes=runtimes, addresses=addresses))
+
+    async def _offer(self, offer: Offer) -> None:
+        if offer == self.offer:
             return
-        self.offer = replace(self.offer, images=images)
+        self.offer = offer
         for link in list(self.links.values()):
             await link.send(self.hello(link.coordinator))
 

@@ -24,6 +24,7 @@ from .artifacts import ArtifactRefused, Artifacts
 from .container import Engine
 from .container_errors import ContainerGone
 from .container_profile import CONTAINER_NAME_PREFIX
+from .gangs import Gangs
 from .job_log import JobLog
 from .job_state import JobState
 from .journal import Journal, JournalThread
@@ -50,6 +51,7 @@ class Sandbox:
         workspaces: Workspaces,
         preparation: Preparation,
         watcher: Watcher,
+        gangs: Gangs,
         journal: JournalThread,
         http: httpx.AsyncClient,
         logs: Path,
@@ -65,6 +67,7 @@ class Sandbox:
         self._workspaces = workspaces
         self._preparation = preparation
         self._watcher = watcher
+        self._gangs = gangs
         self._journal = journal
         self._http = http
         self._logs = logs
@@ -165,13 +168,14 @@ class Sandbox:
         )
 
     async def clear(self, lease_id: str) -> None:
-        """Remove the container and its files; the log stays until `forget`.
+        """Remove the container, its link and its files; the log stays until `forget`.
 
         Raises:
             EngineError, DiskError, OSError: something is still there; ask again.
         """
         job = self._jobs.get(lease_id)
         await self._engine.remove((job and job.container_id) or self._name(lease_id))
+        await self._gangs.leave(lease_id)
         await self._workspaces.destroy(lease_id)
 
     async def forget(self, lease_id: str) -> None:
@@ -189,6 +193,7 @@ class Sandbox:
             if found.lease_id not in keep:
                 _log.warning("removing container of forgotten lease %s", found.lease_id)
                 await self._engine.remove(found.container_id)
+        await self._gangs.sweep(keep)
         for lease_id in await self._workspaces.list():
             if lease_id not in keep:
                 try:

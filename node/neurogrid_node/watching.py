@@ -10,8 +10,9 @@ from neurogrid_marketplace.lease import Ran
 from .container import Engine
 from .container_errors import ContainerGone, EngineError
 from .container_forks import fork_refused
-from .container_outcome import classify
+from .container_outcome import Verdict, classify
 from .container_views import ContainerState
+from .gangs import Gangs
 from .job_state import JobState
 from .journal import JournalError
 from .workspace import Workspaces
@@ -31,9 +32,10 @@ class Watcher:
         pids: processes and threads one job may have.
     """
 
-    def __init__(self, engine: Engine, workspaces: Workspaces, pids: int) -> None:
+    def __init__(self, engine: Engine, workspaces: Workspaces, gangs: Gangs, pids: int) -> None:
         self._engine = engine
         self._workspaces = workspaces
+        self._gangs = gangs
         self._pids = pids
 
     async def watch(self, lease_id: str, name: str, job: JobState, now_ms: int) -> Ran:
@@ -63,6 +65,7 @@ class Watcher:
             nursery.start_soon(self._follow_log, job, log_done)
             nursery.start_soon(self._follow_usage, job)
             nursery.start_soon(self._follow_disk, lease_id, job)
+            nursery.start_soon(self._follow_link, lease_id, job)
             nursery.start_soon(_follow_forks, pid, job)
             try:
                 ended = await self._engine.wait(job.container_id)
@@ -75,11 +78,14 @@ class Watcher:
         if failure is not None:
             raise failure
         assert ended is not None, "it ended, or waiting failed"
-        verdict = classify(
-            ended,
-            disk_full=job.disk_full or await self._workspaces.is_full(lease_id),
-            pids_exhausted=job.fork_refused or job.usage.pids_peak >= self._pids,
-        )
+        if job.link_lost:
+            verdict = Verdict(Outcome.ENGINE_LOST, "the link to its gang ended, and so did the job")
+        else:
+            verdict = classify(
+                ended,
+                disk_full=job.disk_full or await self._workspaces.is_full(lease_id),
+                pids_exhausted=job.fork_refused or job.usage.pids_peak >= self._pids,
+            )
         return Ran(
             outcome=verdict.outcome,
             exit_code=ended.code,
@@ -121,12 +127,20 @@ class Watcher:
         if not await self._workspaces.watch(lease_id):
             return
         job.disk_full = True
+        await self._kill(job, f"lease {lease_id} is over its disk")
+
+    async def _follow_link(self, lease_id: str, job: JobState) -> None:
+        await self._gangs.until_lost(lease_id)
+        job.link_lost = True
+        await self._kill(job, f"lease {lease_id} has lost its gang")
+
+    async def _kill(self, job: JobState, why: str) -> None:
         while True:
             try:
                 await self._engine.kill(job.container_id)
                 return
             except EngineError as error:
-                _log.warning("lease %s is over its disk: %s", lease_id, error)
+                _log.warning("%s: %s", why, error)
                 await trio.sleep(_RETRY_S)
 
 

@@ -15,7 +15,7 @@ from neurogrid_node.container import Engine, connect_engine
 from neurogrid_node.container_outcome import Exit
 from neurogrid_node.container_profile import ContainerSpec, ImageInfo
 from neurogrid_node.gang_profile import SOCKET_NAME
-from neurogrid_node.gangs import Gangs, open_gangs, with_gangs
+from neurogrid_node.gangs import Gangs, with_gangs
 from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.relay import Relay, RelayLimits
@@ -101,13 +101,13 @@ async def open_node(
         nursery.start_soon(reservations.run)
         image = await engine.image(JOB_IMAGE)
         assert image is not None, f"{JOB_IMAGE} is not here: make images"
-        async with open_gangs(
-            engine, host, reservations, lambda coordinator: relay, folder, bytes_per_s
-        ) as gangs:
-            node = Node(person, folder, engine, host, gangs, image)
-            if lease_id is not None:
-                node.lease_id = lease_id
-            yield node
+        gangs = Gangs(
+            engine, host, reservations, lambda coordinator: relay, folder, bytes_per_s, nursery
+        )
+        node = Node(person, folder, engine, host, gangs, image)
+        if lease_id is not None:
+            node.lease_id = lease_id
+        yield node
         nursery.cancel_scope.cancel()
 
 

@@ -18,11 +18,14 @@ from neurogrid_marketplace.messages import Start
 from neurogrid_node.artifacts import http_client
 from neurogrid_node.bidder import Policy
 from neurogrid_node.earnings import Earnings
+from neurogrid_node.gangs import Gangs
 from neurogrid_node.journal import Journal, JournalThread
 from neurogrid_node.preparation import Limits, Preparation, Prepared
 from neurogrid_node.reservations import Reservation
 from neurogrid_node.sandbox import Sandbox
 from neurogrid_node.watching import Watcher
+from neurogrid_p2p.host import open_host
+from neurogrid_p2p.relay_reservation import RelayReservations
 from node.chain_world import now_ms
 from node.fakes import FakeEarnings, FakeSandbox
 from node.file_server import FileServer, file_server
@@ -31,6 +34,7 @@ from node.market import COORDINATOR, NEED, POLICY, award, start
 MIB = 1 << 20
 HELD = Reservation(replace(NEED, memory_bytes=64 * MIB, disk_bytes=4 * MIB), (), None, 4 * MIB)
 _PIDS = 64
+_GANG_BYTES_PER_S = 10**8
 # A shared machine can be slow; a job that takes this long here hangs.
 _PATIENCE_S = 60
 
@@ -87,6 +91,7 @@ class RealRig(Rig):
     server: FileServer
     journal: Journal
     directory: Path
+    gangs: Gangs
     earnings: FakeEarnings = field(default_factory=FakeEarnings)
 
     def __post_init__(self) -> None:
@@ -100,6 +105,7 @@ class RealRig(Rig):
             engine=engine,
             workspaces=workspaces,
             earnings=cast(Earnings, self.earnings),
+            gangs=self.gangs,
             journal=thread,
             http=self.http,
             policy=policy,
@@ -112,7 +118,8 @@ class RealRig(Rig):
             engine=engine,
             workspaces=workspaces,
             preparation=preparation,
-            watcher=Watcher(engine, workspaces, _PIDS),
+            watcher=Watcher(engine, workspaces, self.gangs, _PIDS),
+            gangs=self.gangs,
             journal=thread,
             http=self.http,
             logs=self.directory,
@@ -136,8 +143,26 @@ async def real_rig(directory: Path) -> AsyncIterator[RealRig]:
     logs.mkdir()
     journal = Journal(directory / "journal.db")
     try:
-        async with open_bench(directory) as bench, http_client() as http, file_server() as server:
-            yield RealRig(bench, http, server, journal, logs)
+        async with (
+            open_bench(directory) as bench,
+            http_client() as http,
+            file_server() as server,
+            open_host(os.urandom(32)) as host,
+            trio.open_nursery() as nursery,
+        ):
+            links = directory / "gangs"
+            links.mkdir()
+            gangs = Gangs(
+                bench.engine,
+                host,
+                RelayReservations(host, ()),
+                lambda coordinator: None,
+                links,
+                _GANG_BYTES_PER_S,
+                nursery,
+            )
+            yield RealRig(bench, http, server, journal, logs, gangs)
+            nursery.cancel_scope.cancel()
     finally:
         journal.close()
 

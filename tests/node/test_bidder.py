@@ -6,6 +6,7 @@ from neurogrid_marketplace.attributes import NODE
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
 from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.gang import GANG_RUNTIME, Gang
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
 from neurogrid_node.bidder import (
     BID_VALID_MS,
@@ -153,3 +154,10 @@ def test_a_node_that_could_not_end_in_time_does_not_bid() -> None:
     # What has to be fetched first makes it later.
     absent = replace(IDLE, image_bytes=0)
     assert code_of(demand(finish_by_ms=ends_ms), absent) is DeclineCode.DEADLINE_TOO_CLOSE
+
+
+def test_a_gangs_member_is_taken_only_where_its_network_can_be_made() -> None:
+    asked = demand(gang=Gang(4))
+    assert code_of(asked) is DeclineCode.NO_GANGS
+    able = replace(IDLE, offer=replace(OFFER, runtimes=("runc", GANG_RUNTIME)))
+    assert bid_on(asked, able).demand_hash == asked.hash()

@@ -1,6 +1,7 @@
 """Jobs on the machine's real container engine; and the fake sandbox held to what they do."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import trio
 from engine.bench import JOB_IMAGE
 from neurogrid_marketplace.canonical import sha256_hex
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.gang import GangMember, GangPlace
+from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_node.preparation import PrepareError
@@ -284,3 +287,56 @@ async def test_nothing_is_left_of_a_lease_that_is_over(real: RealRig) -> None:
     assert await real.bench.engine.list_leases() == ()
     assert await real.bench.workspaces.list() == ()
     assert list(real.directory.iterdir()) == []
+
+
+# --- members of gangs ---------------------------------------------------------------------------
+
+
+def member(real: RealRig, script: str) -> NodeLease:
+    """A lease with the first of two places; nobody has the other."""
+    members = (GangMember(peer_id_of(b"1" * 32)), GangMember(peer_id_of(b"2" * 32)))
+    return real.lease(script, gang=GangPlace("task_" + "1" * 32, 1, 0, members))
+
+
+async def test_a_member_of_a_gang_has_its_interface_and_leaves_nothing(real: RealRig) -> None:
+    lease = member(
+        real, "cat /sys/class/net/gang0/mtu; echo $NEUROGRID_RANK; grep -c rank- /etc/hosts"
+    )
+    ran = await real.run(lease)
+    assert (ran.outcome, ran.exit_code) == (Outcome.COMPLETED, 0)
+    assert await real.log(lease) == "9000\n0\n2\n"
+    profile = json.loads(real.journal.profile(lease.lease_id))
+    assert profile["network"] == "gang"
+    assert len(await real.bench.engine.list_links()) == 1
+    await real.sandbox.clear(lease.lease_id)
+    await real.sandbox.clear(lease.lease_id)
+    assert await real.bench.engine.list_links() == ()
+    assert list((real.directory.parent / "gangs").iterdir()) == []
+
+
+async def test_a_member_whose_link_dies_ends_by_the_nodes_fault(real: RealRig) -> None:
+    lease = member(real, "sleep 600")
+    await real.prepare(lease)
+    (link,) = await real.bench.engine.list_links()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(real.bench.engine.kill, link.container_id)
+        ran = await real.watch(lease)
+    assert ran.outcome is Outcome.ENGINE_LOST
+    assert "gang" in ran.message
+    await real.sandbox.clear(lease.lease_id)
+
+
+async def test_a_restarted_node_finds_a_member_as_it_was_and_sweeps_what_is_nobodys(
+    real: RealRig,
+) -> None:
+    lease, forgotten = member(real, "sleep 1; exit 3"), member(real, "sleep 600")
+    await real.prepare(lease)
+    await real.prepare(forgotten)
+    real.restart()
+    await real.gangs.restore(lease)
+    await real.sandbox.sweep({lease.lease_id})
+    assert [link.lease_id for link in await real.bench.engine.list_links()] == [lease.lease_id]
+    again = await real.prepare(lease, resumed=True)
+    assert again.took is None
+    assert (await real.watch(lease)).exit_code == 3
+    await real.sandbox.clear(lease.lease_id)
