@@ -34,6 +34,7 @@ from .container_errors import (
 )
 from .container_profile import ContainerSpec, ImageInfo, SpecError, profile_report
 from .container_pull import PullProgress
+from .container_views import ContainerState
 from .earnings import Earnings
 from .gangs import Gangs
 from .job_state import JobState
@@ -187,13 +188,17 @@ class Preparation:
         profile = json.dumps(profile_report(spec), sort_keys=True)
         await self._journal.call(Journal.save_profile, lease.lease_id, profile)
         job.container_id = await self._engine.create(spec)
+        is_new = True
         if resumed:
             view = await self._engine.inspect(job.container_id)
+            is_new = view.state is ContainerState.CREATED
             if view.ended is not None:
                 # It ran while we were dead: starting it would run the job twice.
                 started_at_ms = view.ended.started_at_ns // 1_000_000
                 return Prepared(ContainerRunning(started_at_ms, claim_until_ms), None)
-        await self._engine.start(job.container_id)
+        if is_new:
+            # Not of one that runs: it may have ended by then, and would run again.
+            await self._engine.start(job.container_id)
         took = StartTook(
             total_ms=passed_ms(),
             image=start.job.image,
