@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -17,13 +17,13 @@ from neurogrid_marketplace.canonical import sha256_hex
 from neurogrid_marketplace.closeness import FilePair, undecided_pairs
 from neurogrid_marketplace.comparator import Comparator, ComparatorKind
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.image_comparison import Same
+from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.verification import same_files
 
 from .artifacts import BlobStore
 from .comparison_process import Answer, Question
-
-Same = Callable[[Result, Result], bool]
 
 # Of one process, by the wall clock: many times what its own limits let it work.
 _WAIT_S = 600
@@ -39,15 +39,44 @@ class ComparisonFailed(Exception):
     """Two results could not be compared; the message says why."""
 
 
+async def in_a_process(question: bytes) -> bool:
+    """Have a process of its own answer a `Question`, written as JSON.
+
+    Raises:
+        ComparisonFailed: it died, or took too long.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"{__package__}.comparison_process", str(os.getpid())),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            said, _ = await process.communicate(question)
+    except TimeoutError:
+        raise ComparisonFailed(f"it took more than {_WAIT_S} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        raise ComparisonFailed(f"the process that reads the files ended with {process.returncode}")
+    return msgspec.json.decode(said, type=Answer).same
+
+
 class Comparisons:
     """Compares results.
 
     Args:
         blobs: where their files are.
+        ask: answers a `Question`.
     """
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(
+        self, blobs: BlobStore, ask: Callable[[bytes], Awaitable[bool]] = in_a_process
+    ) -> None:
         self._blobs = blobs
+        self._ask = ask
         self._known: OrderedDict[_Key, bool] = OrderedDict()
         # One at a time: each may fill a core and a gigabyte.
         self._turn = asyncio.Semaphore(1)
@@ -73,6 +102,17 @@ class Comparisons:
 
         return same
 
+    async def content(self, file: OutputFile) -> bytes:
+        """What is in a file of a completed run; for small ones.
+
+        Raises:
+            ComparisonFailed: it is gone.
+        """
+        path = self._blobs.path(file.sha256)
+        if path is None:
+            raise ComparisonFailed(f"the file {file.sha256} is not here any more")
+        return await asyncio.to_thread(path.read_bytes)
+
     async def _compare(self, comparator: Comparator, one: Result, other: Result) -> bool:
         pairs = undecided_pairs(comparator, one.outputs, other.outputs)
         if not pairs:
@@ -80,12 +120,12 @@ class Comparisons:
         key = (comparator.hash(), _pair(one, other))
         if key not in self._known:
             async with self._turn:
-                self._known[key] = await self._ask(comparator, pairs)
+                self._known[key] = await self._answer(comparator, pairs)
             while len(self._known) > _KEPT_MAX:
                 self._known.popitem(last=False)
         return self._known[key]
 
-    async def _ask(self, comparator: Comparator, pairs: tuple[FilePair, ...]) -> bool:
+    async def _answer(self, comparator: Comparator, pairs: tuple[FilePair, ...]) -> bool:
         files = {}
         for sha256 in {name for pair in pairs for name in (pair.sha256, pair.other_sha256)}:
             path = self._blobs.path(sha256)
@@ -96,30 +136,10 @@ class Comparisons:
         reason = ""
         for _ in range(_TRIES):
             try:
-                return await _asked(question)
+                return await self._ask(question)
             except ComparisonFailed as error:
                 reason = str(error)
         raise ComparisonFailed(reason)
-
-
-async def _asked(question: bytes) -> bool:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"{__package__}.comparison_process", str(os.getpid())),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(_WAIT_S):
-            said, _ = await process.communicate(question)
-    except TimeoutError:
-        raise ComparisonFailed(f"it took more than {_WAIT_S} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        raise ComparisonFailed(f"the process that reads the files ended with {process.returncode}")
-    return msgspec.json.decode(said, type=Answer).same
 
 
 def _has_files(result: Result) -> bool:

@@ -183,7 +183,7 @@ async def run(
         verifier = Verifier(
             database=database,
             funds=chain.funds.get,
-            compare=Comparisons(blobs).of,
+            comparisons=Comparisons(blobs),
             is_checked=spot_checks.is_checked,
             now_ms=_now_ms,
         )

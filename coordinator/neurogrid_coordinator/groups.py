@@ -4,18 +4,20 @@ Everything is worked out from the stored runs, so it may be asked at any time an
 a step that is repeated finds the runs judged, and the ids of further runs never change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace import submission
-from neurogrid_marketplace.comparator import Comparator
+from neurogrid_marketplace import image_comparison, submission
+from neurogrid_marketplace.comparator import Comparator, ComparatorKind
 from neurogrid_marketplace.demand import VerifyMode
+from neurogrid_marketplace.image_comparison import Same
+from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
-from neurogrid_marketplace.task_events import CancelRequested, Judged, RunsBegun
+from neurogrid_marketplace.task_events import CancelRequested, ComparisonBegun, Judged, RunsBegun
 from neurogrid_marketplace.verification import (
     ANSWERS,
     Agreed,
@@ -62,10 +64,17 @@ def waits(conn: Connection, group: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a group's runs came to, and by what they are compared."""
+    """What a group's runs came to, and by what they are compared.
+
+    Attributes:
+        shown: what the client's own image has to see of them.
+        comparison: the task that shows it those, once it has begun.
+    """
 
     comparator: Comparator
     results: tuple[Result, ...]
+    shown: tuple[Result, ...] = ()
+    comparison: Task | None = None
 
 
 def answers(conn: Connection, group: str) -> Answers | None:
@@ -73,16 +82,21 @@ def answers(conn: Connection, group: str) -> Answers | None:
     rows = tasks.group_of(conn, group)
     if not rows or rows[0].state.verdict is not Verdict.PENDING:
         return None
-    runs = [_run(row.state) for row in rows]
-    results = tuple(run.answer for run in runs if run.answer is not None)
-    return Answers(rows[0].state.verification.comparator, results)
+    comparator = rows[0].state.verification.comparator
+    by_run = _answers(rows)
+    results = tuple(by_run.values())
+    if comparator.kind is not ComparatorKind.IMAGE:
+        return Answers(comparator, results)
+    shown = image_comparison.to_show(by_run)
+    comparison = next((row.state for row in rows if row.state.compares == shown), None)
+    return Answers(comparator, results, tuple(by_run[name] for name in shown), comparison)
 
 
 def look(
     conn: Connection,
     group: str,
     *,
-    same: Callable[[Result, Result], bool] | str,
+    same: Same | str | None,
     is_checked: Callable[[Connection, Task], bool],
     spendable_micro_usdc: Callable[[Connection], int] | None,
     now_ms: int,
@@ -91,7 +105,8 @@ def look(
 
     Args:
         group: the task that the runs belong to.
-        same: the comparator; a text: it has failed, and why.
+        same: the comparator; a text: it has failed, and why. None: the client's own image has still to
+            see the results.
         is_checked: draws whether a task that was paid is run once more.
         spendable_micro_usdc: what a further run may cost; None: not known.
     """
@@ -108,23 +123,26 @@ def look(
     if task.phase in TERMINAL and not (is_check and task.verdict is Verdict.PENDING):
         # It was judged, or ended without the others: none of them is needed any more.
         return Looked(_take(conn, further, lambda _: CancelRequested(), now_ms))
+    runs = [row for row in rows if not row.state.compares]
+    if same is None:
+        return _show(conn, rows, spendable_micro_usdc, now_ms)
     if isinstance(same, str):
         reason = f"The result could not be verified: the comparison failed: {same}."
-        return _undecided(conn, rows, reason, now_ms)
-    match judge(task.verification, [_run(row.state) for row in rows], same):
+        return _undecided(conn, runs, reason, now_ms)
+    match judge(task.verification, [_run(row.state) for row in runs], same):
         case Wait():
             return Looked()
         case RunAgain():
             if spendable_micro_usdc is None:
                 return Looked(lacks_funds=True)
             if spendable_micro_usdc(conn) >= task.demand.max_cost_micro_usdc():
-                return Looked(begun=(_begin(conn, first, len(rows), now_ms),))
+                return Looked(begun=(_begin(conn, first, len(runs), now_ms),))
             reason = "The results differ, and the account cannot pay for a further run."
-            return _undecided(conn, rows, reason, now_ms)
+            return _undecided(conn, runs, reason, now_ms)
         case Undecided(reason):
-            return _undecided(conn, rows, f"The result could not be verified: {reason}.", now_ms)
+            return _undecided(conn, runs, f"The result could not be verified: {reason}.", now_ms)
         case Agreed() as agreed:
-            return _agreed(conn, rows, agreed, now_ms)
+            return _agreed(conn, runs, agreed, now_ms)
 
 
 def _begin_quorum(conn: Connection, first: TaskRow, now_ms: int) -> Looked:
@@ -143,6 +161,10 @@ def _begin(conn: Connection, first: TaskRow, number: int, now_ms: int) -> TaskSt
     state = submission.replica(first.state, number, now_ms)
     if state.verification.mode is VerifyMode.SPOT_CHECK:
         check_counts.add(conn, redundant=1)
+    return _insert(conn, first, state, first.job, now_ms)
+
+
+def _insert(conn: Connection, first: TaskRow, state: Task, job: Job, now_ms: int) -> TaskState:
     row, _ = tasks.insert_new(
         conn,
         NewTask(
@@ -151,12 +173,39 @@ def _begin(conn: Connection, first: TaskRow, number: int, now_ms: int) -> TaskSt
             kind=first.kind,
             priority=first.priority,
             spec=first.spec,
-            job=first.job,
+            job=job,
             state=state,
         ),
         now_ms,
     )
     return TaskState(row.state, row.account_id, row.priority)
+
+
+def _show(
+    conn: Connection,
+    rows: list[TaskRow],
+    spendable_micro_usdc: Callable[[Connection], int] | None,
+    now_ms: int,
+) -> Looked:
+    """Show the group's results to the client's own image; the first time is held from the beginning."""
+    if any(_run(row.state).open for row in rows):
+        return Looked()
+    first = rows[0]
+    task = first.state
+    if task.comparisons:
+        if spendable_micro_usdc is None:
+            return Looked(lacks_funds=True)
+        if spendable_micro_usdc(conn) < task.verification.comparison_micro_usdc(task.demand):
+            reason = "The results differ, and the account cannot pay to have them compared again."
+            runs = [row for row in rows if not row.state.compares]
+            return _undecided(conn, runs, reason, now_ms)
+    by_run = _answers(rows)
+    shown = {name: by_run[name] for name in image_comparison.to_show(by_run)}
+    comparison, job = image_comparison.comparison(task, shown, now_ms)
+    begun = _insert(conn, first, comparison, job, now_ms)
+    step = steps.take(conn, first.id, ComparisonBegun(), now_ms)
+    assert step is not None, "the task is there"
+    return Looked((step,), (begun,))
 
 
 def _draw(conn: Connection, first: TaskRow, checked: bool, now_ms: int) -> Looked:
@@ -178,6 +227,12 @@ def _run(task: Task) -> Run:
     return Run(task.task_id, open=not ended and not task.checked, answer=result)
 
 
+def _answers(rows: Iterable[TaskRow]) -> dict[str, Result]:
+    """What each run of the job came to that has answered, in their order."""
+    runs = (_run(row.state) for row in rows if not row.state.compares)
+    return {run.task_id: run.answer for run in runs if run.answer is not None}
+
+
 def _undecided(conn: Connection, rows: list[TaskRow], reason: str, now_ms: int) -> Looked:
     def verdict(row: TaskRow) -> Judged | None:
         return _judged(row.state, Verdict.UNDECIDED, reason)
@@ -186,11 +241,13 @@ def _undecided(conn: Connection, rows: list[TaskRow], reason: str, now_ms: int) 
 
 
 def _agreed(conn: Connection, rows: list[TaskRow], agreed: Agreed, now_ms: int) -> Looked:
+    # The client's own image decides what the client gets, and nothing about anybody else.
+    is_own = rows[0].state.verification.comparator.kind is ComparatorKind.IMAGE
     by_id = {row.id: row for row in rows}
     right = by_id[agreed.right[0]].state
     found_out = []
     for row in rows:
-        if row.id not in agreed.right + agreed.wrong:
+        if is_own or row.id not in agreed.right + agreed.wrong:
             continue
         lease = row.state.lease
         assert lease is not None, "a run with an answer has a lease"
@@ -207,7 +264,9 @@ def _agreed(conn: Connection, rows: list[TaskRow], agreed: Agreed, now_ms: int) 
     def verdict(row: TaskRow) -> Judged | None:
         if row.id in agreed.right:
             return _judged(row.state, Verdict.AGREED)
-        judged = _judged(row.state, Verdict.REFUTED, _REFUTED)
+        if row.id not in agreed.wrong:
+            return None
+        judged = _judged(row.state, Verdict.OUTVOTED if is_own else Verdict.REFUTED, _REFUTED)
         if judged is None or row.id != rows[0].id:
             return judged
         # The client gets what the majority came to.

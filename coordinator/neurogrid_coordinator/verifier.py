@@ -1,17 +1,19 @@
 """Looks at groups of runs: the asyncio shell around `groups`, with what it must ask others for."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace.comparator import Comparator
+from neurogrid_marketplace.comparator import ComparatorKind
+from neurogrid_marketplace.image_comparison import NoVerdict, Same, answer_file, read_answer
 from neurogrid_marketplace.messages import Result
-from neurogrid_marketplace.task import Task
+from neurogrid_marketplace.task import TERMINAL, Task
+from neurogrid_marketplace.verification import same_files
 
 from . import groups
 from .client_funds import ClientFunds
-from .comparisons import ComparisonFailed, Same
-from .groups import Looked
+from .comparisons import ComparisonFailed, Comparisons
+from .groups import Answers, Looked
 from .services.funds import Balance
 from .store import accounts, tasks
 from .store.database import Database
@@ -22,7 +24,6 @@ class Verifier:
 
     Args:
         funds: what a client's wallet has on the chain; raises `RpcError`.
-        compare: reads what has to be read to tell results apart, as `Comparisons.of`.
         is_checked: draws whether a task that was paid is run once more.
     """
 
@@ -31,13 +32,13 @@ class Verifier:
         *,
         database: Database,
         funds: Callable[[str], Awaitable[ClientFunds]],
-        compare: Callable[[Comparator, Sequence[Result]], Awaitable[Same]],
+        comparisons: Comparisons,
         is_checked: Callable[[Connection, Task], bool],
         now_ms: Callable[[], int],
     ) -> None:
         self._database = database
         self._funds = funds
-        self._compare = compare
+        self._comparisons = comparisons
         self._is_checked = is_checked
         self._now_ms = now_ms
 
@@ -61,18 +62,34 @@ class Verifier:
 
         return await self._look(group, same, spendable)
 
-    async def _same(self, group: str) -> Same | str:
-        """The comparator of these runs; why there is none, if it has failed."""
+    async def _same(self, group: str) -> Same | str | None:
+        """The comparator of these runs; why there is none, if it has failed; None: not yet."""
         found = await self._database.read(groups.answers, group)
         if found is None:
             return _not_compared
         try:
-            return await self._compare(found.comparator, found.results)
-        except ComparisonFailed as error:
+            if found.comparator.kind is ComparatorKind.IMAGE:
+                return await self._said(found)
+            return await self._comparisons.of(found.comparator, found.results)
+        except (ComparisonFailed, NoVerdict) as error:
             return str(error)
 
+    async def _said(self, found: Answers) -> Same | None:
+        """What the client's own image says of a group's results, once it has seen them."""
+        if not found.shown:
+            return same_files
+        comparison = found.comparison
+        if comparison is None or comparison.phase not in TERMINAL:
+            return None
+        if comparison.result is None:
+            ending = comparison.ending
+            raise NoVerdict(ending.message if ending is not None else "it did not run")
+        file = answer_file(comparison.result)
+        answer = await self._comparisons.content(file) if file is not None else None
+        return read_answer(comparison.result, answer, found.shown)
+
     async def _look(
-        self, group: str, same: Same | str, spendable: Callable[[Connection], int] | None
+        self, group: str, same: Same | str | None, spendable: Callable[[Connection], int] | None
     ) -> Looked:
         return await self._database.write(
             groups.look,

@@ -14,12 +14,15 @@ from msgspec import Meta
 
 from .canonical import sha256_hex
 from .errors import InvalidValue
-from .fields import plain
+from .fields import ImageRef, plain
 
 MAX_FILE_RULES = 16
 # A tolerance travels as it is written: numbers of a message are integers.
 Tolerance = Annotated[str, Meta(pattern=r"^[0-9]{1,9}[.]?[0-9]{0,9}(e-?[0-9]{1,3})?\Z")]
 _TOLERANCE = re.compile(r"[0-9]{1,9}[.]?[0-9]{0,9}(e-?[0-9]{1,3})?", re.ASCII)
+# The command travels in every demand.
+ComparatorArgument = Annotated[str, Meta(max_length=512)]
+MAX_COMPARISON_S = 3600
 FilePattern = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._/*?+-]{1,128}\Z")]
 
 
@@ -28,6 +31,7 @@ class ComparatorKind(StrEnum):
 
     EXACT = "exact"
     NUMERIC = "numeric"
+    IMAGE = "image"
 
 
 class FileFormat(StrEnum):
@@ -81,6 +85,10 @@ class Comparator:
     Attributes:
         relative: numbers may differ by so much of the larger one's size, as "1e-6"; below 1.
         absolute: or by so much, whichever is more.
+        image: the client's own, which is shown all results and says which are the same
+            (`image_comparison`).
+        command: what it runs; empty: the image's own.
+        timeout_s: the longest that may take.
         files: which files are compared by their numbers; the first rule that fits a file counts, and
             one that none fits has to be the same, byte for byte.
 
@@ -92,8 +100,16 @@ class Comparator:
     relative: Tolerance = "0"
     absolute: Tolerance = "0"
     files: Annotated[tuple[FileRule, ...], Meta(max_length=MAX_FILE_RULES)] = ()
+    image: ImageRef | None = None
+    command: Annotated[tuple[ComparatorArgument, ...], Meta(max_length=16)] = ()
+    timeout_s: Annotated[int, Meta(ge=0, le=MAX_COMPARISON_S)] = 0
 
     def __post_init__(self) -> None:
+        if self.kind is ComparatorKind.IMAGE:
+            if self.image is None or not self.timeout_s:
+                raise InvalidValue("an image's comparator names an image and a time limit")
+        elif self.image is not None or self.command or self.timeout_s:
+            raise InvalidValue("image, command and time limit go with an image's comparator only")
         if self.kind is not ComparatorKind.NUMERIC:
             if self.files or (self.relative, self.absolute) != ("0", "0"):
                 raise InvalidValue("tolerances and files go with a numeric comparator only")
@@ -125,6 +141,8 @@ class Comparator:
         """What it is, for people."""
         if self.kind is ComparatorKind.EXACT:
             return "the same bytes"
+        if self.kind is ComparatorKind.IMAGE:
+            return f"the client's own image {self.image}"
         limits = [
             f"{value} {name}"
             for name, value in (("relative", self.relative), ("absolute", self.absolute))

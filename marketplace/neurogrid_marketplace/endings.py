@@ -61,7 +61,10 @@ def verdict_reached(task: Task, lease: Lease, judged: Judged, now_ms: int) -> De
         ending = Ending("VERIFICATION_UNDECIDED", judged.reason, result.exit_code)
         task, paid = settle(task, lease, cost_of(lease, result, now_ms))
         return Decision(end(task, Phase.FAILED, ending, now_ms), (paid,))
-    refuted, unpaid = settle(task, lease, 0)
+    if judged.verdict is Verdict.OUTVOTED and judged.result is None:
+        return conclude(task, lease, result, now_ms)
+    owed = cost_of(lease, result, now_ms) if judged.verdict is Verdict.OUTVOTED else 0
+    refuted, unpaid = settle(task, lease, owed)
     if judged.result is None:
         ending = Ending("RESULT_REFUTED", judged.reason, result.exit_code)
         return Decision(end(refuted, Phase.FAILED, ending, now_ms), (unpaid,))

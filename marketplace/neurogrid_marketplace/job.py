@@ -12,6 +12,7 @@ from .fields import Argument, Bytes, EnvName, FilePath, ImageRef, Sha256, plain
 
 # Together with 256 inputs at their longest paths this stays below the largest frame (`wire`).
 MAX_JOB_TEXT_BYTES = 160 * 1024
+MAX_INPUTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Job:
     environment: Annotated[Mapping[EnvName, Argument], Meta(max_length=256)] = field(
         default_factory=dict
     )
-    inputs: Annotated[tuple[InputFile, ...], Meta(max_length=256)] = ()
+    inputs: Annotated[tuple[InputFile, ...], Meta(max_length=MAX_INPUTS)] = ()
 
     def __post_init__(self) -> None:
         text = sum(len(item.encode("utf-8", "surrogatepass")) for item in self.command) + sum(

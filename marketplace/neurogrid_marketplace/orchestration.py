@@ -38,6 +38,7 @@ from .task_events import (
     Accepted,
     AuctionClosed,
     CancelRequested,
+    ComparisonBegun,
     DependencyUnmet,
     Due,
     EscrowFailed,
@@ -129,6 +130,8 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
 
 
 def _decide(task: Task, event: Event, now_ms: int) -> Decision:
+    if isinstance(event, ComparisonBegun):
+        return Decision(replace(task, comparisons=task.comparisons + 1))
     if task.phase in TERMINAL:
         return _on_late_verdict(task, event)
     lease_id = getattr(event, "lease_id", None)

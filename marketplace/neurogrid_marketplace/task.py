@@ -126,6 +126,8 @@ class Task:
         result: the node's result while it is verified and after.
         verification: how the result is verified; of a further run, how its task's is.
         belongs_to: of a further run: the task whose result it verifies.
+        compares: of a task that shows results to the client's own image (`image_comparison`): whose.
+        comparisons: how many such tasks have begun for this one's group.
         checked: the result and its files are here; it waits for the other runs.
         verdict: what the other runs said of this one's result.
         result_of: the run that ``result`` came from, where this task's own was refuted.
@@ -164,6 +166,8 @@ class Task:
     spread: Spread | None = None
     verification: Verification = UNVERIFIED
     belongs_to: str = ""
+    compares: tuple[str, ...] = ()
+    comparisons: int = 0
     checked: bool = False
     verdict: Verdict = Verdict.NONE
     result_of: str = ""
@@ -176,6 +180,8 @@ class Task:
     @property
     def awaits_verdict(self) -> bool:
         """Whether its result counts only once other runs agree: of a quorum, or a check's run."""
+        if self.compares:
+            return False
         return bool(self.belongs_to) or self.verification.mode is VerifyMode.QUORUM
 
     @property

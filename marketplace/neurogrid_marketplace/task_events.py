@@ -139,6 +139,11 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonBegun:
+    """The results of the task's group are shown to the client's own image."""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """The owner cancelled."""
 
@@ -174,6 +179,7 @@ Event = (
     | OutputsChecked
     | RunsBegun
     | Judged
+    | ComparisonBegun
     | CancelRequested
     | InputsFixed
     | DependencyUnmet

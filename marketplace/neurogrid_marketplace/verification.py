@@ -25,13 +25,16 @@ from typing import Annotated
 from msgspec import Meta
 
 from .comparator import EXACT, Comparator, ComparatorKind
-from .demand import VerifyMode
+from .demand import Demand, VerifyMode
 from .errors import InvalidValue
 from .faults import Outcome
 from .messages import Result
+from .money import cost_micro_usdc
 from .reputation import Tally
 
 QUORUM_MIN, QUORUM_MAX = 2, 5
+# Of a group, while its results differ.
+RUNS_MAX = 2 * QUORUM_MAX + 1
 # How a run may end that others can be compared with. Whatever a limit or the machine did to a run
 # says nothing of another one: it ends without an answer.
 ANSWERS = frozenset({Outcome.COMPLETED, Outcome.EXIT_NONZERO})
@@ -68,6 +71,15 @@ class Verification:
             self.mode
         ]
 
+    def held_micro_usdc(self, demand: Demand) -> int:
+        """So much is held before the task is accepted: for its runs, and to compare them once."""
+        return demand.max_cost_micro_usdc() * self.runs_held + self.comparison_micro_usdc(demand)
+
+    def comparison_micro_usdc(self, demand: Demand) -> int:
+        """The most that a comparison by the client's own image costs."""
+        timeout_ms = self.comparator.timeout_s * 1000
+        return cost_micro_usdc(demand.max_price_micro_usdc_per_hour, timeout_ms)
+
     @property
     def runs_wanted(self) -> int:
         """So many must have answered before anything is decided."""
@@ -86,7 +98,8 @@ class Verdict(StrEnum):
     """What verification has said of a run.
 
     ``due``: its further runs have not begun; ``pending``: they have. A task that may be spot-checked
-    becomes due when it has ended, and may then be ``spared``.
+    becomes due when it has ended, and may then be ``spared``. ``outvoted``: by the client's own image
+    the result of others is right, which neither takes the node's pay nor is held against it.
     """
 
     NONE = ""
@@ -96,6 +109,7 @@ class Verdict(StrEnum):
     AGREED = "agreed"
     REFUTED = "refuted"
     UNDECIDED = "undecided"
+    OUTVOTED = "outvoted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +213,12 @@ def _alike(one: Result, other: Result, same: Callable[[Result, Result], bool]) -
 def replica_id(task_id: str, number: int) -> str:
     """The id of a group's run, 1 for the first beside the task's own; the same if asked again."""
     digest = hashlib.sha256(f"replica:{task_id}:{number}".encode()).hexdigest()
+    return f"task_{digest[:32]}"
+
+
+def comparison_id(task_id: str, shown: int) -> str:
+    """The id of the task that shows so many results of a group to the client's own image."""
+    digest = hashlib.sha256(f"comparison:{task_id}:{shown}".encode()).hexdigest()
     return f"task_{digest[:32]}"
 
 

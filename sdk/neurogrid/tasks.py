@@ -131,7 +131,8 @@ class Tasks:
             wait_for_node: queue even if no known node could ever serve it.
             verification: how the result is verified, such as {"mode": "quorum", "runs": 3} or
                 {"mode": "spot_check"}; money is held for those runs too. With ``"comparator": {"kind":
-                "numeric", "relative": "1e-6"}`` results may differ in their numbers by so much.
+                "numeric", "relative": "1e-6"}`` results may differ in their numbers by so much; with
+                ``{"kind": "image", "image": ...}`` an image of yours says which are the same.
             sealed: seal the inputs before they leave, so that only the node that gets the task can read
                 them. It then waits for a key, which `wait` and `stream` send when it is time: one of
                 them has to run, here or on any machine that has the key (`neurogrid keys serve`). All

@@ -6,12 +6,13 @@ any commit and built again; nodes and chain stay, as they would.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
@@ -23,6 +24,7 @@ from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
 from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms, OpenedEscrow
 from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.comparison_process import Question, answer
 from neurogrid_coordinator.comparisons import Comparisons
 from neurogrid_coordinator.escrow_history import Closing
 from neurogrid_coordinator.evidence import ReceiptDesk
@@ -524,6 +526,11 @@ class Coordinator:
     running: list["asyncio.Task[None]"] = field(default_factory=list)
 
 
+async def compare_here(question: bytes) -> bool:
+    """What the process says that compares files."""
+    return answer(msgspec.json.decode(question, type=Question))
+
+
 class World:
     """Everything together. Make it with `world`.
 
@@ -552,6 +559,8 @@ class World:
         self.measured: list[str] = []
         # What the client has free on the chain, and which tasks are drawn for a check.
         self.deposit_micro_usdc = 1_000_000_000
+        # Reads files as the process does that `test_comparisons` starts, at once.
+        self.compare: Callable[[bytes], Awaitable[bool]] = compare_here
         self.checks: Callable[[Task], bool] = lambda _: True
 
     def node(self, name: str, price_micro_usdc_per_hour: int = 1_000_000) -> FakeNode:
@@ -603,7 +612,7 @@ class World:
             look_at_group=Verifier(
                 database=store,
                 funds=self._funds,
-                compare=Comparisons(self.blobs).of,
+                comparisons=Comparisons(self.blobs, self.compare),
                 is_checked=lambda _, task: self.checks(task),
                 now_ms=self.clock,
             ).look,

@@ -98,6 +98,9 @@ async def test_a_numeric_comparator_is_shown_stored_and_told_to_every_node(tmp_p
             "relative": "1e-6",
             "absolute": "0",
             "files": [{"pattern": "*.csv", "format": None}],
+            "image": None,
+            "command": [],
+            "timeout_seconds": None,
         }
         await look(world, task["id"])
         rows = await world.database.read(tasks.group_of, task["id"])
@@ -114,6 +117,30 @@ async def test_a_numeric_comparator_is_shown_stored_and_told_to_every_node(tmp_p
 
 
 @on_asyncio
+async def test_a_comparison_by_the_clients_own_image_is_held_and_shown(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        image = {"kind": "image", "image": "mine/compare:1", "command": ["cmp"]}
+        body = {
+            **TASK,
+            "verification": {"mode": "quorum", "comparator": {**image, "timeout_seconds": 1800}},
+        }
+        task = (await alice.http.post("/api/v1/tasks", json=body)).json()["data"]
+        # Two runs of an hour and half an hour to compare them, at 10 USDC an hour.
+        assert task["max_cost"] == "25.00"
+        assert task["verification"]["comparator"]["image"] == "mine/compare:1"
+        assert task["verification"]["comparator"]["command"] == ["cmp"]
+        balance = (await alice.http.get("/api/v1/account")).json()["data"]["balance"]
+        assert balance["held"] == "25.00"
+        capped = {**body, "max_total_cost": "5.00"}
+        task = (await alice.http.post("/api/v1/tasks", json=capped)).json()["data"]
+        assert (task["max_cost"], task["max_price_per_hour"]) == ("5.00", "2.00")
+        usual = {**TASK, "verification": {"mode": "spot_check", "comparator": image}}
+        task = (await alice.http.post("/api/v1/tasks", json=usual)).json()["data"]
+        assert task["verification"]["comparator"]["timeout_seconds"] == 600
+
+
+@on_asyncio
 async def test_comparators_that_cannot_be_are_refused_with_what_to_change(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")
@@ -121,6 +148,13 @@ async def test_comparators_that_cannot_be_are_refused_with_what_to_change(tmp_pa
             ({"kind": "numeric"}, "verification.comparator", "above 0"),
             ({"kind": "numeric", "relative": "1"}, "verification.comparator", "below 1"),
             ({"relative": "1e-6"}, "verification.comparator", "numeric comparator only"),
+            ({"kind": "image"}, "verification.comparator", "names an image"),
+            ({"image": "a"}, "verification.comparator", "an image's comparator only"),
+            (
+                {"kind": "image", "image": "No Image"},
+                "verification.comparator.image",
+                "the name of an image",
+            ),
             (
                 {"kind": "numeric", "relative": "a lot"},
                 "verification.comparator.relative",

@@ -142,4 +142,4 @@ async def test_the_largest_files_fit_the_processs_memory(tmp_path: Path) -> None
         paths[digit * 64] = str(path)
     pair = FilePair("a.json", "1" * 64, "2" * 64, FileFormat.JSON)
     question = comparison_process.Question(NUMERIC, (pair,), paths)
-    assert not await comparisons._asked(msgspec.json.encode(question))
+    assert not await comparisons.in_a_process(msgspec.json.encode(question))

@@ -7,6 +7,7 @@ import pytest
 from coordinator.market_world import CrashingDatabase, FakeNode, World, world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.test_quorum import all_ended, has_ended, kinds_of, paid
+from neurogrid_coordinator.comparisons import ComparisonFailed
 from neurogrid_coordinator.store import leases
 from neurogrid_marketplace.comparator import DEFAULT_FILES, Comparator, ComparatorKind
 from neurogrid_marketplace.demand import VerifyMode
@@ -61,10 +62,13 @@ async def test_a_spot_check_goes_by_its_numbers_too(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_a_comparison_that_fails_refutes_nobody_and_everybody_is_paid(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("sys.executable", "/bin/false")
+    async def dies(question: bytes) -> bool:
+        raise ComparisonFailed("it died")
+
     async with world(tmp_path) as market:
+        market.compare = dies
         made = await nodes_of(market, "0.25", "0.9", "0.25000001")
         await market.start()
         task_id = await market.submit(verification=QUORUM)
@@ -73,7 +77,7 @@ async def test_a_comparison_that_fails_refutes_nobody_and_everybody_is_paid(
         ending = rows[0].state.ending
         assert ending is not None
         assert ending.code == "VERIFICATION_UNDECIDED"
-        assert "the comparison failed: the process" in ending.message
+        assert "the comparison failed: it died" in ending.message
         assert all(await paid(market, rows))
         assert await kinds_of(market, made) == [[], [], []]
 

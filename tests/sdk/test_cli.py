@@ -143,6 +143,9 @@ def test_submit_takes_a_comparator_and_status_shows_it(run: Run) -> None:
         "kind": "numeric",
         "relative": "1e-6",
         "absolute": "1e-9",
+        "image": None,
+        "command": [],
+        "timeout_seconds": None,
         "files": [
             {"pattern": "*.csv", "format": None},
             {"pattern": "raw/*.bin", "format": "f32"},
@@ -150,9 +153,17 @@ def test_submit_takes_a_comparator_and_status_shows_it(run: Run) -> None:
     }
     shown = run("status", task["id"]).stdout
     assert "numbers within 1e-6 of their size or 1e-9, in *.csv raw/*.bin" in shown
+    own = ("--verify", "spot_check", "--compare", "image:mine/compare:1")
+    how = ("--compare-command", "python /compare.py 'a b'", "--compare-timeout", "60")
+    task = json.loads(run(*JOB, *own, *how, "--json").stdout)
+    comparator = task["verification"]["comparator"]
+    assert (comparator["image"], comparator["timeout_seconds"]) == ("mine/compare:1", 60)
+    assert comparator["command"] == ["python", "/compare.py", "a b"]
+    assert "mine/compare:1 python /compare.py 'a b'" in run("status", task["id"]).stdout
     for options, words in (
+        (("--verify", "quorum", "--compare-timeout", "60"), "goes with --compare image only"),
         (("--compare", "exact"), "goes with --verify only"),
-        (("--verify", "quorum", "--compare", "close"), "neither exact nor numeric"),
+        (("--verify", "quorum", "--compare", "close"), "none of exact, numeric"),
         (("--verify", "quorum", "--compare-files", "*"), "goes with --compare numeric only"),
         (("--verify", "quorum", "--compare", "numeric:1"), "below 1"),
     ):

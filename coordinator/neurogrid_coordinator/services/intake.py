@@ -66,9 +66,7 @@ def require_budget(
     """
     held = tasks.held_micro_usdc(conn, account.wallet)
     available = Balance.of(funds, held).available_micro_usdc
-    needed = sum(
-        draft.demand.max_cost_micro_usdc() * draft.wanted.verification.runs_held for draft in drafts
-    )
+    needed = sum(draft.wanted.verification.held_micro_usdc(draft.demand) for draft in drafts)
     if needed > available:
         raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
 

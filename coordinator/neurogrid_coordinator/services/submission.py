@@ -124,7 +124,8 @@ class Submission:
             InvalidRequest: the whole time limit would cost more than there is money.
         """
         price = self.max_price_micro_usdc_per_hour
-        paid_ms = self.timeout_s * 1000 * self.verification.runs_held
+        paid_s = self.timeout_s * self.verification.runs_held
+        paid_ms = (paid_s + self.verification.comparator.timeout_s) * 1000
         if price * paid_ms // MS_PER_HOUR > _MICRO_USDC_MAX:
             raise InvalidRequest("max_price_per_hour: is beyond all means", "max_price_per_hour")
         limit = self.max_total_cost_micro_usdc

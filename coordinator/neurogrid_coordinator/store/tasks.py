@@ -308,7 +308,9 @@ def group_of(conn: Connection, task_id: str) -> list[TaskRow]:
     """A task and its further runs, in the order in which they were made."""
     rows = conn.execute(_GROUP, {"the_id": task_id}).all()
     order = {task_id: 0} | {replica_id(task_id, number): number for number in range(1, len(rows))}
-    return sorted((_task_row(row) for row in rows), key=lambda row: order[row.id])
+    # What compares their results comes behind them all.
+    found = (_task_row(row) for row in rows)
+    return sorted(found, key=lambda row: (order.get(row.id, len(rows)), len(row.state.compares)))
 
 
 def unjudged(conn: Connection) -> list[str]:
@@ -373,8 +375,8 @@ def delete(conn: Connection, task_id: str, account_id: str, now_ms: int) -> bool
 def hold_micro_usdc(state: Task) -> int:
     """What the budget must keep free for this task: nothing once an escrow covers it.
 
-    A task that is verified keeps as much for each further run, until that has begun and holds its
-    own, or is known not to be.
+    A task that is verified keeps as much for each further run, and what it costs to compare them once,
+    until that has begun and holds its own, or is known not to be.
     """
     further = 0
     if state.verdict is Verdict.DUE or (
@@ -383,8 +385,12 @@ def hold_micro_usdc(state: Task) -> int:
         and state.phase not in TERMINAL
     ):
         further = state.verification.runs_held - 1
+    comparing = 0
+    judged_later = state.phase not in TERMINAL or state.verdict in (Verdict.DUE, Verdict.PENDING)
+    if judged_later and not state.belongs_to and not state.comparisons:
+        comparing = state.verification.comparison_micro_usdc(state.demand)
     covered = state.phase in TERMINAL or (state.lease is not None and state.lease.escrow_open)
-    return state.demand.max_cost_micro_usdc() * (further + (not covered))
+    return state.demand.max_cost_micro_usdc() * (further + (not covered)) + comparing
 
 
 def _condition(which: TaskFilter) -> ColumnElement[bool]:

@@ -143,6 +143,8 @@ def _verification_fields(found: VerificationInfo) -> list[tuple[str, str | None]
 
 
 def _comparator(found: ComparatorInfo) -> str:
+    if found.kind == "image":
+        return f"{found.image} {shlex.join(found.command)}".rstrip()
     if found.kind != "numeric":
         return found.kind
     files = " ".join(rule.pattern for rule in found.files or [])

@@ -1,5 +1,6 @@
 """The options of submit that say how a result is verified."""
 
+import shlex
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Literal
@@ -22,7 +23,16 @@ _OPTIONS = (
         metavar="COMPARATOR",
         help="With --verify: what makes two results the same. exact: every byte [default]. "
         "numeric:REL or numeric:REL:ABS: numbers may differ by so much of their size, or by ABS, as "
-        "in numeric:1e-6.",
+        "in numeric:1e-6. image:NAME: an image of yours that says which results are the same.",
+    ),
+    click.option(
+        "--compare-command", metavar="COMMAND", help="With image: what it runs, as in a shell."
+    ),
+    click.option(
+        "--compare-timeout",
+        type=click.IntRange(1, 3600),
+        metavar="SECONDS",
+        help="With image: the longest it may take, which is held and paid; 600 if not said.",
     ),
     click.option(
         "--compare-files",
@@ -34,11 +44,14 @@ _OPTIONS = (
 )
 
 
+_NAMES = ("verify", "runs", "compare", "compare_files", "compare_command", "compare_timeout")
+
+
 def verification_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options; the command gets ``verification``, as `Tasks.create` takes it."""
 
     def run(*args: Any, **kwargs: Any) -> None:
-        said = {name: kwargs.pop(name) for name in ("verify", "runs", "compare", "compare_files")}
+        said = {name: kwargs.pop(name) for name in _NAMES}
         function(*args, verification=_verification(**said), **kwargs)
 
     command = update_wrapper(run, function)
@@ -53,14 +66,16 @@ def _verification(
     runs: int | None,
     compare: str | None,
     compare_files: tuple[str, ...],
+    compare_command: str | None,
+    compare_timeout: int | None,
 ) -> dict[str, Any] | None:
     if runs is not None and verify != "quorum":
         raise click.BadParameter("goes with --verify quorum only", param_hint="--runs")
     if verify == "none":
-        if compare is not None or compare_files:
+        if compare is not None or compare_files or compare_command or compare_timeout:
             raise click.BadParameter("goes with --verify only", param_hint="--compare")
         return None
-    comparator = _comparator(compare or "exact", compare_files)
+    comparator = _comparator(compare or "exact", compare_files, compare_command, compare_timeout)
     return (
         {"mode": verify}
         | ({"runs": runs} if runs is not None else {})
@@ -68,7 +83,16 @@ def _verification(
     )
 
 
-def _comparator(text: str, files: tuple[str, ...]) -> dict[str, Any] | None:
+def _comparator(
+    text: str, files: tuple[str, ...], command: str | None, timeout: int | None
+) -> dict[str, Any] | None:
+    kind, _, image = text.partition(":")
+    if kind == "image" and image and not files:
+        words = {"command": shlex.split(command)} if command else {}
+        limit = {"timeout_seconds": timeout} if timeout else {}
+        return {"kind": kind, "image": image, **words, **limit}
+    if command is not None or timeout is not None:
+        raise click.BadParameter("goes with --compare image only", param_hint="--compare-command")
     kind, *limits = text.split(":")
     if kind == "numeric" and 1 <= len(limits) <= 2:
         named = dict(zip(("relative", "absolute"), limits, strict=False))
@@ -76,7 +100,7 @@ def _comparator(text: str, files: tuple[str, ...]) -> dict[str, Any] | None:
         return {"kind": kind, **named, **rules}
     if text != "exact":
         raise click.BadParameter(
-            f"{text!r} is neither exact nor numeric:REL[:ABS], such as numeric:1e-6",
+            f"{text!r} is none of exact, numeric:REL[:ABS] (such as numeric:1e-6) and image:NAME",
             param_hint="--compare",
         )
     if files:

@@ -100,10 +100,15 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
 
 
 class FurtherRun(Struct, frozen=True, kw_only=True):
-    """A run that verifies a task: a task of its own that is in no list."""
+    """A run that verifies a task: a task of its own that is in no list.
+
+    Attributes:
+        compares: of a run of the client's own comparator: the runs whose results it sees.
+    """
 
     id: str
     phase: str
+    compares: list[str] = []
     node_id: str | None = None
     verdict: str | None = None
     cost: Decimal = field(name="cost_usdc", default=Decimal(0))
@@ -123,20 +128,24 @@ class ComparatorInfo(Struct, frozen=True, kw_only=True):
     Attributes:
         relative, absolute: of a numeric one: numbers may differ by so much of their size, or so much.
         files: of a numeric one: the others have to be the same, byte for byte.
+        image, command, timeout_seconds: of the client's own image.
     """
 
     kind: str = "exact"
     relative: str = "0"
     absolute: str = "0"
     files: list[FileRule] | None = None
+    image: str | None = None
+    command: list[str] = []
+    timeout_seconds: int | None = None
 
 
 class VerificationInfo(Struct, frozen=True, kw_only=True):
     """How a task's result is verified, and what came of it.
 
     Attributes:
-        verdict: due, pending, agreed, refuted (other runs agree on another result), undecided, or
-            spared: not drawn for a check; None where nothing is verified.
+        verdict: due, pending, agreed, refuted (other runs agree on another result), outvoted (the
+            same, by the client's own image), undecided, or spared: not drawn for a check; None where nothing is verified.
         result_of: the run whose result the task has, where its own was refuted.
         total_cost: of the task's own run and of all further runs, USDC.
     """

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from neurogrid_marketplace.comparator import (
+    MAX_COMPARISON_S,
     MAX_FILE_RULES,
+    ComparatorArgument,
     ComparatorKind,
     FileFormat,
     FilePattern,
@@ -64,6 +66,7 @@ TASK_RULES = {
     "env": "a mapping whose names are letters, digits and underscores",
     "verification.comparator.relative": 'a number such as "1e-6" or "0.001"',
     "verification.comparator.absolute": 'a number such as "1e-9" or "0.5"',
+    "verification.comparator.image": 'the name of an image, such as "registry/name@sha256:..."',
     "verification.comparator.files[].pattern": 'a pattern such as "*.csv"',
     "regions[]": 'a region such as "eu-west"',
     "spread.group": 'a word such as "replicas"',
@@ -164,7 +167,7 @@ class ComparatorRequest(Struct, frozen=True, forbid_unknown_fields=True):
         ComparatorKind,
         Meta(
             description="`exact`: every byte. `numeric`: numbers within a tolerance, and the same "
-            "beside them."
+            "beside them. `image`: your own, which is shown all results and says which are the same."
         ),
     ] = ComparatorKind.EXACT
     relative: Annotated[
@@ -179,6 +182,15 @@ class ComparatorRequest(Struct, frozen=True, forbid_unknown_fields=True):
             description="Of a numeric one: the first that fits a file counts; any other file is "
             "compared by its bytes. JSON, CSV, TSV, text, .npy and .npz if left out.",
         ),
+    ] = None
+    image: Annotated[ImageRef | None, Meta(description="Of `image`: its name.")] = None
+    command: Annotated[
+        tuple[ComparatorArgument, ...],
+        Meta(max_length=16, description="Of `image`: what it runs. Empty: the image's own."),
+    ] = ()
+    timeout_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_COMPARISON_S)] | None,
+        Meta(description="Of `image`: the longest it may take; 600 if left out. Held and paid."),
     ] = None
 
 

@@ -86,8 +86,14 @@ class FurtherRunView(Struct, frozen=True):
 
     id: str
     phase: str
+    compares: Annotated[
+        list[str],
+        Meta(
+            description="Of a run of the client's own comparator: the runs whose results it sees."
+        ),
+    ]
     node_id: str | None
-    verdict: Annotated[str | None, Meta(description="agreed, refuted or undecided.")]
+    verdict: Annotated[str | None, Meta(description="agreed, refuted, outvoted or undecided.")]
     cost_usdc: Amount
     error: TaskFailure | None
 
@@ -102,7 +108,8 @@ class VerificationView(Struct, frozen=True):
         str | None,
         Meta(
             description="due, pending, agreed, refuted (other runs agree on another result), "
-            "undecided, or spared: not drawn for a check."
+            "outvoted (the same, by the client's own image), undecided, or spared: not drawn for a "
+            "check."
         ),
     ]
     result_of: Annotated[

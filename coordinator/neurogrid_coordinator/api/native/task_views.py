@@ -59,6 +59,8 @@ from .words import STATUS_OF_PHASE, priority_number, priority_word
 # A GB is 10^9 bytes: a GPU sold with 24 GB reports a little less than 24 GiB, and would not be
 # found by who asks for 24 of those.
 BYTES_PER_GB = 10**9
+# How long a client's own image may take to compare results, where the client does not say.
+_COMPARISON_S = 600
 
 _AMOUNT_NAMES = {
     "price_micro_usdc_per_hour": "price_per_hour",
@@ -186,7 +188,18 @@ def _comparator(wanted: ComparatorRequest) -> Comparator:
         files = tuple(FileRule(rule.pattern, rule.format) for rule in wanted.files)
     elif wanted.kind is ComparatorKind.NUMERIC:
         files = DEFAULT_FILES
-    return Comparator(wanted.kind, wanted.relative, wanted.absolute, files)
+    timeout_s = wanted.timeout_seconds
+    if timeout_s is None:
+        timeout_s = _COMPARISON_S if wanted.kind is ComparatorKind.IMAGE else 0
+    return Comparator(
+        kind=wanted.kind,
+        relative=wanted.relative,
+        absolute=wanted.absolute,
+        files=files,
+        image=wanted.image,
+        command=wanted.command,
+        timeout_s=timeout_s,
+    )
 
 
 def _inputs(
@@ -298,7 +311,7 @@ def task_view(detail: TaskDetail) -> TaskView:
         deadline_met=_deadline_met(row, deadline_ms),
         max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour),
         max_cost=format_usdc(
-            state.preempted_micro_usdc + demand.max_cost_micro_usdc() * state.verification.runs_held
+            state.preempted_micro_usdc + state.verification.held_micro_usdc(demand)
         ),
         price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
         currency="USDC",
@@ -330,6 +343,7 @@ def _verification_view(detail: TaskDetail) -> VerificationView:
             FurtherRunView(
                 id=run.id,
                 phase=run.phase.value,
+                compares=list(run.state.compares),
                 node_id=run.node_id,
                 verdict=run.state.verdict.value or None,
                 cost_usdc=format_usdc(run.cost_micro_usdc),
@@ -350,6 +364,9 @@ def _comparator_view(comparator: Comparator) -> ComparatorRequest:
         absolute=comparator.absolute,
         files=tuple(FileRuleRequest(rule.pattern, rule.format) for rule in comparator.files)
         or None,
+        image=comparator.image,
+        command=comparator.command,
+        timeout_seconds=comparator.timeout_s or None,
     )
 
 
