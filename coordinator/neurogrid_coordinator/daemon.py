@@ -129,6 +129,9 @@ async def run(
             artifacts_url=lambda: (
                 FILES_OVER_CONNECTION if config.p2p.files else f"{place.url}{API}/artifacts"
             ),
+            addresses_of=lambda node_id: (
+                offer.addresses if (offer := market.offer(node_id)) is not None else ()
+            ),
         )
         attendance = Attendance(_now_ms())
         task_terms = Terms(

@@ -10,6 +10,7 @@ The copies of tasks in memory only say what to look at; every step loads the sto
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -121,6 +122,7 @@ class Orchestrator:
         # node id -> lease id -> task id, of leases that a node has taken and not ended.
         self._taken: dict[str, dict[str, str]] = {}
         self._room = WaitingRoom()
+        self._gangs_ask = asyncio.Lock()
         self._turn = asyncio.Event()
         self._turns = asyncio.Semaphore(turns_max)
         self._group: asyncio.TaskGroup | None = None
@@ -147,7 +149,7 @@ class Orchestrator:
                 self._room.add(state.task, state.priority)
             for action in orchestration.due(state.task, self._now_ms()):
                 self.perform(state.task.task_id, action)
-            if state.task.belongs_to:
+            if state.task.belongs_to and state.task.membership is None:
                 # The task that it verifies may have ended without it.
                 self.perform(state.task.task_id, SeekVerdict(state.task.group))
         for group in await self._database.read(tasks.unjudged):
@@ -335,9 +337,7 @@ class Orchestrator:
             phase = state.task.phase if state is not None else None
             try:
                 if state is not None and phase is Phase.MATCHING:
-                    step = await self._matchmaker.auction(
-                        state.task, state.account_id, self._now_ms
-                    )
+                    step = await self._auction(state)
                 elif state is not None and phase is Phase.AWARDED:
                     step = await self._matchmaker.award(state.task, self._now_ms)
                 else:
@@ -351,6 +351,13 @@ class Orchestrator:
                     self.follow(step)
             if step is None:
                 return
+
+    async def _auction(self, state: TaskState) -> Step | None:
+        task = state.task
+        # Two gangs that ask the same nodes at once would each get some of them, and neither enough.
+        gangs = self._gangs_ask if task.membership is not None else nullcontext()
+        async with gangs:
+            return await self._matchmaker.auction(task, state.account_id, self._now_ms)
 
     async def _send_start(self, task_id: str) -> None:
         state = self._tasks.get(task_id)

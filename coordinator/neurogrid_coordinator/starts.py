@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.gang import GangMember, GangPlace
 from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.task import Lease
 
@@ -17,14 +18,21 @@ class StartDesk:
 
     Args:
         artifacts_url: where nodes fetch and put files, without a slash at the end.
+        addresses_of: where a node may be dialled by others, as it says; () if it is not here.
     """
 
     def __init__(
-        self, *, vouchers: VoucherDesk, tokens: LeaseTokens, artifacts_url: Callable[[], str]
+        self,
+        *,
+        vouchers: VoucherDesk,
+        tokens: LeaseTokens,
+        artifacts_url: Callable[[], str],
+        addresses_of: Callable[[str], tuple[str, ...]],
     ) -> None:
         self._vouchers = vouchers
         self._tokens = tokens
         self._artifacts_url = artifacts_url
+        self._addresses_of = addresses_of
 
     def start_of(self, conn: Connection, task_id: str, lease: Lease) -> Start:
         """The start of a lease whose escrow is open."""
@@ -41,4 +49,16 @@ class StartDesk:
             artifacts_url=self._artifacts_url(),
             artifacts_token=self._tokens.token(row.id),
             wrapped_key=lease.wrapped_key,
+            gang=self._place(conn, task_id),
         )
+
+    def _place(self, conn: Connection, task_id: str) -> GangPlace | None:
+        found = tasks.state_of(conn, task_id)
+        assert found is not None, "a lease refers to its task"
+        membership = found.task.membership
+        if membership is None:
+            return None
+        members = tuple(
+            GangMember(node_id, self._addresses_of(node_id)) for node_id in membership.nodes
+        )
+        return GangPlace(found.task.group, membership.attempt, membership.rank, members)

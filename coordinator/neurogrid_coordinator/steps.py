@@ -2,7 +2,7 @@
 
 Whatever a step decides about money (`Settle`, `Abandon`, `OpenEscrow`) is stored together with the
 task's new state, so that a crash between the two cannot lose it: the settler finds it in the lease.
-So are the steps of tasks that waited for the one that ends.
+So are the steps of tasks that waited for the one that ends, and of all members of a gang.
 """
 
 from collections import deque
@@ -12,7 +12,14 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace import dependencies, orchestration, settlement, spreading
+from neurogrid_marketplace import (
+    dependencies,
+    gangs,
+    orchestration,
+    settlement,
+    spreading,
+    submission,
+)
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
@@ -25,7 +32,10 @@ from neurogrid_marketplace.task_actions import Abandon, Action, Blame, Decision,
 from neurogrid_marketplace.task_events import Event, InputsFixed
 
 from .store import events, evidence, findings, leases, needs, tasks
+from .store.tasks import NewTask
 
+# All seats taken, all stopped, all dismissed, begun again, ended: a gang takes fewer passes than that.
+_GANG_PASSES_MAX = 16
 # Where a task may choose a node.
 _CHOOSING = frozenset({Phase.QUEUED, Phase.MATCHING, Phase.AWARDED})
 
@@ -37,7 +47,8 @@ class Step:
     Attributes:
         before, after: the task's state; equal where the event changed nothing.
         actions: to be performed now, in order; each may be performed again at any time.
-        released: steps of tasks that waited for this one, taken in the same transaction.
+        released: steps that follow, taken in the same transaction: of the others of its gang, then of
+            tasks that waited for those that ended.
     """
 
     before: Task
@@ -74,9 +85,48 @@ def take(
         proof: (lease or demand id, envelope) to keep as evidence if the event changes the task.
     """
     step = _take(conn, task_id, event, now_ms, proof)
-    if step is None or not step.moved or step.after.phase not in TERMINAL:
-        return step
-    return replace(step, released=tuple(_release(conn, task_id, now_ms)))
+    if step is None:
+        return None
+    more = tuple(_follow_gang(conn, step, now_ms))
+    ended = [each for each in (step, *more) if each.moved and each.after.phase in TERMINAL]
+    released = (later for each in ended for later in _release(conn, each.after.task_id, now_ms))
+    return replace(step, released=(*more, *released))
+
+
+def _follow_gang(conn: Connection, step: Step, now_ms: int) -> Iterator[Step]:
+    """What a member's step makes of all others, until nothing more follows: a gang moves as one."""
+    if step.after.membership is None or step.before == step.after:
+        return
+    for _ in range(_GANG_PASSES_MAX):
+        changed = False
+        for task_id, event in gangs.next_events(_gang(conn, step.after.group, now_ms)):
+            taken = _take(conn, task_id, event, now_ms)
+            if taken is not None and taken.before != taken.after:
+                changed = True
+                yield taken
+        if not changed:
+            return
+
+
+def _gang(conn: Connection, gang_id: str, now_ms: int) -> list[Task]:
+    """Its members' states by rank; the other ranks are made when rank 0 has won their first seats."""
+    rows = tasks.group_of(conn, gang_id)
+    first = rows[0]
+    membership = first.state.membership
+    assert membership is not None, "a gang's first member is one"
+    if membership.attempt and len(rows) == 1:
+        for rank in range(1, membership.gang.size):
+            new = NewTask(
+                account_id=first.account_id,
+                name=first.name,
+                kind=first.kind,
+                priority=first.priority,
+                spec=first.spec,
+                job=first.job,
+                state=submission.member(first.state, rank, now_ms),
+            )
+            rows.append(tasks.insert_new(conn, new, now_ms)[0])
+    return [row.state for row in rows]
 
 
 def look(conn: Connection, task_id: str, now_ms: int) -> Step | None:

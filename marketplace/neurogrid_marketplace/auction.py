@@ -19,10 +19,14 @@ from types import MappingProxyType
 from .bid import Bid, Decline
 from .calibration import calibrated_ms
 from .fields import PUNCTUAL_PERMILLE
+from .gang import Gang
+from .gang_auction import displaced, seated
 
 # One second of waiting weighs as much as this part of the client's maximum price: a node that
 # starts ten seconds later must be 1 % of the maximum cheaper.
 _WAIT_WEIGHT_PER_MILLE_OF_MAX = 1
+# Score, node id, bid, hash of its envelope, the waiting part of the score, start factor.
+_Scored = tuple[int, str, Bid, str, int, int]
 # All nodes start as fast as they say, as far as is known.
 ALL_PUNCTUAL: Mapping[str, int] = MappingProxyType({})
 
@@ -51,10 +55,11 @@ class RankedBid:
 
 @dataclass(slots=True)
 class Auction:
-    """Bids and declines of one demand."""
+    """Bids and declines of one demand; with ``gang`` it sells several seats (`gang_auction`)."""
 
     max_price_micro_usdc_per_hour: int
     asked: frozenset[str]
+    gang: Gang | None = None
     _bids: dict[str, tuple[Bid, str]] = field(default_factory=dict)
     _declines: dict[str, Decline] = field(default_factory=dict)
 
@@ -98,14 +103,18 @@ class Auction:
 
         Args:
             start_factors_permille: by node id; without one a node is taken at its word.
+
+        A gang's seats come first, by rank.
         """
-        scored = []
+        scored: list[_Scored] = []
         for node_id, (bid, bid_hash) in self._bids.items():
             factor = start_factors_permille.get(node_id, PUNCTUAL_PERMILLE)
             waiting = self._waiting_micro_usdc(calibrated_ms(bid.start_ms, factor))
             score = bid.price_micro_usdc_per_hour + waiting
             scored.append((score, node_id, bid, bid_hash, waiting, factor))
         scored.sort(key=lambda item: item[:2])
+        if self.gang is not None:
+            return self._gang_ranking(self.gang, scored)
         # Wallet -> its best score, from the last place up; second only to scores of others.
         behind: dict[str, int] = {}
         ranked: list[RankedBid] = []
@@ -118,6 +127,24 @@ class Auction:
             ranked.append(RankedBid(node_id, bid, bid_hash, score, price, factor))
             behind[bid.wallet] = score
         return tuple(reversed(ranked))
+
+    def _gang_ranking(self, gang: Gang, scored: list[_Scored]) -> tuple[RankedBid, ...]:
+        """Those with a seat first, by rank; then all others, at what they bid."""
+        bids = [(index, item[2]) for index, item in enumerate(scored)]
+        winners = seated(bids, gang)
+        prices: dict[int, int] = {}
+        for index, score in zip(
+            winners, displaced([(item[0], item[2]) for item in scored], gang), strict=True
+        ):
+            if score is not None and len(winners) == gang.size:
+                prices[index] = min(score - scored[index][4], self.max_price_micro_usdc_per_hour)
+        order = [*winners, *(index for index, _ in bids if index not in winners)]
+        ranked = []
+        for index in order:
+            score, node_id, bid, bid_hash, _, factor = scored[index]
+            price = max(bid.price_micro_usdc_per_hour, prices.get(index, 0))
+            ranked.append(RankedBid(node_id, bid, bid_hash, score, price, factor))
+        return tuple(ranked)
 
     def _waiting_micro_usdc(self, start_ms: int) -> int:
         """What waiting so long adds to a score."""

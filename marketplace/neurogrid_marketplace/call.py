@@ -14,6 +14,11 @@ from .matching import ENOUGH_BIDS, SAMPLE_SIZE
 from .sealing import BidFault, Commit, Reveal, commitment
 
 
+def round_size(demand: Demand) -> int:
+    """How many nodes one round asks."""
+    return SAMPLE_SIZE if demand.gang is None else max(SAMPLE_SIZE, 2 * demand.gang.size)
+
+
 class Call:
     """Answers to one demand.
 
@@ -29,21 +34,24 @@ class Call:
 
     def __init__(self, demand: Demand, drawn: Sequence[str]) -> None:
         self.demand = demand
-        self.auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset())
+        self.auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(), demand.gang)
         self.waiting_for: set[str] = set()
         self.commitments: dict[str, str] = {}
         self.faults: dict[str, BidFault] = {}
         self._demand_hash = demand.hash()
-        self._rounds = [drawn[:SAMPLE_SIZE], drawn[SAMPLE_SIZE : 2 * SAMPLE_SIZE]]
+        size = round_size(demand)
+        self._rounds = [drawn[:size], drawn[size : 2 * size]]
+        self._enough = demand.gang.size + 1 if demand.gang is not None else ENOUGH_BIDS
         self._reveal: Reveal | None = None
 
     def next_round(self) -> tuple[str, ...]:
         """Who is sent the demand now: first eight, then eight more if fewer than two would bid.
 
+        For a gang, twice as many as it has seats, and more if nobody would be left to set a price.
         Empty: nobody is left, or there are enough.
         """
         answers = len(self.commitments) if self.demand.sealed_bids else self.auction.bids
-        if not self._rounds or answers >= ENOUGH_BIDS:
+        if not self._rounds or answers >= self._enough:
             return ()
         asked = tuple(self._rounds.pop(0))
         self.auction.asked |= frozenset(asked)

@@ -83,6 +83,11 @@ class Demand:
         """The most this task can cost: the client's price for the whole time limit."""
         return cost_micro_usdc(self.max_price_micro_usdc_per_hour, self.timeout_s * 1000)
 
+    @property
+    def seats(self) -> int:
+        """On how many nodes it runs at once."""
+        return 1 if self.gang is None else self.gang.size
+
     def latest_begin_ms(self) -> int:
         """When its job has to run at the latest to end in time."""
         return self.finish_by_ms - self.timeout_s * 1000

@@ -5,6 +5,8 @@ from dataclasses import replace
 from .charging import abandon, settle
 from .exposure import signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
+from .gang_seats import leave
+from .membership import Left
 from .messages import Result
 from .preemption import given_up, preempted
 from .task import Ending, Lease, Phase, Task, move
@@ -105,10 +107,13 @@ def retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
         ending = Ending("CANCELLED", "Cancelled by its owner.")
         return Decision(end(task, Phase.CANCELLED, ending, now_ms))
     blame = Blame(task.lease, outcome)
+    of_node = CONSEQUENCES[outcome].fault is not Fault.INFRASTRUCTURE
+    if task.membership is not None:
+        # All begin again, or none; rank 0 counts the attempts.
+        avoid = task.lease.node_id if of_node else ""
+        return Decision(leave(task, Left(message, outcome.value.upper(), avoid), now_ms), (blame,))
     attempts = task.attempts + 1
-    excluded = (*task.excluded, task.lease.node_id)
-    if CONSEQUENCES[outcome].fault is Fault.INFRASTRUCTURE:
-        excluded = task.excluded
+    excluded = (*task.excluded, task.lease.node_id) if of_node else task.excluded
     if attempts >= MAX_ATTEMPTS:
         ending = Ending(outcome.value.upper(), f"Given up after {attempts} attempts: {message}")
         task = end(replace(task, attempts=attempts), Phase.FAILED, ending, now_ms)

@@ -41,8 +41,9 @@ class Estimate:
     """What is to be expected.
 
     Attributes:
-        price: per hour of this task, at most its maximum; None where no node fits at its maximum.
-        total: for its whole time limit.
+        price: per hour of this task, at most its maximum; None where no node fits at its maximum. Of
+            a gang: of each member.
+        total: for its whole time limit, of all members.
         start_ms: expected time from award to a running container; None where nothing is known or
             nobody is free.
     """
@@ -71,4 +72,4 @@ def estimate(
     high = expected if before is None else max(expected, bought.whole(before.high_micro_usdc))
     price = PriceRange(asks.lowest_micro_usdc, expected, high).capped(maximum)
     start_ms = before.start_ms if before is not None and now.matching else None
-    return Estimate(price, price.cost_of(demand.timeout_s * 1000), start_ms)
+    return Estimate(price, price.cost_of(demand.timeout_s * 1000 * demand.seats), start_ms)

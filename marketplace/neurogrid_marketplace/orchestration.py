@@ -10,6 +10,7 @@ longer than the demand agreed to (`Demand.dead_after_s`). A restart of anything 
 
 from dataclasses import replace
 
+from . import gang_steps
 from .awarding import auction_closed, demand_of, next_candidate
 from .charging import settle
 from .deadlines import missed
@@ -36,10 +37,14 @@ from .task_actions import (
 )
 from .task_events import (
     Accepted,
+    AttemptOver,
     AuctionClosed,
+    BegunAgain,
     CancelRequested,
     ComparisonBegun,
     DependencyUnmet,
+    Disbanded,
+    Dismissed,
     Due,
     EscrowFailed,
     EscrowOpened,
@@ -53,6 +58,8 @@ from .task_events import (
     Reclaimed,
     Refused,
     RunsBegun,
+    Seated,
+    StageReached,
     Started,
     TurnCame,
 )
@@ -117,13 +124,15 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
             return (SendAward(lease),)
         case Phase.STARTING if needs_key(task):
             return ()
+        case Phase.STARTING if lease and task.membership:
+            return gang_steps.due_starting(task)
         case Phase.STARTING if lease:
             start: Action = SendStart(lease) if lease.escrow_open else OpenEscrow(lease)
             return (SendStop(lease, Outcome.CANCELLED),) if task.cancel_requested else (start,)
-        case Phase.RUNNING if lease and task.cancel_requested:
+        case Phase.RUNNING if lease and (task.cancel_requested or gang_steps.stops(task)):
             return (SendStop(lease, Outcome.CANCELLED),)
         case Phase.VERIFYING if task.checked:
-            return (SeekVerdict(task.group),)
+            return (SeekVerdict(task.group),) if task.awaits_verdict else ()
         case Phase.VERIFYING if lease and task.result:
             return (CheckOutputs(lease, task.result),)
     return ()
@@ -159,6 +168,8 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             return Decision(task)
         case AuctionClosed():
             return auction_closed(task, event, now_ms)
+        case Seated() | StageReached() | AttemptOver() | Dismissed() | BegunAgain() | Disbanded():
+            return gang_steps.follow(task, event, now_ms)
     lease = task.lease
     assert lease is not None, "the other events name the present lease"
     match event:
@@ -175,9 +186,7 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
         case EscrowOpened() if task.phase is Phase.STARTING and not lease.escrow_open:
             lease = replace(lease, escrow_open=True, funded_at_ms=now_ms)
             task = replace(task, lease=lease)
-            if task.cancel_requested:
-                return Decision(task, (SendStop(lease, Outcome.CANCELLED),))
-            return Decision(task, (SendStart(lease),))
+            return Decision(task, due(task, now_ms))
         case EscrowFailed(_, message, of_client, of_node) if task.phase is Phase.STARTING:
             stop = SendStop(lease, Outcome.ESCROW_UNSEEN)
             if of_client:
@@ -202,6 +211,8 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             message = "does not know the lease any more"
             return lose(task, lease, Outcome.NODE_LOST, message, now_ms)
         case OutputsChecked(_, missing) if task.phase is Phase.VERIFYING and not task.checked:
+            if task.membership is not None and not missing:
+                return gang_steps.kept(task, now_ms)
             return outputs_checked(task, lease, missing, now_ms)
         case Judged() if task.phase is Phase.VERIFYING and task.checked:
             return verdict_reached(task, lease, event, now_ms)
@@ -235,7 +246,8 @@ def _on_due(task: Task, heard_ms: int, now_ms: int) -> Decision:
             if silent_ms > task.demand.dead_after_s * 1000:
                 message = f"silent for {silent_ms // 1000} s"
                 return lose(task, lease, Outcome.NODE_LOST, message, now_ms)
-            limit_ms = START_LIMIT_MS if lease.escrow_open else CHAIN_LIMIT_MS
+            waits_for_chain = not lease.escrow_open or gang_steps.waits_for_others(task)
+            limit_ms = CHAIN_LIMIT_MS if waits_for_chain else START_LIMIT_MS
             if task.phase is Phase.STARTING and waited_ms > limit_ms:
                 return lose(task, lease, Outcome.START_FAILED, "did not start in time", now_ms)
             overtime_ms = waited_ms - task.demand.timeout_s * 1000
@@ -273,6 +285,8 @@ def _on_cancel(task: Task, now_ms: int) -> Decision:
         case Phase.STARTING | Phase.RUNNING if task.lease:
             task = replace(task, cancel_requested=True)
             return Decision(task, due(task, now_ms))
+        case Phase.VERIFYING if task.membership is not None:
+            return Decision(replace(task, cancel_requested=True))
         case Phase.VERIFYING if (lease := task.lease) and task.result and task.checked:
             # It has run; that the others agree need not be known any more.
             task, paid = settle(task, lease, cost_of(lease, task.result, now_ms))
@@ -296,6 +310,8 @@ def _on_inputs(task: Task, job: Job, now_ms: int) -> Decision:
 
 def _on_finished(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
     result = as_agreed(lease, result)
+    if task.membership is not None and gang_steps.is_kept(task, result):
+        return gang_steps.finished(task, lease, result, now_ms)
     task = replace(task, result=result)
     if result.outcome is Outcome.COMPLETED:
         return Decision(move(task, Phase.VERIFYING, now_ms), (CheckOutputs(lease, result),))

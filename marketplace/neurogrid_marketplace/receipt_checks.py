@@ -221,7 +221,9 @@ def _start_factors(bids: Sequence[Link[Bid]], award: Award) -> dict[str, int]:
 def _awarded(bids: Sequence[Link[Bid]], demand: Demand, award: Award) -> tuple[int, RankedBid]:
     """Place and ranked bid of the awarded one."""
     auction = Auction(
-        demand.max_price_micro_usdc_per_hour, frozenset(link.signed.sender for link in bids)
+        demand.max_price_micro_usdc_per_hour,
+        frozenset(link.signed.sender for link in bids),
+        demand.gang,
     )
     for link in bids:
         if link.message.demand_hash != demand.hash():

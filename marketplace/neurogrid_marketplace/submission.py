@@ -1,8 +1,9 @@
-"""How a task begins: submitted, or made to verify another one."""
+"""How a task begins: submitted, or made to verify another one, or to run beside it in a gang."""
 
 from dataclasses import replace
 
 from .demand import Demand, VerifyMode
+from .membership import Membership, member_id
 from .needs import NOTHING, Needs
 from .spread import Spread
 from .task import Phase, Task
@@ -20,6 +21,7 @@ def submit(
     verification: Verification = UNVERIFIED,
     spread: Spread | None = None,
     sealed: bool = False,
+    membership: Membership | None = None,
 ) -> Task:
     """A new task: queued, or waiting for what it needs. ``sealed``: see `key_wait`."""
     return Task(
@@ -35,6 +37,7 @@ def submit(
         verdict=Verdict.DUE if verification.mode is VerifyMode.QUORUM else Verdict.NONE,
         spread=spread,
         sealed=sealed,
+        membership=membership,
     )
 
 
@@ -53,3 +56,18 @@ def replica(task: Task, number: int, now_ms: int) -> Task:
         verification=task.verification,
     )
     return replace(made, belongs_to=task.task_id, verdict=Verdict.NONE)
+
+
+def member(first: Task, rank: int, now_ms: int) -> Task:
+    """A gang's task of another rank; it waits for rank 0's auction to win it a seat."""
+    membership = first.membership
+    assert membership is not None, "only a gang has members"
+    made = submit(
+        member_id(first.task_id, rank),
+        first.demand,
+        now_ms,
+        first.queue_timeout_ms,
+        runs_late=first.runs_late,
+        membership=Membership(membership.gang, rank, membership.tries),
+    )
+    return replace(made, phase=Phase.WAITING, belongs_to=first.task_id)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from .auction import RankedBid
 from .demand import Demand, VerifyMode
+from .membership import Membership
 from .messages import Result
 from .needs import NOTHING, Needs
 from .spread import Spread
@@ -19,7 +20,7 @@ class Phase(StrEnum):
     """Where a task is.
 
     The six after waiting have a deadline and somebody who sweeps it; a waiting task ends or is queued
-    with the last of the tasks that it needs.
+    with the last of the tasks that it needs. Members of a gang that have no seat wait for rank 0.
     """
 
     WAITING = "waiting"
@@ -39,14 +40,17 @@ TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.EXPI
 
 # The one transition table: what may follow what. `decide` asserts every step against it.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset({Phase.QUEUED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED}),
+    Phase.WAITING: frozenset(
+        {Phase.QUEUED, Phase.AWARDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED}
+    ),
     Phase.QUEUED: frozenset({Phase.MATCHING, Phase.CANCELLED, Phase.EXPIRED}),
     Phase.MATCHING: frozenset({Phase.AWARDED, Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED}),
-    Phase.AWARDED: frozenset({Phase.STARTING, Phase.QUEUED, Phase.CANCELLED}),
+    Phase.AWARDED: frozenset({Phase.STARTING, Phase.WAITING, Phase.QUEUED, Phase.CANCELLED}),
     Phase.STARTING: frozenset(
         {
             Phase.RUNNING,
             Phase.VERIFYING,
+            Phase.WAITING,
             Phase.QUEUED,
             Phase.AWARDED,
             Phase.FAILED,
@@ -54,8 +58,12 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
             Phase.EXPIRED,
         }
     ),
-    Phase.RUNNING: frozenset({Phase.VERIFYING, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
-    Phase.VERIFYING: frozenset({Phase.COMPLETED, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
+    Phase.RUNNING: frozenset(
+        {Phase.VERIFYING, Phase.WAITING, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}
+    ),
+    Phase.VERIFYING: frozenset(
+        {Phase.COMPLETED, Phase.WAITING, Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}
+    ),
     Phase.COMPLETED: frozenset(),
     Phase.FAILED: frozenset(),
     Phase.CANCELLED: frozenset(),
@@ -125,7 +133,7 @@ class Task:
         excluded: nodes that are not asked again.
         result: the node's result while it is verified and after.
         verification: how the result is verified; of a further run, how its task's is.
-        belongs_to: of a further run: the task whose result it verifies.
+        belongs_to: of a further run: the task whose result it verifies; of a gang's other ranks: rank 0.
         compares: of a task that shows results to the client's own image (`image_comparison`): whose.
         comparisons: how many such tasks have begun for this one's group.
         checked: the result and its files are here; it waits for the other runs.
@@ -140,6 +148,7 @@ class Task:
         sealed: whether a node needs a key of the client's for its inputs (`key_wait`).
         preemptions, preempted_micro_usdc: how many of its runs were reclaimed, and what they came to.
         resting: nodes that are not asked before a moment, because they have reclaimed a run.
+        membership: its part in a gang.
     """
 
     task_id: str
@@ -176,11 +185,12 @@ class Task:
     preemptions: int = 0
     preempted_micro_usdc: int = 0
     resting: Mapping[str, int] = field(default_factory=dict)
+    membership: Membership | None = None
 
     @property
     def awaits_verdict(self) -> bool:
         """Whether its result counts only once other runs agree: of a quorum, or a check's run."""
-        if self.compares:
+        if self.compares or self.membership is not None:
             return False
         return bool(self.belongs_to) or self.verification.mode is VerifyMode.QUORUM
 

@@ -1,10 +1,14 @@
 """What happens to a task: the events that `orchestration` decides on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .auction import RankedBid
+from .demand import Demand
 from .job import Job
+from .membership import Stage
 from .messages import Result
+from .task import Ending, Phase
 from .verification import Verdict
 
 
@@ -163,6 +167,71 @@ class DependencyUnmet:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """Rank 0's auction has won this member a seat.
+
+    Attributes:
+        attempt: of the gang; one that the member has taken part in changes nothing.
+        nodes: of all members, by rank.
+        demand, start_factors_permille: of the auction.
+    """
+
+    attempt: int
+    bid: RankedBid
+    nodes: tuple[str, ...]
+    demand: Demand
+    start_factors_permille: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StageReached:
+    """All members of the gang are so far."""
+
+    lease_id: str
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptOver:
+    """Another member has failed, or lost its node: this one is to stop."""
+
+    lease_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """All members have stopped, and begin again: what this one has done does not count."""
+
+    lease_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAgain:
+    """No member of the gang has a seat any more.
+
+    Attributes:
+        code: of the fault that ended the attempt; "" where a node only did not take its lease.
+        avoid: nodes whose fault it was.
+        has_cost: whether the attempt has cost the client something.
+    """
+
+    why: str
+    code: str
+    avoid: tuple[str, ...]
+    has_cost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disbanded:
+    """All members of the gang have ended: this one completed, or ends as is said."""
+
+    phase: Phase = Phase.COMPLETED
+    ending: Ending | None = None
+
+
 Event = (
     Due
     | TurnCame
@@ -183,4 +252,10 @@ Event = (
     | CancelRequested
     | InputsFixed
     | DependencyUnmet
+    | Seated
+    | StageReached
+    | AttemptOver
+    | Dismissed
+    | BegunAgain
+    | Disbanded
 )

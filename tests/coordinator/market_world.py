@@ -134,6 +134,7 @@ class FakeChain:
         self.opened: dict[str, OpenedEscrow] = {}
         self.opens = 0
         self.refuse: EscrowRefused | None = None
+        self.opens_max = 1_000
 
     @staticmethod
     def address(client: str, lease_id: str) -> str:
@@ -146,6 +147,8 @@ class FakeChain:
             return known
         if self.refuse is not None:
             raise self.refuse
+        if self.opens >= self.opens_max:
+            raise EscrowRefused("no more is deposited", of_client=True)
         self.opens += 1
         address = self.address(terms.client, terms.lease_id)
         opened = OpenedEscrow(address, self.opens, transaction(f"open {terms.lease_id}"))
@@ -315,10 +318,15 @@ class FakeNode:
                 await self.step(lease_id, StartReceived(message))
             case Stop(lease_id, reason):
                 await self.step(lease_id, StopReceived(reason))
-            case VoucherMessage(lease_id):
+            # One for an escrow that it has not been told of is nothing to it (`lease_work`).
+            case VoucherMessage(lease_id) if self._has_started(lease_id):
                 await self.step(lease_id, VoucherReceived(message))
             case Acknowledge(lease_id, events, log_bytes, closed):
                 await self.step(lease_id, Stored(events, log_bytes, closed))
+
+    def _has_started(self, lease_id: str) -> bool:
+        lease = self.leases.get(lease_id)
+        return lease is not None and lease.start is not None
 
     async def step(self, lease_id: str, event: LeaseEvent) -> None:
         lease = self.leases.get(lease_id)
@@ -427,7 +435,9 @@ class FakeMarket:
             and node.is_free()
         ]
         auction = Auction(
-            demand.max_price_micro_usdc_per_hour, frozenset(node.node_id for node in asked)
+            demand.max_price_micro_usdc_per_hour,
+            frozenset(node.node_id for node in asked),
+            demand.gang,
         )
         factors = {node.node_id: node.behaviour.start_factor_permille for node in asked}
         bids = {}
@@ -583,7 +593,10 @@ class World:
         attendance = Attendance(self.clock())
         outgoing = Outgoing(self.market)
         starts = StartDesk(
-            vouchers=vouchers, tokens=LeaseTokens(b"t" * 32), artifacts_url=lambda: "http://c/a"
+            vouchers=vouchers,
+            tokens=LeaseTokens(b"t" * 32),
+            artifacts_url=lambda: "http://c/a",
+            addresses_of=lambda node_id: (f"/ip4/192.0.2.1/tcp/1/p2p/{node_id}",),
         )
 
         async def nothing_missing(action: object) -> str:

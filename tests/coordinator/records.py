@@ -6,7 +6,9 @@ from neurogrid_coordinator.store.ids import new_id
 from neurogrid_coordinator.store.tasks import NewTask
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.gang import Gang
 from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.membership import Membership
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.submission import submit
@@ -38,6 +40,8 @@ def new_task(
     verification: Verification = UNVERIFIED,
     sealed_bids: bool = False,
     spread: Spread | None = None,
+    gang: Gang | None = None,
+    tries: int = 1,
 ) -> NewTask:
     """A task as the service layer would store it."""
     wanted = job(name)
@@ -54,6 +58,7 @@ def new_task(
         dead_after_s=45,
         finish_by_ms=finish_by_ms,
         sealed_bids=sealed_bids,
+        gang=gang,
     )
     return NewTask(
         account_id=account_id,
@@ -69,6 +74,7 @@ def new_task(
             QUEUE_TIMEOUT_MS,
             verification=verification,
             spread=spread,
+            membership=None if gang is None else Membership(gang, 0, tries),
         ),
         idempotency_key=idempotency_key,
     )

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from neurogrid_marketplace.bid import Bid, Decline
-from neurogrid_marketplace.call import Call
+from neurogrid_marketplace.call import Call, round_size
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.explain import Explanation
-from neurogrid_marketplace.matching import SAMPLE_SIZE, sample, shape_of
+from neurogrid_marketplace.matching import sample, shape_of
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S
 from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS, Commit, Reveal
 from neurogrid_marketplace.spreading import NOBODY, Barred
@@ -97,7 +97,7 @@ class Auctioneer:
         if demand.demand_id in self._open:
             raise ValueError(f"{demand.demand_id} is being auctioned already")
         pool = self._directory.candidates.pool(demand, excluded=excluded, places=places)
-        drawn = sample(pool, demand.demand_id, size=2 * SAMPLE_SIZE, weights=weights)
+        drawn = sample(pool, demand.demand_id, size=2 * round_size(demand), weights=weights)
         call = Call(demand, [offer.node_id for offer in drawn])
         current = self._open[demand.demand_id] = _Open(call)
         try:

@@ -59,7 +59,11 @@ def _held(conn: Connection, row: LeaseRow) -> HeldAuction:
     if demand is None:
         return HeldAuction(row, None, ())
     bids = [item for item in kept if item.type == "bid"]
-    auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(item.sender for item in bids))
+    auction = Auction(
+        demand.max_price_micro_usdc_per_hour,
+        frozenset(item.sender for item in bids),
+        demand.gang,
+    )
     for item in bids:
         auction.bid(item.sender, decode(Bid, item.body), item.hash())
     factors = {

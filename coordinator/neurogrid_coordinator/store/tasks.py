@@ -20,6 +20,7 @@ from sqlalchemy import func as sql
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.membership import Membership, member_id
 from neurogrid_marketplace.spreading import HOLDING
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from neurogrid_marketplace.verification import Verdict, replica_id
@@ -136,7 +137,8 @@ class TaskFilter:
     Attributes:
         created_after_ms, created_before_ms: after is inclusive, before exclusive.
         text: occurs in the name, without regard to ASCII case.
-        further_runs: whether runs that only verify other tasks are among them.
+        further_runs: whether runs that only verify other tasks, and other ranks of gangs, are among
+            them.
     """
 
     account_id: str | None = None
@@ -305,12 +307,12 @@ def held_micro_usdc(conn: Connection, wallet: str) -> int:
 
 
 def group_of(conn: Connection, task_id: str) -> list[TaskRow]:
-    """A task and its further runs, in the order in which they were made."""
-    rows = conn.execute(_GROUP, {"the_id": task_id}).all()
-    order = {task_id: 0} | {replica_id(task_id, number): number for number in range(1, len(rows))}
+    """A task and its further runs, in the order in which they were made; or a gang, by rank."""
+    rows = [_task_row(row) for row in conn.execute(_GROUP, {"the_id": task_id})]
+    id_of = member_id if any(row.state.membership for row in rows) else replica_id
+    order = {task_id: 0} | {id_of(task_id, number): number for number in range(1, len(rows))}
     # What compares their results comes behind them all.
-    found = (_task_row(row) for row in rows)
-    return sorted(found, key=lambda row: (order.get(row.id, len(rows)), len(row.state.compares)))
+    return sorted(rows, key=lambda row: (order.get(row.id, len(rows)), len(row.state.compares)))
 
 
 def unjudged(conn: Connection) -> list[str]:
@@ -378,6 +380,8 @@ def hold_micro_usdc(state: Task) -> int:
     A task that is verified keeps as much for each further run, and what it costs to compare them once,
     until that has begun and holds its own, or is known not to be.
     """
+    if state.membership is not None:
+        return _hold_of_member(state, state.membership)
     further = 0
     if state.verdict is Verdict.DUE or (
         state.verification.mode is VerifyMode.SPOT_CHECK
@@ -391,6 +395,15 @@ def hold_micro_usdc(state: Task) -> int:
         comparing = state.verification.comparison_micro_usdc(state.demand)
     covered = state.phase in TERMINAL or (state.lease is not None and state.lease.escrow_open)
     return state.demand.max_cost_micro_usdc() * (further + (not covered)) + comparing
+
+
+def _hold_of_member(state: Task, membership: Membership) -> int:
+    """As often as the gang may still begin; rank 0 holds for all before the others are made."""
+    if state.phase in TERMINAL:
+        return 0
+    covered = state.checked or (state.lease is not None and state.lease.escrow_open)
+    seats = membership.gang.size if membership.rank == 0 and not membership.attempt else 1
+    return state.demand.max_cost_micro_usdc() * seats * (membership.tries - covered)
 
 
 def _condition(which: TaskFilter) -> ColumnElement[bool]:
