@@ -143,6 +143,7 @@ class Client:
         preemptible: bool = False,
         reclaim_window_seconds: int = 0,
         max_total_cost: str | None = None,
+        gang: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """How such a task would meet the market now. Nothing is stored and nothing is paid."""
         body = task_body(
@@ -157,6 +158,7 @@ class Client:
             preemptible=preemptible,
             reclaim_window_seconds=reclaim_window_seconds or None,
             max_total_cost=max_total_cost,
+            gang=gang,
         )
         return self._transport.call(Explanation, "POST", "/match/explain", json=body)
 
@@ -173,6 +175,7 @@ class Client:
         preemptible: bool = False,
         reclaim_window_seconds: int = 0,
         max_total_cost: str | None = None,
+        gang: Mapping[str, Any] | None = None,
     ) -> Estimate:
         """What such a task would likely cost, when it would start, and whether you can pay.
 
@@ -189,6 +192,7 @@ class Client:
             preemptible=preemptible,
             reclaim_window_seconds=reclaim_window_seconds or None,
             max_total_cost=max_total_cost,
+            gang=gang,
         )
         return self._transport.call(Estimate, "POST", "/match/estimate", json=body)
 

@@ -92,6 +92,7 @@ class Tasks:
         max_total_cost: str | None = None,
         wait_for_node: bool = False,
         verification: Mapping[str, Any] | None = None,
+        gang: Mapping[str, Any] | None = None,
         sealed: bool = False,
         idempotency_key: str | None = None,
     ) -> Task:
@@ -133,6 +134,8 @@ class Tasks:
                 {"mode": "spot_check"}; money is held for those runs too. With ``"comparator": {"kind":
                 "numeric", "relative": "1e-6"}`` results may differ in their numbers by so much; with
                 ``{"kind": "image", "image": ...}`` an image of yours says which are the same.
+            gang: run it on several nodes at once, or on none: ``{"size": 4, "apart": "wallet"}``; each
+                member has a rank (``NEUROGRID_RANK``) and finds rank 0 at ``NEUROGRID_RENDEZVOUS``.
             sealed: seal the inputs before they leave, so that only the node that gets the task can read
                 them. It then waits for a key, which `wait` and `stream` send when it is time: one of
                 them has to run, here or on any machine that has the key (`neurogrid keys serve`). All
@@ -179,6 +182,7 @@ class Tasks:
             max_total_cost=max_total_cost,
             wait_for_node=wait_for_node,
             verification=verification,
+            gang=gang,
         )
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         task = self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)

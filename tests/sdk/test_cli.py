@@ -172,6 +172,28 @@ def test_submit_takes_a_comparator_and_status_shows_it(run: Run) -> None:
         assert words in refused.stderr
 
 
+def test_submit_asks_for_a_gang_and_status_shows_it(run: Run) -> None:
+    result = run(*JOB, "--gang", "2:wallet", "--tries", "2", "--json")
+    assert result.exit_code == 0, result.output
+    task = json.loads(result.stdout)
+    assert (task["gang"]["size"], task["gang"]["apart"], task["gang"]["tries"]) == (2, "wallet", 2)
+    assert task["max_cost"] == "4.00"
+    assert "2 nodes at once, apart by wallet; attempt 0" in run("status", task["id"]).stdout
+    too_early = run("logs", task["id"], "--rank", "1")
+    assert too_early.exit_code == 2
+    assert "a gang of 2 has begun with 0 members" in too_early.stderr
+    for options, words in (
+        (("--tries", "2"), "goes with --gang only"),
+        (("--gang", "many"), "is not SIZE[:APART]"),
+    ):
+        refused = run(*JOB, *options)
+        assert refused.exit_code == 2, refused.output
+        assert words in refused.stderr
+    dry = run(*JOB, "--gang", "3", "--dry-run")
+    assert dry.exit_code == 6
+    assert "3 at once are wanted" in dry.stdout
+
+
 def test_reputation_shows_the_score_and_what_it_is_made_of(run: Run, api: ServedWorld) -> None:
     async def find(world: World) -> None:
         now_ms = world.now_ms

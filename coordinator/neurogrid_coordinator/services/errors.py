@@ -139,7 +139,7 @@ class InsufficientCredits(Refused):
 
 
 class NodeUnavailable(Refused):
-    """No node that is known could ever serve this.
+    """No node that is known could ever serve this; of a gang: too few could.
 
     Attributes:
         explanation: which constraint left how many nodes, and what would help.
@@ -147,9 +147,10 @@ class NodeUnavailable(Refused):
 
     code = "NODE_UNAVAILABLE"
 
-    def __init__(self, explanation: Explanation) -> None:
+    def __init__(self, explanation: Explanation, able: int = 0, wanted: int = 1) -> None:
+        there = f"{able} of {wanted} nodes could serve it at once. " if wanted > 1 else ""
         super().__init__(
-            f"{explanation.sentence()} Relax what the details name, or set wait_for_node to queue "
+            f"{there}{explanation.sentence()} Relax what the details name, or set wait_for_node to queue "
             "until a node comes that fits"
         )
         self.explanation = explanation

@@ -14,6 +14,7 @@ from neurogrid_marketplace import dependencies
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.membership import Membership
 from neurogrid_marketplace.needs import MAX_DEPTH, MAX_NEEDS, NOTHING, Needs
 from neurogrid_marketplace.submission import submit
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
@@ -66,7 +67,7 @@ def require_budget(
     """
     held = tasks.held_micro_usdc(conn, account.wallet)
     available = Balance.of(funds, held).available_micro_usdc
-    needed = sum(draft.wanted.verification.held_micro_usdc(draft.demand) for draft in drafts)
+    needed = sum(draft.wanted.held_micro_usdc(draft.demand) for draft in drafts)
     if needed > available:
         raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
 
@@ -127,6 +128,9 @@ def store(
         verification=draft.wanted.verification,
         spread=draft.wanted.spread,
         sealed=draft.job.is_sealed,
+        membership=(
+            Membership(draft.wanted.gang, 0, draft.wanted.tries) if draft.wanted.gang else None
+        ),
     )
     if needed:
         by_id = {task.task_id: task for task in needed.values()}

@@ -1,7 +1,7 @@
 """What a task left behind: its output files, and the receipt of what was paid for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -9,7 +9,7 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..store import leases
+from ..store import leases, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
@@ -38,7 +38,7 @@ class Results:
         Raises:
             NotFound: no such task of this account.
         """
-        return await self._database.read(lambda conn: _outputs(owned(conn, account, task_id)))
+        return await self._database.read(lambda conn: _outputs(conn, owned(conn, account, task_id)))
 
     async def output(self, account: Account, task_id: str, path: str) -> OutputFile:
         """One output file.
@@ -48,7 +48,7 @@ class Results:
         """
 
         def read(conn: Connection) -> OutputFile:
-            for output in _outputs(owned(conn, account, task_id)):
+            for output in _outputs(conn, owned(conn, account, task_id)):
                 if output.path == path:
                     return output
             raise NotFound(f"this task has no output {path[:512]!r}", {"path": path[:512]})
@@ -99,7 +99,18 @@ def _lease(row: TaskRow, its_leases: list[LeaseRow], lease_id: str | None) -> Le
     return found
 
 
-def _outputs(row: TaskRow) -> Sequence[OutputFile]:
+def _outputs(conn: Connection, row: TaskRow) -> Sequence[OutputFile]:
+    """A task's files, or those of all members of its gang, each below a folder of its rank."""
+    if row.state.membership is None or row.belongs_to is not None:
+        return _own_outputs(row)
+    return [
+        replace(output, path=f"rank-{rank}/{output.path}")
+        for rank, member in enumerate(tasks.group_of(conn, row.id))
+        for output in _own_outputs(member)
+    ]
+
+
+def _own_outputs(row: TaskRow) -> Sequence[OutputFile]:
     result = row.state.result
     # Before it has completed the node's list is only a claim that nobody has checked.
     if row.phase is not Phase.COMPLETED or result is None:

@@ -11,6 +11,7 @@ from neurogrid_marketplace.conditions import MAX_CLAUSES, Clause, Condition, Ope
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.gang import Gang
 from neurogrid_marketplace.input_seal import SEALED_INPUTS
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
@@ -86,6 +87,7 @@ class Submission:
         max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more, all
             runs that are certain or held for together.
         wait_for_node: queue even if no known node could ever serve it.
+        gang: so many nodes at once; tries: how often all may begin (`Membership.tries`).
         idempotency_key: the same key with the same request is the same task.
     """
 
@@ -115,7 +117,22 @@ class Submission:
     max_total_cost_micro_usdc: int | None = None
     wait_for_node: bool = False
     verification: Verification = UNVERIFIED
+    gang: Gang | None = None
+    tries: int = 1
     idempotency_key: str | None = None
+
+    @property
+    def runs_held(self) -> int:
+        """For how many runs money is held before the task is accepted."""
+        if self.gang is not None:
+            return self.gang.size * self.tries
+        return self.verification.runs_held
+
+    def held_micro_usdc(self, demand: Demand) -> int:
+        """What is held for all of them, with this demand of its."""
+        if self.gang is not None:
+            return demand.max_cost_micro_usdc() * self.runs_held
+        return self.verification.held_micro_usdc(demand)
 
     def price_micro_usdc_per_hour(self) -> int:
         """The highest price that neither limit forbids.
@@ -124,7 +141,7 @@ class Submission:
             InvalidRequest: the whole time limit would cost more than there is money.
         """
         price = self.max_price_micro_usdc_per_hour
-        paid_s = self.timeout_s * self.verification.runs_held
+        paid_s = self.timeout_s * self.runs_held
         paid_ms = (paid_s + self.verification.comparator.timeout_s) * 1000
         if price * paid_ms // MS_PER_HOUR > _MICRO_USDC_MAX:
             raise InvalidRequest("max_price_per_hour: is beyond all means", "max_price_per_hour")
@@ -197,6 +214,7 @@ class Submission:
             comparator=None if comparator == EXACT else comparator,
             preemptible=self.preemptible,
             reclaim_window_s=self.reclaim_window_s,
+            gang=self.gang,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -227,6 +245,8 @@ class Submission:
             conditions["sealed_bids"] = True
         if self.preemptible:
             conditions |= {"preemptible": True, "reclaim_window_s": self.reclaim_window_s}
+        if self.gang is not None:
+            conditions["gang"] = [self.gang.size, self.gang.apart.value, self.tries]
         verification: dict[str, Json] = {}
         if self.verification != UNVERIFIED:
             verification = {"verification": msgspec.to_builtins(self.verification)}

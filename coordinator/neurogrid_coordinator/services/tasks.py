@@ -54,6 +54,7 @@ class TaskDetail:
     Attributes:
         timeline: its milestones, oldest first.
         further_runs: the runs that verify it.
+        members: of a gang: all, by rank; none before the first attempt.
         waits: which tasks it waits for, in words; "" where it waits for none.
     """
 
@@ -62,6 +63,7 @@ class TaskDetail:
     timeline: tuple[TaskEvent, ...] = ()
     waits: str = ""
     further_runs: tuple[TaskRow, ...] = ()
+    members: tuple[TaskRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ class Tasks:
         row = await self._database.read(lambda conn: owned(conn, account, task_id))
         if row.belongs_to is not None:
             raise Conflict(
-                f"this run verifies {row.belongs_to}: cancel or delete that task, and it goes along",
+                f"this run belongs to {row.belongs_to}: cancel or delete that task, and it goes along",
                 {"task_id": row.belongs_to},
             )
         if row.phase not in TERMINAL:
@@ -268,7 +270,7 @@ class Tasks:
 
         def delete(conn: Connection) -> None:
             require_unneeded(conn, task_id)
-            runs = (row, *_further_runs(conn, row))
+            runs = (row, *_further_runs(conn, row), *_members(conn, row)[1:])
             if not all(settled(run, leases.of_task(conn, run.id)) for run in runs):
                 raise Conflict(
                     "this task has ended, but its payment is not settled yet; delete it then"
@@ -324,8 +326,9 @@ class Tasks:
             # The market process is being restarted. Accepting needs nothing of it: the task waits,
             # and expires with an explanation if nobody comes.
             return
-        if never_served(explanation) and not self._may_return(demand):
-            raise NodeUnavailable(explanation)
+        able = could_serve(explanation)
+        if able < demand.seats and not self._may_return(demand):
+            raise NodeUnavailable(explanation, able, demand.seats)
         if len(self._servable) >= _SERVABLE_MAX:
             self._servable.clear()
         self._servable[shape] = now_s
@@ -351,6 +354,7 @@ def detail(conn: Connection, row: TaskRow) -> TaskDetail:
         tuple(events.milestones(conn, row.id)),
         _waits(conn, row),
         _further_runs(conn, row),
+        _members(conn, row),
     )
 
 
@@ -358,6 +362,14 @@ def _further_runs(conn: Connection, row: TaskRow) -> tuple[TaskRow, ...]:
     if row.state.verification.mode is VerifyMode.NONE or row.belongs_to is not None:
         return ()
     return tuple(tasks.group_of(conn, row.id)[1:])
+
+
+def _members(conn: Connection, row: TaskRow) -> tuple[TaskRow, ...]:
+    """The members of its gang by rank, where it is rank 0 and there has been an attempt."""
+    membership = row.state.membership
+    if membership is None or row.belongs_to is not None or not membership.attempt:
+        return ()
+    return tuple(tasks.group_of(conn, row.id))
 
 
 def require_unneeded(conn: Connection, task_id: str) -> None:
@@ -381,14 +393,13 @@ def settled(row: TaskRow, its_leases: "tuple[LeaseRow, ...] | list[LeaseRow]") -
     )
 
 
-def never_served(explanation: Explanation) -> bool:
-    """Whether no node that is known could serve this even if it were idle.
+def could_serve(explanation: Explanation) -> int:
+    """How many nodes that are known could serve this if they were idle.
 
     Being in use or paused passes; hardware, place and price don't.
     """
-    if explanation.matching:
-        return False
-    return not any(item.constraint == MAX_PRICE and item.left for item in explanation.survivors)
+    left = [item.left for item in explanation.survivors if item.constraint == MAX_PRICE]
+    return max((explanation.matching, *left))
 
 
 def _require_deadline(wanted: Submission, place: str) -> None:

@@ -1,6 +1,7 @@
 """An estimate on a terminal; shared by ``estimate`` and ``submit --dry-run``."""
 
 from decimal import Decimal
+from typing import Any
 
 import click
 
@@ -12,7 +13,13 @@ from .session import Session
 
 
 def show_estimate(
-    session: Session, *, image: str, resources: Resources, timeout: int, max_total: str | None
+    session: Session,
+    *,
+    image: str,
+    resources: Resources,
+    timeout: int,
+    max_total: str | None,
+    gang: dict[str, Any] | None = None,
 ) -> None:
     """Ask and print; exit as a submission would: 5 without the money, 6 without a node."""
     found = session.client.estimate(
@@ -25,12 +32,13 @@ def show_estimate(
         where=resources.conditions(),
         **resources.preemption(),
         max_total_cost=max_total,
+        gang=gang,
     )
     if session.as_json:
         print_json(found)
     else:
         _print(found)
-    if found.price_per_hour is None:
+    if found.price_per_hour is None or found.suitable < found.wanted:
         raise click.exceptions.Exit(NO_NODE)
     if not found.balance.enough:
         raise click.exceptions.Exit(FUNDS)
@@ -42,7 +50,7 @@ def _print(found: Estimate) -> None:
     balance = found.balance
     print_fields(
         (
-            ("nodes", f"{found.matching} free, {found.suitable} suitable, of {found.nodes}"),
+            ("nodes", _nodes(found)),
             ("per hour", _range(found.price_per_hour)),
             ("in all", _range(found.total)),
             ("lowest ask", usdc(found.lowest_ask_per_hour)),
@@ -61,6 +69,11 @@ def _print(found: Estimate) -> None:
     if not balance.enough:
         short: Decimal = balance.needed - balance.available
         click.echo(f"Deposit {usdc(short)} more, or lower the price or the time limit.", err=True)
+
+
+def _nodes(found: Estimate) -> str:
+    there = f"{found.matching} free, {found.suitable} suitable, of {found.nodes}"
+    return there if found.wanted == 1 else f"{there}; {found.wanted} at once are wanted"
 
 
 def _range(of: PriceRange | None) -> str:

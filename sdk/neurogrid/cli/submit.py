@@ -128,6 +128,16 @@ class Moment(click.ParamType[datetime]):
 )
 @click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
 @verification_options
+@click.option(
+    "--gang",
+    metavar="SIZE[:APART]",
+    help="Run it on so many nodes at once, or on none (APART wallet: of different owners).",
+)
+@click.option(
+    "--tries",
+    type=click.IntRange(1, 4),
+    help="Of a gang: how often it may begin, if a lost node ends what has cost something [default: 1].",
+)
 @click.option("--wait-for-node", is_flag=True, help="Queue even if no known node could serve it.")
 @click.option(
     "--sealed",
@@ -169,6 +179,8 @@ def submit(
     input_from: tuple[str, ...],
     max_total: str | None,
     verification: dict[str, Any] | None,
+    gang: str | None,
+    tries: int | None,
     wait_for_node: bool,
     sealed_bids: bool,
     sealed: bool,
@@ -192,7 +204,12 @@ def submit(
     client = session.client
     if dry_run:
         show_estimate(
-            session, image=image, resources=resources, timeout=timeout, max_total=max_total
+            session,
+            image=image,
+            resources=resources,
+            timeout=timeout,
+            max_total=max_total,
+            gang=_gang(gang, tries),
         )
         return
     if sealed and input_from:
@@ -224,6 +241,7 @@ def submit(
         "queue_timeout_seconds": queue_timeout,
         "max_total_cost": max_total,
         "verification": verification,
+        "gang": _gang(gang, tries),
         "sealed_bids": sealed_bids,
         **resources.preemption(),
     }
@@ -371,6 +389,18 @@ def _print_ended(task: Task, receipt: Path | None = None) -> None:
         click.echo(f"receipt    neurogrid verify {receipt}", err=True)
     elif task.leases:
         click.echo(f"receipt    neurogrid receipt {task.id} -o receipt.json", err=True)
+
+
+def _gang(text: str | None, tries: int | None) -> dict[str, Any] | None:
+    """SIZE[:APART]."""
+    if text is None:
+        if tries is not None:
+            raise click.BadParameter("goes with --gang only", param_hint="--tries")
+        return None
+    size, _, apart = text.partition(":")
+    if not size.isdecimal():
+        raise click.BadParameter(f"{text!r} is not SIZE[:APART]", param_hint="--gang")
+    return {"size": int(size), "apart": apart or "node", "tries": tries or 1}
 
 
 def _assignment(text: str) -> tuple[str, str]:

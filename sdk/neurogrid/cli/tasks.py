@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from ..models import ComparatorInfo, Task, VerificationInfo
+from ..models import ComparatorInfo, GangInfo, Task, VerificationInfo
 from .exit_codes import FAILED
 from .output import age, print_fields, print_json, print_table, short, usdc, when
 from .session import Session, with_session
@@ -70,10 +70,21 @@ def status(session: Session, *, task_id: str, wait: bool) -> None:
     "--lines", "-n", type=click.IntRange(0, 10_000), default=100, show_default=True, help="So many."
 )
 @click.option("--all", "everything", is_flag=True, help="From the beginning.")
+@click.option("--rank", type=click.IntRange(0), help="Of this member of a gang [default: 0].")
 @with_session
-def logs(session: Session, *, task_id: str, follow: bool, lines: int, everything: bool) -> None:
+def logs(
+    session: Session,
+    *,
+    task_id: str,
+    follow: bool,
+    lines: int,
+    everything: bool,
+    rank: int | None,
+) -> None:
     """Print what a task has printed."""
     tasks = session.client.tasks
+    if rank is not None:
+        task_id = _member(tasks.get(task_id), rank)
     if session.as_json:
         text = "".join(tasks.all_logs(task_id)) if everything else tasks.get_logs(task_id, lines)
         print_json({"task_id": task_id, "text": text})
@@ -103,6 +114,19 @@ def cancel(session: Session, *, task_ids: tuple[str, ...]) -> None:
         return
     for result in results:
         click.echo(f"{result.id} {result.result}")
+
+
+def _member(task: Task, rank: int) -> str:
+    """The id of a gang's member."""
+    if task.gang is None:
+        raise click.BadParameter(f"{task.id} is no gang", param_hint="--rank")
+    members = {member.rank: member.id for member in task.gang.members}
+    if rank not in members:
+        raise click.BadParameter(
+            f"a gang of {task.gang.size} has begun with {len(members)} members",
+            param_hint="--rank",
+        )
+    return members[rank]
 
 
 def _start_of(task: Task) -> str | None:
@@ -159,6 +183,20 @@ def _preemptible(task: Task) -> str | None:
     return f"yes; {task.preemptions} runs were reclaimed so far" if task.preemptions else "yes"
 
 
+def _gang_fields(found: GangInfo | None) -> list[tuple[str, str | None]]:
+    if found is None:
+        return []
+    members = [
+        f"rank {member.rank}: {member.phase}, {usdc(member.cost)}, {short(member.node_id)}"
+        for member in found.members
+    ]
+    return [
+        ("gang", f"{found.size} nodes at once, apart by {found.apart}; attempt {found.attempt}"),
+        *((("members" if number == 0 else ""), member) for number, member in enumerate(members)),
+        ("cost in all", usdc(found.total_cost)),
+    ]
+
+
 def _print_task(task: Task) -> None:
     print_fields(
         [
@@ -188,6 +226,7 @@ def _print_task(task: Task) -> None:
             ("advice", task.error.advice if task.error else None),
             ("settled", "yes" if task.settled else None),
             *_verification_fields(task.verification),
+            *_gang_fields(task.gang),
         ]
     )
     if task.timeline:

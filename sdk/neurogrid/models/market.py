@@ -44,7 +44,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
     Attributes:
         summary: in one sentence.
-        nodes: known in all; matching: that meet everything.
+        nodes: known in all; matching: that meet everything; wanted: so many at once.
         clearing_price_per_hour: the lowest ask among nodes that meet all but the price, USDC.
         max_cost: what the task could cost at most, USDC.
     """
@@ -52,6 +52,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     summary: str
     nodes: int
     matching: int
+    wanted: int = 1
     survivors: list[Survivors] = []
     nearest: list[NearMiss] = []
     clearing_price_per_hour: Decimal | None = None
@@ -132,6 +133,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
     summary: str
     nodes: int
     matching: int
+    wanted: int = 1
     suitable: int
     max_cost: Decimal
     balance: EstimateBalance

@@ -160,6 +160,38 @@ class VerificationInfo(Struct, frozen=True, kw_only=True):
     total_cost: Decimal = field(name="total_cost_usdc", default=Decimal(0))
 
 
+class GangMember(Struct, frozen=True, kw_only=True):
+    """A member of a gang: a task of its own that is in no list; rank 0 is the gang's task itself."""
+
+    rank: int
+    id: str
+    phase: str
+    node_id: str | None = None
+    progress: float = 0.0
+    cost: Decimal = field(name="cost_usdc", default=Decimal(0))
+    error: TaskError | None = None
+
+
+class GangInfo(Struct, frozen=True, kw_only=True):
+    """Nodes that run a task at once.
+
+    Attributes:
+        tries: how often it may still begin, the present attempt included.
+        attempt: how often all seats were taken so far.
+        members: by rank; none before the first attempt.
+        total_cost: of all members, USDC.
+    """
+
+    size: int
+    apart: Literal["node", "wallet"] = "node"
+    tries: int = 1
+    attempt: int = 0
+    rank: int = 0
+    belongs_to: str | None = None
+    members: list[GangMember] = []
+    total_cost: Decimal = field(name="total_cost_usdc", default=Decimal(0))
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """A task as its owner sees it.
 
@@ -223,6 +255,7 @@ class Task(Struct, frozen=True, kw_only=True):
     needs_key: bool = False
     settled: bool = False
     verification: VerificationInfo = VerificationInfo()
+    gang: GangInfo | None = None
     leases: list[LeaseInfo] = []
     timeline: list[TimelineEntry] = []
 

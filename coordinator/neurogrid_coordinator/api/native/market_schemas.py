@@ -63,6 +63,9 @@ class ExplanationView(Struct, frozen=True):
 
     summary: str
     nodes: int
+    wanted: Annotated[
+        int, Meta(description="Nodes at once: one, or as many as a gang has members.")
+    ]
     matching: int
     survivors: Annotated[
         list[SurvivorsView], Meta(description="In the order in which constraints are applied.")
@@ -73,7 +76,10 @@ class ExplanationView(Struct, frozen=True):
     ]
     relaxation: RelaxationView | None
     declines: dict[str, int]
-    max_cost: Annotated[Amount, Meta(description="For the whole time limit at the highest price.")]
+    max_cost: Annotated[
+        Amount,
+        Meta(description="As it would be held: for the whole time limit at the highest price."),
+    ]
 
 
 class PriceHourView(Struct, frozen=True):
@@ -135,6 +141,9 @@ class EstimateView(Struct, frozen=True):
 
     summary: str
     nodes: Annotated[int, Meta(description="Connected now.")]
+    wanted: Annotated[
+        int, Meta(description="Nodes at once: one, or as many as a gang has members.")
+    ]
     matching: Annotated[int, Meta(description="That could take it now.")]
     suitable: Annotated[
         int, Meta(description="That could take it at some price, now or when they are idle.")

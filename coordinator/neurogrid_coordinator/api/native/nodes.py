@@ -87,8 +87,12 @@ def add_match_route(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) ->
         body = await read_json(request, TaskRequest, TASK_RULES)
         wanted = submission(body, caller.account.wallet)
         explanation, demand = await tasks.explain(caller.account, wanted)
-        cost = format_usdc(demand.max_cost_micro_usdc())
-        return success({**explanation_view(explanation), "max_cost": cost})
+        cost = format_usdc(wanted.held_micro_usdc(demand))
+        view = explanation_view(explanation)
+        if explanation.matching < demand.seats and demand.seats > 1:
+            there = f"{explanation.matching} of {demand.seats} nodes could take part now."
+            view["summary"] = f"{there} {explanation.sentence()}"
+        return success({**view, "wanted": demand.seats, "max_cost": cost})
 
 
 def _view(node: KnownNode) -> dict[str, Any]:

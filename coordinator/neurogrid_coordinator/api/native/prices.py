@@ -77,7 +77,8 @@ def add_price_routes(app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas)
         cleared at in the last seven days; the auction decides, by sealed bids."""
         body = await read_json(request, TaskRequest, TASK_RULES)
         wanted = submission(body, caller.account.wallet)
-        return success(_estimate_view(await prices.estimate(caller.account, wanted)))
+        detail = await prices.estimate(caller.account, wanted)
+        return success(_estimate_view(detail, wanted.held_micro_usdc(detail.demand)))
 
 
 def _class_view(of: PriceSummary, hours: Sequence[PriceHour] = ()) -> ClassPricesView:
@@ -104,23 +105,23 @@ def _class_view(of: PriceSummary, hours: Sequence[PriceHour] = ()) -> ClassPrice
     )
 
 
-def _estimate_view(detail: EstimateDetail) -> EstimateView:
+def _estimate_view(detail: EstimateDetail, needed_micro_usdc: int) -> EstimateView:
     found, now = detail.estimate, detail.explanation
-    needed = detail.demand.max_cost_micro_usdc()
     return EstimateView(
         summary=_sentence(detail),
         nodes=now.nodes,
+        wanted=detail.demand.seats,
         matching=now.matching,
         suitable=now.asks.nodes if now.asks else 0,
         price_per_hour=_range_view(found.price),
         total=_range_view(found.total),
         lowest_ask_per_hour=format_usdc(now.asks.lowest_micro_usdc) if now.asks else None,
         start_seconds=None if found.start_ms is None else found.start_ms / 1000,
-        max_cost=format_usdc(needed),
+        max_cost=format_usdc(needed_micro_usdc),
         balance=EstimateBalanceView(
             available=format_usdc(detail.available_micro_usdc),
-            needed=format_usdc(needed),
-            enough=needed <= detail.available_micro_usdc,
+            needed=format_usdc(needed_micro_usdc),
+            enough=needed_micro_usdc <= detail.available_micro_usdc,
         ),
         history=_class_view(detail.before) if detail.before else None,
     )
@@ -138,13 +139,20 @@ def _range_view(of: PriceRange | None) -> RangeView | None:
 
 def _sentence(detail: EstimateDetail) -> str:
     price, total, now = detail.estimate.price, detail.estimate.total, detail.explanation
+    seats = detail.demand.seats
     if now.asks is None:
         return now.sentence()
     if price is None or total is None:
         lowest = format_usdc(now.asks.lowest_micro_usdc)
         return f"The lowest ask is {lowest} USDC per hour, above the maximum."
     free = "" if now.matching else " Nobody is free now: it would wait."
+    if seats > 1:
+        each = " for each node"
+        if now.matching < seats:
+            free = f" {now.matching} of {seats} nodes are free now: it would wait."
+    else:
+        each = ""
     return (
-        f"Likely {format_usdc(price.expected_micro_usdc)} USDC per hour, "
+        f"Likely {format_usdc(price.expected_micro_usdc)} USDC per hour{each}, "
         f"{format_usdc(total.expected_micro_usdc)} USDC for the whole time limit.{free}"
     )

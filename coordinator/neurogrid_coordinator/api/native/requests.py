@@ -32,6 +32,8 @@ from neurogrid_marketplace.fields import (
     Sha256,
     Word,
 )
+from neurogrid_marketplace.gang import GangSize
+from neurogrid_marketplace.membership import TRIES_MAX
 from neurogrid_marketplace.needs import MAX_NEEDS
 from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S
 from neurogrid_marketplace.spread import MAX_AVOIDED
@@ -230,6 +232,25 @@ class AvoidRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wallets: Annotated[tuple[Address, ...], Meta(max_length=MAX_AVOIDED)] = ()
 
 
+class GangRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """So many nodes at once, or none; docs/kinds-of-tasks.md says what each member is told."""
+
+    size: GangSize
+    apart: Annotated[
+        Literal["node", "wallet"],
+        Meta(description="What members do not share: a node never, and with `wallet` no owner."),
+    ] = "node"
+    tries: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=TRIES_MAX,
+            description="How often all may begin where a lost node ends an attempt that has cost "
+            "something. Money is held for each.",
+        ),
+    ] = 1
+
+
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A container job. Document 003's arguments, and ours after ``priority``."""
 
@@ -312,6 +333,10 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["gpu.memory >= 24GB and (region = eu-west or score >= 0.8)"],
         ),
     ] = ""
+    gang: Annotated[
+        GangRequest | None,
+        Meta(description="Run it on several nodes at once, each with a rank."),
+    ] = None
     sealed_bids: Annotated[
         bool,
         Meta(

@@ -122,6 +122,31 @@ class VerificationView(Struct, frozen=True):
     ]
 
 
+class GangMemberView(Struct, frozen=True):
+    """A member of a gang: a task of its own, with receipt and log, that is in no list."""
+
+    rank: int
+    id: Annotated[str, Meta(description="Rank 0's is the task's own.")]
+    phase: Annotated[str, Meta(description="waiting: it has no seat now.")]
+    node_id: str | None
+    progress: float
+    cost_usdc: Amount
+    error: TaskFailure | None
+
+
+class GangView(Struct, frozen=True):
+    """Nodes that run a task at once."""
+
+    size: int
+    apart: Literal["node", "wallet"]
+    tries: Annotated[int, Meta(description="How often it may still begin, this attempt included.")]
+    attempt: Annotated[int, Meta(description="How often all seats were taken so far.")]
+    rank: int
+    belongs_to: Annotated[str | None, Meta(description="Of a further rank: rank 0.")]
+    members: Annotated[list[GangMemberView], Meta(description="By rank; none before an attempt.")]
+    total_cost_usdc: Annotated[Amount, Meta(description="Of all members; `cost` is rank 0's.")]
+
+
 class TaskSummary(Struct, frozen=True):
     """A task in a list."""
 
@@ -199,6 +224,7 @@ class TaskView(TaskSummary, frozen=True):
     ]
     settled: Annotated[bool, Meta(description="The money has moved; the receipt is complete.")]
     verification: VerificationView
+    gang: GangView | None
     leases: list[LeaseView]
     timeline: list[TimelineView]
 

@@ -11,6 +11,7 @@ from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.exposure import signable_micro_usdc
 from neurogrid_marketplace.faults import CONSEQUENCES
+from neurogrid_marketplace.gang import Apart, Gang
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.key_wait import needs_key
 from neurogrid_marketplace.money import format_usdc
@@ -44,6 +45,8 @@ from .requests import (
 )
 from .task_schemas import (
     FurtherRunView,
+    GangMemberView,
+    GangView,
     InputView,
     LeaseView,
     LogView,
@@ -137,11 +140,14 @@ def submission(
         ),
         wait_for_node=request.wait_for_node,
         verification=_verification(request.verification, place),
+        gang=None if request.gang is None else Gang(request.gang.size, Apart(request.gang.apart)),
+        tries=1 if request.gang is None else request.gang.tries,
         idempotency_key=idempotency_key,
     )
     if wanted.where:
         require_possible(wanted, f"{place}constraints")
     _require_readable(wanted, place)
+    _require_gang_alone(wanted, place)
     return wanted
 
 
@@ -160,6 +166,23 @@ def _require_readable(wanted: Submission, place: str) -> None:
             "no key",
             where,
         )
+
+
+def _require_gang_alone(wanted: Submission, place: str) -> None:
+    """Refuse a gang with what is about one node and its result."""
+    if wanted.gang is None:
+        return
+    other = None
+    if wanted.verification.mode is not VerifyMode.NONE:
+        other = "verification: what its members say to each other can't be run once more"
+    elif any(item.sealed for item in wanted.inputs):
+        other = "sealed inputs: their key goes to one node"
+    elif wanted.spread is not None:
+        other = "spread: gang.apart says what its members do not share"
+    elif wanted.preemptible:
+        other = "preemptible: one node that takes its machine back would stop all"
+    if other is not None:
+        raise InvalidRequest(f"{place}gang: does not go with {other}", f"{place}gang")
 
 
 def _finish_by_ms(request: TaskRequest, place: str) -> int:
@@ -310,9 +333,7 @@ def task_view(detail: TaskDetail) -> TaskView:
         deadline_policy=("run" if state.runs_late else "end") if deadline_ms else None,
         deadline_met=_deadline_met(row, deadline_ms),
         max_price_per_hour=format_usdc(demand.max_price_micro_usdc_per_hour),
-        max_cost=format_usdc(
-            state.preempted_micro_usdc + state.verification.held_micro_usdc(demand)
-        ),
+        max_cost=format_usdc(state.preempted_micro_usdc + _held_micro_usdc(row)),
         price_per_hour=format_usdc(lease.lease.price_micro_usdc_per_hour) if lease else None,
         currency="USDC",
         exit_code=_exit_code(row),
@@ -321,6 +342,7 @@ def task_view(detail: TaskDetail) -> TaskView:
         needs_key=needs_key(state),
         settled=settled(row, detail.leases),
         verification=_verification_view(detail),
+        gang=_gang_view(detail),
         leases=[_lease_view(item) for item in detail.leases],
         timeline=[
             TimelineView(iso(event.at_ms), public_name(event.kind), _public(event.data))
@@ -370,6 +392,47 @@ def _comparator_view(comparator: Comparator) -> ComparatorRequest:
     )
 
 
+def _held_micro_usdc(row: TaskRow) -> int:
+    """What was held for the task when it was accepted."""
+    state, wanted = row.state, row.spec.get("gang")
+    if isinstance(wanted, list) and row.belongs_to is None:
+        size, _, tries = wanted
+        return state.demand.max_cost_micro_usdc() * int(str(size)) * int(str(tries))
+    return state.verification.held_micro_usdc(state.demand)
+
+
+def _gang_view(detail: TaskDetail) -> GangView | None:
+    membership = detail.row.state.membership
+    if membership is None:
+        return None
+    return GangView(
+        size=membership.gang.size,
+        apart=membership.gang.apart.value,
+        tries=membership.tries,
+        attempt=membership.attempt,
+        rank=membership.rank,
+        belongs_to=detail.row.belongs_to,
+        members=[
+            GangMemberView(
+                rank=rank,
+                id=member.id,
+                phase=member.phase.value,
+                node_id=member.node_id,
+                progress=_progress(member),
+                cost_usdc=format_usdc(member.cost_micro_usdc),
+                error=failure_view(member),
+            )
+            for rank, member in enumerate(detail.members)
+        ],
+        total_cost_usdc=format_usdc(sum(member.cost_micro_usdc for member in detail.members)),
+    )
+
+
+def _progress(row: TaskRow) -> float:
+    """Percent."""
+    return 100.0 if row.phase is Phase.COMPLETED else row.progress_permille / 10
+
+
 def failure_view(row: TaskRow) -> TaskFailure | None:
     """Why the task failed, with what to do about it."""
     ending = row.state.ending
@@ -413,7 +476,7 @@ def common_fields(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
         "started_at": iso_or_none(row.started_at_ms),
         "completed_at": iso_or_none(row.ended_at_ms),
         "node_id": row.node_id,
-        "progress": 100.0 if row.phase is Phase.COMPLETED else row.progress_permille / 10,
+        "progress": _progress(row),
         "progress_note": row.progress_note,
         "cost": usdc_number(cost_micro_usdc),
         "cost_usdc": format_usdc(cost_micro_usdc),
