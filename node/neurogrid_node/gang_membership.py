@@ -85,6 +85,11 @@ class Membership:
                 if dials(self.place, rank):
                     nursery.start_soon(self._dial, rank)
 
+    def hang_up(self) -> None:
+        """End the streams that others have opened; ours end with `run`."""
+        for pair in self._pairs.values():
+            pair.hang_up()
+
     def admits(self, greeting: Greeting, node_id: str) -> bool:
         """Whether a node that has come to us is the member it says it is, and one that dials us."""
         return admits(self.place, greeting, node_id) and not dials(self.place, greeting.rank)

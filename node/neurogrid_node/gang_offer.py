@@ -22,7 +22,12 @@ async def offer_gangs(gangs: Gangs, host: Host, config: Config, provider: Provid
         _log.warning("no gangs run here: %s", obstacle)
         return
     relayed = [through_relay(relay, host.peer_id) for relay in config.relays]
-    await provider.found_gangs(advertised((*host.addresses, *relayed)))
+    addresses = advertised((*host.addresses, *relayed))
+    if not addresses:
+        _log.info(
+            "no node can dial us about gangs: where it can't be dialled either, a coordinator has to relay"
+        )
+    await provider.found_gangs(addresses)
 
 
 def advertised(addresses: Sequence[str]) -> tuple[str, ...]:

@@ -56,9 +56,9 @@ class Pair:
 
     async def carry(self, stream: PacketStream) -> str:
         """Carry packets over a stream to its end; returns why it ended. A newer stream ends the older."""
-        self._scope.cancel()
+        self.hang_up()
         self._scope = trio.CancelScope()
-        reason = "another stream took its place"
+        reason = "we hung up"
 
         async def until_ended(direction: Callable[[PacketStream], Awaitable[str]]) -> None:
             nonlocal reason
@@ -73,6 +73,10 @@ class Pair:
                 nursery.start_soon(until_ended, self._write)
                 nursery.start_soon(until_ended, self._read)
         return reason
+
+    def hang_up(self) -> None:
+        """End the stream, if there is one."""
+        self._scope.cancel()
 
     async def _write(self, stream: PacketStream) -> str:
         while True:

@@ -244,7 +244,9 @@ class Gangs:
                 with member.scope:
                     await _run_on(membership, lease_id)
             finally:
+                # In this order: nobody comes in between.
                 del self._members[lease_id]
+                membership.hang_up()
                 member.ended.set()
                 if membership.dropped:
                     _log.info("lease %s: packets dropped: %s", lease_id, dict(membership.dropped))

@@ -306,7 +306,9 @@ async def test_a_members_node_that_lies_about_its_packets_is_not_heard_and_not_c
         }
 
 
-async def test_a_members_second_stream_ends_its_first(tmp_path: Path) -> None:
+async def test_a_members_second_stream_ends_its_first_and_a_lease_that_leaves_hangs_up(
+    tmp_path: Path,
+) -> None:
     async with AsyncExitStack() as stack:
         nodes = await stack.enter_async_context(open_nodes(tmp_path, 2))
         gang = places(nodes, dialled={0})
@@ -322,6 +324,9 @@ async def test_a_members_second_stream_ends_its_first(tmp_path: Path) -> None:
         back = packet(address_of(0), address_of(1))
         await link.send_all(back)
         assert await exactly(second, len(back)) == back
+        await nodes[0].gangs.leave(nodes[0].lease_id)
+        with trio.fail_after(PATIENCE_S), pytest.raises(ChannelClosed):
+            await second.read(1)
 
 
 async def test_the_end_of_a_link_is_noticed_and_it_is_not_begun_again(tmp_path: Path) -> None:
