@@ -9,6 +9,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { canonical, sha256 } from './canonical.mjs';
+import { Device, command } from './challenge.mjs';
 import { allowed, isMet, judges, knows } from './conditions.mjs';
 import { Frames, Receiver, Sender, envelopeHash, frame, messageHash, networkTag, signedText } from './envelope.mjs';
 import { parseJson } from './json.mjs';
@@ -171,6 +172,18 @@ const CHECKS = {
     const target = { lease_id, node_id, job_hash };
     assert.equal(unwrapKey(wrapped, privateKey, target).toString('hex'), content_key_hex);
     assert.throws(() => unwrapKey(wrapped, privateKey, { ...target, node_id: lease_id }));
+  },
+
+  'challenge.json': ({ challenge, command: expected, devices }) => {
+    assert.deepEqual(command(challenge), expected);
+    let place = 0;
+    each(devices, ({ first_words: words, first_tile_sha256: hash, walk_ends: ends }) => {
+      const device = new Device(challenge, place++);
+      assert.deepEqual(device.words(0n, words.length).map(Number), words.map(Number));
+      assert.equal(device.tileHash(0n), hash);
+      let walk = 0;
+      each(ends, (end) => assert.equal(device.walkEnd(walk++), Number(end)));
+    });
   },
 
   'receipt.json': (receipt, text) => {
