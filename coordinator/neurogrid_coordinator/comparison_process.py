@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from neurogrid_marketplace.array_files import Unreadable
-from neurogrid_marketplace.closeness import FILE_BYTES_MAX, Closeness, FilePair
+from neurogrid_marketplace.closeness import FILE_BYTES_MAX, FilePair, are_same
 from neurogrid_marketplace.comparator import Comparator
 
 from .parent_death import die_with
@@ -60,19 +59,13 @@ def main(parent_pid: int) -> int:
 
 
 def answer(question: Question) -> bool:
-    """Whether the results are the same. A file that can't be read as one of numbers is not."""
-    closeness = Closeness(question.comparator)
-    try:
-        return all(
-            closeness.is_same(
-                _read(question.files[pair.sha256]),
-                _read(question.files[pair.other_sha256]),
-                pair.format,
-            )
-            for pair in question.pairs
-        )
-    except Unreadable:
-        return False
+    """Whether the results are the same."""
+
+    def read(pair: FilePair) -> tuple[bytes, bytes]:
+        one, other = (question.files[name] for name in (pair.sha256, pair.other_sha256))
+        return _read(one), _read(other)
+
+    return are_same(question.comparator, question.pairs, read)
 
 
 def _read(path: str) -> bytes:

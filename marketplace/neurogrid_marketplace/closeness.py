@@ -13,7 +13,7 @@ strings are no numbers, whatever is in them.
 import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from itertools import zip_longest
@@ -176,6 +176,23 @@ class Closeness:
         self._pieces_left -= pieces
         if self._pieces_left < 0:
             raise Unreadable(f"more than {PIECES_MAX} pieces")
+
+
+def are_same(
+    comparator: Comparator,
+    pairs: Sequence[FilePair],
+    read: Callable[[FilePair], tuple[bytes, bytes]],
+) -> bool:
+    """Whether results whose files differ in these pairs are the same by their numbers.
+
+    Args:
+        read: what the two files hold; of a larger one at least a byte more than `FILE_BYTES_MAX`.
+    """
+    closeness = Closeness(comparator)
+    try:
+        return all(closeness.is_same(*read(pair), pair.format) for pair in pairs)
+    except Unreadable:
+        return False
 
 
 def _pieces(

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import receipt_file
+from .comparator import EXACT, Comparator
+from .demand import Demand
 from .errors import BadSignature, InvalidValue, MalformedMessage, ReceiptInvalid
 from .fields import Id
 from .messages import Result
@@ -75,6 +77,7 @@ class Verification:
         items: each thing it says, with what that is worth.
         paid_micro_usdc: what the client paid, as the coordinator says.
         settlement: what it says of the chain.
+        comparator: by what the demand has its result compared with others'.
     """
 
     network: str
@@ -88,6 +91,7 @@ class Verification:
     transaction: str
     settlement: SettlementStatement
     items: tuple[Item, ...]
+    comparator: Comparator = EXACT
 
 
 def build_receipt(
@@ -139,4 +143,5 @@ def verify_receipt(data: bytes) -> Verification:
         transaction=parts.settlement.transaction,
         settlement=parts.settlement,
         items=(whole, *items),
+        comparator=parts.one(Demand).message.comparator or EXACT,
     )

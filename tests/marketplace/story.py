@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.bid import Bid
-from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.comparator import Comparator
+from neurogrid_marketplace.demand import Demand, VerifyMode
 from neurogrid_marketplace.envelope import Envelope, network_id, seal
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.faults import Outcome
@@ -105,6 +106,7 @@ def evidence(
     sealed: bool = False,
     silent: Person | None = None,
     late: Person | None = None,
+    comparator: Comparator | None = None,
 ) -> tuple[Evidence, Award]:
     """All but the settlement.
 
@@ -116,8 +118,14 @@ def evidence(
         named: whether the award says so.
         sealed: bids were committed to before; silent: who then showed none.
         late: who bids without having committed.
+        comparator: of a quorum that verifies it.
     """
-    demand: Demand = make_demand(job_hash=JOB.hash(), sealed_bids=sealed)
+    demand: Demand = make_demand(
+        job_hash=JOB.hash(),
+        sealed_bids=sealed,
+        verify=VerifyMode.QUORUM if comparator else VerifyMode.NONE,
+        comparator=comparator,
+    )
     asks = {WINNER: 20_000, LOSER: 30_000} | ({late: 25_000} if late else {})
     auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(who.peer_id for who in asks))
     bids, commits = [], []

@@ -9,6 +9,7 @@ from click.testing import Result as Run
 
 from marketplace.story import METERED_MS, evidence, honest_receipt, receipt, statement
 from neurogrid.cli.group import neurogrid
+from neurogrid_marketplace.comparator import DEFAULT_FILES, Comparator, ComparatorKind
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
@@ -64,6 +65,39 @@ def test_outputs_are_compared_with_the_hashes_of_the_receipt(tmp_path: Path) -> 
     answer.write_bytes(b"43")
     other = compare()
     assert (other.exit_code, "is not the file that the receipt names" in other.stdout) == (1, True)
+
+
+def test_another_runs_files_are_compared_as_the_demand_asks(tmp_path: Path) -> None:
+    own, beside = tmp_path / "own", tmp_path / "beside"
+    content = b"loss,0.25\n"
+    output = OutputFile("run/a.csv", hashlib.sha256(content).hexdigest(), len(content))
+    for folder in (own, beside):
+        (folder / "run").mkdir(parents=True)
+    (own / "run/a.csv").write_bytes(content)
+
+    def compare(comparator: Comparator | None, other: bytes) -> Run:
+        result = Result(Outcome.COMPLETED, 0, "", METERED_MS, (output,))
+        parts, award = evidence(result=result, comparator=comparator)
+        (beside / "run/a.csv").write_bytes(other)
+        folders = ["--outputs", str(own), "--beside", str(beside)]
+        data = receipt(parts, statement(award))
+        return CliRunner().invoke(neurogrid, ["verify", "-", *folders], input=data)
+
+    numeric = Comparator(ComparatorKind.NUMERIC, "1e-6", files=DEFAULT_FILES)
+    same = compare(numeric, b"loss,0.25000001\n")
+    assert same.exit_code == 0, same.output
+    assert "result verified: quorum, by numbers within 1e-6 relative in *.json" in same.stdout
+    assert "proven        comparison     signed by coordinator\n" in same.stdout
+    far = compare(numeric, b"loss,0.26\n")
+    assert (far.exit_code, "are not those of the receipt" in far.stdout) == (1, True)
+    assert compare(None, content).exit_code == 0
+    assert compare(None, b"loss,0.25000001\n").exit_code == 1
+    image = Comparator(ComparatorKind.IMAGE, image="mine/compare:1", timeout_s=60)
+    unknown = compare(image, b"anything")
+    assert unknown.exit_code == 0
+    assert "not present   comparison" in unknown.stdout
+    alone = CliRunner().invoke(neurogrid, ["verify", "-", "--beside", str(beside)])
+    assert (alone.exit_code, "goes with --outputs" in alone.stderr) == (2, True)
 
 
 def test_a_chain_that_is_not_there_leaves_the_receipt_unjudged(tmp_path: Path) -> None:

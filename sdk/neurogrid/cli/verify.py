@@ -12,7 +12,7 @@ from neurogrid_marketplace.receipt import MAX_RECEIPT_BYTES, Verification, verif
 from neurogrid_marketplace.receipt_chain import beside_chain, is_seen
 
 from ..errors import IntegrityError
-from ..receipts import compare_outputs, look_at_chain
+from ..receipts import compare_outputs, compare_runs, look_at_chain
 from .exit_codes import FAILED, UNREACHABLE
 from .output import print_fields, print_item, print_json
 from .session import json_option
@@ -27,13 +27,26 @@ from .session import json_option
     help="Compare the files in this folder with the hashes that the node signed.",
 )
 @click.option(
+    "--beside",
+    "other",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --outputs: compare them with another run's files in this folder, as the task was verified.",
+)
+@click.option(
     "--rpc",
     "rpc_url",
     metavar="URL",
     help="Look the escrow up at this Solana endpoint; the coordinator is not asked.",
 )
 @json_option
-def verify(file: BinaryIO, *, directory: Path | None, rpc_url: str | None, as_json: bool) -> None:
+def verify(
+    file: BinaryIO,
+    *,
+    directory: Path | None,
+    other: Path | None,
+    rpc_url: str | None,
+    as_json: bool,
+) -> None:
     """Check a receipt FILE ("-": standard input).
 
     Says of each item what it is worth and whose signature it rests on: proven by signatures
@@ -46,10 +59,14 @@ def verify(file: BinaryIO, *, directory: Path | None, rpc_url: str | None, as_js
       1  not valid, or a file or the chain says something else
       7  the endpoint does not answer, or does not show the end of the escrow (yet)
     """
+    if other is not None and directory is None:
+        raise click.UsageError("--beside goes with --outputs: the files of the receipt itself")
     try:
         found = verify_receipt(file.read(MAX_RECEIPT_BYTES + 1))
         if directory is not None:
             found = replace(found, items=(*found.items, compare_outputs(found, directory)))
+        if directory is not None and other is not None:
+            found = replace(found, items=(*found.items, compare_runs(found, directory, other)))
         if rpc_url is not None:
             found = beside_chain(found, look_at_chain(found, rpc_url))
     except (ReceiptInvalid, IntegrityError) as error:
