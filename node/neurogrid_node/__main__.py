@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -212,7 +213,13 @@ def _print_status(document: dict[str, object]) -> None:
     for row in rows("leases"):
         metered_ms = row["metered_ms"]
         assert isinstance(metered_ms, int), "our own file"
-        click.echo(f"lease     {row['lease_id']} {row['phase']}, {metered_ms / 1000:.1f} s metered")
+        stops_at_ms = row["stops_at_ms"]
+        assert isinstance(stops_at_ms, int), "our own file"
+        until = time.strftime("%H:%M:%S", time.localtime(stops_at_ms / 1000))
+        reclaimed = f", reclaimed: stopped at {until}" if stops_at_ms else ""
+        click.echo(
+            f"lease     {row['lease_id']} {row['phase']}, {metered_ms / 1000:.1f} s metered{reclaimed}"
+        )
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

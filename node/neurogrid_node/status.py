@@ -21,7 +21,12 @@ class CoordinatorStatus:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLine:
-    """One lease in a line; ``voucher_micro_usdc`` is held and not redeemed yet."""
+    """One lease in a line.
+
+    Attributes:
+        voucher_micro_usdc: held and not redeemed yet.
+        stops_at_ms: when it is stopped, Unix time; 0 unless it is reclaimed.
+    """
 
     lease_id: str
     phase: str
@@ -29,6 +34,7 @@ class LeaseLine:
     progress_permille: int
     price_micro_usdc_per_hour: int
     voucher_micro_usdc: int
+    stops_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ def _status(
                 status.progress_permille,
                 price,
                 runner.lease.unredeemed_micro_usdc,
+                runner.lease.stops_at_ms,
             )
         )
     return NodeStatus(

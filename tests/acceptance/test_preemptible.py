@@ -1,7 +1,8 @@
 """A preemptible job gives way to an ordinary one, after its window, and completes elsewhere."""
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,6 +32,18 @@ def _inputs_of(devnet: Devnet, task: Task) -> Path:
     return found
 
 
+def until_runs_again(devnet: Devnet, task_id: str) -> Task:
+    """The task in its second run."""
+
+    def look() -> Task | None:
+        task = devnet.client.tasks.get(task_id)
+        return task if task.phase == "running" and len(task.leases) == 2 else None
+
+    task = until(look, "the preemptible job runs again")
+    assert isinstance(task, Task)
+    return task
+
+
 def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactly(
     devnet: Devnet, tmp_path: Path
 ) -> None:
@@ -43,11 +56,7 @@ def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactl
         *("echo", "mine"), resource_requirements=NEEDS, where=f"node.id = {first}"
     )
 
-    def elsewhere() -> Any:
-        task = devnet.client.tasks.get(spot.id)
-        return task if task.phase == "running" and len(task.leases) == 2 else None
-
-    spot = until(elsewhere, "the preemptible job runs again")
+    spot = until_runs_again(devnet, spot.id)
     assert spot.preemptions == 1
     (_inputs_of(devnet, spot) / "go").touch()
     spot, ordinary = devnet.until_settled(spot.id), devnet.until_settled(ordinary.id)
@@ -55,6 +64,10 @@ def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactl
     assert ordinary.node_id == first
     assert [output.path for output in devnet.client.tasks.outputs(spot.id)] == ["answer"]
 
+    log = devnet.http.get(
+        f"/tasks/{spot.id}/logs", params={"lease_id": spot.leases[0].id, "offset": 0}
+    )
+    assert "warned for 5 s" in log.text
     names = [entry.event for entry in spot.timeline]
     assert names.count("task.reclaimed") == 1
     reclaimed = names.index("task.reclaimed")
@@ -80,3 +93,19 @@ def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactl
         checked = neurogrid("verify", str(receipt))
         assert checked.returncode == 0, checked.stdout + checked.stderr
         assert ("warned the job" in checked.stdout) is (number == 0)
+
+
+def test_an_owner_takes_the_machine_back_by_hand(devnet: Devnet) -> None:
+    devnet.until_idle()
+    spot = devnet.submit("sh", "-c", SPOT_JOB, resource_requirements=NEEDS, preemptible=True)
+    spot = devnet.until_phase(spot.id, "running")
+    data = next(node.data for node in devnet.network.nodes if node.peer_id == spot.node_id)
+    command = (sys.executable, "-m", "neurogrid_node", "reclaim", spot.leases[0].id)
+    asked = subprocess.run((*command, "--data", data), capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+    spot = until_runs_again(devnet, spot.id)
+    assert spot.leases[0].node_id != spot.leases[1].node_id
+    (_inputs_of(devnet, spot) / "go").touch()
+    spot = devnet.until_settled(spot.id)
+    assert (spot.status, spot.preemptions) == ("completed", 1)
+    assert spot.cost == sum(lease.paid or 0 for lease in spot.leases)

@@ -232,6 +232,7 @@ class NodeBehaviour:
         outputs: what every job leaves.
         redeems: closes its escrows.
         prepares: makes containers at all.
+        reclaim_window_s: how long it warns a preemptible job; 0: it takes such jobs as any other.
         hides_bid: in a sealed auction it commits, and then shows nothing.
         mute: its messages are lost on the way.
         start_ms: how long a start takes; the test's clock goes on by that.
@@ -251,6 +252,7 @@ class NodeBehaviour:
     start_ms: int = 0
     start_factor_permille: int = 1000
     prepares: bool = True
+    reclaim_window_s: int = 0
 
 
 class FakeNode:
@@ -263,6 +265,7 @@ class FakeNode:
         self.behaviour = NodeBehaviour()
         self.leases: dict[str, NodeLease] = {}
         self.containers_started: list[str] = []
+        self._windows_s: dict[str, int] = {}
         self._world = world
         self._price = price_micro_usdc_per_hour
 
@@ -302,13 +305,20 @@ class FakeNode:
 
     def bid(self, demand: Demand) -> Bid:
         valid_ms = self._world.clock() + 60_000
-        return Bid(demand.demand_id, demand.hash(), self._price, 1000, valid_ms, self.wallet)
+        bid = Bid(demand.demand_id, demand.hash(), self._price, 1000, valid_ms, self.wallet)
+        window_s = self.behaviour.reclaim_window_s if demand.preemptible else 0
+        self._windows_s[demand.demand_id] = window_s
+        return replace(bid, reclaim_window_s=window_s)
 
     def take(self, award: Award) -> Accept:
         accept = execution.agreement(award)
         if award.lease_id not in self.leases:
             self.leases[award.lease_id] = execution.accept(
-                award, peer_id_of(COORDINATOR.public_key), 300_000, self._world.clock()
+                award,
+                peer_id_of(COORDINATOR.public_key),
+                300_000,
+                self._world.clock(),
+                reclaim_window_s=self._windows_s[award.demand_id],
             )
         return accept
 

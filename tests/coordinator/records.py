@@ -39,6 +39,7 @@ def new_task(
     finish_by_ms: int = 0,
     verification: Verification = UNVERIFIED,
     sealed_bids: bool = False,
+    preemptible: bool = False,
     spread: Spread | None = None,
     gang: Gang | None = None,
     tries: int = 1,
@@ -59,6 +60,7 @@ def new_task(
         finish_by_ms=finish_by_ms,
         sealed_bids=sealed_bids,
         gang=gang,
+        preemptible=preemptible,
     )
     return NewTask(
         account_id=account_id,

@@ -44,7 +44,9 @@ def now_ms() -> int:
 class LeaseWorld:
     """See the module. Made by `lease_world`."""
 
-    def __init__(self, journal: Journal, nursery: trio.Nursery, max_unpaid_ms: int) -> None:
+    def __init__(
+        self, journal: Journal, nursery: trio.Nursery, max_unpaid_ms: int, reclaim_window_s: int
+    ) -> None:
         self.journal = InlineJournal(journal)
         self.sandbox = FakeSandbox(now_ms)
         self.earnings = FakeEarnings()
@@ -54,7 +56,13 @@ class LeaseWorld:
         self.forgotten: list[str] = []
         self._nursery = nursery
         self._life = trio.CancelScope()
-        lease = accept(award("0" * 64, demand(timeout_s=600)), COORDINATOR, max_unpaid_ms, now_ms())
+        lease = accept(
+            award("0" * 64, demand(timeout_s=600)),
+            COORDINATOR,
+            max_unpaid_ms,
+            now_ms(),
+            reclaim_window_s=reclaim_window_s,
+        )
         journal.add(lease, HELD)
         self.runner = self._run(lease, resumed=False)
 
@@ -193,12 +201,14 @@ class LeaseWorld:
 
 
 @asynccontextmanager
-async def lease_world(directory: Path, *, max_unpaid_ms: int = 10**9) -> AsyncIterator[LeaseWorld]:
+async def lease_world(
+    directory: Path, *, max_unpaid_ms: int = 10**9, reclaim_window_s: int = 0
+) -> AsyncIterator[LeaseWorld]:
     """An accepted lease whose runner runs."""
     journal = Journal(directory / "journal.db")
     try:
         async with trio.open_nursery() as nursery:
-            yield LeaseWorld(journal, nursery, max_unpaid_ms)
+            yield LeaseWorld(journal, nursery, max_unpaid_ms, reclaim_window_s)
             nursery.cancel_scope.cancel()
     finally:
         journal.close()

@@ -11,7 +11,7 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Claimed, Event, EventKind
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.journal import Earned
-from node.lease_world import LeaseWorld
+from node.lease_world import LeaseWorld, now_ms
 from node.market import LEASE
 
 PHASES = (
@@ -154,3 +154,37 @@ async def test_a_node_that_dies_again_and_again_wherever_it_is_does_everything_o
     assert all(event == events[event.number] for event in world.all_sent(Event))
     assert events[2].result is not None
     assert events[2].result.metered_ms == 5_000
+
+
+async def test_a_reclaimed_job_has_its_window_however_often_the_node_dies(
+    autojump_clock: MockClock, spot_world: LeaseWorld
+) -> None:
+    world = spot_world
+    world.sandbox.runs_for_s = 300.0
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    world.runner.reclaim()
+    await world.until(lambda: world.saved().reclaimed_at_ms > 0)
+    stops_at_ms = world.saved().stops_at_ms
+    for _ in range(3):
+        world.sandbox.warned.clear()
+        await world.restart()
+        await world.until(lambda: world.sandbox.warned == {LEASE: stops_at_ms})
+        assert world.starts == 1
+        world.runner.reclaim()
+    await world.until_phase(LeasePhase.REPORTED)
+    assert now_ms() >= stops_at_ms
+    assert world.result().outcome is Outcome.PREEMPTED
+    kinds = {event.number: event.kind for event in world.all_sent(Event)}
+    assert list(kinds.values()) == list(EventKind)
+
+
+async def test_an_ordinary_job_is_not_reclaimed(
+    autojump_clock: MockClock, world: LeaseWorld
+) -> None:
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    world.runner.reclaim()
+    await world.until_phase(LeasePhase.REPORTED)
+    assert world.result().outcome is Outcome.COMPLETED
+    assert world.sandbox.warned == {}

@@ -9,7 +9,9 @@ from click.testing import CliRunner, Result
 
 from neurogrid_node.__main__ import main
 from neurogrid_node.journal import Journal
-from node.market import COORDINATOR
+from neurogrid_node.status import write_status
+from node.market import COORDINATOR, LEASE
+from node.test_status import status
 
 ADDRESS = f"/ip4/127.0.0.1/tcp/4001/p2p/{COORDINATOR}"
 
@@ -85,3 +87,14 @@ def test_a_port_that_is_taken_is_one_line_too(tmp_path: Path, chain: Path) -> No
     assert started.exit_code == 2
     assert "ddress already in use" in started.output
     assert "Traceback" not in started.output
+
+
+def test_reclaiming_leaves_a_running_node_the_request(tmp_path: Path) -> None:
+    assert run("reclaim", "--all", "--data", tmp_path).exit_code == 3
+    write_status(tmp_path, status())
+    for arguments in ((), (LEASE, "--all"), ("no-lease",)):
+        assert run("reclaim", *arguments, "--data", tmp_path).exit_code == 2
+    assert run("reclaim", LEASE, "--data", tmp_path).exit_code == 0
+    every = run("reclaim", "--all", "--data", tmp_path, "--json")
+    assert json.loads(every.output) == {"requested": "all"}
+    assert {path.name for path in (tmp_path / "reclaim").iterdir()} == {LEASE, "--all"}

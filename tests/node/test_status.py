@@ -39,7 +39,7 @@ def status() -> NodeStatus:
         memory_bytes_total=2**31,
         gpus=("NVIDIA L4",),
         coordinators=(CoordinatorStatus(COORDINATOR, connected=False),),
-        leases=(LeaseLine(LEASE, "running", 12_340, 420, 25_000, 7),),
+        leases=(LeaseLine(LEASE, "running", 12_340, 420, 25_000, 7, 1_800_000_000_000),),
         updated_at_ms=time.time_ns() // 1_000_000,
     )
 
@@ -58,6 +58,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             "progress_permille": 420,
             "price_micro_usdc_per_hour": 25_000,
             "voucher_micro_usdc": 7,
+            "stops_at_ms": 1_800_000_000_000,
         }
     ]
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
@@ -86,7 +87,7 @@ def test_the_command_shows_it_to_people_and_to_programs(tmp_path: Path) -> None:
     for part in (NODE, "accepting work", "10.00 USDC staked", "0.001234 USDC earned in 2 leases"):
         assert part in shown.output
     assert "3.5 of 4 cores, 1.0 of 2.0 GiB" in shown.output
-    assert f"{LEASE} running, 12.3 s metered" in shown.output
+    assert f"{LEASE} running, 12.3 s metered, reclaimed: stopped at " in shown.output
     as_json = CliRunner().invoke(main, ["status", "--json", "--data", str(tmp_path)])
     assert json.loads(as_json.output)["peer_id"] == NODE
 
