@@ -37,6 +37,7 @@ from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.gang import GANG_RUNTIME
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
@@ -88,6 +89,7 @@ def node_view(name: str, **changes: Any) -> NodeView:
         "free": total,
         "prices": PriceList(cpu_core_micro_usdc_per_hour=USDC // 10, gpu_micro_usdc_per_hour=USDC),
         "summary": "a test machine",
+        "runtimes": (GANG_RUNTIME,),
     }
     return NodeView(Offer(**(values | changes)), NOW_MS, NOW_MS + 90_000, ())
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.api_world import TASK, USDC, World, open_world
+from coordinator.api_world import TASK, USDC, World, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
 from neurogrid_coordinator.store import tasks
@@ -141,6 +141,17 @@ async def test_a_gang_larger_than_the_market_is_refused_unless_it_wants_to_wait(
         assert "2 of 3 nodes are free now" in estimated["summary"]
         waiting = await alice.http.post("/api/v1/tasks", json={**trio, "wait_for_node": True})
         assert waiting.status_code == 201
+
+
+@on_asyncio
+async def test_nodes_that_make_no_networks_are_not_counted(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        world.market.views = [node_view("one"), node_view("two", runtimes=())]
+        alice = await world.customer("alice")
+        error = (await alice.http.post("/api/v1/tasks", json=PAIR)).json()["error"]
+        assert error["message"].startswith("1 of 2 nodes could serve it at once.")
+        survivors = error["details"]["explanation"]["survivors"]
+        assert {"constraint": "runtime has gang", "left": 1} in survivors
 
 
 @on_asyncio

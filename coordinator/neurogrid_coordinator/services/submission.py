@@ -11,7 +11,7 @@ from neurogrid_marketplace.conditions import MAX_CLAUSES, Clause, Condition, Ope
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
-from neurogrid_marketplace.gang import Gang
+from neurogrid_marketplace.gang import GANG_RUNTIME, Gang
 from neurogrid_marketplace.input_seal import SEALED_INPUTS
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
@@ -27,6 +27,8 @@ _MICRO_USDC_MAX = 2**53 - 1
 # What a job can name (marketplace `Job`).
 _INPUTS_MAX = 256
 _UNKNOWN = "0" * 64
+# Only nodes that have made such a network say so.
+_JOINS_GANGS = Clause((Condition("runtime", Operator.HAS, (GANG_RUNTIME,)),))
 _OPENS_SEALED = Clause((Condition("privacy", Operator.HAS, (SEALED_INPUTS,)),))
 
 
@@ -188,10 +190,12 @@ class Submission:
         where = (*self.where, *self.avoid.where())
         if job.is_sealed and _OPENS_SEALED not in where:
             where = (*where, _OPENS_SEALED)
+        if self.gang is not None and _JOINS_GANGS not in where:
+            where = (*where, _JOINS_GANGS)
         if len(where) > MAX_CLAUSES:
             raise InvalidRequest(
-                f"avoid: with constraints, and what sealed inputs need, it comes to {len(where)} "
-                f"clauses; at most {MAX_CLAUSES} may be",
+                f"avoid: with constraints, and what sealed inputs or a gang need, it comes to "
+                f"{len(where)} clauses; at most {MAX_CLAUSES} may be",
                 "avoid",
             )
         comparator = self.verification.comparator
