@@ -55,6 +55,8 @@ _QUEUE_S = 60
 # Nobody is drawn again within this.
 _PAUSE_MS = 3_600_000
 _DAY_MS = 24 * 3_600_000
+# What a challenge would cost does not hang on its id.
+_NO_CHALLENGE = "challenge_" + "0" * 32
 _ANSWERED = frozenset({"task.verifying", "task.completed", "task.failed"})
 
 
@@ -64,6 +66,7 @@ class _Run:
 
     task_id: str
     lease_id: str
+    image: str
     result: Result
     envelopes: tuple[Envelope, ...]
     sent_at_ms: int
@@ -132,22 +135,24 @@ class Challenger:
             return
         now_ms = self._now_ms()
         asked = await self._database.read(challenges.newest_asked)
-        new = sorted(set(self._connected()) - asked.keys())
+        # What can't be challenged at all is no candidate, or it would be the new one for ever.
+        costs = {
+            node_id: settings.max_cost_micro_usdc(planned)
+            for node_id in sorted(self._connected())
+            if isinstance(planned := self._plan(node_id, _NO_CHALLENGE), Challenge)
+        }
+        new = [node_id for node_id in costs if node_id not in asked]
         chance = settings.per_day * ISSUE_S / 86_400
         drawn = [
             node_id
-            for node_id in sorted(self._connected())
+            for node_id in costs
             if now_ms - asked.get(node_id, now_ms) >= _PAUSE_MS and self._random.random() < chance
         ]
         if not new and not drawn:
             return
         node_id = self._random.choice(new or drawn)
-        planned = self._plan(node_id, "challenge_" + "0" * 32)
-        if isinstance(planned, str):
-            _log.info("%s is not challenged: %s", node_id, planned)
-            return
         reason = Reason.NEW if new else Reason.DRAWN
-        cost = settings.max_cost_micro_usdc(planned)
+        cost = costs[node_id]
 
         def ask(conn: Connection) -> bool:
             if challenges.open_ones(conn, 1):
@@ -238,6 +243,11 @@ class Challenger:
             await self._end(row, found)
             return
         answer = await self._answer(challenge, found.result)
+        named = answer_file_of(found.result)
+        if answer is None and named is not None and named[1] <= answer_bytes_max(challenge):
+            # A failed run, and known as one; what the answer was, nobody can check.
+            await self._end(row, "the answer that it named was not uploaded")
+            return
         lot = self._lot(row.id, found.result)
         judged = await asyncio.to_thread(
             judge_answer,
@@ -260,7 +270,7 @@ class Challenger:
             task_id=task_id,
             lease_id=found.lease_id,
             challenge=challenge,
-            image=self._settings.image,
+            image=found.image,
             sent_at_ms=found.sent_at_ms,
             answered_at_ms=found.answered_at_ms,
             lot=lot,
@@ -299,7 +309,7 @@ class Challenger:
             return None
         path = self._blobs.path(named[0])
         if path is None:
-            return None  # it was not uploaded, and so the task has not completed with it
+            return None
         return await asyncio.to_thread(path.read_bytes)
 
     def _lot(self, challenge_id: str, result: Result) -> str:
@@ -345,6 +355,7 @@ def _run_of(conn: Connection, task_id: str) -> _Run | str | None:
         return _Run(
             task_id=task_id,
             lease_id=lease.id,
+            image=row.job.image,
             result=result,
             envelopes=(*award, *accept, *happened),
             sent_at_ms=sent_at_ms,

@@ -22,19 +22,18 @@ _DEVICE_BYTES: Final = 1024
 _TILES_CHECKED: Final = 512
 _WALKS_CHECKED_MAX: Final = 8
 
-# How a run may end that says nothing about the hardware: somebody else's doing, or not known.
-_SAYS_NOTHING: Final = frozenset(
+# How a run may end without an answer by what the machine has or does not have. All else is somebody else's
+# doing, or not known.
+_NOT_ANSWERED: Final = frozenset(
     {
-        Outcome.CANCELLED,
-        Outcome.JOB_REFUSED,
-        Outcome.IMAGE_NOT_FOUND,
-        Outcome.INPUT_UNAVAILABLE,
-        Outcome.INPUT_UNREADABLE,
-        Outcome.PULL_STALLED,
-        Outcome.ENGINE_LOST,
-        Outcome.NODE_LOST,
-        Outcome.ESCROW_UNSEEN,
-        Outcome.EXPOSURE_EXHAUSTED,
+        Outcome.EXIT_NONZERO,
+        Outcome.MEMORY_EXCEEDED,
+        Outcome.PIDS_EXCEEDED,
+        Outcome.DISK_EXCEEDED,
+        Outcome.COMMAND_NOT_FOUND,
+        Outcome.OUTPUT_REFUSED,
+        Outcome.START_FAILED,
+        Outcome.RESULT_INVALID,
     }
 )
 # The runner's own exit codes (`images/challenge/device.h`).
@@ -131,15 +130,15 @@ def judge_answer(
         elapsed_ms: from when the node was sent the job until its result was here.
         lot: which walks are worked out again follows from it; nobody knew it before the answer.
     """
-    if result.outcome in _SAYS_NOTHING:
-        return Judged(Mark.INCONCLUSIVE, f"the run ended with {result.outcome.value}")
     if result.outcome is Outcome.TIME_EXCEEDED:
         return Judged(Mark.LATE, "there was no answer within the time limit")
-    if result.outcome is not Outcome.COMPLETED:
+    if result.outcome in _NOT_ANSWERED:
         known = _EXITS.get(result.exit_code, f"the run ended with {result.outcome.value}")
         if result.outcome is Outcome.MEMORY_EXCEEDED:
             known = _EXITS[4]
         return Judged(Mark.UNANSWERED, known)
+    if result.outcome is not Outcome.COMPLETED:
+        return Judged(Mark.INCONCLUSIVE, f"the run ended with {result.outcome.value}")
     if answer is None or len(answer) > answer_bytes_max(challenge):
         return Judged(Mark.WRONG, "there is no answer file, or one that is too large")
     try:

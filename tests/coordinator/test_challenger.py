@@ -247,6 +247,53 @@ async def test_a_node_is_challenged_when_it_is_first_seen_and_then_by_lot(tmp_pa
 
 
 @on_asyncio
+async def test_a_new_node_that_cannot_be_challenged_keeps_nobody_else_from_it(
+    tmp_path: Path,
+) -> None:
+    async with open_challenge_world(tmp_path) as made:
+        total = made.world.market.views[0].offer.total
+        foreign = Gpu("0000:03:00.0", "Radeon", 1, "0.0")
+        await made.join(OTHER, total=type(total)(1000, 2**30, 2**30, (foreign,)))
+        challenger = made.challenger(per_day=1440)
+        await challenger.issue()
+        (row,) = await made.world.database.read(challenges.open_ones, 10)
+        assert (row.node_id, row.reason) == (NODE.peer_id, Reason.NEW)
+        await made.world.database.write(challenges.end, row.id, Mark.INCONCLUSIVE, "", 1)
+        made.world.now_ms += _HOUR_MS
+        await challenger.issue()
+        (row,) = await made.world.database.read(challenges.open_ones, 10)
+        assert (row.node_id, row.reason) == (NODE.peer_id, Reason.DRAWN)
+
+
+@on_asyncio
+async def test_an_answer_that_was_named_and_never_came_says_nothing(tmp_path: Path) -> None:
+    async with open_challenge_world(tmp_path) as made:
+        challenger = made.challenger()
+        challenge_id, challenge, task_id = await made.begun(challenger)
+        await made.finish(task_id, honest(challenge))
+        for blob in (tmp_path / "artifacts").rglob("*"):
+            if blob.is_file():
+                blob.unlink()
+        await challenger.look()
+        row = await made.row(challenge_id)
+        assert (row.state, row.note) == (
+            Mark.INCONCLUSIVE,
+            "the answer that it named was not uploaded",
+        )
+
+
+@on_asyncio
+async def test_the_evidence_is_of_the_image_that_ran(tmp_path: Path) -> None:
+    async with open_challenge_world(tmp_path) as made:
+        challenge_id, challenge, task_id = await made.begun(made.challenger())
+        await made.finish(task_id, honest(challenge))
+        await made.challenger(image="neurogrid/challenge:2").look()
+        data = await made.evidence(challenge_id)
+        assert data is not None
+        assert verify_evidence(data).statement.image == "neurogrid/challenge:1"
+
+
+@on_asyncio
 async def test_challenges_that_nobody_asked_for_stay_within_their_budget(tmp_path: Path) -> None:
     async with open_challenge_world(tmp_path) as made:
         for changes in ({"per_day": 0}, {"account_id": ""}, {"budget_micro_usdc_per_day": 40_000}):
