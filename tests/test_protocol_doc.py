@@ -17,6 +17,7 @@ import pytest
 from msgspec import Meta
 
 from neurogrid_marketplace import (
+    advert,
     comparator,
     conditions,
     demand,
@@ -29,6 +30,7 @@ from neurogrid_marketplace import (
     spot,
     task,
 )
+from neurogrid_marketplace.advert import Advert
 from neurogrid_marketplace.attributes import NODE
 from neurogrid_marketplace.bid import MEANINGS, DeclineCode
 from neurogrid_marketplace.faults import CONSEQUENCES
@@ -41,7 +43,7 @@ PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
 _TYPE_MODULES = (
     *(fields, resources, spot, comparator, conditions),
-    *(gang, offer, demand, messages),
+    *(gang, offer, demand, messages, advert),
 )
 
 
@@ -148,7 +150,7 @@ def travellers() -> dict[str, type]:
         elif issubclass(kind, Enum):
             found[kind.__name__] = kind
 
-    for kind in (*MESSAGE_TYPES.values(), SettlementStatement, Greeting):
+    for kind in (*MESSAGE_TYPES.values(), SettlementStatement, Greeting, Advert):
         visit(kind)
     return found
 

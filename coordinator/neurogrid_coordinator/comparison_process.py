@@ -15,8 +15,7 @@ import msgspec
 
 from neurogrid_marketplace.closeness import FILE_BYTES_MAX, FilePair, are_same
 from neurogrid_marketplace.comparator import Comparator
-
-from .parent_death import die_with
+from neurogrid_p2p.orphans import die_with
 
 # Two files of `FILE_BYTES_MAX`, unpacked once more, and copies of their longest pieces; beside them
 # an interpreter.

@@ -24,16 +24,18 @@ from neurogrid_contracts.chain_payments import (
 )
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.challenge import CHALLENGE_IMAGE, ChallengeTerms, Rate
+from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import Address, ImageRef
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.discovery.settings import POINTS_MAX, check_places
 from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 from neurogrid_p2p.relay import RelayLimits
 from neurogrid_p2p.relay_reservation import check_relays
 
 from .challenge_settings import ChallengeSettings
-from .market.settings import MAX_DIALLED
+from .market.settings import MAX_DIALLED, Announcement
 
 CONFIG_NAME = "coordinator.toml"
 
@@ -144,6 +146,31 @@ class RelayConfig(_Section, frozen=True):
         return RelayLimits(**given) if given.pop("serve") else None
 
 
+class DiscoveryConfig(_Section, frozen=True):
+    """Being found by nodes that do not know us; see `Announcement`."""
+
+    listen: Annotated[tuple[_Multiaddress, ...], Meta(max_length=POINTS_MAX)] = ()
+    hosts: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
+    dht: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
+    rendezvous: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
+    mdns: bool = False
+    serve: bool = False
+    private: bool = False
+
+    @property
+    def announcement(self) -> Announcement | None:
+        """Where we are announced; None for nowhere."""
+        return Announcement(**msgspec.structs.asdict(self)) if self.listen else None
+
+    def check(self) -> None:
+        """Raise `ValueError` unless what is asked for can be done."""
+        check_places(self.dht, self.rendezvous, self.hosts)
+        if not self.listen and (self.dht or self.rendezvous or self.mdns or self.serve):
+            raise InvalidValue(
+                "[discovery] listen: it names no address, so nobody could fetch our advert"
+            )
+
+
 class TimersConfig(_Section, frozen=True):
     """How long things take; the unit is in the name."""
 
@@ -219,6 +246,7 @@ class Config(_Section, frozen=True):
     p2p: P2pConfig = P2pConfig()
     peers: PeersConfig = PeersConfig()
     relay: RelayConfig = RelayConfig()
+    discovery: DiscoveryConfig = DiscoveryConfig()
     timers: TimersConfig = TimersConfig()
     limits: LimitsConfig = LimitsConfig()
     trust: TrustConfig = TrustConfig()
@@ -256,6 +284,7 @@ def parse_config(text: str, name: str) -> Config:
         assert parse_usdc(config.trust.min_stake_usdc) >= 0
         assert config.trust.challenges is not None
         check_relays(config.p2p.relays)
+        config.discovery.check()
         for address in config.p2p.dial:
             if parse_address(address).peer_id is None:
                 raise ConfigError(

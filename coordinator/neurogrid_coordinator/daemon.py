@@ -164,6 +164,7 @@ async def run(
                 min_stake_micro_usdc=parse_usdc(config.trust.min_stake_usdc),
                 relays=config.p2p.relays,
                 relay=config.relay.limits,
+                announcement=config.discovery.announcement,
             ),
             on_message,
             on_node,
@@ -431,6 +432,7 @@ async def _say_where(
             "market_pid": market.pid,
             "peer_id": market.peer_id,
             "p2p_addresses": list(market.addresses),
+            "discovery_addresses": list(market.discovery_addresses),
             **told,
         }
         if market.pid is not None and info != written:

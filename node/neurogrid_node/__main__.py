@@ -13,6 +13,7 @@ from neurogrid_contracts.terminal.group import ExtraGroup
 from neurogrid_marketplace.money import format_usdc
 
 from . import options, owner_commands
+from .discover_command import discover
 
 _EXIT_UNUSABLE = 2
 _EXIT_NOT_RUNNING = 3
@@ -26,6 +27,7 @@ def main() -> None:
 
 for _command in owner_commands.COMMANDS:
     main.add_command(_command)
+main.add_command(discover)
 
 
 @main.command()
@@ -34,8 +36,23 @@ for _command in owner_commands.COMMANDS:
     "--coordinator",
     "coordinators",
     multiple=True,
-    required=True,
     help="libp2p address of a coordinator, ending in /p2p/<peer id>; may be repeated.",
+)
+@click.option(
+    "--rendezvous",
+    multiple=True,
+    metavar="ADDRESS",
+    help="libp2p address of a rendezvous point where coordinators are looked for; may be repeated.",
+)
+@click.option(
+    "--dht", multiple=True, help="The same of a node of a DHT; may be repeated.", metavar="ADDRESS"
+)
+@click.option("--mdns", is_flag=True, help="Look for coordinators on the local network.")
+@click.option(
+    "--join",
+    multiple=True,
+    metavar="PEER_ID",
+    help="A coordinator that is joined where it is found; may be repeated.",
 )
 @click.option(
     "--chain",
@@ -51,6 +68,10 @@ for _command in owner_commands.COMMANDS:
 def init(
     directory: Path,
     coordinators: tuple[str, ...],
+    rendezvous: tuple[str, ...],
+    dht: tuple[str, ...],
+    mdns: bool,
+    join: tuple[str, ...],
     chain_file: Path,
     region: str,
     no_passphrase: bool,
@@ -71,6 +92,12 @@ def init(
             region=region,
             encrypted=not no_passphrase,
             passphrase_file=passphrase_file,
+            settings={
+                "discovery.rendezvous": rendezvous,
+                "discovery.dht": dht,
+                "discovery.mdns": mdns,
+                "discovery.join": join,
+            },
         )
     except (ConfigError, WalletError, OSError, ValueError) as error:
         _fail(str(error))
@@ -209,6 +236,8 @@ def _print_status(document: dict[str, object]) -> None:
     )
     for row in rows("coordinators"):
         state = "connected" if row["connected"] else "not connected"
+        if row["found_by"]:
+            state += f", found by {row['found_by']}"
         click.echo(f"serves    {row['peer_id']} ({state})")
     for row in rows("leases"):
         metered_ms = row["metered_ms"]

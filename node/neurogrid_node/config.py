@@ -25,11 +25,13 @@ from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import PeerId, Permille
+from neurogrid_marketplace.identity import public_key_of
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S, SpotTerms
 from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.discovery.settings import POINTS_MAX, check_places
 from neurogrid_p2p.errors import AddressInvalid
 from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 from neurogrid_p2p.relay_reservation import check_relays
@@ -216,6 +218,34 @@ class GangConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscoveryConfig:
+    """Coordinators that are found, and joined beside those that are listed.
+
+    Attributes:
+        dht, rendezvous: libp2p addresses of a DHT's nodes and of rendezvous points, with peer ids.
+        mdns: whether the local network is asked.
+        join: peer ids of coordinators that are joined wherever they are found.
+        strangers: how many others are joined at a time.
+        private: whether addresses of private networks, loopback and names that strangers tell of are
+            dialled; those that the local network tells of itself always are.
+        interval_s: from one round of looking to the next.
+    """
+
+    dht: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
+    rendezvous: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
+    mdns: bool = False
+    join: Annotated[tuple[PeerId, ...], Meta(max_length=64)] = ()
+    strangers: Annotated[int, Meta(ge=0, le=16)] = 0
+    private: bool = False
+    interval_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is asked."""
+        return bool(self.dht or self.rendezvous or self.mdns)
+
+
+@dataclass(frozen=True, slots=True)
 class PeersConfig:
     """Who may be connected; see `PeerLists`. Read again at SIGHUP."""
 
@@ -259,6 +289,7 @@ class Config:
     gang: GangConfig = field(default_factory=GangConfig)
     conditions: ConditionConfig = field(default_factory=ConditionConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
 
 
@@ -301,9 +332,15 @@ def _check(config: Config) -> None:
     for address in config.listen:
         parse_address(address)
     check_relays(config.relays)
-    if not config.coordinators and not config.direct.serve:
+    found = config.discovery
+    check_places(found.dht, found.rendezvous, ())
+    for peer_id in found.join:
+        public_key_of(peer_id)
+    may_join = found.is_on and (found.join or found.strangers)
+    if not config.coordinators and not config.direct.serve and not may_join:
         raise InvalidValue(
-            "coordinators: none is listed, and [direct] lets no client come by itself"
+            "coordinators: none is listed, [discovery] finds none that may be joined, and [direct] "
+            "lets no client come by itself"
         )
 
 

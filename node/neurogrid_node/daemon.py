@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import trio
@@ -20,6 +20,7 @@ from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.errors import AddressInvalid
 from neurogrid_p2p.gate import Limits as HostLimits
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.relay_reservation import RelayReservations
@@ -34,10 +35,12 @@ from .config import CONFIG_NAME, Config, ConfigError, load_config
 from .container import Engine, connect_engine
 from .container_errors import EngineError, EngineUnavailable
 from .direct import DirectClients
+from .discovery import FoundCoordinators
 from .earnings import Earnings
 from .earnings_check import EarningsCheck
 from .executor import LeaseRunner, Reports
 from .file_streams import FileStreams, OpenBytes
+from .found import Rules
 from .gang_offer import offer_gangs
 from .gangs import Gangs, with_gangs
 from .images import Images
@@ -135,7 +138,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         is_hard = workspaces.enforcement is Enforcement.HARD
         in_use = sum(held.need.disk_bytes for _, held in leases) if is_hard else 0
         reservations = Reservations(_capacity(inventory, config, in_use))
-        own_hosts = _own_hosts(config)
+        own_hosts = _own_hosts(config, links)
         relayed = RelayReservations(host, config.relays)
         gangs = Gangs(
             engine,
@@ -230,6 +233,15 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             link = link_to(address)
             links[link.coordinator] = link
         dialled = list(links.values())
+        finder = FoundCoordinators(
+            directory,
+            Rules(config.discovery, party.network, frozenset(links), host.refusal),
+            link_to,
+            links,
+            provider.has_leases_of,
+            _now_ms,
+        )
+        finder.restore({lease.coordinator for lease, _ in leases}.__contains__)
         clients = DirectClients(config.direct, link_to, links, provider.has_leases_of)
         if config.direct.serve:
             for lease, _ in leases:
@@ -244,6 +256,7 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         await sandbox.sweep(set(provider.runners))
         for link in dialled:
             nursery.start_soon(link.run)
+        nursery.start_soon(finder.run)
         if config.direct.serve:
             host.serve(DIRECT_PROTOCOL_ID, clients.serve)
         nursery.start_soon(relayed.run)
@@ -253,7 +266,14 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         earnings_check = EarningsCheck(journal, market)
         nursery.start_soon(earnings_check.run)
         nursery.start_soon(
-            show_status, directory, provider, reservations, staking, journal, earnings_check
+            show_status,
+            directory,
+            provider,
+            reservations,
+            staking,
+            journal,
+            earnings_check,
+            lambda: finder.sources,
         )
         nursery.start_soon(_follow_images, engine, provider)
         nursery.start_soon(_keep_house, outbox)
@@ -281,17 +301,23 @@ def _capacity(inventory: Inventory, config: Config, disk_in_use_bytes: int) -> C
     return Capacity(cores * 1000, memory, disk, inventory.offered_gpus())
 
 
-def _own_hosts(config: Config) -> Callable[[str], Sequence[str]]:
+def _own_hosts(
+    config: Config, links: Mapping[str, CoordinatorLink]
+) -> Callable[[str], Sequence[str]]:
     """By coordinator, the machines on private networks that its files may be on."""
-    addresses = [parse_address(text) for text in config.coordinators]
-    hosts = {
+
+    def hosts(coordinator: str) -> Sequence[str]:
+        link = links.get(coordinator)
+        try:
+            address = parse_address(link.address) if link else None
+        except AddressInvalid:
+            address = None  # a direct client's: it is not dialled
         # The host of a relayed address is the relay's, which has no files for us.
-        str(address.peer_id): config.file_hosts
-        if address.relay_id
-        else (address.host, *config.file_hosts)
-        for address in addresses
-    }
-    return lambda coordinator: hosts.get(coordinator, config.file_hosts)
+        if address is None or address.relay_id:
+            return config.file_hosts
+        return (address.host, *config.file_hosts)
+
+    return hosts
 
 
 def _relays(config: Config) -> dict[str, str]:

@@ -46,6 +46,7 @@ class CoordinatorLink:
 
     Attributes:
         coordinator: its peer id.
+        address: where it is dialled, now and next.
         party: who we are there.
         opening: held by the leases whose streams have not said which lease they are of.
     """
@@ -71,7 +72,8 @@ class CoordinatorLink:
             send_patience_s: one that takes nothing for so long, with a megabyte waiting, is too.
         """
         self.coordinator = address.rsplit("/p2p/", 1)[-1]
-        self._address = address
+        self.address = address
+        self._others: tuple[str, ...] = ()
         self._host = host
         self.party = party
         self._hello = hello
@@ -86,6 +88,8 @@ class CoordinatorLink:
         self.opening = trio.Semaphore(_OPENING_MAX)
         self._beat_now = trio.Event()
         self._said = ""
+        # Whether the last try came as far as that the coordinator greeted us.
+        self._was_joined = False
 
     def is_connected(self) -> bool:
         """Whether the stream is up."""
@@ -131,6 +135,14 @@ class CoordinatorLink:
             raise HandshakeFailed("not connected to the coordinator")
         return await self._channel.open_bytes(protocol)
 
+    def reached_at(self, addresses: tuple[str, ...]) -> None:
+        """It may be dialled at these from now on; a connection that there is stays."""
+        first, *others = addresses
+        if self.address in addresses:
+            # It has worked, or is being tried.
+            first, others = self.address, [each for each in addresses if each != self.address]
+        self.address, self._others = first, tuple(others)
+
     def beat_soon(self) -> None:
         """Send a heartbeat now: what is free has changed."""
         self._beat_now.set()
@@ -140,6 +152,7 @@ class CoordinatorLink:
         backoff_s = _BACKOFF_FIRST_S
         while True:
             started_s = trio.current_time()
+            self._was_joined = False
             try:
                 reason = await self._once()
             except (P2pError, trio.TooSlowError) as error:
@@ -154,6 +167,8 @@ class CoordinatorLink:
                 # Once: a coordinator that is away for a day is one line.
                 self._said = reason
                 _log.warning("coordinator %s: %s; trying again", self.coordinator, reason)
+            if self._others and not self._was_joined:
+                self.address, self._others = self._others[0], (*self._others[1:], self.address)
             # Jitter, so that a thousand nodes do not come back in the same instant.
             await trio.sleep(random.uniform(backoff_s / 2, backoff_s))
             backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
@@ -161,7 +176,7 @@ class CoordinatorLink:
     async def _once(self) -> str:
         """One stream from dial to end; returns why it ended."""
         with trio.fail_after(_DIAL_TIMEOUT_S):
-            raw = await self._host.dial(self._address, PROTOCOL_ID)
+            raw = await self._host.dial(self.address, PROTOCOL_ID)
         return await self.converse(raw)
 
     async def converse(self, raw: Channel) -> str:
@@ -175,6 +190,7 @@ class CoordinatorLink:
                 channel, welcome = await SignedChannel.join(raw, self.party)
                 await channel.send(self._hello(self.coordinator))
             self._channel = channel
+            self._was_joined = True
             _log.info("joined coordinator %s (%s)", self.coordinator, welcome.software)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._beat)

@@ -13,10 +13,15 @@ _STALE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorStatus:
-    """One coordinator and whether its stream is up."""
+    """One coordinator and whether its stream is up.
+
+    Attributes:
+        found_by: where it was found; "" if it is listed, or has come by itself.
+    """
 
     peer_id: str
     connected: bool
+    found_by: str
 
 
 @dataclass(frozen=True, slots=True)

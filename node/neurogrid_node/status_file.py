@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import trio
@@ -26,14 +27,19 @@ async def show_status(
     staking: Staking,
     journal: JournalThread,
     earnings_check: EarningsCheck,
+    found_by: Callable[[], Mapping[str, str]],
 ) -> None:
-    """Rewrite the file every second; a disk that refuses is logged once and tried again."""
+    """Rewrite the file every second; a disk that refuses is logged once and tried again.
+
+    Args:
+        found_by: where the coordinators were found that are not listed.
+    """
     complaint = ""
     while True:
         try:
             earned = await journal.call(Journal.earnings)
             differ = tuple(earnings_check.problems)
-            status = _status(provider, reservations, staking, earned, differ)
+            status = _status(provider, reservations, staking, earned, differ, found_by())
             await trio.to_thread.run_sync(write_status, directory, status)
             complaint = ""
         except (JournalError, OSError) as error:
@@ -49,6 +55,7 @@ def _status(
     staking: Staking,
     earned: Earned,
     earnings_differ: tuple[str, ...],
+    found_by: Mapping[str, str],
 ) -> NodeStatus:
     now_ms = time.time_ns() // 1_000_000
     free = reservations.free(now_ms)
@@ -86,7 +93,9 @@ def _status(
         memory_bytes_total=offer.total.memory_bytes,
         gpus=tuple(gpu.model for gpu in offer.total.gpus),
         coordinators=tuple(
-            CoordinatorStatus(link.coordinator, link.is_connected())
+            CoordinatorStatus(
+                link.coordinator, link.is_connected(), found_by.get(link.coordinator, "")
+            )
             for link in provider.links.values()
         ),
         leases=tuple(lines),

@@ -13,8 +13,8 @@ from neurogrid_marketplace import base58
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.identity import public_key_of
 
-from .errors import AddressInvalid
-from .varint import prefixed
+from .errors import AddressInvalid, HandshakeFailed
+from .varint import digits, prefixed, take
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
 # The parts' numbers as varints. Source: multiformats/multicodec.
@@ -103,6 +103,47 @@ def parse_address(text: str) -> Address:
     return Address(kind, host, int(port), _peer_id(parts[8:], text), relay_id=first)
 
 
+def address_from_bytes(data: bytes) -> Address:
+    """Read an address as it travels in libp2p's own messages.
+
+    Raises:
+        AddressInvalid: not TCP over IP or a DNS name, or through a relay.
+    """
+    names = {code: name for name, code in _CODES.items()}
+    parts: list[str] = []
+    try:
+        while data:
+            code, after = take(data, 0)
+            name, data = names.get(digits(code), ""), data[after:]
+            if name in ("ip4", "ip6", "tcp"):
+                length, after = {"ip4": 4, "ip6": 16, "tcp": 2}[name], 0
+            else:
+                length, after = take(data, 0)
+            value, data = data[after : after + length], data[after + length :]
+            if not name or len(value) < length or len(parts) > 4:
+                raise AddressInvalid("an address of a kind that we do not dial")
+            parts += [name, _value_text(name, value)]
+    except (HandshakeFailed, UnicodeDecodeError) as error:
+        raise AddressInvalid(f"no address: {error}") from error
+    address = parse_address("/".join(["", *parts]))
+    if address.relay_id is not None:
+        raise AddressInvalid("an address through a relay")
+    return address
+
+
+def is_public(address: Address) -> bool:
+    """Whether it is an IP address that the whole internet reaches; names are not looked up."""
+    if address.kind not in ("ip4", "ip6"):
+        return False
+    host = ipaddress.ip_address(address.host)
+    return host.is_global and not host.is_multicast
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether it only ever means the machine that reads it."""
+    return address.kind in ("ip4", "ip6") and ipaddress.ip_address(address.host).is_loopback
+
+
 def through_relay(relay: str, peer_id: str) -> str:
     """The address at which a peer is reached that has a reservation at ``relay``.
 
@@ -124,6 +165,14 @@ def _peer_id(parts: list[str], text: str) -> str:
     except InvalidValue as error:
         raise AddressInvalid(f"{text[:80]!r} names no peer: {error}") from error
     return peer_id
+
+
+def _value_text(name: str, value: bytes) -> str:
+    if name in ("ip4", "ip6"):
+        return str(ipaddress.ip_address(value))
+    if name == "tcp":
+        return str(int.from_bytes(value))
+    return base58.encode(value[:64]) if name == "p2p" else value.decode("ascii")
 
 
 def _is_host(kind: str, host: str) -> bool:

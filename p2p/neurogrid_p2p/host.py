@@ -94,6 +94,11 @@ class Host:
         return self._keys.libp2p
 
     @property
+    def protocols(self) -> tuple[str, ...]:
+        """What is served."""
+        return tuple(self._handlers)
+
+    @property
     def connections(self) -> int:
         """How many strangers have made, those in their handshake included."""
         return self._gate.connections
@@ -109,6 +114,10 @@ class Host:
         for connection in list(self._live):
             if self._gate.refuse_listed(connection.remote_id):
                 connection.abort()
+
+    def refusal(self, peer_id: str) -> str | None:
+        """Why the lists refuse a peer; None if they do not."""
+        return self._gate.lists.refusal(peer_id)
 
     def serve(self, protocol: str, handler: Handler, *, owns_connection: bool = True) -> None:
         """Call ``handler`` with a channel for each stream of ``protocol`` that a peer opens.
@@ -189,7 +198,7 @@ class Host:
         target = parse_address(address)
         if target.peer_id is None:
             raise AddressInvalid(f"{address} does not say who is there: add /p2p/ and its peer id")
-        refusal = self._gate.lists.refusal(target.peer_id)
+        refusal = self.refusal(target.peer_id)
         if refusal is not None:
             raise DialFailed(address, refusal)
         try:

@@ -10,6 +10,9 @@ from .errors import HandshakeFailed
 
 # 4 MiB; nothing that we read is nearly as long.
 _MAX_SHIFT = 21
+# Of a number within a message.
+_MAX_BYTES = 10
+_U64 = 2**64 - 1
 
 
 class Stream(Protocol):
@@ -22,15 +25,37 @@ class Stream(Protocol):
         """Send all of ``data``."""
 
 
+def digits(number: int) -> bytes:
+    """A number as a varint."""
+    data = bytearray()
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    data.append(number)
+    return bytes(data)
+
+
 def prefixed(data: bytes) -> bytes:
     """``data`` with its length in front."""
-    length = len(data)
-    digits = bytearray()
-    while length > 0x7F:
-        digits.append(length & 0x7F | 0x80)
-        length >>= 7
-    digits.append(length)
-    return bytes(digits) + data
+    return digits(len(data)) + data
+
+
+def take(data: bytes, position: int) -> tuple[int, int]:
+    """The varint that begins at ``position``, of 64 bits at most, and where what follows it begins.
+
+    Raises:
+        HandshakeFailed: there is none.
+    """
+    value = 0
+    for shift in range(0, 7 * _MAX_BYTES, 7):
+        if position >= len(data):
+            raise HandshakeFailed("a message that ends within a number")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value & _U64, position
+    raise HandshakeFailed("a number of more than ten bytes")
 
 
 async def read_prefixed(stream: Stream, max_bytes: int) -> bytes:

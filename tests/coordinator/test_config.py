@@ -36,7 +36,8 @@ def test_the_shipped_file_lists_every_key_with_its_default() -> None:
         genesis_hash=ADDRESS,
     )
     assert parse_config(template(), "template") == Config(chain=chain)
-    for section in ("chain", "http", "p2p", "peers", "relay", "timers", "limits", "trust"):
+    sections = ("chain", "http", "p2p", "peers", "relay", "discovery", "timers", "limits", "trust")
+    for section in sections:
         for key in Config(chain=chain).__getattribute__(section).__struct_fields__:
             assert f"\n{key} = " in template(), key
     assert (REPOSITORY / "configs" / "coordinator.toml").read_text() == template()
@@ -62,6 +63,11 @@ def test_only_the_chain_is_required() -> None:
         ("[p2p]\nlisten = ['/ip4/0.0.0.0/udp/1/quic']", "listen"),
         ("[p2p]\nrelays = ['/ip4/192.0.2.7/tcp/4001']", "not a relay's address"),
         ("[relay]\nreservations = 0", "reservations"),
+        ("[discovery]\nmdns = true", "listen: it names no address"),
+        ("[discovery]\nlisten = ['/ip4/0.0.0.0/udp/1/quic']", "listen"),
+        ("[discovery]\nrendezvous = ['/ip4/192.0.2.7/tcp/4001']", r"rendezvous: .* a peer id"),
+        ("[discovery]\ndht = ['example.org']", r"\[discovery\] dht: 'example.org'"),
+        ("[discovery]\nhosts = ['a b']", "hosts: 'a b' is no IP address and no name"),
         ("[http", "TOML"),
         ("fee_policy = 'cheap'", "fee_policy"),
         ("fee_percentile = 0", "fee_percentile"),

@@ -3,12 +3,13 @@
 public   the ledger; the coordinator `near`, which also relays
 office   behind a NAT: the coordinator `far`, which nodes reach through near's relay
 garage   behind another: the node, which serves both, and direct clients through near's relay
+meadow   on the public network: a node that lists no coordinator, and runs where a test has it run
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,8 +42,8 @@ from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.usdc import usdc_balance
 
-OFFICE, GARAGE = "office", "garage"
-_HTTP_PORT, _P2P_PORT, _LEDGER_PORT = 8080, 4001, 8899
+OFFICE, GARAGE, MEADOW = "office", "garage", "meadow"
+_HTTP_PORT, _P2P_PORT, _DISCOVERY_PORT, _LEDGER_PORT = 8080, 4001, 4003, 8899
 # Beyond this a connection counts as dead, both ways; 45 s unless it is set.
 SILENCE_S = 10
 # And beyond this a lease would be given up.
@@ -80,6 +81,7 @@ class World:
         self.near: Coordinator
         self.far: Coordinator
         self.node_id = ""
+        self._finders: list[str] = []
         self.direct_wallet = folder / "direct-wallet.json"
         self._node_wallet = ""
         self._ledger: LedgerInfo
@@ -123,8 +125,9 @@ class World:
         for client in self.clients.values():
             client.close()
         self._processes.close()
-        if self.node_id:
-            assert trio.run(remove_containers, [self.node_id]) == []
+        node_ids = [each for each in (self.node_id, *self._finders) if each]
+        if node_ids:
+            assert trio.run(remove_containers, node_ids) == []
             assert unmount_below(self._folder) == []
 
     def ask(self, coordinator: Coordinator, question: Callable[[Client], Any]) -> Any:
@@ -132,8 +135,8 @@ class World:
         with inside_of(coordinator.place):
             return question(self.clients[coordinator.name])
 
-    def submit(self, coordinator: Coordinator, *command: str) -> Task:
-        """A small job without files."""
+    def submit(self, coordinator: Coordinator, *command: str, region: str | None = None) -> Task:
+        """A small job without files; of a node in ``region``, if that is named."""
         task = self.ask(
             coordinator,
             lambda client: client.tasks.create(
@@ -141,6 +144,7 @@ class World:
                 command=command,
                 max_price_per_hour=MAX_PRICE,
                 timeout_seconds=300,
+                regions=(region,) if region else (),
                 resource_requirements={"cpu_cores": 0.2, "ram_gb": 0.1, "storage_gb": 0.05},
             ),
         )
@@ -164,6 +168,26 @@ class World:
         """What is in the node's wallet."""
         with inside_of(PUBLIC):
             return trio.run(self._usdc_of_node)
+
+    @property
+    def meeting_place(self) -> str:
+        """Where near is announced, and is a rendezvous point and a node of the DHT."""
+
+        def look() -> str:
+            info = json.loads((self.near.data / "coordinator.json").read_text())
+            return str(next(iter(info["discovery_addresses"]), ""))
+
+        return str(until(look, "near is announced"))
+
+    def make_finder(self) -> "Finder":
+        """A node in the meadow that lists no coordinator; it does not run yet."""
+        self.topology.add_public(MEADOW)
+        finder = Finder(self, self._folder / MEADOW)
+        finder.configure({"discovery.mdns": True})
+        self._finders.append(finder.node_id)
+        with inside_of(PUBLIC):
+            trio.run(self._fund_node, finder.wallet)
+        return finder
 
     @property
     def chain_file(self) -> Path:
@@ -213,7 +237,15 @@ class World:
             chain_file=self._layout.chain,
             http_listen=f"{PUBLIC_IP}:{_HTTP_PORT}",
             p2p_listen=(listen,),
-            settings={**_TIMERS, "relay.serve": True},
+            settings={
+                **_TIMERS,
+                "relay.serve": True,
+                "discovery.listen": [f"/ip4/{PUBLIC_IP}/tcp/{_DISCOVERY_PORT}"],
+                "discovery.mdns": True,
+                "discovery.serve": True,
+                # As far as the internet goes, nobody is at 198.51.100.0/24 (RFC 5737).
+                "discovery.private": True,
+            },
         )
         url = f"http://{PUBLIC_IP}:{_HTTP_PORT}"
         address = f"{listen}/p2p/{made.peer_id}"
@@ -262,10 +294,64 @@ class World:
             async with open_chain(layout, others, self._ledger) as chain:
                 await chain.open_client(self.far.operator)
 
+    async def _fund_node(self, wallet: str) -> None:
+        async with open_chain(self._layout, load_keys(self._layout), self._ledger) as chain:
+            await chain.fund_provider(wallet)
+
     async def _usdc_of_node(self) -> int:
         async with Rpc(self._ledger.rpc_url) as rpc:
             mint = Pubkey.from_string(self._ledger.usdc_mint)
             return await usdc_balance(rpc, mint, Pubkey.from_string(self._node_wallet))
+
+
+class Finder:
+    """A node that has to find its coordinators. Made by `World.make_finder`."""
+
+    def __init__(self, world: World, data: Path) -> None:
+        self.data = data
+        self.node_id = self.wallet = ""
+        self._world = world
+
+    def configure(self, found_by: Mapping[str, str | int | Sequence[str]]) -> None:
+        """Give it another node.toml; it keeps its keys."""
+        (self.data / "node.toml").unlink(missing_ok=True)
+        made = make_node(
+            self.data,
+            coordinators=(),
+            chain_file=self._world.chain_file,
+            region=MEADOW,
+            encrypted=False,
+            passphrase_file=None,
+            settings={
+                "offer.memory_gib": 1,
+                "offer.disk_gib": 1,
+                "discovery.join": [self._world.near.node_address.rpartition("/")[2]],
+                "discovery.private": True,
+                **found_by,
+            },
+        )
+        self.node_id, self.wallet = made.peer_id, made.wallet
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        """Run it for the length of the block; its process id."""
+        with (self.data / "log").open("ab") as log:
+            process = subprocess.Popen(self.command("start"), stdout=log, stderr=log, cwd=self.data)
+            try:
+                yield process.pid
+            finally:
+                _end(process)
+
+    def command(self, *words: str) -> list[str]:
+        """One of its commands, as its owner types it."""
+        return command_in(
+            MEADOW, sys.executable, "-m", "neurogrid_node", *words, "--data", str(self.data)
+        )
+
+    def is_joined(self) -> bool:
+        """Whether near has it."""
+        nodes = self._world.ask(self._world.near, lambda client: client.nodes.list().nodes)
+        return any(node.id == self.node_id and node.status == "online" for node in nodes)
 
 
 def _api_key(coordinator: Coordinator) -> str:

@@ -4,6 +4,8 @@
     <name>        a machine at 10.<n>.0.2, behind
     <name>-nat    its router, 198.51.100.<n + 1>: masquerades, and lets nothing in that it did not ask for
 
+    <name>        or one that is plugged into the public network itself, at 198.51.100.<n + 100>
+
 Nothing touches the machine's own network. Namespaces carry the number of the process that made them,
 so that the next run removes what a killed one left; their processes die with it (`processes`).
 """
@@ -58,6 +60,19 @@ class Topology:
         accept = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
         self._in(router, f"iptables -A FORWARD -i wan {accept}")
         return f"10.{number}.0.2"
+
+    def add_public(self, name: str) -> str:
+        """Add a machine on the public network itself, which multicast reaches; its address."""
+        number = len(self._machines) + 1
+        self._machines.append(name)
+        self._add(name)
+        self._in(
+            name, f"ip link add eth0 type veth peer name to{number} netns {_namespace(PUBLIC)}"
+        )
+        self._in(PUBLIC, f"ip link set to{number} master br0 up")
+        self._in(name, f"ip addr add 198.51.100.{number + 100}/24 dev eth0")
+        self._in(name, "ip link set eth0 up")
+        return f"198.51.100.{number + 100}"
 
     def cut(self, name: str) -> None:
         """Pull the cable between a machine's router and the public network: packets vanish."""

@@ -144,6 +144,36 @@ def test_a_coordinator_listed_twice_is_refused(tmp_path: Path) -> None:
         load(tmp_path, with_line("coordinators", both))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("dht", '["/ip4/9.9.9.9/tcp/1"]', r"\[discovery\] dht: .* a peer id"),
+        ("rendezvous", '["example.org"]', r"\[discovery\] rendezvous: 'example.org'"),
+        ("join", '["me"]', r"at `\$.discovery.join"),
+        ("join", f'["{"1" * 46}"]', "stands for 46 bytes"),
+        ("strangers", "17", r"<= 16 - at `\$.discovery.strangers`"),
+        ("interval_s", "0", r">= 1 - at `\$.discovery.interval_s`"),
+        ("mdns", '"yes"', r"at `\$.discovery.mdns`"),
+    ],
+)
+def test_what_is_wrong_with_discovery_is_named(
+    tmp_path: Path, key: str, value: str, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path, with_line(key, value, "discovery"))
+
+
+def test_a_node_may_list_no_coordinator_where_it_finds_one_that_it_may_join(
+    tmp_path: Path,
+) -> None:
+    nobody = with_line("coordinators", "[]").replace("mdns = false", "mdns = true")
+    with pytest.raises(ConfigError, match="finds none that may be joined"):
+        load(tmp_path, nobody)
+    assert load(tmp_path, nobody.replace("strangers = 0", "strangers = 2")).discovery.is_on
+    with pytest.raises(ConfigError, match="finds none that may be joined"):
+        load(tmp_path, with_line("coordinators", "[]").replace("strangers = 0", "strangers = 2"))
+
+
 def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run `neurogrid-node init` first"):
         load_config(tmp_path / "node.toml")

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neurogrid_node.__main__ import main
+from neurogrid_node.config import load_config
 from neurogrid_node.journal import Journal
 from neurogrid_node.status import write_status
 from node.market import COORDINATOR, LEASE
@@ -45,6 +46,30 @@ def test_init_says_what_it_made_and_what_to_do_next(tmp_path: Path, chain: Path)
         assert part in made.output
     again = init(tmp_path / "node", chain, "--no-passphrase", "--json")
     assert json.loads(again.output)["peer_id"] in made.output
+
+
+def test_init_needs_no_coordinator_where_one_is_found_that_may_be_joined(
+    tmp_path: Path, chain: Path
+) -> None:
+    bare = ("init", "--data", tmp_path / "node", "--chain", chain, "--no-passphrase")
+    refused = run(*bare)
+    assert refused.exit_code == 2
+    assert "none is listed" in refused.output
+    made = run(*bare, "--mdns", "--rendezvous", ADDRESS, "--dht", ADDRESS, "--join", COORDINATOR)
+    assert made.exit_code == 0, made.output
+    found = load_config(tmp_path / "node" / "node.toml").discovery
+    assert (found.mdns, found.rendezvous, found.dht) == (True, (ADDRESS,), (ADDRESS,))
+    assert (found.join, found.strangers) == ((COORDINATOR,), 0)
+
+
+def test_discover_says_what_to_set_where_there_is_nowhere_to_look(
+    tmp_path: Path, chain: Path
+) -> None:
+    assert run("discover", "--data", tmp_path / "nowhere").exit_code == 2
+    assert init(tmp_path / "node", chain, "--no-passphrase").exit_code == 0
+    looked = run("discover", "--data", tmp_path / "node")
+    assert looked.exit_code == 2
+    assert "[discovery] names nowhere to look: set dht, rendezvous or mdns" in looked.output
 
 
 def test_init_names_the_encrypted_wallet_to_back_up(tmp_path: Path, chain: Path) -> None:

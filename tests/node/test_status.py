@@ -38,7 +38,7 @@ def status() -> NodeStatus:
         memory_bytes_free=2**30,
         memory_bytes_total=2**31,
         gpus=("NVIDIA L4",),
-        coordinators=(CoordinatorStatus(COORDINATOR, connected=False),),
+        coordinators=(CoordinatorStatus(COORDINATOR, connected=False, found_by="mdns"),),
         leases=(LeaseLine(LEASE, "running", 12_340, 420, 25_000, 7, 1_800_000_000_000),),
         updated_at_ms=time.time_ns() // 1_000_000,
     )

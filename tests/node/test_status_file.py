@@ -41,7 +41,9 @@ async def shown(directory: Path, journal: Journal) -> None:
     staking = cast(Staking, type("Staked", (), {"staked_micro_usdc": 7, "problem": "too little"}))
     check = cast(EarningsCheck, type("Compared", (), {"problems": {"lease_9": "paid nothing"}}))
     with trio.move_on_after(1.2):
-        await show_status(directory, provider, book, staking, thread, check)
+        await show_status(
+            directory, provider, book, staking, thread, check, lambda: {COORDINATOR: "dht"}
+        )
 
 
 async def test_the_daemon_shows_what_it_is_and_has(tmp_path: Path) -> None:
@@ -57,7 +59,9 @@ async def test_the_daemon_shows_what_it_is_and_has(tmp_path: Path) -> None:
     assert document["earnings_differ"] == ["lease_9"]
     assert document["cpu_millis_free"] == document["cpu_millis_total"] == 4000
     assert document["gpus"] == ["NVIDIA L4"]
-    assert document["coordinators"] == [{"peer_id": COORDINATOR, "connected": True}]
+    assert document["coordinators"] == [
+        {"peer_id": COORDINATOR, "connected": True, "found_by": "dht"}
+    ]
 
 
 async def test_a_disk_that_refuses_is_logged_once_and_ends_nothing(

@@ -13,6 +13,15 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from neurogrid_marketplace import base58
+from neurogrid_marketplace.advert import (
+    ADVERT_LIFETIME_MAX_MS,
+    check_advert,
+    make_advert,
+    meeting_place,
+    parse_advert,
+    provider_key,
+    signed_bytes,
+)
 from neurogrid_marketplace.attributes import NODE, NodeFacts
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.bid import Bid
@@ -22,7 +31,7 @@ from neurogrid_marketplace.challenge_arithmetic import tile, walk_end, words
 from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.errors import MalformedMessage, UnknownMessage
+from neurogrid_marketplace.errors import MalformedMessage, RemoteError, UnknownMessage
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
 from neurogrid_marketplace.fields import PUNCTUAL_PERMILLE, plain
 from neurogrid_marketplace.judgement import met_by_node, narrowed
@@ -54,7 +63,7 @@ from .lease_story import (
     NETWORK,
     tell,
 )
-from .parties import PARTIES, VOUCHER_SIGNER, WINNER, party
+from .parties import COORDINATOR, PARTIES, VOUCHER_SIGNER, WINNER, party
 
 FOLDER = Path(__file__).parent
 
@@ -89,6 +98,7 @@ def files() -> dict[str, bytes]:
         "money.json": _money(),
         "sealed.json": _sealed(),
         "challenge.json": _challenge(),
+        "adverts.json": _adverts(),
     }
     made = {
         name: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
@@ -119,6 +129,57 @@ def _keys() -> Json:
             "program_id": str(MARKET.program_id),
             "network": NETWORK,
         },
+    }
+
+
+def _adverts() -> Json:
+    """One good advert, and what a stranger may make of it."""
+    now_ms = 1_800_000_000_000
+    home, other = (
+        f"/ip4/192.0.2.{number}/tcp/4001/p2p/{who.peer_id}"
+        for number, who in ((7, COORDINATOR), (8, WINNER))
+    )
+    advert = make_advert(
+        COORDINATOR.sign,
+        network=NETWORK,
+        coordinator=COORDINATOR.peer_id,
+        addresses=(home, f"/dns/coordinator.example.org/tcp/4001/p2p/{COORDINATOR.peer_id}"),
+        now_ms=now_ms,
+    )
+    good = plain(advert)
+    long = now_ms + ADVERT_LIFETIME_MAX_MS + 1
+    refused: list[tuple[str, dict[str, Json], int]] = [
+        ("another address", {"addresses": [home]}, now_ms),
+        ("an address of somebody else", {"addresses": [home, other]}, now_ms),
+        ("somebody else's name", {"coordinator": WINNER.peer_id}, now_ms),
+        ("another network", {"network": "ng-0000000000000000"}, now_ms),
+        ("a later end", {"expires_at_ms": advert.expires_at_ms + 1}, now_ms),
+        ("a lifetime of more than seven days", {"expires_at_ms": long}, now_ms),
+        ("no addresses", {"addresses": []}, now_ms),
+        ("nine addresses", {"addresses": [home] * 9}, now_ms),
+        ("another version", {"version": 2}, now_ms),
+        ("a field more", {"later": 1}, now_ms),
+        ("over", {}, advert.expires_at_ms),
+        ("not yet issued", {}, now_ms - 120_001),
+    ]
+    for why, changes, at_ms in refused:
+        try:
+            check_advert(parse_advert({**good, **changes}), NETWORK, at_ms)
+        except RemoteError:
+            continue
+        raise AssertionError(f"taken in spite of {why}")
+    return {
+        "network": NETWORK,
+        "meeting_place": meeting_place(NETWORK),
+        "provider_key_hex": provider_key(NETWORK).hex(),
+        "now_ms": now_ms,
+        "advert": good,
+        "signed_text": signed_bytes(advert).decode(),
+        "frame_hex": encode_frame({"adverts": [good]}).hex(),
+        "refused": [
+            {"why": why, "advert": {**good, **changes}, "now_ms": at_ms}
+            for why, changes, at_ms in refused
+        ],
     }
 
 

@@ -73,6 +73,7 @@ class MarketClient:
         self._supervisor: asyncio.Task[None] | None = None
         self._peer_id = ""
         self._addresses: tuple[str, ...] = ()
+        self._discovery_addresses: tuple[str, ...] = ()
 
     async def __aenter__(self) -> Self:
         """Start the child.
@@ -115,6 +116,11 @@ class MarketClient:
     def traffic(self) -> Traffic:
         """What the child has to do with; nothing while it is away."""
         return self._child.traffic if self._child is not None else Traffic()
+
+    @property
+    def discovery_addresses(self) -> tuple[str, ...]:
+        """Where the process that announces us was last reached; others may list it. Empty if there is none."""
+        return self._discovery_addresses
 
     @property
     def pid(self) -> int | None:
@@ -269,6 +275,8 @@ class MarketClient:
                 lane = decode(str, frame["lane"])
                 taken = partial(child.tell, {"kind": "taken", "lane": lane, "count": 1})
                 self._deliveries.said(lane, node_id, parse_envelope(frame["envelope"]), taken)
+            case "announced":
+                self._discovery_addresses = decode(tuple[str, ...], frame["addresses"])
             case "joined":
                 view = decode(NodeView, frame["view"])
                 self._nodes[view.offer.node_id] = view

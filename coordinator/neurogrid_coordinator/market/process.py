@@ -34,12 +34,13 @@ from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.orphans import die_with
 from neurogrid_p2p.relay import Relay
 from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.keys import KeyPair
 
-from ..parent_death import die_with
+from .announcing import Announcer
 from .auctioneer import Auctioneer
 from .credits import Credits
 from .dialled import DialledNodes
@@ -116,6 +117,13 @@ async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
             nursery.start_soon(RelayReservations(host, settings.relays).run)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(door_socket))
         market = Market(party, settings, stream)
+        if settings.announcement is not None:
+            # Its process talks to strangers, and knows no key but this one.
+            seed = keys.derive(b"discovery").seed
+            announcer = Announcer(
+                party, host, settings.relays, settings.announcement, seed, market.announced
+            )
+            nursery.start_soon(announcer.run)
         if settings.files:
             FileDoor(settings.files, market.knows).serve_on(host)
         nursery.start_soon(DialledNodes(host, settings.dial, market.serve_node).run)
@@ -175,6 +183,10 @@ class Market:
             listen=host.listen_addresses,
         )
         await self._door.run()
+
+    async def announced(self, addresses: tuple[str, ...]) -> None:
+        """The discovery process runs, and is reached there."""
+        await self._door.notify("announced", addresses=addresses)
 
     async def node_joined(self, view: NodeView) -> None:
         """See `network.Listener`."""

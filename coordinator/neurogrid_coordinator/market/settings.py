@@ -39,6 +39,25 @@ class NodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """Where nodes that do not know us may find us, by a process of its own.
+
+    Attributes:
+        listen: where that process listens.
+        hosts, dht, rendezvous, mdns, private, serve: see `neurogrid_p2p.discovery.settings.Settings`;
+            what ``hosts`` and ``private`` say is true of the addresses where nodes connect, too.
+    """
+
+    listen: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+    dht: tuple[str, ...] = ()
+    rendezvous: tuple[str, ...] = ()
+    mdns: bool = False
+    private: bool = False
+    serve: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MarketSettings:
     """How the market process runs.
 
@@ -54,6 +73,7 @@ class MarketSettings:
         min_stake_micro_usdc: nodes with less at risk are asked for nothing.
         relays: where we keep reservations, for nodes that cannot dial us.
         relay: what we relay for others; None for nothing.
+        announcement: where we are announced; None for nowhere.
         log_level: of the child, which logs to its standard error.
     """
 
@@ -67,4 +87,5 @@ class MarketSettings:
     min_stake_micro_usdc: int = 0
     relays: tuple[str, ...] = ()
     relay: RelayLimits | None = None
+    announcement: Announcement | None = None
     log_level: str = "WARNING"

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { advertText, checkAdvert, meetingPlace, providerKey } from './advert.mjs';
 import { canonical, sha256 } from './canonical.mjs';
 import { Device, command } from './challenge.mjs';
 import { allowed, isMet, judges, knows } from './conditions.mjs';
@@ -47,6 +48,16 @@ const CHECKS = {
       assert.equal(fromBase58(text).toString('hex'), bytes);
     });
     assert.equal(networkTag(network.genesis_hash, network.program_id), network.network);
+  },
+
+  'adverts.json': (file) => {
+    assert.equal(meetingPlace(file.network), file.meeting_place);
+    assert.equal(providerKey(file.network).toString('hex'), file.provider_key_hex);
+    assert.deepEqual(checkAdvert(file.advert, file.network, file.now_ms), file.advert);
+    assert.equal(String(advertText(file.advert)), file.signed_text);
+    assert.deepEqual(new Frames().feed(Buffer.from(file.frame_hex, 'hex')), [{ adverts: [file.advert] }]);
+    each(file.refused, ({ why, advert, now_ms: nowMs }) =>
+      assert.throws(() => checkAdvert(advert, file.network, nowMs), Malformed, why));
   },
 
   'canonical.json': ({ accepted, refused }) => {

@@ -1,4 +1,4 @@
-"""A child process that does not outlive its parent."""
+"""Children that must not outlive their parent."""
 
 import ctypes
 import logging
@@ -13,7 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def die_with(parent_pid: int) -> None:
-    """Have the kernel kill us when the parent dies, whatever we are doing then. On Linux only."""
+    """Have the kernel kill us when the parent dies, whatever we are doing then.
+
+    On Linux alone, and strictly when the thread dies that started us; elsewhere the end of a pipe has to do.
+    """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
