@@ -283,6 +283,9 @@ def _refusal(conn: Connection, row: LeaseRow, event: Event) -> str | None:
         return "does not follow the one before it"
     if row.finished:
         return "the lease has finished"
+    if event.number >= len(EventKind) - 1 and event.kind is not EventKind.FINISHED:
+        # Each kind comes once; a receipt has no room for more either.
+        return "only its finish is left to be said"
     if (event.kind is EventKind.FINISHED) != (event.result is not None):
         return "a finish has a result, and nothing else has"
     if event.result is not None and event.result.voucher_hash != NO_VOUCHER:

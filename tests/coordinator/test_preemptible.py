@@ -9,6 +9,7 @@ from neurogrid_coordinator.store import events, findings, leases
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.lease import Reclaim, StopReceived
+from neurogrid_marketplace.messages import Event, EventKind
 from neurogrid_marketplace.receipt import verify_receipt
 from neurogrid_marketplace.task import Phase
 
@@ -113,3 +114,22 @@ async def test_a_node_that_stops_a_job_it_may_not_is_unpaid_and_at_fault(tmp_pat
         assert first.settlement.paid_micro_usdc == 0
         (found,) = await market.database.read(findings.of_node, cheap.node_id)
         assert found.finding.outcome is Outcome.RESULT_INVALID
+
+
+@on_asyncio
+async def test_a_node_that_warns_again_and_again_fills_no_database(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        node.behaviour.reclaim_window_s = WINDOW_S
+        life = await market.start()
+        _, lease_id = await running(market, node)
+        row = await market.database.read(leases.get, lease_id)
+        assert row is not None
+        number, previous = row.events_stored, row.event_hash
+        for _ in range(5):
+            event = Event(lease_id, number, EventKind.RECLAIMED, 0, previous)
+            await life.desk.on_message(node.node_id, node.seal(event), event)
+            number, previous = number + 1, event.hash()
+        row = await market.database.read(leases.get, lease_id)
+        assert row is not None
+        assert row.events_stored == len(EventKind) - 1
