@@ -34,6 +34,7 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.errors import MalformedMessage, RemoteError, UnknownMessage
 from neurogrid_marketplace.exposure import must_pause, signable_micro_usdc
 from neurogrid_marketplace.fields import PUNCTUAL_PERMILLE, plain
+from neurogrid_marketplace.gang import Apart, Gang
 from neurogrid_marketplace.judgement import met_by_node, narrowed
 from neurogrid_marketplace.matching import NEUTRAL_WEIGHT, POOL_SIZE, place_of, pool, sample
 from neurogrid_marketplace.messages import (
@@ -322,6 +323,26 @@ _AUCTIONS: dict[str, tuple[int, dict[str, tuple[int, int] | tuple[int, int, int,
         {"a": (20_000, 0), "b": (21_000, 0, 1_000, "a")},
     ),
     "a tie goes to the smaller peer id": (100_000, dict.fromkeys("abcd", (20_000, 0))),
+    "all of a gang are paid the first that lost": (
+        100_000,
+        {"a": (20_000, 0), "b": (21_000, 500), "c": (30_000, 0), "d": (40_000, 0)},
+    ),
+    "an owner's second seat is paid the second that lost": (
+        100_000,
+        {"a": (20_000, 0), "b": (21_000, 0, 1_000, "a"), "c": (30_000, 0), "d": (40_000, 0)},
+    ),
+    "apart by wallet an owner has one seat": (
+        100_000,
+        {"a": (20_000, 0), "b": (21_000, 0, 1_000, "a"), "c": (30_000, 0), "d": (40_000, 0)},
+    ),
+    "too few for a gang are paid their bids": (100_000, {"a": (20_000, 0)}),
+}
+# Those that sell several seats.
+_GANGS = {
+    "all of a gang are paid the first that lost": Gang(2),
+    "an owner's second seat is paid the second that lost": Gang(2),
+    "apart by wallet an owner has one seat": Gang(2, Apart.WALLET),
+    "too few for a gang are paid their bids": Gang(2),
 }
 
 
@@ -329,7 +350,8 @@ def _auctions() -> Json:
     found: list[Json] = []
     for name, (maximum, bids) in _AUCTIONS.items():
         nodes = {who: party(who) for who in bids}
-        auction = Auction(maximum, frozenset(who.peer_id for who in nodes.values()))
+        gang = _GANGS.get(name)
+        auction = Auction(maximum, frozenset(who.peer_id for who in nodes.values()), gang)
         factors: dict[str, int] = {}
         shown: list[Json] = []
         for who, (price, start_ms, *other) in bids.items():
@@ -353,6 +375,7 @@ def _auctions() -> Json:
             {
                 "name": name,
                 "max_price_micro_usdc_per_hour": maximum,
+                "gang": None if gang is None else plain(gang),
                 "bids": shown,
                 "ranking": [
                     {

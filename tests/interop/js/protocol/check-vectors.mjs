@@ -127,8 +127,8 @@ const CHECKS = {
   },
 
   'auctions.json': (auctions) =>
-    each(auctions, ({ name, max_price_micro_usdc_per_hour: most, bids, ranking: expected }) =>
-      assert.deepEqual(ranking(most, bids), expected, name),
+    each(auctions, ({ name, max_price_micro_usdc_per_hour: most, gang, bids, ranking: expected }) =>
+      assert.deepEqual(ranking(most, bids, gang), expected, name),
     ),
 
   'conditions.json': ({ offer, demand, judged }) =>

@@ -41,16 +41,52 @@ function waiting(maxPrice, { start_ms, start_factor_permille: factor = PUNCTUAL 
   return Number(ceilDiv(BigInt(maxPrice) * expected, 1_000_000n));
 }
 
-/** Bids, best first, each with what it would be paid. */
-export function ranking(maxPrice, bids) {
+/** Bids, best first, each with what it would be paid; of a gang those with a seat first, by rank. */
+export function ranking(maxPrice, bids, gang = null) {
   const scored = bids
     .filter((bid) => bid.price_micro_usdc_per_hour <= maxPrice)
     .map((bid) => ({ ...bid, score: bid.price_micro_usdc_per_hour + waiting(maxPrice, bid) }));
   scored.sort((a, b) => a.score - b.score || ascending(a.node_id, b.node_id));
+  if (gang) return gangRanking(maxPrice, scored, gang);
   return scored.map((bid, place) => {
     const { node_id, wallet, score, price_micro_usdc_per_hour: price } = bid;
     const second = scored.slice(place + 1).find((other) => other.wallet !== wallet)?.score;
     const paid = second === undefined ? price : Math.max(price, second - waiting(maxPrice, bid));
     return { node_id, score, award_price_micro_usdc_per_hour: Math.min(maxPrice, paid) };
   });
+}
+
+/** "Gangs": each winner is paid by who would have had to be taken without its owner. */
+function gangRanking(maxPrice, scored, { size, apart }) {
+  const seated = [];
+  const losers = [];
+  const owners = new Set();
+  const free = (bid) => apart === 'node' || !owners.has(bid.wallet);
+  for (const bid of scored) {
+    if (seated.length < size && free(bid)) {
+      seated.push(bid);
+      owners.add(bid.wallet);
+    }
+  }
+  for (const bid of scored) {
+    if (!seated.includes(bid) && free(bid)) {
+      losers.push(bid);
+      owners.add(bid.wallet);
+    }
+  }
+  const seatsBefore = {};
+  const paid = new Map();
+  for (const bid of seated) {
+    const before = seatsBefore[bid.wallet] ?? 0;
+    seatsBefore[bid.wallet] = before + 1;
+    const displaced = losers.filter(({ wallet }) => wallet !== bid.wallet)[before];
+    if (displaced && seated.length === size) {
+      paid.set(bid, Math.min(maxPrice, displaced.score - waiting(maxPrice, bid)));
+    }
+  }
+  return [...seated, ...scored.filter((bid) => !seated.includes(bid))].map((bid) => ({
+    node_id: bid.node_id,
+    score: bid.score,
+    award_price_micro_usdc_per_hour: Math.max(bid.price_micro_usdc_per_hour, paid.get(bid) ?? 0),
+  }));
 }

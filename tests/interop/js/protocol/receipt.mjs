@@ -107,6 +107,7 @@ function auction({ demand: [asked], bid: bids, award: [award], accept: [accept] 
       node_id: bid.sender,
       start_factor_permille: factors[envelopeHash(bid)],
     })),
+    terms.gang,
   );
   const winner = bids.find((bid) => envelopeHash(bid) === body.bid_hash);
   // Not always the best: those before it may have denied.
