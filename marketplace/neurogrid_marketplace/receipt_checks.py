@@ -73,7 +73,15 @@ def check_auction(parts: Parts) -> tuple[Item, ...]:
     if ranked.node_id != parts.node_id:
         raise ReceiptInvalid("the lease was accepted by a node that did not place the winning bid")
     price = format_usdc(award.price_micro_usdc_per_hour)
-    if place == 0:
+    if demand.gang is not None:
+        if place >= demand.gang.size:
+            raise ReceiptInvalid(f"the awarded bid won none of the gang's {demand.gang.size} seats")
+        order = claimed(
+            "best_bid",
+            COORDINATOR,
+            f"that nobody else bid: rank {place} of the {demand.gang.size} that won seats at once",
+        )
+    elif place == 0:
         order = claimed(
             "best_bid", COORDINATOR, "that nobody else bid: the best of the bids here won"
         )

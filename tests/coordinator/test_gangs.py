@@ -72,11 +72,14 @@ async def test_a_gang_runs_at_once_on_nodes_of_its_own_and_all_are_paid(tmp_path
         # The fourth, which lost, sets the price of all.
         prices = {row.state.lease.price_micro_usdc_per_hour for row in rows if row.state.lease}
         assert prices == {1_300_000}
-        for row in rows:
+        for rank, row in enumerate(rows):
             assert row.lease_id is not None
             receipt = await market.database.read(leases.receipt, row.lease_id)
             assert receipt is not None
-            assert verify_receipt(receipt).paid_micro_usdc == row.cost_micro_usdc
+            found = verify_receipt(receipt)
+            assert found.paid_micro_usdc == row.cost_micro_usdc
+            (won,) = [item for item in found.items if item.name == "best_bid"]
+            assert f"rank {rank} of the 3" in won.shows
         listed = await market.database.read(tasks.list_rows, tasks.TaskFilter())
         assert [row.id for row in listed] == [task_id]
 
