@@ -259,6 +259,8 @@ def _agreed(conn: Connection, rows: list[TaskRow], agreed: Agreed, now_ms: int) 
             start_ms=max(0, lease.started_at_ms - lease.funded_at_ms),
         )
         if findings.add(conn, lease.node_id, finding, lease_id=lease.lease_id):
+            # Its runs since it was last compared count anew, whichever of the group's runs was its.
+            check_counts.set_unchecked(conn, lease.node_id, 0)
             found_out.append(lease.node_id)
 
     def verdict(row: TaskRow) -> Judged | None:

@@ -13,7 +13,8 @@ and the first findings move it gently:
 - Everything is forgotten at the same pace: points halve in `HALF_LIFE_MS`.
 
 A node that was proven wrong twice within a short time is suspended: it is asked for nothing until
-enough of that is forgotten.
+enough of that is forgotten. Once `CLEARED_AFTER` of its runs in a row were found right, what was proven
+before suspends it no more; the score keeps it.
 """
 
 import math
@@ -32,6 +33,10 @@ ITEM_EFFECT_MAX_PERMILLE = 100
 # Proven wrong so often, by what is not forgotten yet: suspended. One such finding may be a memory
 # error in an honest machine (one in some hundred thousand jobs); two in a row are not.
 SUSPENDED_FROM = 1.5
+# A suspect, all of whose runs are checked, is none any more after so many that agreed: an honest
+# machine that errs in one of 100,000 jobs errs again among them once in 500 times, however busy it is;
+# who lies in more than one of forty is found among them with 99 %.
+CLEARED_AFTER = 200
 # A start counts as late beyond twice what the bid said and ten seconds: a busy disk is no lie.
 _LATE_FACTOR = 2
 _LATE_GRACE_MS = 10_000
@@ -116,6 +121,7 @@ class Tally:
     Attributes:
         good, bad: points.
         verified, refuted: findings of these kinds, by what is not forgotten of them.
+        right: how many in a row were verified since the last that was refuted.
     """
 
     as_of_ms: int = 0
@@ -123,6 +129,7 @@ class Tally:
     bad: float = 0.0
     verified: float = 0.0
     refuted: float = 0.0
+    right: int = 0
 
     def at(self, now_ms: int) -> "Tally":
         """The same after forgetting until ``now_ms``. A clock that went back forgets nothing."""
@@ -133,6 +140,7 @@ class Tally:
             self.bad * kept,
             self.verified * kept,
             self.refuted * kept,
+            self.right,
         )
 
     def after(self, finding: Finding) -> "Tally":
@@ -140,13 +148,16 @@ class Tally:
         now = self.at(finding.at_ms)
         kept = remembered(finding.at_ms, now.as_of_ms)
         worth = points(finding)
-        return replace(
-            now,
-            good=now.good + worth.good * kept,
-            bad=now.bad + worth.bad * kept,
-            verified=now.verified + kept * (finding.kind is FindingKind.VERIFIED),
-            refuted=now.refuted + kept * (finding.kind is FindingKind.REFUTED),
-        )
+        now = replace(now, good=now.good + worth.good * kept, bad=now.bad + worth.bad * kept)
+        match finding.kind:
+            case FindingKind.VERIFIED:
+                right = now.right + 1
+                refuted = now.refuted if right < CLEARED_AFTER else 0.0
+                return replace(now, verified=now.verified + kept, refuted=refuted, right=right)
+            case FindingKind.REFUTED:
+                return replace(now, refuted=now.refuted + kept, right=0)
+            case _:
+                return now
 
     @property
     def score_permille(self) -> int:
@@ -160,7 +171,7 @@ class Tally:
 
     @property
     def suspected(self) -> bool:
-        """Whether it was proven wrong and half of that is not forgotten yet."""
+        """Whether it was proven wrong, and neither is half of that forgotten nor is it cleared."""
         return self.refuted >= 0.5
 
 

@@ -6,8 +6,9 @@ of other owners. `judge` looks at what has come back and says what follows:
 - *quorum*: `Verification.runs` run at once, and none is paid its last voucher before they agree.
 - *spot check*: the task is paid at once; an unpredictable share is run once more afterwards.
 
-A difference alone proves nothing. Another run is asked for, until more than half of all agree or the
-limit is reached; only then is who differs from them *refuted*.
+A difference alone proves nothing. Another run is asked for, until more than half of all agree (for a
+check also: three, and two more than any others) or the limit is reached; only then is who differs from
+them *refuted*.
 
 To be the same within a tolerance does not pass on: 0 may be the same as 1, and 1 as 2, but not 0 as 2.
 So a majority is what agrees with one run in its *middle*; and refuted is only who agrees with nobody
@@ -35,6 +36,11 @@ from .reputation import Tally
 QUORUM_MIN, QUORUM_MAX = 2, 5
 # Of a group, while its results differ.
 RUNS_MAX = 2 * QUORUM_MAX + 1
+# Nobody waits for a check, so it makes sure. Where a tenth of all nodes are in league, two of them meet
+# as check and deciding run often enough to suspend honest nodes: so who differs is refuted by three who
+# agree, and are two more than any others who do.
+CHECK_AGREEING_MIN, CHECK_LEAD_MIN = 3, 2
+CHECK_RUNS_MAX = 7
 # How a run may end that others can be compared with. Whatever a limit or the machine did to a run
 # says nothing of another one: it ends without an answer.
 ANSWERS = frozenset({Outcome.COMPLETED, Outcome.EXIT_NONZERO})
@@ -88,7 +94,7 @@ class Verification:
     @property
     def runs_max(self) -> int:
         """So many are made in all while they differ: enough that all but a minority may be wrong."""
-        return 2 * self.runs_wanted + 1
+        return CHECK_RUNS_MAX if self.mode is VerifyMode.SPOT_CHECK else 2 * self.runs_wanted + 1
 
 
 UNVERIFIED = Verification()
@@ -180,9 +186,11 @@ def judge(
         for _, answer in answers
     ]
     most = max(map(len, around))
-    voters = max(len(answers), wanted.runs_wanted)
-    if 2 * most > voters:
-        majority = frozenset[str]().union(*(names for names in around if len(names) == most))
+    largest = [names for names in around if len(names) == most]
+    apart = [names for names in around if any(map(names.isdisjoint, largest))]
+    second = max(map(len, apart), default=0)
+    if _decides(wanted, most, second, len(answers)):
+        majority = frozenset[str]().union(*largest)
         agrees = [not majority.isdisjoint(names) for names in around]
         return Agreed(
             tuple(name for (name, _), right in zip(answers, agrees, strict=True) if right),
@@ -192,9 +200,19 @@ def judge(
         return Undecided(
             f"only {len(answers)} of {wanted.runs_wanted} runs came to an end that can be compared"
         )
-    if 2 * (most + wanted.runs_max - len(runs)) <= wanted.runs_max:
+    left = wanted.runs_max - len(runs)
+    if not _decides(wanted, most + left, second, len(answers) + left):
         return Undecided(f"{len(answers)} runs came to too many different results")
     return RunAgain()
+
+
+def _decides(wanted: Verification, most: int, second: int, answers: int) -> bool:
+    """Whether the ``most`` of so many answers that agree are right, if of the others ``second`` do."""
+    if 2 * most <= max(answers, wanted.runs_wanted):
+        return False
+    if wanted.mode is not VerifyMode.SPOT_CHECK or most == answers:
+        return True
+    return most >= CHECK_AGREEING_MIN and most - second >= CHECK_LEAD_MIN
 
 
 def same_files(one: Result, other: Result) -> bool:
@@ -241,24 +259,26 @@ def draw_permille(secret: bytes, lease_id: str, bid_hash: str) -> int:
 
 
 # Shares of runs that are checked, in thousandths; `tests/simulation/cheating.py` shows what they find.
-_SHARE_NEWCOMER = 500
+_SHARE_NEWCOMER = 200
 # After so many verified runs a newcomer's share is halved.
 _SHARE_HALVED_AFTER = 16
-# Of a node that has earned trust: never nothing, and more with every run since its last check. So
-# the gaps between checks are short (no fifty runs in a row go by), and yet no run is ever safe.
-_SHARE_LEAST = 40
-_SHARE_GROWTH = 5
+# Of a node that has earned trust: never little, because somebody may know when it was last compared;
+# and more with every run since, so that few runs in a row go by. A check compares two runs, so about
+# twice as many of a node's runs are compared as are checked: one in six.
+_SHARE_LEAST = 50
+_SHARE_GROWTH = 11
 # All checks and the runs that decide them may be so much of all work that may be checked, and so many
-# more at first, before there is any.
-_REDUNDANT_MAX_PERMILLE = 90
-_REDUNDANT_BURST = 10
+# more: what a young market needs when many begin to cheat at once; an older one has saved it.
+_REDUNDANT_MAX_PERMILLE = 95
+_REDUNDANT_BURST = 28
 
 
 def share_permille(tally: Tally, unchecked: int) -> int:
     """Which share of a node's runs is checked: newcomers more, suspects all, and nobody none.
 
     Args:
-        unchecked: how many of its runs in a row were not.
+        unchecked: so many of its runs were not checked since one was last compared with another's, be
+            it as the checked or as the checking one.
     """
     if tally.suspected:
         return 1000

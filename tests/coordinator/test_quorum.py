@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.market_world import CrashingDatabase, FakeNode, World, world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.store import findings, leases, tasks
+from neurogrid_coordinator.store import check_counts, findings, leases, tasks
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
@@ -277,18 +277,30 @@ async def test_what_is_not_drawn_is_spared_and_its_hold_given_back(tmp_path: Pat
 
 
 @on_asyncio
-async def test_a_spot_check_that_differs_is_decided_by_a_third_run(tmp_path: Path) -> None:
+async def test_a_spot_check_that_differs_is_decided_by_three_who_agree(tmp_path: Path) -> None:
     async with world(tmp_path) as market:
-        made = nodes_of(market, "wrr")
+        made = nodes_of(market, "wrrr")
         await market.start()
         task_id = await market.submit(verification=CHECK)
-        first, second, third = await all_ended(market, task_id)
+        first, *further = await all_ended(market, task_id)
         assert first.node_id == made[0].node_id
         # It was paid at once; that it was wrong is known now, and who has the right result.
         assert (first.phase, first.state.verdict) == (Phase.COMPLETED, Verdict.REFUTED)
         assert await paid(market, [first]) == [first.cost_micro_usdc]
-        assert [row.state.verdict for row in (second, third)] == [Verdict.AGREED] * 2
-        assert await kinds_of(market, made) == [["refuted"], ["verified"], ["verified"]]
+        assert [row.state.verdict for row in further] == [Verdict.AGREED] * 3
+        assert await kinds_of(market, made) == [["refuted"], *[["verified"]] * 3]
+
+
+@on_asyncio
+async def test_who_was_compared_counts_its_runs_anew_also_who_only_checked(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        made = nodes_of(market, "rrr")
+        for node in made:
+            await market.database.write(check_counts.set_unchecked, node.node_id, 7)
+        await market.start()
+        await all_ended(market, await market.submit(verification=CHECK))
+        counts = [await market.database.read(check_counts.unchecked, node.node_id) for node in made]
+        assert counts == [0, 0, 7]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -304,7 +316,8 @@ def test_killed_at_a_commit_it_loses_nothing_and_pays_nothing_twice(
         folder = tmp_path / str(at_commit)
         folder.mkdir()
         async with world(folder) as market:
-            made = nodes_of(market, "wrr")
+            # A check is sure only when three agree.
+            made = nodes_of(market, "wrr" if wanted is QUORUM_2 else "wrrr")
             mortal = CrashingDatabase(market.database, at_commit, before=before)
             await market.start(mortal)
             task_id = await market.submit(verification=wanted)
@@ -321,13 +334,13 @@ def test_killed_at_a_commit_it_loses_nothing_and_pays_nothing_twice(
             rows = await all_ended(market, task_id)
             assert {row.node_id: row.state.verdict for row in rows} == {
                 made[0].node_id: Verdict.REFUTED,
-                made[1].node_id: Verdict.AGREED,
-                made[2].node_id: Verdict.AGREED,
+                **{node.node_id: Verdict.AGREED for node in made[1:]},
             }
-            assert await kinds_of(market, made) == [["refuted"], ["verified"], ["verified"]]
-            assert [len(node.containers_started) for node in made] == [1, 1, 1]
+            right = [["verified"]] * len(made[1:])
+            assert await kinds_of(market, made) == [["refuted"], *right]
+            assert [len(node.containers_started) for node in made] == [1] * len(made)
             assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
-            assert market.chain.opens == 3
+            assert market.chain.opens == len(made)
 
     # Every seventh commit, because each costs a life: the steps of a single run are killed at every
     # commit in `test_crashes`.

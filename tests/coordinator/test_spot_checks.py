@@ -55,21 +55,21 @@ async def test_anybody_can_draw_again_with_the_secret(tmp_path: Path) -> None:
 
 
 def test_newcomers_are_checked_more_suspects_always_and_nobody_never() -> None:
-    shares = [share_permille(Tally(verified=verified), 0) for verified in (0, 16, 64, 1000)]
-    assert shares == [500, 250, 100, 40]
+    shares = [share_permille(Tally(verified=verified), 0) for verified in (0, 16, 32, 1000)]
+    assert shares == [200, 100, 67, 50]
     proven = Tally(verified=1000)
-    assert [share_permille(proven, unchecked) for unchecked in (10, 50, 500)] == [90, 290, 1000]
+    assert [share_permille(proven, unchecked) for unchecked in (10, 50, 500)] == [160, 600, 1000]
     assert share_permille(Tally(verified=1000, refuted=1.0), 0) == 1000
 
 
 def test_beyond_a_tenth_of_all_work_only_suspects_are_checked() -> None:
     newcomer, suspect = Tally(), Tally(refuted=1.0)
-    assert is_drawn(0, newcomer, 0, checkable=0, redundant=9)
-    assert not is_drawn(0, newcomer, 0, checkable=0, redundant=10)
-    assert is_drawn(0, newcomer, 0, checkable=1000, redundant=99)
-    assert not is_drawn(0, newcomer, 0, checkable=1000, redundant=100)
-    assert is_drawn(999, suspect, 0, checkable=0, redundant=10)
-    assert not is_drawn(500, newcomer, 0, checkable=1000, redundant=0)
+    assert is_drawn(0, newcomer, 0, checkable=0, redundant=27)
+    assert not is_drawn(0, newcomer, 0, checkable=0, redundant=28)
+    assert is_drawn(0, newcomer, 0, checkable=1000, redundant=122)
+    assert not is_drawn(0, newcomer, 0, checkable=1000, redundant=123)
+    assert is_drawn(999, suspect, 0, checkable=0, redundant=28)
+    assert not is_drawn(200, newcomer, 0, checkable=1000, redundant=0)
 
 
 @on_asyncio

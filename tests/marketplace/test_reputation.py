@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurogrid_coordinator.store.findings import FINDINGS_MAX
 from neurogrid_marketplace.faults import CONSEQUENCES, Fault, Outcome
 from neurogrid_marketplace.reputation import (
+    CLEARED_AFTER,
     HALF_LIFE_MS,
     ITEM_EFFECT_MAX_PERMILLE,
     SHADOW_KINDS,
@@ -66,6 +70,37 @@ def test_two_refutations_suspend_and_time_heals() -> None:
     assert not later.suspended
     assert later.suspected
     assert not tally.at(NOW_MS + 3 * HALF_LIFE_MS).suspected
+
+
+def test_a_suspect_is_cleared_by_runs_that_agree_and_its_score_keeps_what_was_proven() -> None:
+    wrong = Finding(FindingKind.REFUTED, NOW_MS)
+
+    def known(right: int) -> Tally:
+        return tally_of([wrong, *verified(right, NOW_MS + 1)], NOW_MS + 1, challenges_scored=False)
+
+    suspect, cleared = known(CLEARED_AFTER - 1), known(CLEARED_AFTER)
+    assert suspect.suspected
+    assert suspect.after(replace(wrong, at_ms=NOW_MS + 2)).suspended
+    assert not cleared.suspected
+    again = cleared.after(replace(wrong, at_ms=NOW_MS + 2))
+    assert (again.suspected, again.suspended) == (True, False)
+    assert cleared.bad == suspect.bad == pytest.approx(4.0)
+
+
+def test_one_refuted_again_before_it_is_cleared_begins_to_count_anew() -> None:
+    tally = Tally(NOW_MS)
+    for _ in range(2):
+        for _ in range(CLEARED_AFTER - 1):
+            tally = tally.after(Finding(FindingKind.VERIFIED, NOW_MS))
+        tally = tally.after(Finding(FindingKind.REFUTED, NOW_MS))
+    assert (tally.right, tally.suspended) == (0, True)
+    # What runs that were under way still say does not end a suspension early.
+    assert tally.after(Finding(FindingKind.VERIFIED, NOW_MS)).suspended
+
+
+def test_as_many_findings_count_as_it_takes_to_be_cleared() -> None:
+    """Else a refutation would be forgotten by what is stored, not by the rule."""
+    assert FINDINGS_MAX > CLEARED_AFTER
 
 
 @given(st.lists(FINDINGS, max_size=30), st.integers(0, 400 * DAY_MS))

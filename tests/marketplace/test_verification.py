@@ -57,11 +57,30 @@ def test_two_that_agree_are_enough_for_a_quorum_of_two() -> None:
     assert judged("aa") == Agreed(("run-0", "run-1"), ())
 
 
-@pytest.mark.parametrize("wanted", [QUORUM_2, CHECK])
-def test_a_difference_alone_refutes_nobody_and_a_third_run_decides(wanted: Verification) -> None:
-    assert judged("ab", wanted) == RunAgain()
-    assert judged("aba", wanted) == Agreed(("run-0", "run-2"), ("run-1",))
-    assert judged("abb", wanted) == Agreed(("run-1", "run-2"), ("run-0",))
+def test_a_difference_alone_refutes_nobody_and_a_third_run_decides_a_quorum() -> None:
+    assert judged("ab") == RunAgain()
+    assert judged("aba") == Agreed(("run-0", "run-2"), ("run-1",))
+    assert judged("abb") == Agreed(("run-1", "run-2"), ("run-0",))
+
+
+def test_a_check_refutes_nobody_by_fewer_than_three_or_by_a_narrow_majority() -> None:
+    assert judged("ab", CHECK) == judged("abb", CHECK) == RunAgain()
+    assert judged("abbb", CHECK) == Agreed(("run-1", "run-2", "run-3"), ("run-0",))
+    # Two in league against two, and three against two: more are asked.
+    assert judged("abab", CHECK) == judged("ababb", CHECK) == RunAgain()
+    assert judged("ababbb", CHECK) == Agreed(
+        ("run-1", "run-3", "run-4", "run-5"), ("run-0", "run-2")
+    )
+    assert isinstance(judged("ababbab", CHECK), Undecided)
+    # Six of them are too many different ones for any seventh to help.
+    assert isinstance(judged("abcdef", CHECK), Undecided)
+
+
+def test_a_check_that_only_one_answered_says_nothing_and_two_of_two_agree() -> None:
+    assert isinstance(judged("a-", CHECK), Undecided)
+    assert judged("aa", CHECK) == Agreed(("run-0", "run-1"), ())
+    assert judged("ab-b", CHECK) == RunAgain()
+    assert judged("ab-bb", CHECK) == Agreed(("run-1", "run-3", "run-4"), ("run-0",))
 
 
 def test_the_quorum_grows_until_a_majority_or_the_limit() -> None:
@@ -107,9 +126,11 @@ def test_the_files_themselves_count_and_not_their_order() -> None:
     )
 
 
-@given(st.text("abc-", min_size=1, max_size=11), st.integers(2, 5))
-def test_every_group_comes_to_an_end(contents: str, runs: int) -> None:
-    wanted = Verification(VerifyMode.QUORUM, runs)
+WANTED = st.sampled_from([CHECK, *(Verification(VerifyMode.QUORUM, runs) for runs in (2, 3, 4, 5))])
+
+
+@given(st.text("abc-", min_size=1, max_size=11), WANTED)
+def test_every_group_comes_to_an_end(contents: str, wanted: Verification) -> None:
     judgement = judged(contents, wanted)
     assert not isinstance(judgement, Wait)
     if len(contents) >= wanted.runs_max:
@@ -117,12 +138,23 @@ def test_every_group_comes_to_an_end(contents: str, runs: int) -> None:
     if isinstance(judgement, Agreed):
         votes = len(judgement.right)
         assert 2 * votes > len(contents.replace("-", ""))
-        assert 2 * votes > runs
-        # Nobody is refuted by fewer than two others.
-        assert not judgement.wrong or votes >= 2
+        assert 2 * votes > wanted.runs
+        # Nobody is refuted by fewer than two others, or three who check.
+        assert not judgement.wrong or votes >= (3 if wanted == CHECK else 2)
         assert sorted(judgement.right + judgement.wrong) == sorted(
             f"run-{n}" for n, letter in enumerate(contents) if letter != "-"
         )
+
+
+@given(st.text("abc-", min_size=1, max_size=6), st.text("abc-", min_size=6, max_size=6), WANTED)
+def test_a_group_that_is_undecided_could_not_have_been_decided(
+    contents: str, more: str, wanted: Verification
+) -> None:
+    """Where nobody can be ahead any more, nothing further is run; where somebody could, it is."""
+    answers = contents.replace("-", "")
+    if isinstance(judged(contents, wanted), Undecided) and len(answers) >= wanted.runs_wanted:
+        for upto in range(len(contents), wanted.runs_max):
+            assert not isinstance(judged((contents + more)[: upto + 1], wanted), Agreed)
 
 
 @pytest.mark.parametrize(

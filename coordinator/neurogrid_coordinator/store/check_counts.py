@@ -33,7 +33,7 @@ def add(conn: Connection, *, checkable: int = 0, redundant: int = 0) -> None:
 
 
 def unchecked(conn: Connection, node_id: str) -> int:
-    """How many runs of a node in a row were not checked."""
+    """How many runs of a node were not checked since one was last compared with another's."""
     query = select(check_streaks.c.unchecked).where(check_streaks.c.node_id == node_id)
     return conn.scalar(query) or 0
 
