@@ -323,6 +323,27 @@ def test_prices_are_listed_by_class_and_by_hour(run: Run, api: ServedWorld) -> N
     assert data["classes"][0]["hours"][0]["awards"] == 1
 
 
+def test_preemptible_jobs_are_submitted_shown_and_priced_as_such(
+    run: Run, api: ServedWorld
+) -> None:
+    task_id = run(*JOB, "--preemptible", "--reclaim-window", "2m", "--wait-for-node").stdout.strip()
+    task = json.loads(run("status", task_id, "--json").stdout)
+    assert (task["preemptible"], task["reclaim_window_seconds"]) == (True, 120)
+    assert "preemptible" in run("status", task_id).stdout
+    refused = run(*JOB, "--reclaim-window", "2m")
+    assert refused.exit_code == 2
+    assert "goes with --preemptible only" in refused.stderr
+
+    api.run(lambda world: world.database.write(_noted))
+    assert json.loads(run("prices", "--spot", "--json").stdout)["classes"] == []
+    spot = PriceClass("cpu spot", 1000)
+    now_ms = time.time_ns() // 1_000_000
+    api.run(lambda world: world.database.write(prices.add, spot, 125_000, 400, now_ms))
+    listed = json.loads(run("prices", "--spot", "--json").stdout)["classes"]
+    assert [each["name"] for each in listed] == ["cpu spot"]
+    assert "HOUR" in run("prices", "cpu", "--spot").stdout
+
+
 def test_the_language_of_conditions_is_shown_without_a_coordinator(run: Run) -> None:
     shown = run("constraints").stdout
     assert "gpu.memory" in shown
