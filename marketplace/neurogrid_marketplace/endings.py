@@ -53,7 +53,7 @@ def outputs_checked(task: Task, lease: Lease, missing: str, now_ms: int) -> Deci
 
 
 def verdict_reached(task: Task, lease: Lease, judged: Judged, now_ms: int) -> Decision:
-    """The group has decided: pay who agrees, and whom nobody could refute."""
+    """The group has decided: pay everybody but who was refuted."""
     result = task.result
     assert result is not None, "a checked task holds a result"
     task = replace(task, verdict=judged.verdict)
@@ -66,15 +66,15 @@ def verdict_reached(task: Task, lease: Lease, judged: Judged, now_ms: int) -> De
     if judged.verdict is Verdict.OUTVOTED and judged.result is None:
         return conclude(task, lease, result, now_ms)
     owed = cost_of(lease, result, now_ms) if judged.verdict is Verdict.OUTVOTED else 0
-    refuted, unpaid = settle(task, lease, owed)
+    charged, paid = settle(task, lease, owed)
     if judged.result is None:
         ending = Ending("RESULT_REFUTED", judged.reason, result.exit_code)
-        return Decision(end(refuted, Phase.FAILED, ending, now_ms), (unpaid,))
+        return Decision(end(charged, Phase.FAILED, ending, now_ms), (paid,))
     # The task's own run was the wrong one: it ends with what the others came to.
     task = replace(task, result=judged.result, result_of=judged.result_of)
     decision = conclude(task, lease, judged.result, now_ms)
-    charged = replace(decision.task, cost_micro_usdc=refuted.cost_micro_usdc)
-    return Decision(charged, (unpaid,))
+    ended = replace(decision.task, cost_micro_usdc=charged.cost_micro_usdc)
+    return Decision(ended, (paid,))
 
 
 def lose(task: Task, lease: Lease, outcome: Outcome, message: str, now_ms: int) -> Decision:
