@@ -13,6 +13,8 @@ from neurogrid_marketplace.messages import VoucherMessage
 from .tables import evidence
 
 # Vouchers are kept as messages: what makes them count is their own signature.
+# Made before there are threads, see `tasks`.
+_read_voucher = msgspec.json.Decoder(VoucherMessage).decode
 _VOUCHER = "linked voucher"
 # The meter that the highest amount was signed for, while its voucher is not a linked one.
 _LAST_METER = "last meter"
@@ -54,7 +56,7 @@ def vouchers_of(conn: Connection, lease_id: str) -> list[VoucherMessage]:
         .where(evidence.c.subject_id == lease_id, evidence.c.kind == _VOUCHER)
         .order_by(evidence.c.seq)
     )
-    return [msgspec.json.decode(row.envelope_json, type=VoucherMessage) for row in rows]
+    return [_read_voucher(row.envelope_json) for row in rows]
 
 
 def last_voucher(conn: Connection, lease_id: str) -> VoucherMessage | None:
@@ -65,7 +67,7 @@ def last_voucher(conn: Connection, lease_id: str) -> VoucherMessage | None:
         .order_by(evidence.c.seq.desc())
         .limit(1)
     ).scalar()
-    return msgspec.json.decode(text, type=VoucherMessage) if text is not None else None
+    return _read_voucher(text) if text is not None else None
 
 
 def keep_last_meter(conn: Connection, lease_id: str, meter: Envelope) -> None:

@@ -15,6 +15,9 @@ from .tables import findings
 # So many of a node's findings count, the newest: more would say nothing new, and cost time.
 FINDINGS_MAX = 1000
 
+# Made before there are threads, see `tasks`.
+_read_finding = msgspec.json.Decoder(Finding).decode
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
@@ -70,7 +73,7 @@ def of_node(
         StoredFinding(
             row.id,
             row.node_id,
-            msgspec.json.decode(row.finding_json, type=Finding),
+            _read_finding(row.finding_json),
             msgspec.json.decode(row.details_json),
         )
         for row in rows

@@ -12,6 +12,9 @@ from neurogrid_marketplace.task import Lease
 from .tables import audited_leases, leases, receipts
 
 # Built once, see `tasks`.
+# Made before there are threads, see `tasks`.
+_read_lease = msgspec.json.Decoder(Lease).decode
+_read_settlement = msgspec.json.Decoder(Settlement).decode
 _BY_ID = select(leases).where(leases.c.id == bindparam("the_id"))
 _OF_TASK = (
     select(leases)
@@ -211,10 +214,7 @@ def starts_of_node(conn: Connection, node_id: str) -> list[MeasuredStart]:
         .limit(STARTS_KEPT)
     )
     found = [
-        MeasuredStart(
-            msgspec.json.decode(row.lease_json, type=Lease).bid_start_ms, row.start_took_ms
-        )
-        for row in rows
+        MeasuredStart(_read_lease(row.lease_json).bid_start_ms, row.start_took_ms) for row in rows
     ]
     return found[::-1]
 
@@ -257,8 +257,8 @@ def _lease_row(row: Row[tuple[object, ...]]) -> LeaseRow:
         wallet=row.wallet,
         created_at_ms=row.created_at_ms,
         updated_at_ms=row.updated_at_ms,
-        lease=msgspec.json.decode(row.lease_json, type=Lease),
-        settlement=msgspec.json.decode(row.settlement_json, type=Settlement),
+        lease=_read_lease(row.lease_json),
+        settlement=_read_settlement(row.settlement_json),
         escrow=row.escrow,
         escrow_sequence=row.escrow_sequence,
         opened_by=row.opened_by,
