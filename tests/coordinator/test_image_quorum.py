@@ -25,7 +25,7 @@ _COMMITS_MAX = 150
 async def nodes_of(market: World, *texts: str) -> list[FakeNode]:
     """Nodes, the cheapest first: "[...]" is what one says that compares, all else an output."""
     # Three runs and more, one after the other, on a machine that may be busy.
-    market.patience_s = 50
+    market.patience_s = 25
     made = []
     for number, text in enumerate(texts):
         node = market.node(f"n{number}", 1_000_000 + 100_000 * number)

@@ -24,7 +24,7 @@ _COMMITS_MAX = 120
 async def nodes_of(market: World, *losses: str) -> list[FakeNode]:
     """A node for each loss that it reports, the cheapest first."""
     # Three runs and more, one after the other, on a machine that may be busy.
-    market.patience_s = 50
+    market.patience_s = 25
     made = []
     for number, loss in enumerate(losses):
         node = market.node(f"n{number}", 1_000_000 + 100_000 * number)
