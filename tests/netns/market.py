@@ -327,6 +327,7 @@ class Finder:
                 "offer.disk_gib": 1,
                 "discovery.join": [self._world.near.node_address.rpartition("/")[2]],
                 "discovery.private": True,
+                "discovery.interval_s": 2,
                 **found_by,
             },
         )

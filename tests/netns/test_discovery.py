@@ -15,6 +15,8 @@ from neurogrid_node.found import FILE_NAME
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine, pytest.mark.namespaces]
 
+# A node and its discovery process load libp2p one after the other, on a machine that may be busy.
+_PATIENCE_S = 240.0
 _NOWHERE = "/ip4/198.51.100.1/tcp/9/p2p/12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq"
 
 
@@ -32,7 +34,7 @@ def test_a_node_that_lists_nobody_finds_a_coordinator_and_earns(
     (finder.data / FILE_NAME).unlink(missing_ok=True)
     finder.configure({f"discovery.{key}": value for key, value in where.items()})
     with finder.running() as pid:
-        until(finder.is_joined, f"it is found by {source}")
+        until(finder.is_joined, f"it is found by {source}", _PATIENCE_S)
         task = world.submit(world.near, "sh", "-c", "echo out of the blue; sleep 2", region=MEADOW)
         world.until_task(world.near, task.id, lambda task: task.started_at is not None, "starts")
         # What talks to strangers may die at any time: nothing hangs on it.
@@ -48,7 +50,7 @@ def test_with_every_source_dead_it_joins_those_of_before(world: World, finder: F
     assert (finder.data / FILE_NAME).exists()
     finder.configure({"discovery.rendezvous": [_NOWHERE], "discovery.dht": [_NOWHERE]})
     with finder.running():
-        until(finder.is_joined, "it is joined again")
+        until(finder.is_joined, "it is joined again", _PATIENCE_S)
 
 
 def test_the_command_says_who_is_there_and_who_would_not_be_joined_and_why(
