@@ -7,6 +7,7 @@ untrusted JSON or msgpack into frozen dataclasses and refuses whatever does not 
 import dataclasses
 from enum import Enum
 from functools import cache
+from threading import Lock
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -75,10 +76,27 @@ def decode(kind: type[T], value: object) -> T:
     Raises:
         MalformedMessage: it does not fit; the message names the field.
     """
+    _make_ready(kind)
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         raise MalformedMessage(f"{kind.__name__}: {error}") from error
+
+
+_ready: set[type] = set()
+_making_ready = Lock()
+
+
+def _make_ready(kind: type) -> None:
+    """Have a type looked into by one thread alone.
+
+    Where two threads use a type for the first time at once, msgspec (0.19 to 0.22) reads what the other has half
+    made, and crashes the process.
+    """
+    if kind not in _ready:
+        with _making_ready:
+            msgspec.json.Decoder(kind)
+            _ready.add(kind)
 
 
 def plain(value: object) -> dict[str, Json]:

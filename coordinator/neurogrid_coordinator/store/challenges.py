@@ -16,6 +16,9 @@ from .tables import challenge_evidence, challenges
 # Files of evidence that are kept of a node, the newest: each may have megabytes.
 EVIDENCE_KEPT = 16
 
+# Made before there are threads, see `tasks`.
+_read_challenge = msgspec.json.Decoder(Challenge).decode
+
 
 class Reason(StrEnum):
     """Why a node is asked."""
@@ -202,9 +205,7 @@ def _row(row: Row[tuple[object, ...]]) -> ChallengeRow:
         max_cost_micro_usdc=row.max_cost_micro_usdc,
         asked_at_ms=row.asked_at_ms,
         ended_at_ms=row.ended_at_ms,
-        challenge=None
-        if row.challenge_json is None
-        else msgspec.json.decode(row.challenge_json, type=Challenge),
+        challenge=None if row.challenge_json is None else _read_challenge(row.challenge_json),
         task_id=row.task_id,
         digest=row.digest,
     )

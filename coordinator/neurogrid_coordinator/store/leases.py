@@ -11,10 +11,10 @@ from neurogrid_marketplace.task import Lease
 
 from .tables import audited_leases, leases, receipts
 
-# Built once, see `tasks`.
 # Made before there are threads, see `tasks`.
 _read_lease = msgspec.json.Decoder(Lease).decode
 _read_settlement = msgspec.json.Decoder(Settlement).decode
+# Built once, see `tasks`.
 _BY_ID = select(leases).where(leases.c.id == bindparam("the_id"))
 _OF_TASK = (
     select(leases)

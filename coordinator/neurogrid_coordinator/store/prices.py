@@ -14,6 +14,9 @@ KEPT_MS = 30 * 24 * HOUR_MS
 # month of one class is 720.
 ROWS_MAX = 20_000
 
+# Made before there are threads, see `tasks`.
+_read_hour = msgspec.json.Decoder(PriceHour).decode
+
 
 def add(
     conn: Connection, bought: PriceClass, price_micro_usdc_per_hour: int, start_ms: int, now_ms: int
@@ -30,7 +33,7 @@ def add(
         _make_room(conn, now_ms)
         hour = first_award(bought.name, now_ms, per_unit, start_ms)
     else:
-        hour = _decoded(known).with_award(per_unit, start_ms)
+        hour = _read_hour(known).with_award(per_unit, start_ms)
     hour_json = msgspec.json.encode(hour).decode()
     conn.execute(
         insert(price_hours)
@@ -47,7 +50,7 @@ def since(conn: Connection, since_ms: int, name: str | None = None) -> list[Pric
     if name is not None:
         query = query.where(price_hours.c.name == name)
     rows = conn.execute(query.order_by(price_hours.c.at_ms, price_hours.c.name))
-    return [_decoded(row.hour_json) for row in rows]
+    return [_read_hour(row.hour_json) for row in rows]
 
 
 def _make_room(conn: Connection, now_ms: int) -> None:
@@ -66,7 +69,3 @@ def _make_room(conn: Connection, now_ms: int) -> None:
                     price_hours.c.name == row.name, price_hours.c.at_ms == row.at_ms
                 )
             )
-
-
-def _decoded(hour_json: str) -> PriceHour:
-    return msgspec.json.decode(hour_json, type=PriceHour)
