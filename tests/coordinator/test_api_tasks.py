@@ -10,7 +10,7 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
 from neurogrid_coordinator import services
 from neurogrid_coordinator.client_funds import ClientFunds
-from neurogrid_coordinator.store import tasks
+from neurogrid_coordinator.store import task_lists
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.offer import PriceList
@@ -18,7 +18,7 @@ from neurogrid_marketplace.task_events import AuctionClosed, Due
 
 
 async def stored(world: World) -> int:
-    return await world.database.read(lambda conn: tasks.count(conn, tasks.TaskFilter()))
+    return await world.database.read(lambda conn: task_lists.count(conn, task_lists.TaskFilter()))
 
 
 @on_asyncio

@@ -8,7 +8,7 @@ import pytest
 from coordinator.api_world import TASK, USDC, Customer, World, open_world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.services import intake
-from neurogrid_coordinator.store import tasks
+from neurogrid_coordinator.store import task_lists, tasks
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.needs import MAX_DEPTH
 from neurogrid_marketplace.task import Phase
@@ -262,7 +262,7 @@ def test_a_wrong_workflow_is_refused_whole(
             assert answer.status_code == 422, error
             assert words in error["message"]
             assert error["details"].get("field", "") == field
-            assert await world.database.read(tasks.count, tasks.TaskFilter()) == 0
+            assert await world.database.read(task_lists.count, task_lists.TaskFilter()) == 0
 
     asyncio.run(check())
 
@@ -274,7 +274,7 @@ async def test_money_for_a_part_is_no_money(tmp_path: Path) -> None:
         answer = await submit(alice, TRAIN_AND_TEST)
         assert answer.status_code == 402
         assert answer.json()["error"]["details"]["needed"] == "3.00"
-        assert await world.database.read(tasks.count, tasks.TaskFilter()) == 0
+        assert await world.database.read(task_lists.count, task_lists.TaskFilter()) == 0
 
 
 @on_asyncio
@@ -349,8 +349,8 @@ async def test_chains_and_crowds_of_waiting_tasks_are_bounded(
         last = await world.state(previous)
         assert last.ending is not None
         assert (last.phase, last.ending.code) == (Phase.FAILED, "DEPENDENCY_FAILED")
-        waiting = tasks.TaskFilter(phases=frozenset({Phase.WAITING}))
-        assert await world.database.read(tasks.count, waiting) == 0
+        waiting = task_lists.TaskFilter(phases=frozenset({Phase.WAITING}))
+        assert await world.database.read(task_lists.count, waiting) == 0
 
 
 @on_asyncio

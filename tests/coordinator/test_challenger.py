@@ -14,10 +14,10 @@ from coordinator.challenge_world import (
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.challenger import Challenger
 from neurogrid_coordinator.standings import reputation_of_node
-from neurogrid_coordinator.store import challenges, tasks
+from neurogrid_coordinator.store import challenges, task_lists
 from neurogrid_coordinator.store.challenges import EVIDENCE_KEPT, Reason, Stage
 from neurogrid_coordinator.store.tables import challenges as challenge_table
-from neurogrid_coordinator.store.tasks import TaskFilter
+from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_marketplace.challenge_answer import Mark
 from neurogrid_marketplace.challenge_evidence import verify_evidence
 from neurogrid_marketplace.faults import Outcome
@@ -117,7 +117,7 @@ async def test_a_kill_at_any_moment_leaves_one_task_and_one_finding(tmp_path: Pa
         assert len(await made.findings()) == 1
         assert made.found_out == [NODE.peer_id]
         which = TaskFilter(made.payer.account.id)
-        assert await database.read(lambda conn: tasks.count(conn, which)) == 1
+        assert await database.read(lambda conn: task_lists.count(conn, which)) == 1
 
 
 @on_asyncio

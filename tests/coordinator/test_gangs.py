@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.market_world import CrashingDatabase, FakeNode, World, world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.store import leases, tasks
+from neurogrid_coordinator.store import leases, task_lists, tasks
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.gang import Apart, Gang
 from neurogrid_marketplace.receipt import verify_receipt
@@ -80,7 +80,7 @@ async def test_a_gang_runs_at_once_on_nodes_of_its_own_and_all_are_paid(tmp_path
             assert found.paid_micro_usdc == row.cost_micro_usdc
             (won,) = [item for item in found.items if item.name == "best_bid"]
             assert f"rank {rank} of the 3" in won.shows
-        listed = await market.database.read(tasks.list_rows, tasks.TaskFilter())
+        listed = await market.database.read(task_lists.list_rows, task_lists.TaskFilter())
         assert [row.id for row in listed] == [task_id]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.market_world import CrashingDatabase, FakeNode, World, world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.store import check_counts, findings, leases, tasks
+from neurogrid_coordinator.store import check_counts, findings, leases, task_lists, tasks
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
@@ -90,7 +90,7 @@ async def test_a_quorum_runs_on_nodes_of_different_owners_and_all_who_agree_are_
         assert await paid(market, rows) == costs
         assert all(cost > 0 for cost in costs)
         assert sorted(await kinds_of(market, made)) == [[]] + [["verified"]] * 3
-        listed = await market.database.read(tasks.list_rows, tasks.TaskFilter())
+        listed = await market.database.read(task_lists.list_rows, task_lists.TaskFilter())
         assert [row.id for row in listed] == [task_id]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_coordinator.store import accounts, artifacts, events, leases, logs, tasks
+from neurogrid_coordinator.store import accounts, artifacts, events, leases, logs, task_lists, tasks
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.ids import new_id
 from neurogrid_marketplace.fields import Id, decode
@@ -109,11 +109,11 @@ async def test_lists_filter_count_and_hide_what_was_deleted(tmp_path: Path) -> N
         for name in ("first 10%", "second"):
             task = new_task(account.id, name=name)
             await db.write(tasks.insert_new, task, NOW_MS)
-        mine = tasks.TaskFilter(account.id)
-        second, first = await db.read(tasks.list_rows, mine)
+        mine = task_lists.TaskFilter(account.id)
+        second, first = await db.read(task_lists.list_rows, mine)
         assert (first.name, second.name) == ("first 10%", "second")
-        by_text = tasks.TaskFilter(account.id, text="10%")
-        assert await db.read(tasks.count, by_text) == 1
+        by_text = task_lists.TaskFilter(account.id, text="10%")
+        assert await db.read(task_lists.count, by_text) == 1
         assert not await db.write(tasks.delete, first.id, account.id, NOW_MS)
 
         ended = replace(first.state, phase=Phase.CANCELLED, ending=Ending("CANCELLED", ""))
@@ -122,7 +122,7 @@ async def test_lists_filter_count_and_hide_what_was_deleted(tmp_path: Path) -> N
         assert await db.write(tasks.delete, first.id, account.id, NOW_MS)
         assert await db.read(tasks.get, first.id, account.id) is None
         assert await db.read(tasks.get, first.id) is not None
-        phases = await db.read(tasks.count_by_phase, account.id)
+        phases = await db.read(task_lists.count_by_phase, account.id)
         assert (phases[Phase.QUEUED], phases[Phase.CANCELLED]) == (1, 0)
 
 

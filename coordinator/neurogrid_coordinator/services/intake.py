@@ -22,9 +22,10 @@ from neurogrid_marketplace.task_events import DependencyUnmet
 
 from .. import steps
 from ..client_funds import ClientFunds
-from ..store import tasks
+from ..store import task_lists, tasks
 from ..store.accounts import Account
-from ..store.tasks import NewTask, TaskFilter, TaskRow
+from ..store.task_lists import TaskFilter
+from ..store.tasks import NewTask, TaskRow
 from .errors import InsufficientCredits, InvalidRequest, UnmetDependency
 from .funds import Balance
 from .submission import Submission
@@ -89,7 +90,7 @@ def require_room(conn: Connection, account: Account, drafts: Sequence[Draft]) ->
     if not more:
         return
     waiting = TaskFilter(account.id, phases=frozenset({Phase.WAITING}))
-    if tasks.count(conn, waiting) + more > WAITING_MAX:
+    if task_lists.count(conn, waiting) + more > WAITING_MAX:
         raise InvalidRequest(
             f"depends_on: at most {WAITING_MAX} tasks of an account may wait for others at a time",
             "depends_on",

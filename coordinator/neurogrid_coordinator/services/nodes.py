@@ -22,10 +22,10 @@ from neurogrid_marketplace.task import Phase
 from ..market.deliveries import NodeChange
 from ..market.reports import NodeView
 from ..standings import reputation_of_node
-from ..store import challenges, findings, leases, tasks
+from ..store import challenges, findings, leases, task_lists
 from ..store.database import Database
 from ..store.findings import StoredFinding
-from ..store.tasks import TaskFilter
+from ..store.task_lists import TaskFilter
 from .errors import NotFound
 
 LIST_MAX = 100
@@ -328,4 +328,4 @@ def _record(conn: Connection, node_id: str, since_ms: int) -> NodeRecord:
 
 def _completed(conn: Connection, node_id: str) -> int:
     which = TaskFilter(node_id=node_id, phases=frozenset({Phase.COMPLETED}), further_runs=True)
-    return tasks.count(conn, which)
+    return task_lists.count(conn, which)

@@ -4,7 +4,7 @@ import time
 
 from neurogrid_marketplace.task import Phase
 
-from ..store import differences, tasks
+from ..store import differences, task_lists
 from ..store.database import Database
 
 # Counting every task takes a scan; monitors ask every few seconds, and several at a time.
@@ -23,7 +23,7 @@ class Overview:
         """Phase -> tasks, up to two seconds old."""
         if time.monotonic() - self._counted_s > _CACHED_S:
             self._counted_s = time.monotonic()
-            self._counts = await self._database.read(tasks.count_by_phase)
+            self._counts = await self._database.read(task_lists.count_by_phase)
         return self._counts
 
     async def differences(self) -> int:

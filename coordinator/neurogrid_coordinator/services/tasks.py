@@ -17,14 +17,15 @@ from neurogrid_marketplace.spreading import NOBODY, Barred, barred
 from neurogrid_marketplace.task import TERMINAL, Phase
 
 from ..market.errors import MarketAway
-from ..store import artifacts, events, leases, needs, tasks
+from ..store import artifacts, events, leases, needs, task_lists, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.events import TaskEvent
 from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.leases import LeaseRow
-from ..store.tasks import TaskFilter, TaskRow, TaskState
+from ..store.task_lists import TaskFilter
+from ..store.tasks import TaskRow, TaskState
 from . import intake
 from .balances import Balances
 from .errors import (
@@ -240,10 +241,10 @@ class Tasks:
         which = TaskFilter(account.id, phases=phases, workflow_id=workflow_id)
 
         def read(conn: Connection) -> TaskPage:
-            rows = tasks.list_rows(
+            rows = task_lists.list_rows(
                 conn, which, limit=min(limit, LIST_MAX), offset=offset, oldest_first=oldest_first
             )
-            return TaskPage(tuple(rows), tasks.count(conn, which))
+            return TaskPage(tuple(rows), task_lists.count(conn, which))
 
         return await self._database.read(read)
 

@@ -11,11 +11,12 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.needs import Circular, in_order
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..store import artifacts, leases, tasks, workflows
+from ..store import artifacts, leases, task_lists, tasks, workflows
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.ids import new_id
-from ..store.tasks import TaskFilter, TaskRow
+from ..store.task_lists import TaskFilter
+from ..store.tasks import TaskRow
 from ..store.workflows import WorkflowRow
 from . import intake
 from .balances import Balances
@@ -263,7 +264,9 @@ def _owned(conn: Connection, account: Account, workflow_id: str) -> Workflow:
 def _with_tasks(conn: Connection, row: WorkflowRow) -> Workflow:
     which = TaskFilter(row.account_id, workflow_id=row.id)
     # Ids grow in the order in which they were stored: what is needed comes first.
-    return Workflow(row, tuple(tasks.list_rows(conn, which, limit=TASKS_MAX, oldest_first=True)))
+    return Workflow(
+        row, tuple(task_lists.list_rows(conn, which, limit=TASKS_MAX, oldest_first=True))
+    )
 
 
 def _now_ms() -> int:

@@ -1,14 +1,12 @@
 """Tasks: what was submitted, and the orchestration state that moves it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
-    and_,
     bindparam,
     insert,
     or_,
@@ -27,8 +25,6 @@ from neurogrid_marketplace.verification import Verdict, replica_id
 
 from . import events, needs
 from .tables import account_holds, accounts, tasks
-
-_LIST_MAX = 1000
 
 # Made before there are threads: where two of them use a type for the first time at once, msgspec 0.22
 # reads what the other has half made, and crashes.
@@ -135,28 +131,6 @@ class TaskState:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
-    """Which tasks of a list; None leaves a condition out.
-
-    Attributes:
-        created_after_ms, created_before_ms: after is inclusive, before exclusive.
-        text: occurs in the name, without regard to ASCII case.
-        further_runs: whether runs that only verify other tasks, and other ranks of gangs, are among
-            them.
-    """
-
-    account_id: str | None = None
-    phases: frozenset[Phase] | None = None
-    kind: str | None = None
-    node_id: str | None = None
-    workflow_id: str | None = None
-    created_after_ms: int | None = None
-    created_before_ms: int | None = None
-    text: str | None = None
-    further_runs: bool = False
-
-
 def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, bool]:
     """Store a task and its ``task.created`` event; the row, and whether it is new.
 
@@ -231,14 +205,14 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
 def by_idempotency_key(conn: Connection, account_id: str, key: str) -> TaskRow | None:
     """The account's task that was submitted with this key; also if it was deleted since."""
     row = conn.execute(_BY_KEY, {"the_account": account_id, "the_key": key}).first()
-    return _task_row(row) if row else None
+    return task_row(row) if row else None
 
 
 def get(conn: Connection, task_id: str, account_id: str | None = None) -> TaskRow | None:
     """The task (if it belongs to this account); deleted ones are gone for accounts."""
     query = _BY_ID if account_id is None else _BY_ID_OF_ACCOUNT
     row = conn.execute(query, {"the_id": task_id, "the_account": account_id}).first()
-    return _task_row(row) if row else None
+    return task_row(row) if row else None
 
 
 def state_of(conn: Connection, task_id: str) -> TaskState | None:
@@ -313,7 +287,7 @@ def held_micro_usdc(conn: Connection, wallet: str) -> int:
 
 def group_of(conn: Connection, task_id: str) -> list[TaskRow]:
     """A task and its further runs, in the order in which they were made; or a gang, by rank."""
-    rows = [_task_row(row) for row in conn.execute(_GROUP, {"the_id": task_id})]
+    rows = [task_row(row) for row in conn.execute(_GROUP, {"the_id": task_id})]
     id_of = member_id if any(row.state.membership for row in rows) else replica_id
     order = {task_id: 0} | {id_of(task_id, number): number for number in range(1, len(rows))}
     # What compares their results comes behind them all.
@@ -325,42 +299,6 @@ def unjudged(conn: Connection) -> list[str]:
     waiting = [Verdict.DUE.value, Verdict.PENDING.value]
     rows = conn.execute(select(tasks.c.id).where(tasks.c.verdict.in_(waiting)))
     return [row.id for row in rows]
-
-
-def list_rows(
-    conn: Connection,
-    which: TaskFilter,
-    *,
-    limit: int = 50,
-    offset: int = 0,
-    oldest_first: bool = False,
-) -> list[TaskRow]:
-    """Tasks that fit, newest first, without deleted ones."""
-    order = tasks.c.id.asc() if oldest_first else tasks.c.id.desc()
-    rows = conn.execute(
-        select(tasks)
-        .where(_condition(which))
-        .order_by(order)
-        .limit(min(limit, _LIST_MAX))
-        .offset(offset)
-    )
-    return [_task_row(row) for row in rows]
-
-
-def count(conn: Connection, which: TaskFilter) -> int:
-    """How many tasks fit."""
-    return conn.scalar(select(sql.count()).select_from(tasks).where(_condition(which))) or 0
-
-
-def count_by_phase(conn: Connection, account_id: str | None = None) -> dict[Phase, int]:
-    """How many tasks are in each phase, without deleted ones."""
-    query = (
-        select(tasks.c.phase, sql.count())
-        .where(_condition(TaskFilter(account_id)))
-        .group_by(tasks.c.phase)
-    )
-    found = {Phase(phase): number for phase, number in conn.execute(query)}
-    return {phase: found.get(phase, 0) for phase in Phase}
 
 
 def delete(conn: Connection, task_id: str, account_id: str, now_ms: int) -> bool:
@@ -411,33 +349,6 @@ def _hold_of_member(state: Task, membership: Membership) -> int:
     return state.demand.max_cost_micro_usdc() * seats * (membership.tries - covered)
 
 
-def _condition(which: TaskFilter) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [tasks.c.deleted_at_ms.is_(None)]
-    if which.account_id is not None:
-        conditions.append(tasks.c.account_id == which.account_id)
-    if which.phases is not None:
-        conditions.append(tasks.c.phase.in_(_values(which.phases)))
-    if which.kind is not None:
-        conditions.append(tasks.c.kind == which.kind)
-    if which.node_id is not None:
-        conditions.append(tasks.c.node_id == which.node_id)
-    if which.workflow_id is not None:
-        conditions.append(tasks.c.workflow_id == which.workflow_id)
-    if which.created_after_ms is not None:
-        conditions.append(tasks.c.created_at_ms >= which.created_after_ms)
-    if which.created_before_ms is not None:
-        conditions.append(tasks.c.created_at_ms < which.created_before_ms)
-    if not which.further_runs:
-        conditions.append(tasks.c.belongs_to.is_(None))
-    if which.text is not None:
-        conditions.append(tasks.c.name.icontains(which.text, autoescape=True))
-    return and_(*conditions)
-
-
-def _values(phases: Iterable[Phase]) -> list[str]:
-    return sorted(phase.value for phase in phases)
-
-
 def _state_columns(state: Task, now_ms: int) -> dict[str, object]:
     lease = state.lease
     return {
@@ -463,7 +374,7 @@ def _task_state(state_json: str, account_id: str, priority: int) -> TaskState:
     return TaskState(_read_task(state_json), account_id, priority)
 
 
-def _task_row(row: Row[tuple[object, ...]]) -> TaskRow:
+def task_row(row: Row[tuple[object, ...]]) -> TaskRow:
     return TaskRow(
         id=row.id,
         account_id=row.account_id,

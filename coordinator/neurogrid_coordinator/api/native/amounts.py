@@ -1,4 +1,4 @@
-"""Money at the door: decimals as people write them, micro-USDC inside."""
+"""Amounts at the door: money in decimals as people write it, micro-USDC inside; and what a GB is."""
 
 from decimal import Decimal
 
@@ -6,6 +6,10 @@ from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.money import MICRO_PER_USDC, parse_usdc
 
 from ...services.errors import InvalidRequest
+
+# A GB is 10^9 bytes: a GPU sold with 24 GB reports a little less than 24 GiB, and would not be
+# found by who asks for 24 of those.
+BYTES_PER_GB = 10**9
 
 # Digits before the point that `parse_usdc` takes; more are refused before they are written out,
 # because "1e999999999" is short to send and long to write.

@@ -16,10 +16,11 @@ from ..envelope import iso, success
 from ..explanations import explanation_view
 from ..openapi import Schemas, errors
 from ..paths import API
+from .amounts import BYTES_PER_GB
 from .market_schemas import ExplanationView
 from .node_schemas import Earnings, GpuView, NodeDetailView, NodeListView, NodeView
 from .requests import TASK_RULES, TaskRequest
-from .task_views import BYTES_PER_GB, submission
+from .task_submissions import submission
 
 _GIB = 1024**3
 # What `price_per_hour` in a list is the price of.

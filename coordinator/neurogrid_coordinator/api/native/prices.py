@@ -26,7 +26,7 @@ from .market_schemas import (
     RangeView,
 )
 from .requests import TASK_RULES, TaskRequest
-from .task_views import submission
+from .task_submissions import submission
 
 _HOURS_MAX = KEPT_MS // 3_600_000
 

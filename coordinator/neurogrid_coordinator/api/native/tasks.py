@@ -17,7 +17,8 @@ from ..paths import API
 from .requests import TASK_RULES, TaskRequest
 from .schemas import TaskStatus
 from .task_schemas import CancelView, TaskListView, TaskView
-from .task_views import submission, summary_view, task_view
+from .task_submissions import submission
+from .task_views import summary_view, task_view
 from .words import STATUS_OF_PHASE, phases_of
 
 _EXAMPLE = {

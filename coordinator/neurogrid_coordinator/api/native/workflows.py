@@ -18,7 +18,8 @@ from ..openapi import Schemas, errors
 from ..paths import API
 from .requests import WORKFLOW_RULES, WorkflowRequest
 from .task_schemas import CancelView
-from .task_views import common_fields, submission
+from .task_submissions import submission
+from .task_views import common_fields
 from .words import STATUS_OF_PHASE
 from .workflow_schemas import WorkflowListView, WorkflowSummary, WorkflowTaskView, WorkflowView
 
