@@ -74,11 +74,14 @@ def request(directory: Path, what: str) -> None:
     (requests / what).touch(mode=0o600)
 
 
-async def follow_requests(directory: Path, reclaim: Callable[[str], bool]) -> None:
+async def follow_requests(
+    directory: Path, reclaim: Callable[[str], bool], *, look_s: float = _LOOK_S
+) -> None:
     """Carry out the owner's requests.
 
     Args:
         reclaim: asks for it; whether it is done, and stored. Until then it is asked for again.
+        look_s: how long to wait before looking again.
     """
     requests = trio.Path(directory / _REQUESTS)
     await requests.mkdir(mode=0o700, exist_ok=True)
@@ -87,7 +90,7 @@ async def follow_requests(directory: Path, reclaim: Callable[[str], bool]) -> No
             if reclaim(path.name):
                 _log.info("reclaimed on the owner's word: %s", path.name)
                 await path.unlink(missing_ok=True)
-        await trio.sleep(_LOOK_S)
+        await trio.sleep(look_s)
 
 
 # --- what the job sees ----------------------------------------------------------------------------
