@@ -9,7 +9,8 @@ mkdir -p build/log
 # Each lane has a place of its own for its tests' files: pytest clears its old ones away, also under another's feet.
 # Short, because Unix sockets lie in it.
 files=$(mktemp -d /tmp/ng-XXXXXX)
-money=(tests/contracts tests/interop tests/wallet)
+# Beside the money's tests, which are done first: the networks', which wait for machines far apart.
+money=(tests/contracts tests/interop tests/wallet tests/netns tests/simulation)
 # These lanes speak no TLS, but every process of theirs would read all certificates that the environment names: 0.7 s.
 plain=(-u SSL_CERT_FILE -u SSL_CERT_DIR)
 
