@@ -54,6 +54,25 @@ async def test_a_quorum_holds_its_runs_shows_them_and_lists_only_the_task(tmp_pa
 
 
 @on_asyncio
+async def test_further_runs_go_with_their_tasks_workflow(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        wanted = {**TASK, "verification": {"mode": "quorum", "runs": 2}}
+        body = {"name": "Checked", "tasks": {"only": wanted}}
+        workflow = (await alice.http.post("/api/v1/workflows", json=body)).json()["data"]
+        [task] = workflow["tasks"]
+        [run] = (await look(world, task["id"])).begun
+        path = f"/api/v1/workflows/{workflow['id']}"
+        assert (await alice.http.delete(path)).json()["data"]["result"] == "cancelled"
+        # Its own task has ended, and what was begun for it has not.
+        assert (await alice.http.delete(path)).status_code == 409
+        await look(world, task["id"])
+        assert (await alice.http.delete(path)).json()["data"]["result"] == "deleted"
+        gone = await alice.http.get(f"/api/v1/tasks/{run.task.task_id}")
+        assert gone.json()["error"]["code"] == "NOT_FOUND"
+
+
+@on_asyncio
 async def test_what_the_account_cannot_hold_is_refused_before_anything_is_stored(
     tmp_path: Path,
 ) -> None:

@@ -1,7 +1,7 @@
 """Tasks: submit one, look at them, end one."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -270,14 +270,7 @@ class Tasks:
         now_ms = _now_ms()
 
         def delete(conn: Connection) -> None:
-            require_unneeded(conn, task_id)
-            runs = (row, *_further_runs(conn, row), *_members(conn, row)[1:])
-            if not all(settled(run, leases.of_task(conn, run.id)) for run in runs):
-                raise Conflict(
-                    "this task has ended, but its payment is not settled yet; delete it then"
-                )
-            for run in reversed(runs):
-                tasks.delete(conn, run.id, account.id, now_ms)
+            delete_settled(conn, account, [task_id], now_ms)
 
         await self._database.write(delete)
         return CancelResult.DELETED, row
@@ -371,6 +364,26 @@ def _members(conn: Connection, row: TaskRow) -> tuple[TaskRow, ...]:
     if membership is None or row.belongs_to is not None or not membership.attempt:
         return ()
     return tuple(tasks.group_of(conn, row.id))
+
+
+def delete_settled(
+    conn: Connection, account: Account, task_ids: Sequence[str], now_ms: int
+) -> None:
+    """Delete tasks that have ended, each with the runs that verify it and the members of its gang.
+
+    Raises:
+        Conflict: the money of one is still under way, or others wait for what it left.
+    """
+    for task_id in task_ids:
+        require_unneeded(conn, task_id)
+        runs = tasks.group_of(conn, task_id)
+        if not all(settled(run, leases.of_task(conn, run.id)) for run in runs):
+            raise Conflict(
+                f"{task_id} has ended, but its payment is not settled yet; delete it then",
+                {"task_id": task_id},
+            )
+        for run in reversed(runs):
+            tasks.delete(conn, run.id, account.id, now_ms)
 
 
 def require_unneeded(conn: Connection, task_id: str) -> None:

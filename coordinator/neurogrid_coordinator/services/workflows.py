@@ -11,7 +11,7 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.needs import Circular, in_order
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..store import artifacts, leases, task_lists, tasks, workflows
+from ..store import artifacts, task_lists, workflows
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.ids import new_id
@@ -20,10 +20,10 @@ from ..store.tasks import TaskRow
 from ..store.workflows import WorkflowRow
 from . import intake
 from .balances import Balances
-from .errors import Conflict, IdempotencyMismatch, InvalidRequest, NotFound
+from .errors import IdempotencyMismatch, InvalidRequest, NotFound
 from .intake import Draft
 from .submission import Submission
-from .tasks import CancelResult, Tasks, require_unneeded, settled
+from .tasks import CancelResult, Tasks, delete_settled
 
 # All of them are stored in one transaction, while every other write waits.
 TASKS_MAX = 256
@@ -194,14 +194,7 @@ class Workflows:
         now_ms = _now_ms()
 
         def delete(conn: Connection) -> None:
-            for task in workflow.tasks:
-                require_unneeded(conn, task.id)
-                if not settled(task, leases.of_task(conn, task.id)):
-                    raise Conflict(
-                        f"the payment of {task.id} is not settled yet; delete the workflow then"
-                    )
-            for task in workflow.tasks:
-                tasks.delete(conn, task.id, account.id, now_ms)
+            delete_settled(conn, account, [task.id for task in workflow.tasks], now_ms)
             workflows.delete(conn, workflow_id, now_ms)
 
         await self._database.write(delete)
