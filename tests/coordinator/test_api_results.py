@@ -121,7 +121,9 @@ async def test_the_log_of_the_next_attempt_follows_that_of_the_first(tmp_path: P
         pieces = [json.loads(data) for name, _, data in events if name == "log"]
         assert [piece["text"] for piece in pieces] == ["first\n", "second\n"]
         assert [piece["lease_id"] for piece in pieces] == [first.lease.lease_id, lease.lease_id]
-        old = await alice.http.get(f"{path}?offset=0&lease_id={first.lease.lease_id}")
+        for query in ("offset=0&", ""):
+            old = await alice.http.get(f"{path}?{query}lease_id={first.lease.lease_id}")
+            assert old.json()["data"]["lease_id"] == first.lease.lease_id
         assert old.json()["data"]["text"] == "first\n"
         other = await alice.http.get(f"{path}?offset=0&lease_id=lease_x")
         assert other.status_code == 404

@@ -55,16 +55,18 @@ class Logs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def tail(self, account: Account, task_id: str, lines: int) -> LogPiece:
+    async def tail(
+        self, account: Account, task_id: str, lines: int, lease_id: str | None = None
+    ) -> LogPiece:
         """The last ``lines`` lines that are stored now, within one read.
 
         Raises:
-            NotFound: no such task of this account.
+            NotFound: no such task of this account, or no such lease of the task.
         """
 
         def read(conn: Connection) -> LogPiece:
             row = owned(conn, account, task_id)
-            lease = _lease(conn, row, None)
+            lease = _lease(conn, row, lease_id)
             stored = logs.stored_bytes(lease.log_bytes) if lease else 0
             start = max(0, stored - logs.READ_BYTES_MAX)
             piece = _piece(conn, row, lease, start, logs.READ_BYTES_MAX)

@@ -78,7 +78,7 @@ def add_result_routes(
         if follow and last_event_id is not None:
             lease_id, offset = _log_position(last_event_id)
         if offset is None:
-            piece = await logs.tail(caller.account, task_id, lines)
+            piece = await logs.tail(caller.account, task_id, lines, lease_id)
         else:
             piece = await logs.read(
                 caller.account, task_id, offset=offset, max_bytes=limit, lease_id=lease_id
