@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.market_world import CrashingDatabase, World, world
+from coordinator.crashing_database import CrashingDatabase
+from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.store import events, leases
 from neurogrid_marketplace.faults import Outcome

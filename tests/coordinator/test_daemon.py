@@ -30,7 +30,7 @@ from neurogrid_wallet.usdc import create_token_account
 pytestmark = pytest.mark.processes
 
 # Importing what a coordinator needs takes seconds of CPU, several times that on a busy machine.
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
 _COMMAND = [sys.executable, "-m", "neurogrid_coordinator"]
 
 

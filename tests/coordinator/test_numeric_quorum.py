@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.market_world import CrashingDatabase, FakeNode, World, world
+from coordinator.crashing_database import CrashingDatabase
+from coordinator.fake_nodes import FakeNode
+from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.test_quorum import all_ended, has_ended, kinds_of, paid
 from neurogrid_coordinator.comparisons import ComparisonFailed

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.market_world import FakeNode, World, world
+from coordinator.fake_nodes import FakeNode
+from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.chain import EscrowRefused
 from neurogrid_coordinator.store import events, leases, logs, prices

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from coordinator.market_world import DOMAIN, SESSION, world
+from coordinator.fake_parties import DOMAIN, SESSION
+from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import node_messages
 from neurogrid_coordinator.store import evidence, leases

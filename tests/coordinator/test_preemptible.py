@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from coordinator.api_world import TASK, open_world
-from coordinator.market_world import FakeNode, World, world
+from coordinator.fake_nodes import FakeNode
+from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.store import events, findings, leases
 from neurogrid_marketplace.awarding import demand_of

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from coordinator.market_world import FakeChain, world
+from coordinator.fake_chain import FakeChain
+from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.escrow_history import Closing
 from neurogrid_coordinator.store import events, leases

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from coordinator.market_world import FakeNode, World, world
+from coordinator.fake_nodes import FakeNode
+from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS
 from neurogrid_coordinator.services.auctions import Auctions

@@ -17,7 +17,8 @@ import trio
 
 from contracts.ledger_process import LedgerProcess
 from coordinator.chain_parties import USDC, Parties, market, pubkey
-from coordinator.market_world import FakeNode, World, world
+from coordinator.fake_nodes import FakeNode
+from coordinator.market_world import World, world
 from neurogrid_contracts.accounts import ClientAccount, EscrowState, ProviderAccount
 from neurogrid_contracts.instructions import dispute, refund
 from neurogrid_coordinator.store import accounts
