@@ -18,8 +18,10 @@ from .discovery import process_settings
 from .found import Rules
 from .status import read_status
 
-# Rounds of each source after which enough has been seen; the first may come before others are awake.
-_ROUNDS = 2
+# Rounds of each source after which enough has been seen, and after which it will not be seen. The first may come before
+# others are awake, and one that named nobody says least.
+_FRUITFUL_ROUNDS = 2
+_ROUNDS_MAX = 4
 _INTERVAL_S = 2
 # Of strangers nobody needs a longer list.
 _COORDINATORS_MAX = 64
@@ -44,17 +46,44 @@ class Seen:
 
 
 @dataclass(slots=True)
+class Rounds:
+    """What one source has answered so far.
+
+    Attributes:
+        held, fruitful: how many rounds are over, and how many of them named somebody.
+        peers: how many the last one named.
+        problem: of the last one; "" if there was none.
+    """
+
+    held: int = 0
+    fruitful: int = 0
+    peers: int = 0
+    problem: str = ""
+
+    def add(self, peers: int, problem: str) -> None:
+        """Another one is over."""
+        self.held += 1
+        self.fruitful += peers > 0
+        self.peers, self.problem = peers, problem
+
+    def is_enough(self, places: int) -> bool:
+        """Whether more need not be waited for, of a source that asks at so many places."""
+        fruitful, held = _FRUITFUL_ROUNDS * places, _ROUNDS_MAX * places
+        return self.fruitful >= fruitful or self.held >= held
+
+
+@dataclass(slots=True)
 class Look:
     """All that was seen.
 
     Attributes:
-        rounds: of each source that has finished any: how many, peers named in the last, its problem.
+        rounds: of each source that has finished any.
         useless: peers that were named and have no advert for us.
     """
 
     network: str
     coordinators: dict[str, Seen] = field(default_factory=dict)
-    rounds: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    rounds: dict[str, Rounds] = field(default_factory=dict)
     useless: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
@@ -77,8 +106,8 @@ class Look:
                 for peer_id, seen in self.coordinators.items()
             ],
             "sources": [
-                {"source": source, "peers": peers, "problem": problem}
-                for source, (_, peers, problem) in sorted(self.rounds.items())
+                {"source": source, "peers": rounds.peers, "problem": rounds.problem}
+                for source, rounds in sorted(self.rounds.items())
             ],
             "useless": [
                 {"source": source, "herald": herald, "problem": problem}
@@ -108,7 +137,11 @@ async def _look(config: Config, connected: frozenset[str], timeout_s: float) -> 
     seen = Look(network)
     done = trio.Event()
     found = config.discovery
-    rounds = _ROUNDS * (len(found.rendezvous) + bool(found.dht) + found.mdns)
+    places = {
+        "rendezvous": len(found.rendezvous),
+        "dht": int(bool(found.dht)),
+        "mdns": int(found.mdns),
+    }
 
     async def heard(report: lines.Report) -> None:
         match report:
@@ -118,9 +151,11 @@ async def _look(config: Config, connected: frozenset[str], timeout_s: float) -> 
                 if len(seen.useless) < _USELESS_MAX:
                     seen.useless[source, herald] = problem
             case lines.Looked(source, _, peers, problem):
-                before = seen.rounds.get(source, (0, 0, ""))
-                seen.rounds[source] = (before[0] + 1, peers, problem)
-                if sum(count for count, _, _ in seen.rounds.values()) >= rounds:
+                seen.rounds.setdefault(source, Rounds()).add(peers, problem)
+                if all(
+                    seen.rounds.get(name, Rounds()).is_enough(count)
+                    for name, count in places.items()
+                ):
                     done.set()
 
     discovery = Discovery(process_settings(found, network, _INTERVAL_S), heard)

@@ -31,7 +31,8 @@ Exit codes:
     type=click.FloatRange(1, 600),
     default=20.0,
     show_default=True,
-    help="The longest that is looked, seconds; it ends sooner when each source has answered twice.",
+    help="The longest that is looked, seconds; it ends sooner when each source has named peers twice, "
+    "or answered four times.",
 )
 @options.json_output
 def discover(directory: Path, timeout_s: float, as_json: bool) -> None:
@@ -66,8 +67,8 @@ def _print(seen: "Look") -> None:
         click.echo(f"coordinator {peer_id}\n  {verdict}\n  found by {', '.join(each.sources)}")
         for address, problem in each.addresses.items():
             click.echo(f"  {address}\n    {problem or 'answers'}")
-    for source, (_, peers, problem) in sorted(seen.rounds.items()):
-        click.echo(f"{source:<12}{problem or f'{peers} named'}")
+    for source, rounds in sorted(seen.rounds.items()):
+        click.echo(f"{source:<12}{rounds.problem or f'{rounds.peers} named'}")
     if not seen.rounds:
         click.echo("no source has answered in time; try --timeout 60")
     for (source, herald), problem in seen.useless.items():

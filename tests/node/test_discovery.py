@@ -18,6 +18,7 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_node import discovery
 from neurogrid_node.config import DiscoveryConfig
+from neurogrid_node.discover import Rounds
 from neurogrid_node.discovery import FoundCoordinators
 from neurogrid_node.found import Found, Rules, load
 from neurogrid_node.network import CoordinatorLink
@@ -159,3 +160,17 @@ async def test_a_file_that_cannot_be_written_keeps_nobody_from_joining(
         await seller.hears(advert_of(COORDINATOR, *friend.addresses))
         await until(lambda: seller.is_connected(COORDINATOR))
         assert "is not kept" in caplog.text
+
+
+def test_each_source_is_waited_for_and_one_that_names_nobody_the_longest() -> None:
+    fruitful, barren = Rounds(), Rounds()
+    for rounds in (1, 2, 3, 4):
+        fruitful.add(1, "")
+        barren.add(0, "nobody is there")
+        assert fruitful.is_enough(places=1) == (rounds >= 2)
+        assert barren.is_enough(places=1) == (rounds >= 4)
+        # Two places that are asked have twice as many rounds.
+        assert fruitful.is_enough(places=2) == (rounds >= 4)
+    assert (barren.peers, barren.problem) == (0, "nobody is there")
+    # A source that is not asked is not waited for.
+    assert Rounds().is_enough(places=0)
