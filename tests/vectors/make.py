@@ -53,6 +53,7 @@ from neurogrid_marketplace.sealed_file import CHUNK_BYTES, FileSealer
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_marketplace.wire import encode_frame
 
+from .gang_network import gang_network
 from .lease_story import (
     DOMAIN,
     ESCROW_SEQUENCE,
@@ -100,6 +101,7 @@ def files() -> dict[str, bytes]:
         "sealed.json": _sealed(),
         "challenge.json": _challenge(),
         "adverts.json": _adverts(),
+        "gang_network.json": gang_network(),
     }
     made = {
         name: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()

@@ -13,11 +13,12 @@ import { canonical, sha256 } from './canonical.mjs';
 import { Device, command } from './challenge.mjs';
 import { allowed, isMet, judges, knows } from './conditions.mjs';
 import { Frames, Receiver, Sender, envelopeHash, frame, messageHash, networkTag, signedText } from './envelope.mjs';
+import { dials, environment, greeting, hosts, outgoing, passes } from './gang.mjs';
 import { parseJson } from './json.mjs';
 import { KeyPair, base58, fromBase58, isSigned, publicKeyOf } from './keys.mjs';
 import { hash64, pool, ranking, sample } from './market.mjs';
 import { cost, escrowJobId, mustPause, quote, signable, usdc, voucherMessage } from './money.mjs';
-import { Malformed, SAID_BY, Unknown, parseBody } from './page.mjs';
+import { Malformed, SAID_BY, Unknown, parse, parseBody } from './page.mjs';
 import { verifyReceipt } from './receipt.mjs';
 import { openFile, unwrapKey } from './sealed.mjs';
 import { commitment } from './sealing.mjs';
@@ -195,6 +196,23 @@ const CHECKS = {
       let walk = 0;
       each(ends, (end) => assert.equal(device.walkEnd(walk++), Number(end)));
     });
+  },
+
+  'gang_network.json': (file) => {
+    const { place } = file;
+    const ranks = place.members.map((_, rank) => rank);
+    assert.deepEqual(parse('GangPlace', place), place);
+    assert.deepEqual(hosts(place), file.hosts);
+    assert.deepEqual(environment(place, file.environment_given), file.environment);
+    each(ranks, (rank) => {
+      const there = { ...place, rank };
+      assert.equal(greeting(there).toString('hex'), file.greetings_hex[rank]);
+      assert.deepEqual(ranks.map((other) => other !== rank && dials(there, other)), file.dials[rank]);
+    });
+    each(file.outgoing, ({ about, frame_hex: frameHex, to_rank: to }) =>
+      assert.equal(outgoing(place, Buffer.from(frameHex, 'hex')), to, about));
+    each(file.incoming, ({ about, frame_hex: frameHex, passes: does }) =>
+      assert.equal(passes(place, Buffer.from(frameHex, 'hex'), file.incoming_from_rank), does, about));
   },
 
   'receipt.json': (receipt, text) => {
