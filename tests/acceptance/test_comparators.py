@@ -3,14 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from acceptance.network import JOB_IMAGE, Devnet, neurogrid
-from neurogrid import Client
+from acceptance.network import JOB_IMAGE, Devnet, running_devnet
 from neurogrid.models import Task
-from neurogrid_devnet.demo.money import open_ledger
-from neurogrid_devnet.network_file import read_network
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
@@ -37,20 +33,8 @@ test "$(begin 0)" = "$(begin 1)"
 @pytest.fixture
 def devnet(tmp_path: Path) -> Iterator[Devnet]:
     """Three nodes, each with an owner of its own."""
-    data = tmp_path / "D"
-    try:
-        started = neurogrid("devnet", "up", "--nodes", "3", "--detach", "--data", str(data))
-        assert started.returncode == 0, started.stderr
-        network = read_network(data / "network.json")
-        assert network is not None
-        with (
-            Client(network=data / "network.json") as client,
-            httpx.Client(base_url=network.api_url) as http,
-            open_ledger(network) as ledger,
-        ):
-            yield Devnet(data, client, http, ledger)
-    finally:
-        neurogrid("devnet", "down", "--data", str(data))
+    with running_devnet(tmp_path / "D", nodes=3) as running:
+        yield running
 
 
 def test_a_task_says_what_makes_two_results_the_same(devnet: Devnet) -> None:

@@ -3,13 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from acceptance.network import Devnet, neurogrid, until
-from neurogrid import Client
-from neurogrid_devnet.demo.money import open_ledger
-from neurogrid_devnet.network_file import read_network
+from acceptance.network import Devnet, running_devnet, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
@@ -25,20 +21,8 @@ echo $answer > /outputs/answer
 @pytest.fixture
 def devnet(tmp_path: Path) -> Iterator[Devnet]:
     """Three nodes, each with an owner of its own."""
-    data = tmp_path / "D"
-    try:
-        started = neurogrid("devnet", "up", "--nodes", "3", "--detach", "--data", str(data))
-        assert started.returncode == 0, started.stderr
-        network = read_network(data / "network.json")
-        assert network is not None
-        with (
-            Client(network=data / "network.json") as client,
-            httpx.Client(base_url=network.api_url) as http,
-            open_ledger(network) as ledger,
-        ):
-            yield Devnet(data, client, http, ledger)
-    finally:
-        neurogrid("devnet", "down", "--data", str(data))
+    with running_devnet(tmp_path / "D", nodes=3) as running:
+        yield running
 
 
 def test_who_lies_in_a_quorum_is_refuted_unpaid_and_known_for_it(devnet: Devnet) -> None:

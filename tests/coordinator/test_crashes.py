@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.crash_stories import crashes_in, outlive
 from coordinator.crashing_database import CrashingDatabase
-from coordinator.market_world import World, world
-from coordinator.on_asyncio import on_asyncio
+from coordinator.market_world import World
 from neurogrid_coordinator.store import events, leases
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import InputFile, OutputFile
@@ -14,29 +14,20 @@ from neurogrid_marketplace.receipt import verify_receipt
 from neurogrid_marketplace.task import TERMINAL, Phase
 
 # More commits than any of these stories takes.
-_COMMITS_MAX = 60
+_COMMITS = range(1, 60)
 
 
-async def run_with_crash(market: World, at_commit: int, *, before: bool) -> tuple[str, bool]:
-    """Submit a task to a coordinator that dies at this commit, then let another go on.
-
-    Returns: the task, and whether the first coordinator died at all.
-    """
-    database = CrashingDatabase(market.database, at_commit, before=before)
+async def run_with_crash(market: World, database: CrashingDatabase) -> str:
+    """Submit a task to a coordinator that dies, then let another go on; returns the task."""
     await market.start(database)
     task_id = await market.submit()
 
-    async def died_or_settled() -> bool:
-        if database.dead.is_set():
-            return True
+    async def is_settled() -> bool:
         row = await market.task(task_id)
         return row.phase is Phase.COMPLETED and not await market.database.read(leases.unsettled)
 
-    await market.until(died_or_settled, turning_ms=100)
-    if database.dead.is_set():
-        await market.stop()
-        await market.start()
-    return task_id, database.dead.is_set()
+    await outlive(market, database, is_settled)
+    return task_id
 
 
 async def assert_done_once(market: World, task_id: str) -> None:
@@ -57,99 +48,56 @@ async def assert_done_once(market: World, task_id: str) -> None:
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_task_survives_a_crash_at_every_commit(tmp_path: Path, before: bool) -> None:
-    crashes = 0
+    async def story(market: World, database: CrashingDatabase) -> None:
+        node = market.node("only")
+        await assert_done_once(market, await run_with_crash(market, database))
+        assert len(node.containers_started) == 1
+        assert market.chain.opens == 1
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            node = market.node("only")
-            task_id, crashed = await run_with_crash(market, at_commit, before=before)
-            crashes += crashed
-            await assert_done_once(market, task_id)
-            assert len(node.containers_started) == 1
-            assert market.chain.opens == 1
-
-    for at_commit in range(1, _COMMITS_MAX):
-        one_life(at_commit)
-        if crashes < at_commit:
-            break
     # turn, auction, award, escrow, preparing, started, finished, checked, settled
-    assert crashes >= 9
+    assert crashes_in(story, tmp_path, _COMMITS, before=before) >= 9
 
 
 def test_a_retry_survives_a_crash_after_every_commit(tmp_path: Path) -> None:
-    crashes = 0
+    async def story(market: World, database: CrashingDatabase) -> None:
+        broken, other = market.node("broken", 1_000_000), market.node("other", 2_000_000)
+        broken.behaviour.outcome = Outcome.START_FAILED
+        await assert_done_once(market, await run_with_crash(market, database))
+        assert broken.containers_started == []
+        assert len(other.containers_started) == 1
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            broken, other = market.node("broken", 1_000_000), market.node("other", 2_000_000)
-            broken.behaviour.outcome = Outcome.START_FAILED
-            task_id, crashed = await run_with_crash(market, at_commit, before=False)
-            crashes += crashed
-            await assert_done_once(market, task_id)
-            assert broken.containers_started == []
-            assert len(other.containers_started) == 1
-
-    for at_commit in range(1, _COMMITS_MAX):
-        one_life(at_commit)
-        if crashes < at_commit:
-            break
-    assert crashes >= 15
+    assert crashes_in(story, tmp_path, _COMMITS, before=False) >= 15
 
 
 @pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.EXIT_NONZERO])
 def test_what_waits_for_a_task_survives_a_crash_at_every_commit(
     tmp_path: Path, outcome: Outcome
 ) -> None:
-    crashes = 0
+    async def story(market: World, database: CrashingDatabase) -> None:
+        node = market.node("only")
+        node.behaviour.outcome = outcome
+        node.behaviour.outputs = (OutputFile("out.txt", "a" * 64, 3),)
+        await market.start(database)
+        first = await market.submit()
+        second = await market.submit_after(first)
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            node = market.node("only")
-            node.behaviour.outcome = outcome
-            node.behaviour.outputs = (OutputFile("out.txt", "a" * 64, 3),)
-            database = CrashingDatabase(market.database, at_commit, before=at_commit % 2 == 0)
-            await market.start(database)
-            first = await market.submit()
-            second = await market.submit_after(first)
+        async def is_settled() -> bool:
+            row = await market.task(second)
+            return row.phase in TERMINAL and not await market.database.read(leases.unsettled)
 
-            async def died_or_settled() -> bool:
-                if database.dead.is_set():
-                    return True
-                row = await market.task(second)
-                return row.phase in TERMINAL and not await market.database.read(leases.unsettled)
+        await outlive(market, database, is_settled)
+        ends = (Phase.COMPLETED, Phase.FAILED)
+        row = await market.until_phase(second, *ends, turning_ms=100)
+        await market.until_settled(second, turning_ms=100)
+        if outcome is Outcome.COMPLETED:
+            assert row.phase is Phase.COMPLETED
+            assert row.job.inputs == (InputFile("in.txt", "a" * 64, 3),)
+            assert len(node.containers_started) == 2
+        else:
+            assert row.state.ending is not None
+            assert row.state.ending.code == "DEPENDENCY_FAILED"
+            assert row.state.auctions == 0
+            assert len(node.containers_started) == 1
 
-            await market.until(died_or_settled, turning_ms=100)
-            if database.dead.is_set():
-                crashes += 1
-                await market.stop()
-                await market.start()
-            ends = (Phase.COMPLETED, Phase.FAILED)
-            row = await market.until_phase(second, *ends, turning_ms=100)
-            await market.until_settled(second, turning_ms=100)
-            if outcome is Outcome.COMPLETED:
-                assert row.phase is Phase.COMPLETED
-                assert row.job.inputs == (InputFile("in.txt", "a" * 64, 3),)
-                assert len(node.containers_started) == 2
-            else:
-                assert row.state.ending is not None
-                assert row.state.ending.code == "DEPENDENCY_FAILED"
-                assert row.state.auctions == 0
-                assert len(node.containers_started) == 1
-
-    for at_commit in range(1, _COMMITS_MAX):
-        one_life(at_commit)
-        if crashes < at_commit:
-            break
+    crashes = crashes_in(story, tmp_path, _COMMITS)
     assert crashes >= (16 if outcome is Outcome.COMPLETED else 7)

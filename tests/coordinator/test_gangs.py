@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.crash_stories import crashes_in, outlive
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
@@ -335,64 +336,41 @@ async def test_what_the_client_cannot_pay_runs_nowhere(tmp_path: Path) -> None:
         assert not any(node.containers_started for node in made)
 
 
-def gang_life(tmp_path: Path, story: str) -> int:
-    """Crash at each commit of a story in turn; how many of them there were."""
-    crashes = 0
+@pytest.mark.parametrize("what", ["ran", "retried", "failed"])
+def test_a_gang_survives_a_crash_at_every_commit(tmp_path: Path, what: str) -> None:
+    async def story(market: World, database: CrashingDatabase) -> None:
+        made = nodes_of(market, 3)
+        if what == "retried":
+            made[1].behaviour.outcome = Outcome.START_FAILED
+        if what == "failed":
+            made[1].behaviour.outcome = Outcome.EXIT_NONZERO
+        await market.start(database)
+        task_id = await market.submit(gang=Gang(2), tries=2)
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            made = nodes_of(market, 3)
-            if story == "retried":
-                made[1].behaviour.outcome = Outcome.START_FAILED
-            if story == "failed":
-                made[1].behaviour.outcome = Outcome.EXIT_NONZERO
-            database = CrashingDatabase(market.database, at_commit, before=at_commit % 2 == 0)
-            await market.start(database)
-            task_id = await market.submit(gang=Gang(2), tries=2)
+        async def is_settled() -> bool:
+            row = await market.task(task_id)
+            return row.phase in TERMINAL and not await market.database.read(leases.unsettled)
 
-            async def died_or_ended() -> bool:
-                if database.dead.is_set():
-                    return True
-                row = await market.task(task_id)
-                return row.phase in TERMINAL and not await market.database.read(leases.unsettled)
+        await outlive(market, database, is_settled)
+        rows = await ended(market, task_id)
+        await assert_all_or_none(market, made, rows, what)
 
-            await market.until(died_or_ended, turning_ms=100)
-            if database.dead.is_set():
-                crashes += 1
-                await market.stop()
-                await market.start()
-            rows = await ended(market, task_id)
-            await assert_all_or_none(market, made, rows, story)
-
-    for at_commit in range(1, _COMMITS_MAX):
-        one_life(at_commit)
-        if crashes < at_commit:
-            break
-    return crashes
-
-
-@pytest.mark.parametrize("story", ["ran", "retried", "failed"])
-def test_a_gang_survives_a_crash_at_every_commit(tmp_path: Path, story: str) -> None:
     # Turn, auction; per member accept, escrow, preparing, started, finished, checked, settled.
-    assert gang_life(tmp_path, story) >= 16
+    assert crashes_in(story, tmp_path, range(1, _COMMITS_MAX)) >= 16
 
 
 async def assert_all_or_none(
-    market: World, made: list[FakeNode], rows: list[tasks.TaskRow], story: str
+    market: World, made: list[FakeNode], rows: list[tasks.TaskRow], what: str
 ) -> None:
     assert len(rows) == 2
-    if story == "failed":
+    if what == "failed":
         assert rows[0].phase is Phase.FAILED
     else:
         assert [row.phase for row in rows] == [Phase.COMPLETED] * 2
     assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
     assert market.chain.open_escrows == {}
     assert await market.database.read(tasks.held_micro_usdc, market.account.wallet) == 0
-    if story == "ran":
+    if what == "ran":
         assert [len(node.containers_started) for node in made] == [1, 1, 0]
         assert market.chain.opens == 2
     assert not market.failures

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.crash_stories import crashes_in, outlive
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
@@ -197,39 +198,23 @@ async def test_cancelling_takes_the_comparison_along(tmp_path: Path) -> None:
 def test_killed_at_a_commit_it_compares_once_and_pays_nothing_twice(
     tmp_path: Path, before: bool
 ) -> None:
-    crashes = 0
+    async def story(market: World, database: CrashingDatabase) -> None:
+        made = await nodes_of(market, "a", "b", "[[0, 1]]")
+        await market.start(database)
+        task_id = await market.submit(verification=QUORUM_2)
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            made = await nodes_of(market, "a", "b", "[[0, 1]]")
-            mortal = CrashingDatabase(market.database, at_commit, before=before)
-            await market.start(mortal)
-            task_id = await market.submit(verification=QUORUM_2)
+        async def is_settled() -> bool:
+            unsettled = await market.database.read(leases.unsettled)
+            return not unsettled and await has_ended(market, task_id)
 
-            async def died_or_ended() -> bool:
-                unsettled = await market.database.read(leases.unsettled)
-                return mortal.dead.is_set() or (not unsettled and await has_ended(market, task_id))
-
-            await market.until(died_or_ended, turning_ms=100)
-            if mortal.dead.is_set():
-                crashes += 1
-                await market.stop()
-                await market.start()
-            rows = await all_ended(market, task_id)
-            assert [row.state.verdict for row in rows] == [Verdict.AGREED] * 2 + [Verdict.NONE]
-            assert [len(node.containers_started) for node in made] == [1, 1, 1]
-            assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
-            assert market.chain.opens == 3
-            held = await market.database.read(tasks.held_micro_usdc, market.account.wallet)
-            assert held == 0
+        await outlive(market, database, is_settled)
+        rows = await all_ended(market, task_id)
+        assert [row.state.verdict for row in rows] == [Verdict.AGREED] * 2 + [Verdict.NONE]
+        assert [len(node.containers_started) for node in made] == [1, 1, 1]
+        assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
+        assert market.chain.opens == 3
+        held = await market.database.read(tasks.held_micro_usdc, market.account.wallet)
+        assert held == 0
 
     # The first half of the story is `test_quorum`'s; each commit costs a life.
-    for number, at_commit in enumerate(range(14 + before, _COMMITS_MAX, 5)):
-        one_life(at_commit)
-        if crashes <= number:
-            break
-    assert crashes >= 3
+    assert crashes_in(story, tmp_path, range(14 + before, _COMMITS_MAX, 5), before=before) >= 3

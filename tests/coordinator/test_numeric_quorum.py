@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.crash_stories import crashes_in, outlive
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
@@ -88,39 +89,23 @@ async def test_a_comparison_that_fails_refutes_nobody_and_everybody_is_paid(
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_killed_at_a_commit_it_comes_to_the_same(tmp_path: Path, before: bool) -> None:
-    crashes = 0
+    async def story(market: World, database: CrashingDatabase) -> None:
+        made = await nodes_of(market, "0.9", "0.25", "0.25000001")
+        await market.start(database)
+        task_id = await market.submit(verification=QUORUM)
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            made = await nodes_of(market, "0.9", "0.25", "0.25000001")
-            mortal = CrashingDatabase(market.database, at_commit, before=before)
-            await market.start(mortal)
-            task_id = await market.submit(verification=QUORUM)
+        async def is_settled() -> bool:
+            unsettled = await market.database.read(leases.unsettled)
+            return not unsettled and await has_ended(market, task_id)
 
-            async def died_or_ended() -> bool:
-                unsettled = await market.database.read(leases.unsettled)
-                return mortal.dead.is_set() or (not unsettled and await has_ended(market, task_id))
-
-            await market.until(died_or_ended, turning_ms=100)
-            if mortal.dead.is_set():
-                crashes += 1
-                await market.stop()
-                await market.start()
-            rows = await all_ended(market, task_id)
-            assert await kinds_of(market, made) == [["refuted"], ["verified"], ["verified"]]
-            assert [len(node.containers_started) for node in made] == [1, 1, 1]
-            assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
-            own = next(row for row in rows if row.id == task_id)
-            assert own.phase is Phase.COMPLETED
+        await outlive(market, database, is_settled)
+        rows = await all_ended(market, task_id)
+        assert await kinds_of(market, made) == [["refuted"], ["verified"], ["verified"]]
+        assert [len(node.containers_started) for node in made] == [1, 1, 1]
+        assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
+        own = next(row for row in rows if row.id == task_id)
+        assert own.phase is Phase.COMPLETED
 
     # The steps of single runs are killed at every commit in `test_crashes`, those of a group in
     # `test_quorum`; here it is the end that matters, where the runs are compared.
-    for number, at_commit in enumerate(range(12 + before, _COMMITS_MAX, 12)):
-        one_life(at_commit)
-        if crashes <= number:
-            break
-    assert crashes >= 2
+    assert crashes_in(story, tmp_path, range(12 + before, _COMMITS_MAX, 12), before=before) >= 2

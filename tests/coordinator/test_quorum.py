@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.crash_stories import crashes_in, outlive
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
@@ -310,44 +311,28 @@ async def test_who_was_compared_counts_its_runs_anew_also_who_only_checked(tmp_p
 def test_killed_at_a_commit_it_loses_nothing_and_pays_nothing_twice(
     tmp_path: Path, wanted: Verification, before: bool
 ) -> None:
-    crashes = 0
+    async def story(market: World, database: CrashingDatabase) -> None:
+        # A check is sure only when three agree.
+        made = nodes_of(market, "wrr" if wanted is QUORUM_2 else "wrrr")
+        await market.start(database)
+        task_id = await market.submit(verification=wanted)
 
-    @on_asyncio
-    async def one_life(at_commit: int) -> None:
-        nonlocal crashes
-        folder = tmp_path / str(at_commit)
-        folder.mkdir()
-        async with world(folder) as market:
-            # A check is sure only when three agree.
-            made = nodes_of(market, "wrr" if wanted is QUORUM_2 else "wrrr")
-            mortal = CrashingDatabase(market.database, at_commit, before=before)
-            await market.start(mortal)
-            task_id = await market.submit(verification=wanted)
+        async def is_settled() -> bool:
+            unsettled = await market.database.read(leases.unsettled)
+            return not unsettled and await has_ended(market, task_id)
 
-            async def died_or_ended() -> bool:
-                unsettled = await market.database.read(leases.unsettled)
-                return mortal.dead.is_set() or (not unsettled and await has_ended(market, task_id))
-
-            await market.until(died_or_ended, turning_ms=100)
-            if mortal.dead.is_set():
-                crashes += 1
-                await market.stop()
-                await market.start()
-            rows = await all_ended(market, task_id)
-            assert {row.node_id: row.state.verdict for row in rows} == {
-                made[0].node_id: Verdict.REFUTED,
-                **{node.node_id: Verdict.AGREED for node in made[1:]},
-            }
-            right = [["verified"]] * len(made[1:])
-            assert await kinds_of(market, made) == [["refuted"], *right]
-            assert [len(node.containers_started) for node in made] == [1] * len(made)
-            assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
-            assert market.chain.opens == len(made)
+        await outlive(market, database, is_settled)
+        rows = await all_ended(market, task_id)
+        assert {row.node_id: row.state.verdict for row in rows} == {
+            made[0].node_id: Verdict.REFUTED,
+            **{node.node_id: Verdict.AGREED for node in made[1:]},
+        }
+        right = [["verified"]] * len(made[1:])
+        assert await kinds_of(market, made) == [["refuted"], *right]
+        assert [len(node.containers_started) for node in made] == [1] * len(made)
+        assert await paid(market, rows) == [row.cost_micro_usdc for row in rows]
+        assert market.chain.opens == len(made)
 
     # Every seventh commit, because each costs a life: the steps of a single run are killed at every
     # commit in `test_crashes`.
-    for number, at_commit in enumerate(range(1 + before, _COMMITS_MAX, 7)):
-        one_life(at_commit)
-        if crashes <= number:
-            break
-    assert crashes >= 3
+    assert crashes_in(story, tmp_path, range(1 + before, _COMMITS_MAX, 7), before=before) >= 3

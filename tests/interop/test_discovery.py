@@ -1,14 +1,8 @@
 """js-libp2p's DHT keeps our records, and js-libp2p finds what we announce, by our DHT node."""
 
-import json
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-
 import pytest
-import trio
 
+from interop.javascript_peers import javascript, said
 from neurogrid_marketplace.advert import provider_key
 from neurogrid_marketplace.fields import plain
 from neurogrid_p2p.address import parse_address
@@ -22,44 +16,14 @@ from p2p.peers import NETWORK, Person, listening
 
 pytestmark = pytest.mark.processes
 
-JS = Path(__file__).parent / "js"
+PEER = "discovery-peer.mjs"
 KEY = provider_key(NETWORK)
 ALL = Scope(private=True)
-# Far beyond what anything here takes, for what hangs.
-_LIMIT_S = 180
-
-
-@asynccontextmanager
-async def javascript(*arguments: str) -> AsyncIterator[trio.abc.ReceiveStream]:
-    """A peer of js/discovery-peer.mjs, and what it says."""
-    process = await trio.lowlevel.open_process(
-        ["node", "discovery-peer.mjs", *arguments], cwd=JS, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None, "asked for"
-    try:
-        with trio.fail_after(_LIMIT_S):
-            yield process.stdout
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
-            await process.stdout.aclose()
-
-
-async def said(stream: trio.abc.ReceiveStream) -> dict[str, object]:
-    """The next line."""
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = await stream.receive_some(1)
-        assert piece, "it ended; its standard error says why"
-        line += piece
-    heard: dict[str, object] = json.loads(line)
-    return heard
 
 
 async def test_a_javascript_node_keeps_our_records_and_tells_who_provides() -> None:
     async with (
-        javascript("node") as node,
+        javascript(PEER, "node") as node,
         listening() as host,
         open_host(Person().seed) as client,
     ):
@@ -76,7 +40,7 @@ async def test_a_javascript_peer_finds_a_coordinator_by_our_dht_node() -> None:
     async with here(settings(listen=ANYWHERE, serve=True), advert) as herald:
         await herald.until(Looked, lambda each: each.source == "dht")
         address = await herald.address()
-        async with javascript("find", address, KEY.hex()) as finder:
+        async with javascript(PEER, "find", address, KEY.hex()) as finder:
             await said(finder)
             found = await said(finder)
     assert found == {"provider": address.rpartition("/")[2], "adverts": [plain(advert)]}

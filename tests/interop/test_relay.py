@@ -1,14 +1,12 @@
 """js-libp2p and we relay for each other, each in each of the three parts."""
 
-import json
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import trio
 
+from interop.javascript_peers import LIMIT_S, javascript, said
 from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
@@ -19,40 +17,10 @@ from p2p.peers import Person, listening, until
 
 pytestmark = pytest.mark.processes
 
-JS = Path(__file__).parent / "js"
+PEER = "relay-peer.mjs"
 ECHO = "/test/echo/1"
-# Far beyond what anything here takes, for what hangs.
-_LIMIT_S = 120
 # Several windows and many Noise messages.
 _TEXT = b"x" * 900_000
-
-
-@asynccontextmanager
-async def javascript(*arguments: str) -> AsyncIterator[trio.abc.ReceiveStream]:
-    """A peer of js/relay-peer.mjs, and what it says."""
-    process = await trio.lowlevel.open_process(
-        ["node", "relay-peer.mjs", *arguments], cwd=JS, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None, "asked for"
-    try:
-        with trio.fail_after(_LIMIT_S):
-            yield process.stdout
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
-            await process.stdout.aclose()
-
-
-async def said(stream: trio.abc.ReceiveStream) -> dict[str, object]:
-    """The next line."""
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = await stream.receive_some(1)
-        assert piece, "it ended; its standard error says why"
-        line += piece
-    heard: dict[str, object] = json.loads(line)
-    return heard
 
 
 async def where(stream: trio.abc.ReceiveStream) -> str:
@@ -93,7 +61,7 @@ async def our_relay() -> AsyncIterator[str]:
 async def test_a_javascript_peer_is_reached_through_our_relay() -> None:
     async with (
         our_relay() as relay,
-        javascript("hidden", relay) as hidden,
+        javascript(PEER, "hidden", relay) as hidden,
         open_host(Person().seed) as client,
     ):
         address = await where(hidden)
@@ -105,7 +73,7 @@ async def test_a_javascript_peer_reaches_us_through_our_relay() -> None:
     async with (
         our_relay() as relay,
         hidden_behind(relay) as address,
-        javascript("dial", address, "from afar") as caller,
+        javascript(PEER, "dial", address, "from afar") as caller,
     ):
         assert await said(caller) == {"addresses": []}
         assert await said(caller) == {"heard": "from afar"}
@@ -113,7 +81,7 @@ async def test_a_javascript_peer_reaches_us_through_our_relay() -> None:
 
 async def test_a_javascript_relay_carries_our_circuits() -> None:
     async with (
-        javascript("relay") as relay,
+        javascript(PEER, "relay") as relay,
         hidden_behind(await where(relay)) as address,
         open_host(Person().seed) as client,
     ):
@@ -134,6 +102,6 @@ async def hidden_behind(relay: str) -> AsyncIterator[str]:
         hidden.serve_streams(ECHO, echo)
         reservations = RelayReservations(hidden, (relay,))
         nursery.start_soon(reservations.run)
-        await until(lambda: reservations.addresses != (), limit_s=_LIMIT_S)
+        await until(lambda: reservations.addresses != (), limit_s=LIMIT_S)
         yield reservations.addresses[0]
         nursery.cancel_scope.cancel()
