@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from coordinator.challenge_world import (
     NODE,
@@ -28,9 +28,9 @@ _HOUR_MS = 3_600_000
 
 
 async def score(made: ChallengeWorld, *, scored: bool) -> int:
-    def read(conn: object) -> int:
+    def read(conn: Connection) -> int:
         return reputation_of_node(
-            conn,  # type: ignore[arg-type]  # `read` passes its connection
+            conn,
             NODE.peer_id,
             made.world.now_ms,
             challenges_scored=scored,

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,15 +42,15 @@ class Somebody:
     def address(self, host: str = "192.0.2.7") -> str:
         return f"/ip4/{host}/tcp/4001/p2p/{self.peer_id}"
 
-    def advert(self, **changes: object) -> Advert:
-        given: dict[str, object] = {
+    def advert(self, **changes: Any) -> Advert:
+        given: dict[str, Any] = {
             "network": NETWORK,
             "coordinator": self.peer_id,
             "addresses": (self.address(),),
             "now_ms": NOW_MS,
             **changes,
         }
-        return make_advert(self.key.sign, **given)  # type: ignore[arg-type]  # its arguments
+        return make_advert(self.key.sign, **given)
 
 
 COORDINATOR, OTHER = Somebody("coordinator"), Somebody("other")
@@ -94,9 +95,9 @@ def test_an_advert_is_read_as_it_was_made_and_holds_for_a_day() -> None:
     ],
 )
 def test_what_was_changed_is_refused(
-    changes: dict[str, object], error: type[RemoteError], says: str
+    changes: dict[str, Any], error: type[RemoteError], says: str
 ) -> None:
-    advert = replace(GOOD, **changes)  # type: ignore[arg-type]  # fields of an advert
+    advert = replace(GOOD, **changes)
     with pytest.raises(error, match=says):
         check_advert(advert, NETWORK, NOW_MS)
 
@@ -126,7 +127,7 @@ def test_one_from_the_future_is_refused_and_a_clock_that_is_a_little_off_is_not(
         {"later": 1},
     ],
 )
-def test_what_does_not_fit_is_no_advert(changes: dict[str, object]) -> None:
+def test_what_does_not_fit_is_no_advert(changes: dict[str, Any]) -> None:
     with pytest.raises(MalformedMessage):
         parse_advert({**plain(GOOD), **changes})
 

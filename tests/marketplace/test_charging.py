@@ -76,4 +76,6 @@ def test_a_node_that_reports_less_than_was_signed_is_charged_as_it_is_paid(runni
     ended = Finished("lease_1", Result(Outcome.EXIT_NONZERO, 1, "", 10_000))
     decision = decide(_signed(running, 20_000), ended, NOW_MS)
     assert decision.task.cost_micro_usdc == 20_000
-    assert decision.actions == (Settle(_signed(running, 20_000).lease, 20_000),)  # type: ignore[arg-type]  # it has one
+    (settle,) = decision.actions
+    assert isinstance(settle, Settle)
+    assert (settle.lease, settle.cumulative_micro_usdc) == (_signed(running, 20_000).lease, 20_000)

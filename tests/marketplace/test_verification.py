@@ -165,9 +165,9 @@ def test_a_group_that_is_undecided_could_not_have_been_decided(
         {"runs": 2},
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(parts: dict[str, object]) -> None:
+def test_parts_that_do_not_go_together_are_refused(parts: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue):
-        Verification(**parts)  # type: ignore[arg-type]  # as a client would
+        Verification(**parts)
 
 
 def test_money_is_held_for_every_run_that_is_certain() -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 import trio.testing
@@ -22,9 +22,9 @@ PATIENCE_S = 120.0
 _T = TypeVar("_T", bound=Report)
 
 
-def settings(**changes: object) -> Settings:
+def settings(**changes: Any) -> Settings:
     """Of a process on this machine alone."""
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "seed": os.urandom(32).hex(),
         "network": NETWORK,
         "private": True,
@@ -32,7 +32,7 @@ def settings(**changes: object) -> Settings:
         "interval_s": 2,
         **changes,
     }
-    return Settings(**given)  # type: ignore[arg-type]  # its fields
+    return Settings(**given)
 
 
 def advert_of(

@@ -8,6 +8,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from marketplace.market import demand
 from neurogrid_marketplace import gangs, orchestration
@@ -185,7 +186,7 @@ class GangMarket:
 
         for machine in self.machines.values():
             if machine.name not in excluded:
-                self._after(lambda machine=machine: answer(machine), 1, 100)  # type: ignore[misc]  # a lambda's default has no type
+                self._after(partial(answer, machine), 1, 100)
 
         def close() -> None:
             closed = AuctionClosed(wanted.demand_id, auction.ranking(), "")
