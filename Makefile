@@ -10,6 +10,8 @@ python := .venv/bin/python
 packages := .venv/.installed
 # Files that come from Debian packages but need no installation: a static shell for the images, the demo job's pictures.
 debian_files := build/debian/busybox-static build/debian/iso-flags-png-320x240
+# A registry for the tests to pull from, and people who speak: unpacked, and no service of the machine.
+test_files := build/debian/docker-registry build/debian/pocketsphinx-testdata
 
 # All tests; say `make test TESTS=tests/wallet` for less.
 TESTS ?=
@@ -20,7 +22,7 @@ help: ## list the targets
 demo: setup ## bring the whole market up, run the main job through it, take it down
 	@.venv/bin/neurogrid devnet demo
 
-test: setup compiler javascript namespaces ## the whole test suite
+test: setup $(test_files) compiler javascript namespaces systemd postgresql nginx ## the whole test suite
 	@scripts/test.sh $(TESTS)
 
 check: $(packages) ## formatting, lint, direction of imports, types
@@ -33,9 +35,17 @@ fix: $(packages) ## what of `make check` can be mended by a program
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-nightly: setup ## the market's simulation with ten times as many seeds, and cheats in it by the hundred
+nightly: setup ## the market's simulation with ten times as many seeds, cheats in it by the hundred, 500 requests to each route, and coordinators that die
 	@MARKET_SEEDS=5000 .venv/bin/pytest tests/simulation
+	@COORDINATOR_TASKS=500 .venv/bin/pytest -m nightly tests/coordinator tests/acceptance/test_coordinators.py tests/acceptance/test_stopped_leader.py tests/acceptance/test_three_behind_nginx.py tests/acceptance/test_provider_by_https.py
+	@API_EXAMPLES=500 .venv/bin/pytest tests/coordinator/test_openapi_conformance.py
 	@PYTHONPATH=tests $(python) -m simulation.cheating_table
+
+conformance: $(packages) ## ask a coordinator all that the documents print: URL=http://... KEY=ng_... DOCUMENT=004 WEBHOOK=https://...
+	@PYTHONPATH=tests $(python) -m conformance --url "$(URL)" --key "$(KEY)" $(if $(DOCUMENT),--document $(DOCUMENT)) $(if $(WEBHOOK),--webhook-url "$(WEBHOOK)") $(if $(RECORDING),--recording "$(RECORDING)") $(if $(IMAGE),--image "$(IMAGE)")
+
+examples: $(packages) ## record the answers that the OpenAPI document shows, where some are missing or fit no more
+	@PYTHONPATH=tests $(python) -m coordinator.record_answers
 
 bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a part
 	@PYTHONPATH=tests $(python) -m bench $(BENCH)
@@ -46,10 +56,13 @@ program: $(packages) compiler ## rebuild the on-chain program from its sources
 kernels: $(packages) compiler ## rebuild the challenge's GPU kernels from their source
 	@$(python) images/challenge/ptx.py
 
-setup: $(packages) engine images ## all set-up that demo, test and bench need
+setup: $(packages) engine images models ## all set-up that demo, test and bench need
 
 images: $(packages) engine $(debian_files) ## the container images of the jobs
 	@$(python) images/build_images.py
+
+models: images ## the container images of models that other people trained: some hundred megabytes of packages
+	@PYTHONPATH=images $(python) -m models.build_models
 
 engine: ## a Docker engine that answers
 	@scripts/engine.sh
@@ -62,6 +75,15 @@ javascript: ## Node.js and npm's Solana clients, for the interoperability tests
 
 namespaces: ## what the tests that take networks apart need
 	@scripts/namespaces.sh
+
+systemd: ## what judges the unit of a node's service
+	@scripts/systemd.sh
+
+postgresql: ## a PostgreSQL server for the tests
+	@scripts/postgresql.sh
+
+nginx: ## a reverse proxy for the tests
+	@scripts/nginx.sh
 
 lock: $(packages) ## resolve the dependencies again and write requirements.lock (UPGRADE=--upgrade for the newest)
 	@echo '--editable .[devnet]' | .venv/bin/uv pip compile - --group dev --universal --python-version 3.11 \
@@ -78,4 +100,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test nightly check fix bench program kernels setup images engine compiler namespaces lock clean
+.PHONY: help demo test nightly check fix bench examples conformance program kernels setup images models engine compiler namespaces systemd postgresql nginx lock clean

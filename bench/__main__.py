@@ -6,26 +6,45 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import gangs, idle, ledger, order, payouts, program, rest, starts, vouchers
-from .market import running_market
+from . import (
+    endurance,
+    gangs,
+    idle,
+    ledger,
+    listeners,
+    order,
+    payouts,
+    program,
+    rest,
+    starts,
+    vouchers,
+)
+from .market import Market, running_market
 from .report import Figure, table, write
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--only", choices=("market", "order", "settlement", "gangs"), help="one part"
+        "--only",
+        choices=("market", "rest", "node", "order", "settlement", "gangs"),
+        help="one part",
     )
     parser.add_argument("--rounds", type=int, default=20, help="container starts of each side")
     parser.add_argument("--idle-seconds", type=float, default=60, help="length of the idle watch")
+    parser.add_argument("--jobs", type=int, default=1000, help="that a node runs")
+    parser.add_argument("--at-once", type=int, default=1, help="how many of them at the same time")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[], list[Figure]]] = {
         "market": partial(_market, arguments.rounds, arguments.idle_seconds),
+        "rest": _rest,
+        "node": partial(_node, arguments.jobs, arguments.at_once),
         "order": _order,
         "settlement": _settlement,
         "gangs": gangs.measure,
     }
-    chosen = [arguments.only] if arguments.only else list(parts)
+    # The market's part holds the facade's.
+    chosen = [arguments.only] if arguments.only else [part for part in parts if part != "rest"]
     figures = [figure for part in chosen for figure in parts[part]()]
     write(figures)
     print(table(figures))
@@ -40,8 +59,31 @@ def _market(rounds: int, idle_seconds: float) -> list[Figure]:
         idle_figures = idle.measure(market, idle_seconds)
         print("container starts ...", flush=True)
         start_figures = starts.measure(market, rounds)
-        print("REST ...", flush=True)
-        return [*start_figures, *rest.measure(market), *idle_figures]
+        return [*start_figures, *_facade(market), *idle_figures]
+
+
+def _rest() -> list[Figure]:
+    with (
+        tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory,
+        running_market(Path(directory) / "devnet", nodes=1) as market,
+    ):
+        return _facade(market)
+
+
+def _facade(market: Market) -> list[Figure]:
+    print("1,000 listeners ...", flush=True)
+    # First: what waits for a node has something to tell again and again.
+    figures = listeners.measure(market)
+    print("REST ...", flush=True)
+    return [*figures, *rest.measure(market)]
+
+
+def _node(jobs: int, at_once: int) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory:
+        devnet = Path(directory) / "devnet"
+        with running_market(devnet, nodes=1) as market:
+            print(f"{jobs} jobs, {at_once} at once ...", flush=True)
+            return endurance.measure(market, devnet, jobs, at_once)
 
 
 def _order() -> list[Figure]:

@@ -12,7 +12,7 @@ import trio
 from engine.gang_bench import Node, a_relay, open_nodes, places
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.host import open_host
-from neurogrid_p2p.relay import RelayLimits
+from neurogrid_p2p.limits import RelayLimits
 from p2p.peers import PROTOCOL, Person, listening
 
 from .report import Figure, beside

@@ -29,7 +29,7 @@ _NATS, _HIVEMIND = "NATS, unsigned", f"hivemind's DHT of {_HIVEMIND_NODES}"
 
 def measure() -> list[Figure]:
     """Latency, CPU, and what a connection costs."""
-    subprocess.run([_REPOSITORY / "scripts/peers.sh"], check=True)
+    subprocess.run([_REPOSITORY / "scripts/peers.sh", "order"], check=True)
     with ExitStack() as stack:
         ours = stack.enter_context(Contender(Path(sys.executable), "ours", str(_NODES)))
         joined = ours.join(_NODES)

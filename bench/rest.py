@@ -1,8 +1,9 @@
-"""Durable submits and reads over REST beside a bare Starlette route, 32 connections, in turn.
+"""Durable submits and reads over REST beside bare Starlette routes, 32 connections, in turn: rates, p99 and CPU.
 
-The load is plain sockets in this process, the same for both sides, so what it costs cancels out of the
+The load is plain sockets in this process, the same for all sides, so what it costs cancels out of the
 ratio. Submitted tasks ask for a machine that does not exist: what is measured is the door, the checks
-and the commit, not the auction.
+and the commit, not the auction. CPU is that of the process that answers, whatever else it does meanwhile.
+Beside the bare route stands one that only knows a key and keeps one row: the least that a durable answer costs.
 """
 
 import asyncio
@@ -13,8 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
 from urllib.parse import urlsplit
+
+import psutil
 
 from .market import Market
 from .report import Figure, beside
@@ -35,29 +39,82 @@ async def hello(request):
 app = Starlette(routes=[Route("/", hello, methods=["GET", "POST"])])
 uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="error", access_log=False)
 """
+# One key, one row, one commit for all that wait: nothing is read, checked, held, told or shown.
+_KEEPING = """
+import asyncio, hashlib, json, secrets, sqlite3, sys, tempfile
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+file = tempfile.NamedTemporaryFile(suffix=".db")
+rows = sqlite3.connect(file.name, isolation_level=None, check_same_thread=False)
+rows.execute("pragma journal_mode=wal")
+rows.execute("pragma synchronous=full")
+rows.execute("create table tasks (id text primary key not null, body text not null) strict")
+known = {hashlib.sha256(b"KEY").digest()}
+waiting = []
+work = asyncio.Event()
+
+async def keep():
+    while True:
+        await work.wait()
+        work.clear()
+        some, waiting[:] = list(waiting), []
+        rows.execute("begin immediate")
+        rows.executemany("insert into tasks values (?, ?)", [row for row, _ in some])
+        await asyncio.get_running_loop().run_in_executor(None, rows.execute, "commit")
+        for _, kept in some:
+            kept.set_result(None)
+
+async def submit(request):
+    if not keeping:
+        keeping.append(asyncio.create_task(keep()))
+    key = request.headers["authorization"].removeprefix("Bearer ")
+    assert hashlib.sha256(key.encode()).digest() in known
+    asked = json.loads(await request.body())
+    id = secrets.token_hex(16)
+    kept = asyncio.get_running_loop().create_future()
+    waiting.append(((id, json.dumps(asked)), kept))
+    work.set()
+    await kept
+    return JSONResponse({"id": id, **asked}, 201)
+
+keeping = []
+app = Starlette(routes=[Route("/", submit, methods=["POST"])])
+uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="error", access_log=False)
+"""
 
 
 def measure(market: Market) -> list[Figure]:
-    """Ours and the bare route in turn; medians of the rounds."""
+    """Ours and the bare routes in turn; medians of the rounds."""
     url = urlsplit(market.network["api_url"])
     key = market.network["api_key"]
     task_id = market.submit("neurogrid/true:1", ["/bin/true"])
-    post = _request("POST", "/api/v1/tasks", key, _submission())
-    get = _request("GET", f"/api/v1/tasks/{task_id}", key, None)
-    rates: dict[str, list[float]] = {"post": [], "get": [], "bare post": [], "bare get": []}
-    with _bare_server() as bare_port:
-        bare_post = _request("POST", "/", "", _submission())
-        bare_get = _request("GET", "/", "", None)
+    post = request("POST", "/api/v1/tasks", key, no_such_machine())
+    get = request("GET", f"/api/v1/tasks/{task_id}", key, None)
+    assert url.port is not None, "network.json names a port"
+    runs: dict[str, list[_Run]] = {}
+    api_pid = int(market.network["coordinator"]["api_pid"])
+    with (
+        bare_server(_BARE) as (bare_port, bare_pid),
+        bare_server(_KEEPING) as (keeping_port, keeping_pid),
+    ):
+        bare_post = request("POST", "/", "", no_such_machine())
+        bare_get = request("GET", "/", "", None)
+        keeping_post = request("POST", "/", "KEY", no_such_machine())
         for _ in range(_ROUNDS):
-            for name, port, request in (
-                ("bare post", bare_port, bare_post),
-                ("post", url.port, post),
-                ("bare get", bare_port, bare_get),
-                ("get", url.port, get),
+            for name, port, pid, sent in (
+                ("bare post", bare_port, bare_pid, bare_post),
+                ("keeping post", keeping_port, keeping_pid, keeping_post),
+                ("post", url.port, api_pid, post),
+                ("bare get", bare_port, bare_pid, bare_get),
+                ("get", url.port, api_pid, get),
             ):
-                assert port is not None, "network.json names a port"
-                rates[name].append(asyncio.run(_load(port, request)))
-    medians = {name: median(values) for name, values in rates.items()}
+                runs.setdefault(name, []).append(asyncio.run(_load(port, sent, pid)))
+    medians = {name: median(run.per_s for run in some) for name, some in runs.items()}
+    p99_ms = {name: median(run.p99_ms for run in some) for name, some in runs.items()}
+    cpu_us = {name: median(run.cpu_us for run in some) for name, some in runs.items()}
     floor = "bare Starlette route"
     figures = []
     for what, ours, bare in (("submit", "post", "bare post"), ("read", "get", "bare get")):
@@ -67,11 +124,22 @@ def measure(market: Market) -> list[Figure]:
         figures += [
             rate,
             Figure(f"rest_{what}_ratio", ratio, "of the floor", floor, 1.0, ratio, _ROUNDS),
+            beside(f"rest_{what}_p99_ms", p99_ms[ours], "ms", floor, p99_ms[bare], _ROUNDS),
+            beside(f"rest_{what}_cpu_us", cpu_us[ours], "us", floor, cpu_us[bare], _ROUNDS),
         ]
+    for name, by_side, unit in (
+        ("per_s", medians, "1/s"),
+        ("p99_ms", p99_ms, "ms"),
+        ("cpu_us", cpu_us, "us"),
+    ):
+        ours_value, kept_value = by_side["post"], by_side["keeping post"]
+        figure = f"rest_submit_{name}_beside_keeping"
+        figures.append(beside(figure, ours_value, unit, "a key and a row", kept_value, _ROUNDS))
     return figures
 
 
-def _submission() -> bytes:
+def no_such_machine() -> bytes:
+    """A task that is stored and then waits."""
     return json.dumps(
         {
             "name": "bench",
@@ -87,49 +155,68 @@ def _submission() -> bytes:
     ).encode()
 
 
-def _request(method: str, path: str, key: str, body: bytes | None) -> bytes:
+def request(method: str, path: str, key: str, body: bytes | None) -> bytes:
+    """A request as it goes over the wire."""
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
     if body is not None:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + (body or b"")
 
 
-async def _load(port: int, request: bytes) -> float:
-    """Answered requests per second; an answer that is no success ends the measurement."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Answered requests per second, what 99 in 100 took at most, and the CPU of each."""
+
+    per_s: float
+    p99_ms: float
+    cpu_us: float
+
+
+async def _load(port: int, sent: bytes, pid: int) -> _Run:
+    """Ask as fast as it answers; an answer that is no success ends the measurement.
+
+    Args:
+        pid: of the process that answers.
+    """
+    took_s: list[float] = []
+    server = psutil.Process(pid)
+    before = server.cpu_times()
     end_s = time.perf_counter() + _SECONDS
     started_s = time.perf_counter()
 
-    async def connection() -> int:
+    async def connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        done = 0
-        while time.perf_counter() < end_s:
-            writer.write(request)
+        while (began_s := time.perf_counter()) < end_s:
+            writer.write(sent)
             head = await reader.readuntil(b"\r\n\r\n")
             status = int(head.split(b" ", 2)[1])
             if status >= 300:
                 raise RuntimeError(f"answered {status}: {head.decode(errors='replace')}")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
-            done += 1
+            took_s.append(time.perf_counter() - began_s)
         writer.close()
-        return done
 
-    counts = await asyncio.gather(*(connection() for _ in range(_CONNECTIONS)))
-    return sum(counts) / (time.perf_counter() - started_s)
+    await asyncio.gather(*(connection() for _ in range(_CONNECTIONS)))
+    per_s = len(took_s) / (time.perf_counter() - started_s)
+    after = server.cpu_times()
+    cpu_s = after.user + after.system - before.user - before.system
+    return _Run(per_s, sorted(took_s)[len(took_s) * 99 // 100] * 1000, cpu_s / len(took_s) * 1e6)
 
 
 @contextlib.contextmanager
-def _bare_server() -> Iterator[int]:
+def bare_server(program: str) -> Iterator[tuple[int, int]]:
+    """A server of a few lines, in which PORT stands for its port: that port, and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-c", _BARE.replace("PORT", str(port))])
+    process = subprocess.Popen([sys.executable, "-c", program.replace("PORT", str(port))])
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.1)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(10)

@@ -12,7 +12,7 @@ from typing import Any
 
 import docker
 
-from .market import Market
+from .market import Market, wait_until_settled
 from .report import Figure, beside
 
 IMAGE = "neurogrid/true:1"
@@ -69,7 +69,7 @@ def measure(market: Market, rounds: int) -> list[Figure]:
             task_id = market.submit(IMAGE, ["/bin/true"])
             ours_ms.append((starts.after(before_s) - before_s) * 1000)
             award_ms.append(_award_ms(market, task_id))
-            _wait_until_settled(market, task_id)
+            wait_until_settled(market, task_id)
             time.sleep(_PAUSE_S)
     finally:
         starts.close()
@@ -92,12 +92,3 @@ def _award_ms(market: Market, task_id: str) -> float:
     for entry in market.task(task_id)["timeline"]:
         times.setdefault(entry["event"], datetime.fromisoformat(entry["at"]).timestamp())
     return (times["task.awarded"] - times["task.created"]) * 1000
-
-
-def _wait_until_settled(market: Market, task_id: str) -> None:
-    deadline_s = time.monotonic() + _WAIT_S
-    while time.monotonic() < deadline_s:
-        if market.task(task_id)["settled"]:
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{task_id} was not settled")

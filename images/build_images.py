@@ -2,9 +2,14 @@
 
     neurogrid/python:V    Python V with a shell: this machine's CPython, Debian's static busybox
     neurogrid/job:1       the same with numpy and Pillow, from the wheels that requirements.lock pins
+    neurogrid/operations:1 the same as job:1 with the program of operations, operations/operation.py
+    neurogrid/model-text:1 the same as job:1 with a small language model of ours, from models/text/
     neurogrid/true:1      the shell alone
     neurogrid/gang-link:1 the link of a gang's network: one static program, from gang-link/link.c
+    neurogrid/egress-link:1 a job's way to its node's proxy: one static program, from egress-link/link.c
     neurogrid/challenge:1 the runner of challenges, compiled from the C in challenge/
+    neurogrid/scrub:1     what overwrites a GPU's memory between two tenants, from scrub/scrub.c
+    neurogrid/probe:1     what says from inside a container what a job could do there, from probe/probe.c
 
 An image carries a label with the fingerprint of everything that went into it, so a second run
 builds nothing. No Dockerfile here has a RUN line: building runs nothing and needs no network.
@@ -27,7 +32,14 @@ import docker
 import docker.errors
 from docker.models.images import Image
 
-from challenge_tree import challenge_sources, challenge_tree
+from challenge_tree import (
+    PROBE,
+    SCRUB,
+    challenge_sources,
+    challenge_tree,
+    probe_tree,
+    scrub_tree,
+)
 from image_tree import Tree
 from python_rootfs import SITE_PACKAGES, add_shell, fingerprint_parts, python_tree
 
@@ -38,9 +50,18 @@ LABEL = "io.neurogrid.fingerprint"
 
 PYTHON_IMAGE = f"neurogrid/python:{sys.version_info.major}.{sys.version_info.minor}"
 JOB_IMAGE = "neurogrid/job:1"
+OPERATIONS_IMAGE = "neurogrid/operations:1"
+OPERATION_PROGRAM = IMAGES / "operations/operation.py"
+MODEL_TEXT = IMAGES / "models/text"
+MODEL_TEXT_IMAGE = "neurogrid/model-text:1"
+# What its image has of the folder: neither the recipe nor the page.
+MODEL_TEXT_FILES = ("byte_pairs.py", "generate.py", "transformer.py", "weights.npz")
 TRUE_IMAGE = "neurogrid/true:1"
 GANG_LINK_IMAGE = "neurogrid/gang-link:1"
+EGRESS_LINK_IMAGE = "neurogrid/egress-link:1"
 CHALLENGE_IMAGE = "neurogrid/challenge:1"
+SCRUB_IMAGE = "neurogrid/scrub:1"
+PROBE_IMAGE = "neurogrid/probe:1"
 
 JOB_PACKAGES = ("numpy", "pillow")
 # Once installed, packages are trees of files. These parts are for those who develop them or compile
@@ -94,6 +115,28 @@ def recipes() -> list[Recipe]:
         ingredients=(python.fingerprint(), pins),
         build_arguments={"BASE_IMAGE": PYTHON_IMAGE},
     )
+    operations = Recipe(
+        tag=OPERATIONS_IMAGE,
+        folder="operations",
+        layer="operations.tar",
+        tree=lambda _: operations_tree(),
+        ingredients=(job.fingerprint(), OPERATION_PROGRAM.read_text()),
+        build_arguments={"BASE_IMAGE": JOB_IMAGE},
+    )
+    model_text = Recipe(
+        tag=MODEL_TEXT_IMAGE,
+        folder="models/text",
+        layer="model.tar",
+        tree=lambda _: model_text_tree(),
+        ingredients=(
+            job.fingerprint(),
+            *(
+                hashlib.sha256((MODEL_TEXT / name).read_bytes()).hexdigest()
+                for name in MODEL_TEXT_FILES
+            ),
+        ),
+        build_arguments={"BASE_IMAGE": JOB_IMAGE},
+    )
     true = Recipe(
         tag=TRUE_IMAGE,
         folder="true",
@@ -101,14 +144,8 @@ def recipes() -> list[Recipe]:
         tree=lambda _: shell_tree(),
         ingredients=(busybox,),
     )
-    link_source = IMAGES / "gang-link/link.c"
-    gang_link = Recipe(
-        tag=GANG_LINK_IMAGE,
-        folder="gang-link",
-        layer="rootfs.tar",
-        tree=lambda scratch: program_tree(link_source, scratch),
-        ingredients=(link_source.read_text(),),
-    )
+    gang_link = link_recipe(GANG_LINK_IMAGE, "gang-link")
+    egress_link = link_recipe(EGRESS_LINK_IMAGE, "egress-link")
     challenge = Recipe(
         tag=CHALLENGE_IMAGE,
         folder="challenge",
@@ -116,7 +153,44 @@ def recipes() -> list[Recipe]:
         tree=challenge_tree,
         ingredients=(*challenge_sources(), *interpreter),
     )
-    return [python, job, true, gang_link, challenge]
+    scrub = Recipe(
+        tag=SCRUB_IMAGE,
+        folder="scrub",
+        layer="rootfs.tar",
+        tree=scrub_tree,
+        ingredients=(SCRUB.read_text(), *interpreter),
+    )
+    probe = Recipe(
+        tag=PROBE_IMAGE,
+        folder="probe",
+        layer="rootfs.tar",
+        tree=probe_tree,
+        ingredients=(PROBE.read_text(), *interpreter),
+    )
+    return [
+        python,
+        job,
+        operations,
+        model_text,
+        true,
+        gang_link,
+        egress_link,
+        challenge,
+        scrub,
+        probe,
+    ]
+
+
+def link_recipe(tag: str, folder: str) -> Recipe:
+    """An image of one C program, which is called as its folder is."""
+    source = IMAGES / folder / "link.c"
+    return Recipe(
+        tag=tag,
+        folder=folder,
+        layer="rootfs.tar",
+        tree=lambda scratch: program_tree(source, scratch),
+        ingredients=(source.read_text(),),
+    )
 
 
 def locked(packages: Iterable[str], lock: str) -> str:
@@ -143,6 +217,21 @@ def packages_tree(pins: str, scratch: Path) -> Tree:
     subprocess.run([*install, "--target", installed], check=True)
     tree = Tree()
     tree.add_python(SITE_PACKAGES, installed, _skip_in_packages)
+    return tree
+
+
+def operations_tree() -> Tree:
+    """The program of operations alone."""
+    tree = Tree()
+    tree.add_file("/opt/neurogrid/operation.py", OPERATION_PROGRAM)
+    return tree
+
+
+def model_text_tree() -> Tree:
+    """The program of the text model and its weights."""
+    tree = Tree()
+    for name in MODEL_TEXT_FILES:
+        tree.add_file(f"/opt/neurogrid/models/text/{name}", MODEL_TEXT / name)
     return tree
 
 

@@ -12,6 +12,6 @@ probe=ngt-$$-probe
 if ! said=$(ip netns add "$probe" 2>&1); then
   stop "tests/netns takes networks apart, for which one has to be root and allowed to make network namespaces:
   $said
-Without it: make test TESTS=\"tests -m 'not namespaces'\""
+Without it: make test TESTS=\"tests -m 'not (namespaces or nightly)'\""
 fi
 ip netns del "$probe"

@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
-# What `make bench` measures us beside, apart from the project: NATS (Debian's server, unpacked but not installed) and
-# hivemind (with all that it needs, about 5 GB) in build/peers, an environment that nothing else uses.
+# What `make bench` measures us beside, apart from the project, each in an environment that nothing else uses:
+#   peers.sh order     NATS (Debian's server, unpacked but not installed) and hivemind (about 5 GB)
+#   peers.sh workers   Dask and Ray (about 0.5 GB)
 source "$(dirname "$0")/step.sh"
 
-environment=build/peers
 # The newest at the time of writing. They are measured, not depended on: not in the lock.
-packages=(hivemind==1.1.12 nats-py==2.16.0)
+case $1 in
+order)
+  environment=build/peers
+  packages=(hivemind==1.1.12 nats-py==2.16.0)
+  scripts/debian_files.sh nats-server
+  ;;
+workers)
+  environment=build/workers
+  packages=(distributed==2026.8.0 ray==2.60.0)
+  ;;
+esac
 
-scripts/debian_files.sh nats-server
 [ "$(cat $environment/.installed 2>/dev/null)" != "${packages[*]}" ] || exit 0
 
 install_packages() {

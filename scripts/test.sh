@@ -5,12 +5,18 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 [ $# = 0 ] || exec .venv/bin/pytest "$@"
 
+# Tests start processes by the hundred. Where nobody keeps bytecode on the disk, each of them compiles all that it
+# imports, for half of the CPU that its start takes.
+unset PYTHONDONTWRITEBYTECODE
+
 mkdir -p build/log
 # Each lane has a place of its own for its tests' files: pytest clears its old ones away, also under another's feet.
 # Short, because Unix sockets lie in it.
 files=$(mktemp -d /tmp/ng-XXXXXX)
-# Beside the money's tests, which are done first: the networks', which wait for machines far apart.
-money=(tests/contracts tests/interop tests/wallet tests/netns tests/simulation)
+# Beside the money's tests, which wait a lot: the networks', which wait for machines far apart, and the nodes' and the
+# REST API's, which are many.
+money=(tests/contracts tests/interop tests/wallet tests/netns tests/simulation tests/p2p tests/node)
+api=tests/coordinator/test_api_*.py
 # These lanes speak no TLS, but every process of theirs would read all certificates that the environment names: 0.7 s.
 plain=(-u SSL_CERT_FILE -u SSL_CERT_DIR)
 
@@ -24,11 +30,12 @@ lane() { # name, pytest arguments; replaces the subshell it is called in
 
 lane acceptance tests/acceptance >build/log/acceptance.log 2>&1 </dev/null &
 acceptance=$!
-lane money "${money[@]}" >build/log/money.log 2>&1 </dev/null &
+# shellcheck disable=SC2086 # one argument for each file
+lane money "${money[@]}" $api >build/log/money.log 2>&1 </dev/null &
 settlement=$!
 trap 'kill -INT $acceptance $settlement 2>/dev/null' INT TERM
 # shellcheck disable=SC2068 # one option for each of them
-(lane others tests ${money[@]/#/--ignore=} --ignore tests/acceptance)
+(lane others tests ${money[@]/#/--ignore=} --ignore tests/acceptance --ignore-glob "tests/coordinator/test_api_*")
 failed=$?
 wait $settlement || failed=1
 cat build/log/money.log

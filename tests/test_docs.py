@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.hostile_jobs import ATTACKS
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/**/README.md")])
 DOCUMENTS = [path for path in DOCUMENTS if not {".venv", "node_modules", "build"} & set(path.parts)]
@@ -47,3 +49,14 @@ def test_the_architecture_page_names_files_that_exist() -> None:
         top, _, rest = name.partition("/")
         rest = rest.removeprefix(".../")
         assert (ROOT / name).exists() or list(ROOT.glob(f"{top}/*/{rest}")), name
+
+
+def test_the_page_of_hostile_jobs_says_how_each_ends() -> None:
+    attacks, _, _ = (ROOT / "docs/hostile-jobs.md").read_text().partition("\n## ")
+    rows = re.findall(r"^\| (.+?) \| .+ \| (.+?) \|$", attacks, re.MULTILINE)
+    said = {name: ends for name, ends in rows if name != "attack"}
+    completes = {False: "completed", True: "completed, none worked"}
+    assert said == {
+        name: f"`{attack.code}`" if attack.code else completes[attack.tries > 0]
+        for name, attack in ATTACKS.items()
+    }

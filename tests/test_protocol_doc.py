@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from neurogrid_marketplace import (
     advert,
+    checkpoint,
     comparator,
     conditions,
     demand,
@@ -25,10 +26,13 @@ from neurogrid_marketplace import (
     gang,
     lease,
     messages,
+    network,
     offer,
+    price_sheet,
     resources,
     spot,
     task,
+    usage,
 )
 from neurogrid_marketplace.advert import Advert
 from neurogrid_marketplace.attributes import NODE
@@ -37,13 +41,14 @@ from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.gang_packets import Greeting
 from neurogrid_marketplace.messages import MESSAGE_TYPES
+from neurogrid_marketplace.price_sheet import PriceSheet
 from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
 _TYPE_MODULES = (
-    *(fields, resources, spot, comparator, conditions),
-    *(gang, offer, demand, messages, advert),
+    *(fields, resources, spot, comparator, conditions, checkpoint),
+    *(gang, network, offer, demand, messages, advert, price_sheet, usage),
 )
 
 
@@ -150,7 +155,7 @@ def travellers() -> dict[str, type]:
         elif issubclass(kind, Enum):
             found[kind.__name__] = kind
 
-    for kind in (*MESSAGE_TYPES.values(), SettlementStatement, Greeting, Advert):
+    for kind in (*MESSAGE_TYPES.values(), SettlementStatement, Greeting, Advert, PriceSheet):
         visit(kind)
     return found
 

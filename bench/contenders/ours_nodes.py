@@ -16,12 +16,12 @@ from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.offer import LeaseStatus, Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
-from neurogrid_node.bidder import Policy
-from neurogrid_node.executor import LeaseRunner
 from neurogrid_node.journal import Journal, JournalThread
-from neurogrid_node.network import CoordinatorLink
-from neurogrid_node.provider import Provider
-from neurogrid_node.reservations import Reservations
+from neurogrid_node.lease.executor import LeaseRunner
+from neurogrid_node.market.bidder import Policy
+from neurogrid_node.market.network import CoordinatorLink
+from neurogrid_node.market.provider import Provider
+from neurogrid_node.market.reservations import Reservations
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.session import Party
 from neurogrid_wallet.keys import KeyPair
@@ -53,7 +53,7 @@ async def _image_bytes(reference: str) -> int | None:
     return 1
 
 
-def _start_runner(lease: NodeLease) -> LeaseRunner:
+def _start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
     return cast(LeaseRunner, _IdleRunner(lease))
 
 

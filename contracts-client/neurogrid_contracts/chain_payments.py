@@ -13,6 +13,7 @@ from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy
+from neurogrid_wallet.payment_store import PaymentDatabase
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import SignerSource
 
@@ -86,7 +87,7 @@ def outbox_policy(chain: ChainPayments) -> OutboxPolicy:
 
 @asynccontextmanager
 async def open_outbox(
-    chain: ChainPayments, path: Path, signers: SignerSource
+    chain: ChainPayments, place: Path | PaymentDatabase, signers: SignerSource
 ) -> AsyncIterator[tuple[Rpc, Outbox]]:
     """The first endpoint, and an outbox on the configured ones; somebody has to run it.
 
@@ -99,6 +100,6 @@ async def open_outbox(
         if chain.second_rpc_url:
             second = await stack.enter_async_context(Rpc(chain.second_rpc_url))
         outbox = Outbox(
-            path, rpc=rpc, signers=signers, policy=outbox_policy(chain), second_rpc=second
+            place, rpc=rpc, signers=signers, policy=outbox_policy(chain), second_rpc=second
         )
         yield rpc, await stack.enter_async_context(outbox)

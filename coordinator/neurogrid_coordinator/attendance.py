@@ -23,6 +23,7 @@ _NAP_MS = 10_000
 class _Free:
     capacity: Capacity
     accepting: bool
+    reclaimable: Capacity | None
 
 
 class Attendance:
@@ -35,6 +36,8 @@ class Attendance:
         self._market_pid: int | None = None
         self._heard_ms: dict[str, int] = {}
         self._free: dict[str, _Free] = {}
+        # Nodes that a lease has left since they said what is free.
+        self._left_by_lease: set[str] = set()
         # node id -> lease id -> since when it is missing.
         self._missing_since_ms: dict[str, dict[str, int]] = {}
 
@@ -54,13 +57,25 @@ class Attendance:
         """When the node last spoke, or since when we could have heard it."""
         return max(self._since_ms, self._heard_ms.get(node_id, 0))
 
+    def lease_ended(self, node_id: str) -> None:
+        """A lease has left the node, which may have come and gone between two of its words."""
+        if node_id in self._free:
+            self._left_by_lease.add(node_id)
+
     def became_free(self, offer: Offer) -> bool:
         """Whether the node has more to give than when this was last asked; a new one has."""
-        before = self._free.get(offer.node_id)
-        self._free[offer.node_id] = _Free(offer.free, offer.accepting)
+        node_id = offer.node_id
+        before = self._free.get(node_id)
+        self._free[node_id] = _Free(offer.free, offer.accepting, offer.reclaimable)
         if before is None or not before.accepting or not offer.accepting:
             return offer.accepting
-        return _has_more(offer.free, before.capacity)
+        had_lease = node_id in self._left_by_lease
+        self._left_by_lease.discard(node_id)
+        return (
+            had_lease
+            or _has_more(offer.free, before.capacity)
+            or _has_more(offer.reclaimable or offer.free, before.reclaimable or before.capacity)
+        )
 
     def forgotten(self, view: NodeView, since_ms: Mapping[str, int]) -> list[str]:
         """Leases that the node took, and has not known for a while now.
@@ -83,6 +98,7 @@ class Attendance:
     def left(self, node_id: str) -> None:
         """The node's connection ended; when it was heard still counts."""
         self._free.pop(node_id, None)
+        self._left_by_lease.discard(node_id)
         self._missing_since_ms.pop(node_id, None)
 
     def forget(self, keep: frozenset[str]) -> None:

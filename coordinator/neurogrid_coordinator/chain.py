@@ -110,6 +110,11 @@ class OpenedEscrow:
     transaction: str
 
 
+def timeout_s_max(terms: ConfigAccount) -> int:
+    """The longest time limit for which these terms let an escrow be opened."""
+    return min(terms.longest_escrow_s - _DEADLINE_MARGIN_S, MAX_TIMEOUT_S)
+
+
 class Chain:
     """The market's program, as this coordinator uses it.
 
@@ -139,7 +144,7 @@ class Chain:
     @property
     def timeout_s_max(self) -> int:
         """The longest time limit for which an escrow can be opened."""
-        return min(self.terms.longest_escrow_s - _DEADLINE_MARGIN_S, MAX_TIMEOUT_S)
+        return timeout_s_max(self.terms)
 
     def escrow_address(self, client: str, lease_id: str) -> str:
         """Where the escrow of a lease is."""

@@ -31,9 +31,11 @@ from neurogrid_marketplace.messages import Event, Result
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.reputation import Finding
 from neurogrid_marketplace.task import TERMINAL
+from neurogrid_telemetry import log_lines
 
-from .artifacts import BlobStore
+from .artifacts import BlobStore, content
 from .challenge_settings import ChallengeSettings
+from .log_events import CoordinatorEvent
 from .services.errors import Refused, Unavailable
 from .services.submission import Submission
 from .services.tasks import Tasks
@@ -301,16 +303,17 @@ class Challenger:
 
         if await self._database.write(store):
             self._found_out(row.node_id)
-        _log.info("challenge %s of %s: %s, %s", row.id, row.node_id, judged.mark, judged.reason)
+        _log.info(
+            "challenge %s of %s: %s, %s",
+            *(row.id, row.node_id, judged.mark, judged.reason),
+            extra=log_lines.named(CoordinatorEvent.CHALLENGE_MARKED, mark=judged.mark),
+        )
 
     async def _answer(self, challenge: Challenge, result: Result) -> bytes | None:
         named = answer_file_of(result)
         if named is None or named[1] > answer_bytes_max(challenge):
             return None
-        path = self._blobs.path(named[0])
-        if path is None:
-            return None
-        return await asyncio.to_thread(path.read_bytes)
+        return await content(self._blobs, named[0], answer_bytes_max(challenge))
 
     def _lot(self, challenge_id: str, result: Result) -> str:
         """Not known before the answer, and none other afterwards."""

@@ -10,6 +10,7 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 
 import msgspec
 
@@ -22,7 +23,7 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.verification import same_files
 
-from .artifacts import BlobStore
+from .artifacts import BlobStore, content
 from .comparison_process import Answer, Question
 
 # Of one process, by the wall clock: many times what its own limits let it work.
@@ -86,6 +87,7 @@ class Comparisons:
 
         Raises:
             ComparisonFailed: it does not come to an end with two of them.
+            StoreUnavailable, DiskFull: their files can't be read now.
         """
         if comparator.kind is ComparatorKind.EXACT:
             return same_files
@@ -107,11 +109,12 @@ class Comparisons:
 
         Raises:
             ComparisonFailed: it is gone.
+            StoreUnavailable: it can't be read now.
         """
-        path = self._blobs.path(file.sha256)
-        if path is None:
+        found = await content(self._blobs, file.sha256, file.size_bytes)
+        if found is None:
             raise ComparisonFailed(f"the file {file.sha256} is not here any more")
-        return await asyncio.to_thread(path.read_bytes)
+        return found
 
     async def _compare(self, comparator: Comparator, one: Result, other: Result) -> bool:
         pairs = undecided_pairs(comparator, one.outputs, other.outputs)
@@ -126,19 +129,21 @@ class Comparisons:
         return self._known[key]
 
     async def _answer(self, comparator: Comparator, pairs: tuple[FilePair, ...]) -> bool:
-        files = {}
-        for sha256 in {name for pair in pairs for name in (pair.sha256, pair.other_sha256)}:
-            path = self._blobs.path(sha256)
-            if path is None:
-                raise ComparisonFailed(f"the file {sha256} is not here any more")
-            files[sha256] = str(path)
-        question = msgspec.json.encode(Question(comparator, pairs, files))
-        reason = ""
-        for _ in range(_TRIES):
-            try:
-                return await self._ask(question)
-            except ComparisonFailed as error:
-                reason = str(error)
+        async with AsyncExitStack() as kept:
+            files = {}
+            for sha256 in {name for pair in pairs for name in (pair.sha256, pair.other_sha256)}:
+                try:
+                    path = await kept.enter_async_context(self._blobs.file(sha256))
+                except FileNotFoundError:
+                    raise ComparisonFailed(f"the file {sha256} is not here any more") from None
+                files[sha256] = str(path)
+            question = msgspec.json.encode(Question(comparator, pairs, files))
+            reason = ""
+            for _ in range(_TRIES):
+                try:
+                    return await self._ask(question)
+                except ComparisonFailed as error:
+                    reason = str(error)
         raise ComparisonFailed(reason)
 
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -23,25 +23,41 @@ from neurogrid_contracts.chain_payments import (
     outbox_policy,
 )
 from neurogrid_contracts.deployment import Deployment
+from neurogrid_marketplace.addresses import Surroundings, read_networks, read_pinned
 from neurogrid_marketplace.challenge import CHALLENGE_IMAGE, ChallengeTerms, Rate
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import Address, ImageRef
+from neurogrid_marketplace.input_url import FETCH_MAX_S
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S, Url
 from neurogrid_marketplace.money import parse_usdc
-from neurogrid_p2p.address import parse_address
+from neurogrid_p2p.address import check_relays, parse_address
 from neurogrid_p2p.discovery.settings import POINTS_MAX, check_places
+from neurogrid_p2p.interfaces import networks_near
+from neurogrid_p2p.limits import RelayLimits
 from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
-from neurogrid_p2p.relay import RelayLimits
-from neurogrid_p2p.relay_reservation import check_relays
+from neurogrid_telemetry import log_settings
+from neurogrid_telemetry.log_settings import LogSettings
+from neurogrid_telemetry.traces import TraceSettings
 
+from .artifacts_config import ArtifactsConfig
 from .challenge_settings import ChallengeSettings
+from .config_section import Positive as _Positive
+from .config_section import Section as _Section
+from .config_section import UrlOrEmpty as _UrlOrEmpty
+from .http_config import HttpConfig, RequestsConfig
 from .market.settings import MAX_DIALLED, Announcement
+from .models_config import ModelsConfig
+from .operations_config import DialectsConfig, OperationsConfig
+from .services.models import ModelSettings
 
 CONFIG_NAME = "coordinator.toml"
+_AnySection = TypeVar("_AnySection", bound=_Section)
 
-_Positive = Annotated[int, Meta(ge=1)]
-_Listen = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")]
-_UrlOrEmpty = Annotated[str, Meta(pattern=r"^(https?://[^\s\x00-\x1f]{1,500})?\Z")]
+_ListenOrEmpty = Annotated[
+    str, Meta(pattern=r"^((\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4})?\Z")
+]
+_PostgresqlUrlOrEmpty = Annotated[str, Meta(pattern=r"^(postgres(ql)?://[^\s\x00-\x1f]{1,500})?\Z")]
+_Days = Annotated[int, Meta(ge=0, le=36_500)]
 _Usdc = Annotated[str, Meta(max_length=20)]
 # "RTX 4090 500000"
 _Rate = Annotated[str, Meta(pattern=r"^\S[^\x00-\x1f]{0,126} [1-9][0-9]{0,8}\Z")]
@@ -51,10 +67,6 @@ _Multiaddress = Annotated[str, Meta(pattern=r"^/ip[46]/[0-9a-fA-F:.]+/tcp/[0-9]{
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the file, the key and what is allowed."""
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file."""
 
 
 class ChainConfig(_Section, frozen=True):
@@ -78,24 +90,6 @@ class ChainConfig(_Section, frozen=True):
         return Deployment.from_json(
             {"program_id": self.program_id, "usdc_mint": self.usdc_mint, "admin": self.admin}
         )
-
-
-class HttpConfig(_Section, frozen=True):
-    """The REST API."""
-
-    listen: _Listen = "127.0.0.1:8080"
-    public_url: _UrlOrEmpty = ""
-    requests_per_minute: Annotated[int, Meta(ge=0)] = 600
-
-    @property
-    def host(self) -> str:
-        """The host part of ``listen``, without brackets."""
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        """The port part of ``listen``."""
-        return int(self.listen.rpartition(":")[2])
 
 
 class P2pConfig(_Section, frozen=True):
@@ -192,6 +186,74 @@ class LimitsConfig(_Section, frozen=True):
     account_artifact_bytes: _Positive = 20 * 1024**3
 
 
+class DatabaseConfig(_Section, frozen=True):
+    """Where what must not be lost is; see `database_place`."""
+
+    url: _PostgresqlUrlOrEmpty = ""
+    password_file: Annotated[str, Meta(max_length=4096)] = ""
+
+
+class RetentionConfig(_Section, frozen=True):
+    """For how many days things are kept after they have ended; 0: for ever.
+
+    Attributes:
+        logs_days: what tasks' jobs printed.
+        outputs_days: the files that these left.
+        events_days: what happened to tasks, step by step, and what they used.
+        evidence_days: what was signed about their leases, where receipts have it too.
+        failures_days: what failed; of each account no more than 10,000 are kept anyway.
+        deliveries_days: what webhooks were told; of each webhook no more than 1000 are kept anyway.
+    """
+
+    logs_days: _Days = 0
+    outputs_days: _Days = 0
+    events_days: _Days = 0
+    evidence_days: _Days = 0
+    failures_days: _Days = 0
+    deliveries_days: _Days = 30
+
+
+class FetchConfig(_Section, frozen=True):
+    """Files that clients name by URL; see `UrlFetcher`."""
+
+    serve: bool = True
+    timeout_s: Annotated[int, Meta(ge=1, le=FETCH_MAX_S)] = 300
+    deny_networks: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    private: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+
+    def surroundings(self) -> Surroundings:
+        """What is around this machine now, and what its operator says of addresses."""
+        return Surroundings(
+            networks_near(), read_networks(self.deny_networks), read_pinned(self.private)
+        )
+
+
+class WebhooksConfig(_Section, frozen=True):
+    """Where clients' webhooks may be told of events; see `Outbound`."""
+
+    serve: bool = True
+    deny_networks: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    private: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+
+    def surroundings(self) -> Surroundings:
+        """What is around this machine now, and what its operator says of addresses."""
+        return Surroundings(
+            networks_near(), read_networks(self.deny_networks), read_pinned(self.private)
+        )
+
+
+class UploadsConfig(_Section, frozen=True):
+    """Files of clients on this machine's disk; see `Uploads`."""
+
+    root: Annotated[str, Meta(pattern=r"^(/[^\x00-\x1f]{1,500})?\Z")] = ""
+    write: bool = False
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of all accounts' folders; None where there is none."""
+        return Path(self.root) if self.root else None
+
+
 class TrustConfig(_Section, frozen=True):
     """What follows from what nodes were seen to do."""
 
@@ -238,18 +300,73 @@ class TrustConfig(_Section, frozen=True):
         )
 
 
+class LogConfig(_Section, frozen=True):
+    """What is logged; see `LogSettings`."""
+
+    level: log_settings.Level = "info"
+    format: log_settings.Format = "text"
+    file: log_settings.File = ""
+    file_mib: log_settings.FileMib = 10
+    files: log_settings.Files = 5
+
+    @property
+    def settings(self) -> LogSettings:
+        """As they are kept to."""
+        return LogSettings(**msgspec.structs.asdict(self))
+
+
+class MetricsConfig(_Section, frozen=True):
+    """Numbers for Prometheus (docs/telemetry.md)."""
+
+    listen: _ListenOrEmpty = ""
+
+    @property
+    def host(self) -> str:
+        """The address, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port; 0 where it listens nowhere."""
+        return int(self.listen.rpartition(":")[2] or 0)
+
+
+class TracesConfig(_Section, frozen=True):
+    """Where spans are sent; see `TraceSettings`."""
+
+    endpoint: _UrlOrEmpty = ""
+
+    @property
+    def settings(self) -> TraceSettings:
+        """As they are kept to."""
+        return TraceSettings(self.endpoint)
+
+
 class Config(_Section, frozen=True):
     """One coordinator."""
 
     chain: ChainConfig
     http: HttpConfig = HttpConfig()
+    requests: RequestsConfig = RequestsConfig()
     p2p: P2pConfig = P2pConfig()
     peers: PeersConfig = PeersConfig()
     relay: RelayConfig = RelayConfig()
     discovery: DiscoveryConfig = DiscoveryConfig()
     timers: TimersConfig = TimersConfig()
     limits: LimitsConfig = LimitsConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    artifacts: ArtifactsConfig = ArtifactsConfig()
+    retention: RetentionConfig = RetentionConfig()
+    fetch: FetchConfig = FetchConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
+    uploads: UploadsConfig = UploadsConfig()
     trust: TrustConfig = TrustConfig()
+    operations: OperationsConfig = OperationsConfig()
+    models: ModelsConfig = ModelsConfig()
+    dialects: DialectsConfig = DialectsConfig()
+    log: LogConfig = LogConfig()
+    traces: TracesConfig = TracesConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 def load_config(path: Path) -> Config:
@@ -267,6 +384,34 @@ def load_config(path: Path) -> Config:
     return parse_config(text, str(path))
 
 
+def load_database_config(path: Path) -> DatabaseConfig:
+    """The section ``[database]`` of a coordinator.toml that may be unfit in other places; its defaults without one.
+
+    Raises:
+        ConfigError: as of `load_config`.
+    """
+    return _section(path, "database", DatabaseConfig)
+
+
+def load_artifacts_config(path: Path) -> ArtifactsConfig:
+    """The section ``[artifacts]``, likewise.
+
+    Raises:
+        ConfigError: as of `load_config`.
+    """
+    return _section(path, "artifacts", ArtifactsConfig)
+
+
+def _section(path: Path, name: str, kind: type[_AnySection]) -> _AnySection:
+    try:
+        found = tomllib.loads(path.read_text("utf-8")).get(name, {})
+        return msgspec.convert(found, kind)
+    except FileNotFoundError:
+        return kind()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
 def parse_config(text: str, name: str) -> Config:
     """Check the text of a coordinator.toml; ``name`` stands in the errors.
 
@@ -275,6 +420,8 @@ def parse_config(text: str, name: str) -> Config:
     """
     try:
         config = msgspec.convert(tomllib.loads(text), Config)
+        if config.metrics.port > 65535:
+            raise ConfigError(f"{name}: metrics.listen: a port is at most 65535")
         if config.http.port > 65535:
             raise ConfigError(f"{name}: http.listen: a port is at most 65535")
         # Reading the addresses as keys is their check; likewise the fees and endpoints.
@@ -283,8 +430,14 @@ def parse_config(text: str, name: str) -> Config:
         assert config.peers.lists is not None
         assert parse_usdc(config.trust.min_stake_usdc) >= 0
         assert config.trust.challenges is not None
+        assert config.fetch.surroundings()
+        assert config.http.proxies is not None
+        assert config.requests.rules is not None
+        assert config.webhooks.surroundings()
+        assert config.operations.settings
         check_relays(config.p2p.relays)
         config.discovery.check()
+        config.artifacts.check()
         for address in config.p2p.dial:
             if parse_address(address).peer_id is None:
                 raise ConfigError(
@@ -297,6 +450,21 @@ def parse_config(text: str, name: str) -> Config:
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{name}: {error}") from error
     return config
+
+
+def model_settings(models: ModelsConfig, directory: Path) -> ModelSettings:
+    """The models that clients can ask for.
+
+    Args:
+        directory: where coordinator.toml is.
+
+    Raises:
+        ConfigError: the catalogue can't be read, or has a mistake; it says where.
+    """
+    try:
+        return models.settings(directory)
+    except InvalidValue as error:
+        raise ConfigError(str(error)) from error
 
 
 def template() -> str:

@@ -1,87 +1,105 @@
 """The composition root of the api process: builds everything, supervises it, says where it is."""
 
 import asyncio
-import json
-import logging
-import os
-import signal
-import socket
+import gc
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import aclosing
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 
-import uvicorn
 from solders.pubkey import Pubkey
 
-from neurogrid_contracts.accounts import ConfigAccount
-from neurogrid_contracts.chain_payments import open_outbox
+from neurogrid_contracts.chain_payments import outbox_policy
+from neurogrid_marketplace import __version__
 from neurogrid_marketplace.envelope import Envelope, network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.messages import FILES_OVER_CONNECTION, Message
-from neurogrid_marketplace.money import parse_usdc
-from neurogrid_wallet.errors import RpcError
-from neurogrid_wallet.outbox import Outbox
-from neurogrid_wallet.rpc import Rpc
-from neurogrid_wallet.transactions import signers_from
+from neurogrid_marketplace.standing import Standing
+from neurogrid_telemetry.tracing import open_traces
 
-from .api.app import API, Collaborators, Settings, create_app
-from .artifacts import BlobStore, LeaseTokens
+from .api.app import create_app
+from .api.collaborators import Collaborators
+from .api.event_views import node_status_body, webhook_body
+from .api.native.batch_sources import BatchSources
+from .api.native.batch_views import results_file
+from .api.native.schedule_requests import Templates
+from .api.native.task_kinds import ByName, task_reader
+from .api.paths import API
+from .api_server import ApiServer
+from .artifacts import LeaseTokens
 from .attendance import Attendance
+from .batch_runner import BatchRunner
+from .blob_stores import open_blobs
+from .books import open_books
 from .chain import Chain
 from .challenger import Challenger
+from .checkpoints import BlobSweeper, CheckpointDesk
 from .comparisons import Comparisons
-from .config import CONFIG_NAME, Config, ConfigError, P2pConfig, load_config
+from .config import Config, model_settings
 from .evidence import ReceiptDesk
 from .gpu_sightings import GpuSightings
+from .info_file import say_where
+from .invoicing import keep_invoicing
 from .market.client import MarketClient
 from .market.deliveries import NodeChange
 from .market.reports import NodeView
-from .market.settings import MarketSettings, NodeLimits
-from .market_terms import load_terms
+from .market_settings import market_settings
+from .market_terms import wait_for_terms
+from .metrics.reading import MarketReading, PassedOn, Reading
+from .metrics.serving import serve_metrics
 from .node_desk import NodeDesk
 from .orchestrator import Orchestrator
+from .outbound import Outbound
 from .outgoing import Outgoing
 from .outputs import OutputCheck
+from .payment_upkeep import forget_payments, stay_owner
+from .peer_lists import follow_lists
+from .price_telling import tell_prices
 from .reconciler import Reconciler
-from .services.artifacts import Limits
+from .restored import let_go_if_restored
+from .retention import forget
+from .scheduler import Scheduler
+from .services.artifacts import Artifacts, Limits
 from .services.balances import Balances
+from .services.batch_tasks import BatchTasks
+from .services.batches import Batches
+from .services.models import Models
 from .services.nodes import Nodes
-from .services.submission import Terms
+from .services.overview import Overview
 from .services.tasks import Tasks
 from .settler import Settler
-from .setup import DATABASE_FILE, IDENTITY_FILE, INFO_FILE, Keys
+from .setup import (
+    INFO_FILE,
+    TERMS_FILE,
+    Keys,
+    database_place,
+)
+from .sharing.between import Leading, token_of
+from .sharing.ground import Ground, Stopped
+from .sharing.hearing import move_others_tasks
+from .sharing.waiting_to_lead import waiting_to_lead
 from .spot_checks import SpotChecks
 from .standings import Standings
 from .starts import StartDesk
-from .store.database import Database
+from .store import lead_url
 from .store.feed import Feed
+from .store.places import Server as ServerPlace
+from .store.size import size_bytes
+from .transfer_follower import TransferFollower
+from .uploads import Uploads
+from .url_fetch import UrlFetcher
 from .verifier import Verifier
 from .vouchers import VoucherDesk
-
-_log = logging.getLogger(__name__)
-
-# Open answers (streams, websockets) end on their own when they are told to; this is for the rest.
-_SHUTDOWN_S = 2
-_INFO_INTERVAL_S = 0.1
-_CHAIN_RETRY_S = 1.0
-# A payment that is forgotten could be made again: far longer than any lease may last.
-_PAYMENTS_KEPT_S = 90 * 86_400
-_FORGET_INTERVAL_S = 3600
+from .wallet_chain import WalletChain
+from .webhook_delivery import WebhookDelivery
+from .webhook_nodes import keep_node_status
+from .webhook_sender import WebhookSender
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the API is reached: by others, and from this machine."""
-
-    listener: socket.socket
-    url: str
-    local: str
 
 
 async def run(
@@ -95,24 +113,44 @@ async def run(
     Raises:
         OutboxInUse: another coordinator runs on this directory.
         OSError: an address is taken.
+        ExceptionGroup: of `LeadLost`, where another coordinator has taken over.
+        ConfigError, Overloaded, DatabaseInUse, ServerUnfit: of the database, as of `Database.open`.
     """
+    try:
+        await _run(config, directory, keys, told)
+    except Stopped:
+        (directory / INFO_FILE).unlink(missing_ok=True)
+
+
+async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, object]) -> None:
+    """Lead, once nobody else does."""
     chain_config = config.chain
     network = network_id(chain_config.genesis_hash, chain_config.program_id)
     operator = Pubkey.from_bytes(keys.operator.public_key)
+    models = model_settings(config.models, directory)
     stopping = asyncio.Event()
-    place = _listen(config)
-    blobs = BlobStore(directory / "artifacts")
-    await asyncio.to_thread(blobs.prepare)
+    feed = Feed()
+    traces = open_traces(
+        config.traces.settings,
+        "neurogrid-coordinator",
+        peer_id_of(keys.identity.public_key),
+        __version__,
+    )
+    blobs = await open_blobs(config.artifacts, directory)
+    server = ApiServer(config.http, stopping)
+    ground = Ground(config, directory, keys, told, server, feed, blobs, stopping, traces)
     async with (
-        Database.open(
-            directory / DATABASE_FILE, queue_max=config.limits.database_queue
-        ) as database,
-        open_outbox(chain_config, directory / "payments.db", signers_from([keys.operator])) as (
-            rpc,
-            outbox,
-        ),
+        aclosing(server),
+        open_books(config, directory, keys, waiting_to_lead(ground)) as (rpc, outbox, database),
     ):
-        terms = await _terms(rpc, config, directory)
+        place = server.listen()
+        await let_go_if_restored(directory, database, _now_ms())
+        terms = await wait_for_terms(
+            rpc,
+            chain_config.deployment,
+            directory / TERMS_FILE,
+            rpc_url=chain_config.rpc_url,
+        )
         chain = Chain(
             rpc=rpc,
             outbox=outbox,
@@ -120,7 +158,11 @@ async def run(
             operator=operator,
             terms=terms,
         )
-        feed = Feed()
+        wallet_chain = WalletChain(
+            rpc, chain_config.deployment, operator, outbox_policy(chain_config).fees
+        )
+        task_terms = ground.task_terms(terms)
+        follower = TransferFollower(database, wallet_chain, chain.funds.changed, _now_ms)
         vouchers = VoucherDesk(keys.session, terms.domain)
         tokens = LeaseTokens(keys.session.derive(b"artifact tokens").seed)
         starts = StartDesk(
@@ -134,13 +176,6 @@ async def run(
             ),
         )
         attendance = Attendance(_now_ms())
-        task_terms = Terms(
-            bid_window_ms=config.timers.bid_window_ms,
-            voucher_interval_s=config.timers.voucher_interval_s,
-            dead_after_s=config.timers.dead_after_s,
-            queue_timeout_s=config.timers.queue_timeout_s,
-            timeout_s_max=chain.timeout_s_max,
-        )
 
         # The market calls those who call the market: the desk is there before the first message.
         async def on_message(node_id: str, envelope: Envelope, message: Message) -> None:
@@ -152,20 +187,13 @@ async def run(
             await gpus.on_node(node_id, change, view)
             await desk.on_node(node_id, change, view)
 
+        def tell_standings(known: Mapping[str, Standing]) -> None:
+            # In this order: who is auctioned because of it is auctioned by what the market knows then.
+            market.set_standings(known)
+            orchestrator.nodes_stand(known)
+
         market = MarketClient(
-            MarketSettings(
-                key_file=str(directory / IDENTITY_FILE),
-                network=network,
-                listen=config.p2p.listen,
-                limits=_node_limits(config.p2p),
-                dial=config.p2p.dial,
-                files=place.local if config.p2p.files else "",
-                silence_s=config.timers.silence_s,
-                min_stake_micro_usdc=parse_usdc(config.trust.min_stake_usdc),
-                relays=config.p2p.relays,
-                relay=config.relay.limits,
-                announcement=config.discovery.announcement,
-            ),
+            market_settings(config, directory, network, place),
             on_message,
             on_node,
         )
@@ -173,7 +201,7 @@ async def run(
         standings = Standings(
             database=database,
             stakes=chain.stakes,
-            tell=market.set_standings,
+            tell=tell_standings,
             challenges_scored=config.trust.score_challenges,
             now_ms=_now_ms,
         )
@@ -205,6 +233,7 @@ async def run(
             look_at_group=verifier.look,
             now_ms=_now_ms,
             turns_max=config.limits.steps,
+            traces=traces,
         )
         settler = Settler(
             database=database,
@@ -218,9 +247,11 @@ async def run(
                 deployment=chain_config.deployment,
                 vouchers=vouchers,
             ),
+            starts=starts,
             tell=outgoing.tell,
             follow=orchestrator.follow,
             now_ms=_now_ms,
+            traces=traces,
         )
         reconciler = Reconciler(
             database=database,
@@ -238,19 +269,58 @@ async def run(
             attendance=attendance,
             outgoing=outgoing,
             vouchers=vouchers,
+            checkpoints=CheckpointDesk(blobs),
             settle=settler.changed,
             found_out=standings.changed,
             now_ms=_now_ms,
         )
+        balances = Balances(database, chain.funds.get)
         tasks = Tasks(
             database=database,
             feed=feed,
             terms=task_terms,
             explain=market.explain,
             may_return=nodes.may_return,
-            balances=Balances(database, chain.funds.get),
+            balances=balances,
             wake=orchestrator.wake,
             request_cancel=orchestrator.request_cancel,
+        )
+        limits = Limits(config.limits.artifact_bytes, config.limits.account_artifact_bytes)
+        artifacts = Artifacts(database=database, blobs=blobs, tokens=tokens, limits=limits)
+        asked_of_models = Models(
+            database=database,
+            feed=feed,
+            blobs=blobs,
+            artifacts=artifacts,
+            tasks=tasks,
+            settings=models,
+            stopping=stopping,
+        )
+        read_task = task_reader(ByName(config.operations.settings, models))
+        batch_tasks = BatchTasks(database, tasks, read_task, asked_of_models.keep)
+        batch_runner = BatchRunner(
+            database=database,
+            feed=feed,
+            tasks=tasks,
+            batch_tasks=batch_tasks,
+            balances=balances,
+            request_cancel=orchestrator.request_cancel,
+            now_ms=_now_ms,
+        )
+        batches = Batches(database=database, feed=feed, tasks=batch_tasks)
+        uploads = Uploads(config.uploads.folder, writable=config.uploads.write)
+        scheduler = Scheduler(
+            database=database,
+            feed=feed,
+            batches=batches,
+            read_template=Templates(BatchSources(artifacts, blobs, uploads)).read,
+            results=lambda account, batch_id: results_file(
+                batches.results(account, batch_id), "csv", place.url
+            ),
+            artifacts=artifacts,
+            blobs=blobs,
+            uploads=uploads,
+            now_ms=_now_ms,
         )
         challenger = Challenger(
             config.trust.challenges,
@@ -266,42 +336,70 @@ async def run(
             found_out=standings.changed,
             now_ms=_now_ms,
         )
+        webhook_outbound = (
+            # A name server that does not answer must not hold up other accounts' webhooks.
+            Outbound(config.webhooks.surroundings, lookups_at_once=64)
+            if config.webhooks.serve
+            else None
+        )
         app = create_app(
-            Settings(
-                network=network,
-                terms=task_terms,
-                limits=Limits(config.limits.artifact_bytes, config.limits.account_artifact_bytes),
-                public_url=place.url,
-                requests_per_minute=config.http.requests_per_minute,
-            ),
+            ground.api_settings(terms),
             Collaborators(
                 database=database,
                 feed=feed,
                 blobs=blobs,
                 tokens=tokens,
+                fetcher=(
+                    UrlFetcher(Outbound(config.fetch.surroundings)) if config.fetch.serve else None
+                ),
+                webhook_outbound=webhook_outbound,
+                uploads=uploads,
                 nodes=nodes,
                 commitments=spot_checks.commitments,
                 explain=market.explain,
                 market_is_up=lambda: market.pid is not None,
                 traffic=lambda: market.traffic,
                 funds=chain.funds.get,
+                wallet_chain=wallet_chain,
+                transfer_submitted=follower.submitted,
+                voucher=vouchers.voucher,
                 wake=orchestrator.wake,
                 request_cancel=orchestrator.request_cancel,
                 request_cancel_all=orchestrator.request_cancel_all,
                 send_key=orchestrator.send_key,
+                open_job_stream=market.open_job_stream,
+                open_mailbox_stream=market.open_mailbox_stream,
+                orchestrator=orchestrator.pulse,
+                scheduler=scheduler.pulse,
                 stopping=stopping,
+                traces=traces,
+                chain_slot=lambda: rpc.block_height(),
+                api_connections=lambda: len(server.connections),
+                counts=ground.counts,
             ),
         )
-        server = _Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=_SHUTDOWN_S,
-                ws_max_size=64 * 1024,
-            ),
-            stopping,
-        )
+        overview = Overview(database)
+        pruned: Counter[str] = Counter()
+
+        async def read_numbers() -> Reading:
+            return Reading(
+                peer_id=peer_id_of(keys.identity.public_key),
+                version=__version__,
+                market=MarketReading(
+                    tally=orchestrator.tally,
+                    is_up=market.pid is not None,
+                    nodes=nodes.connected_count(),
+                    traffic=market.traffic,
+                    payments_undecided=await outbox.undecided(),
+                    pruned=pruned,
+                ),
+                tasks=await overview.tasks_by_phase(),
+                books_differ=await overview.differences(),
+                database_bytes=await database.read(size_bytes),
+                api_connections=len(server.connections),
+                passed_on=PassedOn(),
+            )
+
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(outbox.run(), name="outbox"),
@@ -317,131 +415,82 @@ async def run(
                 group.create_task(_keep(market), name="market"),
                 group.create_task(follow_lists(directory, market), name="peers"),
                 group.create_task(standings.run(), name="standings"),
+                group.create_task(tell_prices(database, market.set_prices, _now_ms), name="prices"),
                 group.create_task(challenger.run(), name="challenger"),
-                group.create_task(_forget_payments(outbox), name="payments"),
+                group.create_task(batch_runner.run(), name="batches"),
+                group.create_task(scheduler.run(), name="schedules"),
+                group.create_task(follower.run(), name="transfers"),
+                group.create_task(keep_invoicing(database, _now_ms), name="invoices"),
+                group.create_task(BlobSweeper(database, blobs).run(), name="unneeded blobs"),
                 group.create_task(
-                    _say_where(
+                    forget(database, config.retention, _now_ms, pruned), name="retention"
+                ),
+                group.create_task(forget_payments(outbox), name="payments"),
+                group.create_task(stay_owner(outbox), name="owner"),
+                group.create_task(
+                    say_where(
                         directory, place, market, {**told, "operator": keys.operator.address}
                     ),
                     name="info",
                 ),
             ]
+            others = database_place(directory, config.database)
+            if isinstance(others, ServerPlace):
+                # The driver is an extra (`Database`).
+                from .sharing.counting import count_together
+                from .store.hints import hints
+
+                background.append(
+                    group.create_task(count_together(others, ground.counts), name="counts")
+                )
+                background.append(
+                    group.create_task(
+                        move_others_tasks(
+                            hints(others), database, feed, orchestrator, follower.submitted
+                        ),
+                        name="others' tasks",
+                    )
+                )
+            if webhook_outbound is not None:
+                delivery = WebhookDelivery(
+                    database=database,
+                    feed=feed,
+                    sender=WebhookSender(webhook_outbound),
+                    body_of=webhook_body,
+                    now_ms=_now_ms,
+                )
+                background += [
+                    group.create_task(delivery.run(), name="webhooks"),
+                    group.create_task(
+                        keep_node_status(database, nodes, feed, node_status_body, _now_ms),
+                        name="webhooks' nodes",
+                    ),
+                ]
+            if config.metrics.listen:
+                background.append(
+                    group.create_task(
+                        serve_metrics(config.metrics.host, config.metrics.port, read_numbers),
+                        name="metrics",
+                    )
+                )
+            # What is there now stays: the collector need not go through all of it again, which takes a tenth of a second.
+            gc.collect()
+            gc.freeze()
             # The API does not wait for the market process, which takes seconds to start.
-            await server.serve(sockets=[place.listener])
+            server.answer_with(
+                Leading(app, token=token_of(keys.session), explain=market.explain, nodes=nodes)
+            )
+            if isinstance(others, ServerPlace):
+                await database.write(lead_url.save, ground.internal_url)
+            await server.ended()
             for task in background:
                 task.cancel()
         await outgoing.aclose()
+        traces.close()
         (directory / INFO_FILE).unlink(missing_ok=True)
-
-
-def _node_limits(p2p: P2pConfig) -> NodeLimits:
-    return NodeLimits(
-        nodes=p2p.nodes,
-        connections_per_host=p2p.connections_per_host,
-        connections_per_network=p2p.connections_per_network,
-        handshakes_per_network=p2p.handshakes_per_network,
-        handshake_s=p2p.handshake_s,
-        leases_per_node=p2p.leases_per_node,
-        messages_per_s=p2p.messages_per_s,
-        bytes_per_s=p2p.bytes_per_s,
-    )
-
-
-async def follow_lists(directory: Path, market: MarketClient) -> None:
-    """Read the lists of peers again at every SIGHUP."""
-    asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
-    while True:
-        await asked.wait()
-        asked.clear()
-        try:
-            lists = load_config(directory / CONFIG_NAME).peers.lists
-        except ConfigError as error:
-            _log.error("the lists of peers stay as they are: %s", error)
-            continue
-        market.admit(lists)
-        _log.info("peers: %d allowed, %d denied", len(lists.allow), len(lists.deny))
 
 
 async def _keep(market: MarketClient) -> None:
     """Have the market process running until this is cancelled."""
     async with market:
         await asyncio.Event().wait()
-
-
-async def _forget_payments(outbox: Outbox) -> None:
-    """Drop payments that were decided long ago."""
-    while True:
-        forgotten = await outbox.forget_decided(time.time() - _PAYMENTS_KEPT_S)
-        if forgotten:
-            _log.info("forgot %d old payments", forgotten)
-        await asyncio.sleep(_FORGET_INTERVAL_S)
-
-
-class _Server(uvicorn.Server):
-    """A server that tells long answers to end when it is told to stop."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-        self._loop = asyncio.get_running_loop()
-        # uvicorn raises the signal again when it has stopped; ours must not end the process before
-        # everything else has stopped too.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        super().handle_exit(sig, frame)
-
-
-def _listen(config: Config) -> _Place:
-    family = socket.AF_INET6 if ":" in config.http.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((config.http.host, config.http.port))
-    # Where it listens everywhere, and nobody said how others reach it, it is reached from here.
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.http.host, config.http.host)
-    host = f"[{local}]" if family == socket.AF_INET6 else local
-    url = config.http.public_url.rstrip("/") or f"http://{host}:{listener.getsockname()[1]}"
-    return _Place(listener, url, f"{host}:{listener.getsockname()[1]}")
-
-
-async def _terms(rpc: Rpc, config: Config, directory: Path) -> ConfigAccount:
-    """The market's terms, waiting for a chain that is away at the very first start."""
-    complained = False
-    while True:
-        try:
-            return await load_terms(rpc, config.chain.deployment, directory / "market.terms")
-        except RpcError as error:
-            if not complained:
-                _log.warning("waiting for the chain at %s: %s", config.chain.rpc_url, error)
-            complained = True
-            await asyncio.sleep(_CHAIN_RETRY_S)
-
-
-async def _say_where(
-    directory: Path, place: _Place, market: MarketClient, told: Mapping[str, object]
-) -> None:
-    """Keep coordinator.json true: the market's pid changes when it is restarted."""
-    written: dict[str, object] = {}
-    while True:
-        info: dict[str, object] = {
-            "api_url": place.url,
-            "api_pid": os.getpid(),
-            "market_pid": market.pid,
-            "peer_id": market.peer_id,
-            "p2p_addresses": list(market.addresses),
-            "discovery_addresses": list(market.discovery_addresses),
-            **told,
-        }
-        if market.pid is not None and info != written:
-            await asyncio.to_thread(_replace, directory / INFO_FILE, info)
-            written = info
-        await asyncio.sleep(_INFO_INTERVAL_S)
-
-
-def _replace(path: Path, document: dict[str, object]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n")
-    partial.replace(path)

@@ -68,6 +68,11 @@ def _configure(directory: Path, chain_file: Path, nodes: Sequence[str]) -> Confi
         chain_file,
         {
             "http.listen": "127.0.0.1:0",
+            # One client, on its own machine, and the files of its nodes.
+            "http.connections_per_address": 0,
+            "requests.default_tier": "",
+            "requests.per_address_per_minute": 0,
+            "requests.strangers_per_address_per_minute": 0,
             "p2p.listen": (),
             "p2p.dial": tuple(dict.fromkeys([*nodes, *dialled]))[:MAX_DIALLED],
             "p2p.files": True,

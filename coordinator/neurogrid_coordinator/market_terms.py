@@ -1,6 +1,7 @@
 """The market's terms, and the chain's clock, by which escrows end."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 from neurogrid_contracts.accounts import AccountFormatError, ConfigAccount
@@ -8,6 +9,10 @@ from neurogrid_contracts.clock import unix_time_s
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.rpc import Account, Rpc
+
+_log = logging.getLogger(__name__)
+
+_CHAIN_RETRY_S = 1.0
 
 
 async def load_terms(rpc: Rpc, deployment: Deployment, cache: Path) -> ConfigAccount:
@@ -31,6 +36,28 @@ async def load_terms(rpc: Rpc, deployment: Deployment, cache: Path) -> ConfigAcc
     terms = ConfigAccount.parse(account.data)
     await asyncio.to_thread(_write, cache, account.data)
     return terms
+
+
+async def wait_for_terms(
+    rpc: Rpc, deployment: Deployment, cache: Path, *, rpc_url: str
+) -> ConfigAccount:
+    """The market's terms, waiting for a chain that is away at the very first start.
+
+    Args:
+        rpc_url: where the chain should be, for the log.
+
+    Raises:
+        LookupError: there is no such market on this chain.
+    """
+    complained = False
+    while True:
+        try:
+            return await load_terms(rpc, deployment, cache)
+        except RpcError as error:
+            if not complained:
+                _log.warning("waiting for the chain at %s: %s", rpc_url, error)
+            complained = True
+            await asyncio.sleep(_CHAIN_RETRY_S)
 
 
 def _write(path: Path, data: bytes) -> None:

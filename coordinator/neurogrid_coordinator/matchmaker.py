@@ -58,13 +58,26 @@ class Market(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Auctioned:
+    """How an auction went.
+
+    Attributes:
+        step: what it made of the task; None if that is not there.
+        asked: whether any node was asked.
+    """
+
+    step: Step | None
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Matchmaker:
     """Holds auctions and offers leases."""
 
     database: Database
     market: Market
 
-    async def auction(self, task: Task, account_id: str, now_ms: Clock) -> Step | None:
+    async def auction(self, task: Task, account_id: str, now_ms: Clock) -> Auctioned:
         """Hold the auction of a task that is matching, and store how it went.
 
         Raises:
@@ -83,7 +96,8 @@ class Matchmaker:
         kept += [*report.commits.values(), *report.reveals.values()]
         kept += [report.bids[node_id] for node_id in bidders]
         proof = [(demand.demand_id, envelope) for envelope in kept]
-        return await self.database.write(steps.take, task.task_id, closed, now_ms(), proof)
+        step = await self.database.write(steps.take, task.task_id, closed, now_ms(), proof)
+        return Auctioned(step, bool(report.demands))
 
     async def award(self, task: Task, now_ms: Clock) -> Step | None:
         """Offer the lease of a task that is awarded, and store the answer.

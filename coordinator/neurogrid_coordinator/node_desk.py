@@ -9,9 +9,11 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.messages import (
     Accept,
     Attach,
+    CheckpointTaken,
     Claimed,
     Deny,
     Event,
@@ -20,20 +22,27 @@ from neurogrid_marketplace.messages import (
     Message,
     Meter,
 )
-from neurogrid_marketplace.offer import LeaseStatus
+from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from neurogrid_marketplace.task_events import Forgotten
+from neurogrid_marketplace.usage import LeaseUsage
+from neurogrid_telemetry.about import about
 
 from . import node_messages
 from .attendance import Attendance
+from .checkpoints import CheckpointDesk
 from .market.deliveries import NodeChange
 from .market.reports import NodeView
 from .node_messages import Taken
 from .orchestrator import Orchestrator
 from .outgoing import Outgoing
-from .store import events, tasks
-from .store.database import Database
+from .store import events, tasks, usage
+from .store.database import Database, Overloaded
 from .store.feed import Feed
 from .vouchers import VoucherDesk
+
+# Heartbeats come every five seconds, and sooner where much happens.
+_USAGE_INTERVAL_MS = 4_500
+_RUNNING = frozenset({LeasePhase.RUNNING, LeasePhase.PAUSED, LeasePhase.STOPPING})
 
 
 class NodeDesk:
@@ -53,6 +62,7 @@ class NodeDesk:
         attendance: Attendance,
         outgoing: Outgoing,
         vouchers: VoucherDesk,
+        checkpoints: CheckpointDesk,
         settle: Callable[[str], None],
         found_out: Callable[[str], None],
         now_ms: Callable[[], int],
@@ -63,19 +73,29 @@ class NodeDesk:
         self._attendance = attendance
         self._outgoing = outgoing
         self._vouchers = vouchers
+        self._checkpoints = checkpoints
         self._settle = settle
         self._found_out = found_out
         self._now_ms = now_ms
         self._watching_since_ms = now_ms()
         # node id -> lease id -> what was stored last of its progress.
         self._progress: dict[str, dict[str, tuple[int, str]]] = {}
+        # ... and of what its job uses, and when.
+        self._usage: dict[str, dict[str, tuple[LeaseUsage, int]]] = {}
 
     async def on_message(self, node_id: str, envelope: Envelope, message: Message) -> None:
         """A node said something about a lease."""
+        with about(lease=getattr(message, "lease_id", ""), peer=node_id):
+            await self._take(node_id, envelope, message)
+
+    async def _take(self, node_id: str, envelope: Envelope, message: Message) -> None:
         self._attendance.heard(node_id, self._now_ms())
         write, now_ms = self._orchestrator.write, self._now_ms()
         match message:
             case Event():
+                # Unless the store answers, nothing is taken: the node says it again.
+                left = message.result.checkpoint if message.result is not None else None
+                listed = await self._checkpoints.manifest(left)
                 taken = await write(
                     node_messages.take_event,
                     node_id,
@@ -83,6 +103,7 @@ class NodeDesk:
                     message,
                     now_ms,
                     self._watching_since_ms,
+                    listed,
                 )
                 self._answer(node_id, taken)
                 if message.kind is EventKind.STARTED:
@@ -95,6 +116,11 @@ class NodeDesk:
             case Log():
                 taken = await write(node_messages.take_log, node_id, message, now_ms)
                 self._answer(node_id, taken)
+            case CheckpointTaken():
+                listed = await self._checkpoints.manifest(message.checkpoint)
+                taken = await write(node_messages.take_checkpoint, node_id, message, now_ms, listed)
+                self._answer(node_id, taken)
+                self._feed.notify()
             case Claimed(lease_id):
                 taken = await write(node_messages.take_claimed, node_id, envelope, message)
                 self._answer(node_id, taken)
@@ -113,9 +139,12 @@ class NodeDesk:
         if change == "left":
             self._attendance.left(node_id)
             self._progress.pop(node_id, None)
+            self._usage.pop(node_id, None)
+            self._orchestrator.node_left(node_id)
             return
-        if self._attendance.became_free(view.offer):
-            self._orchestrator.nodes_changed()
+        # A hello may say anything new: a lower price, a larger machine.
+        if self._attendance.became_free(view.offer) or change == "joined":
+            self._orchestrator.node_opened(view.offer)
         expected = self._orchestrator.leases_of(node_id)
         for status in view.leases:
             # A lease that we do not expect there may have missed its end.
@@ -126,6 +155,7 @@ class NodeDesk:
             state = self._orchestrator.task_of(lease_id, node_id)
             if state is not None:
                 await self._orchestrator.step(state.task.task_id, Forgotten(lease_id))
+        await self._note_usage(node_id, view)
         await self._note_progress(node_id, view)
 
     async def _resume(self, node_id: str, lease_id: str, has: Attach | None = None) -> None:
@@ -141,6 +171,30 @@ class NodeDesk:
             self._orchestrator.follow(taken.step)
         for message in taken.answers:
             self._outgoing.tell(node_id, message, is_last=taken.is_last)
+
+    async def _note_usage(self, node_id: str, view: NodeView) -> None:
+        before, now_ms = self._usage.get(node_id, {}), self._now_ms()
+        noted: dict[str, tuple[LeaseUsage, int]] = {}
+        new: list[LeaseStatus] = []
+        for status in view.leases:
+            if status.usage is None:
+                continue
+            kept = before.get(status.lease_id)
+            soon = kept is not None and now_ms - kept[1] < _USAGE_INTERVAL_MS
+            if kept is not None and (kept[0] == status.usage or (soon and _runs(status))):
+                noted[status.lease_id] = kept
+            else:
+                noted[status.lease_id] = (status.usage, now_ms)
+                new.append(status)
+        self._usage.pop(node_id, None)
+        if noted:
+            self._usage[node_id] = noted
+        if new:
+            try:
+                await self._database.write(_store_usage, node_id, new, now_ms)
+            except Overloaded:
+                # The next heartbeat has another one.
+                return
 
     async def _note_progress(self, node_id: str, view: NodeView) -> None:
         before = self._progress.get(node_id, {})
@@ -162,6 +216,17 @@ class NodeDesk:
             self._feed.notify()
 
 
+def _runs(status: LeaseStatus) -> bool:
+    return status.phase in _RUNNING
+
+
+def _store_usage(conn: Connection, node_id: str, said: list[LeaseStatus], now_ms: int) -> None:
+    for status in said:
+        assert status.usage is not None, "chosen for that"
+        sample = usage.Said(status.lease_id, status.usage, status.memory_peak_bytes)
+        usage.add(conn, node_id, sample, now_ms, is_last=not _runs(status))
+
+
 def _store_progress(conn: Connection, changed: list[tuple[str, LeaseStatus]], now_ms: int) -> None:
     for task_id, status in changed:
         found = tasks.state_of(conn, task_id)
@@ -181,5 +246,6 @@ def _store_progress(conn: Connection, changed: list[tuple[str, LeaseStatus]], no
                 "note": status.note,
                 "metered_ms": status.metered_ms,
                 "memory_peak_bytes": status.memory_peak_bytes,
+                "usage": None if status.usage is None else plain(status.usage),
             },
         )

@@ -18,12 +18,14 @@ from neurogrid_marketplace.messages import (
     Accept,
     Acknowledge,
     Attach,
+    CheckpointTaken,
     Claimed,
     Event,
     EventKind,
     Log,
     Message,
     Meter,
+    Result,
     Stop,
     VoucherMessage,
 )
@@ -32,10 +34,17 @@ from neurogrid_marketplace.payment_chain import NO_VOUCHER
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.task_actions import Action, SendStart
-from neurogrid_marketplace.task_events import Accepted, Finished, Reclaimed, Started
+from neurogrid_marketplace.task_events import (
+    Accepted,
+    CheckpointKept,
+    Finished,
+    Reclaimed,
+    Started,
+)
 
-from . import steps
+from . import checkpoints, steps
 from .steps import Step
+from .store import checkpoints as kept_checkpoints
 from .store import evidence, leases, logs, tasks
 from .store.leases import LeaseRow
 from .vouchers import VoucherDesk, is_final
@@ -65,12 +74,14 @@ def take_event(
     event: Event,
     now_ms: int,
     watching_since_ms: int,
+    listed: bytes | None = None,
 ) -> Taken:
     """Store a milestone and move the task.
 
     Args:
         watching_since_ms: when we began to listen: how long a start took that was funded before,
             we cannot say.
+        listed: of the checkpoint that a result names, as `CheckpointDesk.manifest` found it.
     """
     row = _lease_of(conn, node_id, event.lease_id)
     if row is None or _is_closed(row):
@@ -85,7 +96,7 @@ def take_event(
     leases.save_event(conn, row.id, stored, event.hash(), finished, now_ms)
     step = None
     if event.result is not None:
-        step = steps.take(conn, row.task_id, Finished(row.id, event.result), now_ms)
+        step = _take_finished(conn, row, event.result, now_ms, listed)
     elif event.kind is EventKind.STARTED:
         step = steps.take(conn, row.task_id, Started(row.id, event.at_ms), now_ms)
         lease = step.after.lease if step is not None and step.moved else None
@@ -93,7 +104,47 @@ def take_event(
             leases.save_start(conn, row.id, now_ms - lease.funded_at_ms, now_ms)
     elif event.kind is EventKind.RECLAIMED:
         step = steps.take(conn, row.task_id, Reclaimed(row.id, event.at_ms), now_ms)
-    return Taken((Acknowledge(row.id, stored, row.log_bytes),), step)
+    return Taken((Acknowledge(row.id, stored, row.log_bytes, checkpoint=row.checkpoint),), step)
+
+
+def _take_finished(
+    conn: Connection, row: LeaseRow, result: Result, now_ms: int, listed: bytes | None
+) -> Step | None:
+    """The run has ended, and with it comes the last that it has kept of its work."""
+    left = result.checkpoint
+    if left is None or left.sequence <= row.checkpoint:
+        return steps.take(conn, row.task_id, Finished(row.id, result), now_ms)
+    manifest = checkpoints.whole(conn, row.task_id, left, listed)
+    finished = Finished(row.id, result, left if manifest is not None else None)
+    step = steps.take(conn, row.task_id, finished, now_ms)
+    if manifest is not None and step is not None:
+        checkpoints.save(conn, step.after, left, manifest)
+    return step
+
+
+def take_checkpoint(
+    conn: Connection, node_id: str, message: CheckpointTaken, now_ms: int, listed: bytes | None
+) -> Taken:
+    """Keep a checkpoint of a running job, if all of it is here.
+
+    Args:
+        listed: as `CheckpointDesk.manifest` found it.
+    """
+    row = _lease_of(conn, node_id, message.lease_id)
+    if row is None or _is_closed(row):
+        return _without_lease(row, message.lease_id)
+    checkpoint = message.checkpoint
+    if checkpoint.sequence <= row.checkpoint:
+        return Taken((_stored(row),))
+    manifest = checkpoints.whole(conn, row.task_id, checkpoint, listed)
+    if manifest is None:
+        return Taken((_stored(row),))
+    step = steps.take(conn, row.task_id, CheckpointKept(row.id, checkpoint), now_ms)
+    if step is None or step.after == step.before:
+        return Taken((_stored(row),), step)
+    checkpoints.save(conn, step.after, checkpoint, manifest)
+    kept_checkpoints.save_stored(conn, row.id, checkpoint.sequence)
+    return Taken((_stored(replace(row, checkpoint=checkpoint.sequence)),), step)
 
 
 def take_meter(
@@ -148,7 +199,7 @@ def take_log(conn: Connection, node_id: str, log: Log, now_ms: int) -> Taken:
     if row is None or _is_closed(row):
         return _without_lease(row, log.lease_id)
     taken = logs.append(conn, row.id, row.log_bytes, log.offset, log.text.encode(), now_ms)
-    return Taken((Acknowledge(row.id, row.events_stored, taken),))
+    return Taken((Acknowledge(row.id, row.events_stored, taken, checkpoint=row.checkpoint),))
 
 
 def take_claimed(conn: Connection, node_id: str, envelope: Envelope, claimed: Claimed) -> Taken:
@@ -272,7 +323,13 @@ def _without_lease(row: LeaseRow | None, lease_id: str) -> Taken:
 
 
 def _stored(row: LeaseRow) -> Acknowledge:
-    return Acknowledge(row.id, row.events_stored, row.log_bytes, closed=_is_closed(row))
+    return Acknowledge(
+        row.id,
+        row.events_stored,
+        row.log_bytes,
+        closed=_is_closed(row),
+        checkpoint=row.checkpoint,
+    )
 
 
 def _refusal(conn: Connection, row: LeaseRow, event: Event) -> str | None:

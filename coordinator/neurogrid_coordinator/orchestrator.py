@@ -9,16 +9,19 @@ The copies of tasks in memory only say what to look at; every step loads the sto
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
 from neurogrid_marketplace import orchestration
-from neurogrid_marketplace.deadlines import missed
+from neurogrid_marketplace.deadlines import waits_until_ms
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Start, Stop
+from neurogrid_marketplace.offer import Offer
+from neurogrid_marketplace.spreading import HOLDING
+from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import (
     Abandon,
@@ -42,13 +45,20 @@ from neurogrid_marketplace.task_events import (
     TurnCame,
 )
 from neurogrid_marketplace.verification import Verdict
+from neurogrid_telemetry.about import about
+from neurogrid_telemetry.log_lines import named
+from neurogrid_telemetry.traces import OFF, Traces
 
 from . import steps
+from .alarms import Alarms
 from .attendance import Attendance
 from .groups import Looked
+from .log_events import CoordinatorEvent
 from .market.errors import MarketError
-from .matchmaker import Market, Matchmaker
+from .matchmaker import Auctioned, Market, Matchmaker
+from .metrics.tally import Tally
 from .outgoing import Outgoing
+from .services.pulse import Pulse
 from .steps import Step
 from .store import tasks
 from .store.database import Database, Overloaded
@@ -61,8 +71,11 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-# How often every task that has not ended is looked at.
+# How often every task that is neither over nor waits is looked at.
 SWEEP_S = 1.0
+# Tasks that have waited too long, in one transaction; and when those are looked at again that go on nevertheless.
+_ENDED_AT_ONCE = 20
+_LOOK_AGAIN_MS = 1_000
 # How long to wait before asking a market process again that is being started.
 _MARKET_PAUSE_S = 0.2
 # Our own calls wait for room in the database's queue; clients' are refused.
@@ -73,7 +86,9 @@ class Orchestrator:
     """All tasks that have not ended.
 
     Attributes:
+        pulse: of the look at every task.
         ready: set when `run` has loaded the tasks; only then may anything else be told it.
+        tally: what has become of tasks since.
 
     Args:
         outgoing: to nodes.
@@ -84,6 +99,7 @@ class Orchestrator:
         look_at_group: does what the runs of a task that is verified call for.
         turns_max: how many tasks may look for a node at a time.
         sweep_s: how often every task is looked at.
+        traces: where auctions and awards are recorded.
     """
 
     def __init__(
@@ -102,6 +118,7 @@ class Orchestrator:
         now_ms: Callable[[], int],
         turns_max: int,
         sweep_s: float = SWEEP_S,
+        traces: Traces = OFF,
     ) -> None:
         self._database = database
         self._feed = feed
@@ -116,9 +133,15 @@ class Orchestrator:
         self._look_at_group = look_at_group
         # Groups about which something has changed since they were looked at.
         self._groups_changed: set[str] = set()
+        self._traces = traces
         self._now_ms = now_ms
         self._sweep_s = sweep_s
+        self.tally = Tally()
+        self.pulse = Pulse()
         self._tasks: dict[str, TaskState] = {}
+        # Those that are looked at each time, in the order in which they came; of the others, when they are.
+        self._busy: dict[str, None] = {}
+        self._alarms = Alarms()
         # node id -> lease id -> task id, of leases that a node has taken and not ended.
         self._taken: dict[str, dict[str, str]] = {}
         self._room = WaitingRoom()
@@ -144,28 +167,59 @@ class Orchestrator:
 
     async def _load(self) -> None:
         for state in await self._database.read(tasks.active):
-            self._remember(state)
-            if state.task.phase is Phase.QUEUED:
-                self._room.add(state.task, state.priority)
-            for action in orchestration.due(state.task, self._now_ms()):
-                self.perform(state.task.task_id, action)
-            if state.task.belongs_to and state.task.membership is None:
-                # The task that it verifies may have ended without it.
-                self.perform(state.task.task_id, SeekVerdict(state.task.group))
+            if state.task.phase is Phase.QUEUED and state.task.auctions:
+                # It had its turn before; nodes that connect now are what it waits for.
+                self._room.add(
+                    state.task, state.priority, state.account_id, waits_from_ms=self._now_ms()
+                )
+            self._take_up(state)
         for group in await self._database.read(tasks.unjudged):
             self.perform(group, SeekVerdict(group))
+
+    def _take_up(self, state: TaskState) -> None:
+        """Go on with a task as it is stored."""
+        task = state.task
+        self._remember(state)
+        if task.phase is Phase.QUEUED:
+            self._room.renew(task, state.priority, state.account_id)
+            self._turn.set()
+        for action in orchestration.due(task, self._now_ms()):
+            self.perform(task.task_id, action)
+        if task.belongs_to and task.membership is None:
+            # The task that it verifies may have ended without it.
+            self.perform(task.task_id, SeekVerdict(task.group))
+        if task.phase in TERMINAL and task.lease is not None:
+            self._settle(task.lease.lease_id)
 
     # --- what others tell -------------------------------------------------------------------------
 
     def wake(self, state: TaskState) -> None:
-        """A task was submitted and is stored. What is told before `run` is found by `run`."""
+        """A task was submitted, or is asked for otherwise, and stored. What is told before `run` is found by `run`."""
         if self._group is not None:
             self._remember(state)
             if state.task.phase is Phase.QUEUED:
-                self._room.add(state.task, state.priority)
+                self._room.renew(state.task, state.priority, state.account_id)
                 self._turn.set()
             if state.task.verdict is Verdict.DUE:
                 self.perform(state.task.task_id, SeekVerdict(state.task.group))
+
+    def knows(self, task_id: str) -> bool:
+        """Whether it looks after this task."""
+        return task_id in self._tasks
+
+    async def taken_elsewhere(self, task_ids: Iterable[str]) -> None:
+        """Another coordinator has stored these tasks, or steps of theirs, which are followed here."""
+        for task_id in task_ids:
+            # Among the writes, so that it comes in the order of our own steps.
+            state = await self.write(tasks.state_of, task_id)
+            if state is not None:
+                self._take_up(state)
+
+    async def look_again(self) -> None:
+        """What others stored may have been missed: follow all that is not as it is remembered."""
+        for state in await self.write(tasks.active):
+            if self._tasks.get(state.task.task_id) != state:
+                self._take_up(state)
 
     async def request_cancel(self, task_id: str) -> Phase:
         """Carry out a cancellation; the task's phase after it.
@@ -188,9 +242,20 @@ class Orchestrator:
         """The client sent the key to a sealed task's inputs; a late one changes nothing."""
         await self.step(task_id, key)
 
-    def nodes_changed(self) -> None:
-        """A node came or became free: queued tasks need not wait any longer."""
-        self._room.wake()
+    def node_opened(self, offer: Offer) -> None:
+        """A node came, offers something else, or has more to give: some need not wait any longer."""
+        self._room.node_opened(offer)
+        self._turn.set()
+
+    def node_left(self, node_id: str) -> None:
+        """A node is gone."""
+        self._room.node_left(node_id)
+
+    def nodes_stand(self, standings: Mapping[str, Standing]) -> None:
+        """This is known of nodes from now on: some may be asked for what they were not asked for before."""
+        offers = {node_id: self._market.offer(node_id) for node_id in standings}
+        here = {node_id: offer for node_id, offer in offers.items() if offer is not None}
+        self._room.stand(standings, here)
         self._turn.set()
 
     def leases_of(self, node_id: str) -> dict[str, int]:
@@ -219,12 +284,22 @@ class Orchestrator:
         task = step.after
         self._remember(TaskState(task, step.account_id, step.priority))
         if step.moved:
-            _log.info("task %s: %s -> %s", task.task_id, step.before.phase, task.phase)
+            self.tally.moved(step.before, task)
+            with about(task=task.task_id, lease=task.lease.lease_id if task.lease else ""):
+                _log.info(
+                    "task %s: %s -> %s",
+                    task.task_id,
+                    step.before.phase,
+                    task.phase,
+                    extra=named(
+                        CoordinatorEvent.TASK_PHASE, before=step.before.phase, phase=task.phase
+                    ),
+                )
             self._feed.notify()
         for action in step.actions:
             self.perform(task.task_id, action)
         if task.phase is Phase.QUEUED:
-            self._room.add(task, step.priority)
+            self._room.renew(task, step.priority, step.account_id)
             self._turn.set()
         for released in step.released:
             self.follow(released)
@@ -233,7 +308,7 @@ class Orchestrator:
         """Have an action carried out; one that is under way is not started twice."""
         match action:
             case HoldAuction() | SendAward():
-                self._spawn("match", task_id, self._match)
+                self._spawn("match", task_id, self._match_alone)
             case OpenEscrow(lease) | Abandon(lease) | Settle(lease):
                 self._settle(lease.lease_id)
             case SendStart(lease):
@@ -269,6 +344,7 @@ class Orchestrator:
             await self._turns.acquire()
             task_id = await self._next_turn()
             if not self._spawn("match", task_id, self._take_turn):
+                self._room.over(task_id)
                 self._turns.release()
 
     async def _next_turn(self) -> str:
@@ -278,6 +354,9 @@ class Orchestrator:
             task_id = self._room.take(now_ms)
             if task_id is not None:
                 return task_id
+            if self._room.is_looking:
+                await asyncio.sleep(0)
+                continue
             due_ms = self._room.next_due_ms()
             try:
                 async with asyncio.timeout(None if due_ms is None else (due_ms - now_ms) / 1000):
@@ -286,26 +365,26 @@ class Orchestrator:
                 continue
 
     async def _sweep(self) -> None:
-        """Look at every task about once a second: each phase has a deadline."""
+        """Look at every task at work about once a second, and at others when their time is over."""
         while True:
             now_ms = self._now_ms()
             self._attendance.look(self._market.pid, now_ms)
-            for state in list(self._tasks.values()):
+            for task_id in list(self._busy):
+                state = self._tasks.get(task_id)
+                if state is None:
+                    continue
                 try:
                     await self._look_at(state.task, now_ms)
                 except Exception:  # noqa: BLE001 - one task's boundary: it is looked at again
                     _log.exception("task %s", state.task.task_id)
+            await self._end_waiting(self._alarms.due(now_ms), now_ms)
             self._attendance.forget(frozenset(self._taken))
             self._outgoing.forget_old()
+            self.pulse.beat()
             await asyncio.sleep(self._sweep_s)
 
     async def _look_at(self, task: Task, now_ms: int) -> None:
         if ("match", task.task_id) in self._running:
-            return
-        waits = task.phase is Phase.WAITING or (
-            task.phase is Phase.QUEUED and now_ms < task.queue_until_ms
-        )
-        if waits and not missed(task, now_ms):
             return
         node_id = task.lease.node_id if task.lease else ""
         due = Due(self._attendance.heard_ms(node_id))
@@ -317,47 +396,90 @@ class Orchestrator:
             # Only a step that changes something costs a transaction.
             await self.step(task.task_id, due)
 
+    async def _end_waiting(self, task_ids: Sequence[str], now_ms: int) -> None:
+        """The time is over in which these may find a node: thousands may have come together."""
+        for start in range(0, len(task_ids), _ENDED_AT_ONCE):
+            some = [
+                task_id
+                for task_id in task_ids[start : start + _ENDED_AT_ONCE]
+                if ("match", task_id) not in self._running
+            ]
+            for task_id in task_ids[start : start + _ENDED_AT_ONCE]:
+                # Unless a step says otherwise, it is looked at again.
+                self._alarms.set(task_id, now_ms + _LOOK_AGAIN_MS)
+            try:
+                for step in await self.write(steps.take_all, some, Due(now_ms), now_ms):
+                    self.follow(step)
+            except Exception:  # noqa: BLE001 - the boundary of these tasks: they are looked at again
+                _log.exception("tasks %s", ", ".join(some))
+
     # --- actions ----------------------------------------------------------------------------------
 
     async def _take_turn(self, task_id: str) -> None:
-        wakes = self._room.wakes
+        wakes, asked = self._room.wakes, True
         try:
             await self.step(task_id, TurnCame())
-            await self._match(task_id)
-            state = self._tasks.get(task_id)
-            if state is not None and state.task.phase is Phase.QUEUED:
-                self._room.block(state.task, state.task.retry_at_ms, wakes)
+            asked = await self._match(task_id)
         finally:
+            state = self._tasks.get(task_id)
+            task = state.task if state is not None else None
+            if task is not None and task.phase is Phase.QUEUED:
+                retry_at_ms = task.retry_at_ms
+                self._room.failed(task, self._now_ms(), wakes, asked=asked, retry_at_ms=retry_at_ms)
+            else:
+                lease = task.lease if task is not None else None
+                self._room.over(task_id, lease.node_id if lease is not None else "")
+            self._turn.set()
             self._turns.release()
 
-    async def _match(self, task_id: str) -> None:
-        """Auction and award until the task has a node, or waits again."""
+    async def _match_alone(self, task_id: str) -> None:
+        """Go on with an auction or award of before, without a turn."""
+        await self._match(task_id)
+
+    async def _match(self, task_id: str) -> bool:
+        """Auction and award until the task has a node, or waits again: whether any node was asked."""
+        asked = False
         while True:
             state = self._tasks.get(task_id)
             phase = state.task.phase if state is not None else None
             try:
                 if state is not None and phase is Phase.MATCHING:
-                    step = await self._auction(state)
+                    auctioned = await self._auction(state)
+                    step, asked = auctioned.step, asked or auctioned.asked
                 elif state is not None and phase is Phase.AWARDED:
-                    step = await self._matchmaker.award(state.task, self._now_ms)
+                    step, asked = await self._award(state.task), True
                 else:
-                    return
+                    return asked
             except (MarketError, Overloaded) as error:
                 _log.debug("task %s: %s", task_id, error)
                 await asyncio.sleep(_MARKET_PAUSE_S)
-                step = await self.step(task_id, Due(self._now_ms()))
+                step, asked = await self.step(task_id, Due(self._now_ms())), True
             else:
                 if step is not None:
                     self.follow(step)
             if step is None:
-                return
+                return asked
 
-    async def _auction(self, state: TaskState) -> Step | None:
+    async def _auction(self, state: TaskState) -> Auctioned:
         task = state.task
         # Two gangs that ask the same nodes at once would each get some of them, and neither enough.
         gangs = self._gangs_ask if task.membership is not None else nullcontext()
         async with gangs:
-            return await self._matchmaker.auction(task, state.account_id, self._now_ms)
+            with self._traces.within("task.auction", task.trace, task=task.task_id) as span:
+                auctioned = await self._matchmaker.auction(task, state.account_id, self._now_ms)
+                if auctioned.step is not None:
+                    span.note(phase=auctioned.step.after.phase)
+                return auctioned
+
+    async def _award(self, task: Task) -> Step | None:
+        lease = task.lease
+        assert lease is not None, "an awarded task has a lease"
+        about_it = {"task": task.task_id, "lease": lease.lease_id, "node": lease.node_id}
+        with self._traces.within("task.award", task.trace, **about_it) as span:
+            step = await self._matchmaker.award(task, self._now_ms)
+            if step is not None:
+                span.note(phase=step.after.phase)
+            return step
 
     async def _send_start(self, task_id: str) -> None:
         state = self._tasks.get(task_id)
@@ -394,7 +516,8 @@ class Orchestrator:
 
         async def guarded() -> None:
             try:
-                await work(task_id)
+                with about(task=task_id):
+                    await work(task_id)
             except Exception:  # noqa: BLE001 - one task's boundary: the sweep looks at it again
                 _log.exception("task %s: %s", task_id, kind)
             finally:
@@ -402,7 +525,7 @@ class Orchestrator:
                 # A task that nobody looks after any more is in the queue, or the sweep finds it.
                 state = self._tasks.get(task_id)
                 if state is not None and state.task.phase is Phase.QUEUED:
-                    self._room.add(state.task, state.priority)
+                    self._room.add(state.task, state.priority, state.account_id)
                     self._turn.set()
 
         self._group.create_task(guarded(), name=f"{kind} {task_id}")
@@ -412,8 +535,15 @@ class Orchestrator:
         task = state.task
         before = self._tasks.get(task.task_id)
         old, new = before.task.lease if before else None, task.lease
-        if old is not None and (new is None or old.lease_id != new.lease_id):
-            self._drop(old)
+        if before is not None and old is not None:
+            left = new is None or old.lease_id != new.lease_id
+            if left:
+                self._drop(old)
+            if before.task.phase in HOLDING and (left or task.phase not in HOLDING):
+                self._attendance.lease_ended(old.node_id)
+                self._room.place_left(before.task, self._now_ms())
+                self._turn.set()
+        self._set_alarm(task)
         if task.phase in TERMINAL:
             self._tasks.pop(task.task_id, None)
             if new is not None:
@@ -425,6 +555,21 @@ class Orchestrator:
                 self._taken.setdefault(new.node_id, {})[new.lease_id] = task.task_id
             else:
                 self._drop(new)
+
+    def _set_alarm(self, task: Task) -> None:
+        """Say when it is looked at next: each phase has a deadline."""
+        waits = task.phase in (Phase.WAITING, Phase.QUEUED)
+        if waits or task.phase in TERMINAL:
+            self._busy.pop(task.task_id, None)
+        else:
+            self._busy[task.task_id] = None
+        if task.phase is not Phase.QUEUED:
+            self._room.drop(task.task_id)
+        over_ms = waits_until_ms(task) if waits else None
+        if over_ms is None:
+            self._alarms.drop(task.task_id)
+        else:
+            self._alarms.set(task.task_id, over_ms)
 
     def _drop(self, lease: Lease) -> None:
         mine = self._taken.get(lease.node_id, {})

@@ -17,7 +17,11 @@ class OutputCheck:
         self._blobs = blobs
 
     async def __call__(self, action: CheckOutputs) -> str:
-        """What is missing, in words; "" if everything is here."""
+        """What is missing, in words; "" if everything is here.
+
+        Raises:
+            StoreUnavailable: it can't be said now.
+        """
         wanted = action.result.outputs
 
         def uploaded(conn: Connection) -> dict[str, int]:
@@ -28,7 +32,7 @@ class OutputCheck:
         sizes = await self._database.read(uploaded) if wanted else {}
         for output in wanted:
             size = sizes.get(output.sha256)
-            if size is None or self._blobs.size_bytes(output.sha256) is None:
+            if size is None or await self._blobs.size_bytes(output.sha256) is None:
                 return f"the output {output.path} was not uploaded"
             if size != output.size_bytes:
                 return f"the output {output.path} has {size} bytes, not {output.size_bytes}"

@@ -22,10 +22,12 @@ from neurogrid_contracts.accounts import (
 )
 from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.receipt import escrow_job_id
+from neurogrid_telemetry.log_lines import named
 from neurogrid_wallet.errors import RpcError
 from neurogrid_wallet.rpc import Rpc
 
 from .escrow_history import closing_of
+from .log_events import CoordinatorEvent
 from .reconciliation import (
     OF_HISTORY,
     BookedLease,
@@ -176,6 +178,7 @@ class Reconciler:
             _log.error(
                 "books and chain differ: %s %s: booked: %s; found: %s",
                 *(difference.kind, difference.subject, difference.booked, difference.found),
+                extra=named(CoordinatorEvent.BOOKS_DIFFER, kind=difference.kind),
             )
         return present
 

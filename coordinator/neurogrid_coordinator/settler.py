@@ -17,13 +17,18 @@ from neurogrid_contracts.accounts import EscrowAccount
 from neurogrid_marketplace import settlement
 from neurogrid_marketplace.messages import Acknowledge, Message
 from neurogrid_marketplace.settlement import RESEND_MS, SettlementPhase, Step
-from neurogrid_marketplace.task_events import EscrowFailed, EscrowOpened
+from neurogrid_marketplace.task_events import EscrowFailed, EscrowOpened, LeftUnpaid
+from neurogrid_telemetry.about import about
+from neurogrid_telemetry.log_lines import named
+from neurogrid_telemetry.traces import OFF, Traces
 from neurogrid_wallet.errors import OutboxFull, PaymentTimeout, RpcError
 
 from . import steps
 from .chain import EscrowRefused, EscrowTerms, OpenedEscrow
 from .escrow_history import Closing
 from .evidence import ReceiptDesk
+from .log_events import CoordinatorEvent
+from .starts import StartDesk
 from .store import accounts, events, leases, tasks
 from .store.database import Database
 from .store.feed import Feed
@@ -64,6 +69,7 @@ class Settler:
     Args:
         tell: sends a message to a node, if it is there.
         follow: performs what a committed step of a task asks for.
+        traces: where escrows and settlements are recorded.
     """
 
     def __init__(
@@ -74,18 +80,22 @@ class Settler:
         chain: EscrowChain,
         vouchers: VoucherDesk,
         receipts: ReceiptDesk,
+        starts: StartDesk,
         tell: Callable[[str, Message], None],
         follow: Callable[[steps.Step], None],
         now_ms: Callable[[], int],
+        traces: Traces = OFF,
     ) -> None:
         self._database = database
         self._feed = feed
         self._chain = chain
         self._vouchers = vouchers
         self._receipts = receipts
+        self._starts = starts
         self._tell = tell
         self._follow = follow
         self._now_ms = now_ms
+        self._traces = traces
         self._group: asyncio.TaskGroup | None = None
         # One per lease that has a task here: set when something about it changed.
         self._changes: dict[str, asyncio.Event] = {}
@@ -111,7 +121,8 @@ class Settler:
             change.set()
             return
         self._changes[lease_id] = asyncio.Event()
-        self._group.create_task(self._settle(lease_id), name=f"settle {lease_id}")
+        with about(lease=lease_id):
+            self._group.create_task(self._settle(lease_id), name=f"settle {lease_id}")
 
     async def _settle(self, lease_id: str) -> None:
         change = self._changes[lease_id]
@@ -147,16 +158,18 @@ class Settler:
         return bool(due)
 
     async def _open(self, row: LeaseRow, client: str) -> None:
+        timeout_s, trace = await self._database.read(_timeout_and_trace, row.task_id)
         terms = EscrowTerms(
             lease_id=row.id,
             client=client,
             provider=row.wallet,
             max_micro_usdc=row.lease.max_cost_micro_usdc,
-            timeout_s=await self._database.read(_timeout_s, row.task_id),
+            timeout_s=timeout_s,
             voucher_signer=self._vouchers.signer(row.id).public_key,
         )
         try:
-            opened = await self._chain.open(terms)
+            with self._traces.within("lease.escrow", trace, task=row.task_id, lease=row.id):
+                opened = await self._chain.open(terms)
         except EscrowRefused as error:
             _log.warning("lease %s: no escrow: %s", row.id, error)
             step = await self._database.write(_store_refused, row.id, error, self._now_ms())
@@ -179,6 +192,10 @@ class Settler:
             due = settlement.steps(row.settlement)
             if Step.SEND_FINAL_VOUCHER in due and now_ms >= send_at_ms:
                 send_at_ms = now_ms + RESEND_MS
+                funded = await self._database.read(self._starts.funded_of, row.id)
+                if funded is not None:
+                    # Without it the node takes no voucher, nor can it give up the escrow.
+                    self._tell(row.node_id, funded)
                 self._tell(row.node_id, self._vouchers.voucher(row))
             if Step.REFUND in due and now_ms >= take_back_at_ms:
                 take_back_at_ms = now_ms + _TAKE_BACK_MS
@@ -217,6 +234,10 @@ class Settler:
                 return present
             closed = settlement.closed(present.settlement, closing.transaction, paid, now_ms)
             leases.save_settlement(conn, closed, now_ms)
+            unpaid = (present.settlement.due_micro_usdc or 0) - paid
+            if unpaid > 0:
+                # A lost node's voucher, say, that it never came back to redeem.
+                steps.take(conn, row.task_id, LeftUnpaid(unpaid), now_ms)
             present = replace(present, settlement=closed)
             self._receipts.write(conn, present, client, now_ms)
             events.append(
@@ -234,6 +255,26 @@ class Settler:
             return present
 
         stored = await self._database.write(store)
+        with about(task=row.task_id, lease=row.id, peer=row.node_id):
+            _log.info(
+                "lease %s is settled: %d micro-USDC by %s",
+                *(row.id, paid, closing.transaction),
+                extra=named(
+                    CoordinatorEvent.LEASE_SETTLED,
+                    paid_micro_usdc=paid,
+                    transaction=closing.transaction,
+                ),
+            )
+        _, trace = await self._database.read(_timeout_and_trace, row.task_id)
+        self._traces.begin(
+            "lease.settle",
+            trace,
+            row.settlement.since_ms,
+            task=row.task_id,
+            lease=row.id,
+            paid_micro_usdc=paid,
+            transaction=closing.transaction,
+        ).end()
         self._feed.notify()
         done = Acknowledge(row.id, stored.events_stored, stored.log_bytes, closed=True)
         self._tell(row.node_id, done)
@@ -248,10 +289,10 @@ def _lease_and_client(conn: Connection, lease_id: str) -> tuple[LeaseRow, str] |
     return row, account.wallet
 
 
-def _timeout_s(conn: Connection, task_id: str) -> int:
+def _timeout_and_trace(conn: Connection, task_id: str) -> tuple[int, str]:
     found = tasks.state_of(conn, task_id)
     assert found is not None, "a lease refers to its task"
-    return found.task.demand.timeout_s
+    return found.task.demand.timeout_s, found.task.trace
 
 
 def _store_opened(

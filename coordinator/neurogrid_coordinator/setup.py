@@ -1,6 +1,7 @@
 """`neurogrid-coordinator init` and the loading of what it made: keys and a commented coordinator.toml."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,26 @@ from pathlib import Path
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_wallet.keys import KeyPair
 
-from .config import CONFIG_NAME, ConfigError, filled, parse_config
+from .config import (
+    CONFIG_NAME,
+    ConfigError,
+    DatabaseConfig,
+    filled,
+    load_database_config,
+    parse_config,
+)
+from .store.places import Place, Server
 
 DATABASE_FILE = "coordinator.db"
+PAYMENTS_FILE = "payments.db"
+TERMS_FILE = "market.terms"
+ARTIFACTS_FOLDER = "artifacts"
 INFO_FILE = "coordinator.json"
 IDENTITY_FILE = "identity.json"
 OPERATOR_FILE = "operator.json"
 SESSION_FILE = "session.json"
+PASSWORD_VARIABLE = "NEUROGRID_DATABASE_PASSWORD"
+_PASSWORD_BYTES_MAX = 4096
 _CHAIN_KEYS = ("rpc_url", "program_id", "usdc_mint", "admin", "genesis_hash")
 
 
@@ -92,6 +106,30 @@ def write_config(
     partial = path.with_suffix(".partial")
     partial.write_text(text)
     partial.rename(path)
+
+
+def database_place(directory: Path, database: DatabaseConfig | None = None) -> Place:
+    """Where a coordinator's database is.
+
+    Args:
+        database: of its configuration; read from ``directory`` by default.
+
+    Raises:
+        ConfigError: it cannot be read, or the password's file cannot.
+    """
+    if database is None:
+        database = load_database_config(directory / CONFIG_NAME)
+    if not database.url:
+        return directory / DATABASE_FILE
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if database.password_file:
+        path = directory / database.password_file
+        try:
+            with path.open(encoding="utf-8") as file:
+                password = file.read(_PASSWORD_BYTES_MAX).rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"database.password_file: {path}: {error}") from error
+    return Server(database.url, password)
 
 
 def load_keys(directory: Path) -> Keys:

@@ -29,9 +29,9 @@ from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import Abandon, Action, Blame, Decision, OpenEscrow, Settle
-from neurogrid_marketplace.task_events import Event, InputsFixed
+from neurogrid_marketplace.task_events import CutOff, Event, InputsFixed
 
-from .store import events, evidence, findings, leases, needs, tasks
+from .store import events, evidence, failures, findings, leases, needs, tasks
 from .store.tasks import NewTask
 
 # All seats taken, all stopped, all dismissed, begun again, ended: a gang takes fewer passes than that.
@@ -129,6 +129,18 @@ def _gang(conn: Connection, gang_id: str, now_ms: int) -> list[Task]:
     return [row.state for row in rows]
 
 
+def cut_off(conn: Connection, task_ids: Iterable[str], now_ms: int) -> int:
+    """End tasks of restored books, each by itself: no gang begins again, and no other follows.
+
+    Returns: how many had not ended.
+    """
+    ended = 0
+    for task_id in task_ids:
+        step = _take(conn, task_id, CutOff(), now_ms)
+        ended += step is not None and step.moved
+    return ended
+
+
 def look(conn: Connection, task_id: str, now_ms: int) -> Step | None:
     """Let a waiting task go on, or end, if what it needs has been decided; None if it waits on."""
     found = tasks.state_of(conn, task_id)
@@ -186,6 +198,27 @@ def _take(
     return Step(found.task, decision.task, found.account_id, found.priority, decision.actions)
 
 
+def _note_failure(conn: Connection, task: Task, account_id: str, now_ms: int) -> None:
+    """For its owner's error log: what the task itself says of its end."""
+    ending = task.ending
+    lease = task.lease
+    failures.add(
+        conn,
+        at_ms=now_ms,
+        account_id=account_id,
+        task_id=task.task_id,
+        severity="low" if task.phase is Phase.EXPIRED else "medium",
+        code=ending.code if ending else "EXPIRED",
+        message=ending.message if ending else "",
+        context={
+            "phase": task.phase.value,
+            "node_id": lease.node_id if lease else None,
+            "lease_id": lease.lease_id if lease else None,
+        },
+        stack="",
+    )
+
+
 def _with_vouchers(conn: Connection, task: Task) -> Task:
     """The task, told what its lease has been signed: what it comes to at least when it ends."""
     if task.lease is None or not task.lease.escrow_open:
@@ -237,10 +270,14 @@ def _save(conn: Connection, before: Task, decision: Decision, account_id: str, n
     if after.phase is not before.phase:
         kind = f"task.{after.phase.value}"
         events.append(conn, after.task_id, account_id, now_ms, kind, _news(after))
+        if after.phase in (Phase.FAILED, Phase.EXPIRED):
+            _note_failure(conn, after, account_id, now_ms)
         if needs_key(after):
             events.append(conn, after.task_id, account_id, now_ms, events.NEEDS_KEY, _news(after))
     elif is_reclaimed(after) and not is_reclaimed(before):
         events.append(conn, after.task_id, account_id, now_ms, events.RECLAIMED, _warning(after))
+    elif after.checkpoints != before.checkpoints:
+        events.append(conn, after.task_id, account_id, now_ms, events.CHECKPOINT, _kept(after))
     elif after.verdict is not before.verdict:
         news: dict[str, Json] = {"verdict": after.verdict.value}
         events.append(conn, after.task_id, account_id, now_ms, "task.verdict", news)
@@ -281,6 +318,18 @@ def _warning(task: Task) -> dict[str, Json]:
         "lease_id": lease.lease_id,
         "message": words,
         "stops_at_ms": stops_at_ms,
+    }
+
+
+def _kept(task: Task) -> dict[str, Json]:
+    """What listeners are told of a checkpoint."""
+    newest = task.checkpoints[-1]
+    return {
+        "phase": task.phase.value,
+        "lease_id": newest.lease_id,
+        "sequence": newest.checkpoint.sequence,
+        "files": newest.checkpoint.files,
+        "size_bytes": newest.checkpoint.size_bytes,
     }
 
 

@@ -87,7 +87,9 @@ class Devnet:
         async with open_chain(layout, keys, ledger) as chain:
             self._supervisor.say("creating the market")
             await chain.create_market(settings.terms)
-            coordinator = await trio.to_thread.run_sync(make_coordinator, layout, settings)
+            coordinator = await trio.to_thread.run_sync(
+                make_coordinator, layout, settings, keys.client.address
+            )
             self._coordinator = coordinator
             await chain.fund_operator(coordinator.operator)
             self._supervisor.say(f"starting the coordinator and {count_nodes(settings.nodes)}")

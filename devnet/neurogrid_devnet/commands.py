@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
-from neurogrid_node.options import UsdcAmount
+from neurogrid_node.commands.options import UsdcAmount
 
 if TYPE_CHECKING:
     from .layout import Layout
@@ -20,6 +20,8 @@ P = ParamSpec("P")
 
 # One machine: each node is a Python process of 80 MiB, and the engine's work besides.
 _NODES_MAX = 32
+# The coordinator's own limit (its config.py).
+_DEAD_AFTER_MAX_S = 86_400
 _EXIT_FAILED = 1
 _EXIT_NOT_RUNNING = 3
 
@@ -119,6 +121,13 @@ def devnet() -> None:
     help="Of the REST API; 0 takes a free one.  [default: 0, or as it was]",
 )
 @click.option(
+    "--dead-after-s",
+    type=click.IntRange(1, _DEAD_AFTER_MAX_S),
+    metavar="N",
+    help="How long a silent node is waited for before its jobs run elsewhere."
+    "  [default: 15, or as it was]",
+)
+@click.option(
     "--detach", is_flag=True, help="Return once it is ready; it goes on in the background."
 )
 @_terms
@@ -128,6 +137,7 @@ def up(
     data: Path | None,
     nodes: int | None,
     port: int | None,
+    dead_after_s: int | None,
     detach: bool,
     as_json: bool,
     **terms: int | None,
@@ -143,7 +153,12 @@ def up(
     asked = {name: value for name, value in terms.items() if value is not None}
     if detach:
         network = start_in_background(
-            layout, nodes=nodes, port=port, terms=asked, tell=_progress(as_json)
+            layout,
+            nodes=nodes,
+            port=port,
+            dead_after_s=dead_after_s,
+            terms=asked,
+            tell=_progress(as_json),
         )
         print_network(network, as_json=as_json, detached=True)
         return
@@ -151,6 +166,7 @@ def up(
         layout,
         nodes=nodes,
         port=port,
+        dead_after_s=dead_after_s,
         terms=asked,
         tell=_progress(as_json),
         ready=lambda network: print_network(network, as_json=as_json, detached=False),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +19,25 @@ from .layout import HOST, Layout, Settings
 COMMAND = (sys.executable, "-m", "neurogrid_coordinator")
 _COMMAND_TIMEOUT_S = 60
 _ACCOUNT_NAME = "devnet"
-_SETTINGS = {
-    # Short, so that one sees a lost node's task move; longer than a killed node takes to be back on
-    # a busy machine, because that must not look like a loss.
-    "timers.dead_after_s": 15,
+_SETTINGS: dict[str, str | int | Sequence[str]] = {
     "timers.voucher_interval_s": 10,
     # An auction ends when everybody has answered; a busy machine's nodes may need longer for it.
     "timers.bid_window_ms": 1000,
     # A devnet is for load tests too.
-    "http.requests_per_minute": 1_000_000,
+    "http.connections_per_address": 0,
+    "requests.default_tier": "",
+    "requests.per_address_per_minute": 0,
+    "requests.strangers_per_address_per_minute": 0,
     # Its nodes listen nowhere, and gangs' members have to reach each other.
     "relay.serve": True,
+    # Who tries webhooks listens on this machine: docs/devnet.md names the port.
+    "webhooks.private": ("hooks.localhost:8099=127.0.0.1",),
+    # So that the examples of documents 001 and 002 run. They ask for models that nobody has here, and hear one of a million
+    # numbers, which the answer names.
+    "models.aliases": [
+        f"{name}=bard-1m" for name in ("gpt-4", "gpt-4-turbo", "gpt-3.5-turbo", "llama2-7b")
+    ],
+    "uploads.write": True,
 }
 
 
@@ -63,17 +72,29 @@ def read_coordinator_info(layout: Layout) -> CoordinatorInfo | None:
         return None
 
 
-def make_coordinator(layout: Layout, settings: Settings) -> CoordinatorIdentity:
-    """Initialise the coordinator; keys that were made before stay."""
+def make_coordinator(layout: Layout, settings: Settings, client: str) -> CoordinatorIdentity:
+    """Initialise the coordinator; keys that were made before stay.
+
+    Args:
+        client: the client's wallet.
+    """
     # Written anew each time, because the port may be another one.
     (layout.coordinator / CONFIG_NAME).unlink(missing_ok=True)
+    layout.uploads.mkdir(exist_ok=True)
     listen = f"/ip4/{HOST}/tcp/{settings.p2p_port}"
     made = initialise(
         layout.coordinator,
         chain_file=layout.chain,
         http_listen=f"{HOST}:{settings.api_port}",
         p2p_listen=(listen,),
-        settings=_SETTINGS,
+        settings=_SETTINGS
+        | {
+            "timers.dead_after_s": settings.dead_after_s,
+            # It listens on this machine alone, as document 004's local deployments do.
+            "dialects.anonymous_account": client,
+            "database.url": settings.database_url,
+            "uploads.root": str(layout.uploads),
+        },
     )
     return CoordinatorIdentity(made.operator, f"{listen}/p2p/{made.peer_id}")
 

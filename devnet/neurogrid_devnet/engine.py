@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from neurogrid_node.container import Engine
-from neurogrid_node.container_docker import DockerClient
-from neurogrid_node.container_errors import EngineError, EngineUnavailable
-from neurogrid_node.workspace_disk import DiskError, unmount
+from neurogrid_node.container.docker import DockerClient
+from neurogrid_node.container.engine import Engine
+from neurogrid_node.container.errors import EngineError, EngineUnavailable
+from neurogrid_node.egress.profile import LINK_NAME_PREFIX as EGRESS_LINK
+from neurogrid_node.files.workspace_disk import DiskError, unmount
+from neurogrid_node.gang.profile import LINK_NAME_PREFIX as GANG_LINK
 
 from .errors import EngineMissing, ImagesMissing
 from .layout import JOB_IMAGE
@@ -39,7 +41,7 @@ async def check_engine(image: str = JOB_IMAGE) -> None:
 
 
 async def remove_containers(peer_ids: Sequence[str]) -> list[str]:
-    """Remove every container of these nodes, running or not.
+    """Remove every container of these nodes, running or not: jobs, their links, and what trials have left.
 
     Returns: what could not be removed, in words.
     """
@@ -57,7 +59,9 @@ async def remove_containers(peer_ids: Sequence[str]) -> list[str]:
 
 async def _remove_all(engine: Engine) -> None:
     for _ in range(_SWEEPS_MAX):
-        found = await engine.list_leases()
+        found = list(await engine.list_leases())
+        for prefix in (GANG_LINK, EGRESS_LINK):
+            found += await engine.list_links(prefix)
         if not found:
             return
         for container in found:

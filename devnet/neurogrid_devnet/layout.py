@@ -7,6 +7,7 @@ DIR/supervisor.lock   held while a supervisor runs
 DIR/chain.json        the market's addresses, once it is created
 DIR/keys/             the admin's, the arbiter's, the treasury's and the client's keys
 DIR/ledger/  DIR/coordinator/  DIR/nodes/1/ ...    one directory a process, as in production
+DIR/uploads/          files that requests may name, a folder for each account
 DIR/logs/             one file a process
 """
 
@@ -30,6 +31,9 @@ DEFAULT_DIRECTORY = Path("~/.neurogrid/devnet").expanduser()
 JOB_IMAGE = "neurogrid/job:1"
 HOST = "127.0.0.1"
 _NODES_DEFAULT = 2
+# Short, so that one sees a lost node's task move; longer than a killed node takes to be back on a busy
+# machine, because that must not look like a loss.
+_DEAD_AFTER_S = 15
 
 _VERSION = 2
 # Below Linux's ephemeral ports (32768 to 60999): an outgoing connection must not take a port while
@@ -58,6 +62,8 @@ class Settings:
         p2p_port: where nodes connect to the coordinator.
         api_port: the REST API.
         terms: the market's.
+        dead_after_s: how long the coordinator waits for a silent node before its jobs run elsewhere.
+        database_url: of a PostgreSQL database for the coordinator; "" for a file.
     """
 
     nodes: int
@@ -65,6 +71,8 @@ class Settings:
     p2p_port: int
     api_port: int
     terms: Terms = field(default_factory=Terms)
+    dead_after_s: int = _DEAD_AFTER_S
+    database_url: str = ""
     version: int = _VERSION
 
     @classmethod
@@ -110,6 +118,8 @@ class Layout:
         self.coordinator_info = self.coordinator / "coordinator.json"
         self.api_key = self.keys / "api_key"
         self.logs = self.root / "logs"
+        # Files that requests may name (`input_file`), a folder for each account.
+        self.uploads = self.root / "uploads"
 
     def node(self, number: int) -> Path:
         """A node's data directory; numbers start at 1."""
@@ -171,7 +181,12 @@ class Layout:
         replace_json(self.settings_file, asdict(settings))
 
     def decide_settings(
-        self, *, nodes: int | None, api_port: int | None, terms: dict[str, int] | None = None
+        self,
+        *,
+        nodes: int | None,
+        api_port: int | None,
+        dead_after_s: int | None = None,
+        terms: dict[str, int] | None = None,
     ) -> Settings:
         """Write the settings to start with; what is not given stays as it was.
 
@@ -189,6 +204,7 @@ class Layout:
             settings = replace(
                 known, nodes=nodes or known.nodes, api_port=api_port or known.api_port
             )
+        settings = replace(settings, dead_after_s=dead_after_s or settings.dead_after_s)
         self.write_settings(settings)
         return settings
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from neurogrid_marketplace.identity import peer_id_of
-from neurogrid_node.setup import IDENTITY_FILE, initialise
+from neurogrid_node.config_text import Value
+from neurogrid_node.key_files import forgo_backup, node_peer_id
+from neurogrid_node.setup import initialise
 from neurogrid_wallet.errors import WalletError
-from neurogrid_wallet.keys import KeyPair
 
 from .layout import Layout
 
@@ -51,6 +51,7 @@ def make_node(layout: Layout, number: int, of: int, coordinator: str) -> NodeIde
         region="local",
         encrypted=False,
         passphrase_file=None,
+        back_up=forgo_backup,
         settings=_share(layout, number, of),
     )
     return NodeIdentity(number, made.peer_id, made.wallet, data)
@@ -59,12 +60,12 @@ def make_node(layout: Layout, number: int, of: int, coordinator: str) -> NodeIde
 def peer_id_at(data: Path) -> str | None:
     """The peer id of a node that was initialised; None otherwise."""
     try:
-        return peer_id_of(KeyPair.read_solana_file(data / IDENTITY_FILE).public_key)
+        return node_peer_id(data)
     except WalletError:
         return None
 
 
-def _share(layout: Layout, number: int, of: int) -> dict[str, str | int | bool]:
+def _share(layout: Layout, number: int, of: int) -> dict[str, Value]:
     cores = os.cpu_count() or 1
     memory_gib = psutil.virtual_memory().available * (1 - _MEMORY_KEPT) / of / _GIB
     disk_gib = psutil.disk_usage(str(layout.root)).free * (1 - _DISK_KEPT) / of / _GIB
@@ -73,6 +74,8 @@ def _share(layout: Layout, number: int, of: int) -> dict[str, str | int | bool]:
         "offer.cpu_cores": min(cores, max(_CORES_MIN, cores // of)),
         "offer.memory_gib": max(1, int(memory_gib)),
         "offer.disk_gib": max(1, int(disk_gib)),
+        # One that somebody runs on this machine, too.
+        "images.registries": ("*", "127.0.0.1:*"),
         "spot.take": True,
         "spot.reclaim_window_s": _RECLAIM_WINDOW_S,
     }

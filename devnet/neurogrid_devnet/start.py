@@ -21,6 +21,7 @@ def start_here(
     *,
     nodes: int | None,
     port: int | None,
+    dead_after_s: int | None = None,
     terms: dict[str, int],
     tell: Callable[[str], None],
     ready: Callable[[Network], None],
@@ -38,7 +39,9 @@ def start_here(
 
     layout.make_folders()
     with layout.locked():
-        settings = layout.decide_settings(nodes=nodes, api_port=port, terms=terms)
+        settings = layout.decide_settings(
+            nodes=nodes, api_port=port, dead_after_s=dead_after_s, terms=terms
+        )
         run_devnet(layout, settings, tell=tell, ready=ready)
 
 
@@ -47,6 +50,7 @@ def start_in_background(
     *,
     nodes: int | None,
     port: int | None,
+    dead_after_s: int | None = None,
     terms: dict[str, int],
     tell: Callable[[str], None],
 ) -> Network:
@@ -61,7 +65,7 @@ def start_in_background(
     if layout.is_locked():
         with layout.locked():  # says who holds it, in the usual words
             raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
-    layout.decide_settings(nodes=nodes, api_port=port, terms=terms)
+    layout.decide_settings(nodes=nodes, api_port=port, dead_after_s=dead_after_s, terms=terms)
     process = _spawn(layout)
     try:
         return _until_ready(layout, process, tell)

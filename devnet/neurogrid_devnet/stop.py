@@ -9,13 +9,14 @@ import trio
 
 from .errors import DevnetError, NoSuchNode, NotRunning
 from .layout import Layout, node_name, parse_node
-from .processes import kill, terminate
+from .processes import kill, terminate, wait_gone
 from .state_file import read_state
 from .take_down import clean_nodes, end_processes
 
 # The supervisor gives its processes up to 6 s each in three steps, and then removes containers.
 _STOP_PATIENCE_S = 60.0
 _LOOK_INTERVAL_S = 0.05
+_ENDING_S = 10.0
 
 
 def stop(layout: Layout) -> bool:
@@ -53,6 +54,8 @@ def _stop_supervisor(layout: Layout) -> None:
         if time.monotonic() > deadline:
             terminate([state.supervisor], grace_s=1.0)
         time.sleep(_LOOK_INTERVAL_S)
+    # It lets go of the lock before its interpreter is done.
+    kill(wait_gone([state.supervisor], _ENDING_S))
 
 
 def lose_node(layout: Layout, node: str) -> str:

@@ -18,7 +18,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -65,6 +68,32 @@ static void stop(int signal) {
     _exit(0);
 }
 
+/* By netlink: the ioctl wants the capability of the machine's root, which no container in a user namespace has. */
+static void set_queue(unsigned index) {
+    struct {
+        struct nlmsghdr head;
+        struct ifinfomsg link;
+        struct rtattr attribute;
+        uint32_t packets;
+    } request = {
+        .head = {sizeof request, RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK, 0, 0},
+        .link = {.ifi_index = (int)index},
+        .attribute = {RTA_LENGTH(sizeof(uint32_t)), IFLA_TXQLEN},
+        .packets = QUEUE_PACKETS,
+    };
+    struct {
+        struct nlmsghdr head;
+        struct nlmsgerr outcome;
+    } answer;
+    int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (netlink < 0) fail("netlink");
+    if (send(netlink, &request, sizeof request, 0) < 0) fail("cannot ask for the queue's length");
+    if (recv(netlink, &answer, sizeof answer, 0) < (ssize_t)sizeof answer || answer.head.nlmsg_type != NLMSG_ERROR)
+        fail("no answer about the queue's length");
+    if ((errno = -answer.outcome.error) != 0) fail("cannot set the queue's length");
+    close(netlink);
+}
+
 /* An interface with an address, up. Needs CAP_NET_ADMIN in the namespace. */
 static int open_device(struct in_addr address, int mtu) {
     int device = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -80,8 +109,7 @@ static int open_device(struct in_addr address, int mtu) {
     memset(&request.ifr_ifru, 0, sizeof request.ifr_ifru);
     request.ifr_mtu = mtu;
     if (ioctl(control, SIOCSIFMTU, &request) < 0) fail("cannot set the MTU");
-    request.ifr_qlen = QUEUE_PACKETS;
-    if (ioctl(control, SIOCSIFTXQLEN, &request) < 0) fail("cannot set the queue's length");
+    set_queue(if_nametoindex(DEVICE));
 
     memset(&request.ifr_ifru, 0, sizeof request.ifr_ifru);
     wanted->sin_family = AF_INET;

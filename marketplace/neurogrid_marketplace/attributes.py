@@ -164,13 +164,17 @@ def _of_gpu(read: Callable[[Gpu], Value]) -> Callable[[NodeFacts], Value | None]
     return lambda facts: None if facts.gpu is None else read(facts.gpu)
 
 
-def _privacy_asked(demand: Demand) -> tuple[str, ...]:
-    """What the client's conditions insist on, not where they leave a choice."""
-    alone = [clause.alternatives[0] for clause in demand.where if len(clause.alternatives) == 1]
-    asked = (
-        each for each in alone if each.attribute == "privacy" and each.operator is Operator.HAS
-    )
-    return tuple(sorted({str(value) for each in asked for value in each.values}))
+def _asked(attribute: str) -> Callable[[Demand], tuple[str, ...]]:
+    """What the client's conditions insist on that this has, not where they leave a choice."""
+
+    def read(demand: Demand) -> tuple[str, ...]:
+        alone = [clause.alternatives[0] for clause in demand.where if len(clause.alternatives) == 1]
+        asked = (
+            each for each in alone if each.attribute == attribute and each.operator is Operator.HAS
+        )
+        return tuple(sorted({str(value) for each in asked for value in each.values}))
+
+    return read
 
 
 _PEER = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq"
@@ -178,6 +182,7 @@ _WALLET = "7EcDhSYGxXyscszYEp35KHN8vvw3svAuLKTzXwCFLtV"
 
 NODE: Vocabulary[NodeFacts] = Vocabulary(
     Attribute("gpu.model", Subject.GPU, TEXT, "as its maker names it", _of_gpu(lambda g: g.model)),
+    Attribute("gpu.vendor", Subject.GPU, WORD, "who makes it", _of_gpu(lambda g: g.vendor), "amd"),
     Attribute(
         "gpu.memory", Subject.GPU, BYTES, "memory of each GPU", _of_gpu(lambda g: g.memory_bytes)
     ),
@@ -265,6 +270,37 @@ NODE: Vocabulary[NodeFacts] = Vocabulary(
         "sealed_inputs",
     ),
     Attribute(
+        "access",
+        Subject.NODE,
+        WORDS,
+        "ways into a running job that it allows, such as exec",
+        lambda f: f.offer.access,
+        "exec",
+    ),
+    Attribute(
+        "network",
+        Subject.NODE,
+        FLAG,
+        "whether its owner lets jobs reach hosts that their tasks list",
+        lambda f: "no" if f.offer.network is None else "yes",
+    ),
+    Attribute(
+        "network.volume",
+        Subject.NODE,
+        BYTES,
+        "what one job may move over that, both ways together",
+        lambda f: f.offer.network.job_bytes if f.offer.network else None,
+        "10GB",
+    ),
+    Attribute(
+        "network.mbit",
+        Subject.NODE,
+        COUNT,
+        "how fast, in Mbit a second",
+        lambda f: f.offer.network.mbit_per_s if f.offer.network else None,
+        "100",
+    ),
+    Attribute(
         "reclaim.window",
         Subject.NODE,
         DURATION,
@@ -346,7 +382,12 @@ TASK: Vocabulary[Demand] = Vocabulary(
         lambda d: d.max_cost_micro_usdc(),
     ),
     Attribute(
-        "task.image", Subject.TASK, TEXT, "its container image", lambda d: d.image, "ghcr.io/me/"
+        "task.image",
+        Subject.TASK,
+        TEXT,
+        "its container image",
+        lambda d: d.image,
+        "images.example.com/me/",
     ),
     Attribute(
         "task.cpu.cores", Subject.TASK, CORES, "cores it gets", lambda d: d.requirements.cpu_millis
@@ -394,11 +435,26 @@ TASK: Vocabulary[Demand] = Vocabulary(
         lambda d: "yes" if d.preemptible else "no",
     ),
     Attribute(
+        "task.network",
+        Subject.TASK,
+        FLAG,
+        "whether its job wants to reach hosts",
+        lambda d: "no" if d.network is None else "yes",
+    ),
+    Attribute(
         "task.privacy",
         Subject.TASK,
         WORDS,
         "what it asks nodes to do to keep its data to itself, such as sealed_inputs",
-        _privacy_asked,
+        _asked("privacy"),
         "sealed_inputs",
+    ),
+    Attribute(
+        "task.access",
+        Subject.TASK,
+        WORDS,
+        "ways into it that its client wants while it runs, such as exec",
+        _asked("access"),
+        "exec",
     ),
 )

@@ -23,6 +23,7 @@ class DeclineCode(StrEnum):
     UNKNOWN_CONDITION = "unknown_condition"
     DEADLINE_TOO_CLOSE = "deadline_too_close"
     NO_GANGS = "no_gangs"
+    NO_NETWORK = "no_network"
 
 
 MEANINGS: dict[DeclineCode, str] = {
@@ -39,6 +40,7 @@ MEANINGS: dict[DeclineCode, str] = {
     DeclineCode.UNKNOWN_CONDITION: "the client's conditions name what it does not know",
     DeclineCode.DEADLINE_TOO_CLOSE: "it could not end before the deadline, with all of its time limit",
     DeclineCode.NO_GANGS: "it can't make the network of a gang, or its owner does not let it",
+    DeclineCode.NO_NETWORK: "its owner lets jobs reach no network, or not all hosts of the task's list",
 }
 
 

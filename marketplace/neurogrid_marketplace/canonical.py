@@ -6,7 +6,7 @@ never disagree on how one is written.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -46,9 +46,10 @@ def _check(value: object, depth: int) -> None:
     if value.__class__ in _LEAVES:
         return
     if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str) or not key.isascii():
-                raise InvalidValue(f"object key {key!r} is not an ASCII string")
+        if not _are_ascii(value):
+            for key in value:
+                if not isinstance(key, str) or not key.isascii():
+                    raise InvalidValue(f"object key {key!r} is not an ASCII string")
         items: Collection[object] = value.values()
     elif isinstance(value, list | tuple):
         items = value
@@ -61,3 +62,11 @@ def _check(value: object, depth: int) -> None:
     for item in items:
         if item.__class__ not in _LEAVES:
             _check(item, depth - 1)
+
+
+def _are_ascii(keys: Iterable[object]) -> bool:
+    """Whether they are ASCII strings, all looked at in one step."""
+    try:
+        return "".join(keys).isascii()  # type: ignore[arg-type]  # the question is whether they are strings
+    except TypeError:
+        return False

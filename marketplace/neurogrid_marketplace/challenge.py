@@ -23,7 +23,7 @@ from .errors import InvalidValue
 from .fields import Bytes, Id, Millis, PeerId, Sha256
 from .job import Job
 from .offer import Offer
-from .resources import Gpu, GpuModel, Requirements
+from .resources import NVIDIA, Gpu, GpuModel, Requirements
 
 CHALLENGE_IMAGE: Final = "neurogrid/challenge:1"
 # Below /outputs.
@@ -190,7 +190,8 @@ def plan_challenge(offer: Offer, challenge_id: str, seed: str, terms: ChallengeT
     """
     gpus = sorted(offer.total.gpus, key=lambda gpu: gpu.uuid)
     for gpu in gpus:
-        if not gpu.uuid.startswith("GPU-"):
+        # A part of a GPU has another kind of UUID, and the runner knows no maker but NVIDIA.
+        if gpu.vendor != NVIDIA or not gpu.uuid.startswith("GPU-"):
             raise InvalidValue(f"{gpu.uuid} is no UUID of an NVIDIA GPU, and no other can be asked")
     if len(gpus) > _DEVICES_MAX:
         raise InvalidValue(f"it offers {len(gpus)} GPUs; at most {_DEVICES_MAX} can be asked")

@@ -15,6 +15,7 @@ from .conditions import Clause, Where
 from .demand import Demand
 from .judgement import gpus_needed, is_about_gpus, met_by_node, narrowed, shortfall, suits
 from .money import format_usdc
+from .network import missed
 
 # As the API counts: a client who asked for 8 GB must not read of 7.5 GiB.
 _GB = 10**9
@@ -103,6 +104,11 @@ _RECLAIM_WINDOW = Constraint(
         f"back; asked for {f.demand.reclaim_window_s} s"
     ),
 )
+_NETWORK = Constraint(
+    "network",
+    lambda f: not missed(f.offer.network, f.demand.network),
+    lambda f: missed(f.offer.network, f.demand.network),
+)
 _PRICE = Constraint(
     MAX_PRICE,
     lambda f: f.quote <= f.demand.max_price_micro_usdc_per_hour,
@@ -119,12 +125,12 @@ def constraints_of(demand: Demand) -> tuple[Constraint, ...]:
     What a node is and asks comes first, whether it is free just now comes last: whoever survives up
     to `MAX_PRICE` could serve the demand once it is idle.
     """
-    return (*_standing(demand.where), *OF_THE_MOMENT)
+    return (*standing_constraints_of(demand), *OF_THE_MOMENT)
 
 
 def standing_constraints_of(demand: Demand) -> tuple[Constraint, ...]:
     """Those of a demand's constraints that do not depend on the moment."""
-    return _standing(demand.where)
+    return _standing(demand.where, demand.network is not None)
 
 
 def least_stake(micro_usdc: int) -> Constraint:
@@ -173,10 +179,11 @@ def of_clause(clause: Clause) -> Constraint:
 
 
 @lru_cache(maxsize=256)
-def _standing(where: Where) -> tuple[Constraint, ...]:
+def _standing(where: Where, has_network: bool) -> tuple[Constraint, ...]:
     clauses = [of_clause(clause) for clause in where]
     together = [TOGETHER] if any(map(is_about_gpus, where)) else []
-    return (*_HARDWARE, _RECLAIM_WINDOW, *clauses, *together, _PRICE)
+    network = [_NETWORK] if has_network else []
+    return (*_HARDWARE, _RECLAIM_WINDOW, *network, *clauses, *together, _PRICE)
 
 
 def _has_gpus_for_all(facts: NodeFacts) -> bool:

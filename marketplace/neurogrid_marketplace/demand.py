@@ -12,6 +12,7 @@ from .conditions import Where
 from .fields import Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
 from .gang import Gang
 from .money import cost_micro_usdc
+from .network import Network
 from .resources import Requirements
 from .spot import ReclaimWindowS
 
@@ -53,6 +54,7 @@ class Demand:
         reclaim_window_s: of a preemptible one: how long the warning has to be at least.
         gang: so many nodes are sought, each for such a lease, and none is taken alone.
         comparator: by what a verified result is compared with others'; None: by its bytes.
+        network: what its job wants to reach; None: nothing.
     """
 
     demand_id: Id
@@ -74,6 +76,7 @@ class Demand:
     reclaim_window_s: ReclaimWindowS = 0
     gang: Gang | None = None
     comparator: Comparator | None = None
+    network: Network | None = None
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""

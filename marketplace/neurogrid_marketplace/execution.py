@@ -7,6 +7,7 @@ still needs, so that a restarted node asks it for every lease in its journal and
 
 from dataclasses import dataclass, replace
 
+from . import snapshot_steps, snapshots
 from .errors import IllegalTransition
 from .exposure import must_pause, voucher_due
 from .faults import Outcome
@@ -19,6 +20,7 @@ from .lease import (
     ContainerEnded,
     ContainerRunning,
     Forget,
+    FundedReceived,
     Kill,
     LeaseAction,
     LeaseEvent,
@@ -33,6 +35,8 @@ from .lease import (
     SendClaimed,
     SendEvents,
     SendMeter,
+    SnapshotAsked,
+    SnapshotEnded,
     StartReceived,
     StopReceived,
     Stored,
@@ -62,8 +66,8 @@ ACCEPTED_LIMIT_MS = 3 * 3_600_000
 PAUSE_LIMIT_MS = 3_600_000
 # After its end is reported and no final voucher comes, the node redeems what it holds and closes.
 SETTLE_LIMIT_MS = 24 * 3_600_000
-# A lease that was stopped before its start message has no escrow that we could close: its end is told
-# for so long.
+# A lease that was stopped before its start message has no escrow that we know of: its end is told
+# for so long, unless `funded` names one.
 UNSTARTED_LIMIT_MS = 10 * 60_000
 # What is signed is redeemed while this is left of the escrow's life: after it the chain pays nothing.
 CLAIM_MARGIN_MS = 10 * 60_000
@@ -89,11 +93,14 @@ def accept(
     now_ms: int,
     sealing_key: str = "",
     reclaim_window_s: int = 0,
+    *,
+    may_pause: bool = True,
 ) -> NodeLease:
     """A lease that this node has just accepted, and the key that inputs may be sealed to.
 
     Args:
         reclaim_window_s: as it was bid.
+        may_pause: whether a job can be made to stand still here.
     """
     return NodeLease(
         lease_id=award.lease_id,
@@ -105,6 +112,7 @@ def accept(
         since_ms=now_ms,
         sealing_key=sealing_key,
         reclaim_window_s=reclaim_window_s,
+        may_pause=may_pause,
     )
 
 
@@ -135,7 +143,13 @@ def due(lease: NodeLease) -> tuple[LeaseAction, ...]:
         case LeasePhase.PREPARING if lease.start:
             return (SendEvents(), Prepare(lease.start))
         case LeasePhase.RUNNING:
-            return (SendEvents(), Resume(), *_warnings(lease), Watch())
+            return (
+                SendEvents(),
+                Resume(),
+                *_warnings(lease),
+                *snapshot_steps.wanted(lease),
+                Watch(),
+            )
         case LeasePhase.PAUSED:
             return (SendEvents(), Pause(), *_warnings(lease), Watch())
         case LeasePhase.STOPPING:
@@ -147,7 +161,7 @@ def due(lease: NodeLease) -> tuple[LeaseAction, ...]:
         case LeasePhase.CLAIMING if lease.claim_transaction:
             return (SendEvents(), SendClaimed(lease.claim_transaction))
         case LeasePhase.CLAIMING:
-            return (SendEvents(), RedeemEscrow(lease.voucher))
+            return (SendEvents(), RedeemEscrow(_redeemed(lease)))
         case LeasePhase.CLOSED:
             return (Forget(),)
     return ()
@@ -159,6 +173,9 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
             return _on_tick(lease, now_ms)
         case StartReceived(start):
             return _on_start(lease, start, now_ms)
+        case FundedReceived(funded) if lease.phase is LeasePhase.REPORTED:
+            # Of a job that was started it says nothing new.
+            return LeaseDecision(lease if lease.escrow_named else replace(lease, funded=funded))
         case Reclaim() if lease.is_reclaimable:
             return _on_reclaim(lease, now_ms)
         case StopReceived(reason):
@@ -177,6 +194,10 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
             return LeaseDecision(_move(lease, LeasePhase.RUNNING, now_ms), (SendEvents(), Watch()))
         case ContainerEnded(ran):
             return _on_ended(lease, ran, now_ms)
+        case SnapshotAsked():
+            return LeaseDecision(snapshot_steps.on_asked(lease))
+        case SnapshotEnded():
+            return LeaseDecision(*snapshot_steps.on_ended(lease, event))
         case Collected() if lease.phase is LeasePhase.COLLECTING:
             return _on_collected(lease, event, now_ms)
         case ClaimConfirmed(transaction) if lease.phase is LeasePhase.CLAIMING:
@@ -190,7 +211,8 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
 def _on_start(lease: NodeLease, start: Start, now_ms: int) -> LeaseDecision:
     if lease.phase is not LeasePhase.ACCEPTED or start.lease_id != lease.lease_id:
         return LeaseDecision(lease)
-    lease = replace(lease, start=start)
+    begun = snapshots.beginning(start.job.checkpoint, start.resumed)
+    lease = replace(lease, start=start, snapshots=begun)
     if start.job.hash() != lease.award.job_hash:
         message = "the job is not the one that was auctioned"
         return _report(lease, Result(Outcome.CANCELLED, -1, message, 0), now_ms)
@@ -215,7 +237,8 @@ def _on_reclaim(lease: NodeLease, now_ms: int) -> LeaseDecision:
         case LeasePhase.PREPARING:
             # Nothing is lost yet, and nothing will be charged.
             return _stop(lease, Outcome.PREEMPTED, now_ms)
-    lease = _milestone(replace(lease, reclaimed_at_ms=now_ms), EventKind.RECLAIMED, now_ms)
+    lease = replace(lease, reclaimed_at_ms=now_ms, snapshots=snapshots.warned(lease.snapshots))
+    lease = _milestone(lease, EventKind.RECLAIMED, now_ms)
     return LeaseDecision(lease, (SendEvents(), *_warnings(lease)))
 
 
@@ -240,6 +263,8 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
             held = lease.voucher.cumulative_micro_usdc if lease.voucher else 0
             price = award.price_micro_usdc_per_hour
             if must_pause(price, run_ms, held, lease.max_unpaid_ms):
+                if not lease.may_pause:
+                    return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
                 lease = replace(lease, paused_at_ms=now_ms)
                 meter = _meter(lease, now_ms)
                 return LeaseDecision(
@@ -248,11 +273,12 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
             if voucher_due(run_ms, lease.covered_ms, award.voucher_interval_s):
                 meter = _meter(lease, now_ms)
                 return LeaseDecision(replace(lease, covered_ms=run_ms), (SendMeter(meter),))
+            return LeaseDecision(*snapshot_steps.on_time(lease, run_ms))
         case LeasePhase.PAUSED:
             if waited_ms > PAUSE_LIMIT_MS:
                 return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
             return LeaseDecision(lease, (SendMeter(_meter(lease, now_ms)),))
-        case LeasePhase.REPORTED if lease.start is None and waited_ms > UNSTARTED_LIMIT_MS:
+        case LeasePhase.REPORTED if lease.escrow_named is None and waited_ms > UNSTARTED_LIMIT_MS:
             return _close(lease, now_ms)
         case LeasePhase.REPORTED if waited_ms > SETTLE_LIMIT_MS or _escrow_ends(lease, now_ms):
             # The coordinator is gone: what is signed is redeemed, the rest goes back to the client.
@@ -291,6 +317,7 @@ def _on_stored(lease: NodeLease, stored: Stored, now_ms: int) -> LeaseDecision:
         lease,
         events_stored=min(max(lease.events_stored, stored.events), len(lease.events)),
         log_bytes_stored=max(lease.log_bytes_stored, stored.log_bytes),
+        snapshots=snapshots.stored(lease.snapshots, stored.checkpoint),
     )
     if not stored.closed or lease.phase is LeasePhase.CLOSED:
         return LeaseDecision(lease)
@@ -319,8 +346,13 @@ def _on_ended(lease: NodeLease, ran: Ran, now_ms: int) -> LeaseDecision:
     if lease.paused_at_ms:
         paused_ms = lease.paused_ms + max(0, ran.finished_at_ms - lease.paused_at_ms)
         lease = replace(lease, paused_at_ms=0, paused_ms=paused_ms)
-    started_at_ms = ran.started_at_ms or lease.started_at_ms
-    lease = replace(lease, ran=ran, started_at_ms=started_at_ms)
+    # The engine wrote it down by the clock as it was then.
+    started_at_ms = (
+        ran.started_at_ms and ran.started_at_ms + lease.stepped_ms
+    ) or lease.started_at_ms
+    lease = replace(
+        lease, ran=ran, started_at_ms=started_at_ms, snapshots=snapshots.ended(lease.snapshots)
+    )
     return LeaseDecision(_move(lease, LeasePhase.COLLECTING, now_ms), (Collect(),))
 
 
@@ -344,6 +376,9 @@ def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseD
         memory_peak_bytes=ran.memory_peak_bytes,
         profile_hash=collected.profile_hash,
         voucher_hash=lease.voucher_hash,
+        resumed=lease.start.resumed if lease.start else None,
+        checkpoint=collected.checkpoint or lease.snapshots.last,
+        network=collected.network,
     )
     return _report(lease, result, now_ms)
 
@@ -368,6 +403,12 @@ def _report(lease: NodeLease, result: Result, now_ms: int) -> LeaseDecision:
 
 def _escrow_ends(lease: NodeLease, now_ms: int) -> bool:
     return 0 < lease.claim_until_ms < now_ms + CLAIM_MARGIN_MS
+
+
+def _redeemed(lease: NodeLease) -> VoucherMessage | None:
+    """What is redeemed: nothing for a run that died with its engine, whatever was signed before (ADR 7)."""
+    lost = lease.ran is not None and lease.ran.outcome is Outcome.ENGINE_LOST
+    return None if lost else lease.voucher
 
 
 def _claim(lease: NodeLease, now_ms: int) -> LeaseDecision:

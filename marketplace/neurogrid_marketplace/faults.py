@@ -2,7 +2,7 @@
 
 Only a completed run, a program that ended with an error of its own, a cancellation, and a preemptible
 run that its node reclaimed are charged for the time they ran. Whatever looks like a limit, the machine or the network costs the client
-nothing beyond vouchers already signed, and never slashes anybody.
+nothing beyond vouchers already signed (after `ENGINE_LOST` not even those, see `execution`), and never slashes anybody.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ class Outcome(StrEnum):
     RESULT_INVALID = "result_invalid"
     EXPOSURE_EXHAUSTED = "exposure_exhausted"
     PREEMPTED = "preempted"
+    GPU_LOST = "gpu_lost"
 
 
 class Fault(StrEnum):
@@ -127,5 +128,8 @@ CONSEQUENCES: dict[Outcome, Consequence] = {
         True,
         True,
         "Submit it without `preemptible`, or save more often what it has done.",
+    ),
+    Outcome.GPU_LOST: Consequence(
+        _INFRA, False, True, "A GPU of the node failed under the program."
     ),
 }

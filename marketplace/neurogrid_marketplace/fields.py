@@ -45,6 +45,8 @@ SignatureHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
 SealingKey = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 # A content key wrapped to one (`input_seal`); empty: there is none.
 WrappedKey = Annotated[str, Meta(pattern=r"^([0-9a-f]{160})?\Z")]
+# W3C's trace context, version 00: what spans belong to; empty: to nothing.
+TraceParent = Annotated[str, Meta(pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-0[01])?\Z")]
 # Our ids: UUIDv7 as 32 hex digits with a prefix that says what they name ("task_", "lease_", ...).
 Id = Annotated[str, Meta(pattern=r"^[a-z]{1,12}_[0-9a-f]{32}\Z")]
 Address = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}\Z")]

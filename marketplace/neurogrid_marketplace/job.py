@@ -7,8 +7,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from .canonical import sha256_hex
+from .checkpoint import CheckpointPlan
 from .errors import InvalidValue
 from .fields import Argument, Bytes, EnvName, FilePath, ImageRef, Sha256, plain
+from .network import Network
+from .service import Service
 
 # Together with 256 inputs at their longest paths this stays below the largest frame (`wire`).
 MAX_JOB_TEXT_BYTES = 160 * 1024
@@ -39,7 +42,14 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: image, command (empty: the image's own), environment and input files."""
+    """What to run: image, command (empty: the image's own), environment and input files.
+
+    ``checkpoint``: what is kept of its work while it runs; None: nothing.
+    ``interactive``: whether its client may run commands beside it (`job_stream`). Not with sealed inputs, which
+    whoever passes such commands on could read.
+    ``network``: what it may reach through its node's proxy; None: nothing.
+    ``service``: the port of its own that its client may reach; None: none. Not with sealed inputs either.
+    """
 
     image: ImageRef
     command: Annotated[tuple[Argument, ...], Meta(max_length=256)] = ()
@@ -47,6 +57,10 @@ class Job:
         default_factory=dict
     )
     inputs: Annotated[tuple[InputFile, ...], Meta(max_length=MAX_INPUTS)] = ()
+    checkpoint: CheckpointPlan | None = None
+    interactive: bool = False
+    network: Network | None = None
+    service: Service | None = None
 
     def __post_init__(self) -> None:
         text = sum(len(item.encode("utf-8", "surrogatepass")) for item in self.command) + sum(
@@ -62,6 +76,10 @@ class Job:
             raise InvalidValue("two inputs have the same path")
         if any("\0" in item for item in (*self.command, *self.environment.values())):
             raise InvalidValue("a command or environment value holds a NUL byte")
+        if self.interactive and self.is_sealed:
+            raise InvalidValue("a job with sealed inputs lets no commands in: they could read them")
+        if self.service is not None and self.is_sealed:
+            raise InvalidValue("a job with sealed inputs serves nobody: what it says passes others")
 
     @property
     def is_sealed(self) -> bool:

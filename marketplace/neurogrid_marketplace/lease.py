@@ -1,6 +1,6 @@
 """A lease as its node sees it: phases, the table of what may follow what, events and actions.
 
-The rules that move it are in `execution`. Stored as one document in the node's journal.
+The rules that move it are in `execution`, and in `lease_clock`. Stored as one document in the node's journal.
 
     accepted -> preparing -> running <-> paused
                    |            |          |
@@ -13,11 +13,14 @@ The rules that move it are in `execution`. Stored as one document in the node's 
 
 from dataclasses import dataclass
 
+from .checkpoint import Checkpoint
 from .faults import Outcome
 from .job import OutputFile
-from .messages import Award, Event, Meter, Start, VoucherMessage
+from .messages import Award, CheckpointTaken, Event, Funded, Meter, Start, VoucherMessage
+from .network import NetworkUse
 from .offer import LeasePhase
 from .payment_chain import NO_VOUCHER
+from .snapshots import NO_SNAPSHOTS, Snapshots
 
 TRANSITIONS: dict[LeasePhase, frozenset[LeasePhase]] = {
     LeasePhase.ACCEPTED: frozenset({LeasePhase.PREPARING, LeasePhase.REPORTED, LeasePhase.CLOSED}),
@@ -55,6 +58,19 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class Boot:
+    """The boot of a machine, as its clock tells it now.
+
+    Attributes:
+        boot_id: of this boot, and no other.
+        at_ms: Unix time less the time since the boot, sleep included: another one only after the clock was set.
+    """
+
+    boot_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeLease:
     """Everything a node knows of one lease; its journal holds this document.
 
@@ -69,11 +85,16 @@ class NodeLease:
         vouchers_linked, voucher_hash: how many linked vouchers there are at least, and the hash of
             the last of them that we hold.
         stop_reason: why the container is being stopped.
+        funded: the escrow, where word of it came after the end.
         events: all milestones so far; the coordinator has the first ``events_stored``.
         claim_until_ms: when the escrow stops paying vouchers, 0 if not known.
         claim_transaction: the transaction that closed the escrow.
         reclaim_window_s: how long we warn the job before we take the machine back; 0: we may not.
         reclaimed_at_ms: when it was warned, 0 before.
+        snapshots: the checkpoints of its job.
+        may_pause: whether its engine can make its job stand still.
+        boot: of the machine, by the clock that the times here are of; None until it is known.
+        stepped_ms: how far the clock has been set ahead, in all, since the start.
     """
 
     lease_id: str
@@ -101,6 +122,16 @@ class NodeLease:
     sealing_key: str = ""
     reclaim_window_s: int = 0
     reclaimed_at_ms: int = 0
+    snapshots: Snapshots = NO_SNAPSHOTS
+    may_pause: bool = True
+    boot: Boot | None = None
+    stepped_ms: int = 0
+    funded: Funded | None = None
+
+    @property
+    def escrow_named(self) -> Start | Funded | None:
+        """What its coordinator said of its escrow; None: nothing yet."""
+        return self.start or self.funded
 
     @property
     def stops_at_ms(self) -> int:
@@ -142,6 +173,13 @@ class StartReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class FundedReceived:
+    """The address of an escrow arrived, for a lease that had ended before its start."""
+
+    funded: Funded
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareFailed:
     """Escrow, image, inputs or container could not be made ready."""
 
@@ -170,8 +208,25 @@ class ContainerEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotAsked:
+    """The job wants a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEnded:
+    """A checkpoint that was to be taken is complete and uploaded, or (None) does not exist."""
+
+    number: int
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
-    """Outputs are uploaded, or refused with an outcome that replaces the run's own."""
+    """Outputs are uploaded, or refused with an outcome that replaces the run's own.
+
+    ``checkpoint``: of what a run left that did not complete, uploaded.
+    ``network``: what the job did with the network that it asked for, if it did.
+    """
 
     outputs: tuple[OutputFile, ...]
     logs_sha256: str
@@ -179,6 +234,8 @@ class Collected:
     profile_hash: str
     refused: Outcome | None = None
     message: str = ""
+    checkpoint: Checkpoint | None = None
+    network: NetworkUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +259,15 @@ class Reclaim:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The coordinator has stored this much; ``closed``: it has settled the lease."""
+    """The coordinator has stored this much; ``closed``: it has settled the lease.
+
+    ``checkpoint``: number of the newest checkpoint that it has kept.
+    """
 
     events: int
     log_bytes: int
     closed: bool
+    checkpoint: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +280,12 @@ class ClaimConfirmed:
 LeaseEvent = (
     Tick
     | StartReceived
+    | FundedReceived
     | PrepareFailed
     | ContainerRunning
     | ContainerEnded
+    | SnapshotAsked
+    | SnapshotEnded
     | Collected
     | VoucherReceived
     | StopReceived
@@ -270,6 +334,20 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Take a checkpoint of the running job, with this number, and upload it."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendCheckpoint:
+    """Tell the coordinator of a complete one; again until it has kept it."""
+
+    message: CheckpointTaken
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Read, check and upload the outputs and the rest of the logs."""
 
@@ -312,6 +390,8 @@ LeaseAction = (
     | Resume
     | Warn
     | Kill
+    | TakeSnapshot
+    | SendCheckpoint
     | Collect
     | SendEvents
     | SendMeter

@@ -4,6 +4,7 @@ import hashlib
 
 from .auction import RankedBid
 from .money import cost_micro_usdc
+from .resuming import resumes_from
 from .task import Lease, Task
 
 
@@ -30,4 +31,5 @@ def lease_for(task: Task, ranked: RankedBid) -> Lease:
         start_factors_permille=task.start_factors_permille,
         region=ranked.region,
         reclaim_window_s=ranked.bid.reclaim_window_s,
+        resumed=resumes_from(task),
     )

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from .bid import Bid, Decline, DeclineCode
 from .canonical import Json, sha256_hex
+from .checkpoint import Checkpoint
 from .demand import Demand, TimeoutS
 from .errors import InvalidValue, MalformedMessage, UnknownMessage
 from .faults import Outcome
@@ -30,6 +31,7 @@ from .fields import (
     SignatureHex,
     StartFactor,
     Text,
+    TraceParent,
     TransactionSignature,
     Word,
     WrappedKey,
@@ -38,9 +40,11 @@ from .fields import (
 )
 from .gang import GangPlace
 from .job import Job, OutputFile
+from .network import NetworkUse
 from .offer import LeaseStatus, Offer
 from .resources import Capacity
 from .sealing import Commit, Reveal
+from .usage import GpuUses
 
 PROTOCOL_ID = "/neurogrid/control/1"
 LEASE_PROTOCOL_ID = "/neurogrid/lease/1"
@@ -93,13 +97,14 @@ class Hello:
 class Heartbeat:
     """Every ``HEARTBEAT_INTERVAL_S``, and at once when what is free changes.
 
-    ``reclaimable``: as in `Offer`.
+    ``reclaimable``: as in `Offer`. ``gpus``: how those are that are offered, as they were read last.
     """
 
     free: Capacity
     accepting: bool
     leases: Annotated[tuple[LeaseStatus, ...], Meta(max_length=256)] = ()
     reclaimable: Capacity | None = None
+    gpus: GpuUses = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,8 @@ class Start:
         artifacts_token: bearer token for this lease alone.
         wrapped_key: opens the job's sealed inputs; wrapped to the accept's ``sealing_key``.
         gang: the lease's place among others that start with it.
+        resumed: the checkpoint that the job begins from; its manifest and its files are artifacts.
+        trace: what the node's spans of this lease belong to.
     """
 
     lease_id: Id
@@ -206,6 +213,24 @@ class Start:
     artifacts_token: Annotated[str, Meta(max_length=256)]
     wrapped_key: WrappedKey = ""
     gang: GangPlace | None = None
+    resumed: Checkpoint | None = None
+    trace: TraceParent = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Funded:
+    """The escrow of a lease whose end was reported before its `Start` came: the node gives it up.
+
+    Nothing is to run. A coordinator that cancelled while the escrow was being opened says it.
+
+    Attributes:
+        client, escrow, voucher_signer: as in `Start`.
+    """
+
+    lease_id: Id
+    client: Address
+    escrow: Address
+    voucher_signer: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +265,9 @@ class Result:
         logs_sha256, logs_bytes: of the whole log text that was sent.
         profile_hash: SHA-256 of the sandbox profile that was applied.
         voucher_hash: `VoucherMessage.hash` of the last linked voucher that the node holds.
+        resumed: the checkpoint that the job began from.
+        checkpoint: the last complete one that this run has left, all uploaded.
+        network: what it did with the network that it asked for; None: it asked for none.
     """
 
     outcome: Outcome
@@ -252,6 +280,9 @@ class Result:
     memory_peak_bytes: Bytes = 0
     profile_hash: Sha256 = "0" * 64
     voucher_hash: Sha256 = "0" * 64
+    resumed: Checkpoint | None = None
+    checkpoint: Checkpoint | None = None
+    network: NetworkUse | None = None
 
     def __post_init__(self) -> None:
         if not outputs_travel(self.outputs):
@@ -313,6 +344,17 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    """A checkpoint of the running job is complete: its manifest and every file of it are uploaded.
+
+    Sent again until an acknowledgement has its number.
+    """
+
+    lease_id: Id
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """The final voucher is redeemed (or the escrow given up) by this transaction."""
 
@@ -361,6 +403,7 @@ class Acknowledge:
         closed: the lease is settled; the node may forget it.
         log_limit_bytes: how far the node may send its log: offset of the first byte that it may
             not. Within a session it never becomes less.
+        checkpoint: number of the newest checkpoint of the lease that is kept; 0: none.
     """
 
     lease_id: Id
@@ -368,6 +411,7 @@ class Acknowledge:
     log_bytes: Bytes
     closed: bool = False
     log_limit_bytes: Bytes = 0
+    checkpoint: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,18 +435,20 @@ Message = (
     | Deny
     | Attach
     | Start
+    | Funded
     | Stop
     | Event
     | Meter
     | Log
+    | CheckpointTaken
     | Claimed
     | VoucherMessage
     | Acknowledge
     | Pulse
 )
 # What travels on the stream of the lease that it names, by who says it.
-NodeLeaseMessage = Attach | Event | Meter | Log | Claimed
-CoordinatorLeaseMessage = Start | Stop | VoucherMessage | Acknowledge
+NodeLeaseMessage = Attach | Event | Meter | Log | CheckpointTaken | Claimed
+CoordinatorLeaseMessage = Start | Funded | Stop | VoucherMessage | Acknowledge
 
 MESSAGE_TYPES: dict[str, type[Message]] = {
     "welcome": Welcome,
@@ -418,10 +464,12 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "deny": Deny,
     "attach": Attach,
     "start": Start,
+    "funded": Funded,
     "stop": Stop,
     "event": Event,
     "meter": Meter,
     "log": Log,
+    "checkpoint": CheckpointTaken,
     "claimed": Claimed,
     "voucher": VoucherMessage,
     "acknowledge": Acknowledge,

@@ -4,6 +4,7 @@ USDC has six decimals, so one micro-USDC is the smallest amount a token account 
 """
 
 import re
+from functools import lru_cache
 
 from .errors import InvalidValue
 
@@ -14,6 +15,8 @@ MAX_MICRO_USDC = 2**64 - 1
 # The largest amount a person may type: 10^12 USDC is more than exists, and keeps every product
 # below 2^128 far from any overflow in other languages.
 _MAX_TYPED_USDC_DIGITS = 12
+# An account's prices and limits are the same in all its tasks.
+_FORMATTED_KEPT = 1024
 _DECIMAL = re.compile(rf"(\d{{1,{_MAX_TYPED_USDC_DIGITS}}})(?:\.(\d{{1,6}}))?", re.ASCII)
 
 
@@ -33,6 +36,7 @@ def parse_usdc(text: str) -> int:
     return int(whole) * MICRO_PER_USDC + int((fraction or "").ljust(6, "0"))
 
 
+@lru_cache(_FORMATTED_KEPT)
 def format_usdc(micro_usdc: int) -> str:
     """Show micro-USDC as a decimal string: at least two decimals, no trailing zeros beyond them."""
     sign = "-" if micro_usdc < 0 else ""

@@ -20,8 +20,10 @@ from .fields import (
     Word,
 )
 from .gang import MAX_MEMBER_ADDRESSES
+from .network import NetworkTerms
 from .resources import Capacity, Requirements
 from .spot import SpotTerms
+from .usage import LeaseUsage
 
 _GIB = 1024**3
 
@@ -72,6 +74,8 @@ class LeaseStatus:
         metered_ms: running time metered so far.
         progress_permille: as the program itself says (``NEUROGRID_PROGRESS``), 0 where it doesn't.
         note: the program's latest progress words, or bytes pulled.
+        ready: whether its service was well when it was looked at last.
+        usage: what its job uses; None before it runs, and where nobody can tell.
     """
 
     lease_id: Id
@@ -80,6 +84,8 @@ class LeaseStatus:
     progress_permille: Permille = 0
     note: Text = ""
     memory_peak_bytes: Bytes = 0
+    ready: bool = False
+    usage: LeaseUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +105,11 @@ class Offer:
         gpu_driver: its version.
         runtimes: of the container engine, those that jobs run in.
         privacy: what the node does to keep a job's data to itself, each a word of its own.
+        access: ways into a running job that the owner allows, each a word of its own.
         models: that need not be fetched.
         spot: how it takes preemptible tasks; None: as any other.
         reclaimable: what would be free if it took back what it may; None: no more than is.
+        network: what its owner lets jobs reach; None: no network.
         addresses: where members of a gang that this node is in may dial it; none: through a relay alone.
     """
 
@@ -120,9 +128,11 @@ class Offer:
     gpu_driver: DriverVersion = ""
     runtimes: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
     privacy: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
+    access: Annotated[tuple[Word, ...], Meta(max_length=16)] = ()
     models: Annotated[tuple[Word, ...], Meta(max_length=256)] = ()
     spot: SpotTerms | None = None
     reclaimable: Capacity | None = None
+    network: NetworkTerms | None = None
     addresses: Annotated[tuple[Multiaddr, ...], Meta(max_length=MAX_MEMBER_ADDRESSES)] = ()
 
     def quote(self, need: Requirements, *, preemptible: bool) -> int:

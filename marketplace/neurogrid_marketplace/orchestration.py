@@ -10,9 +10,9 @@ longer than the demand agreed to (`Demand.dead_after_s`). A restart of anything 
 
 from dataclasses import replace
 
-from . import gang_steps
+from . import gang_steps, resuming
 from .awarding import auction_closed, demand_of, next_candidate
-from .charging import settle
+from .charging import abandon, leave_unpaid, settle
 from .deadlines import missed
 from .demand import VerifyMode
 from .endings import conclude, cost_of, end, lose, outputs_checked, retry, verdict_reached
@@ -41,7 +41,9 @@ from .task_events import (
     AuctionClosed,
     BegunAgain,
     CancelRequested,
+    CheckpointKept,
     ComparisonBegun,
+    CutOff,
     DependencyUnmet,
     Disbanded,
     Dismissed,
@@ -54,6 +56,7 @@ from .task_events import (
     InputsFixed,
     Judged,
     KeySent,
+    LeftUnpaid,
     OutputsChecked,
     Reclaimed,
     Refused,
@@ -80,6 +83,11 @@ CHAIN_LIMIT_MS = 2 * 3_600_000
 # away for so long must not end the runs it comes back to.
 OVERTIME_MS = 3_600_000 + 60_000
 LOST_OVERTIME_MS = OVERTIME_MS + 600_000
+CUT_OFF = Ending(
+    "CANCELLED",
+    "The coordinator was restored from a backup that is older than this task's end. It may have run "
+    "and been paid since; submit it again if it has not.",
+)
 
 
 def decide(task: Task, event: Event, now_ms: int) -> Decision:
@@ -141,6 +149,10 @@ def due(task: Task, now_ms: int) -> tuple[Action, ...]:
 def _decide(task: Task, event: Event, now_ms: int) -> Decision:
     if isinstance(event, ComparisonBegun):
         return Decision(replace(task, comparisons=task.comparisons + 1))
+    if isinstance(event, LeftUnpaid):
+        return Decision(leave_unpaid(task, event.micro_usdc))
+    if isinstance(event, CutOff):
+        return _on_cut_off(task, now_ms)
     if task.phase in TERMINAL:
         return _on_late_verdict(task, event)
     lease_id = getattr(event, "lease_id", None)
@@ -205,7 +217,11 @@ def _decide(task: Task, event: Event, now_ms: int) -> Decision:
             return Decision(task, due(task, now_ms))
         case Reclaimed(_, at_ms) if task.phase is Phase.RUNNING:
             return Decision(noticed(task, lease, at_ms, now_ms))
-        case Finished(_, result) if task.phase in (Phase.STARTING, Phase.RUNNING):
+        case CheckpointKept(_, checkpoint) if task.phase is Phase.RUNNING:
+            return Decision(resuming.keep(task, lease.lease_id, checkpoint, now_ms))
+        case Finished(_, result, checkpoint) if task.phase in (Phase.STARTING, Phase.RUNNING):
+            if checkpoint is not None:
+                task = resuming.keep(task, lease.lease_id, checkpoint, now_ms)
             return _on_finished(task, lease, result, now_ms)
         case Forgotten() if task.phase in (Phase.STARTING, Phase.RUNNING):
             message = "does not know the lease any more"
@@ -292,6 +308,20 @@ def _on_cancel(task: Task, now_ms: int) -> Decision:
             task, paid = settle(task, lease, cost_of(lease, task.result, now_ms))
             return Decision(end(task, Phase.CANCELLED, ending, now_ms), (paid,))
     return Decision(task)
+
+
+def _on_cut_off(task: Task, now_ms: int) -> Decision:
+    """It is never run again, nor checked again: either might be paid a second time."""
+    if task.verdict in (Verdict.DUE, Verdict.PENDING):
+        task = replace(task, verdict=Verdict.UNDECIDED)
+    if task.phase in TERMINAL:
+        return Decision(task)
+    gone: tuple[Action, ...] = ()
+    if task.lease is not None:
+        # What is signed can be redeemed; beyond that only by vouchers that the node holds already.
+        task, taken_back = abandon(task, task.lease)
+        gone = (taken_back,)
+    return Decision(end(task, Phase.CANCELLED, CUT_OFF, now_ms), gone)
 
 
 def _on_inputs(task: Task, job: Job, now_ms: int) -> Decision:

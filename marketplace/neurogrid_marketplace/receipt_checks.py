@@ -157,7 +157,31 @@ def check_run(parts: Parts) -> tuple[Item, ...]:
         ),
         claimed("execution", NODE, "that the program really ran as reported"),
         *_of_reclaim(parts),
+        *_of_checkpoints(result),
     )
+
+
+def _of_checkpoints(result: Result) -> tuple[Item, ...]:
+    """Nothing where the job began from nothing and has kept nothing."""
+    found = []
+    if (began := result.resumed) is not None:
+        found.append(
+            claimed(
+                "resumed",
+                NODE,
+                f"that the job began from checkpoint {began.sequence}, manifest {began.manifest_sha256}",
+            )
+        )
+    if (left := result.checkpoint) is not None:
+        found.append(
+            proven(
+                "checkpoint",
+                NODE,
+                f"the node named checkpoint {left.sequence} as what the run has kept: {left.files} files "
+                f"of {left.size_bytes} bytes, manifest {left.manifest_sha256}",
+            )
+        )
+    return tuple(found)
 
 
 def _of_reclaim(parts: Parts) -> tuple[Item, ...]:

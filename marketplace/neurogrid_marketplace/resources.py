@@ -16,16 +16,22 @@ Gpus = Annotated[tuple["Gpu", ...], Meta(max_length=64)]
 # As NVIDIA writes them: "8.9".
 ComputeCapability = Annotated[str, Meta(pattern=r"^[0-9]{1,2}\.[0-9]\Z")]
 GpuModel = Annotated[str, Meta(max_length=128)]
+# Its maker's name in small letters.
+GpuVendor = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]{0,15}\Z")]
+NVIDIA = "nvidia"
+AMD = "amd"
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU. ``compute_capability`` is "0.0" where the maker has no such thing."""
+    """One GPU, or a part of one that its owner has split. ``compute_capability`` is "0.0" where the
+    maker has no such thing."""
 
     uuid: Word
     model: GpuModel
     memory_bytes: Bytes
     compute_capability: ComputeCapability = "0.0"
+    vendor: GpuVendor = NVIDIA
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ _UNPROVEN: dict[Outcome, int] = {
     Outcome.EXPOSURE_EXHAUSTED: 49,
     Outcome.INPUT_UNREADABLE: 50,
     Outcome.PREEMPTED: 51,
+    Outcome.GPU_LOST: 52,
 }
 
 

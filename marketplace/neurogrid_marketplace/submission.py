@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from .checkpoint import CheckpointPlan, KeptCheckpoint
 from .demand import Demand, VerifyMode
 from .membership import Membership, member_id
 from .needs import NOTHING, Needs
@@ -22,8 +23,16 @@ def submit(
     spread: Spread | None = None,
     sealed: bool = False,
     membership: Membership | None = None,
+    checkpoint: CheckpointPlan | None = None,
+    begins_from: KeptCheckpoint | None = None,
+    trace: str = "",
 ) -> Task:
-    """A new task: queued, or waiting for what it needs. ``sealed``: see `key_wait`."""
+    """A new task: queued, or waiting for what it needs.
+
+    Args:
+        sealed: see `key_wait`.
+        begins_from: another task's checkpoint, which it has been given.
+    """
     return Task(
         task_id,
         demand,
@@ -38,6 +47,9 @@ def submit(
         spread=spread,
         sealed=sealed,
         membership=membership,
+        checkpoint=checkpoint,
+        checkpoints=(begins_from,) if begins_from is not None else (),
+        trace=trace,
     )
 
 
@@ -54,6 +66,8 @@ def replica(task: Task, number: int, now_ms: int) -> Task:
         task.queue_timeout_ms,
         runs_late=task.runs_late,
         verification=task.verification,
+        checkpoint=task.checkpoint,
+        trace=task.trace,
     )
     return replace(made, belongs_to=task.task_id, verdict=Verdict.NONE)
 
@@ -69,5 +83,6 @@ def member(first: Task, rank: int, now_ms: int) -> Task:
         first.queue_timeout_ms,
         runs_late=first.runs_late,
         membership=Membership(membership.gang, rank, membership.tries),
+        trace=first.trace,
     )
     return replace(made, phase=Phase.WAITING, belongs_to=first.task_id)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from .auction import RankedBid
+from .checkpoint import Checkpoint, CheckpointPlan, KeptCheckpoint
 from .demand import Demand, VerifyMode
 from .membership import Membership
 from .messages import Result
@@ -87,6 +88,7 @@ class Lease:
         wrapped_key: the key to sealed inputs, wrapped to the node; "" before the client sent it.
         reclaim_window_s: how long the node warns before it takes its machine back; 0: it may not.
         reclaimed_at_ms: when it did warn, 0 before.
+        resumed: the checkpoint that its run begins from.
     """
 
     lease_id: str
@@ -106,6 +108,7 @@ class Lease:
     signed_micro_usdc: int = 0
     reclaim_window_s: int = 0
     reclaimed_at_ms: int = 0
+    resumed: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,9 @@ class Task:
         preemptions, preempted_micro_usdc: how many of its runs were reclaimed, and what they came to.
         resting: nodes that are not asked before a moment, because they have reclaimed a run.
         membership: its part in a gang.
+        checkpoint: what its job has asked to be kept of its work.
+        checkpoints: those that are kept, oldest first.
+        trace: what the spans of its life belong to (`TraceParent`); nothing is decided by it.
     """
 
     task_id: str
@@ -186,6 +192,9 @@ class Task:
     preempted_micro_usdc: int = 0
     resting: Mapping[str, int] = field(default_factory=dict)
     membership: Membership | None = None
+    checkpoint: CheckpointPlan | None = None
+    checkpoints: tuple[KeptCheckpoint, ...] = ()
+    trace: str = ""
 
     @property
     def awaits_verdict(self) -> bool:

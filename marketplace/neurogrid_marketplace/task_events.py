@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .auction import RankedBid
+from .checkpoint import Checkpoint
 from .demand import Demand
 from .job import Job
 from .membership import Stage
@@ -100,11 +101,23 @@ class Reclaimed:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointKept:
+    """The node reported a checkpoint of the running job, and all of it is here."""
+
+    lease_id: str
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The node reported the end of the run."""
+    """The node reported the end of the run.
+
+    ``checkpoint``: the one that its result names, where all of it is here.
+    """
 
     lease_id: str
     result: Result
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +245,23 @@ class Disbanded:
     ending: Ending | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """The coordinator's books are an older copy: what became of the task since is not known, and
+    it may have run and been paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUnpaid:
+    """An escrow of the task, present or past, is closed and has paid less than was charged for it.
+
+    Attributes:
+        micro_usdc: the difference, for good.
+    """
+
+    micro_usdc: int
+
+
 Event = (
     Due
     | TurnCame
@@ -243,6 +273,7 @@ Event = (
     | EscrowFailed
     | Started
     | Reclaimed
+    | CheckpointKept
     | Finished
     | Forgotten
     | OutputsChecked
@@ -258,4 +289,6 @@ Event = (
     | Dismissed
     | BegunAgain
     | Disbanded
+    | LeftUnpaid
+    | CutOff
 )

@@ -73,9 +73,9 @@ class Verification:
     @property
     def runs_held(self) -> int:
         """For how many runs money is held before the task is accepted."""
-        return {VerifyMode.NONE: 1, VerifyMode.SPOT_CHECK: 2, VerifyMode.QUORUM: self.runs}[
-            self.mode
-        ]
+        if self.mode is VerifyMode.QUORUM:
+            return self.runs
+        return 2 if self.mode is VerifyMode.SPOT_CHECK else 1
 
     def held_micro_usdc(self, demand: Demand) -> int:
         """So much is held before the task is accepted: for its runs, and to compare them once."""
@@ -84,6 +84,8 @@ class Verification:
     def comparison_micro_usdc(self, demand: Demand) -> int:
         """The most that a comparison by the client's own image costs."""
         timeout_ms = self.comparator.timeout_s * 1000
+        if not timeout_ms:
+            return 0
         return cost_micro_usdc(demand.max_price_micro_usdc_per_hour, timeout_ms)
 
     @property

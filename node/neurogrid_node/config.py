@@ -1,264 +1,56 @@
 """node.toml -> one frozen `Config`, checked once. configs/node.toml lists every key.
+`config_check` names all mistakes of a file at once, by the same rules.
 
 Unknown keys are errors: a misspelt price must not silently become the default.
 """
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from neurogrid_contracts.chain_payments import (
-    FEE_CAP_LAMPORTS,
-    TWO_ENDPOINTS_FROM_USDC,
-    Cap,
-    FeeKind,
-    Percentile,
-    Price,
     outbox_policy,
 )
-from neurogrid_contracts.deployment import Deployment
-from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
-from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.fields import PeerId, Permille
 from neurogrid_marketplace.identity import public_key_of
 from neurogrid_marketplace.messages import HEARTBEAT_INTERVAL_S, SILENCE_LIMIT_S
-from neurogrid_marketplace.money import parse_usdc
-from neurogrid_marketplace.offer import PriceList
-from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S, SpotTerms
-from neurogrid_p2p.address import parse_address
-from neurogrid_p2p.discovery.settings import POINTS_MAX, check_places
+from neurogrid_p2p.address import check_relays, parse_address
+from neurogrid_p2p.discovery.settings import check_places
 from neurogrid_p2p.errors import AddressInvalid
-from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
-from neurogrid_p2p.relay_reservation import check_relays
+from neurogrid_telemetry.log_settings import LogSettings
+from neurogrid_telemetry.traces import TraceSettings
 
-from .terms import read_own
+from .settings import (
+    ChainConfig,
+    ConditionConfig,
+    DirectConfig,
+    DiscoveryConfig,
+    EgressConfig,
+    EngineConfig,
+    ExecConfig,
+    GangConfig,
+    ImageConfig,
+    MetricsConfig,
+    OfferConfig,
+    PeersConfig,
+    PriceConfig,
+    RiskConfig,
+    ServicesConfig,
+    SpotConfig,
+    amount,
+    price,
+)
 
 CONFIG_NAME = "node.toml"
-# A price in a bid has to stay exact in every language; nobody asks for a million dollars an hour.
-_PRICE_MAX_MICRO_USDC = 10**12
-_Usdc = Annotated[str, Meta(max_length=20)]
-_Positive = Annotated[int, Meta(ge=1)]
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the file, the key and what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainConfig:
-    """Where the market's program lives, and how we pay there: see `ChainPayments`."""
-
-    rpc_url: str
-    program_id: str
-    usdc_mint: str
-    admin: str
-    genesis_hash: str
-    fee_policy: FeeKind = "percentile"
-    compute_unit_price_micro_lamports: Price = 0
-    fee_percentile: Percentile = 50
-    fee_cap_lamports: Cap = FEE_CAP_LAMPORTS
-    second_rpc_url: str = ""
-    two_endpoints_from_usdc: _Usdc = TWO_ENDPOINTS_FROM_USDC
-
-    def deployment(self) -> Deployment:
-        """The addresses as keys.
-
-        Raises:
-            ValueError: one is not an address.
-        """
-        return Deployment.from_json(
-            {"program_id": self.program_id, "usdc_mint": self.usdc_mint, "admin": self.admin}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PriceConfig:
-    """Asking prices, decimal USDC per hour. A bid is their sum over what a task asks for."""
-
-    base: _Usdc = "0.00"
-    cpu_core: _Usdc = "0.02"
-    memory_gib: _Usdc = "0.005"
-    gpu: _Usdc = "0.60"
-
-    def price_list(self) -> PriceList:
-        """As micro-USDC.
-
-        Raises:
-            InvalidValue: one is no amount, or absurd.
-        """
-        return PriceList(
-            base_micro_usdc_per_hour=_price("base", self.base),
-            cpu_core_micro_usdc_per_hour=_price("cpu_core", self.cpu_core),
-            memory_gib_micro_usdc_per_hour=_price("memory_gib", self.memory_gib),
-            gpu_micro_usdc_per_hour=_price("gpu", self.gpu),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class OfferConfig:
-    """How much of the machine is offered; 0 means all that there is.
-
-    Attributes:
-        cpu_cores: whole cores. memory_gib: memory. disk_gib: disk for jobs' files.
-        gpus: whether GPUs are offered.
-        pids: processes and threads that one job may have.
-    """
-
-    cpu_cores: Annotated[int, Meta(ge=0)] = 0
-    memory_gib: Annotated[int, Meta(ge=0)] = 0
-    disk_gib: Annotated[int, Meta(ge=0)] = 0
-    gpus: bool = True
-    pids: Annotated[int, Meta(ge=16, le=4096)] = 256
-
-
-@dataclass(frozen=True, slots=True)
-class RiskConfig:
-    """How far the owner trusts clients.
-
-    Attributes:
-        max_unpaid_s: unpaid work, in seconds of the agreed price, before a job is paused.
-        max_timeout_s: longest job that is taken.
-        stake_usdc: stake that the first `start` registers with; then commands decide.
-    """
-
-    max_unpaid_s: _Positive = 300
-    max_timeout_s: _Positive = 24 * 3600
-    stake_usdc: _Usdc = "10.00"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
-    """Which images run here.
-
-    Attributes:
-        pull: whether images that are not here are fetched.
-        allow: prefixes of image references that may run; empty allows all.
-        stall_timeout_s: longest silence of a pull.
-    """
-
-    pull: bool = True
-    allow: tuple[str, ...] = ()
-    stall_timeout_s: _Positive = 60
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionConfig:
-    """What tasks and clients have to be; docs/constraints.md has the language.
-
-    Attributes:
-        accept: conditions over task.* and client.*; empty takes every task.
-    """
-
-    accept: Annotated[str, Meta(max_length=MAX_TEXT_CHARS)] = ""
-
-    def clauses(self) -> tuple[Clause, ...]:
-        """As they are judged.
-
-        Raises:
-            InvalidValue: says where they are wrong, or what can never hold.
-        """
-        try:
-            return read_own(self.accept)
-        except InvalidValue as error:
-            raise InvalidValue(f"[conditions] accept: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class SpotConfig:
-    """Jobs that may be reclaimed; docs/kinds-of-tasks.md says what that is.
-
-    Attributes:
-        take: whether preemptible tasks are taken as such; else as any other.
-        discount_permille: how much less is asked for one.
-        reclaim_window_s: from the warning to the stop.
-        displace: whether ordinary tasks may take the place of preemptible ones.
-    """
-
-    take: bool = False
-    discount_permille: Permille = 500
-    reclaim_window_s: Annotated[int, Meta(ge=1, le=RECLAIM_WINDOW_MAX_S)] = 120
-    displace: bool = True
-
-    def terms(self) -> SpotTerms | None:
-        """As they are offered."""
-        return SpotTerms(self.discount_permille, self.reclaim_window_s) if self.take else None
-
-
-@dataclass(frozen=True, slots=True)
-class DirectConfig:
-    """Clients that come to us by themselves, each with a coordinator of its own.
-
-    Attributes:
-        serve: whether we let any.
-        clients: how many at a time.
-        allow: peer ids of their coordinators; empty allows all.
-    """
-
-    serve: bool = False
-    clients: Annotated[int, Meta(ge=1, le=256)] = 16
-    allow: Annotated[tuple[PeerId, ...], Meta(max_length=256)] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GangConfig:
-    """Jobs that run together with jobs on other nodes, and reach them (docs/gang-network.md).
-
-    Attributes:
-        serve: whether we take any.
-        mbit_per_s: what the packets of one gang may take of our network, in each direction.
-    """
-
-    serve: bool = True
-    mbit_per_s: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveryConfig:
-    """Coordinators that are found, and joined beside those that are listed.
-
-    Attributes:
-        dht, rendezvous: libp2p addresses of a DHT's nodes and of rendezvous points, with peer ids.
-        mdns: whether the local network is asked.
-        join: peer ids of coordinators that are joined wherever they are found.
-        strangers: how many others are joined at a time.
-        private: whether addresses of private networks, loopback and names that strangers tell of are
-            dialled; those that the local network tells of itself always are.
-        interval_s: from one round of looking to the next.
-    """
-
-    dht: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
-    rendezvous: Annotated[tuple[str, ...], Meta(max_length=POINTS_MAX)] = ()
-    mdns: bool = False
-    join: Annotated[tuple[PeerId, ...], Meta(max_length=64)] = ()
-    strangers: Annotated[int, Meta(ge=0, le=16)] = 0
-    private: bool = False
-    interval_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is asked."""
-        return bool(self.dht or self.rendezvous or self.mdns)
-
-
-@dataclass(frozen=True, slots=True)
-class PeersConfig:
-    """Who may be connected; see `PeerLists`. Read again at SIGHUP."""
-
-    allow: Annotated[tuple[str, ...], Meta(max_length=MAX_LISTED)] = ()
-    deny: Annotated[tuple[str, ...], Meta(max_length=MAX_LISTED)] = ()
-
-    def lists(self) -> PeerLists:
-        """As they are kept.
-
-        Raises:
-            InvalidValue: what stands there is no peer id.
-        """
-        return PeerLists.of(self.allow, self.deny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,14 +75,21 @@ class Config:
     file_hosts: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     prices: PriceConfig = field(default_factory=PriceConfig)
     offer: OfferConfig = field(default_factory=OfferConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
     images: ImageConfig = field(default_factory=ImageConfig)
+    exec: ExecConfig = field(default_factory=ExecConfig)
+    services: ServicesConfig = field(default_factory=ServicesConfig)
     direct: DirectConfig = field(default_factory=DirectConfig)
     gang: GangConfig = field(default_factory=GangConfig)
+    egress: EgressConfig = field(default_factory=EgressConfig)
     conditions: ConditionConfig = field(default_factory=ConditionConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    traces: TraceSettings = field(default_factory=TraceSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
 
 def load_config(path: Path) -> Config:
@@ -308,34 +107,51 @@ def load_config(path: Path) -> Config:
     _refuse_unknown(document, Config, path, "")
     try:
         config = msgspec.convert(document, Config)
-        _check(config)
-    except (msgspec.ValidationError, InvalidValue, AddressInvalid, ValueError) as error:
+        for rule in RULES:
+            rule.check(config)
+    except (msgspec.ValidationError, *RULE_ERRORS) as error:
         raise ConfigError(f"{path}: {error}") from error
     return config
 
 
-def _check(config: Config) -> None:
-    """What types do not say."""
-    config.prices.price_list()
-    config.conditions.clauses()
-    _amount("[risk] stake_usdc", config.risk.stake_usdc)
-    config.peers.lists()
-    config.chain.deployment()
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What types do not say.
+
+    Attributes:
+        keys: what it looks at: keys, or sections; a mistake is the first one's.
+        check: raises InvalidValue, AddressInvalid or ValueError where it does not hold.
+    """
+
+    keys: tuple[str, ...]
+    check: Callable[[Config], object]
+
+
+def _is_http(config: Config) -> None:
     if not config.chain.rpc_url.startswith(("http://", "https://")):
         raise InvalidValue("[chain] rpc_url is no http address")
-    outbox_policy(config.chain)
+
+
+def _shares_a_folder(config: Config) -> None:
+    if config.engine.is_fleet:
+        config.engine.shared_folder()
+
+
+def _has_peer_ids(config: Config) -> None:
     peers = [parse_address(address).peer_id for address in config.coordinators]
     if None in peers:
         raise InvalidValue("coordinators: an address ends in /p2p/ and the coordinator's peer id")
     if len(set(peers)) < len(peers):
         raise InvalidValue("coordinators: one of them is listed twice")
-    for address in config.listen:
-        parse_address(address)
-    check_relays(config.relays)
+
+
+def _is_port(config: Config) -> None:
+    if config.metrics.port > 65_535:
+        raise InvalidValue("[metrics] listen: a port is at most 65535")
+
+
+def _serves_somebody(config: Config) -> None:
     found = config.discovery
-    check_places(found.dht, found.rendezvous, ())
-    for peer_id in found.join:
-        public_key_of(peer_id)
     may_join = found.is_on and (found.join or found.strangers)
     if not config.coordinators and not config.direct.serve and not may_join:
         raise InvalidValue(
@@ -344,18 +160,37 @@ def _check(config: Config) -> None:
         )
 
 
-def _price(key: str, text: str) -> int:
-    amount = _amount(f"[prices] {key}", text)
-    if amount > _PRICE_MAX_MICRO_USDC:
-        raise InvalidValue(f"[prices] {key}: {text} USDC per hour; at most a million")
-    return amount
-
-
-def _amount(key: str, text: str) -> int:
-    try:
-        return parse_usdc(text)
-    except InvalidValue as error:
-        raise InvalidValue(f"{key}: {error}") from error
+RULES: Final = (
+    Rule(("prices.base",), lambda config: price("base", config.prices.base)),
+    Rule(("prices.cpu_core",), lambda config: price("cpu_core", config.prices.cpu_core)),
+    Rule(("prices.memory_gib",), lambda config: price("memory_gib", config.prices.memory_gib)),
+    Rule(("prices.gpu",), lambda config: price("gpu", config.prices.gpu)),
+    Rule(("conditions.accept",), lambda config: config.conditions.clauses()),
+    Rule(("risk.stake_usdc",), lambda config: amount("[risk] stake_usdc", config.risk.stake_usdc)),
+    Rule(("peers",), lambda config: config.peers.lists()),
+    Rule(("engine.shared", "engine.kind"), _shares_a_folder),
+    Rule(("images",), lambda config: config.images.rules()),
+    Rule(("egress",), lambda config: config.egress.terms()),
+    Rule(("egress.deny_networks",), lambda config: config.egress.denied()),
+    Rule(("egress.private",), lambda config: config.egress.pinned()),
+    Rule(("chain",), lambda config: config.chain.deployment()),
+    Rule(("chain.rpc_url",), _is_http),
+    Rule(("chain",), lambda config: outbox_policy(config.chain)),
+    Rule(("coordinators",), _has_peer_ids),
+    Rule(("metrics.listen",), _is_port),
+    Rule(("listen",), lambda config: [parse_address(address) for address in config.listen]),
+    Rule(("relays",), lambda config: check_relays(config.relays)),
+    Rule(
+        ("discovery",),
+        lambda config: check_places(config.discovery.dht, config.discovery.rendezvous, ()),
+    ),
+    Rule(
+        ("discovery.join",), lambda config: [public_key_of(each) for each in config.discovery.join]
+    ),
+    Rule(("coordinators", "discovery", "direct"), _serves_somebody),
+)
+# What a rule raises.
+RULE_ERRORS: Final = (InvalidValue, AddressInvalid, ValueError)
 
 
 def _refuse_unknown(table: dict[str, object], kind: type, path: Path, prefix: str) -> None:

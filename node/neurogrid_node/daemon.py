@@ -1,9 +1,8 @@
 """The composition root of neurogrid-node: builds everything and runs it in one nursery."""
 
 import logging
-import signal
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -11,6 +10,7 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace import __version__
+from neurogrid_marketplace.addresses import Surroundings
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.input_seal import SEALED_INPUTS
@@ -18,65 +18,85 @@ from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import DIRECT_PROTOCOL_ID
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.offer import Offer
+from neurogrid_marketplace.registry_auth import REGISTRY_AUTH
 from neurogrid_marketplace.resources import Capacity
-from neurogrid_p2p.address import parse_address
-from neurogrid_p2p.errors import AddressInvalid
-from neurogrid_p2p.gate import Limits as HostLimits
-from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.host import open_host
+from neurogrid_p2p.interfaces import networks_near
 from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
-from neurogrid_wallet.outbox import Outbox
+from neurogrid_telemetry.log_lines import named
+from neurogrid_telemetry.traces import Traces
+from neurogrid_telemetry.tracing import open_traces
 from neurogrid_wallet.transactions import signers_from
 
-from .artifacts import http_client
-from .bidder import Policy
-from .chain import Market
-from .config import CONFIG_NAME, Config, ConfigError, load_config
-from .container import Engine, connect_engine
-from .container_errors import EngineError, EngineUnavailable
-from .direct import DirectClients
-from .discovery import FoundCoordinators
-from .earnings import Earnings
-from .earnings_check import EarningsCheck
-from .executor import LeaseRunner, Reports
-from .file_streams import FileStreams, OpenBytes
-from .found import Rules
-from .gang_offer import offer_gangs
-from .gangs import Gangs, with_gangs
-from .images import Images
-from .inventory import Inventory, take_inventory
+from .access.door import JobDoor
+from .config import Config
+from .container.image_cache import ImageCache
+from .container.image_disk import cache_limit_bytes, image_free_bytes
+from .container.image_store import ImageStore
+from .container.images import Images
+from .container.ports import may_enter
+from .container.processes import may_signal
+from .container.pulls import Pulls
+from .container.registry import Registries
+from .container.user_namespaces import ROOT
+from .control.answers import Answers
+from .control.door import serve_owner
+from .egress.jobs import JobNetworks
+from .ending import end_when_asked
+from .engines import files_root, fleet_of, open_engine
+from .files.artifacts import http_client
+from .files.file_streams import FileStreams, OpenBytes
+from .files.scratch import remove_forsaken
+from .files.workspace import Enforcement, Workspaces
+from .from_config import capacity, host_limits, own_hosts_of, policy_of, relays_of
+from .gang.gangs import Gangs
+from .gang.offer import gang_addresses
+from .housekeeping import follow_images, follow_lists, follow_stake, keep_house
 from .journal import Journal, JournalThread
-from .lease_stream import LeaseStream, NoStream
-from .left_market import has_left
-from .network import CoordinatorLink
-from .preparation import Limits, Preparation
-from .provider import Provider
-from .reclaiming import follow_requests
-from .reservations import Reservations
-from .sandbox import Sandbox
-from .setup import Keys
-from .staking import Staking
+from .key_files import Keys
+from .lease.checkpoints import Checkpoints
+from .lease.executor import LeaseRunner, Reports
+from .lease.gpus import LeaseGpus
+from .lease.preparation import Preparation
+from .lease.sandbox import Sandbox
+from .lease.scrubbing import Overwriter, Scrubber
+from .lease.stream import LeaseStream, NoStream
+from .lease.watching import Watcher
+from .log_events import NodeEvent
+from .machine.clock import now_ms, read_boot
+from .machine.gpu import GpuReader
+from .machine.gpu_use import gpu_use
+from .machine.inventory import take_inventory
+from .machine.monitor import Monitor
+from .machine.proof_file import read_proofs
+from .machine.proofs import Proofs
+from .machine.prover import Prover
+from .machine.trials import Trials
+from .market.abilities import abilities
+from .market.direct import DirectClients
+from .market.discovery import FoundCoordinators
+from .market.found import Rules
+from .market.network import CoordinatorLink
+from .market.opening import Opening
+from .market.provider import Provider
+from .market.reconciling import Reconciler
+from .market.reservations import Reservations
+from .metrics.watching import Watched, show_metrics
+from .money.chain import Market
+from .money.earnings import Earnings
+from .money.earnings_check import EarningsCheck
+from .money.left_market import has_left
+from .money.staking import Staking
 from .status_file import show_status
-from .watching import Watcher
-from .workspace import Enforcement, Workspaces
 
 _log = logging.getLogger(__name__)
 
-# Whoever may ask for a payment again (a lease in the journal) is over long before.
-_PAYMENTS_KEPT_S = 30 * 24 * 3600
-_HOUSEKEEPING_S = 3600
-# How soon coordinators hear of an image that a job has brought.
-_IMAGES_S = 15
-_GIB = 1024**3
 _BYTES_PER_MBIT = 125_000
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def run(config: Config, directory: Path, keys: Keys) -> None:
-    """Run the node until SIGTERM or SIGINT. Its containers run on and are adopted at the next start.
+    """Run the node until SIGTERM, SIGINT or its owner's word. Its containers run on and are adopted at the next start.
 
     Raises:
         EngineError: no container engine answers, or it cannot hold jobs; the message says what to do.
@@ -85,29 +105,24 @@ async def run(config: Config, directory: Path, keys: Keys) -> None:
     # First of all: it is what keeps a second daemon out.
     journal = Journal(directory / "journal.db")
     try:
-        await _run(config, directory, keys, journal)
+        peer_id = peer_id_of(keys.identity.public_key)
+        traces = open_traces(config.traces, "neurogrid-node", peer_id, __version__)
+        await _run(config, directory, keys, journal, traces)
+        traces.close()
     finally:
         journal.close()
 
 
-async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> None:
+async def _run(
+    config: Config, directory: Path, keys: Keys, opened: Journal, traces: Traces
+) -> None:
     peer_id = peer_id_of(keys.identity.public_key)
     chain = config.chain
     wallet = Pubkey.from_bytes(keys.wallet.public_key)
     party = Party(
-        peer_id, network_id(chain.genesis_hash, chain.program_id), keys.identity.sign, _now_ms
+        peer_id, network_id(chain.genesis_hash, chain.program_id), keys.identity.sign, now_ms
     )
-    policy = Policy(
-        prices=config.prices.price_list(),
-        wallet=str(wallet),
-        region=config.region,
-        max_timeout_s=config.risk.max_timeout_s,
-        may_pull=config.images.pull,
-        allowed_image_prefixes=config.images.allow,
-        conditions=config.conditions.clauses(),
-        spot=config.spot.terms(),
-        displaces=config.spot.take and config.spot.displace,
-    )
+    policy = policy_of(config, str(wallet))
     links: dict[str, CoordinatorLink] = {}
 
     def stream_to(coordinator: str) -> OpenBytes | None:
@@ -115,64 +130,146 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
         return link.open_bytes if link is not None else None
 
     async with (
-        connect_engine(peer_id) as engine,
+        open_engine(config.engine, peer_id, longest_job_s=config.risk.max_timeout_s) as engine,
         open_outbox(chain, directory / "payments.db", signers_from([keys.wallet])) as (rpc, outbox),
-        open_host(keys.identity.seed, config.listen, with_gangs(HostLimits())) as host,
+        open_host(keys.identity.seed, config.listen, host_limits()) as host,
         http_client(streams=FileStreams(stream_to)) as http,
+        http_client() as to_registries,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        stopping = trio.Event()
+
+        async def goodbye() -> None:
+            if links:
+                await opening.goodbye()
+
+        await nursery.start(end_when_asked, stopping, goodbye, nursery.cancel_scope)
         host.admit(config.peers.lists())
         nursery.start_soon(follow_lists, directory, host)
         nursery.start_soon(outbox.run)
-        _check_engine(engine)
         journal = JournalThread(opened)
         market = Market(rpc, chain.deployment(), wallet, chain.genesis_hash)
         account = market.deployment.provider(wallet)
         staking = Staking(market, outbox, has_left=lambda: has_left(directory, account))
-        earnings = Earnings(market, outbox, _now_ms)
-        workspaces = await Workspaces.open(directory / "workspaces")
-        inventory = await take_inventory(directory, gpus=config.offer.gpus)
+        earnings = Earnings(market, outbox, now_ms)
+        able = engine.abilities
+        files = files_root(config.engine, directory, peer_id)
+        await trio.to_thread.run_sync(remove_forsaken, directory)
+        workspaces = await Workspaces.open(
+            files, may_mount=able.hard_disk, root_ids=engine.info.root_ids or ROOT
+        )
+        gpus_offered = config.offer.gpus and able.gpus
+        reader = GpuReader() if gpus_offered else None
+        inventory = await take_inventory(files, gpus=gpus_offered, reader=reader)
         leases = await journal.call(Journal.load)
         # What is free does not count the disks that leases have already.
         is_hard = workspaces.enforcement is Enforcement.HARD
         in_use = sum(held.need.disk_bytes for _, held in leases) if is_hard else 0
-        reservations = Reservations(_capacity(inventory, config, in_use))
-        own_hosts = _own_hosts(config, links)
+        reservations = Reservations(capacity(inventory, config, in_use))
+        fleet = fleet_of(
+            engine,
+            workspaces,
+            config.engine,
+            config.offer,
+            reservations.total.disk_bytes,
+            directory,
+        )
+        for lease, held in leases:
+            reservations.restore(lease.lease_id, held)
+        # A GPU that a job has cannot be tried: what was proved of it stands.
+        leased = reservations.leased_gpus
+        proofs = Proofs(proof for proof in read_proofs(directory) if proof.what in leased())
+        monitor = Monitor(reader, inventory, directory, now_ms, leased, proofs)
+        summary = monitor.inventory.summary
+        if fleet is None:
+            reservations.total = replace(reservations.total, gpus=monitor.inventory.offered_gpus())
+        else:
+            # None is offered before it was tried, and adopting what runs does not wait for that.
+            reservations.machines, summary = {}, "a fleet that is being tried"
+        scrubber = Scrubber(monitor, Overwriter(engine).overwrite)
+        gpus = LeaseGpus(monitor, reservations.held, scrubber.scrub)
+        own_hosts = own_hosts_of(config, links)
         relayed = RelayReservations(host, config.relays)
         gangs = Gangs(
             engine,
             host,
             relayed,
-            _relays(config).get,
+            relays_of(config).get,
             _made(directory / "gangs"),
             config.gang.mbit_per_s * _BYTES_PER_MBIT,
             nursery,
+        )
+        checkpoints = Checkpoints(
+            engine=engine, workspaces=workspaces, http=http, own_hosts=own_hosts
+        )
+        egress = config.egress
+        networks = JobNetworks(
+            engine,
+            _made(directory / "egress"),
+            egress.caps(),
+            lambda: Surroundings(networks_near(), egress.denied(), egress.pinned()),
+            nursery,
+        )
+        cache = ImageCache(
+            ImageStore(directory),
+            engine,
+            now_ms,
+            limit_bytes=cache_limit_bytes(config.images.cache_gib, engine.info.data_root),
+        )
+        await cache.restore()
+        pulls = Pulls(
+            engine,
+            Registries(to_registries, engine.info.architecture, policy.registries.names),
+            cache,
+            nursery,
+            stall_timeout_s=config.images.stall_timeout_s,
+            free_bytes=lambda: image_free_bytes(engine.info.data_root),
         )
         sandbox = Sandbox(
             engine=engine,
             workspaces=workspaces,
             preparation=Preparation(
                 engine=engine,
+                images=cache,
+                pulls=pulls,
                 workspaces=workspaces,
                 earnings=earnings,
                 gangs=gangs,
+                checkpoints=checkpoints,
+                networks=networks,
                 journal=journal,
                 http=http,
                 policy=policy,
-                limits=Limits(config.offer.pids, config.images.stall_timeout_s),
+                pids=config.offer.pids,
                 held=reservations.held,
+                devices=monitor.devices,
                 own_hosts=own_hosts,
-                now_ms=_now_ms,
-                make_room=lambda lease_id: provider.make_room(lease_id),
+                now_ms=now_ms,
+                make_room=lambda lease_id: provider.displacing.make_room(lease_id),
             ),
-            watcher=Watcher(engine, workspaces, gangs, config.offer.pids),
+            watcher=Watcher(engine, workspaces, gangs, networks, gpus, config.offer.pids),
             gangs=gangs,
+            gpus=gpus,
+            checkpoints=checkpoints,
+            networks=networks,
             journal=journal,
             http=http,
             logs=_made(directory / "logs"),
             own_hosts=own_hosts,
-            now_ms=_now_ms,
+            now_ms=now_ms,
+        )
+
+        def lease_of(lease_id: str) -> NodeLease | None:
+            runner = provider.runners.get(lease_id)
+            return runner.lease if runner is not None else None
+
+        job_door = JobDoor(
+            engine,
+            lease_of,
+            config.exec,
+            config.services,
+            may_end=may_signal(),
+            may_enter=able.links and may_enter(engine.info.job_runtimes),
         )
 
         def start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
@@ -183,8 +280,10 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 sandbox=sandbox,
                 earnings=earnings,
                 link=LeaseStream(lease.lease_id, link) if link else NoStream(),
-                now_ms=_now_ms,
+                now_ms=now_ms,
+                boot=read_boot,
                 reports=Reports(provider.started, provider.cleared, provider.forgotten),
+                traces=traces,
             )
             nursery.start_soon(lambda: runner.run(resumed=resumed))
             return runner
@@ -199,23 +298,50 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
                 free=reservations.total,
                 prices=policy.prices,
                 enforcement=workspaces.enforcement,
-                engine=f"docker {engine.info.version}",
-                images=await engine.images(),
-                summary=inventory.summary,
-                privacy=(SEALED_INPUTS,),
-                gpu_driver=inventory.driver_version,
-                runtimes=engine.info.job_runtimes,
+                engine=f"{config.engine.kind} {engine.info.version}",
+                images=await cache.offered(await engine.images()),
+                summary=summary,
+                privacy=(SEALED_INPUTS, *([REGISTRY_AUTH] if able.logins else [])),
+                gpu_driver=monitor.inventory.driver_version,
+                runtimes=engine.info.offered,
                 spot=policy.spot,
+                access=job_door.ways,
             ),
             policy=policy,
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,
             reservations=reservations,
             journal=journal,
-            image_bytes=Images(engine).size_bytes,
+            image_bytes=Images(cache).size_bytes,
             start_runner=start_runner,
-            now_ms=_now_ms,
+            now_ms=now_ms,
             starts=await journal.call(Journal.starts),
+            may_pause=able.freeze,
+            gpus=lambda: [gpu_use(gpu) for gpu in monitor.inventory.gpus],
         )
+
+        opening = Opening(provider, journal, await journal.call(Journal.word), stopping, now_ms)
+
+        async def fleet_found(machines: Mapping[str, Capacity], line: str) -> None:
+            await provider.found_machines(machines, line)
+            await opening.container_seen(bool(machines))
+
+        trials = Trials(engine, workspaces=workspaces)
+        prover = Prover(
+            proofs,
+            abilities(
+                *(engine, trials, config, provider, gangs, networks),
+                lambda: gang_addresses(host, config.relays),
+                opening.container_seen if fleet is None else None,
+            ),
+            trials.gpu,
+            monitor,
+            leased=leased,
+            connections=lambda: engine.connections,
+            directory=directory,
+            now_ms=now_ms,
+        )
+        if fleet is None:
+            monitor.changed = provider.found_gpus
 
         def link_to(address: str) -> CoordinatorLink:
             return CoordinatorLink(
@@ -239,146 +365,77 @@ async def _run(config: Config, directory: Path, keys: Keys, opened: Journal) -> 
             link_to,
             links,
             provider.has_leases_of,
-            _now_ms,
+            now_ms,
+            config.log.beside("discovery"),
         )
         finder.restore({lease.coordinator for lease, _ in leases}.__contains__)
         clients = DirectClients(config.direct, link_to, links, provider.has_leases_of)
         if config.direct.serve:
             for lease, _ in leases:
                 clients.expect(lease.coordinator)
-        for lease, held in leases:
-            reservations.restore(lease.lease_id, held)
+        for lease, _ in leases:
             await gangs.restore(lease)
+            await networks.restore(lease)
             provider.runners[lease.lease_id] = start_runner(lease, resumed=True)
         for lease_id in provider.runners:
             # Whoever was to make room for it may not have heard of it before we were killed.
-            provider.make_room(lease_id)
+            provider.displacing.make_room(lease_id)
         await sandbox.sweep(set(provider.runners))
+        nursery.start_soon(job_door.open_on, host, list(provider.runners))
         for link in dialled:
             nursery.start_soon(link.run)
         nursery.start_soon(finder.run)
         if config.direct.serve:
             host.serve(DIRECT_PROTOCOL_ID, clients.serve)
         nursery.start_soon(relayed.run)
-        nursery.start_soon(offer_gangs, gangs, host, config, provider)
+        nursery.start_soon(prover.run)
+        if fleet is not None:
+            # Not before the sweep, which would take a trial's files for forgotten.
+            nursery.start_soon(fleet.run, fleet_found)
         stake = parse_usdc(config.risk.stake_usdc)
-        nursery.start_soon(_open_for_business, provider, staking, stake)
+        nursery.start_soon(follow_stake, staking, stake, opening.stake_seen)
+        nursery.start_soon(opening.run)
+        await nursery.start(serve_owner, directory, Answers(provider, opening, journal))
         earnings_check = EarningsCheck(journal, market)
         nursery.start_soon(earnings_check.run)
+        reconciler = Reconciler(provider, reservations, journal, engine, workspaces, now_ms)
         nursery.start_soon(
             show_status,
             directory,
             provider,
             reservations,
             staking,
+            opening,
             journal,
             earnings_check,
             lambda: finder.sources,
+            monitor,
+            lambda: (*host.addresses, *relayed.addresses),
+            prover.unproved,
+            reconciler.mended,
+            networks.use,
         )
-        nursery.start_soon(_follow_images, engine, provider)
-        nursery.start_soon(_keep_house, outbox)
-        nursery.start_soon(follow_requests, directory, provider.reclaim)
-        _log.info("%s is up: %s", peer_id, inventory.summary)
-
-
-def _check_engine(engine: Engine) -> None:
-    for advice in engine.info.advice:
-        _log.warning("%s", advice)
-    if engine.info.unenforced:
-        raise EngineUnavailable(
-            "the container engine cannot keep jobs within their limits, so none may run here: "
-            + "; ".join(engine.info.unenforced)
+        nursery.start_soon(follow_images, engine, cache, provider)
+        nursery.start_soon(cache.run, lambda: frozenset(provider.runners))
+        nursery.start_soon(monitor.run)
+        nursery.start_soon(scrubber.run)
+        nursery.start_soon(reconciler.run)
+        nursery.start_soon(keep_house, outbox)
+        nursery.start_soon(
+            show_metrics,
+            config.metrics,
+            Watched(
+                provider,
+                reservations,
+                staking,
+                journal,
+                monitor,
+                earnings_check,
+                {link.coordinator for link in dialled},
+                now_ms,
+            ),
         )
-
-
-def _capacity(inventory: Inventory, config: Config, disk_in_use_bytes: int) -> Capacity:
-    """What of the machine is offered."""
-    offer = config.offer
-    disk_there = inventory.disk_free_bytes + disk_in_use_bytes
-    cores = min(offer.cpu_cores or inventory.cpu_cores, inventory.cpu_cores)
-    memory = min(offer.memory_gib * _GIB or inventory.memory_bytes, inventory.memory_bytes)
-    disk = min(offer.disk_gib * _GIB or disk_there, disk_there)
-    return Capacity(cores * 1000, memory, disk, inventory.offered_gpus())
-
-
-def _own_hosts(
-    config: Config, links: Mapping[str, CoordinatorLink]
-) -> Callable[[str], Sequence[str]]:
-    """By coordinator, the machines on private networks that its files may be on."""
-
-    def hosts(coordinator: str) -> Sequence[str]:
-        link = links.get(coordinator)
-        try:
-            address = parse_address(link.address) if link else None
-        except AddressInvalid:
-            address = None  # a direct client's: it is not dialled
-        # The host of a relayed address is the relay's, which has no files for us.
-        if address is None or address.relay_id:
-            return config.file_hosts
-        return (address.host, *config.file_hosts)
-
-    return hosts
-
-
-def _relays(config: Config) -> dict[str, str]:
-    """By coordinator, where its relay is, should it have one: we get there as to itself."""
-    addresses = [parse_address(text) for text in config.coordinators]
-    return {str(address.peer_id): str(address) for address in addresses if address.relay_id is None}
-
-
-async def _open_for_business(provider: Provider, staking: Staking, stake_micro_usdc: int) -> None:
-    """Accept work while the stake is in place: otherwise nobody's escrow would open."""
-
-    def changed(may_work: bool) -> None:
-        provider.accepting = may_work
-        for link in provider.links.values():
-            link.beat_soon()
-
-    await staking.ensure(stake_micro_usdc)
-    await staking.follow(changed)
-
-
-async def _follow_images(engine: Engine, provider: Provider) -> None:
-    """Tell coordinators which images need no pull: jobs bring some, owners remove some."""
-    while True:
-        await trio.sleep(_IMAGES_S)
-        try:
-            images = await engine.images()
-        except EngineError as error:
-            # What was said last stands; a bid says again whether its image is here.
-            _log.debug("images: %s", error)
-        else:
-            await provider.found_images(images)
-
-
-async def _keep_house(outbox: Outbox) -> None:
-    """Forget payments that nobody can ask for any more."""
-    while True:
-        forgotten = await outbox.forget_decided(time.time() - _PAYMENTS_KEPT_S)
-        if forgotten:
-            _log.info("forgot %d payments of a month ago", forgotten)
-        await trio.sleep(_HOUSEKEEPING_S)
-
-
-async def _stop_on_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            _log.info("stopping on %s; jobs run on", signal.Signals(number).name)
-            scope.cancel()
-            return
-
-
-async def follow_lists(directory: Path, host: Host) -> None:
-    """Read the lists of peers again at every SIGHUP."""
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
-        async for _ in signals:
-            try:
-                lists = load_config(directory / CONFIG_NAME).peers.lists()
-            except ConfigError as error:
-                _log.error("the lists of peers stay as they are: %s", error)
-                continue
-            host.admit(lists)
-            _log.info("peers: %d allowed, %d denied", len(lists.allow), len(lists.deny))
+        _log.info("%s is up: %s", peer_id, summary, extra=named(NodeEvent.UP))
 
 
 def _made(path: Path) -> Path:

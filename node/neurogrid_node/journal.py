@@ -7,7 +7,7 @@ through `JournalThread`.
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -17,14 +17,16 @@ import trio
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.lease import NodeLease
 
-from .container_log_cursor import LOG_START, LogCursor
-from .reservations import Reservation
-from .start_history import NOTHING_MEASURED, StartHistory
+from .container.log_cursor import LOG_START, LogCursor
+from .lease.past import PAST_KEPT, PastLease
+from .market.intake import Word
+from .market.reservations import Reservation
+from .market.start_history import NOTHING_MEASURED, StartHistory
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 5
+_SCHEMA_VERSION = 7
 _SCHEMA = """
 create table lease (
     lease_id text primary key,
@@ -64,6 +66,19 @@ insert into start_history values ('{}')
 # Version 5: each lease has a key of its own that inputs may be sealed to, and that goes with it.
 _SEALING_KEYS = """
 alter table lease add column sealing_key blob not null default x''
+"""
+# Version 6: what the owner has said of new work.
+_WORD = """
+create table owner_word (document text not null) strict;
+insert into owner_word values ('{}')
+"""
+# Version 7: the leases that were, each in a line.
+_PAST = """
+create table past_lease (
+    lease_id text primary key,
+    ended_at_ms integer not null,
+    document text not null
+) strict
 """
 # Earnings listed one by one, about 2 MB; the chain has the older ones too.
 _EARNINGS_LISTED = 10_000
@@ -106,15 +121,23 @@ class Earning:
 class Journal:
     """The open file. One process owns it."""
 
-    def __init__(self, path: Path, *, earnings_listed: int = _EARNINGS_LISTED) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        earnings_listed: int = _EARNINGS_LISTED,
+        past_kept: int = PAST_KEPT,
+    ) -> None:
         """
         Args:
             earnings_listed: how many earnings are kept one by one.
+            past_kept: how many leases that are over.
 
         Raises:
             JournalError: another node has it open, it is from a newer version, or it is damaged.
         """
         self._earnings_listed = earnings_listed
+        self._past_kept = past_kept
         try:
             self._db = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=1
@@ -139,13 +162,15 @@ class Journal:
         self._db.execute("pragma locking_mode=exclusive")
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=full")
+        # Leases that run are few; SQLite would keep 2 MB of those that were.
+        self._db.execute("pragma cache_size=-256")
         # What is deleted is overwritten: a sealing key is to be gone with its lease.
         self._db.execute("pragma secure_delete=on")
         self._db.execute("begin immediate")
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
             raise JournalError(f"{path} was written by a newer neurogrid-node: upgrade this one")
-        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR, _STARTS, _SEALING_KEYS)[version:]
+        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR, _STARTS, _SEALING_KEYS, _WORD, _PAST)[version:]
         for statement in ";".join(steps).split(";") if steps else ():
             self._db.execute(statement)
         self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
@@ -201,9 +226,37 @@ class Journal:
                 ) from error
         return found
 
-    def forget(self, lease_id: str) -> None:
-        """A closed lease whose container and files are gone."""
-        self._db.execute("delete from lease where lease_id=?", (lease_id,))
+    def forget(self, lease: PastLease) -> None:
+        """A closed lease whose container and files are gone: only this line stays, of the newest ones."""
+        document = msgspec.json.encode(lease).decode()
+        self._db.execute("begin immediate")
+        try:
+            self._db.execute("delete from lease where lease_id=?", (lease.lease_id,))
+            self._db.execute(
+                "insert or replace into past_lease values(?, ?, ?)",
+                (lease.lease_id, lease.ended_at_ms, document),
+            )
+            self._db.execute(
+                "delete from past_lease where lease_id not in"
+                " (select lease_id from past_lease order by ended_at_ms desc, lease_id limit ?)",
+                (self._past_kept,),
+            )
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+    def past(self, limit: int) -> list[PastLease]:
+        """The leases that were, and what each has earned; the newest first."""
+        rows = self._db.execute(
+            "select document, coalesce(micro_usdc, 0) from past_lease left join earning using (lease_id)"
+            " order by ended_at_ms desc, lease_id limit ?",
+            (limit,),
+        )
+        return [
+            replace(msgspec.json.decode(document, type=PastLease), earned_micro_usdc=earned)
+            for document, earned in rows
+        ]
 
     def save_profile(self, lease_id: str, profile_json: str) -> None:
         """Keep the sandbox profile that is applied; the result names its hash."""
@@ -243,6 +296,24 @@ class Journal:
             return msgspec.json.decode(document, type=StartHistory)
         except msgspec.DecodeError:
             return NOTHING_MEASURED
+
+    def save_word(self, word: Word) -> None:
+        """Keep what the owner has said of new work; durable when this returns."""
+        self._db.execute("update owner_word set document=?", (msgspec.json.encode(word).decode(),))
+
+    def word(self) -> Word:
+        """What the owner has said last of new work.
+
+        Raises:
+            JournalError: it cannot be read: a node that was told to rest may not work because of that.
+        """
+        (document,) = self._db.execute("select document from owner_word").fetchone()
+        try:
+            return msgspec.json.decode(document, type=Word)
+        except msgspec.DecodeError as error:
+            raise JournalError(
+                f"the owner's word in the journal cannot be read: {error}"
+            ) from error
 
     def save_earning(self, lease_id: str, at_ms: int, micro_usdc: int, signature: str) -> None:
         """Note a redeemed voucher; repeating it changes nothing."""

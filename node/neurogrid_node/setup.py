@@ -1,31 +1,31 @@
-"""`neurogrid-node init` and the loading of what it made: keys and a commented node.toml."""
+"""What `neurogrid-node init` makes of a directory: a commented node.toml, then keys."""
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from neurogrid_marketplace.identity import peer_id_of
-from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import keystore_address, load_keystore, save_keystore
 from neurogrid_wallet.passphrase import ask_passphrase
 
-from .config import ConfigError, load_config
+from .config import CONFIG_NAME, ConfigError, load_config
+from .config_text import Value, with_values
+from .key_files import (
+    BackUp,
+    Sealing,
+    Secret,
+    make_keys,
+    node_peer_id,
+    wallet_address,
+    wallet_file,
+)
 
-CONFIG_FILE = "node.toml"
-IDENTITY_FILE = "identity.json"
-SEALED_WALLET_FILE = "wallet.keystore"
-OPEN_WALLET_FILE = "wallet.json"
 _CHAIN_KEYS = ("rpc_url", "program_id", "usdc_mint", "admin", "genesis_hash")
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The node's two keys: who it is on the network, and who is paid."""
-
-    identity: KeyPair
-    wallet: KeyPair
+# A chain file has some hundred bytes.
+_CHAIN_FILE_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,115 +50,128 @@ def initialise(
     region: str,
     encrypted: bool,
     passphrase_file: Path | None,
-    settings: Mapping[str, str | int | bool | Sequence[str]] | None = None,
+    back_up: BackUp,
+    restored: Secret | None = None,
+    settings: Mapping[str, Value] | None = None,
 ) -> Made:
     """Make a node's directory; what is there already is kept, so that running it twice is safe.
 
     Args:
+        back_up: sees to it that a new wallet is kept elsewhere, too, before it counts.
+        restored: the wallet of a node that was there before.
         settings: further values for node.toml, by ``section.key``.
 
     Raises:
         ConfigError: the chain file lacks something, a setting is unknown, or the result would not
-            load.
+            load; or as `make_keys`.
         WalletError: a key file exists and cannot be used, or no passphrase was given.
     """
+    if not (directory / CONFIG_NAME).exists():
+        values = {
+            "coordinators": coordinators,
+            "region": region,
+            **read_chain(chain_file),
+            **(settings or {}),
+        }
+    else:
+        values = {}
+    return set_up(
+        directory,
+        values,
+        Sealing(encrypted, asked_once(passphrase_file)),
+        back_up,
+        restored=restored,
+    )
+
+
+def set_up(
+    directory: Path,
+    values: Mapping[str, Value],
+    sealing: Sealing,
+    back_up: BackUp,
+    *,
+    restored: Secret | None = None,
+) -> Made:
+    """As `initialise`, with all values of node.toml at hand; they count where there is none yet."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Made by somebody else, it may be open to all; jobs' secrets will be in its journal.
     directory.chmod(0o700)
-    config = directory / CONFIG_FILE
-    if not config.exists():
-        text = _render(coordinators, _read_chain(chain_file), region, settings or {})
-        partial = config.with_name(CONFIG_FILE + ".partial")
-        try:
-            partial.write_text(text)
-            load_config(partial)
-            partial.rename(config)
-        finally:
-            partial.unlink(missing_ok=True)
-    identity_path = directory / IDENTITY_FILE
-    if not identity_path.exists():
-        KeyPair.generate().write_solana_file(identity_path)
-    identity = KeyPair.read_solana_file(identity_path)
-    sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
-    if not sealed.exists() and not unsealed.exists():
-        if encrypted:
-            passphrase = ask_passphrase(passphrase_file, confirm=True)
-            save_keystore(sealed, KeyPair.generate(), passphrase)
-        else:
-            KeyPair.generate().write_solana_file(unsealed)
-    wallet = load_keys(directory, passphrase_file).wallet
-    wallet_file = unsealed if unsealed.exists() else sealed
-    return Made(peer_id_of(identity.public_key), wallet.address, config, wallet_file)
+    with _alone(directory):
+        config = directory / CONFIG_NAME
+        if not config.exists():
+            write_config(config, with_values(example_text(), values))
+        make_keys(directory, sealing, back_up, restored=restored)
+        found = wallet_file(directory)
+        assert found is not None, "just made"
+        return Made(node_peer_id(directory), wallet_address(directory), config, found)
 
 
-def load_keys(directory: Path, passphrase_file: Path | None) -> Keys:
-    """The node's keys.
+def asked_once(passphrase_file: Path | None) -> Callable[[bool], str]:
+    """A passphrase's source for `Sealing`, which asks a person at most once."""
+    known: list[str] = []
+
+    def ask(new: bool) -> str:
+        if not known:
+            known.append(ask_passphrase(passphrase_file, confirm=new))
+        return known[0]
+
+    return ask
+
+
+def read_chain(path: Path) -> dict[str, str]:
+    """A market's chain file as values of node.toml.
 
     Raises:
-        ConfigError: there are none.
-        WalletError: a file is damaged, readable by others, or the passphrase is wrong.
+        ConfigError: it cannot be read, or lacks something.
     """
-    identity = directory / IDENTITY_FILE
-    sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
-    if not identity.exists() or not (sealed.exists() or unsealed.exists()):
-        raise ConfigError(f"no keys in {directory}: run `neurogrid-node init` first")
-    if unsealed.exists():
-        wallet = KeyPair.read_solana_file(unsealed)
-    else:
-        wallet = load_keystore(sealed, ask_passphrase(passphrase_file))
-    return Keys(KeyPair.read_solana_file(identity), wallet)
-
-
-def wallet_address(directory: Path) -> str:
-    """The wallet's address, for which no passphrase is needed.
-
-    Raises:
-        ConfigError: there is no wallet.
-        WalletError: its file is damaged, or readable by others.
-    """
-    sealed, unsealed = directory / SEALED_WALLET_FILE, directory / OPEN_WALLET_FILE
-    if unsealed.exists():
-        return KeyPair.read_solana_file(unsealed).address
-    if sealed.exists():
-        return keystore_address(sealed)
-    raise ConfigError(f"no wallet in {directory}: run `neurogrid-node init` first")
-
-
-def _read_chain(path: Path) -> dict[str, str]:
     try:
-        document = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            document = json.loads(file.read(_CHAIN_FILE_BYTES_MAX))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} is no chain file: a JSON object is wanted")
     missing = [key for key in _CHAIN_KEYS if not isinstance(document.get(key), str)]
     if missing:
         raise ConfigError(f"{path} lacks {', '.join(missing)}")
-    return {key: document[key] for key in _CHAIN_KEYS}
+    return {f"chain.{key}": document[key] for key in _CHAIN_KEYS}
 
 
-def _render(
-    coordinators: tuple[str, ...],
-    chain: Mapping[str, str],
-    region: str,
-    settings: Mapping[str, str | int | bool | Sequence[str]],
-) -> str:
-    """The commented example with this node's values in it."""
-    values: dict[str, object] = {
-        "coordinators": list(coordinators),
-        "region": region,
-        **{f"chain.{key}": value for key, value in chain.items()},
-        **settings,
-    }
-    lines = []
-    section = ""
-    for line in files(__package__).joinpath(CONFIG_FILE).read_text().splitlines():
-        if line.startswith("["):
-            section = line.strip("[]") + "."
-        key = line.split(" = ")[0]
-        # JSON's strings, numbers and lists are TOML's.
-        known = section + key in values
-        if known:
-            line = f"{key} = {json.dumps(values.pop(section + key), ensure_ascii=False)}"
-        lines.append(line)
-    if values:
-        raise ConfigError(f"no such settings: {', '.join(sorted(values))}")
-    return "\n".join(lines) + "\n"
+def example_text() -> str:
+    """The commented node.toml that is installed with us."""
+    return files(__package__).joinpath(CONFIG_NAME).read_text()
+
+
+def write_config(path: Path, text: str) -> None:
+    """Write a node.toml whole and checked, or not at all.
+
+    Raises:
+        ConfigError: it would not load.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        load_config(partial)
+        partial.rename(path)
+    except ConfigError as error:
+        # Not of a file that nobody will find.
+        raise ConfigError(str(error).removeprefix(f"{partial}: ")) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Be the only first run of this directory; the lock ends with the process."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another `neurogrid-node init` is at work in {directory}") from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .machine.host import Host
+from .machine.inventory import Inventory
+from .machine.proofs import Proof
+from .market.intake import Word
+from .market.ledger_check import Mended
+
 FILE_NAME = "status.json"
 # The daemon writes every second; a machine that swaps may take a while.
 _STALE_MS = 60_000
@@ -31,6 +37,11 @@ class LeaseLine:
     Attributes:
         voucher_micro_usdc: held and not redeemed yet.
         stops_at_ms: when it is stopped, Unix time; 0 unless it is reclaimed.
+        network_bytes: that its job moved, both ways together; network_refused: how often it was refused
+            something; None where it has no network.
+        image: "" before the job came; coordinator: a peer id.
+        since_ms: how long it is in this phase, Unix time.
+        gpus: UUIDs of those that it may use.
     """
 
     lease_id: str
@@ -40,6 +51,12 @@ class LeaseLine:
     price_micro_usdc_per_hour: int
     voucher_micro_usdc: int
     stops_at_ms: int = 0
+    network_bytes: int | None = None
+    network_refused: int | None = None
+    image: str = ""
+    coordinator: str = ""
+    since_ms: int = 0
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,13 @@ class NodeStatus:
     """The daemon now. Money in micro-USDC, memory in bytes, CPU in thousandths of a core.
 
     Attributes:
+        word: what the owner has said of new work; no_new_work: why none is taken, "" if it is.
         stake_problem: why the stake lets no new work in, and what to do; "" if it does.
+        inventory: the machine and its GPUs as they were read last, and which are withheld.
+        reached_at: where others may dial us now: our own addresses, and those through relays that let us in.
+        unproved: what else is not offered, because no container has shown it yet, or one has shown the contrary.
+        host: the rest of the machine; None before it was read.
+        mended: what did not agree of who has what of the machine, lately (`reconciling`).
         earnings_differ: leases of which journal and chain do not say the same (`earnings_check`).
     """
 
@@ -57,6 +80,8 @@ class NodeStatus:
     region: str
     summary: str
     accepting: bool
+    word: Word
+    no_new_work: str
     staked_micro_usdc: int
     stake_problem: str
     earned_micro_usdc: int
@@ -67,6 +92,11 @@ class NodeStatus:
     memory_bytes_free: int
     memory_bytes_total: int
     gpus: tuple[str, ...]
+    inventory: Inventory
+    reached_at: tuple[str, ...]
+    unproved: tuple[Proof, ...]
+    host: Host | None
+    mended: tuple[Mended, ...]
     coordinators: tuple[CoordinatorStatus, ...]
     leases: tuple[LeaseLine, ...]
     updated_at_ms: int

@@ -156,6 +156,13 @@ def through_relay(relay: str, peer_id: str) -> str:
     return str(replace(address, peer_id=peer_id, relay_id=address.peer_id))
 
 
+def check_relays(relays: tuple[str, ...]) -> None:
+    """Raise `AddressInvalid` unless each of ``relays`` is the address of one."""
+    for relay in relays:
+        parsed = parse_address(relay)
+        through_relay(relay, str(parsed.peer_id))
+
+
 def _peer_id(parts: list[str], text: str) -> str:
     name, peer_id = parts
     try:

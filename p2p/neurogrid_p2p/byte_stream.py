@@ -1,10 +1,10 @@
 """Bytes to and from one peer, on a stream beside its channel: for what is no message, such as files."""
 
+from contextlib import suppress
+
 from ._libp2p import ConnectionClosedError, MuxedStreamError
-from .circuit import close
-from .connection import Connection
 from .errors import ChannelClosed
-from .patches import Stream
+from .line import Line, MessageStream, end_stream
 
 
 class ByteStream:
@@ -14,7 +14,7 @@ class ByteStream:
         remote_id: the peer's id, proven by the handshake.
     """
 
-    def __init__(self, connection: Connection, stream: Stream) -> None:
+    def __init__(self, connection: Line, stream: MessageStream) -> None:
         self.remote_id = connection.remote_id
         self._connection = connection
         self._stream = stream
@@ -46,8 +46,10 @@ class ByteStream:
 
     async def finish(self) -> None:
         """Say that we write no more."""
-        await close(self._stream)
+        # Its connection may be over, and it too.
+        with suppress(MuxedStreamError, ConnectionClosedError):
+            await self._stream.close()
 
     def close(self) -> None:
         """End it both ways; never waits."""
-        self._connection.reset_stream(self._stream)
+        end_stream(self._connection, self._stream)

@@ -19,9 +19,8 @@ from neurogrid_marketplace.wire import FrameDecoder, encode_frame
 
 from ._libp2p import ConnectionClosedError, MuxedStreamError
 from .byte_stream import ByteStream
-from .connection import Connection
 from .errors import ChannelClosed, HandshakeFailed
-from .patches import Stream
+from .line import Line, MessageStream, end_stream
 
 # What may wait to be sent. A frame is let in while less than this waits, so that the largest frame
 # (1 MiB) always fits an empty queue.
@@ -45,7 +44,7 @@ class Channel:
     """
 
     def __init__(
-        self, connection: Connection, stream: Stream, *, owns_connection: bool = True
+        self, connection: Line, stream: MessageStream, *, owns_connection: bool = True
     ) -> None:
         self.remote_id = connection.remote_id
         self.received_bytes = 0
@@ -153,7 +152,7 @@ class Channel:
         if self._owns_connection:
             self._connection.abort()
         else:
-            self._connection.reset_stream(self._stream)
+            end_stream(self._connection, self._stream)
 
     def disconnect(self, reason: str) -> None:
         """Close the connection at once, whoever owns it: the peer broke the protocol."""
@@ -174,7 +173,7 @@ class Channel:
                 return  # the connection is over, and the stream with it
             await self._read_to_end.wait()
         if not self._stream.closed:
-            self._connection.reset_stream(self._stream)
+            end_stream(self._connection, self._stream)
 
     def _stop_sending(self, reason: str) -> None:
         if self._reason is None:

@@ -17,8 +17,9 @@ from neurogrid_marketplace.identity import public_key_of
 
 from ._libp2p import ConnectionClosedError, MuxedStreamError, circuit_pb2
 from .carrier import Carrier
-from .connection import HANDSHAKE_LIMIT_S, Connection
+from .connection import Connection
 from .errors import HandshakeFailed
+from .limits import HANDSHAKE_LIMIT_S
 from .patches import Stream
 from .varint import prefixed, read_prefixed
 

@@ -26,11 +26,9 @@ from ._libp2p import (
 )
 from .carrier import Carrier
 from .errors import HandshakeFailed
+from .limits import HANDSHAKE_LIMIT_S
 from .patches import Muxer, Stream
 
-# Time for a connection to authenticate, and for a new stream to name its protocol. A handshake takes
-# 4 ms of CPU a side, so a whole market of 2,000 nodes that comes back at once takes 8 s.
-HANDSHAKE_LIMIT_S = 20.0
 # How long the handlers of a connection may clean up after it has ended.
 HANDLER_GRACE_S = 10.0
 # Streams of one connection that may be opened for a protocol which we do not speak.

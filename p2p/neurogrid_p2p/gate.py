@@ -9,11 +9,9 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 
-from .connection import HANDSHAKE_LIMIT_S
-from .patches import WINDOW_BYTES
+from .limits import Limits
 from .peer_lists import MAX_LISTED, PeerLists
 
 # Bits of a network that one subscriber gets, and of one that a provider or a site does.
@@ -21,32 +19,6 @@ _SUBSCRIBER_BITS = {4: 32, 6: 64}
 _NETWORK_BITS = {4: 24, 6: 48}
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much strangers may take. Whoever is over a limit is disconnected.
-
-    Attributes:
-        connections: in all, those in their handshake included; about 70 KiB each.
-        connections_per_peer: two, so that a node whose old connection hangs can come back.
-        connections_per_host: from one IPv4 address or IPv6 /64 network; a farm behind one
-            address is legitimate.
-        connections_per_network: from one IPv4 /24 or IPv6 /48 network.
-        handshakes_per_network: of those, that have not proven yet who they are; 4 ms of CPU each.
-        handshake_s: how long that may take; and then, until the first stream.
-        streams_per_connection: open at once.
-        unread_bytes_per_connection: what has arrived and nobody has read.
-    """
-
-    connections: int = 4096
-    connections_per_peer: int = 2
-    connections_per_host: int = 1024
-    connections_per_network: int = 2048
-    handshakes_per_network: int = 512
-    handshake_s: float = HANDSHAKE_LIMIT_S
-    streams_per_connection: int = 4
-    unread_bytes_per_connection: int = 4 * WINDOW_BYTES
 
 
 class Refusal(StrEnum):

@@ -15,10 +15,11 @@ from .byte_stream import ByteStream
 from .carrier import Carrier
 from .channel import Channel
 from .circuit import call
-from .connection import HANDSHAKE_LIMIT_S, Connection, Keys, secure
+from .connection import Connection, Keys, secure
 from .errors import AddressInvalid, ChannelClosed, DialFailed, HandshakeFailed
-from .gate import Gate, Limits, Refusal
-from .patches import WINDOW_BYTES, Stream
+from .gate import Gate, Refusal
+from .limits import HANDSHAKE_LIMIT_S, WINDOW_BYTES, Limits
+from .patches import Stream
 from .peer_lists import PeerLists
 from .tcp import TcpStream
 

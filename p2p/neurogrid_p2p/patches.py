@@ -32,6 +32,7 @@ import trio
 
 from ._libp2p import ID, ConnectionClosedError, MuxedStreamError, SecureSession, yamux
 from .carrier import Carrier
+from .limits import WINDOW_BYTES
 
 LIBP2P_VERSION = "0.8.1"
 
@@ -43,7 +44,6 @@ WRITE_LIMIT_S = 10.0
 BODY_LIMIT_S = 10.0
 # A peer that reads nothing for this long, with a whole window unread, is not coming back to it.
 STALL_LIMIT_S = 30.0
-WINDOW_BYTES = yamux.DEFAULT_WINDOW_SIZE
 # All unread bytes of one connection, as long as nobody allows more: the windows of four streams.
 UNREAD_LIMIT_BYTES = 4 * WINDOW_BYTES
 # Streams that we open on one connection, those being closed included: a node has one for each of its

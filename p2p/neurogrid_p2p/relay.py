@@ -11,11 +11,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass
 
 import trio
-from msgspec import Meta
 
 from ._libp2p import (
     ConnectionClosedError,
@@ -38,11 +36,11 @@ from .circuit import (
     receive,
     send,
 )
-from .connection import HANDSHAKE_LIMIT_S, Connection
+from .connection import Connection
 from .errors import HandshakeFailed
-from .gate import Limits
 from .host import Host
-from .patches import WINDOW_BYTES, Stream
+from .limits import HANDSHAKE_LIMIT_S, RelayLimits
+from .patches import Stream
 from .varint import prefixed
 
 # How long a reserved peer may take to answer a call.
@@ -52,44 +50,7 @@ _READ_BYTES = 65_536
 _VOUCHER_DOMAIN = b"libp2p-relay-rsvp"
 _VOUCHER_TYPE = b"\x03\x02"
 
-_Positive = Annotated[int, Meta(ge=1)]
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RelayLimits:
-    """How much a relay gives away.
-
-    Attributes:
-        reservations: peers that may keep themselves reachable through us.
-        reservations_per_host: of them, with the same IP address: a household's or a rack's.
-        reservation_s: how long one lasts without being renewed.
-        circuits: open at a time.
-        circuits_per_peer: of them, to the same peer.
-        circuit_s: how long one lasts.
-        circuit_bytes: how much it carries in each direction.
-    """
-
-    reservations: _Positive = 128
-    reservations_per_host: _Positive = 16
-    reservation_s: Annotated[int, Meta(ge=60)] = 3600
-    circuits: _Positive = 256
-    circuits_per_peer: _Positive = 16
-    circuit_s: _Positive = 3600
-    circuit_bytes: Annotated[int, Meta(ge=65_536)] = 256 * 1024**2
-
-    def beside(self, limits: Limits) -> Limits:
-        """The limits of a host that relays beside what it does anyway under ``limits``."""
-        return replace(
-            limits,
-            connections=limits.connections + self.reservations + self.circuits,
-            # One for the reservation, one that replaces it, and one for each circuit to others.
-            connections_per_peer=limits.connections_per_peer + 2 + self.circuits_per_peer,
-            streams_per_connection=limits.streams_per_connection + self.circuits_per_peer,
-            unread_bytes_per_connection=limits.unread_bytes_per_connection
-            + self.circuits_per_peer * WINDOW_BYTES,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import trio
 
-from .address import parse_address, through_relay
+from .address import through_relay
 from .circuit import (
     HOP,
     STOP,
@@ -20,9 +20,10 @@ from .circuit import (
     send,
     status_name,
 )
-from .connection import HANDSHAKE_LIMIT_S, Connection
+from .connection import Connection
 from .errors import HandshakeFailed, P2pError
 from .host import Host
+from .limits import HANDSHAKE_LIMIT_S
 from .patches import Stream
 
 # A renewal is a small message. So often it also keeps a NAT's mapping alive (RFC 5382: two minutes and
@@ -177,10 +178,3 @@ async def _reserve(connection: Connection) -> None:
     finally:
         with trio.CancelScope(shield=True):
             await stream.discard()
-
-
-def check_relays(relays: tuple[str, ...]) -> None:
-    """Raise `AddressInvalid` unless each of ``relays`` is the address of one."""
-    for relay in relays:
-        parsed = parse_address(relay)
-        through_relay(relay, str(parsed.peer_id))

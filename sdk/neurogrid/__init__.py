@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .errors import (
         ApiError,
         AuthenticationError,
+        CommandLost,
         ConfigurationError,
         ConflictError,
         ConnectionFailed,
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
         NeuroGridError,
         NotFoundError,
         NotSettledError,
+        OperationFailed,
         PermissionDeniedError,
+        PinError,
         ProviderUnavailableError,
         RateLimitError,
         ServerError,
@@ -39,11 +42,15 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .models import TaskOutput
+    from .pinning import pin_image
+    from .providing import Provider
+    from .webhook_signature import verify_webhook
 
 __all__ = [
     "ApiError",
     "AuthenticationError",
     "Client",
+    "CommandLost",
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailed",
@@ -53,16 +60,27 @@ __all__ = [
     "NeuroGridError",
     "NotFoundError",
     "NotSettledError",
+    "OperationFailed",
     "PermissionDeniedError",
+    "PinError",
+    "Provider",
     "ProviderUnavailableError",
     "RateLimitError",
     "ServerError",
     "TaskNotFoundError",
     "TaskOutput",
     "WaitTimeout",
+    "pin_image",
+    "verify_webhook",
 ]
 
-_ELSEWHERE = {"Client": ".client", "TaskOutput": ".models"}
+_ELSEWHERE = {
+    "Client": ".client",
+    "Provider": ".providing",
+    "TaskOutput": ".models",
+    "pin_image": ".pinning",
+    "verify_webhook": ".webhook_signature",
+}
 
 
 def __getattr__(name: str) -> Any:

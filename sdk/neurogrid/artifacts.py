@@ -32,7 +32,7 @@ class Artifacts:
             InvalidRequestError: it is larger than the coordinator takes.
         """
         file = Path(path)
-        digest, size_bytes = _hash_file(file)
+        digest, size_bytes = hash_file(file)
         try:
             self._transport.send("HEAD", f"/artifacts/{digest}")
         except NotFoundError:
@@ -44,7 +44,7 @@ class Artifacts:
                     "Content-Type": "application/octet-stream",
                     "Content-Length": str(size_bytes),
                 },
-                content=lambda: _pieces(file),
+                content=lambda: pieces(file),
             )
         return Artifact(sha256=digest, size=size_bytes)
 
@@ -56,18 +56,28 @@ class Artifacts:
         paths: Sequence[str] | None,
     ) -> list[Path]:
         """See `Tasks.download`."""
-        by_path = {output.path: output for output in outputs}
+        return self.download_files(f"/tasks/{task_id}/outputs", directory, outputs, paths)
+
+    def download_files(
+        self,
+        url: str,
+        directory: Path,
+        files: Sequence[OutputFile],
+        paths: Sequence[str] | None = None,
+    ) -> list[Path]:
+        """Fetch files below ``url`` into ``directory``, each checked against its hash."""
+        by_path = {output.path: output for output in files}
         wanted = list(by_path) if paths is None else list(paths)
         written = []
         for path in wanted:
             output = by_path.get(path)
             if output is None:
                 raise NotFoundError(
-                    f"{task_id} has no output {path!r}", code="NOT_FOUND", status=404, details={}
+                    f"there is no file {path!r}", code="NOT_FOUND", status=404, details={}
                 )
-            target = directory / _inside(output.path)
+            target = directory / inside(output.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._download(f"/tasks/{task_id}/outputs/{quote(output.path)}", output, target)
+            self._download(f"{url}/{quote(output.path)}", output, target)
             written.append(target)
         return written
 
@@ -107,7 +117,7 @@ class Artifacts:
             raise
 
 
-def _inside(path: str) -> PurePosixPath:
+def inside(path: str) -> PurePosixPath:
     """The output's path, unless it would leave the directory: the server is not trusted with that."""
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts or "\\" in path or "\0" in path:
@@ -115,15 +125,17 @@ def _inside(path: str) -> PurePosixPath:
     return relative
 
 
-def _hash_file(path: Path) -> tuple[str, int]:
+def hash_file(path: Path) -> tuple[str, int]:
+    """Its SHA-256 in hex, and its size."""
     digest, size_bytes = hashlib.sha256(), 0
-    for piece in _pieces(path):
+    for piece in pieces(path):
         digest.update(piece)
         size_bytes += len(piece)
     return digest.hexdigest(), size_bytes
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def pieces(path: Path) -> Iterator[bytes]:
+    """What is in a file, a MiB at a time."""
     with path.open("rb") as file:
         while piece := file.read(_CHUNK_BYTES):
             yield piece

@@ -8,7 +8,14 @@ from typing import Any, Self
 
 import httpx
 
+from .api_keys import ApiKeys
 from .artifacts import Artifacts
+from .asking import Models
+from .audit import Audit
+from .batches import Batches
+from .billing import Billing
+from .events import Events
+from .figures import Analytics, Limits
 from .models import (
     Account,
     Estimate,
@@ -20,10 +27,17 @@ from .models import (
     NodePage,
     NodeReputation,
 )
+from .operations import Operations
 from .profile import find_profile
+from .provider import ProviderAccount
+from .providers import Providers
+from .schedules import Schedules
 from .sealed import Keys
-from .tasks import Tasks, Where, task_body
+from .task_body import Where, task_body
+from .tasks import Tasks
 from .transport import Transport
+from .wallet import Wallet
+from .webhooks import Webhooks
 from .workflows import Workflows
 
 
@@ -88,7 +102,8 @@ class Client:
     Safe to use from several threads. Close it, or use it in a ``with`` block.
 
     Args:
-        api_key: begins with ``ng_``; default NEUROGRID_API_KEY.
+        api_key: begins with ``ng_``; default NEUROGRID_API_KEY. Without one, an application's NEUROGRID_CLIENT_ID and
+            NEUROGRID_CLIENT_SECRET.
         base_url: of the coordinator; default NEUROGRID_API_URL.
         network: a devnet's network.json, in place of both; default NEUROGRID_NETWORK.
         timeout_s: the longest silence on one request.
@@ -123,7 +138,25 @@ class Client:
         self.keys = Keys(self._transport, None if keys_directory is None else Path(keys_directory))
         self.tasks = Tasks(self._transport, self.artifacts, self.keys)
         self.workflows = Workflows(self._transport, self.tasks)
+        self.batches = Batches(self._transport, self.artifacts)
+        self.schedules = Schedules(self._transport)
         self.nodes = Nodes(self._transport)
+        self.models = Models(self._transport)
+        self.providers = Providers(self._transport)
+        self.provider = ProviderAccount(self._transport)
+        self.api_keys = ApiKeys(self._transport)
+        self.events = Events(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.operations = Operations(self._transport, self.tasks)
+        self.wallet = Wallet(self._transport, profile.wallet_key)
+        self.billing = Billing(self._transport)
+        self.analytics = Analytics(self._transport)
+        self.limits = Limits(self._transport)
+        self.audit = Audit(self._transport)
+
+    def sign_with(self, wallet_key: str | PathLike[str]) -> None:
+        """Sign requests that the coordinator wants signed with this key file, in place of NEUROGRID_WALLET_KEY's."""
+        self._transport.sign_with(Path(wallet_key))
 
     def account(self) -> Account:
         """Who the key belongs to, and its money."""
@@ -142,8 +175,10 @@ class Client:
         reveal_wallet: bool = False,
         preemptible: bool = False,
         reclaim_window_seconds: int = 0,
+        interactive: bool = False,
         max_total_cost: str | None = None,
         gang: Mapping[str, Any] | None = None,
+        network: Mapping[str, Sequence[str]] | None = None,
     ) -> Explanation:
         """How such a task would meet the market now. Nothing is stored and nothing is paid."""
         body = task_body(
@@ -157,8 +192,10 @@ class Client:
             reveal_wallet=reveal_wallet,
             preemptible=preemptible,
             reclaim_window_seconds=reclaim_window_seconds or None,
+            interactive=interactive,
             max_total_cost=max_total_cost,
             gang=gang,
+            network=network,
         )
         return self._transport.call(Explanation, "POST", "/match/explain", json=body)
 
@@ -174,8 +211,10 @@ class Client:
         where: Where = "",
         preemptible: bool = False,
         reclaim_window_seconds: int = 0,
+        interactive: bool = False,
         max_total_cost: str | None = None,
         gang: Mapping[str, Any] | None = None,
+        network: Mapping[str, Sequence[str]] | None = None,
     ) -> Estimate:
         """What such a task would likely cost, when it would start, and whether you can pay.
 
@@ -191,8 +230,10 @@ class Client:
             constraints=where,
             preemptible=preemptible,
             reclaim_window_seconds=reclaim_window_seconds or None,
+            interactive=interactive,
             max_total_cost=max_total_cost,
             gang=gang,
+            network=network,
         )
         return self._transport.call(Estimate, "POST", "/match/estimate", json=body)
 

@@ -3,13 +3,16 @@
 NeuroGridError
 ├── ConfigurationError         no address or key to talk to; nothing was sent
 ├── ConnectionFailed           the coordinator was not reached, or the connection broke too often
+├── CommandLost                the connection to a command beside a job broke; the command was ended
 ├── WaitTimeout                the task had not ended when the caller's patience did
+├── OperationFailed            an operation came to no result: ``task``
+├── PinError                   an image's registry did not say which bytes its tag stands for
 ├── IntegrityError             what was received does not have the hash it should have
 └── ApiError                   the coordinator answered with an error (``code``, ``status``, ``details``)
     ├── InvalidRequestError        INVALID_REQUEST, PAYLOAD_TOO_LARGE ...: ``field`` names the culprit
-    ├── AuthenticationError        UNAUTHORIZED, KEY_EXPIRED
+    ├── AuthenticationError        UNAUTHORIZED, KEY_EXPIRED, SIGNATURE_REQUIRED, SIGNATURE_INVALID ...
     ├── PermissionDeniedError      FORBIDDEN
-    ├── NotFoundError              NOT_FOUND
+    ├── NotFoundError              NOT_FOUND, BATCH_NOT_FOUND, MODEL_UNAVAILABLE ...
     │   └── TaskNotFoundError      ... of a task: ``task_id``
     ├── ConflictError              CONFLICT, IDEMPOTENCY_MISMATCH, DEPENDENCY_UNMET
     │   └── NotSettledError        NOT_SETTLED: the receipt is not complete yet
@@ -23,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from .models import Explanation
+from .models import Explanation, Task
 
 
 class NeuroGridError(Exception):
@@ -42,10 +45,37 @@ class ConnectionFailed(NeuroGridError):
     hint = "Is the coordinator running, and is NEUROGRID_API_URL its address?"
 
 
-class WaitTimeout(NeuroGridError):
-    """The task has not ended in time. It goes on."""
+class CommandLost(NeuroGridError):
+    """The connection to a command beside a job broke; the command was ended."""
 
-    hint = "The task goes on: wait again, or cancel it."
+    hint = "The job itself goes on: run the command again."
+
+
+class WaitTimeout(NeuroGridError):
+    """The task, or what else was waited for, has not ended in time. It goes on."""
+
+    hint = "It goes on: wait again, or cancel it."
+
+
+class OperationFailed(NeuroGridError):
+    """An operation has ended, and left no result.
+
+    Attributes:
+        task: as it is now.
+    """
+
+    hint = "`neurogrid logs` shows what its program said."
+
+    def __init__(self, task: Task) -> None:
+        why = f": {task.error.message}" if task.error is not None else ""
+        super().__init__(f"task {task.id} is {task.status} and left no result{why}")
+        self.task = task
+
+
+class PinError(NeuroGridError):
+    """An image's registry did not say which bytes its tag stands for; nothing was submitted."""
+
+    hint = "Name the image by its digest (name@sha256:...), or leave out --pin."
 
 
 class IntegrityError(NeuroGridError):
@@ -175,8 +205,16 @@ class ServerError(ApiError):
 _BY_CODE: dict[str, type[ApiError]] = {
     "UNAUTHORIZED": AuthenticationError,
     "KEY_EXPIRED": AuthenticationError,
+    "SIGNATURE_REQUIRED": AuthenticationError,
+    "SIGNATURE_INVALID": AuthenticationError,
+    "SIGNATURE_EXPIRED": AuthenticationError,
+    "SIGNATURE_REPLAYED": AuthenticationError,
     "FORBIDDEN": PermissionDeniedError,
     "NOT_FOUND": NotFoundError,
+    "EXPIRED": NotFoundError,
+    "BATCH_NOT_FOUND": NotFoundError,
+    "MODEL_UNAVAILABLE": NotFoundError,
+    "SCHEDULED_TASK_NOT_FOUND": NotFoundError,
     "CONFLICT": ConflictError,
     "IDEMPOTENCY_MISMATCH": ConflictError,
     "DEPENDENCY_UNMET": ConflictError,

@@ -2,6 +2,8 @@
 
 In this order: what the caller passes, the ``network.json`` that `neurogrid devnet up` wrote (passed,
 or named by NEUROGRID_NETWORK), the environment variables NEUROGRID_API_URL and NEUROGRID_API_KEY.
+In place of a key, an application of the account's has NEUROGRID_CLIENT_ID and NEUROGRID_CLIENT_SECRET (OAuth 2).
+NEUROGRID_WALLET_KEY names the wallet's key file (Solana's format); a devnet's network.json has one.
 There is no built-in address: a key must never go to a host that its owner did not name.
 """
 
@@ -17,15 +19,26 @@ from .errors import ConfigurationError
 API_URL_VARIABLE = "NEUROGRID_API_URL"
 API_KEY_VARIABLE = "NEUROGRID_API_KEY"
 NETWORK_VARIABLE = "NEUROGRID_NETWORK"
+CLIENT_ID_VARIABLE = "NEUROGRID_CLIENT_ID"
+CLIENT_SECRET_VARIABLE = "NEUROGRID_CLIENT_SECRET"
+WALLET_KEY_VARIABLE = "NEUROGRID_WALLET_KEY"
 _API_PATH = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An address (without ``/api/v1``) and a key; ``repr`` hides the key."""
+    """An address (without ``/api/v1``) and a key; ``repr`` hides the key.
+
+    Attributes:
+        application: id and secret of an application, in place of a key; ``api_key`` is empty then.
+        wallet_key: the wallet's key file, that signs what the coordinator wants signed; None where it is
+            not at hand.
+    """
 
     base_url: str
     api_key: str
+    wallet_key: Path | None = None
+    application: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         return f"Profile(base_url={self.base_url!r}, api_key={self.api_key[:6] + '…'!r})"
@@ -36,6 +49,7 @@ class _Network(msgspec.Struct):
 
     api_url: str
     api_key: str
+    client_keypair: str = ""
 
 
 def find_profile(
@@ -62,11 +76,36 @@ def find_profile(
         )
     if not url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{url!r} is not an address: it starts with http:// or https://")
+    application = None
     if not key:
+        application = application_of(environment)
+    if not key and application is None:
         raise ConfigurationError(
-            f"no API key is given: set {API_KEY_VARIABLE}, or use the network.json of a devnet"
+            f"no API key is given: set {API_KEY_VARIABLE} (or {CLIENT_ID_VARIABLE} and {CLIENT_SECRET_VARIABLE}), or use the network.json of a devnet"
         )
-    return Profile(url.rstrip("/").removesuffix(_API_PATH), key)
+    wallet_key = environment.get(WALLET_KEY_VARIABLE) or (file.client_keypair if file else "")
+    return Profile(
+        url.rstrip("/").removesuffix(_API_PATH),
+        key or "",
+        Path(wallet_key) if wallet_key else None,
+        application,
+    )
+
+
+def application_of(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """Id and secret of the application that the environment names; None: it names none.
+
+    Raises:
+        ConfigurationError: one of the two is missing.
+    """
+    names = (CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE)
+    found = [environment.get(name, "") for name in names]
+    if not any(found):
+        return None
+    for name, value in zip(names, found, strict=True):
+        if not value:
+            raise ConfigurationError(f"{name} is missing: an application has an id and a secret")
+    return found[0], found[1]
 
 
 def _read_network(path: Path) -> _Network:

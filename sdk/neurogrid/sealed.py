@@ -5,13 +5,14 @@ node has accepted, and again if another one has to. Whoever has the file and the
 inputs, so it is 0600, and goes as soon as the task is known to have ended.
 """
 
+import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -19,6 +20,7 @@ from neurogrid_marketplace.envelope import parse_envelope
 from neurogrid_marketplace.errors import BadSignature, MalformedMessage, SealBroken
 from neurogrid_marketplace.input_seal import seal_of, wrap_key
 from neurogrid_marketplace.job import InputFile, Job
+from neurogrid_marketplace.network import Network
 from neurogrid_marketplace.sealed_file import (
     CHUNK_BYTES,
     KEY_BYTES,
@@ -167,26 +169,40 @@ def seal_inputs(
     content_key = os.urandom(KEY_BYTES)
     found = []
     for path, source in sorted(inputs.items()):
-        if isinstance(source, str) or not isinstance(source, PathLike):
+        if isinstance(source, str) or not isinstance(source, PathLike | bytes):
             raise TypeError(f"input {path}: sealed inputs are local files, and nothing else")
         with tempfile.TemporaryDirectory(prefix="neurogrid-") as folder:
             sealed = Path(folder) / "sealed"
-            _seal(Path(source), sealed, content_key)
+            # What is in memory is not to lie on the disk unsealed.
+            with (
+                io.BytesIO(source)
+                if isinstance(source, bytes)
+                else Path(source).open("rb") as plain
+            ):
+                _seal(plain, sealed, content_key)
             artifact = artifacts.upload(sealed)
         found.append(InputFile(path, artifact.sha256, artifact.size, sealed=True))
     return content_key, tuple(found)
 
 
 def job_hash(
-    image: str, command: tuple[str, ...], env: Mapping[str, str], inputs: tuple[InputFile, ...]
+    image: str,
+    command: tuple[str, ...],
+    env: Mapping[str, str],
+    inputs: tuple[InputFile, ...],
+    network: Mapping[str, Sequence[str]] | None,
 ) -> str:
-    """The hash of the job as we know it, which node and coordinator must have signed."""
-    return Job(image, command, dict(env), inputs).hash()
+    """The hash of the job as we know it, which node and coordinator must have signed.
+
+    Everything that a job with sealed inputs may have: who adds something to `Job` adds it here.
+    """
+    reach = None if network is None else Network.asked(network["allow"])
+    return Job(image, command, dict(env), inputs, network=reach).hash()
 
 
-def _seal(source: Path, target: Path, content_key: bytes) -> None:
+def _seal(plain: BinaryIO, target: Path, content_key: bytes) -> None:
     sealer = FileSealer(content_key, os.urandom(SALT_BYTES))
-    with source.open("rb") as plain, target.open("wb") as file:
+    with target.open("wb") as file:
         file.write(sealer.header)
         chunk = plain.read(CHUNK_BYTES)
         size = len(chunk)

@@ -1,66 +1,33 @@
-"""Tasks: submit, watch, fetch, cancel. The arguments are document 003's, and our own beside them."""
+"""Tasks: submit, change, watch, fetch, cancel. The arguments are document 003's, and our own beside them."""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
-import httpx
-import msgspec
+from neurogrid_marketplace.registry_auth import REGISTRY_AUTH_PATH, RegistryAuth
 
 from .artifacts import Artifacts
-from .models import (
-    AuctionInfo,
-    CancelResult,
-    LogPage,
-    OutputFile,
-    Task,
-    TaskOutput,
-    TaskPage,
-    TaskUpdate,
-)
+from .inputs import Inputs, References, answer_silence_s, references_of, sealed_references
+from .models import CancelResult, Task, TaskOutput, TaskPage, TaskStatus, TaskUpdate
 from .patience import until_ended
-from .sealed import Keys, SealedTask, job_hash, seal_inputs
-from .sse import read_events
-from .transport import ABSENCE_MAX_S, STREAM_SILENCE_S, Transport
-
-# The server returns at most this much of a log in one answer (document in its OpenAPI page).
-_LOG_PAGE_BYTES = 1024 * 1024
-
-TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
-# Conditions on nodes: a text, or the clauses that are signed.
-Where = str | Sequence[Mapping[str, Any]]
-Priority = Literal["high", "normal", "low"] | int
-# Value: a pathlib path to upload, the SHA-256 of an artifact that is there already, or what another
-# task will leave.
-Inputs = Mapping[str, str | PathLike[str] | TaskOutput]
-# Named here because inside the class `list` is the method.
-_OutputFiles = list[OutputFile]
-_Paths = list[Path]
-_Auctions = list[AuctionInfo]
-_References = list[dict[str, Any]]
+from .sealed import Keys, SealedTask
+from .task_access import TaskAccess
+from .task_body import Priority, Where, task_body
+from .task_changes import TaskChanges
+from .task_results import TaskResults
+from .task_streams import updates
+from .transport import ABSENCE_MAX_S, Transport
 
 
-class _OutputList(msgspec.Struct):
-    outputs: list[OutputFile]
-
-
-class _AuctionList(msgspec.Struct):
-    auctions: list[AuctionInfo]
-
-
-class _LogPiece(msgspec.Struct):
-    text: str
-
-
-class Tasks:
+class Tasks(TaskAccess, TaskChanges, TaskResults):
     """The account's tasks."""
 
     def __init__(self, transport: Transport, artifacts: Artifacts, keys: Keys) -> None:
-        self._transport = transport
-        self._artifacts = artifacts
+        TaskAccess.__init__(self, transport)
+        TaskChanges.__init__(self, transport)
+        TaskResults.__init__(self, transport, artifacts)
         self._keys = keys
 
     def create(
@@ -93,7 +60,13 @@ class Tasks:
         wait_for_node: bool = False,
         verification: Mapping[str, Any] | None = None,
         gang: Mapping[str, Any] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+        resume_from: Mapping[str, Any] | None = None,
+        interactive: bool = False,
+        service: Mapping[str, Any] | None = None,
+        network: Mapping[str, Sequence[str]] | None = None,
         sealed: bool = False,
+        registry_auth: tuple[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
         """Submit a container job.
@@ -113,8 +86,9 @@ class Tasks:
             deadline: when it has to have ended at the latest; an aware datetime.
             deadline_policy: when that can't be kept any more and it has not begun: "end" it with
                 DEADLINE_MISSED (the default), or "run" it late.
-            inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, or the
-                `TaskOutput` of a task that this one then depends on.
+            inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, the
+                `TaskOutput` of a task that this one then depends on, or an ``https://`` URL that the
+                coordinator fetches before it answers, once; with ``#sha256=...`` it has to have that hash.
             spread: ``{"group": "replicas", "by": "node"}``: shares no node ("wallet", "region") with
                 other tasks of the group while they run.
             avoid: ``{"nodes": [...], "wallets": [...]}``: where it must not run.
@@ -136,10 +110,25 @@ class Tasks:
                 ``{"kind": "image", "image": ...}`` an image of yours says which are the same.
             gang: run it on several nodes at once, or on none: ``{"size": 4, "apart": "wallet"}``; each
                 member has a rank (``NEUROGRID_RANK``) and finds rank 0 at ``NEUROGRID_RENDEZVOUS``.
+            checkpoint: keep its work while it runs: ``{"path": "/checkpoint", "interval_seconds": 300,
+                "keep": 1}``, each of which may be left out. Where its node is lost or takes its machine
+                back, the next one goes on from there; docs/checkpoints.md says what the job has to do.
+            resume_from: begin from what another task has kept: ``{"task": id, "sequence": n}``; its
+                newest without a number.
+            interactive: commands may be run beside it while it runs (`exec`); only nodes whose owners allow
+                that are asked.
+            service: it listens at a port: ``{"port": 8080, "health": "/health", "start_seconds": 600}``, of which
+                the port alone will do; `Task.service.ready` says whether it is well, and `forward` takes you there while it runs. Only nodes
+                whose owners allow that are asked.
+            network: hosts that the job may reach, by HTTP and TLS: ``{"allow": ["example.org",
+                "*.example.com:8443"]}``; nothing if left out. `Task.network` says what it did and what it
+                was refused.
             sealed: seal the inputs before they leave, so that only the node that gets the task can read
                 them. It then waits for a key, which `wait` and `stream` send when it is time: one of
                 them has to run, here or on any machine that has the key (`neurogrid keys serve`). All
                 inputs are local files then.
+            registry_auth: user name and password (or token) of the image's registry, sealed like the inputs:
+                only the node that gets the task reads them, for this pull alone. Implies ``sealed``.
             idempotency_key: the same key with the same arguments returns the first task; sealing the
                 same files again makes other arguments of them.
 
@@ -149,12 +138,16 @@ class Tasks:
             ConflictError: the idempotency key was used for something else, or a task that it
                 depends on has failed.
         """
-        files = inputs or {}
+        files: dict[str, str | PathLike[str] | TaskOutput | bytes] = dict(inputs or {})
         kept: SealedTask | None = None
-        if sealed:
-            references, kept = self._sealed(docker_image, command, env, files)
+        if sealed or registry_auth is not None:
+            if registry_auth is not None:
+                files[REGISTRY_AUTH_PATH] = RegistryAuth(*registry_auth).to_bytes()
+            references, kept = sealed_references(
+                self._artifacts, docker_image, command, env, files, network
+            )
         else:
-            references = self.references(files)
+            references = self.references(inputs or {})
         body = task_body(
             name=name,
             type=type,
@@ -183,9 +176,21 @@ class Tasks:
             wait_for_node=wait_for_node,
             verification=verification,
             gang=gang,
+            checkpoint=checkpoint,
+            resume_from=resume_from,
+            interactive=interactive,
+            service=service,
+            network=network,
         )
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        task = self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)
+        task = self._transport.call(
+            Task,
+            "POST",
+            "/tasks",
+            json=body,
+            headers=headers,
+            silence_s=answer_silence_s(references),
+        )
         if kept is not None:
             self._keys.keep(task.id, kept)
         return task
@@ -202,17 +207,34 @@ class Tasks:
         self,
         *,
         status: TaskStatus | None = None,
+        kind: Literal["container", "operation", "model"] | None = None,
+        model: str | None = None,
+        name: str | None = None,
         workflow_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         limit: int = 50,
         offset: int = 0,
         order: Literal["desc", "asc"] = "desc",
     ) -> TaskPage:
-        """The account's tasks (of this workflow), newest first unless ``order`` is "asc"."""
+        """The account's tasks that fit, newest first unless ``order`` is "asc".
+
+        Args:
+            model: an id of the catalogue; only tasks that ask it.
+            name: occurs in the task's name, in any case.
+            created_after: this moment, or later; without a zone, UTC. created_before: before this moment.
+        """
+        wanted: dict[str, str | None] = {
+            "status": status,
+            "kind": kind,
+            "model": model,
+            "name": name,
+            "workflow_id": workflow_id,
+            "created_after": created_after.isoformat() if created_after else None,
+            "created_before": created_before.isoformat() if created_before else None,
+        }
         params: dict[str, str | int] = {"limit": limit, "offset": offset, "order": order}
-        if status is not None:
-            params["status"] = status
-        if workflow_id is not None:
-            params["workflow_id"] = workflow_id
+        params |= {key: value for key, value in wanted.items() if value is not None}
         return self._transport.call(TaskPage, "GET", "/tasks", params=params)
 
     def cancel(self, task_id: str) -> CancelResult:
@@ -254,167 +276,13 @@ class Tasks:
         Raises:
             IntegrityError: what was signed for a sealed task does not fit it; its key was not sent.
         """
-        for update in self._updates(task_id):
+        for update in updates(self._transport, task_id):
             if update.type == "task.needs_key":
                 self._keys.send(task_id)
             elif update.ended:
                 self._keys.forget(task_id)
             yield update
 
-    def _updates(self, task_id: str) -> Iterator[TaskUpdate]:
-        last: str | None = None
-
-        def attempt() -> Iterator[TaskUpdate]:
-            nonlocal last
-            headers = {"Last-Event-ID": last} if last is not None else {}
-            with self._transport.stream(
-                f"/tasks/{task_id}/events",
-                headers=headers,
-                task_id=task_id,
-                silence_s=STREAM_SILENCE_S,
-            ) as response:
-                for event in read_events(response.iter_lines()):
-                    if event.event == "end":
-                        return
-                    last = event.id
-                    yield msgspec.json.decode(event.data, type=TaskUpdate)
-            raise _stream_cut()
-
-        return self._transport.resume(attempt)
-
-    @overload
-    def get_logs(self, task_id: str, lines: int = 100, follow: Literal[False] = False) -> str: ...
-
-    @overload
-    def get_logs(
-        self, task_id: str, lines: int = 100, *, follow: Literal[True]
-    ) -> Iterator[str]: ...
-
-    def get_logs(self, task_id: str, lines: int = 100, follow: bool = False) -> str | Iterator[str]:
-        """What the job printed, standard output and error together.
-
-        Args:
-            lines: so many from the end.
-            follow: from there on, piece by piece, until the job has ended and all of it was sent.
-        """
-        if follow:
-            return self._follow_logs(task_id, lines)
-        return self._transport.call(
-            LogPage, "GET", f"/tasks/{task_id}/logs", params={"lines": lines}, task_id=task_id
-        ).text
-
-    def all_logs(self, task_id: str) -> Iterator[str]:
-        """The whole log that is stored now, from its beginning, piece by piece."""
-        offset = 0
-        while True:
-            page = self._transport.call(
-                LogPage,
-                "GET",
-                f"/tasks/{task_id}/logs",
-                params={"offset": offset, "limit": _LOG_PAGE_BYTES},
-                task_id=task_id,
-            )
-            if page.text:
-                yield page.text
-            if page.next_offset in (offset, page.total_bytes):
-                return
-            offset = page.next_offset
-
-    def auctions(self, task_id: str) -> _Auctions:
-        """Who bid for the task and who won: one auction for each lease, oldest first."""
-        return self._transport.call(
-            _AuctionList, "GET", f"/tasks/{task_id}/auctions", task_id=task_id
-        ).auctions
-
-    def outputs(self, task_id: str) -> _OutputFiles:
-        """The files that the job left under /outputs; empty until it has completed."""
-        return self._transport.call(
-            _OutputList, "GET", f"/tasks/{task_id}/outputs", task_id=task_id
-        ).outputs
-
-    def download(
-        self, task_id: str, directory: str | PathLike[str], *, paths: Sequence[str] | None = None
-    ) -> _Paths:
-        """Fetch outputs into ``directory``, each checked against its hash.
-
-        Args:
-            paths: only these; None for all.
-
-        Raises:
-            NotFoundError: the task has no such output.
-            IntegrityError: a file is not what its hash says; nothing is left of it.
-        """
-        return self._artifacts.download_outputs(
-            task_id, Path(directory), self.outputs(task_id), paths
-        )
-
-    def receipt(self, task_id: str, *, lease_id: str | None = None) -> bytes:
-        """The signed receipt, byte for byte; `neurogrid verify` checks it offline.
-
-        Args:
-            lease_id: of an earlier attempt; None: the lease under which the task ended.
-
-        Raises:
-            NotSettledError: the money has not moved yet; ``missing`` says what is lacking.
-            NotFoundError: nothing was run and paid for.
-        """
-        params = {"lease_id": lease_id} if lease_id is not None else {}
-        path = f"/tasks/{task_id}/receipt"
-        return self._transport.send("GET", path, params=params, task_id=task_id).content
-
-    def _follow_logs(self, task_id: str, lines: int) -> Iterator[str]:
-        last: str | None = None
-
-        def attempt() -> Iterator[str]:
-            nonlocal last
-            with self._transport.stream(
-                f"/tasks/{task_id}/logs",
-                params={"follow": "true", "lines": lines},
-                headers={"Last-Event-ID": last} if last is not None else {},
-                task_id=task_id,
-                silence_s=STREAM_SILENCE_S,
-            ) as response:
-                for event in read_events(response.iter_lines()):
-                    if event.event == "end":
-                        return
-                    text = msgspec.json.decode(event.data, type=_LogPiece).text
-                    last = event.id
-                    if text:
-                        yield text
-            raise _stream_cut()
-
-        return self._transport.resume(attempt)
-
-    def _sealed(
-        self, image: str, command: Sequence[str], env: Mapping[str, str] | None, inputs: Inputs
-    ) -> tuple[_References, SealedTask]:
-        """The inputs, sealed and uploaded, as a request names them; and what has to be kept."""
-        content_key, files = seal_inputs(self._artifacts, inputs)
-        references = [{"path": item.path, "sha256": item.sha256, "sealed": True} for item in files]
-        digest = job_hash(image, tuple(command), env or {}, files)
-        return references, SealedTask(content_key.hex(), digest)
-
-    def references(self, inputs: Inputs) -> _References:
+    def references(self, inputs: Inputs) -> References:
         """Inputs as the API takes them; files are uploaded."""
-        return [{"path": path, **self._source(source)} for path, source in inputs.items()]
-
-    def _source(self, source: str | PathLike[str] | TaskOutput) -> dict[str, str]:
-        if isinstance(source, TaskOutput):
-            return {"from_task": source.task_id, "output": source.path}
-        if isinstance(source, str):
-            return {"sha256": source}
-        return {"sha256": self._artifacts.upload(source).sha256}
-
-
-def task_body(**values: Any) -> dict[str, Any]:
-    """The JSON body of a task: what is empty is left to the server's defaults."""
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-        if value is not None and value != "" and value is not False and value != () and value != []
-    }
-
-
-def _stream_cut() -> Exception:
-    # A stream that ends without its "end" event was cut off, e.g. by a coordinator that restarts.
-    return httpx.RemoteProtocolError("the stream ended early")
+        return references_of(self._artifacts, inputs)

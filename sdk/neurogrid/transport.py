@@ -1,16 +1,30 @@
 """The HTTP door: one request with bounded retries, errors as exceptions, answers as typed values."""
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import httpx
 import msgspec
 
-from .errors import ApiError, ConnectionFailed, RateLimitError, ServerError, api_error
+from neurogrid_marketplace.input_url import FETCH_MAX_S
+
+from .errors import (
+    ApiError,
+    AuthenticationError,
+    ConnectionFailed,
+    RateLimitError,
+    ServerError,
+    api_error,
+)
+from .oauth import ClientCredentials
 from .profile import Profile
+from .signing import RequestSigner
 
 T = TypeVar("T")
 
@@ -23,14 +37,20 @@ _BACKOFF_MAX_S = 8.0
 _RETRY_AFTER_MAX_S = 30.0
 # The server's fault, and passing: a restart, a gateway without its upstream, an overload.
 _PASSING_STATUS = frozenset({502, 503, 504})
+# What is never signed.
+_READING = frozenset({"GET", "HEAD"})
 # What an answer to HEAD, which has no body, means.
 _HEAD_CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
 # Who follows a task for minutes need not hear of a coordinator that restarts, or moves, meanwhile.
 ABSENCE_MAX_S = 60.0
+# A coordinator that fetches files for a request answers when they are there.
+FETCH_SILENCE_S = FETCH_MAX_S + 60.0
 # Server-sent streams carry a comment at least every 15 s; three times that is a dead connection.
 STREAM_SILENCE_S = 45.0
 # An error body is a few hundred bytes; this much is read of one that is not ours.
 _ERROR_BODY_MAX = 1024 * 1024
+
+_REASONS = {each.value: each.phrase for each in HTTPStatus}
 
 Params = Mapping[str, str | int | bool]
 
@@ -69,11 +89,22 @@ class Transport:
         http: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._wallet_key = profile.wallet_key
+        self._signer: RequestSigner | None = None
+        # Known as soon as the coordinator has wanted something signed: from then on all writes are.
+        self._network = ""
         self._retries_max = retries_max
         self._sleep = sleep
+        self._application: ClientCredentials | None = None
+        headers = {"User-Agent": _user_agent()}
+        if profile.application is not None:
+            self._application = ClientCredentials(profile.base_url, *profile.application)
+        else:
+            headers["Authorization"] = f"Bearer {profile.api_key}"
         self._client = httpx.Client(
             base_url=profile.base_url,
-            headers={"Authorization": f"Bearer {profile.api_key}", "User-Agent": _user_agent()},
+            headers=headers,
+            auth=self._application,
             timeout=timeout_s,
             transport=http,
         )
@@ -81,6 +112,30 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def sign_with(self, wallet_key: Path) -> None:
+        """Sign what the coordinator wants signed with this key file from now on."""
+        self._wallet_key, self._signer = wallet_key, None
+
+    def url(self, path: str) -> str:
+        """The address of something below ``/api/v1``."""
+        return str(self._client.base_url.join(API.removeprefix("/") + path))
+
+    def websocket(self, path: str) -> tuple[str, dict[str, str]]:
+        """Address and headers of a WebSocket below ``/api/v1``.
+
+        Raises:
+            AuthenticationError, ConnectionFailed: an application gets no token now.
+        """
+        url = self._client.base_url.join(API.removeprefix("/") + path)
+        scheme = "wss" if url.scheme == "https" else "ws"
+        names = ("Authorization", "User-Agent")
+        # An application's token comes with an ordinary request, which this makes.
+        given = self._client.headers
+        if self._application is not None:
+            given = self.send("GET", "/account").request.headers
+        headers = {name: given[name] for name in names}
+        return str(url.copy_with(scheme=scheme)), headers
 
     def call(
         self,
@@ -92,16 +147,20 @@ class Transport:
         json: object = None,
         headers: Mapping[str, str] | None = None,
         content: Callable[[], Iterable[bytes]] | None = None,
+        body: bytes | None = None,
         task_id: str | None = None,
         patience_s: float = 0,
+        silence_s: float | None = None,
     ) -> T:
         """Send a request that may be repeated, and read ``data`` of the answer as a ``kind``.
 
         Args:
             path: below ``/api/v1``.
             content: makes the body anew for each attempt.
+            body: the body, where it is no JSON and small enough to be kept.
             task_id: of the task that is asked for, so that "not found" can name it.
             patience_s: repeat it for at least so long while the coordinator is away.
+            silence_s: how long the answer may take to begin; None for the client's timeout.
 
         Raises:
             ApiError, ConnectionFailed: see `neurogrid.errors`.
@@ -113,8 +172,10 @@ class Transport:
             json=json,
             headers=headers,
             content=content,
+            body=body,
             task_id=task_id,
             patience_s=patience_s,
+            silence_s=silence_s,
         )
         try:
             return msgspec.json.decode(response.content, type=_Envelope[kind]).data  # type: ignore[valid-type] # a runtime type argument
@@ -132,28 +193,58 @@ class Transport:
         json: object = None,
         headers: Mapping[str, str] | None = None,
         content: Callable[[], Iterable[bytes]] | None = None,
+        body: bytes | None = None,
         task_id: str | None = None,
         patience_s: float = 0,
+        silence_s: float | None = None,
     ) -> httpx.Response:
         """As `call`, but the answer as it came."""
         sent = dict(headers or {})
-        body: bytes | None = None
         if json is not None:
             body = msgspec.json.encode(json)
             sent["Content-Type"] = "application/json"
 
-        def attempt() -> httpx.Response:
-            response = self._client.request(
+        def once() -> httpx.Response:
+            request = self._client.build_request(
                 method,
                 API + path,
                 params=dict(params or {}),
                 headers=sent,
                 content=content() if content is not None else body,
+                timeout=httpx.USE_CLIENT_DEFAULT if silence_s is None else httpx.Timeout(silence_s),
             )
+            if self._network and method not in _READING:
+                # A file is named by its hash.
+                digest = (
+                    path.rpartition("/")[2]
+                    if content is not None
+                    else hashlib.sha256(body or b"").hexdigest()
+                )
+                request.headers.update(self._signed(request, digest))
+            response = self._client.send(request)
             _raise_for_error(response, task_id)
             return response
 
+        def attempt() -> httpx.Response:
+            try:
+                return once()
+            except AuthenticationError as error:
+                # Nothing was done: the wallet was to sign it, and its key is here.
+                if error.code != "SIGNATURE_REQUIRED" or self._wallet_key is None or self._network:
+                    raise
+                self._network = str(error.details.get("network", ""))
+                if not self._network:
+                    raise
+                return once()
+
         return self.repeat(attempt, patience_s=patience_s)
+
+    def _signed(self, request: httpx.Request, body_sha256: str) -> dict[str, str]:
+        if self._signer is None:
+            assert self._wallet_key is not None, "looked at before a network is noted"
+            self._signer = RequestSigner.read(self._wallet_key)
+        target = request.url.raw_path.decode("ascii")
+        return self._signer.headers(self._network, request.method, target, body_sha256)
 
     def repeat(self, attempt: Callable[[], T], *, patience_s: float = 0) -> T:
         """Call ``attempt`` until it succeeds, fails for good, or the retries are used up.
@@ -255,20 +346,41 @@ def _describe(error: Exception) -> str:
 def _raise_for_error(response: httpx.Response, task_id: str | None) -> None:
     if not response.is_error:
         return
+    code = _HEAD_CODES.get(response.status_code, "") if response.request.method == "HEAD" else ""
+    raise refused(
+        response.status_code,
+        response.content,
+        task_id,
+        code=code,
+        retry_after=_seconds(response.headers.get("Retry-After")),
+    )
+
+
+def refused(
+    status: int,
+    body: bytes,
+    task_id: str | None,
+    *,
+    code: str = "",
+    retry_after: float | None = None,
+) -> ApiError:
+    """The error that an answer says.
+
+    Args:
+        code: what it means, should its body not say.
+    """
+    reason = _REASONS.get(status, "")
     try:
-        error = msgspec.json.decode(response.content[:_ERROR_BODY_MAX], type=_ErrorEnvelope).error
+        error = msgspec.json.decode(body[:_ERROR_BODY_MAX], type=_ErrorEnvelope).error
     except msgspec.DecodeError:
         # Without a body (HEAD), or not one of ours: a proxy, or another service at this address.
-        code = (
-            _HEAD_CODES.get(response.status_code, "") if response.request.method == "HEAD" else ""
-        )
-        error = _ErrorBody(code, f"HTTP {response.status_code} {response.reason_phrase}".strip())
-    raise api_error(
-        status=response.status_code,
+        error = _ErrorBody(code, f"HTTP {status} {reason}".strip())
+    return api_error(
+        status=status,
         code=error.code,
-        message=error.message or response.reason_phrase,
+        message=error.message or reason,
         details=error.details,
-        retry_after=_seconds(response.headers.get("Retry-After")),
+        retry_after=retry_after,
         task_id=task_id,
     )
 

@@ -4,10 +4,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from .models import CancelResult, Workflow, WorkflowPage
+from .inputs import answer_silence_s
+from .models import CancelResult, TaskOutput, Workflow, WorkflowPage
 from .patience import until_ended
-from .tasks import Tasks, task_body
+from .task_body import task_body
+from .tasks import Tasks
 from .transport import ABSENCE_MAX_S, Transport
+
+_CONTAINER = "container"
 
 
 class Workflows:
@@ -38,26 +42,34 @@ class Workflows:
 
         Args:
             tasks: name in the workflow (letters, digits, hyphens) -> the arguments of
-                `Tasks.create`; ``depends_on`` and `TaskOutput` may use these names.
+                `Tasks.create`; ``depends_on`` and `TaskOutput` may use these names. With ``kind`` ("model" or
+                "operation") the fields of such a task as docs/models.md and docs/kinds-of-tasks.md have
+                them; a model's ``file`` may be a `TaskOutput`.
             idempotency_key: the same key with the same tasks returns the first workflow.
 
         Raises:
             InvalidRequestError, InsufficientFundsError, ProviderUnavailableError, ConflictError: see
                 `Tasks.create`; nothing was stored. ``field`` begins with ``tasks.<name>.``.
         """
+        inputs = {
+            key: self._tasks.references(task.get("inputs") or {}) for key, task in tasks.items()
+        }
         requests = {
-            key: task_body(
-                **{
-                    **{name: value for name, value in task.items() if name != "where"},
-                    "constraints": task.get("where", ""),
-                    "inputs": self._tasks.references(task.get("inputs") or {}),
-                }
-            )
+            key: _container(task, inputs[key])
+            if task.get("kind", _CONTAINER) == _CONTAINER
+            else _by_name(task)
             for key, task in tasks.items()
         }
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         body = {"name": name, "tasks": requests}
-        return self._transport.call(Workflow, "POST", "/workflows", json=body, headers=headers)
+        return self._transport.call(
+            Workflow,
+            "POST",
+            "/workflows",
+            json=body,
+            headers=headers,
+            silence_s=answer_silence_s([item for each in inputs.values() for item in each]),
+        )
 
     def get(self, workflow_id: str) -> Workflow:
         """One workflow with its tasks.
@@ -93,3 +105,23 @@ class Workflows:
             ),
             timeout_s,
         )
+
+
+def _container(task: Mapping[str, Any], inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    return task_body(
+        **{
+            **{name: value for name, value in task.items() if name not in ("where", "kind")},
+            "constraints": task.get("where", ""),
+            "inputs": inputs,
+        }
+    )
+
+
+def _by_name(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task that asks a model or computes an operation, as the API takes it."""
+    file = task.get("file")
+    if not isinstance(file, TaskOutput):
+        return dict(task)
+    # Its name there says what it is here.
+    name = file.path.rpartition("/")[2]
+    return {**task, "file": {"from_task": file.task_id, "output": file.path, "path": name}}

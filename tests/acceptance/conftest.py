@@ -1,4 +1,4 @@
-"""One devnet for all tests that leave it usable; it starts in some ten seconds."""
+"""Devnets for all tests that leave them usable; each starts in some ten seconds."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,17 @@ from acceptance.network import Devnet, running_devnet
 
 @pytest.fixture(scope="session")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """Two nodes."""
-    with running_devnet(tmp_path_factory.mktemp("devnet") / "D", nodes=2) as running:
+    """Two nodes. All daemons log as much as they can: `test_logs` looks for what they must not."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NEUROGRID_LOG_LEVEL", "debug")
+        with running_devnet(tmp_path_factory.mktemp("devnet") / "D", nodes=2) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """Two nodes, for whom the coordinator waits longer than any supervisor pauses before it starts one again."""
+    with running_devnet(
+        tmp_path_factory.mktemp("patient") / "D", 2, "--dead-after-s", "60"
+    ) as running:
         yield running

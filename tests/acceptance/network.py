@@ -137,11 +137,16 @@ class Devnet:
 
 
 @contextmanager
-def running_devnet(data: Path, nodes: int) -> Iterator[Devnet]:
-    """A devnet in ``data`` for the length of the block."""
+def running_devnet(data: Path, nodes: int, *options: str) -> Iterator[Devnet]:
+    """A devnet in ``data`` for the length of the block.
+
+    Args:
+        options: more of its ``up``.
+    """
     directory = ("--data", str(data))
     try:
-        started = neurogrid("devnet", "up", "--nodes", str(nodes), "--detach", "--json", *directory)
+        count = ("--nodes", str(nodes))
+        started = neurogrid("devnet", "up", *count, "--detach", "--json", *directory, *options)
         assert started.returncode == 0, started.stderr
         network = read_network(data / "network.json")
         assert network is not None

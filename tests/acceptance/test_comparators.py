@@ -22,8 +22,9 @@ GREET = f"""
 {NODE}
 echo "hello from node $node" > /outputs/greeting
 """
-# Greetings are the same when they begin alike.
+# Greetings are the same when they begin alike. At this price a run costs nothing below 36 ms.
 COMPARE = """
+sleep 0.2
 begin() { cut -c 1-5 /inputs/$1/greeting; }
 test "$RUNS" = 2 || exit 2
 test "$(begin 0)" = "$(begin 1)"

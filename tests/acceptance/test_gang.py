@@ -7,8 +7,9 @@ from neurogrid.models import Task
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
-# Each rank but the first sends its number to rank 0, over plain TCP; rank 0 prints the sum, after the
-# others have had their time: what is killed meanwhile must not matter.
+# Each rank but the first sends its number to rank 0, over plain TCP, and waits until rank 0 has it, because
+# what a member has sent and nobody got ends with its network. Rank 0 prints the sum, after the others have
+# had their time: what is killed meanwhile must not matter.
 MEMBER = """
 import os, socket, sys, time
 rank, size = int(os.environ["NEUROGRID_RANK"]), int(os.environ["NEUROGRID_WORLD_SIZE"])
@@ -22,14 +23,15 @@ if rank:
         except OSError:
             time.sleep(0.1)
     time.sleep(float(sys.argv[1]))
-    peer.sendall(str(rank * 10).encode())
-    peer.close()
+    peer.sendall(b"%d\\n" % (rank * 10))
+    assert peer.recv(1) == b"!"
 else:
     server = socket.create_server(("", int(port)))
     total = 0
     for _ in range(size - 1):
         peer, _ = server.accept()
-        total += int(peer.makefile().read())
+        total += int(peer.makefile().readline())
+        peer.sendall(b"!")
     print("sum", total, flush=True)
 with open("/outputs/rank", "w") as out:
     print(rank, file=out)

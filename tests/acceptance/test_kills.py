@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from acceptance.deaths import Deaths
 from acceptance.network import Devnet, neurogrid, until
 from neurogrid.models import Task
 from neurogrid_devnet.demo.money import Money
+from neurogrid_marketplace.offer import LeasePhase
+
+# Of a job that completes. One that is cancelled is stopped, too; none is paused whose vouchers come.
+STEPS_OF_A_JOB = set(LeasePhase) - {LeasePhase.PAUSED, LeasePhase.STOPPING}
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
@@ -27,6 +32,15 @@ class Pair:
 
     tasks: tuple[Task, Task]
     before: Money
+
+
+def spent(before: Money, after: Money) -> int:
+    """What has left the client's deposit and its escrows.
+
+    Another test may have left an escrow: of a job that was cancelled before its node had begun, which nobody but the
+    coordinator can close, after five minutes.
+    """
+    return before.available + before.locked - after.available - after.locked
 
 
 def start_pair(devnet: Devnet) -> Pair:
@@ -58,8 +72,8 @@ def check_pair(devnet: Devnet, pair: Pair) -> None:
     fees = after.treasury - pair.before.treasury
     paid = [int((task.leases[0].paid or 0) * 1_000_000) for task in tasks]
     assert all(amount > 0 for amount in paid)
-    assert pair.before.available - after.available == sum(paid) == sum(earned.values()) + fees
-    assert after.locked == 0
+    assert spent(pair.before, after) == sum(paid) == sum(earned.values()) + fees
+    assert after.locked <= pair.before.locked
     assert after.total == pair.before.total
 
 
@@ -74,6 +88,10 @@ def test_a_killed_process_is_started_again_and_no_job_notices(devnet: Devnet, pr
 
 def test_everything_is_killed_at_once(devnet: Devnet) -> None:
     pair = start_pair(devnet)
+    # As doctor leaves one when it is killed.
+    first = devnet.network.nodes[0].name.removeprefix("node-")
+    forsaken = devnet.data / "nodes" / first / ".doctor-killed"
+    forsaken.mkdir()
     names = ("api", "market", "ledger", *(node.name for node in devnet.network.nodes))
     killed = {name: devnet.pid(name) for name in names}
     for name in names:
@@ -83,23 +101,34 @@ def test_everything_is_killed_at_once(devnet: Devnet) -> None:
     for name, pid in killed.items():
         devnet.until_restarted(name, pid)
     check_pair(devnet, pair)
+    assert not forsaken.exists()
 
 
-def test_a_node_is_killed_again_and_again_at_any_step(devnet: Devnet) -> None:
-    devnet.until_idle()
-    task = devnet.submit("sh", "-c", "for i in 1 2 3; do echo $i; sleep 1; done")
-    # Right after the award, and again as soon as it is back: preparing, adopting, collecting ...
-    until(lambda: devnet.client.tasks.get(task.id).phase not in ("queued", "matching"), "awarded")
-    name = devnet.node_name(devnet.client.tasks.get(task.id).node_id)
-    for _ in range(3):
-        killed = devnet.kill(name)
-        devnet.until_restarted(name, killed)
-        time.sleep(0.7)
-    task = devnet.until_settled(task.id)
-    assert task.status == "completed", task.error
-    assert "".join(devnet.client.tasks.all_logs(task.id)) == "1\n2\n3\n"
-    paid = [lease.paid for lease in task.leases if lease.paid]
-    assert len(paid) == 1, f"paid once: {task.leases}"
+def test_a_node_dies_once_at_each_step_that_its_journal_knows(
+    patient: Devnet, tmp_path: Path
+) -> None:
+    patient.until_idle()
+    before = patient.ledger.money()
+    deaths = Deaths(patient, tmp_path)
+    tasks: list[Task] = []
+    while not deaths.steps >= STEPS_OF_A_JOB:
+        # Some steps last a few milliseconds, and are met in a later job.
+        assert len(tasks) < 14, f"died at {deaths.steps}"
+        tasks.append(
+            deaths.run("sh", "-c", "for i in 1 2; do echo $i; sleep 1; done; cp /bin/sh /outputs")
+        )
+        assert tasks[-1].status == "completed", tasks[-1].error
+        assert "".join(patient.client.tasks.all_logs(tasks[-1].id)) == "1\n2\n"
+    tasks.append(deaths.run("sleep", "50", cancelled=True))
+    assert LeasePhase.STOPPING in deaths.steps
+    assert tasks[-1].status == "cancelled"
+    # An award whose acceptance died with the node has no escrow: the task is asked for again.
+    leases = [[lease for lease in task.leases if lease.escrow] for task in tasks]
+    assert all(len(each) == 1 for each in leases), "no lease ended early"
+    after = patient.ledger.money()
+    paid = sum(int(task.cost * 1_000_000) for task in tasks)
+    assert before.available - after.available == paid > 0
+    assert (after.locked, after.total) == (0, before.total)
 
 
 def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devnet) -> None:
@@ -120,13 +149,15 @@ def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devn
     assert task.node_id != lost
     first, second = task.leases
     assert first.paid == 0
+    # On a slow machine a voucher was signed for the lost one before it was lost: nobody has redeemed it.
     assert second.paid == task.cost > 0
     assert "".join(devnet.client.tasks.all_logs(task.id)) == "begun\ndone\n"
     devnet.until_idle()
     after = devnet.ledger.money()
     assert after.wallets[lost] == before.wallets[lost]
-    assert before.available - after.available == int(task.cost * 1_000_000)
-    assert (after.locked, after.total) == (0, before.total)
+    assert spent(before, after) == int(task.cost * 1_000_000)
+    assert after.locked <= before.locked
+    assert after.total == before.total
 
 
 def test_after_all_of_that_books_and_chain_agree(devnet: Devnet) -> None:

@@ -26,7 +26,7 @@ echo done > /outputs/answer
 """
 
 
-def _inputs_of(devnet: Devnet, task: Task) -> Path:
+def inputs_of(devnet: Devnet, task: Task) -> Path:
     """Where the running job's input files are on this machine."""
     (found,) = devnet.data.glob(f"nodes/*/workspaces/{task.leases[-1].id}/inputs")
     return found
@@ -72,7 +72,7 @@ def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactl
     )
 
     spot = until_runs_again(devnet, spot.id)
-    (_inputs_of(devnet, spot) / "go").touch()
+    (inputs_of(devnet, spot) / "go").touch()
     spot, ordinary = devnet.until_settled(spot.id), devnet.until_settled(ordinary.id)
     assert (spot.status, ordinary.status) == ("completed", "completed")
     assert ordinary.node_id == first
@@ -117,7 +117,7 @@ def test_an_owner_takes_the_machine_back_by_hand(devnet: Devnet) -> None:
     assert asked.returncode == 0, asked.stderr
     spot = until_runs_again(devnet, spot.id)
     assert spot.node_id != first.node_id
-    (_inputs_of(devnet, spot) / "go").touch()
+    (inputs_of(devnet, spot) / "go").touch()
     spot = devnet.until_settled(spot.id)
     assert (spot.status, spot.preemptions) == ("completed", 1)
     assert spot.cost == sum(lease.paid or 0 for lease in spot.leases)

@@ -230,7 +230,6 @@ def test_a_providers_whole_life(owner: Owner) -> None:
     owner.types("neurogrid devnet lose")
     owner.types("neurogrid-node init")
     owner.names["WALLET"] = owner.printed(r"^wallet +(\S+)$")
-    owner.types("sed -i")
     owner.types("neurogrid devnet fund")
     deposit = 10_000 * USDC
     books = Books(100 * USDC, 0, 0, 0, deposit, 0, 0)

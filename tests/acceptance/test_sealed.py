@@ -4,9 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import docker
 import pytest
 
 from acceptance.network import JOB_IMAGE, PATIENCE_S, Devnet, neurogrid, until
+from engine.real_registry import AUTH, BUSYBOX, real_registry
 from neurogrid import Client
 from neurogrid.sealed import KeyStore
 
@@ -63,6 +65,42 @@ def test_a_sealed_job_runs_and_the_coordinator_never_has_its_inputs(
         return files_with(devnet.data / "nodes", SECRET[:48]) == []
 
     until(is_gone, "no node has the plaintext any more")
+
+
+def test_a_private_image_runs_with_credentials_that_nobody_else_ever_has(
+    devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("MY_REGISTRY", f"{AUTH.username}:{AUTH.password}")
+    with real_registry(tmp_path / "registry") as registry:
+        made = registry.push("tenants/private", program=BUSYBOX.read_bytes())
+        network = ("--network", str(devnet.data / "network.json"))
+        job = (
+            "submit",
+            made.reference,
+            *network,
+            "--max-price",
+            "1.00",
+            "--timeout",
+            "60s",
+            "--json",
+        )
+        try:
+            done = neurogrid(
+                *(*job, "--registry-auth", "env:MY_REGISTRY", "-o", str(tmp_path / "out")),
+                *("--", "/busybox", "sh", "-c", "echo it ran > /outputs/said"),
+            )
+            # The image is there now: nobody else has it for that.
+            refused = neurogrid(*job, "--wait", "--", "/busybox", "true")
+        finally:
+            api = docker.APIClient()
+            api.remove_image(made.reference, force=True)
+            api.close()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "said").read_text() == "it ran\n"
+    assert json.loads(refused.stdout)["error"]["code"] == "IMAGE_NOT_FOUND"
+    assert files_with(devnet.data, AUTH.password.encode()) == []
+    assert files_with(devnet.data, made.reference.encode()) != [], "one would be found"
 
 
 def test_an_input_that_does_not_open_is_nobodys_fault_but_its_clients(

@@ -16,6 +16,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, create_account
 
+from closed_output import CLOSED, run_unread
 from contracts.command_chain import Chain
 from contracts.ledger_process import LedgerProcess
 from neurogrid_contracts import instructions
@@ -158,6 +159,16 @@ def test_a_market_is_created_and_shown(trade: Trade) -> None:
     for line in ("fee +2.5 %", "dispute bond +1.00 USDC", "unbonding window +10d", "paused +no"):
         assert re.search(f"^{line}$", for_people, re.MULTILINE), line
     assert "pending arbiter" not in for_people
+
+
+def test_a_command_that_nobody_reads_has_not_failed(trade: Trade) -> None:
+    market = ("--market", str(trade.market))
+    assert run_unread("neurogrid_contracts.cli", "market", "show", *market) == (CLOSED, "")
+    paused = trade.arguments("market pause", *trade.by("admin"))
+    exit_code, said = run_unread("neurogrid_contracts.cli", *paused, "--yes")
+    assert exit_code == CLOSED, said
+    assert "ipe" not in said
+    assert trade.look("market show")["paused"] is True
 
 
 def test_a_market_runs_on_the_program_that_was_deployed(trade: Trade) -> None:

@@ -292,7 +292,7 @@ def test_how_a_job_ended_slashes_nobody(world: World, outcome: Outcome) -> None:
     world.refuse(Code.FAULT_NOT_PROVEN, patched(world.slash(1), FAULT, bytes([number])))
 
 
-@pytest.mark.parametrize("number", [0, 4, 31, 52, 255])
+@pytest.mark.parametrize("number", [0, 4, 31, 53, 255])
 def test_a_fault_that_does_not_exist_slashes_nobody(world: World, number: int) -> None:
     world.do(world.dispute())
     world.refuse(Code.INSTRUCTION_DATA, patched(world.slash(1), FAULT, bytes([number])))

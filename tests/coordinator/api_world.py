@@ -4,9 +4,11 @@ What nodes and the orchestrator would do to a task is done here by the real rule
 """
 
 import asyncio
+import base64
 import hashlib
+import socket
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,25 +17,52 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from coordinator.catalogue import CATALOGUE
+from coordinator.fake_wallet_chain import FakeWalletChain
+from coordinator.places import place_in
 from coordinator.records import NOW_MS, wallet
 from neurogrid_coordinator import steps
-from neurogrid_coordinator.api.app import Collaborators, Settings, create_app
+from neurogrid_coordinator.api.app import create_app
+from neurogrid_coordinator.api.collaborators import Collaborators, Settings
+from neurogrid_coordinator.api.native.batch_sources import BatchSources
+from neurogrid_coordinator.api.native.batch_views import results_file
+from neurogrid_coordinator.api.native.schedule_requests import Templates
+from neurogrid_coordinator.api.native.task_kinds import ByName, task_reader
 from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
+from neurogrid_coordinator.batch_runner import BatchRunner
 from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.disk_blobs import DiskBlobs
 from neurogrid_coordinator.market.errors import MarketAway
+from neurogrid_coordinator.market.job_stream import JobStream
 from neurogrid_coordinator.market.reports import NodeView, Traffic
-from neurogrid_coordinator.services.artifacts import Limits
+from neurogrid_coordinator.outbound import Outbound
+from neurogrid_coordinator.scheduler import Scheduler
+from neurogrid_coordinator.services.artifacts import Artifacts, Limits
+from neurogrid_coordinator.services.balances import Balances
+from neurogrid_coordinator.services.batch_tasks import BatchTasks
+from neurogrid_coordinator.services.batches import Batches
+from neurogrid_coordinator.services.mailboxes import OpenStream
+from neurogrid_coordinator.services.models import Models, ModelSettings
 from neurogrid_coordinator.services.nodes import Nodes
+from neurogrid_coordinator.services.operations import OperationSettings
+from neurogrid_coordinator.services.pulse import Pulse
 from neurogrid_coordinator.services.submission import Terms
+from neurogrid_coordinator.services.task_changes import TaskChanges
+from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.spot_checks import SpotChecks
 from neurogrid_coordinator.store import accounts, leases, logs, tasks
-from neurogrid_coordinator.store.accounts import Account
+from neurogrid_coordinator.store.accounts import USUAL_ROLES, Account
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
+from neurogrid_coordinator.uploads import Uploads
+from neurogrid_coordinator.url_fetch import UrlFetcher
+from neurogrid_coordinator.vouchers import VoucherDesk
 from neurogrid_marketplace import settlement
+from neurogrid_marketplace.addresses import IpAddress, Surroundings
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.bid import Bid
+from neurogrid_marketplace.checkpoint import CHECKPOINT_RUNTIME
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.faults import Outcome
@@ -41,7 +70,13 @@ from neurogrid_marketplace.gang import GANG_RUNTIME
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
+from neurogrid_marketplace.network import NetworkUse
 from neurogrid_marketplace.offer import Offer, PriceList
+from neurogrid_marketplace.request_signing import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    request_text,
+)
 from neurogrid_marketplace.resources import Capacity, Gpu
 from neurogrid_marketplace.spreading import Barred
 from neurogrid_marketplace.standing import Standing
@@ -59,10 +94,14 @@ from neurogrid_marketplace.task_events import (
     Started,
 )
 from neurogrid_wallet.errors import RpcUnavailable
+from neurogrid_wallet.keys import KeyPair
+
+OpenJobStream = Callable[[str], Awaitable[JobStream]]
 
 GIB = 1024**3
 USDC = 1_000_000
 SCOPES = ("read", "write")
+NETWORK = "ng-0123456789abcdef"
 TERMS = Terms(
     bid_window_ms=250,
     voucher_interval_s=30,
@@ -77,6 +116,11 @@ def node_id(name: str) -> str:
     return peer_id_of(hashlib.sha256(name.encode()).digest())
 
 
+def keys_of(name: str) -> KeyPair:
+    """Of the wallet that the customer of this name has."""
+    return KeyPair(hashlib.sha256(f"wallet of {name}".encode()).digest())
+
+
 def node_view(name: str, **changes: Any) -> NodeView:
     """A node with four cores and one GPU, asking 0.10 USDC per core and 1.00 per GPU."""
     total = Capacity(4000, 8 * GIB, 100 * GIB, (Gpu("GPU-1", "NVIDIA L4", 24 * GIB, "8.9"),))
@@ -89,7 +133,7 @@ def node_view(name: str, **changes: Any) -> NodeView:
         "free": total,
         "prices": PriceList(cpu_core_micro_usdc_per_hour=USDC // 10, gpu_micro_usdc_per_hour=USDC),
         "summary": "a test machine",
-        "runtimes": (GANG_RUNTIME,),
+        "runtimes": (GANG_RUNTIME, CHECKPOINT_RUNTIME),
     }
     return NodeView(Offer(**(values | changes)), NOW_MS, NOW_MS + 90_000, ())
 
@@ -124,70 +168,275 @@ class FakeChain:
 
 
 @dataclass(frozen=True)
+class _WithSomeOutside(Surroundings):
+    """This machine, where some of its own addresses pass for the internet's."""
+
+    outside: tuple[IpAddress, ...] = ()
+
+    def admits(self, address: IpAddress) -> bool:
+        return address in self.outside or super().admits(address)
+
+
+@dataclass
+class Web:
+    """The web as the coordinator sees it.
+
+    Attributes:
+        names: what the resolver says, one answer after the other; the last one stays.
+        private: what the operator says of hosts.
+        outside: addresses that pass for the internet's.
+    """
+
+    names: dict[str, list[list[str]]] = field(default_factory=dict)
+    private: dict[tuple[str, int], IpAddress] = field(default_factory=dict)
+    outside: tuple[IpAddress, ...] = ()
+
+    def outbound(self) -> Outbound:
+        """Dials what is there."""
+        return Outbound(
+            lambda: _WithSomeOutside(pinned=self.private, outside=self.outside), self._look_up
+        )
+
+    async def _look_up(self, host: str) -> Sequence[str]:
+        answers = self.names.get(host, [[]])
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@dataclass(frozen=True)
 class Customer:
-    """An account with a key, and a client that sends it."""
+    """An account with a key, a client that sends it, and the key pair of its wallet."""
 
     account: Account
     key: str
     http: httpx.AsyncClient
+    wallet: KeyPair
+
+    def signed(
+        self, method: str, target: str, body: bytes = b"", timestamp_s: int | None = None
+    ) -> dict[str, str]:
+        """The headers with the wallet's signature of a request; now, if no other time is given."""
+        at_s = int(time.time()) if timestamp_s is None else timestamp_s
+        text = request_text(
+            network=NETWORK,
+            method=method,
+            target=target,
+            timestamp_s=at_s,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+        )
+        signature = base64.b64encode(self.wallet.sign(text.encode())).decode()
+        return {SIGNATURE_HEADER: signature, TIMESTAMP_HEADER: str(at_s)}
 
 
 class World:
     """One coordinator's api with everything behind it."""
 
-    def __init__(self, database: Database, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        settings: Settings,
+        open_job_stream: OpenJobStream,
+        blobs: BlobStore | None,
+    ) -> None:
         self.database = database
         self.feed = Feed()
+        self.settings = settings
+        self.limits = settings.limits
         self.market = FakeMarket()
         self.chain = FakeChain()
+        self.wallets = FakeWalletChain(self.chain.funds_of)
+        self.web = Web()
         self.standings: dict[str, Standing] = {}
         self.nodes = Nodes(database, self.standings.get, challenges_scored=False)
-        self.blobs = BlobStore(folder / "artifacts", free_bytes_min=0)
-        self.blobs.prepare()
+        self.blobs_folder = folder / "artifacts"
+        disk = DiskBlobs(self.blobs_folder, free_bytes_min=0)
+        disk.prepare()
+        self.blobs = blobs or disk
         self.tokens = LeaseTokens(b"t" * 32)
+        self.uploads = folder / "uploads"
+        self.uploads.mkdir(exist_ok=True)
         self.stopping = asyncio.Event()
+        # The market's ends of streams of nodes that speak through the api.
+        self.mail: list[socket.socket] = []
+        self.open_mailbox_stream: OpenStream = self._mailbox_stream
+        # Their loops do not run here, and pass for ones that do.
+        self.orchestrator, self.scheduler_pulse = Pulse(), Pulse()
+        self.orchestrator.beat()
+        self.scheduler_pulse.beat()
         self.woken: list[str] = []
         # The api reads the real clock; what the orchestrator does here goes on from there.
         self.now_ms = time.time_ns() // 1_000_000
-        self.app: FastAPI = create_app(
-            settings,
-            Collaborators(
-                database=database,
-                feed=self.feed,
-                blobs=self.blobs,
-                tokens=self.tokens,
-                nodes=self.nodes,
-                commitments=SpotChecks(
-                    b"s" * 32, challenges_scored=False, now_ms=lambda: self.now_ms
-                ).commitments,
-                explain=self.market.explain,
-                market_is_up=lambda: not self.market.away,
-                traffic=lambda: Traffic(3, 2, {"denied": 1}),
-                funds=self.chain.funds,
-                wake=lambda state: self.woken.append(state.task.task_id),
-                request_cancel=self._request_cancel,
-                request_cancel_all=self._request_cancel_all,
-                send_key=self._send_key,
-                stopping=self.stopping,
-            ),
+        self.collaborators = Collaborators(
+            database=database,
+            feed=self.feed,
+            blobs=self.blobs,
+            tokens=self.tokens,
+            fetcher=UrlFetcher(self.web.outbound()),
+            webhook_outbound=self.web.outbound(),
+            uploads=Uploads(self.uploads, writable=True),
+            nodes=self.nodes,
+            commitments=SpotChecks(
+                b"s" * 32, challenges_scored=False, now_ms=lambda: self.now_ms
+            ).commitments,
+            explain=self.market.explain,
+            market_is_up=lambda: not self.market.away,
+            traffic=lambda: Traffic(3, 2, {"denied": 1}),
+            funds=self.chain.funds,
+            wallet_chain=self.wallets,
+            transfer_submitted=lambda: None,
+            voucher=VoucherDesk(KeyPair(b"v" * 32), 7).voucher,
+            wake=lambda state: self.woken.append(state.task.task_id),
+            request_cancel=self._request_cancel,
+            request_cancel_all=self._request_cancel_all,
+            send_key=self._send_key,
+            open_job_stream=open_job_stream,
+            open_mailbox_stream=lambda *wanted: self.open_mailbox_stream(*wanted),
+            orchestrator=self.orchestrator,
+            scheduler=self.scheduler_pulse,
+            stopping=self.stopping,
         )
+        self.app: FastAPI = create_app(settings, self.collaborators)
+
+    def task_changes(self, database: Any = None, *, deciding_s: float = 0) -> TaskChanges:
+        """What changes tasks, with this database."""
+        database = database or self.database
+        balances = Balances(database, self.chain.funds)
+        tasks = Tasks(
+            database=database,
+            feed=self.feed,
+            terms=TERMS,
+            explain=self.market.explain,
+            may_return=self.nodes.may_return,
+            balances=balances,
+            wake=lambda state: self.woken.append(state.task.task_id),
+            request_cancel=self._request_cancel,
+        )
+        models = Models(
+            database=database,
+            feed=self.feed,
+            blobs=self.blobs,
+            artifacts=self._artifacts(database),
+            tasks=tasks,
+            settings=self.settings.models,
+            stopping=self.stopping,
+        )
+        return TaskChanges(
+            database=database,
+            feed=self.feed,
+            tasks=tasks,
+            models=models,
+            balances=balances,
+            deciding_s=deciding_s,
+        )
+
+    def batch_runner(self, database: Database | None = None) -> BatchRunner:
+        """What moves batches, with this database: tests call its `look`."""
+        database = database or self.database
+        balances = Balances(database, self.chain.funds)
+        tasks = Tasks(
+            database=database,
+            feed=self.feed,
+            terms=TERMS,
+            explain=self.market.explain,
+            may_return=self.nodes.may_return,
+            balances=balances,
+            wake=lambda state: self.woken.append(state.task.task_id),
+            request_cancel=self._request_cancel,
+        )
+        return BatchRunner(
+            database=database,
+            feed=self.feed,
+            tasks=tasks,
+            batch_tasks=self._batch_tasks(database, tasks),
+            balances=balances,
+            request_cancel=self._request_cancel,
+            now_ms=lambda: self.now_ms,
+        )
+
+    def scheduler(self, database: Database | None = None) -> Scheduler:
+        """What runs schedules, with this database: tests call its `look`."""
+        database = database or self.database
+        tasks = Tasks(
+            database=database,
+            feed=self.feed,
+            terms=TERMS,
+            explain=self.market.explain,
+            may_return=self.nodes.may_return,
+            balances=Balances(database, self.chain.funds),
+            wake=lambda state: self.woken.append(state.task.task_id),
+            request_cancel=self._request_cancel,
+        )
+        batches = Batches(
+            database=database, feed=self.feed, tasks=self._batch_tasks(database, tasks)
+        )
+        artifacts = self._artifacts(database)
+        uploads = Uploads(self.uploads, writable=True)
+        return Scheduler(
+            database=database,
+            feed=self.feed,
+            batches=batches,
+            read_template=Templates(BatchSources(artifacts, self.blobs, uploads)).read,
+            results=lambda account, batch_id: results_file(
+                batches.results(account, batch_id), "csv", ""
+            ),
+            artifacts=artifacts,
+            blobs=self.blobs,
+            uploads=uploads,
+            now_ms=lambda: self.now_ms,
+        )
+
+    def _artifacts(self, database: Database) -> Artifacts:
+        return Artifacts(
+            database=database, blobs=self.blobs, tokens=self.tokens, limits=self.limits
+        )
+
+    def _batch_tasks(self, database: Database, tasks: Tasks) -> BatchTasks:
+        models = Models(
+            database=database,
+            feed=self.feed,
+            blobs=self.blobs,
+            artifacts=self._artifacts(database),
+            tasks=tasks,
+            settings=self.settings.models,
+            stopping=self.stopping,
+        )
+        by_name = ByName(self.settings.operations, self.settings.models)
+        return BatchTasks(database, tasks, task_reader(by_name), models.keep)
 
     async def customer(
-        self, name: str, *, deposit: int = 100 * USDC, scopes: tuple[str, ...] = SCOPES
+        self,
+        name: str,
+        *,
+        deposit: int = 100 * USDC,
+        scopes: tuple[str, ...] = SCOPES,
+        roles: tuple[str, ...] = USUAL_ROLES,
     ) -> Customer:
         """A new account with a deposit on the chain."""
+        keys = keys_of(name)
         account = await self.database.write(
-            lambda conn: accounts.create(conn, name, wallet(name), NOW_MS)
+            lambda conn: accounts.create(conn, name, keys.address, NOW_MS, roles)
         )
         self.chain.funds_of[account.wallet] = ClientFunds(deposit, 0, deposit, 5 * USDC)
-        return Customer(account, *await self.key_of(account, scopes))
+        return Customer(account, *await self.key_of(account, scopes), keys)
 
     async def key_of(
-        self, account: Account, scopes: tuple[str, ...] = SCOPES, expires_at_ms: int | None = None
+        self,
+        account: Account,
+        scopes: tuple[str, ...] = SCOPES,
+        expires_at_ms: int | None = None,
+        roles: tuple[str, ...] | None = None,
     ) -> tuple[str, httpx.AsyncClient]:
-        """A key and a client that sends it."""
+        """A key and a client that sends it; ``roles``: None for its account's."""
         issued = await self.database.write(
-            lambda conn: accounts.issue_key(conn, account.id, "test", scopes, NOW_MS, expires_at_ms)
+            lambda conn: accounts.issue_key(
+                conn,
+                account.id,
+                "test",
+                scopes,
+                NOW_MS,
+                expires_at_ms,
+                roles=account.roles if roles is None else roles,
+            )
         )
         return issued.secret, self.client(issued.secret)
 
@@ -207,39 +456,59 @@ class World:
         self.feed.notify()
         return step.after
 
-    async def award(self, task_id: str, name: str = "one") -> Task:
-        """Queued to starting, on this node, with its escrow open."""
+    async def accept(
+        self, task_id: str, name: str = "one", sealing_key: str = "", owner: str = ""
+    ) -> Task:
+        """Queued to accepted by this node, which names this key; no money moves yet.
+
+        Args:
+            owner: the wallet that is paid; "" for the node's usual one.
+        """
         task = await self.step(task_id, Due(self.now_ms))
         price = 360_000
         bid = Bid(
-            demand_of(task).demand_id, demand_of(task).hash(), price, 100, 2**50, wallet(name)
+            demand_of(task).demand_id,
+            demand_of(task).hash(),
+            price,
+            100,
+            2**50,
+            owner or wallet(name),
         )
         ranked = RankedBid(node_id(name), bid, "b" * 64, price, price)
         closed = AuctionClosed(demand_of(task).demand_id, (ranked,), "1 of 1 nodes match.")
         task = await self.step(task_id, closed)
         assert task.lease is not None
+        return await self.step(task_id, Accepted(task.lease.lease_id, sealing_key))
+
+    async def award(self, task_id: str, name: str = "one", owner: str = "") -> Task:
+        """Queued to starting, on this node, with its escrow open; ``owner``: see `accept`."""
+        task = await self.accept(task_id, name, owner=owner)
+        assert task.lease is not None
         lease_id = task.lease.lease_id
-        await self.step(task_id, Accepted(lease_id))
         await self.settle(lease_id, lambda s: settlement.opened(s, self.now_ms))
         await self.database.write(
             lambda conn: leases.save_escrow(conn, lease_id, wallet("escrow"), 1, "5" * 88, NOW_MS)
         )
         return await self.step(task_id, EscrowOpened(lease_id))
 
-    async def start(self, task_id: str) -> Task:
-        """Queued to running."""
-        task = await self.award(task_id)
+    async def start(self, task_id: str, owner: str = "") -> Task:
+        """Queued to running; ``owner``: see `accept`."""
+        task = await self.award(task_id, owner=owner)
         assert task.lease is not None
         return await self.step(task_id, Started(task.lease.lease_id, self.now_ms))
 
     async def finish(
-        self, task_id: str, *outputs: OutputFile, outcome: Outcome = Outcome.COMPLETED
+        self,
+        task_id: str,
+        *outputs: OutputFile,
+        outcome: Outcome = Outcome.COMPLETED,
+        network: NetworkUse | None = None,
     ) -> Task:
         """Running to its end, after ten seconds of work."""
         task = await self.state(task_id)
         assert task.lease is not None
         exit_code = 0 if outcome is Outcome.COMPLETED else 3
-        result = Result(outcome, exit_code, "", metered_ms=10_000, outputs=outputs)
+        result = Result(outcome, exit_code, "", metered_ms=10_000, outputs=outputs, network=network)
         self.now_ms += 10_000
         task = await self.step(task_id, Finished(task.lease.lease_id, result))
         if task.phase is Phase.VERIFYING:
@@ -300,6 +569,11 @@ class World:
     async def _request_cancel(self, task_id: str) -> Phase:
         return (await self.step(task_id, CancelRequested())).phase
 
+    def _mailbox_stream(self, node_id: str, mailbox: str, is_lease: bool) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        self.mail.append(theirs)
+        return ours
+
     async def _send_key(self, task_id: str, key: KeySent) -> None:
         await self.step(task_id, key)
 
@@ -307,19 +581,44 @@ class World:
         await self.database.write(steps.take_all, task_ids, CancelRequested(), self.now_ms)
 
 
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+async def _no_job_stream(node_id: str) -> JobStream:
+    raise MarketAway("this test has no jobs")
+
+
 @asynccontextmanager
-async def open_world(folder: Path, **changes: Any) -> AsyncGenerator[World]:
-    """A world with its database in ``folder``; ``changes`` are of its `Settings`."""
+async def open_world(
+    folder: Path,
+    open_job_stream: OpenJobStream | None = None,
+    blobs: BlobStore | None = None,
+    **changes: Any,
+) -> AsyncGenerator[World]:
+    """A world with its database in ``folder``, and its files too; ``changes`` are of its `Settings`."""
     values: dict[str, Any] = {
-        "network": "ng-0123456789abcdef",
+        "network": NETWORK,
         "terms": TERMS,
         "limits": Limits(file_bytes=1_000_000, account_bytes=3_000_000),
+        # Tests that read whole answers read streams, too.
+        "event_stream_s": 0.2,
+        # Nobody runs tasks here by itself, so who waits for one waits in vain.
+        "operations": OperationSettings(wait_s=1),
+        "models": ModelSettings(CATALOGUE, wait_s=1),
     }
-    async with Database.open(folder / "coordinator.db") as database:
-        world = World(database, folder, Settings(**(values | changes)))
+    async with Database.open(place_in(_made(folder))) as database:
+        settings = Settings(**(values | changes))
+        world = World(database, folder, settings, open_job_stream or _no_job_stream, blobs)
         for view in world.market.views:
             await world.nodes.on_node(view.offer.node_id, "joined", view)
         yield world
+        for theirs in world.mail:
+            theirs.close()
+        # Until who reads has seen it, and closed as well.
+        for _ in range(5):
+            await asyncio.sleep(0)
 
 
 TASK = {
@@ -331,4 +630,12 @@ TASK = {
     "max_price_per_hour": "10.00",
     "timeout_seconds": 3600,
     "priority": "high",
+}
+
+# As document 004 prints it; natively it has a kind beside it.
+OPERATION = {
+    "operation": "matrix_multiply",
+    "parameters": {"size": 1000, "iterations": 10},
+    "device_preference": "auto",
+    "priority": 1,
 }

@@ -24,12 +24,23 @@ class CrashingDatabase:
         self._commits += 1
         here = self._commits == self._at_commit
         await self._live_unless(here and self._before)
-        value = await self._database.write(fn, *args, **kwargs)
+        try:
+            value = await self._database.write(fn, *args, **kwargs)
+        except Exception:
+            # Refused, and undone: its caller may be about to try again.
+            await self._live_unless(here and not self._before)
+            raise
         await self._live_unless(here and not self._before)
         return value
 
+    async def write_briefly(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        return await self.write(fn, *args, **kwargs)
+
     async def read(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         return await self._database.read(fn, *args, **kwargs)
+
+    async def read_briefly(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        return await self.read(fn, *args, **kwargs)
 
     async def _live_unless(self, dies_now: bool) -> None:
         if dies_now:

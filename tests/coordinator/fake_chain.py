@@ -33,6 +33,8 @@ class FakeChain:
         self.opens = 0
         self.refuse: EscrowRefused | None = None
         self.opens_max = 1_000
+        # By all escrows that were ever closed, also where one was opened again at the same address.
+        self.paid_micro_usdc = 0
 
     @staticmethod
     def address(client: str, lease_id: str) -> str:
@@ -115,3 +117,4 @@ class FakeChain:
     def _close(self, address: str, by: str, paid: int) -> None:
         del self.open_escrows[address]
         self.closings[address] = Closing(by, paid)
+        self.paid_micro_usdc += paid

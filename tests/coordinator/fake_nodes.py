@@ -25,6 +25,7 @@ from neurogrid_marketplace.lease import (
     ContainerEnded,
     ContainerRunning,
     Forget,
+    FundedReceived,
     Kill,
     LeaseEvent,
     NodeLease,
@@ -48,6 +49,7 @@ from neurogrid_marketplace.messages import (
     Attach,
     Award,
     Claimed,
+    Funded,
     Message,
     Start,
     Stop,
@@ -58,6 +60,7 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
 from neurogrid_marketplace.spreading import NOBODY, Barred
+from neurogrid_marketplace.usage import LeaseUsage
 from neurogrid_wallet.keys import KeyPair
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ class NodeBehaviour:
         mute: its messages are lost on the way.
         start_ms: how long a start takes; the test's clock goes on by that.
         start_factor_permille: what the coordinator knows of its word on that.
+        usage: what each of its jobs uses.
     """
 
     run_ms: int | None = 1000
@@ -98,6 +102,7 @@ class NodeBehaviour:
     start_factor_permille: int = 1000
     prepares: bool = True
     reclaim_window_s: int = 0
+    usage: LeaseUsage | None = None
 
 
 class FakeNode:
@@ -110,6 +115,8 @@ class FakeNode:
         self.behaviour = NodeBehaviour()
         self.leases: dict[str, NodeLease] = {}
         self.containers_started: list[str] = []
+        # Leases that have a container, running or not; it is removed before the lease is forgotten.
+        self._containers: set[str] = set()
         self._windows_s: dict[str, int] = {}
         self._world = world
         self._price = price_micro_usdc_per_hour
@@ -122,7 +129,7 @@ class FakeNode:
 
     def view(self) -> NodeView:
         statuses = tuple(
-            LeaseStatus(lease.lease_id, lease.phase)
+            LeaseStatus(lease.lease_id, lease.phase, usage=self.behaviour.usage)
             for lease in self.leases.values()
             if lease.phase is not LeasePhase.CLOSED
         )
@@ -173,15 +180,17 @@ class FakeNode:
                 await self.step(lease_id, StartReceived(message))
             case Stop(lease_id, reason):
                 await self.step(lease_id, StopReceived(reason))
+            case Funded(lease_id):
+                await self.step(lease_id, FundedReceived(message))
             # One for an escrow that it has not been told of is nothing to it (`lease_work`).
-            case VoucherMessage(lease_id) if self._has_started(lease_id):
+            case VoucherMessage(lease_id) if self._knows_escrow_of(lease_id):
                 await self.step(lease_id, VoucherReceived(message))
             case Acknowledge(lease_id, events, log_bytes, closed):
                 await self.step(lease_id, Stored(events, log_bytes, closed))
 
-    def _has_started(self, lease_id: str) -> bool:
+    def _knows_escrow_of(self, lease_id: str) -> bool:
         lease = self.leases.get(lease_id)
-        return lease is not None and lease.start is not None
+        return lease is not None and lease.escrow_named is not None
 
     async def step(self, lease_id: str, event: LeaseEvent) -> None:
         lease = self.leases.get(lease_id)
@@ -217,11 +226,12 @@ class FakeNode:
         lease = self.leases[lease_id]
         match action:
             case Prepare():
-                if lease_id in self.containers_started or not self.behaviour.prepares:
+                if lease_id in self._containers or not self.behaviour.prepares:
                     return
                 if self.behaviour.outcome is Outcome.START_FAILED:
                     await self.step(lease_id, PrepareFailed(Outcome.START_FAILED, "no"))
                     return
+                self._containers.add(lease_id)
                 self.containers_started.append(lease_id)
                 self._world.clock.now += self.behaviour.start_ms
                 await self.step(lease_id, ContainerRunning(self._world.clock()))
@@ -240,13 +250,14 @@ class FakeNode:
             case RedeemEscrow() if not self.behaviour.redeems:
                 pass
             case RedeemEscrow(voucher):
-                assert lease.start is not None
-                by = self._world.chain.redeem(lease_id, lease.start.escrow, voucher)
+                assert lease.escrow_named is not None
+                by = self._world.chain.redeem(lease_id, lease.escrow_named.escrow, voucher)
                 await self.step(lease_id, ClaimConfirmed(by))
             case SendClaimed(by):
                 await self._say(Claimed(lease_id, by))
             case Forget():
                 del self.leases[lease_id]
+                self._containers.discard(lease_id)
 
     async def _end(self, lease_id: str, outcome: Outcome, exit_code: int) -> None:
         lease = self.leases[lease_id]

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import TracebackType
@@ -17,6 +17,7 @@ from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.job_stream import JOB_STREAM_PROTOCOL_ID
 from neurogrid_marketplace.messages import (
     LEASE_PROTOCOL_ID,
     PROTOCOL_ID,
@@ -33,14 +34,19 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity, Requirements
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
+from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.errors import ChannelClosed, DialFailed
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.session import Party, SignedChannel
 
 NETWORK = "ng-0123456789abcdef"
 WALLET = "1" * 32
 GIB = 1024**3
 NOW_MS = 1_800_000_000_000
+
+# As a real node lets a coordinator have.
+_LIMITS = Limits(streams_per_connection=192)
 
 Answer = Message | None
 
@@ -87,6 +93,7 @@ class FakeNode:
         answer: what it says to a message of the coordinator, instead of the usual.
         heard: everything the coordinator said to it, but for pulses.
         leases: its lease streams, by lease.
+        job_stream: takes streams into its jobs; None: it lets nobody in.
     """
 
     price: int = 500_000
@@ -100,6 +107,7 @@ class FakeNode:
     channel: SignedChannel | None = None
     leases: dict[str, SignedChannel] = field(default_factory=dict)
     hidden: Bid | None = None
+    job_stream: Callable[[ByteStream], Awaitable[None]] | None = None
 
     @property
     def keys(self) -> Ed25519PrivateKey:
@@ -267,7 +275,9 @@ class Farm:
 
     async def _run(self, node: FakeNode) -> None:
         with trio.CancelScope() as self._scopes[node.node_id]:
-            async with open_host(node.seed) as host:
+            async with open_host(node.seed, limits=_LIMITS) as host:
+                if node.job_stream is not None:
+                    host.serve_bytes(JOB_STREAM_PROTOCOL_ID, node.job_stream)
                 await node.run(host, self._address)
 
 

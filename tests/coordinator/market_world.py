@@ -17,13 +17,16 @@ from sqlalchemy import Connection
 from coordinator.fake_chain import FakeChain
 from coordinator.fake_nodes import FakeMarket, FakeNode
 from coordinator.fake_parties import COORDINATOR, DEPLOYMENT, DOMAIN, NETWORK, SESSION, Clock
+from coordinator.places import place_in
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_coordinator import steps
-from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
+from neurogrid_coordinator.artifacts import LeaseTokens
 from neurogrid_coordinator.attendance import Attendance
+from neurogrid_coordinator.checkpoints import CheckpointDesk
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.comparison_process import Question, answer
 from neurogrid_coordinator.comparisons import Comparisons
+from neurogrid_coordinator.disk_blobs import DiskBlobs
 from neurogrid_coordinator.evidence import ReceiptDesk
 from neurogrid_coordinator.node_desk import NodeDesk
 from neurogrid_coordinator.orchestrator import Orchestrator
@@ -69,7 +72,7 @@ class World:
         patience_s: how long `until` waits; what a real chain takes part in takes longer.
     """
 
-    def __init__(self, database: Database, feed: Feed, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, feed: Feed, blobs: DiskBlobs) -> None:
         self.database = database
         self.feed = feed
         self.blobs = blobs
@@ -129,6 +132,7 @@ class World:
             chain=self.chain,
             vouchers=vouchers,
             receipts=receipts,
+            starts=starts,
             tell=outgoing.tell,
             follow=lambda step: orchestrator.follow(step),
             now_ms=self.clock,
@@ -145,7 +149,7 @@ class World:
             found_out=self.found_out.append,
             look_at_group=Verifier(
                 database=store,
-                funds=self._funds,
+                funds=self.funds,
                 comparisons=Comparisons(self.blobs, self.compare),
                 is_checked=lambda _, task: self.checks(task),
                 now_ms=self.clock,
@@ -161,6 +165,7 @@ class World:
             attendance=attendance,
             outgoing=outgoing,
             vouchers=vouchers,
+            checkpoints=CheckpointDesk(self.blobs),
             settle=settler.changed,
             found_out=self.measured.append,
             now_ms=self.clock,
@@ -257,15 +262,19 @@ class World:
         """Submit a task as the service layer does."""
         new = new_task(self.account.id, now_ms=self.clock(), **kwargs)
         row, _ = await self.database.write(tasks.insert_new, new, self.clock())
-        if self._life is not None:
-            self._life.orchestrator.wake(tasks.TaskState(row.state, row.account_id, row.priority))
+        self.wake(tasks.TaskState(row.state, row.account_id, row.priority))
         return row.id
+
+    def wake(self, state: tasks.TaskState) -> None:
+        """Tell the orchestrator, if there is one, of a task that was stored."""
+        if self._life is not None:
+            self._life.orchestrator.wake(state)
 
     async def group(self, task_id: str) -> list[tasks.TaskRow]:
         """A task and its further runs."""
         return await self.database.read(tasks.group_of, task_id)
 
-    async def _funds(self, owner: str) -> ClientFunds:
+    async def funds(self, owner: str) -> ClientFunds:
         await asyncio.sleep(0)
         return ClientFunds(self.deposit_micro_usdc, 0, self.deposit_micro_usdc, 0)
 
@@ -346,8 +355,8 @@ class World:
 @asynccontextmanager
 async def world(folder: Path) -> AsyncIterator[World]:
     """A market with an account and no node; the coordinator is not running yet."""
-    async with Database.open(folder / "coordinator.db") as database:
-        made = World(database, Feed(), BlobStore(folder / "artifacts"))
+    async with Database.open(place_in(folder)) as database:
+        made = World(database, Feed(), DiskBlobs(folder / "artifacts"))
         made.blobs.prepare()
         made.account = await database.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         try:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import uvicorn
 
-from coordinator.api_world import World, open_world
+from coordinator.api_world import OpenJobStream, World, open_world
+from neurogrid_coordinator.http_connections import ConnectionLimits, Connections, bounded
 
 T = TypeVar("T")
 
@@ -20,8 +21,16 @@ async def served(world: World) -> AsyncGenerator[str]:
     """Serve the world's api; yields ``host:port``."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        limits = ConnectionLimits(connections=1000, per_address=0, trusted=(), head_s=60)
+        http, sockets = bounded(Connections(limits))
         config = uvicorn.Config(
-            world.app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+            world.app,
+            http=http,
+            ws=sockets,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ws_per_message_deflate=False,
         )
         server = uvicorn.Server(config)
         # uvicorn would take over the signals of pytest's process.
@@ -50,8 +59,14 @@ class ServedWorld:
         address: ``http://host:port``.
     """
 
-    def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        loop: asyncio.AbstractEventLoop,
+        open_job_stream: OpenJobStream | None = None,
+    ) -> None:
         self._folder = folder
+        self._open_job_stream = open_job_stream
         self._loop = loop
         self._stop = asyncio.Event()
         self.ready = threading.Event()
@@ -60,7 +75,10 @@ class ServedWorld:
 
     async def serve(self) -> None:
         """Until `stop`."""
-        async with open_world(self._folder) as self.world, served(self.world) as address:
+        async with (
+            open_world(self._folder, self._open_job_stream) as self.world,
+            served(self.world) as address,
+        ):
             self.address = f"http://{address}"
             self.ready.set()
             await self._stop.wait()
@@ -76,11 +94,13 @@ class ServedWorld:
 
 
 @contextmanager
-def served_in_thread(folder: Path) -> Iterator[ServedWorld]:
+def served_in_thread(
+    folder: Path, open_job_stream: OpenJobStream | None = None
+) -> Iterator[ServedWorld]:
     """A world that is served while the block runs."""
     folder.mkdir(exist_ok=True)
     loop = asyncio.new_event_loop()
-    served_world = ServedWorld(folder, loop)
+    served_world = ServedWorld(folder, loop, open_job_stream)
 
     def serve() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -7,8 +7,11 @@ import pytest
 
 from coordinator.api_world import TASK, open_world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.served import served
+from neurogrid_coordinator import disk_blobs
 from neurogrid_coordinator.api import body
-from neurogrid_coordinator.services.artifacts import Limits
+from neurogrid_coordinator.api.last_word import DRAINED_BYTES_MAX
+from neurogrid_coordinator.services.artifacts import UPLOADS_PER_ACCOUNT, Limits
 
 DATA = b"some input of a job"
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -76,8 +79,36 @@ async def test_what_is_announced_as_too_large_is_refused_unread(tmp_path: Path) 
             raise AssertionError("read")
             yield b""
 
-        answer = await alice.http.put(URL, content=never(), headers={"Content-Length": "1001"})
+        announced = {"Content-Length": str(DRAINED_BYTES_MAX + 1)}
+        answer = await alice.http.put(URL, content=never(), headers=announced)
         assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+@on_asyncio
+async def test_who_sends_everything_before_it_reads_is_told_that_it_is_too_large(
+    tmp_path: Path,
+) -> None:
+    async with (
+        open_world(tmp_path, limits=Limits(file_bytes=1000, account_bytes=1500)) as world,
+        served(world) as address,
+    ):
+        alice = await world.customer("alice")
+        host, _, port = address.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        size_bytes = 8 * 1024 * 1024
+        writer.write(
+            f"PUT {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.key}\r\n"
+            f"Content-Length: {size_bytes}\r\n\r\n".encode()
+        )
+        for _ in range(8):
+            writer.write(bytes(size_bytes // 8))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        # The end of the connection, too, is an end and no reset.
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"PAYLOAD_TOO_LARGE" in answer
+        writer.close()
 
 
 @on_asyncio
@@ -99,13 +130,37 @@ async def test_a_stuck_upload_is_given_up_and_leaves_nothing(
 
 
 @on_asyncio
+async def test_uploads_that_stand_still_keep_no_other_account_from_its_own(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice, bob = await world.customer("alice"), await world.customer("bob")
+        begun = asyncio.Semaphore(0)
+
+        async def still() -> AsyncIterator[bytes]:
+            begun.release()
+            yield b"some"
+            await asyncio.sleep(60)
+
+        slow = [
+            asyncio.create_task(alice.http.put(URL, content=still()))
+            for _ in range(disk_blobs.UPLOADS_MAX + 10)
+        ]
+        for _ in range(UPLOADS_PER_ACCOUNT):
+            await begun.acquire()
+        async with asyncio.timeout(10):
+            assert (await bob.http.put(URL, content=DATA)).status_code == 201
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        async with asyncio.timeout(10):
+            assert (await alice.http.put(URL, content=DATA)).status_code == 201
+
+
+@on_asyncio
 async def test_a_blob_that_is_lost_is_said_so_before_an_answer_begins(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")
         await alice.http.put(URL, content=DATA)
-        path = world.blobs.path(DIGEST)
-        assert path is not None
-        path.unlink()
+        await world.blobs.remove(DIGEST)
         answer = await alice.http.get(URL)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
         assert (await alice.http.put(URL, content=DATA)).status_code == 200

@@ -287,3 +287,15 @@ async def test_a_task_that_ran_nowhere_has_no_receipt(tmp_path: Path) -> None:
         await alice.http.delete(f"/api/v1/tasks/{task_id}")
         answer = await alice.http.get(f"/api/v1/tasks/{task_id}/receipt")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@on_asyncio
+async def test_a_place_in_a_log_that_no_database_could_hold_is_a_wrong_value(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        path = f"/api/v1/tasks/{await submit(alice)}/logs"
+        for query, last in ((f"?offset={10**30}", ""), ("?follow=true", f"lease_a:{10**30}")):
+            answer = await alice.http.get(path + query, headers={"Last-Event-ID": last})
+            assert answer.status_code == 422, answer.text

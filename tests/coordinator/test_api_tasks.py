@@ -85,7 +85,11 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"timeout_seconds": 0}, "timeout_seconds", ">= 1"),
     ({"timeout_seconds": 8 * 24 * 3600}, "timeout_seconds", "at most"),
     ({"timeout_seconds": "60"}, "timeout_seconds", "expected `int`"),
-    ({"priority": "urgent"}, "priority", "invalid enum value"),
+    (
+        {"priority": "urgent"},
+        "priority",
+        "invalid enum value 'urgent'; there are high, low, normal",
+    ),
     ({"priority": 11}, "priority", "<= 10"),
     ({"type": "tpu"}, "type", "invalid enum value"),
     ({"name": "x" * 201}, "name", "length"),
@@ -386,8 +390,43 @@ async def test_a_list_is_filtered_paged_and_counted(tmp_path: Path) -> None:
         assert pending["total"] == 3
 
 
+@on_asyncio
+async def test_a_list_is_of_a_kind_of_a_name_and_of_a_time(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        asked: list[dict[str, Any]] = [
+            {**TASK, "name": "Resize 10% of images"},
+            {**TASK, "name": "Count"},
+            {"kind": "model", "model": "small", "prompt": "To be"},
+        ]
+        made = [
+            (await alice.http.post("/api/v1/tasks", json=body)).json()["data"] for body in asked
+        ]
+        ids = [task["id"] for task in made]
+
+        async def listed(**query: str) -> list[str]:
+            answer = await alice.http.get("/api/v1/tasks", params={"order": "asc", **query})
+            assert answer.status_code == 200, answer.text
+            data = answer.json()["data"]
+            assert data["total"] == len(data["tasks"])
+            return [task["id"] for task in data["tasks"]]
+
+        assert await listed(kind="model") == ids[2:]
+        assert await listed(kind="container") == ids[:2]
+        assert await listed(name="10% OF") == ids[:1]
+        created = made[1]["created_at"]
+        assert set(await listed(created_after=created)) >= {ids[1], ids[2]}
+        assert ids[1] not in await listed(created_before=created)
+        assert await listed(created_before="2020-01-01T00:00:00+02:00") == []
+        assert await listed(created_after="2020-01-01", kind="model", name="x") == []
+
+
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "offset=-1", "status=done", "order=up", "limit=x"]
+    "query",
+    [
+        *("limit=0", "limit=101", "offset=-1", "status=done", "order=up", "limit=x"),
+        *("kind=job", "created_after=yesterday", "created_before=1.1.2026"),
+    ],
 )
 def test_a_wrong_query_is_refused(tmp_path: Path, query: str) -> None:
     async def check() -> None:

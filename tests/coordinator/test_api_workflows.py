@@ -1,11 +1,13 @@
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from coordinator.api_world import TASK, USDC, Customer, World, open_world
+from coordinator.api_world import OPERATION, TASK, USDC, Customer, World, open_world
+from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.services import intake
 from neurogrid_coordinator.store import task_lists, tasks
@@ -216,7 +218,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"tasks": {"a": JOB | {"inputs": [{"path": "x"}]}}},
         "tasks.a.inputs[0]",
-        "one of sha256 and from_task",
+        "one of sha256, url and from_task",
     ),
     (
         {"tasks": {"a": JOB | {"inputs": [{"path": "x", "sha256": "0" * 64, "output": "y"}]}}},
@@ -245,8 +247,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "the same path",
     ),
     ({"tasks": {"a": JOB | {"timeout_seconds": 8 * 86_400}}}, "tasks.a.timeout_seconds", "at most"),
-    ({"tasks": {"a": JOB | {"timeout_seconds": 0}}}, "tasks[...].timeout_seconds", ">= 1"),
-    ({"tasks": {"a": JOB | {"depends_on": ["a b"]}}}, "tasks[...].depends_on[0]", "a task's id"),
+    ({"tasks": {"a": JOB | {"timeout_seconds": 0}}}, "tasks.a.timeout_seconds", ">= 1"),
+    ({"tasks": {"a": JOB | {"depends_on": ["a b"]}}}, "tasks.a.depends_on[0]", "a task's id"),
 ]
 
 
@@ -364,3 +366,108 @@ async def test_somebody_elses_workflow_does_not_exist(tmp_path: Path) -> None:
             assert answer.status_code == 404, answer.text
         assert (await mallory.http.get(WORKFLOWS)).json()["data"]["total"] == 0
         assert (await show(alice, workflow["id"]))["status"] == "pending"
+
+
+HEAR: dict[str, Any] = {
+    "kind": "model",
+    "model": "ear",
+    "file": {"from_task": "cut", "output": "a/speech.wav", "path": "speech.wav"},
+    "max_total_cost": "0.02",
+}
+HEARD = json.dumps({"text": "Hello", "language": "en"}).encode()
+CUT_AND_HEAR: dict[str, Any] = {
+    "tasks": {
+        "report": JOB
+        | {"inputs": [{"path": "heard", "from_task": "hear", "output": "result.json"}]},
+        "hear": HEAR,
+        "cut": JOB,
+    }
+}
+
+
+@pytest.mark.both_databases
+@on_asyncio
+async def test_a_task_of_a_workflow_asks_a_model_about_what_another_leaves(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        answer = await submit(alice, CUT_AND_HEAR, **{"Idempotency-Key": "one"})
+        assert answer.status_code == 201, answer.text
+        workflow = answer.json()["data"]
+        of = ids(workflow)
+        account = (await alice.http.get("/api/v1/account")).json()["data"]
+        assert account["balance"]["held"] == "2.02", "the model's own limit, and two jobs"
+        hear = (await alice.http.get(f"/api/v1/tasks/{of['hear']}")).json()["data"]
+        assert (hear["kind"], hear["model"], hear["phase"]) == ("model", "ear", "waiting")
+        assert {each["path"] for each in hear["inputs"]} == {"request.json", "speech.wav"}
+
+        again = await submit(alice, CUT_AND_HEAR, **{"Idempotency-Key": "one"})
+        assert (again.status_code, ids(again.json()["data"])) == (200, of)
+        assert len(world.woken) == 3
+
+        await run(world, of["cut"], {"a/speech.wav": b"a recording"})
+        job = await world.database.read(tasks.job_of, of["hear"])
+        request, speech = job.inputs
+        assert (speech.path, speech.size_bytes) == ("speech.wav", len(b"a recording"))
+        # Its node finds both under the token of its own lease.
+        await world.start(of["hear"])
+        lease = (await world.state(of["hear"])).lease
+        assert lease is not None
+        node = world.client(world.tokens.token(lease.lease_id))
+        asked = (await node.get(f"/api/v1/artifacts/{request.sha256}")).json()
+        assert (asked["model"], asked["file"]) == ("ear", "speech.wav")
+        assert (await node.get(f"/api/v1/artifacts/{speech.sha256}")).content == b"a recording"
+        await world.finish(of["hear"], await world.upload(of["hear"], "result.json", HEARD))
+        (given,) = (await world.database.read(tasks.job_of, of["report"])).inputs
+        assert given.size_bytes == len(HEARD)
+        await run(world, of["report"], {})
+        assert (await show(alice, workflow["id"]))["status"] == "completed"
+
+
+@on_asyncio
+async def test_what_a_workflow_asks_of_models_has_to_be_paid_and_to_find_a_place(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        small = {"kind": "model", "model": "small", "prompt": "To be,"}
+        three = {"tasks": {name: small | {"prompt": name} for name in ("a", "b", "c")}}
+        check_error(await submit(alice, three), 429, "RATE_LIMITED")
+        assert (await alice.http.get("/api/v1/tasks")).json()["data"]["total"] == 0
+        # One after the other they have room.
+        chain = {
+            "a": small,
+            "b": small | {"depends_on": ["a"]},
+            "c": small | {"depends_on": ["b"]},
+        }
+        assert (await submit(alice, {"tasks": chain})).status_code == 201
+        poor = await world.customer("poor", deposit=USDC // 1000)
+        check_error(await submit(poor, {"tasks": {"a": small}}), 402, "INSUFFICIENT_CREDITS")
+        for change, field in (
+            ({"model": "nobody"}, ""),
+            ({"file": {"path": "a"}}, "tasks.hear.file"),
+            ({"file": {"sha256": "0" * 64, "output": "a"}}, "tasks.hear.file.output"),
+            ({"file": {"sha256": "0" * 64, "from_task": "cut"}}, "tasks.hear.file"),
+            ({"kind": "nothing"}, "tasks.hear.kind"),
+            ({"prompt": "a text"}, "tasks.hear.prompt"),
+        ):
+            tasks_of = CUT_AND_HEAR["tasks"] | {"hear": HEAR | change}
+            answer = await submit(alice, {"tasks": tasks_of})
+            assert answer.is_client_error, change
+            assert error_of(answer).details.get("field", "") == field, answer.text
+
+
+@on_asyncio
+async def test_an_operation_may_be_a_task_of_a_workflow(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        given = [{"path": "r", "from_task": "compute", "output": "result.json"}]
+        compute = {"kind": "operation", **OPERATION}
+        answer = await submit(
+            alice, {"tasks": {"compute": compute, "then": JOB | {"inputs": given}}}
+        )
+        assert answer.status_code == 201, answer.text
+        of = ids(answer.json()["data"])
+        shown = (await alice.http.get(f"/api/v1/tasks/{of['compute']}")).json()["data"]
+        assert shown["kind"] == "operation"
+        await run(world, of["compute"], {"result.json": b"{}"})
+        assert (await world.state(of["then"])).phase is Phase.QUEUED

@@ -9,8 +9,8 @@ import pytest
 
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import comparison_process, comparisons
-from neurogrid_coordinator.artifacts import BlobStore
 from neurogrid_coordinator.comparisons import ComparisonFailed, Comparisons
+from neurogrid_coordinator.disk_blobs import DiskBlobs
 from neurogrid_marketplace.closeness import FILE_BYTES_MAX, FilePair
 from neurogrid_marketplace.comparator import (
     DEFAULT_FILES,
@@ -30,7 +30,7 @@ class Files:
     """Results and the blobs of their files."""
 
     def __init__(self, folder: Path) -> None:
-        self.blobs = BlobStore(folder)
+        self.blobs = DiskBlobs(folder)
         self.blobs.prepare()
 
     async def result(self, **files: str) -> Result:

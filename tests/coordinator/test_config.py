@@ -12,7 +12,7 @@ from neurogrid_coordinator.config import (
     parse_config,
     template,
 )
-from neurogrid_p2p.relay import RelayLimits
+from neurogrid_p2p.limits import RelayLimits
 from neurogrid_wallet.fees import FeePolicy
 
 REPOSITORY = Path(__file__).parents[2]
@@ -36,7 +36,23 @@ def test_the_shipped_file_lists_every_key_with_its_default() -> None:
         genesis_hash=ADDRESS,
     )
     assert parse_config(template(), "template") == Config(chain=chain)
-    sections = ("chain", "http", "p2p", "peers", "relay", "discovery", "timers", "limits", "trust")
+    sections = (
+        "chain",
+        "http",
+        "requests",
+        "p2p",
+        "peers",
+        "relay",
+        "discovery",
+        "timers",
+        "limits",
+        "log",
+        "traces",
+        "metrics",
+        "fetch",
+        "webhooks",
+        "trust",
+    )
     for section in sections:
         for key in Config(chain=chain).__getattribute__(section).__struct_fields__:
             assert f"\n{key} = " in template(), key
@@ -156,3 +172,30 @@ def test_rates_of_challenges_are_read_line_by_line() -> None:
 def test_challenges_that_cannot_be_made_are_refused(line: str) -> None:
     with pytest.raises(ConfigError):
         parse_config(f"{CHAIN}\n[trust]\n{line}", "c")
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "words"),
+    [
+        ("requests", 'tiers = ["free 100", "free 200"]', "named twice"),
+        ("requests", 'tiers = ["free"]', "tiers"),
+        ("requests", 'default_tier = "gold"', "gold is none of the tiers"),
+        ("http", 'trusted_proxies = ["10.0.0.1/8"]', "has host bits set"),
+        ("http", 'trusted_proxies = ["proxy"]', "does not appear to be"),
+        ("http", 'cors_origins = ["*"]', "cors_origins"),
+        ("http", 'cors_origins = ["https://app.example.org/"]', "cors_origins"),
+    ],
+)
+def test_limits_and_proxies_that_mean_nothing_are_refused(
+    section: str, line: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config(f"{CHAIN}[{section}]\n{line}\n", "x")
+
+
+def test_tiers_are_names_with_requests_per_minute() -> None:
+    rules = parse_config(
+        f'{CHAIN}[requests]\ntiers = ["free 100", "pro 1000", "acme 0"]\n', "x"
+    ).requests.rules
+    found = [rules.per_minute(tier) for tier in ("", "free", "pro", "acme", "gone")]
+    assert found == [100, 100, 1000, 0, 100]

@@ -216,3 +216,40 @@ def test_a_wrong_configuration_is_named_and_nothing_starts(tmp_path: Path) -> No
     wrong = command("start", "--data", str(tmp_path))
     assert wrong.returncode == 2
     assert "coordinator.toml" in wrong.stderr
+
+
+def test_a_backup_of_a_running_coordinator_is_restored_and_started(
+    directory: Path, tmp_path: Path
+) -> None:
+    archive, again = tmp_path / "backup.tar", tmp_path / "again"
+    data = ("--data", str(directory))
+    create = ("account", "create", "--wallet", wallet("Ada"), "--name", "Ada", *data, "--json")
+
+    @on_asyncio
+    async def submit(account_id: str) -> str:
+        async with Database.open(directory / "coordinator.db") as database:
+            row, _ = await database.write(tasks.insert_new, new_task(account_id), NOW_MS)
+            return row.id
+
+    account = json.loads(command(*create).stdout)
+    with running(directory):
+        task_id = submit(account["account_id"])
+        made = command("backup", str(archive), *data, "--with-keys", "--json")
+        assert made.returncode == 0, made.stderr
+        running_on_it = command("migrate", "--to", "9", *data)
+        assert (running_on_it.returncode, "stop it first" in running_on_it.stderr) == (2, True)
+        over = command("restore", str(archive), *data)
+        assert (over.returncode, "isn't empty" in over.stderr) == (2, True)
+    restored = command("restore", str(archive), "--data", str(again))
+    assert restored.returncode == 0, restored.stderr
+    headers = {"Authorization": f"Bearer {account['api_key']}"}
+    with running(again) as (_, info):
+        answer = httpx.get(
+            f"{info['api_url']}/api/v1/tasks/{task_id}",
+            headers=headers,
+            trust_env=False,
+            timeout=_PATIENCE_S,
+        )
+    task = answer.json()["data"]
+    assert task["status"] == "cancelled"
+    assert not (again / "restored.json").exists()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 
 from coordinator.market_nodes import (
     NETWORK,
@@ -44,9 +45,11 @@ from neurogrid_marketplace.messages import (
     NodeLeaseMessage,
     Stop,
 )
+from neurogrid_marketplace.price_sheet import ClassPrice, PriceSheet
+from neurogrid_node.market.price_sheets import ask_prices
 from neurogrid_p2p.address import through_relay
+from neurogrid_p2p.limits import RelayLimits
 from neurogrid_p2p.peer_lists import PeerLists
-from neurogrid_p2p.relay import RelayLimits
 from neurogrid_wallet.keys import KeyPair
 
 pytestmark = pytest.mark.processes
@@ -323,6 +326,8 @@ async def test_the_lists_of_peers_outlive_the_child(
     foe = FakeNode()
     async with running(tmp_path) as (api, farm):
         api.market.admit(PeerLists.of([], [foe.node_id]))
+        sheet = PriceSheet(5, 24, (ClassPrice("cpu", 7, 1, 2, 3, 4),))
+        api.market.set_prices(sheet)
         first_pid = api.market.pid
         assert first_pid is not None
         os.kill(first_pid, signal.SIGKILL)
@@ -330,6 +335,9 @@ async def test_the_lists_of_peers_outlive_the_child(
         farm.add(foe)
         await api.until(lambda: api.market.traffic.refused.get("denied", 0) > 0)
         await api.joined()
+        # So do the prices that anybody may ask for.
+        asked = await asyncio.to_thread(lambda: trio.run(ask_prices, api.market.addresses))
+        assert asked == ({api.market.addresses[0]: sheet}, {})
 
 
 @on_asyncio

@@ -11,6 +11,7 @@ import trio.testing
 from neurogrid_coordinator.market.door import ApiGone, Door
 from neurogrid_coordinator.market.rpc import CallFailed, Frame, decoder, encode
 from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.price_sheet import PriceSheet
 from neurogrid_marketplace.standing import Standing
 from neurogrid_p2p.peer_lists import PeerLists
 
@@ -41,6 +42,7 @@ class Market:
     def __init__(self) -> None:
         self.taken: list[tuple[str, int]] = []
         self.lists: list[PeerLists] = []
+        self.sheets: list[PriceSheet] = []
         self.cancelled: list[str] = []
         self.standings: dict[str, Standing] = {}
 
@@ -71,7 +73,14 @@ async def door() -> AsyncIterator[tuple[Api, Door, Market]]:
     market = Market()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     api = Api(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
-    opened = Door(stream, market.call, market.note, market.standings.update, market.lists.append)
+    opened = Door(
+        stream,
+        market.call,
+        market.note,
+        market.standings.update,
+        market.lists.append,
+        market.sheets.append,
+    )
     async with stream, api.stream, trio.open_nursery() as nursery:
         nursery.start_soon(opened.run)
         yield api, opened, market
@@ -116,8 +125,10 @@ async def test_a_cancelled_call_ends_and_says_so() -> None:
         assert market.cancelled in (["wait"], [])
         await api.say({"kind": "taken", "lane": "n", "count": 3})
         await api.say({"kind": "peers", "lists": {"allow": ["a"], "deny": {"b": "why"}}})
+        await api.say({"kind": "prices", "sheet": {"made_at_ms": 5, "hours": 24, "classes": []}})
         await api.call(8, "echo")
         assert (await api.hear())["id"] == 8
+        assert market.sheets == [PriceSheet(5, 24)]
         assert market.taken == [("n", 3)]
         assert market.lists == [PeerLists(frozenset({"a"}), {"b": "why"})]
 
@@ -141,7 +152,14 @@ async def test_the_end_of_the_api_ends_the_market_and_whoever_waits_to_speak(
     ours, theirs = socket.socketpair()
     market = Market()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-    opened = Door(stream, market.call, market.note, market.standings.update, market.lists.append)
+    opened = Door(
+        stream,
+        market.call,
+        market.note,
+        market.standings.update,
+        market.lists.append,
+        market.sheets.append,
+    )
 
     async def speak() -> None:
         with trio.CancelScope(shield=True):

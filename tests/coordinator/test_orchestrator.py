@@ -6,7 +6,7 @@ from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.chain import EscrowRefused
-from neurogrid_coordinator.store import events, leases, logs, prices
+from neurogrid_coordinator.store import events, leases, logs, prices, usage
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Accept, Event, EventKind, Log, Message, Meter
 from neurogrid_marketplace.price_history import CPU, class_of
@@ -15,6 +15,9 @@ from neurogrid_marketplace.receipt_items import Proof
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.spread import Spread
 from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.usage import LeaseUsage
+
+pytestmark = pytest.mark.both_databases
 
 
 async def kinds(market: World, task_id: str) -> list[str]:
@@ -122,6 +125,57 @@ async def test_many_tasks_share_few_places_without_futile_auctions(tmp_path: Pat
         assert len(node.containers_started) == 12
         # One for each task, and one more whenever the line's first found all places taken.
         assert market.market.auctions <= 60
+
+
+@on_asyncio
+async def test_tasks_that_nobody_can_run_are_left_alone_through_a_restart_until_somebody_comes(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as market:
+        market.node("full").behaviour.slots = 0
+        await market.start()
+        ids = [await market.submit(name=f"job {n}") for n in range(16)]
+
+        async def all_wait() -> bool:
+            rows = [await market.task(task_id) for task_id in ids]
+            return market.market.auctions > 0 and all(row.phase is Phase.QUEUED for row in rows)
+
+        await market.until(all_wait)
+        # Eight have their turn at a time, and then one of all is enough.
+        assert market.market.auctions <= 8
+        held = market.market.auctions
+        await market.stop()
+        await market.start()
+        ticks = iter(range(50))
+
+        async def a_while() -> bool:
+            return next(ticks, None) is None
+
+        # The node that is full connects again, and beats; there is nothing new for anybody.
+        await market.until(a_while)
+        assert market.market.auctions == held
+        free = market.node("free")
+        free.behaviour.slots = 4
+        market.join(free)
+
+        async def all_done() -> bool:
+            rows = [await market.task(task_id) for task_id in ids]
+            return all(row.phase is Phase.COMPLETED for row in rows)
+
+        await market.until(all_done, turning_ms=50)
+
+
+@on_asyncio
+async def test_thousands_that_have_waited_too_long_end_together(tmp_path: Path) -> None:
+    async with world(tmp_path) as market:
+        life = await market.start()
+        ids = [await market.submit(name=f"job {n}") for n in range(50)]
+        last = await market.submit(name="cancelled meanwhile")
+        await life.orchestrator.request_cancel(last)
+        market.clock.now += 3 * 24 * 3_600_000
+        for task_id in ids:
+            await market.until_phase(task_id, Phase.EXPIRED)
+        assert (await market.task(last)).phase is Phase.CANCELLED
 
 
 @on_asyncio
@@ -444,3 +498,45 @@ async def test_tasks_of_a_group_never_share_a_node_while_they_run(tmp_path: Path
         await market.until(all_done, turning_ms=50)
         assert max(together) == 2
         assert all(node.containers_started for node in nodes)
+
+
+@on_asyncio
+async def test_what_jobs_use_is_kept_by_their_nodes_heartbeats_and_as_it_was_at_the_end(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as market:
+        node = market.node("only")
+        node.behaviour.run_ms = None
+        node.behaviour.usage = LeaseUsage(1_000, 2**20)
+        await market.start()
+        task_id = await market.submit()
+        await market.until_phase(task_id, Phase.RUNNING)
+
+        async def kept() -> list[int]:
+            samples = await market.database.read(usage.of_task, task_id)
+            return [sample.usage.cpu_ms for sample in samples]
+
+        async def is_kept() -> bool:
+            return await kept() == [1_000]
+
+        await market.until(is_kept)
+        # Said again it is nothing new, and a little later it is too soon.
+        node.behaviour.usage = LeaseUsage(1_500, 2**20)
+        await market.until_phase(task_id, Phase.RUNNING, turning_ms=10)
+        assert await kept() == [1_000]
+        market.clock.now += 5_000
+
+        async def is_more() -> bool:
+            return await kept() == [1_000, 1_500]
+
+        await market.until(is_more)
+        # It ends a moment later: what it came to is kept, as soon as a heartbeat has it. Until then the node has the lease.
+        node.behaviour.usage = LeaseUsage(1_700, 2**20)
+        node.behaviour.redeems = False
+        node.behaviour.run_ms = 0
+        await market.until_phase(task_id, Phase.COMPLETED, turning_ms=10)
+
+        async def is_last() -> bool:
+            return (await kept())[-1] == 1_700
+
+        await market.until(is_last, turning_ms=10)

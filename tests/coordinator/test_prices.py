@@ -1,3 +1,4 @@
+import asyncio
 import time
 from pathlib import Path
 
@@ -6,12 +7,17 @@ from sqlalchemy import func, select
 
 from coordinator.api_world import TASK, USDC, World, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.places import place_in
+from neurogrid_coordinator.price_telling import tell_prices
 from neurogrid_coordinator.store import prices
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.tables import price_hours
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_marketplace.price_history import CPU, HOUR_MS, PriceClass, summary
+from neurogrid_marketplace.price_sheet import PriceSheet
 from neurogrid_marketplace.resources import Capacity
+
+pytestmark = pytest.mark.both_databases
 
 BOUGHT = PriceClass(CPU, 2000)
 START_MS = 1_800_000_000_000
@@ -19,7 +25,7 @@ START_MS = 1_800_000_000_000
 
 @on_asyncio
 async def test_awards_of_one_hour_are_one_row(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
         for price in (10, 20, 60):
             await database.write(prices.add, BOUGHT, price, 400, START_MS + price)
         await database.write(prices.add, PriceClass("NVIDIA L4", 1000), 70, 400, START_MS)
@@ -32,7 +38,7 @@ async def test_awards_of_one_hour_are_one_row(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_hours_older_than_a_month_are_deleted(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
         for now_ms in (START_MS, START_MS + HOUR_MS, START_MS + prices.KEPT_MS + HOUR_MS):
             await database.write(prices.add, BOUGHT, 10, 400, now_ms)
         kept = [hour.at_ms for hour in await database.read(prices.since, 0)]
@@ -44,7 +50,7 @@ async def test_however_many_classes_nodes_invent_the_rows_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prices, "ROWS_MAX", 5)
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
         for number in range(20):
             bought = PriceClass(f"GPU {number:02}", 1000)
             await database.write(prices.add, bought, 10, 400, START_MS + number * HOUR_MS)
@@ -84,6 +90,29 @@ async def test_the_market_shows_what_awards_cleared_at(tmp_path: Path) -> None:
         assert of_l4["hours"][-1]["highest"] == "1.00"
         for query in ("hours=0", "hours=721", "class=" + "x" * 141):
             assert (await alice.http.get(f"/api/v1/market/prices?{query}")).status_code == 422
+
+
+@on_asyncio
+async def test_node_owners_are_told_a_week_of_it(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        l4 = PriceClass("NVIDIA L4", 2000)
+        await cleared(world, (l4, 2 * USDC, 0), (l4, 4 * USDC, 3), (BOUGHT, USDC, 0), (l4, 1, 200))
+        # Nodes name their GPUs, and this one would write on an owner's terminal.
+        await cleared(world, (PriceClass("\x1b[2J", 1000), USDC, 0))
+        told: list[PriceSheet] = []
+        now_ms = time.time_ns() // 1_000_000
+        task = asyncio.create_task(tell_prices(world.database, told.append, lambda: now_ms))
+        while not told:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+        task.cancel()
+        (sheet,) = told
+        assert (sheet.made_at_ms, sheet.hours) == (now_ms, 168)
+        assert [(each.name, each.awards) for each in sheet.classes] == [
+            ("NVIDIA L4", 2),
+            ("cpu", 1),
+        ]
+        first = sheet.classes[0]
+        assert (first.lowest_micro_usdc, first.highest_micro_usdc) == (USDC, 2 * USDC)
 
 
 @on_asyncio

@@ -1,7 +1,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from coordinator.on_asyncio import on_asyncio
+from coordinator.places import place_in
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_coordinator.spot_checks import SpotChecks
 from neurogrid_coordinator.store import accounts, check_counts, findings
@@ -9,6 +12,8 @@ from neurogrid_coordinator.store.database import Database
 from neurogrid_marketplace.reputation import Finding, FindingKind, Tally
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.verification import commitment, draw_permille, is_drawn, share_permille
+
+pytestmark = pytest.mark.both_databases
 
 DAY_MS = 24 * 3_600_000
 TODAY = NOW_MS // DAY_MS
@@ -35,7 +40,7 @@ def test_a_secret_is_told_two_days_after_and_fits_what_was_published_a_week_befo
 
 @on_asyncio
 async def test_anybody_can_draw_again_with_the_secret(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
         account = await database.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         drawn = []
         for number in range(60):
@@ -74,7 +79,7 @@ def test_beyond_a_tenth_of_all_work_only_suspects_are_checked() -> None:
 
 @on_asyncio
 async def test_what_is_known_of_the_node_decides_its_share(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
         account = await database.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         refuted = Finding(FindingKind.REFUTED, NOW_MS)
         await database.write(findings.add, "liar", refuted)

@@ -7,6 +7,7 @@ import pytest
 from coordinator.api_world import node_id, node_view
 from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.places import place_in
 from coordinator.records import NOW_MS, wallet
 from neurogrid_coordinator.market.directory import Directory
 from neurogrid_coordinator.standings import Standings
@@ -20,6 +21,8 @@ from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.standing import UNKNOWN, Standing
 from neurogrid_marketplace.task import Phase
 from neurogrid_wallet.errors import RpcUnavailable
+
+pytestmark = pytest.mark.both_databases
 
 VERIFIED = Finding(FindingKind.VERIFIED, NOW_MS)
 STAKE = 5_000_000
@@ -49,7 +52,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk(folder: Path) -> AsyncIterator[tuple[Desk, Database]]:
-    async with Database.open(folder / "db") as database:
+    async with Database.open(place_in(folder)) as database:
         yield Desk(database), database
 
 
@@ -152,7 +155,7 @@ async def test_a_run_that_completes_and_is_not_checked_leaves_no_finding(tmp_pat
 
 @on_asyncio
 async def test_findings_are_counted_and_listed_by_kind(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
         failed = Finding(FindingKind.CHALLENGE_FAILED, NOW_MS)
         for finding in (VERIFIED, VERIFIED, failed):
             await database.write(findings.add, "node", finding, details={"seed": 1})
@@ -181,7 +184,7 @@ def test_the_market_forgets_the_standing_of_who_left() -> None:
 @pytest.mark.parametrize("count", [0, 1, 1001])
 @on_asyncio
 async def test_only_the_newest_thousand_findings_count(tmp_path: Path, count: int) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
 
         def add(conn: object) -> None:
             for number in range(count):

@@ -1,14 +1,18 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Connection, func, select
 
 from coordinator.on_asyncio import on_asyncio
+from coordinator.places import place_in
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_coordinator.store import accounts, tables, tasks
 from neurogrid_coordinator.store.accounts import Account
 from neurogrid_coordinator.store.database import Database
 from neurogrid_marketplace.task import Ending, Phase
+
+pytestmark = pytest.mark.both_databases
 
 
 def added_up(conn: Connection, account: Account) -> int:
@@ -20,7 +24,7 @@ def added_up(conn: Connection, account: Account) -> int:
 
 @on_asyncio
 async def test_what_an_account_holds_is_the_sum_over_its_tasks(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as database:
+    async with Database.open(place_in(tmp_path)) as database:
 
         def live(conn: Connection) -> None:
             alice = accounts.create(conn, "alice", wallet("alice"), NOW_MS)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.on_asyncio import on_asyncio
+from coordinator.places import place_in
 from coordinator.records import NOW_MS, new_task, wallet
 from neurogrid_coordinator.store import accounts, artifacts, events, leases, logs, task_lists, tasks
 from neurogrid_coordinator.store.database import Database
@@ -11,6 +12,8 @@ from neurogrid_coordinator.store.ids import new_id
 from neurogrid_marketplace.fields import Id, decode
 from neurogrid_marketplace.settlement import SettlementPhase, opening
 from neurogrid_marketplace.task import Ending, Lease, Phase
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_ids_sort_in_the_order_they_were_made_and_have_the_markets_form() -> None:
@@ -28,7 +31,7 @@ def everything_in(folder: Path) -> bytes:
 
 @on_asyncio
 async def test_only_the_hash_of_a_key_is_stored_and_the_key_is_found_by_it(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         account = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         issued = await db.write(accounts.issue_key, account.id, "laptop", ("tasks",), NOW_MS)
         found = await db.read(accounts.find_key, issued.secret, NOW_MS)
@@ -40,7 +43,7 @@ async def test_only_the_hash_of_a_key_is_stored_and_the_key_is_found_by_it(tmp_p
 
 @on_asyncio
 async def test_unknown_expired_and_revoked_keys_are_told_apart(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         account = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         brief = await db.write(accounts.issue_key, account.id, "a", (), NOW_MS, NOW_MS + 10)
         other = await db.write(accounts.issue_key, account.id, "b", (), NOW_MS)
@@ -57,7 +60,7 @@ async def test_unknown_expired_and_revoked_keys_are_told_apart(tmp_path: Path) -
 
 @on_asyncio
 async def test_a_key_of_another_account_cannot_be_revoked(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         account = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         key = await db.write(accounts.issue_key, account.id, "a", (), NOW_MS)
         assert not await db.write(
@@ -68,7 +71,7 @@ async def test_a_key_of_another_account_cannot_be_revoked(tmp_path: Path) -> Non
 
 @on_asyncio
 async def test_a_wallet_has_one_account(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         first = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         with pytest.raises(accounts.WalletTaken, match=first.id):
             await db.write(accounts.create, "Bob", wallet("ada"), NOW_MS)
@@ -76,7 +79,7 @@ async def test_a_wallet_has_one_account(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_a_task_is_stored_whole_with_its_first_event(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         account = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         task = new_task(account.id)
         row, created = await db.write(tasks.insert_new, task, NOW_MS)
@@ -90,7 +93,7 @@ async def test_a_task_is_stored_whole_with_its_first_event(tmp_path: Path) -> No
 
 @on_asyncio
 async def test_an_idempotency_key_gives_the_first_task_again(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         account = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         task = new_task(account.id, idempotency_key="k")
         again = new_task(account.id, idempotency_key="k")
@@ -104,7 +107,7 @@ async def test_an_idempotency_key_gives_the_first_task_again(tmp_path: Path) -> 
 
 @on_asyncio
 async def test_lists_filter_count_and_hide_what_was_deleted(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         account = await db.write(accounts.create, "Ada", wallet("ada"), NOW_MS)
         for name in ("first 10%", "second"):
             task = new_task(account.id, name=name)
@@ -140,7 +143,7 @@ async def lease_in(db: Database) -> leases.LeaseRow:
 
 @on_asyncio
 async def test_an_open_escrow_ends_the_hold(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         row = await lease_in(db)
         account = await db.read(accounts.get, row.account_id)
         assert account is not None
@@ -156,7 +159,7 @@ async def test_an_open_escrow_ends_the_hold(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_a_lease_is_unsettled_until_its_money_is(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         row = await lease_in(db)
         assert await db.read(leases.unsettled) == [row.id]
         await db.write(leases.save_settlement, opening(row.settlement, 1), NOW_MS)
@@ -170,7 +173,7 @@ async def test_a_lease_is_unsettled_until_its_money_is(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_log_pieces_join_duplicates_are_trimmed_gaps_refused(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         row = await lease_in(db)
         taken = 0
         for offset, data, expected in [
@@ -193,7 +196,7 @@ async def test_log_pieces_join_duplicates_are_trimmed_gaps_refused(tmp_path: Pat
 @on_asyncio
 async def test_a_log_is_cut_off_at_its_limit_and_says_so(tmp_path: Path) -> None:
     piece = b"x" * (1024 * 1024)
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         row = await lease_in(db)
         taken = 0
         for _ in range(18):
@@ -206,7 +209,7 @@ async def test_a_log_is_cut_off_at_its_limit_and_says_so(tmp_path: Path) -> None
 
 @on_asyncio
 async def test_an_artifact_belongs_to_the_accounts_that_uploaded_it(tmp_path: Path) -> None:
-    async with Database.open(tmp_path / "db") as db:
+    async with Database.open(place_in(tmp_path)) as db:
         row = await lease_in(db)
         mine, digest = row.account_id, "a" * 64
         await db.write(artifacts.add, digest, mine, 7, None, NOW_MS)

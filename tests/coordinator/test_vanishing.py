@@ -28,8 +28,8 @@ from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import Phase
-from neurogrid_node.chain import Market as NodeMarket
-from neurogrid_node.earnings import Earnings, Redeemed
+from neurogrid_node.money.chain import Market as NodeMarket
+from neurogrid_node.money.earnings import Earnings, Redeemed
 from neurogrid_wallet.outbox import Outbox
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import signers_from

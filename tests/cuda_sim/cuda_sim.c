@@ -3,12 +3,17 @@
 // Kernels run as they are committed: their PTX is read and carried out, thread by thread. Whatever of PTX the kernels do
 // not use is refused when a module is loaded, and so is an access outside of what was allocated.
 //
-// CUDA_SIM lists the GPUs: UUID,BYTES,NAME;UUID,BYTES,NAME;...
+// CUDA_SIM, or else the file /etc/cuda_sim, lists the GPUs: UUID,BYTES,NAME;UUID,BYTES,NAME;...
+// CUDA_SIM_MEMORY names a folder in which each GPU's memory is a file, which stays when a program ends, as a GPU's does.
+// CUDA_SIM_FAILS names a call that fails.
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum {
   SUCCESS = 0,
@@ -27,7 +32,7 @@ enum { GPUS = 8, BLOCKS = 32, CODE = 4096, PARAMS = 16, REGISTERS = 512, LABELS 
 struct gpu {
   unsigned char uuid[16];
   size_t bytes, used;
-  char name[64];
+  char name[64], *memory; // NULL: each block is the heap's
   struct {
     char *data;
     size_t bytes;
@@ -70,8 +75,35 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 // --- devices and memory
 
-int cuInit(unsigned flags) {
+static void map_memory(struct gpu *gpu) {
+  const char *folder = getenv("CUDA_SIM_MEMORY");
+  char path[4096];
+  if (!folder) return;
+  snprintf(path, sizeof path, "%s/%d", folder, (int)(gpu - gpus));
+  int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0 || ftruncate(file, (off_t)gpu->bytes)) abort();
+  gpu->memory = mmap(NULL, gpu->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (gpu->memory == MAP_FAILED) abort();
+  close(file);
+}
+
+static int fails(const char *call) {
+  const char *named = getenv("CUDA_SIM_FAILS");
+  return named && !strcmp(named, call);
+}
+
+static const char *listed_gpus(void) {
+  static char text[4096];
   const char *listed = getenv("CUDA_SIM");
+  int file = listed ? -1 : open("/etc/cuda_sim", O_RDONLY);
+  if (file < 0) return listed;
+  ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  return length > 0 ? text : NULL;
+}
+
+int cuInit(unsigned flags) {
+  const char *listed = listed_gpus();
   if (flags) return INVALID_VALUE;
   pthread_mutex_lock(&lock);
   if (!is_ready && listed) {
@@ -86,6 +118,7 @@ int cuInit(unsigned flags) {
       }
       gpu->bytes = strtoull(strsep(&item, ","), NULL, 10);
       snprintf(gpu->name, sizeof gpu->name, "%s", item);
+      map_memory(gpu);
     }
     free(text);
   }
@@ -143,9 +176,9 @@ int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
   if (!current) return INVALID_CONTEXT;
   if (!bytes || current->count == BLOCKS) return INVALID_VALUE;
   if (bytes > current->bytes - current->used) return OUT_OF_MEMORY;
-  char *data = malloc(bytes);
+  char *data = current->memory ? current->memory + current->used : malloc(bytes);
   if (!data) return OUT_OF_MEMORY;
-  memset(data, 0xa5, bytes); // as a GPU's: whatever was there
+  if (!current->memory) memset(data, 0xa5, bytes); // as a GPU's: whatever was there
   current->used += bytes;
   current->blocks[current->count].data = data;
   current->blocks[current->count++].bytes = bytes;
@@ -162,6 +195,22 @@ static void *at(uint64_t address, size_t bytes) {
       return (void *)address;
   }
   return NULL;
+}
+
+int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
+  if (!current) return INVALID_CONTEXT;
+  *total = current->bytes;
+  *free_bytes = current->bytes - current->used;
+  return SUCCESS;
+}
+
+int cuMemsetD32_v2(uint64_t target, unsigned value, size_t count) {
+  if (!current) return INVALID_CONTEXT;
+  if (fails(__func__)) return ILLEGAL_ADDRESS;
+  uint32_t *data = at(target, count * 4);
+  if (!data) return INVALID_VALUE;
+  for (size_t i = 0; i < count; i++) data[i] = value;
+  return SUCCESS;
 }
 
 int cuMemcpyDtoH_v2(void *target, uint64_t source, size_t bytes) {

@@ -1,5 +1,6 @@
 """What the devnet asks of the container engine, and what it says when it does not get it."""
 
+import secrets
 from pathlib import Path
 
 import docker
@@ -28,19 +29,22 @@ async def test_images_that_are_not_built_are_said_with_what_to_type() -> None:
 @pytest.mark.engine
 async def test_only_the_containers_of_the_named_nodes_are_removed() -> None:
     client = docker.from_env()
-    made = []
+    made: dict[str, list[str]] = {NODE: [], OTHER: []}
     try:
-        for number, node in enumerate((NODE, NODE, OTHER)):
-            lease = f"devnet-test-{number}"
-            labels = {"io.neurogrid.node": node, "io.neurogrid.lease": lease}
-            made.append(
-                client.containers.create(
-                    JOB_IMAGE, ["true"], name=f"neurogrid-{lease}", labels=labels
-                )
-            )
+        for node, ids in made.items():
+            # As jobs and their links are named, and what a node tries its machine with.
+            for kind in ("", "link.", "egress."):
+                for lease in ("lease_", "probe-"):
+                    lease += secrets.token_hex(16)
+                    labels = {"io.neurogrid.node": node, "io.neurogrid.lease": lease}
+                    container = client.containers.create(
+                        JOB_IMAGE, ["true"], name=f"neurogrid-{kind}{lease}", labels=labels
+                    )
+                    ids.append(str(container.id))
         assert await remove_containers([NODE]) == []
-        left = {container.id for container in client.containers.list(all=True)}
-        assert [container.id in left for container in made] == [False, False, True]
+        left = {found["Id"] for found in client.api.containers(all=True)}
+        assert left.isdisjoint(made[NODE])
+        assert left >= set(made[OTHER])
     finally:
         await remove_containers([NODE, OTHER])
         client.close()

@@ -66,6 +66,15 @@ def test_the_markets_terms_are_decided_once(tmp_path: Path) -> None:
         layout.decide_settings(nodes=1, api_port=0, terms={"unbonding_window_s": 7201})
 
 
+def test_what_is_not_asked_for_stays_as_it_was(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.make_folders()
+    made = layout.decide_settings(nodes=3, api_port=0, dead_after_s=60)
+    assert layout.decide_settings(nodes=None, api_port=None) == made
+    other = layout.decide_settings(nodes=2, api_port=None, dead_after_s=20)
+    assert (other.nodes, other.dead_after_s, other.api_port) == (2, 20, made.api_port)
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -27,6 +27,7 @@ from neurogrid_devnet.market_setup import (
 from neurogrid_devnet.terms import Terms
 from neurogrid_devnet.time_travel import warp
 from neurogrid_marketplace.demand import MAX_TIMEOUT_S
+from neurogrid_node.key_files import forgo_backup
 from neurogrid_node.setup import initialise
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.rpc import Rpc
@@ -124,6 +125,7 @@ def test_the_chain_file_is_what_a_node_is_initialised_with(
         region="local",
         encrypted=False,
         passphrase_file=None,
+        back_up=forgo_backup,
         settings={"prices.cpu_core": "0.5", "offer.cpu_cores": 3},
     )
     text = made.config.read_text()

@@ -11,14 +11,14 @@ import trio
 
 from engine.bench import JOB_IMAGE, MIB
 from neurogrid_marketplace.gang import GangMember, GangPlace
-from neurogrid_node.container import Engine, connect_engine
-from neurogrid_node.container_outcome import Exit
-from neurogrid_node.container_profile import ContainerSpec, ImageInfo
-from neurogrid_node.gang_profile import SOCKET_NAME
-from neurogrid_node.gangs import Gangs, with_gangs
-from neurogrid_p2p.gate import Limits
+from neurogrid_node.container.engine import Engine, connect_engine
+from neurogrid_node.container.links import SOCKET_NAME
+from neurogrid_node.container.outcome import Exit
+from neurogrid_node.container.spec import ContainerSpec, ImageInfo
+from neurogrid_node.gang.gangs import Gangs, with_gangs
 from neurogrid_p2p.host import Host, open_host
-from neurogrid_p2p.relay import Relay, RelayLimits
+from neurogrid_p2p.limits import Limits, RelayLimits
+from neurogrid_p2p.relay import Relay
 from neurogrid_p2p.relay_reservation import RelayReservations
 from p2p.peers import Person, listening
 

@@ -19,7 +19,7 @@ from functools import partial
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
-# x86-64 numbers (asm/unistd_64.h) of what container_seccomp.py does not list.
+# x86-64 numbers (asm/unistd_64.h) of what container/seccomp.py does not list.
 REFUSED = {
     "acct": 163, "add_key": 248, "adjtimex": 159, "bpf": 321, "chroot": 161, "clock_settime": 227,
     "delete_module": 176, "fanotify_init": 300, "finit_module": 313, "fsopen": 430,

@@ -26,7 +26,7 @@ def _digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def _layer(size: int) -> bytes:
+def _layer(size: int, program: bytes) -> bytes:
     """A tar file with one file of random bytes, so that no two registries share a layer."""
     content = os.urandom(size)
     packed = io.BytesIO()
@@ -34,6 +34,10 @@ def _layer(size: int) -> bytes:
         entry = tarfile.TarInfo("content")
         entry.size = size
         archive.addfile(entry, io.BytesIO(content))
+        if program:
+            entry = tarfile.TarInfo("busybox")
+            entry.size, entry.mode = len(program), 0o755
+            archive.addfile(entry, io.BytesIO(program))
     return packed.getvalue()
 
 
@@ -48,8 +52,12 @@ class Registry:
         released: set to let go of stalled downloads.
     """
 
-    def __init__(self, layer_bytes: int) -> None:
-        unpacked = _layer(layer_bytes)
+    def __init__(self, layer_bytes: int, program: bytes = b"") -> None:
+        """
+        Args:
+            program: what its image has as ``/busybox``.
+        """
+        unpacked = _layer(layer_bytes, program)
         layer = gzip.compress(unpacked, compresslevel=1)
         configuration = json.dumps(
             {

@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from engine.bench import MIB, Bench
-from neurogrid_node.container_errors import EngineRefused
-from neurogrid_node.workspace import DiskError, Enforcement, Workspaces
-from neurogrid_node.workspace_disk import make_image, mount_image, unmount
+from neurogrid_node.container.errors import EngineRefused
+from neurogrid_node.files.workspace import DiskError, Enforcement, Workspaces
+from neurogrid_node.files.workspace_disk import make_image, mount_image, unmount
 
 pytestmark = pytest.mark.engine
 
@@ -24,7 +24,7 @@ LEASE = "lease_1"
 BUSY = """
 import sys, trio
 from pathlib import Path
-from neurogrid_node.workspace import Workspaces
+from neurogrid_node.files.workspace import Workspaces
 
 async def main():
     workspaces = await Workspaces.open(Path(sys.argv[1]))
@@ -49,6 +49,11 @@ def loop_files_below(root: Path) -> list[str]:
         path.read_text().strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")
     ]
     return [file for file in files if file.startswith(str(root))]
+
+
+def disks_below(root: Path) -> list[bytes]:
+    """The leases' disks, block by block."""
+    return [path.read_bytes() for path in root.rglob("disk.img")]
 
 
 @pytest.fixture
@@ -162,6 +167,49 @@ async def test_a_node_killed_at_any_moment_leaves_nothing_that_stays(tmp_path: P
         assert mounts_below(tmp_path) == []
     assert [entry.name for entry in root.iterdir()] == [".removing"]
     assert list((root / ".removing").iterdir()) == []
+
+
+# Fills whatever a job can write to, and leaves it there.
+FILL = """
+import os
+block = b"SECRET-OF-A-TENANT" * 4096
+for folder in ("/outputs", "/tmp", "/dev/shm"):
+    with open(folder + "/left", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(block)
+        except OSError as error:
+            print(folder, file.tell() > 4 << 20)
+"""
+# Takes all the space that a job can have without writing to it, and reads what is there.
+SEARCH = """
+import os
+for folder in ("/outputs", "/tmp", "/dev/shm"):
+    space = os.statvfs(folder)
+    held = os.listdir(folder)
+    with open(folder + "/mine", "w+b") as file:
+        length = space.f_bavail * space.f_frsize * 9 // 10
+        os.posix_fallocate(file.fileno(), 0, length)
+        found = zeros = 0
+        while block := file.read(1 << 20):
+            found += block.count(b"SECRET")
+            zeros += block.count(0)
+    print(folder, [name for name in held if name != "lost+found"], found, zeros == length)
+"""
+
+
+async def test_the_next_tenant_finds_nothing_of_the_last_ones(bench: Bench, tmp_path: Path) -> None:
+    # /tmp and /dev/shm together hold three quarters of the memory, so that both can be filled.
+    first = await bench.run(FILL)
+    assert first.log.count("True") == 3, first.log
+    await bench.engine.remove(first.container_id)
+    await bench.workspaces.destroy(first.workspace.lease_id)
+    second = await bench.run(SEARCH)
+    assert second.log.splitlines() == [
+        f"{folder} [] 0 True" for folder in ("/outputs", "/tmp", "/dev/shm")
+    ]
+    # Not even in what the filesystem has put nowhere: the blocks of the disk itself.
+    assert [b"SECRET" in image for image in disks_below(tmp_path)] == [False]
 
 
 async def test_an_engine_that_does_not_see_the_disk_refuses(bench: Bench, tmp_path: Path) -> None:

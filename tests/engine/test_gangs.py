@@ -1,6 +1,7 @@
 """Members of a gang in real containers: what they reach of each other, and nothing else."""
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -27,13 +28,13 @@ from neurogrid_marketplace.gang_packets import (
     Drop,
     greeting_of,
 )
-from neurogrid_node.container_errors import ContainerGone
-from neurogrid_node.gang_profile import link_name
-from neurogrid_node.gangs import LinkFailed
+from neurogrid_node.container.errors import ContainerGone
+from neurogrid_node.container.links import LinkFailed
+from neurogrid_node.gang.profile import LINK_NAME_PREFIX, link_name
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import open_host
-from neurogrid_p2p.relay import RelayLimits
+from neurogrid_p2p.limits import RelayLimits
 from p2p.peers import Person
 
 pytestmark = pytest.mark.engine
@@ -359,16 +360,22 @@ async def test_a_lease_that_leaves_takes_everything_with_it_and_what_is_forgotte
         # Now a daemon dies with a link up, and forgets its lease.
         other, place = nodes[1], places(nodes)[1]
         await other.gangs.join(other.lease_id, COORDINATOR.peer_id, place)
-        assert [link.lease_id for link in await other.engine.list_links()] == [other.lease_id]
+        assert [link.lease_id for link in await other.engine.list_links(LINK_NAME_PREFIX)] == [
+            other.lease_id
+        ]
         assert await other.engine.list_leases() == (), "a link is nobody's job"
         await other.gangs.sweep({other.lease_id})
-        assert len(await other.engine.list_links()) == 1
+        assert len(await other.engine.list_links(LINK_NAME_PREFIX)) == 1
         await other.gangs.sweep(set())
-        assert await other.engine.list_links() == ()
+        assert await other.engine.list_links(LINK_NAME_PREFIX) == ()
         assert list(other.directory.iterdir()) == []
 
 
-async def test_this_machine_can_hold_gangs_and_says_so(tmp_path: Path) -> None:
+async def test_this_machine_can_hold_gangs_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_nodes(tmp_path, 2) as nodes:
-        assert await nodes[0].gangs.obstacle() == ""
-        assert await nodes[0].engine.list_links() == ()
+        with caplog.at_level(logging.WARNING):
+            assert await nodes[0].gangs.obstacle() == ""
+        assert caplog.messages == []
+        assert await nodes[0].engine.list_links(LINK_NAME_PREFIX) == ()

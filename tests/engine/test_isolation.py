@@ -11,8 +11,11 @@ import pytest
 import trio
 
 from engine.bench import JOB_IMAGE, MIB, Bench, open_bench
-from neurogrid_node.container_probe import probe
-from neurogrid_node.container_profile import create_arguments
+from neurogrid_node.container.errors import EngineRefused
+from neurogrid_node.container.probe import PROBE_IMAGE, probe
+from neurogrid_node.container.profile import create_arguments
+from neurogrid_node.machine.trials import Trials
+from node.test_status import L4
 
 pytestmark = pytest.mark.engine
 
@@ -214,6 +217,38 @@ async def test_an_image_cannot_loosen_anything(bench: Bench) -> None:
 
 
 async def test_the_probe_finds_this_machine_good(bench: Bench) -> None:
-    report = await probe(bench.engine, bench.image)
-    assert report.failures == ()
+    trials = Trials(bench.engine, workspaces=bench.workspaces)
+    assert await trials.container() is None
+    assert await trials.freezing() is None
+    assert await bench.workspaces.list() == ()
+    assert await bench.engine.list_leases() == ()
+
+
+async def test_what_cannot_be_shown_is_a_disproof(bench: Bench) -> None:
+    missing = Trials(bench.engine, "neurogrid/nothing:1")
+    for trial in (missing.container(), missing.freezing()):
+        found = await trial
+        assert found is not None
+        assert found.code == "CONTAINER_NO_IMAGE"
+    # A container that says nothing has shown nothing, and one that has ended can't be frozen.
+    silent = Trials(bench.engine, "neurogrid/true:1")
+    found = await silent.container()
+    assert found is not None
+    assert found.code == "CONTAINER_UNSAFE"
+    found = await silent.freezing()
+    assert found is not None
+    assert found.code == "CHECKPOINTS_UNPROVED"
+    assert await bench.engine.list_leases() == ()
+
+
+async def test_a_gpu_that_no_runtime_gives_is_not_proved(bench: Bench) -> None:
+    """This machine has none, and no toolkit."""
+    found = await Trials(bench.engine).gpu(L4)
+    assert found is not None
+    assert found.code == "TOOLKIT_MISSING"
+    image = await bench.engine.image(PROBE_IMAGE)
+    assert image is not None, "make images"
+    with pytest.raises(EngineRefused) as refused:
+        await probe(bench.engine, image, gpu_uuids=(L4.uuid,))
+    assert refused.value.code == "gpu_runtime_missing"
     assert await bench.engine.list_leases() == ()

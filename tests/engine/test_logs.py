@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from engine.bench import PATIENCE_S, Bench
-from neurogrid_node.container_errors import ContainerGone
-from neurogrid_node.container_log_cursor import LOG_START
+from neurogrid_node.container.errors import ContainerGone
+from neurogrid_node.container.log_cursor import LOG_START
 
 pytestmark = pytest.mark.engine
 

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from engine.bench import MIB, Bench
-from neurogrid_node.workspace import CollectedFile, OutputRefused
-from neurogrid_node.workspace_outputs import collect_files
+from neurogrid_node.files.workspace import CollectedFile, OutputRefused
+from neurogrid_node.files.workspace_outputs import collect_files
 
 pytestmark = pytest.mark.engine
 

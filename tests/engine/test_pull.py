@@ -6,13 +6,13 @@ import trio
 
 from engine.bench import Bench
 from engine.registry import REPOSITORY, serve
-from neurogrid_node.container_errors import (
+from neurogrid_node.container.errors import (
     ImageNotFound,
     NoDiskForImage,
     PullFailed,
     PullStalled,
 )
-from neurogrid_node.container_pull import PullProgress
+from neurogrid_node.container.pull import PullProgress
 
 pytestmark = pytest.mark.engine
 

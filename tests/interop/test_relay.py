@@ -8,10 +8,10 @@ import trio
 
 from interop.javascript_peers import LIMIT_S, javascript, said
 from neurogrid_p2p.connection import Connection
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits, RelayLimits
 from neurogrid_p2p.patches import Stream
-from neurogrid_p2p.relay import Relay, RelayLimits
+from neurogrid_p2p.relay import Relay
 from neurogrid_p2p.relay_reservation import RelayReservations
 from p2p.peers import Person, listening, until
 

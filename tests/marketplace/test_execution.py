@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from neurogrid_marketplace import execution
-from neurogrid_marketplace.execution import decide, due
+from neurogrid_marketplace.execution import LeaseDecision, decide, due
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.job import Job, OutputFile
@@ -14,6 +14,7 @@ from neurogrid_marketplace.lease import (
     ContainerEnded,
     ContainerRunning,
     Forget,
+    FundedReceived,
     Kill,
     LeaseEvent,
     NodeLease,
@@ -33,7 +34,8 @@ from neurogrid_marketplace.lease import (
     VoucherReceived,
     Warn,
 )
-from neurogrid_marketplace.messages import EventKind, Result, Start, VoucherMessage
+from neurogrid_marketplace.messages import EventKind, Funded, Result, Start, VoucherMessage
+from neurogrid_marketplace.network import NetworkUse
 from neurogrid_marketplace.offer import LeasePhase
 
 from .keys import person
@@ -115,6 +117,13 @@ def test_unpaid_work_pauses_and_a_voucher_resumes_and_the_pause_is_not_metered()
     assert execution.metered_ms(resumed.lease, 163_000) == 62_900
 
 
+def test_unpaid_work_that_cannot_be_paused_is_ended() -> None:
+    lease = replace(after(*RUNNING, max_unpaid_ms=60_000), may_pause=False)
+    stopped = decide(lease, Tick(), 62_000)
+    assert stopped.actions[0] == Kill(Outcome.EXPOSURE_EXHAUSTED)
+    assert stopped.lease.phase is LeasePhase.STOPPING
+
+
 def test_a_smaller_voucher_never_replaces_a_larger_one() -> None:
     lease = after(*RUNNING, (200, voucher(9)), (300, voucher(4)))
     assert lease.voucher is not None
@@ -140,6 +149,13 @@ def test_a_job_that_finished_before_the_stop_reached_it_counts_as_finished() -> 
     ended = decide(lease, ContainerEnded(Ran(Outcome.COMPLETED, 0, "", 300)), 300).lease
     assert ended.ran is not None
     assert ended.ran.outcome is Outcome.COMPLETED
+
+
+def test_what_a_job_did_with_its_network_is_in_its_result() -> None:
+    use = NetworkUse(connections=1, sent_bytes=2, received_bytes=3)
+    result = decide(after(*ENDED), replace(COLLECTED, network=use), 6_000).lease.events[-1].result
+    assert result is not None
+    assert result.network == use
 
 
 def test_refused_outputs_replace_a_good_outcome_only() -> None:
@@ -210,6 +226,22 @@ def test_a_coordinator_that_says_closed_cannot_make_the_node_drop_a_voucher() ->
     assert gone.phase is LeasePhase.CLOSED
 
 
+@pytest.mark.parametrize(
+    ("outcome", "redeemed"),
+    [(Outcome.ENGINE_LOST, None), (Outcome.GPU_LOST, 7), (Outcome.EXIT_NONZERO, 7)],
+)
+def test_a_run_that_died_with_its_engine_is_not_charged_though_a_voucher_was_signed(
+    outcome: Outcome, redeemed: int | None
+) -> None:
+    ended = ContainerEnded(Ran(outcome, -1, "gone", 5_100))
+    lease = after(*RUNNING, (200, voucher(7)), (5_100, ended), REPORTED[-1])
+    assert lease.phase is LeasePhase.REPORTED
+    action = decide(lease, voucher(7, final=True), 5_300).actions[-1]
+    assert isinstance(action, RedeemEscrow)
+    held = action.voucher
+    assert (held.cumulative_micro_usdc if held else None) == redeemed
+
+
 def test_without_a_voucher_closed_is_the_end() -> None:
     assert decide(after(*REPORTED), Stored(3, 0, closed=True), 9).actions == (Forget(),)
 
@@ -238,6 +270,25 @@ def test_a_lease_that_never_started_is_not_kept_for_a_day() -> None:
     lease = after((1, StopReceived(Outcome.CANCELLED)))
     assert decide(lease, Tick(), execution.UNSTARTED_LIMIT_MS).lease.phase is LeasePhase.REPORTED
     assert decide(lease, Tick(), execution.UNSTARTED_LIMIT_MS + 2).actions == (Forget(),)
+
+
+def test_a_lease_stopped_before_its_start_gives_up_its_escrow_when_it_hears_of_it() -> None:
+    lease = after((1, StopReceived(Outcome.CANCELLED)))
+    funded = Funded(LEASE_ID, ADDRESS, ADDRESS, ADDRESS)
+    told = decide(lease, FundedReceived(funded), 5)
+    assert told == LeaseDecision(replace(lease, funded=funded))
+    other = replace(funded, client=person("another").address)
+    assert decide(told.lease, FundedReceived(other), 5).lease == told.lease
+    assert decide(told.lease, Tick(), execution.UNSTARTED_LIMIT_MS + 2).lease == told.lease
+    closing = decide(told.lease, voucher(0, final=True), 6)
+    assert closing.lease.phase is LeasePhase.CLAIMING
+    assert isinstance(closing.actions[-1], RedeemEscrow)
+
+
+def test_a_lease_that_runs_is_not_told_of_another_escrow() -> None:
+    funded = FundedReceived(Funded(LEASE_ID, ADDRESS, ADDRESS, person("another").address))
+    for lease in (after(), after(*RUNNING), after(*REPORTED)):
+        assert decide(lease, funded, 9_000).lease == lease
 
 
 SPOT = replace(execution.accept(AWARD, "coordinator", 60_000, 0), reclaim_window_s=30)

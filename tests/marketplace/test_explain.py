@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from neurogrid_marketplace.bid import Decline, DeclineCode
 from neurogrid_marketplace.explain import explain
 from neurogrid_marketplace.matching import eligible
+from neurogrid_marketplace.network import Network, NetworkTerms
 from neurogrid_marketplace.resources import Requirements
 
 from .market import capacity, demand, offer
@@ -67,3 +68,19 @@ def test_declines_are_counted_by_code() -> None:
     found = explain([node], demand(), declines)
     assert found.declines == {"busy": 1}
     assert "declined: 1 busy" in found.sentence()
+
+
+def test_who_does_not_let_a_job_reach_its_hosts_is_near_and_says_which() -> None:
+    some = NetworkTerms(("example.org",), (), 1, 1)
+    nodes = [offer("a"), offer("b", network=some), offer("c", network=NetworkTerms((), (), 1, 1))]
+    wanted = demand(network=Network(("example.org", "*.example.com")))
+    found = explain(nodes, wanted)
+    assert (found.matching, len(eligible(nodes, wanted))) == (1, 1)
+    assert {miss.reasons for miss in found.nearest} == {
+        ("network: lets jobs reach no network",),
+        ("network: does not let jobs reach *.example.com",),
+    }
+    without = explain(nodes[:2], wanted)
+    assert without.relaxation is not None
+    assert (without.relaxation.constraint, without.relaxation.nodes) == ("network", 2)
+    assert "network" not in [step.constraint for step in explain(nodes, demand()).survivors]

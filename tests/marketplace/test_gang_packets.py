@@ -22,7 +22,7 @@ from neurogrid_marketplace.gang_packets import (
     greeting_of,
     read_greeting,
 )
-from neurogrid_p2p.relay import RelayLimits
+from neurogrid_p2p.limits import RelayLimits
 
 GANG = "task_" + "1" * 32
 NODES = tuple("12D3KooW" + letter * 44 for letter in "ABC")

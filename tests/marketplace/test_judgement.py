@@ -7,6 +7,7 @@ from neurogrid_marketplace.attributes import NODE, TASK, NodeFacts, Subject
 from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.judgement import gpus_needed, met, met_by_node, suits
+from neurogrid_marketplace.network import NetworkTerms
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.spot import SpotTerms
@@ -27,6 +28,7 @@ MACHINE = offer(
     runtimes=("runc", "runsc"),
     enforcement="hard",
     spot=SpotTerms(discount_permille=500, reclaim_window_s=120),
+    network=NetworkTerms((), (), 10**10, 100),
 )
 STANDING = Standing(score_permille=800, stake_micro_usdc=100_000_000)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from neurogrid_marketplace import messages as m
 from neurogrid_marketplace.bid import Decline, DeclineCode
+from neurogrid_marketplace.checkpoint import Checkpoint
 from neurogrid_marketplace.errors import InvalidValue, MalformedMessage, UnknownMessage
 from neurogrid_marketplace.faults import CONSEQUENCES, Fault, Outcome
 from neurogrid_marketplace.fields import decode
@@ -38,10 +39,12 @@ EXAMPLES: list[m.Message] = [
     m.Deny(LEASE_ID, DeclineCode.BUSY),
     m.Attach(LEASE_ID, True, 2, 5),
     m.Start(LEASE_ID, JOB, ADDRESS, ADDRESS, ADDRESS, "http://127.0.0.1:1/x", "ngl_token"),
+    m.Funded(LEASE_ID, ADDRESS, ADDRESS, ADDRESS),
     m.Stop(LEASE_ID, Outcome.CANCELLED),
     m.Event(LEASE_ID, 2, m.EventKind.FINISHED, 9, "0" * 64, RESULT),
     m.Meter(LEASE_ID, 5, 6),
     m.Log(LEASE_ID, 0, "hello\n"),
+    m.CheckpointTaken(LEASE_ID, Checkpoint(1, "0" * 64, 2, 3)),
     m.Claimed(LEASE_ID, "2" * 88),
     m.VoucherMessage(LEASE_ID, 5, "0" * 128, True),
     m.Acknowledge(LEASE_ID, 1, 2, True),
@@ -97,8 +100,8 @@ def test_every_message_but_the_welcome_has_one_kind_of_stream_and_one_direction(
     lease = set(get_args(m.NodeLeaseMessage)) | set(get_args(m.CoordinatorLeaseMessage))
     names = {name for name, kind in m.MESSAGE_TYPES.items() if kind in lease}
     assert names == {
-        *("attach", "event", "meter", "log", "claimed"),
-        *("start", "stop", "voucher", "acknowledge"),
+        *("attach", "event", "meter", "log", "checkpoint", "claimed"),
+        *("start", "funded", "stop", "voucher", "acknowledge"),
     }
     assert all("lease_id" in kind.__dataclass_fields__ for kind in lease)
 

@@ -9,9 +9,10 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.orchestration import OVERTIME_MS, decide
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.submission import submit
-from neurogrid_marketplace.task import Lease, Phase, Task
+from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import Abandon, HoldAuction, SendStop
 from neurogrid_marketplace.task_events import (
+    CutOff,
     Due,
     EscrowFailed,
     EscrowOpened,
@@ -19,6 +20,7 @@ from neurogrid_marketplace.task_events import (
     Started,
     TurnCame,
 )
+from neurogrid_marketplace.verification import Verdict
 
 NOW_MS = 1_800_000_000_000
 LEASE = Lease("lease_1", "node", "wallet", 3_600_000, 60_000, "demand_1", "0" * 64)
@@ -96,3 +98,22 @@ def test_a_node_that_forgot_a_lease_loses_it_at_once(starting: Task) -> None:
     assert (decision.task.phase, decision.task.excluded) == (Phase.QUEUED, ("node",))
     assert Abandon(LEASE) in decision.actions
     assert decide(starting, Forgotten("lease_other"), NOW_MS).task == starting
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase not in TERMINAL])
+def test_a_task_that_restored_books_hold_ends_wherever_it_was(starting: Task, phase: Phase) -> None:
+    leased = phase in (Phase.AWARDED, Phase.STARTING, Phase.RUNNING, Phase.VERIFYING)
+    lease = replace(LEASE, escrow_open=True, signed_micro_usdc=700) if leased else None
+    cut = decide(replace(starting, phase=phase, lease=lease), CutOff(), NOW_MS)
+    assert (cut.task.phase, cut.task.cost_micro_usdc) == (Phase.CANCELLED, 700 if leased else 0)
+    assert cut.actions == ((Abandon(lease),) if lease else ())
+    for event in (CutOff(), Due(NOW_MS), TurnCame(), Started(LEASE.lease_id, 0)):
+        assert decide(cut.task, event, NOW_MS + 1).task == cut.task
+
+
+def test_a_check_that_was_due_in_restored_books_is_never_made(starting: Task) -> None:
+    for verdict in (Verdict.DUE, Verdict.PENDING):
+        done = replace(starting, phase=Phase.COMPLETED, verdict=verdict)
+        cut = decide(done, CutOff(), NOW_MS)
+        assert (cut.task.verdict, cut.actions) == (Verdict.UNDECIDED, ())
+        assert decide(cut.task, CutOff(), NOW_MS).task == cut.task

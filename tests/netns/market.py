@@ -36,6 +36,7 @@ from neurogrid_devnet.market_setup import (
     write_chain_file,
 )
 from neurogrid_devnet.terms import Terms
+from neurogrid_node.key_files import forgo_backup
 from neurogrid_node.setup import initialise as make_node
 from neurogrid_p2p.address import through_relay
 from neurogrid_wallet.keys import KeyPair
@@ -48,11 +49,14 @@ _HTTP_PORT, _P2P_PORT, _DISCOVERY_PORT, _LEDGER_PORT = 8080, 4001, 4003, 8899
 SILENCE_S = 10
 # And beyond this a lease would be given up.
 DEAD_AFTER_S = 120
-_TIMERS = {
+_SETTINGS: dict[str, str | int | Sequence[str]] = {
     "timers.silence_s": SILENCE_S,
     "timers.dead_after_s": DEAD_AFTER_S,
     "timers.voucher_interval_s": 2,
     "timers.bid_window_ms": 1000,
+    # Tests look again and again whether something has happened.
+    "requests.default_tier": "",
+    "requests.per_address_per_minute": 0,
 }
 
 
@@ -101,6 +105,7 @@ class World:
             region="local",
             encrypted=False,
             passphrase_file=None,
+            back_up=forgo_backup,
             settings={
                 "silence_s": SILENCE_S,
                 "offer.memory_gib": 1,
@@ -238,7 +243,7 @@ class World:
             http_listen=f"{PUBLIC_IP}:{_HTTP_PORT}",
             p2p_listen=(listen,),
             settings={
-                **_TIMERS,
+                **_SETTINGS,
                 "relay.serve": True,
                 "discovery.listen": [f"/ip4/{PUBLIC_IP}/tcp/{_DISCOVERY_PORT}"],
                 "discovery.mdns": True,
@@ -258,7 +263,7 @@ class World:
             chain_file=self._layout.chain,
             http_listen=f"127.0.0.1:{_HTTP_PORT}",
             p2p_listen=(f"/ip4/127.0.0.1/tcp/{_P2P_PORT}",),
-            settings={**_TIMERS, "p2p.relays": [self.near.node_address]},
+            settings={**_SETTINGS, "p2p.relays": [self.near.node_address]},
         )
         url = f"http://127.0.0.1:{_HTTP_PORT}"
         address = through_relay(self.near.node_address, made.peer_id)
@@ -322,6 +327,7 @@ class Finder:
             region=MEADOW,
             encrypted=False,
             passphrase_file=None,
+            back_up=forgo_backup,
             settings={
                 "offer.memory_gib": 1,
                 "offer.disk_gib": 1,

@@ -11,7 +11,7 @@ import pytest
 
 from acceptance.network import until
 from netns.market import MEADOW, Finder, World
-from neurogrid_node.found import FILE_NAME
+from neurogrid_node.market.found import FILE_NAME
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine, pytest.mark.namespaces]
 

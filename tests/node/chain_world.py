@@ -30,9 +30,9 @@ from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Start, VoucherMessage
 from neurogrid_marketplace.receipt import escrow_job_id
-from neurogrid_node.chain import Market
-from neurogrid_node.earnings import Earnings
-from neurogrid_node.staking import Staking
+from neurogrid_node.money.chain import Market
+from neurogrid_node.money.earnings import Earnings
+from neurogrid_node.money.staking import Staking
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, OutboxPolicy

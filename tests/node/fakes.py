@@ -13,6 +13,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 import trio
 
 from neurogrid_marketplace.canonical import sha256_hex
+from neurogrid_marketplace.checkpoint import Checkpoint
+from neurogrid_marketplace.checkpoint_manifest import Manifest
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
@@ -20,6 +22,7 @@ from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, 
 from neurogrid_marketplace.messages import (
     Acknowledge,
     Attach,
+    CheckpointTaken,
     CoordinatorLeaseMessage,
     Event,
     Log,
@@ -30,12 +33,14 @@ from neurogrid_marketplace.messages import (
     to_body,
     type_name,
 )
-from neurogrid_node.chain import EscrowUnseen
-from neurogrid_node.earnings import EscrowGone, Redeemed, VoucherRefused
+from neurogrid_marketplace.service import Service
+from neurogrid_marketplace.usage import LeaseUsage
 from neurogrid_node.journal import Journal, JournalThread
-from neurogrid_node.preparation import Prepared
-from neurogrid_node.progress import Progress, latest
-from neurogrid_node.start_history import StartTook
+from neurogrid_node.lease.preparation import Prepared
+from neurogrid_node.lease.progress import Progress, asks_for_checkpoint, latest
+from neurogrid_node.market.start_history import StartTook
+from neurogrid_node.money.chain import EscrowUnseen
+from neurogrid_node.money.earnings import EscrowGone, Redeemed, VoucherRefused
 from node.market import COORDINATOR, LEASE, NODE
 
 P = ParamSpec("P")
@@ -114,10 +119,11 @@ class FakeSandbox:
     Attributes:
         runs_for_s, exit_code: of the next container.
         prepare_s, start_s: how long preparing takes before the container runs, and after that.
-        collect_s: how long collecting takes.
+        collect_s, checkpoint_s: how long collecting, and taking a checkpoint, take.
         failures: by operation, what its next calls raise.
         calls: every operation that began, in order.
         warned: by lease, until when its job was told that it runs.
+        uses: by lease, what its job uses.
     """
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -126,6 +132,7 @@ class FakeSandbox:
         self.prepare_s = 0.5
         self.start_s = 0.1
         self.collect_s = 0.2
+        self.checkpoint_s = 0.2
         self.outputs: tuple[OutputFile, ...] = ()
         self.containers: dict[str, FakeContainer] = {}
         self.logs: dict[str, str] = {}
@@ -133,6 +140,8 @@ class FakeSandbox:
         self.calls: list[str] = []
         self.forgotten: list[str] = []
         self.warned: dict[str, int] = {}
+        self.uses: dict[str, LeaseUsage] = {}
+        self._asked: dict[str, int] = {}
         # Called as each operation begins, to let the daemon die there.
         self.passed: Callable[[], None] = lambda: None
         self._now_ms = now_ms
@@ -140,6 +149,9 @@ class FakeSandbox:
 
     def progress(self, lease_id: str) -> Progress:
         return latest(self.logs.get(lease_id, ""), Progress())
+
+    def usage(self, lease_id: str) -> LeaseUsage | None:
+        return self.uses.get(lease_id)
 
     def memory_peak_bytes(self, lease_id: str) -> int:
         return 0
@@ -182,7 +194,10 @@ class FakeSandbox:
             ContainerRunning(started_at_ms), None if resumed else StartTook(300, start.job.image)
         )
 
-    async def watch(self, lease_id: str) -> Ran:
+    def is_ready(self, lease_id: str) -> bool:
+        return False
+
+    async def watch(self, lease_id: str, service: Service | None = None) -> Ran:
         await self._begin("watch")
         container = self.containers.get(lease_id)
         if container is None or container.state == "created":
@@ -228,11 +243,32 @@ class FakeSandbox:
             container.exit_code = 143
             container.turn("exited", self._now_ms())
 
-    async def collect(self, lease: NodeLease, start: Start, *, keep: bool) -> Collected:
+    def asks_for_checkpoint(self, lease_id: str) -> bool:
+        asked = asks_for_checkpoint(self.logs.get(lease_id, "")[self._asked.get(lease_id, 0) :])
+        self._asked[lease_id] = len(self.logs.get(lease_id, ""))
+        return asked
+
+    async def checkpoint(self, lease: NodeLease, start: Start, number: int) -> Checkpoint | None:
+        await self._begin("checkpoint")
+        container = self.containers.get(lease.lease_id)
+        if container is None or container.state != "running":
+            return None
+        await trio.sleep(self.checkpoint_s)
+        return Manifest(()).checkpoint(number)
+
+    async def collect(
+        self, lease: NodeLease, start: Start, *, keep: bool, checkpoint: int = 0
+    ) -> Collected:
         await self._begin("collect")
         await trio.sleep(self.collect_s)
         text = self.logs.get(lease.lease_id, "").encode()
-        return Collected(self.outputs if keep else (), "0" * 64, len(text), PROFILE_HASH)
+        return Collected(
+            self.outputs if keep else (),
+            "0" * 64,
+            len(text),
+            PROFILE_HASH,
+            checkpoint=Manifest(()).checkpoint(checkpoint) if checkpoint else None,
+        )
 
     async def clear(self, lease_id: str) -> None:
         await self._begin("clear")
@@ -356,7 +392,9 @@ class FakeStream:
         numbers = [message.number + 1 for message in self.sent if isinstance(message, Event)]
         log_bytes = max((log.offset + len(log.text.encode()) for log in logs), default=0)
         events = max(numbers, default=0)
-        return Acknowledge(LEASE, events, log_bytes, closed, log_bytes + GRANT_BYTES)
+        kept = [item.checkpoint for item in self.sent if isinstance(item, CheckpointTaken)]
+        newest = max((each.sequence for each in kept), default=0)
+        return Acknowledge(LEASE, events, log_bytes, closed, log_bytes + GRANT_BYTES, newest)
 
     def taken(self) -> list[NodeLeaseMessage]:
         """What was sent since this was asked last."""

@@ -20,8 +20,13 @@ class Request:
 
     @property
     def sha256(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
+        """The last part of the path, but for what says that it is a checkpoint's."""
+        return self.path.removesuffix("/checkpoint").rpartition("/")[2]
+
+    @property
+    def is_of_checkpoint(self) -> bool:
+        """Whether it is about a file of a checkpoint."""
+        return self.path.endswith("/checkpoint")
 
 
 Answer = Callable[[trio.SocketStream, Request], Awaitable[None]]
@@ -29,10 +34,14 @@ Answer = Callable[[trio.SocketStream, Request], Awaitable[None]]
 
 @dataclass
 class FileServer:
-    """Serves `files` by hash; each answer in `script` is given once, before that."""
+    """Serves `files` by hash; each answer in `script` is given once, before that.
+
+    ``kept``: files of checkpoints, which are others.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    kept: dict[str, bytes] = field(default_factory=dict)
     script: list[Answer] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
@@ -57,9 +66,10 @@ class FileServer:
             return
 
     async def _answer(self, stream: trio.SocketStream, request: Request) -> None:
-        content = self.files.get(request.sha256)
+        files = self.kept if request.is_of_checkpoint else self.files
+        content = files.get(request.sha256)
         if request.method == "PUT":
-            self.files[request.sha256] = request.body
+            files[request.sha256] = request.body
             await respond(stream, 201)
         elif content is None:
             await respond(stream, 404)

@@ -10,15 +10,16 @@ import trio.lowlevel
 
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.lease import Boot, NodeLease
 from neurogrid_marketplace.messages import Acknowledge, Log, Result, Stop, VoucherMessage
 from neurogrid_marketplace.offer import LeasePhase
-from neurogrid_node.earnings import Earnings
-from neurogrid_node.executor import LeaseRunner, Reports
 from neurogrid_node.journal import Journal
-from neurogrid_node.reservations import Reservation
-from neurogrid_node.sandbox import Sandbox
-from neurogrid_node.start_history import StartTook
+from neurogrid_node.lease.executor import LeaseRunner, Reports
+from neurogrid_node.lease.sandbox import Sandbox
+from neurogrid_node.market.reservations import Reservation
+from neurogrid_node.market.start_history import StartTook
+from neurogrid_node.money.earnings import Earnings
 from node.fakes import (
     GOOD_SIGNATURE,
     GRANT_BYTES,
@@ -27,7 +28,7 @@ from node.fakes import (
     FakeStream,
     InlineJournal,
 )
-from node.market import COORDINATOR, LEASE, NEED, NOW_MS, award, demand, start
+from node.market import COORDINATOR, JOB, LEASE, NEED, NOW_MS, award, demand, start
 
 M = TypeVar("M")
 
@@ -36,19 +37,27 @@ PRICE = 1_000_000
 HELD = Reservation(NEED, (), None)
 
 
-def now_ms() -> int:
-    """The mock clock as Unix time."""
-    return NOW_MS + round(trio.current_time() * 1000)
-
-
 class LeaseWorld:
-    """See the module. Made by `lease_world`."""
+    """See the module. Made by `lease_world`.
+
+    Attributes:
+        set_ahead_ms: how far somebody has set the machine's clock ahead.
+        boot_id: another one after a reboot.
+    """
 
     def __init__(
-        self, journal: Journal, nursery: trio.Nursery, max_unpaid_ms: int, reclaim_window_s: int
+        self,
+        journal: Journal,
+        nursery: trio.Nursery,
+        max_unpaid_ms: int,
+        reclaim_window_s: int,
+        job: Job,
     ) -> None:
+        self.job = job
         self.journal = InlineJournal(journal)
-        self.sandbox = FakeSandbox(now_ms)
+        self.set_ahead_ms = 0
+        self.boot_id = "first"
+        self.sandbox = FakeSandbox(self.now_ms)
         self.earnings = FakeEarnings()
         self.link = FakeStream()
         self.started: list[StartTook] = []
@@ -57,14 +66,18 @@ class LeaseWorld:
         self._nursery = nursery
         self._life = trio.CancelScope()
         lease = accept(
-            award("0" * 64, demand(timeout_s=600)),
+            award("0" * 64, demand(timeout_s=600), job_hash=job.hash()),
             COORDINATOR,
             max_unpaid_ms,
-            now_ms(),
+            self.now_ms(),
             reclaim_window_s=reclaim_window_s,
         )
         journal.add(lease, HELD)
         self.runner = self._run(lease, resumed=False)
+
+    def now_ms(self) -> int:
+        """The mock clock as Unix time."""
+        return NOW_MS + round(trio.current_time() * 1000) + self.set_ahead_ms
 
     @property
     def lease(self) -> NodeLease:
@@ -109,7 +122,7 @@ class LeaseWorld:
 
     def start(self, **changes: object) -> None:
         """The coordinator sends the start message."""
-        self.runner.received(start(**changes))
+        self.runner.received(start(**{"job": self.job, **changes}))
 
     def stop(self) -> None:
         """The coordinator's client cancels."""
@@ -187,7 +200,8 @@ class LeaseWorld:
             sandbox=cast(Sandbox, self.sandbox),
             earnings=cast(Earnings, self.earnings),
             link=self.link,
-            now_ms=now_ms,
+            now_ms=self.now_ms,
+            boot=lambda: Boot(self.boot_id, NOW_MS + self.set_ahead_ms),
             reports=Reports(self._note_start, self.cleared.append, self.forgotten.append),
         )
         life = self._life = trio.CancelScope()
@@ -202,13 +216,17 @@ class LeaseWorld:
 
 @asynccontextmanager
 async def lease_world(
-    directory: Path, *, max_unpaid_ms: int = 10**9, reclaim_window_s: int = 0
+    directory: Path,
+    *,
+    max_unpaid_ms: int = 10**9,
+    reclaim_window_s: int = 0,
+    job: Job = JOB,
 ) -> AsyncIterator[LeaseWorld]:
     """An accepted lease whose runner runs."""
     journal = Journal(directory / "journal.db")
     try:
         async with trio.open_nursery() as nursery:
-            yield LeaseWorld(journal, nursery, max_unpaid_ms, reclaim_window_s)
+            yield LeaseWorld(journal, nursery, max_unpaid_ms, reclaim_window_s, job)
             nursery.cancel_scope.cancel()
     finally:
         journal.close()

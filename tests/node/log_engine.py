@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from neurogrid_node.container_log_cursor import STDERR, STDOUT, LogCursor, LogRecord
-from neurogrid_node.container_logs import LogPasses, split_records
+from neurogrid_node.container.log_cursor import STDERR, STDOUT, LogCursor, LogRecord
+from neurogrid_node.container.logs import LogPasses, split_records
 
 # Passes until the job ends, whatever was drawn.
 _PASSES_MAX = 8

@@ -8,7 +8,7 @@ from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.messages import Award, Start
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
-from neurogrid_node.bidder import Policy
+from neurogrid_node.market.bidder import Policy
 
 T = TypeVar("T")
 

@@ -11,19 +11,32 @@ import httpx
 import trio
 
 from engine.bench import JOB_IMAGE, Bench, open_bench
+from neurogrid_marketplace.addresses import IpAddress, Surroundings
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.lease import NodeLease, Ran
 from neurogrid_marketplace.messages import Start
-from neurogrid_node.artifacts import http_client
-from neurogrid_node.bidder import Policy
-from neurogrid_node.earnings import Earnings
-from neurogrid_node.gangs import Gangs
+from neurogrid_node.container.image_cache import ImageCache
+from neurogrid_node.container.image_disk import image_free_bytes
+from neurogrid_node.container.image_store import ImageStore
+from neurogrid_node.container.pulls import Pulls
+from neurogrid_node.container.registry import Registries
+from neurogrid_node.egress.jobs import JobNetworks
+from neurogrid_node.files.artifacts import http_client
+from neurogrid_node.gang.gangs import Gangs
 from neurogrid_node.journal import Journal, JournalThread
-from neurogrid_node.preparation import Limits, Preparation, Prepared
-from neurogrid_node.reservations import Reservation
-from neurogrid_node.sandbox import Sandbox
-from neurogrid_node.watching import Watcher
+from neurogrid_node.lease.checkpoints import Checkpoints
+from neurogrid_node.lease.gpus import LeaseGpus
+from neurogrid_node.lease.preparation import Preparation, Prepared
+from neurogrid_node.lease.sandbox import Sandbox
+from neurogrid_node.lease.scrubbing import Scrubber
+from neurogrid_node.lease.watching import Watcher
+from neurogrid_node.machine.inventory import Inventory
+from neurogrid_node.machine.monitor import Monitor
+from neurogrid_node.market.bidder import Policy
+from neurogrid_node.market.reservations import Reservation
+from neurogrid_node.money.earnings import Earnings
+from neurogrid_node.settings import EgressConfig
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.relay_reservation import RelayReservations
 from node.chain_world import now_ms
@@ -32,6 +45,7 @@ from node.file_server import FileServer, file_server
 from node.market import COORDINATOR, NEED, POLICY, award, start
 
 MIB = 1 << 20
+GIB = 1 << 30
 HELD = Reservation(replace(NEED, memory_bytes=64 * MIB, disk_bytes=4 * MIB), (), None, 4 * MIB)
 _PIDS = 64
 _GANG_BYTES_PER_S = 10**8
@@ -61,7 +75,7 @@ class Rig:
 
     async def watch(self, lease: NodeLease) -> Ran:
         with trio.fail_after(_PATIENCE_S):
-            return await self.sandbox.watch(lease.lease_id)
+            return await self.sandbox.watch(lease.lease_id, start_of(lease).job.service)
 
     async def run(self, lease: NodeLease) -> Ran:
         """From start to end."""
@@ -82,9 +96,17 @@ class FakeRig(Rig):
         return self.lease()
 
 
+async def nothing_to_do(uuids: tuple[str, ...]) -> str:
+    """In place of overwriting memory, on a machine without any of a GPU's."""
+    return ""
+
+
 @dataclass
 class RealRig(Rig):
-    """Over the machine's engine, a real file server, and an escrow that is a flag."""
+    """Over the machine's engine, a real file server, and an escrow that is a flag.
+
+    ``pinned``: hosts that jobs reach though they are on this machine.
+    """
 
     bench: Bench
     http: httpx.AsyncClient
@@ -92,7 +114,13 @@ class RealRig(Rig):
     journal: Journal
     directory: Path
     gangs: Gangs
+    networks: JobNetworks
+    pinned: dict[tuple[str, int], IpAddress]
+    nursery: trio.Nursery
     earnings: FakeEarnings = field(default_factory=FakeEarnings)
+    # What jobs are said to hold while they run, beside what their containers are given.
+    watched: Reservation = HELD
+    monitor: Monitor | None = None
 
     def __post_init__(self) -> None:
         self.restart()
@@ -101,16 +129,40 @@ class RealRig(Rig):
         """As a daemon that was just started has it."""
         engine, workspaces = self.bench.engine, self.bench.workspaces
         thread = JournalThread(self.journal)
+        monitor = self.monitor or Monitor(
+            None, Inventory(1, GIB, GIB), self.directory.parent, now_ms, frozenset
+        )
+        gpus = LeaseGpus(monitor, lambda _: self.watched, Scrubber(monitor, nothing_to_do).scrub)
+        checkpoints = Checkpoints(
+            engine=engine,
+            workspaces=workspaces,
+            http=self.http,
+            own_hosts=lambda coordinator: ("127.0.0.1",),
+        )
+        images = ImageCache(ImageStore(self.directory.parent), engine, now_ms, limit_bytes=1 << 60)
+        pulls = Pulls(
+            engine,
+            Registries(self.http, engine.info.architecture, lambda _: True),
+            images,
+            self.nursery,
+            stall_timeout_s=5,
+            free_bytes=lambda: image_free_bytes(engine.info.data_root),
+        )
         preparation = Preparation(
             engine=engine,
+            images=images,
+            pulls=pulls,
             workspaces=workspaces,
             earnings=cast(Earnings, self.earnings),
             gangs=self.gangs,
+            checkpoints=checkpoints,
+            networks=self.networks,
             journal=thread,
             http=self.http,
             policy=policy,
-            limits=Limits(_PIDS, stall_timeout_s=5),
+            pids=_PIDS,
             held=lambda lease_id: HELD,
+            devices=monitor.devices,
             own_hosts=lambda coordinator: ("127.0.0.1",),
             now_ms=now_ms,
         )
@@ -118,8 +170,11 @@ class RealRig(Rig):
             engine=engine,
             workspaces=workspaces,
             preparation=preparation,
-            watcher=Watcher(engine, workspaces, self.gangs, _PIDS),
+            watcher=Watcher(engine, workspaces, self.gangs, self.networks, gpus, _PIDS),
             gangs=self.gangs,
+            gpus=gpus,
+            checkpoints=checkpoints,
+            networks=self.networks,
             journal=thread,
             http=self.http,
             logs=self.directory,
@@ -137,14 +192,14 @@ class RealRig(Rig):
 
 
 @asynccontextmanager
-async def real_rig(directory: Path) -> AsyncIterator[RealRig]:
-    """One with nothing of others in it, and nothing left behind."""
+async def real_rig(directory: Path, *, url: str | None = None) -> AsyncIterator[RealRig]:
+    """One with nothing of others in it, and nothing left behind; on the machine's engine, or that at ``url``."""
     logs = directory / "logs"
     logs.mkdir()
     journal = Journal(directory / "journal.db")
     try:
         async with (
-            open_bench(directory) as bench,
+            open_bench(directory, url=url) as bench,
             http_client() as http,
             file_server() as server,
             open_host(os.urandom(32)) as host,
@@ -161,7 +216,17 @@ async def real_rig(directory: Path) -> AsyncIterator[RealRig]:
                 _GANG_BYTES_PER_S,
                 nursery,
             )
-            yield RealRig(bench, http, server, journal, logs, gangs)
+            pinned: dict[tuple[str, int], IpAddress] = {}
+            egress = directory / "egress"
+            egress.mkdir()
+            networks = JobNetworks(
+                bench.engine,
+                egress,
+                EgressConfig().caps(),
+                lambda: Surroundings(pinned=pinned),
+                nursery,
+            )
+            yield RealRig(bench, http, server, journal, logs, gangs, networks, pinned, nursery)
             nursery.cancel_scope.cancel()
     finally:
         journal.close()

@@ -15,10 +15,11 @@ from neurogrid_marketplace.messages import (
     Message,
 )
 from neurogrid_marketplace.offer import LeaseStatus
-from neurogrid_node.executor import LeaseRunner
+from neurogrid_marketplace.usage import GpuUse
 from neurogrid_node.journal import Journal, JournalThread
-from neurogrid_node.provider import Provider
-from neurogrid_node.reservations import Reservations
+from neurogrid_node.lease.executor import LeaseRunner
+from neurogrid_node.market.provider import Provider
+from neurogrid_node.market.reservations import Reservations
 from node.fakes import FakeLink, InlineJournal
 from node.market import (
     COORDINATOR,
@@ -43,6 +44,7 @@ class HeardRunner:
     lease: NodeLease
     heard: list[Message] = field(default_factory=list)
     reclaimed: bool = False
+    looked_again: int = 0
 
     def received(self, message: Message) -> None:
         self.heard.append(message)
@@ -50,6 +52,9 @@ class HeardRunner:
     def reclaim(self) -> None:
         if self.lease.is_reclaimable:
             self.reclaimed = True
+
+    def look_again(self) -> None:
+        self.looked_again += 1
 
     def status(self) -> LeaseStatus:
         return LeaseStatus(self.lease.lease_id, self.lease.phase)
@@ -67,6 +72,7 @@ class Seller:
         self.other = FakeLink(OTHER)
         self.runners: list[HeardRunner] = []
         self.sealing_key = KEY
+        self.gpus: tuple[GpuUse, ...] = ()
         self.policy = POLICY
         self.provider = self.make(self.journal)
         self.provider.accepting = True
@@ -75,7 +81,7 @@ class Seller:
         async def image_bytes(reference: str) -> int | None:
             return self.image_bytes
 
-        def start_runner(lease: NodeLease) -> LeaseRunner:
+        def start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
             # Saved before anything is done about it.
             assert lease.lease_id in [known.lease_id for known, _ in self.journal.inline.load()]
             self.runners.append(HeardRunner(lease))
@@ -92,6 +98,7 @@ class Seller:
             now_ms=lambda: self.now_ms,
             starts=self.journal.inline.starts(),
             new_sealing_key=lambda: self.sealing_key,
+            gpus=lambda: self.gpus,
         )
         provider.links = {COORDINATOR: self.link, OTHER: self.other}
         return provider

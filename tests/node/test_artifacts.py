@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from neurogrid_marketplace.job import InputFile, OutputFile
-from neurogrid_node.artifact_host import HostRefused, find_host
-from neurogrid_node.artifacts import ArtifactError, ArtifactRefused, Artifacts, http_client
+from neurogrid_node.files.artifact_host import HostRefused, find_host
+from neurogrid_node.files.artifacts import ArtifactError, ArtifactRefused, Artifacts, http_client
 from node.file_server import (
     FileServer,
     content,

@@ -7,16 +7,18 @@ from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
 from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.gang import GANG_RUNTIME, Gang
+from neurogrid_marketplace.network import Network, NetworkTerms
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
-from neurogrid_node.bidder import (
+from neurogrid_node.container.registry_rules import RegistryRules
+from neurogrid_node.market.bidder import (
     BID_VALID_MS,
     BID_WINDOW_MAX_MS,
     LEASES_MAX,
     Machine,
     answer,
 )
-from neurogrid_node.start_history import DEFAULT_PULL_MS, StartHistory, Transfer
-from neurogrid_node.terms import read_own
+from neurogrid_node.market.start_history import DEFAULT_PULL_MS, StartHistory, Transfer
+from neurogrid_node.market.terms import read_own
 from node.market import DEMAND, GIB, NEED, NOW_MS, OFFER, POLICY, TOTAL, WALLET, demand
 
 # Has started twenty jobs, one of them slowly, and fetched 10 MB a second.
@@ -60,7 +62,7 @@ def test_inputs_take_time_at_the_measured_rate() -> None:
 
 
 def test_an_image_that_must_be_pulled_takes_longer() -> None:
-    bid = bid_on(demand(), replace(IDLE, image_bytes=0))
+    bid = bid_on(demand(image="me/tool:1"), replace(IDLE, image_bytes=0))
     assert bid.start_ms == 300 + DEFAULT_PULL_MS
     assert bid.start_p95_ms > bid.start_ms
     assert bid.cached_bytes == 0
@@ -101,10 +103,10 @@ def test_every_reason_to_decline_has_its_code(
 
 
 def test_the_owners_list_of_images_is_kept() -> None:
-    assert code_of(demand(), allowed_image_prefixes=("ghcr.io/me/",)) is (
+    assert code_of(demand(), allowed_image_prefixes=("images.example.com/me/",)) is (
         DeclineCode.IMAGE_NOT_ALLOWED
     )
-    kept = replace(POLICY, allowed_image_prefixes=("ghcr.io/me/", "neurogrid/"))
+    kept = replace(POLICY, allowed_image_prefixes=("images.example.com/me/", "neurogrid/"))
     assert isinstance(answer(demand(), IDLE, kept, NOW_MS), Bid)
 
 
@@ -112,6 +114,24 @@ def test_a_node_that_does_not_pull_only_takes_images_it_has() -> None:
     absent = replace(IDLE, image_bytes=0)
     assert code_of(demand(), absent, may_pull=False) is DeclineCode.IMAGE_NOT_ALLOWED
     assert isinstance(answer(demand(), IDLE, replace(POLICY, may_pull=False), NOW_MS), Bid)
+
+
+def test_a_node_fetches_from_the_registries_on_its_list_alone() -> None:
+    absent = replace(IDLE, image_bytes=0)
+    listed = RegistryRules.read(["images.example.com"])
+    assert (
+        code_of(demand(image="me/tool:1"), absent, registries=listed)
+        is DeclineCode.IMAGE_NOT_ALLOWED
+    )
+    there = demand(image="images.example.com/me/tool:1")
+    assert isinstance(answer(there, absent, replace(POLICY, registries=listed), NOW_MS), Bid)
+    # What is here already came from wherever the owner wanted.
+    assert isinstance(answer(demand(), IDLE, replace(POLICY, registries=listed), NOW_MS), Bid)
+    inside = demand(image="192.168.1.1:5000/me/tool:1")
+    assert code_of(inside, absent) is DeclineCode.IMAGE_NOT_ALLOWED
+    # Nobody at Docker Hub puts a program into the place of one that nodes trust.
+    assert code_of(demand(image="neurogrid/scrub:1"), absent) is DeclineCode.IMAGE_NOT_ALLOWED
+    assert code_of(demand(image="0" * 64), absent) is DeclineCode.IMAGE_NOT_ALLOWED
 
 
 def test_conditions_of_both_sides_are_kept() -> None:
@@ -153,11 +173,26 @@ def test_a_node_that_could_not_end_in_time_does_not_bid() -> None:
     assert code_of(demand(finish_by_ms=ends_ms - 1)) is DeclineCode.DEADLINE_TOO_CLOSE
     # What has to be fetched first makes it later.
     absent = replace(IDLE, image_bytes=0)
-    assert code_of(demand(finish_by_ms=ends_ms), absent) is DeclineCode.DEADLINE_TOO_CLOSE
+    late = demand(finish_by_ms=ends_ms, image="me/tool:1")
+    assert code_of(late, absent) is DeclineCode.DEADLINE_TOO_CLOSE
 
 
 def test_a_gangs_member_is_taken_only_where_its_network_can_be_made() -> None:
     asked = demand(gang=Gang(4))
     assert code_of(asked) is DeclineCode.NO_GANGS
     able = replace(IDLE, offer=replace(OFFER, runtimes=("runc", GANG_RUNTIME)))
+    assert bid_on(asked, able).demand_hash == asked.hash()
+
+
+def test_a_job_is_taken_only_where_it_reaches_all_that_it_lists() -> None:
+    asked = demand(network=Network(("example.org", "example.com:8443")))
+    assert code_of(asked) is DeclineCode.NO_NETWORK
+    some = replace(IDLE, offer=replace(OFFER, network=NetworkTerms((), (), 1, 1)))
+    reply = answer(asked, some, POLICY, NOW_MS)
+    assert isinstance(reply, Decline)
+    assert (reply.code, reply.detail) == (
+        DeclineCode.NO_NETWORK,
+        "does not let jobs reach example.com:8443",
+    )
+    able = replace(IDLE, offer=replace(OFFER, network=NetworkTerms(("*:*",), (), 1, 1)))
     assert bid_on(asked, able).demand_hash == asked.hash()

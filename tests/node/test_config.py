@@ -95,6 +95,19 @@ def test_conditions_on_tasks_are_read_in_the_language(tmp_path: Path) -> None:
         (with_line("stake_usdc", '"lots"', "risk"), r"\[risk\] stake_usdc: 'lots'"),
         (with_line("max_unpaid_s", "0", "risk"), r">= 1 - at `\$.risk.max_unpaid_s`"),
         (with_line("pids", "4097", "offer"), r"<= 4096 - at `\$.offer.pids`"),
+        (with_line("kind", '"swarm"', "engine"), r"\[engine\] shared: a swarm needs a folder"),
+        (
+            with_line("user_namespaces", '"required"', "engine").replace(
+                'kind = "docker"', 'kind = "swarm"'
+            ),
+            r"\[engine\] user_namespaces: whether a swarm's machines",
+        ),
+        (
+            with_line("kind", '"kubernetes"', "engine"),
+            r"\[engine\] shared: a cluster needs a volume that all its machines can mount",
+        ),
+        (with_line("namespace", '"Not/one"', "engine"), r"at `\$.engine.namespace`"),
+        (with_line("kind", '"podman"', "engine"), r"at `\$.engine.kind`"),
         (with_line("cpu_cores", "-1", "offer"), r"at `\$.offer.cpu_cores`"),
         (
             with_line("accept", '"task.timeout <= 2"', "conditions"),
@@ -182,3 +195,28 @@ def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
 def test_configs_and_the_package_hold_the_same_example() -> None:
     root = Path(__file__).parents[2]
     assert (root / "configs" / "node.toml").read_text() == EXAMPLE
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("allow", '["127.0.0.1"]', r"\[egress\] '127.0.0.1' is no rule"),
+        ("allow", '["example.org:25"]', r"\[egress\] 'example.org:25': no job reaches port 25"),
+        ("deny", '["localhost"]', r"\[egress\] 'localhost' is no rule"),
+        ("deny_networks", '["my router"]', r"\[egress\] deny_networks: "),
+        ("private", '["models.lan:8080"]', r"\[egress\] private: .* with its address"),
+        ("gib_per_job", "0", r"at `\$.egress.gib_per_job`"),
+        ("connections", "1025", r"at `\$.egress.connections`"),
+    ],
+)
+def test_what_is_wrong_about_jobs_networks_is_named(
+    tmp_path: Path, key: str, value: str, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path, with_line(key, value, "egress"))
+
+
+def test_jobs_reach_nothing_unless_the_owner_says_so(tmp_path: Path) -> None:
+    config = load(tmp_path, EXAMPLE)
+    assert not config.egress.serve
+    assert config.egress.pinned() == {}

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from neurogrid_node.container_forks import fork_refused
+from neurogrid_node.container.forks import fork_refused
 
 V1 = "9:name=systemd:/\n8:pids:/docker/abc\n7:memory:/docker/abc\n0::/docker/abc\n"
 V2 = "0::/system.slice/docker-abc.scope\n"

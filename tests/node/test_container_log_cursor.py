@@ -2,7 +2,7 @@
 
 import pytest
 
-from neurogrid_node.container_log_cursor import (
+from neurogrid_node.container.log_cursor import (
     LOG_START,
     STDERR,
     STDOUT,

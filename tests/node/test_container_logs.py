@@ -10,8 +10,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogrid_node.container_errors import EngineUnavailable
-from neurogrid_node.container_log_cursor import (
+from neurogrid_node.container.errors import EngineUnavailable
+from neurogrid_node.container.log_cursor import (
     LOG_START,
     STDERR,
     STDOUT,
@@ -19,7 +19,7 @@ from neurogrid_node.container_log_cursor import (
     LogRecord,
     StreamCursor,
 )
-from neurogrid_node.container_logs import (
+from neurogrid_node.container.logs import (
     BUFFER_BYTES,
     LogBuffer,
     LogChunk,

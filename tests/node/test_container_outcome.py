@@ -3,7 +3,7 @@
 import pytest
 
 from neurogrid_marketplace.faults import Outcome
-from neurogrid_node.container_outcome import Exit, classify, describe_code
+from neurogrid_node.container.outcome import Exit, classify, describe_code
 
 
 def exit_with(code: int, *, oom_killed: bool = False, is_interrupted: bool = False) -> Exit:

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from neurogrid_marketplace.gang import GangMember, GangPlace
 from neurogrid_marketplace.identity import peer_id_of
-from neurogrid_node.container_profile import (
+from neurogrid_marketplace.network import Network
+from neurogrid_node.container.profile import create_arguments, profile_report
+from neurogrid_node.container.seccomp import ALLOWED_SYSCALLS, seccomp_json, seccomp_profile
+from neurogrid_node.container.spec import (
     ContainerSpec,
     ImageInfo,
+    RenderNode,
     SpecError,
-    create_arguments,
     is_reserved_variable,
-    profile_report,
 )
-from neurogrid_node.container_seccomp import ALLOWED_SYSCALLS, seccomp_json, seccomp_profile
 
 MIB = 1 << 20
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
@@ -105,6 +106,57 @@ def test_only_the_listed_gpus_are_requested() -> None:
     assert "NVIDIA_VISIBLE_DEVICES=void" in create_arguments(SPEC)["Env"]
 
 
+def test_amds_gpus_are_given_by_their_nodes_alone() -> None:
+    nodes = (RenderNode("AMD-9b3f4c0a12d7e865", 128, (104,)), RenderNode("AMD-0000:83:00.0", 130))
+    spec = replace(SPEC, render_nodes=nodes)
+    configuration = host(spec)
+    assert [
+        (device["PathOnHost"], device["PathInContainer"], device["CgroupPermissions"])
+        for device in configuration["Devices"]
+    ] == [(path, path, "rw") for path in ("/dev/kfd", "/dev/dri/renderD128", "/dev/dri/renderD130")]
+    assert configuration["GroupAdd"] == ["104"]
+    assert configuration["DeviceRequests"] == []
+    assert "NVIDIA_VISIBLE_DEVICES=void" in create_arguments(spec)["Env"]
+    hardening = (
+        "CapDrop",
+        "Privileged",
+        "ReadonlyRootfs",
+        "SecurityOpt",
+        "NetworkMode",
+        "PidsLimit",
+    )
+    assert [configuration[name] for name in hardening] == [host(SPEC)[name] for name in hardening]
+    report = profile_report(spec)
+    assert report["gpu_uuids"] == ["AMD-9b3f4c0a12d7e865", "AMD-0000:83:00.0"]
+    assert report["devices"] == ["/dev/kfd", "/dev/dri/renderD128", "/dev/dri/renderD130"]
+
+
+@pytest.mark.parametrize(
+    ("uuid", "minor", "groups"),
+    [
+        (GPU, 128, ()),
+        ("AMD-1", 0, ()),
+        ("AMD-1", 127, ()),
+        ("AMD-1", 192, ()),
+        ("AMD-../sda", 128, ()),
+        ("AMD-1", 128, (0,)),
+        ("AMD-1", 128, (-1,)),
+    ],
+)
+def test_no_other_node_and_not_roots_group_are_given(
+    uuid: str, minor: int, groups: tuple[int, ...]
+) -> None:
+    with pytest.raises(SpecError) as refusal:
+        RenderNode(uuid, minor, groups)
+    assert refusal.value.code == "bad_gpu"
+
+
+def test_a_part_of_a_gpu_is_requested_by_its_own_uuid() -> None:
+    part = "MIG-00000000-5555-6666-7777-000000000001"
+    (request,) = host(replace(SPEC, gpu_uuids=(part,)))["DeviceRequests"]
+    assert request["DeviceIDs"] == [part]
+
+
 def test_labels_are_for_adoption_and_the_name_is_the_leases() -> None:
     assert create_arguments(SPEC)["Labels"] == {
         "io.neurogrid.lease": SPEC.lease_id,
@@ -148,16 +200,43 @@ def test_a_gangs_member_knows_the_others_and_a_client_cannot_say_otherwise() -> 
     assert {"NEUROGRID_RANK=1", "RANK=1", "MASTER_PORT=7000"} <= set(environment)
 
 
+def test_a_job_with_hosts_to_reach_is_told_of_its_proxy_and_its_report_lists_them() -> None:
+    network = Network(("example.org", "*.example.com:8443"))
+    spec = replace(
+        SPEC, network=network, network_of="c" * 64, environment=(("https_proxy", "http://mine"),)
+    )
+    assert host(spec)["NetworkMode"] == "container:" + "c" * 64
+    assert {**host(spec), "NetworkMode": "none"} == host(SPEC), "all else is as for every job"
+    told = [entry for entry in create_arguments(spec)["Env"] if "proxy" in entry.lower()]
+    assert told == [
+        "HTTPS_PROXY=http://127.0.0.1:3128",
+        "HTTP_PROXY=http://127.0.0.1:3128",
+        "NEUROGRID_PROXY=http://127.0.0.1:3128",
+        "NO_PROXY=localhost,127.0.0.1,::1",
+        "http_proxy=http://127.0.0.1:3128",
+        "https_proxy=http://mine",
+        "no_proxy=localhost,127.0.0.1,::1",
+    ]
+    report = profile_report(spec)
+    assert report["network"] == "proxy"
+    assert report["network_allow"] == ["example.org", "*.example.com:8443"]
+    assert profile_report(SPEC)["network_allow"] == []
+
+
 def test_a_gangs_member_has_its_links_network_and_nobody_else_has_one() -> None:
     members = tuple(GangMember(peer_id_of(bytes([number]) * 32)) for number in (1, 2))
     place = GangPlace("task_" + "a" * 32, 1, 1, members)
     spec = replace(SPEC, place=place, network_of="c" * 64)
     assert host(spec)["NetworkMode"] == "container:" + "c" * 64
     assert profile_report(spec)["network"] == "gang"
+    both = replace(spec, network=Network(("example.org",)))
+    assert profile_report(both)["network"] == "gang and proxy"
+    assert "rank-1,10.77.0.1" in next(e for e in create_arguments(both)["Env"] if "NO_P" in e)
     assert {**host(spec), "NetworkMode": "none"} == host(SPEC), "all else is as for every job"
     for wrong in (
         {"place": place},
         {"network_of": "c" * 64},
+        {"network": Network(("example.org",))},
         {"place": place, "network_of": "host"},
     ):
         with pytest.raises(SpecError) as raised:
@@ -202,6 +281,7 @@ def test_an_images_volumes_become_sized_memory() -> None:
         ({"gpu_uuids": (GPU, GPU)}, "bad_gpu"),
         ({"outputs_path": Path("relative")}, "bad_path"),
         ({"image": replace(IMAGE, volumes=("/",))}, "image_volumes"),
+        ({"render_nodes": (RenderNode("AMD-1", 128), RenderNode("AMD-2", 128))}, "bad_gpu"),
         ({"image": replace(IMAGE, volumes=("/proc/x",))}, "image_volumes"),
         ({"image": replace(IMAGE, volumes=("/a/../..",))}, "image_volumes"),
         ({"image": replace(IMAGE, volumes=tuple(f"/v{i}" for i in range(17)))}, "image_volumes"),

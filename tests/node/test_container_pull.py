@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from neurogrid_node.container_errors import (
+from neurogrid_node.container.errors import (
     EngineError,
     ImageNotFound,
     NoDiskForImage,
     PullFailed,
 )
-from neurogrid_node.container_pull import PullMeter, PullProgress, pull_error
+from neurogrid_node.container.pull import PullMeter, PullProgress, pull_error
 
 
 def layer(status: str, name: str, current: int = 0, total: int = 0) -> dict[str, Any]:
@@ -25,6 +25,11 @@ def test_layers_add_up_through_their_phases() -> None:
     assert meter.feed({"status": "Download complete", "id": "a"}) == PullProgress(105, 150)
     assert meter.feed(layer("Extracting", "b", 1, 50)) == PullProgress(150, 150)
     assert meter.feed({"status": "Already exists", "id": "c"}) == PullProgress(150, 150)
+
+
+def test_people_read_megabytes() -> None:
+    assert str(PullProgress(1_500_000, 20_000_000)) == "1.5 of 20.0 MB"
+    assert str(PullProgress(0, 0)) == "asking its registry"
 
 
 def test_an_engine_that_counts_too_far_is_not_believed() -> None:
@@ -51,6 +56,8 @@ def test_no_number_of_layers_fills_the_memory() -> None:
     [
         ("manifest for x:1 not found: manifest unknown", ImageNotFound),
         ("pull access denied for x, repository does not exist", ImageNotFound),
+        ("Head x: no basic auth credentials", ImageNotFound),
+        ("toomanyrequests: You have reached your unauthenticated pull rate limit", PullFailed),
         ("write /var/lib/docker/tmp/x: no space left on device", NoDiskForImage),
         ("dial tcp: lookup registry: no such host", PullFailed),
         ("received unexpected HTTP status: 500", PullFailed),

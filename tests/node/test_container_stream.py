@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from neurogrid_node.container_stream import read_stream
+from neurogrid_node.container.stream import read_stream
 
 
 class Endless:

@@ -1,11 +1,12 @@
 """Parsing the engine's answers and refusals."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from neurogrid_marketplace.offer import MAX_IMAGES
-from neurogrid_node.container_errors import (
+from neurogrid_node.container.errors import (
     CommandFailed,
     ContainerGone,
     EngineConflict,
@@ -14,19 +15,25 @@ from neurogrid_node.container_errors import (
     connection_advice,
     engine_answer,
 )
-from neurogrid_node.container_exits import ExitBoard
-from neurogrid_node.container_outcome import Exit
-from neurogrid_node.container_probe import judge
-from neurogrid_node.container_profile import ContainerSpec, ImageInfo
-from neurogrid_node.container_usage import Usage, add_sample
-from neurogrid_node.container_views import (
+from neurogrid_node.container.exits import ExitBoard
+from neurogrid_node.container.job_engine import Abilities
+from neurogrid_node.container.outcome import Exit
+from neurogrid_node.container.probe import judge, judge_gpus
+from neurogrid_node.container.spec import ContainerSpec, ImageInfo, RenderNode
+from neurogrid_node.container.usage import Usage, add_sample
+from neurogrid_node.container.views import (
     ContainerState,
     LeaseContainer,
     container_view,
     engine_info,
+    forsaken_containers,
     image_info,
     image_names,
     lease_containers,
+)
+
+ABLE = Abilities(
+    gpus=True, freeze=True, links=True, hard_disk=True, usage=True, oom=True, logins=True
 )
 
 
@@ -123,6 +130,12 @@ def test_jobs_run_in_the_engines_default_runtime_whatever_else_it_has() -> None:
         (409, "is not running", EngineConflict, "engine_conflict"),
         (500, "Container x is not paused", EngineConflict, "engine_conflict"),
         (
+            500,
+            "Cannot unpause container x: cannot resume a running process: unknown",
+            EngineConflict,
+            "engine_conflict",
+        ),
+        (
             400,
             'OCI runtime create failed: exec: "x": executable file not found in $PATH: unknown',
             CommandFailed,
@@ -182,6 +195,22 @@ def test_usage_keeps_its_peaks_and_leaves_out_file_cache() -> None:
     assert first == Usage(7, 60, 60, 5, 5)
     second = add_sample(first, statistics(30, {"inactive_file": 50}, 6, 2))
     assert second == Usage(7, 0, 60, 2, 5)
+
+
+def test_usage_counts_what_devices_moved_as_far_as_the_kernel_does() -> None:
+    told = statistics(100, {}, 7, 5)
+    assert add_sample(Usage(), told | {"blkio_stats": {"io_service_bytes_recursive": None}}) == (
+        Usage(7, 100, 100, 5, 5)
+    )
+    moved = [
+        {"major": 8, "minor": 0, "op": "read", "value": 3},
+        {"major": 8, "minor": 0, "op": "Write", "value": 4},
+        {"major": 9, "minor": 0, "op": "Read", "value": 5},
+        {"major": 9, "minor": 0, "op": "Total", "value": 99},
+    ]
+    sample = add_sample(Usage(), told | {"blkio_stats": {"io_service_bytes_recursive": moved}})
+    assert sample is not None
+    assert (sample.disk_read_bytes, sample.disk_written_bytes) == (8, 4)
 
 
 def test_a_container_that_has_ended_uses_nothing() -> None:
@@ -269,9 +298,77 @@ def test_a_probe_is_judged_fact_by_fact() -> None:
         "engine_socket": False,
         "memory_max": str(128 << 20),
         "pids_max": "32",
-        "gpu_devices": [],
     }
-    assert judge(good, spec) == ()
+    assert judge(good, spec, ABLE) == ()
     for name in good:
-        assert len(judge(good | {name: ["nvidia0", "x"]}, spec)) == 1, name
-    assert len(judge({}, spec)) == len(good) - 1
+        assert len(judge(good | {name: ["other"]}, spec, ABLE)) == 1, name
+    assert len(judge({}, spec, ABLE)) == len(good)
+    # What an engine leaves to its machines is looked at elsewhere.
+    fleet = replace(ABLE, own_network=False, own_pids=False)
+    assert judge(good | {"interfaces": ["eth0", "lo"], "pids_max": "max"}, spec, fleet) == ()
+
+
+NONE: dict[str, object] = {
+    "gpus": [],
+    "cuda": -1,
+    "gpu_nodes": [],
+    "render_nodes": [],
+    "opens_render_nodes": True,
+}
+UUID = "GPU-0a0b0c0d-1111-2222-3333-444444444444"
+DIGITS = "0a0b0c0d111122223333444444444444"
+HAS_IT: dict[str, object] = {"gpus": [DIGITS], "cuda": 0, "gpu_nodes": ["nvidia0"]}
+
+
+def given(*uuids: str, nodes: tuple[RenderNode, ...] = ()) -> ContainerSpec:
+    image = ImageInfo("x", "sha256:1", None, 0)
+    return ContainerSpec(
+        *("l", "n", image, None, (), 1000, 128 << 20, 32, 0), gpu_uuids=uuids, render_nodes=nodes
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts", "failures"),
+    [
+        (given(), {}, 0),
+        (given(UUID), HAS_IT, 0),
+        # A part's digits are its own; two parts of one GPU share its node.
+        (given(UUID.replace("GPU", "MIG")), HAS_IT, 0),
+        (given(f"MIG-{UUID}/1/0"), HAS_IT, 0),
+        (given(UUID), {}, 1),
+        (given(UUID), HAS_IT | {"cuda": 100, "gpus": []}, 1),
+        (given(UUID), HAS_IT | {"gpus": ["ff" * 16]}, 2),
+        (given(UUID), HAS_IT | {"gpu_nodes": ["nvidia0", "nvidia1"]}, 1),
+        # A runtime that gives all of them to everybody.
+        (given(), HAS_IT, 2),
+        (given(nodes=(RenderNode("AMD-1", 128),)), {"render_nodes": ["renderD128"]}, 0),
+        (given(nodes=(RenderNode("AMD-1", 128),)), {}, 1),
+        (
+            given(nodes=(RenderNode("AMD-1", 128),)),
+            {"render_nodes": ["renderD128", "renderD129"]},
+            1,
+        ),
+        (
+            given(nodes=(RenderNode("AMD-1", 128),)),
+            {"render_nodes": ["renderD128"], "opens_render_nodes": False},
+            1,
+        ),
+        (given(), {"render_nodes": ["renderD128"]}, 1),
+    ],
+)
+def test_a_container_has_exactly_the_gpus_that_it_was_given(
+    spec: ContainerSpec, facts: dict[str, object], failures: int
+) -> None:
+    assert len(judge_gpus(NONE | facts, spec)) == failures
+
+
+def test_forsaken_is_what_has_our_name_and_label_and_is_old() -> None:
+    ours = {"Id": "a", "Created": 9, "Labels": {"io.neurogrid.lease": "probe-1"}}
+    ours["Names"] = ["/neurogrid-probe-1"]
+    others = (
+        ours | {"Created": 10},
+        ours | {"Names": ["/somebodys"]},
+        ours | {"Names": None},
+        ours | {"Labels": None},
+    )
+    assert forsaken_containers([ours, *others], 10) == ("a",)

@@ -10,13 +10,19 @@ import pytest
 import trio
 import trio.testing
 
-from neurogrid_node.daemon import follow_lists
+from neurogrid_node.housekeeping import follow_lists
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import DialFailed
 from neurogrid_p2p.host import open_host
 from p2p.peers import PROTOCOL, Person, listening, until
 
 EXAMPLE = files("neurogrid_node").joinpath("node.toml").read_text()
+
+
+def example(denied: str) -> str:
+    """The example, with this in [peers] deny; other sections have such a list, too."""
+    before, section, rest = EXAMPLE.partition("[peers]\n")
+    return before + section + rest.replace("deny = []", f'deny = ["{denied}"]', 1)
 
 
 async def keep(channel: Channel) -> None:
@@ -38,14 +44,13 @@ async def test_lists_are_read_again_at_a_signal_and_a_mistake_changes_nothing(
         await trio.testing.wait_all_tasks_blocked(0.05)
         channel = await host.dial(server.addresses[0], PROTOCOL)
 
-        denied = EXAMPLE.replace("deny = []", f'deny = ["{server.peer_id} pays late"]')
-        path.write_text(denied)
+        path.write_text(example(f"{server.peer_id} pays late"))
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: channel.closed_reason is not None)
         with pytest.raises(DialFailed, match="denied: pays late"):
             await host.dial(server.addresses[0], PROTOCOL)
 
-        path.write_text(EXAMPLE.replace("deny = []", 'deny = ["nobody"]'))
+        path.write_text(example("nobody"))
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: "stay as they are" in caplog.text)
         with pytest.raises(DialFailed, match="denied: pays late"):

@@ -16,12 +16,12 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
-from neurogrid_node.config import DirectConfig
-from neurogrid_node.direct import DirectClients
-from neurogrid_node.network import CoordinatorLink
+from neurogrid_node.market.direct import DirectClients
+from neurogrid_node.market.network import CoordinatorLink
+from neurogrid_node.settings import DirectConfig
 from neurogrid_p2p.errors import ChannelClosed
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.session import SignedChannel
 from p2p.peers import Person, until
 

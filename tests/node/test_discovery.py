@@ -16,16 +16,17 @@ from neurogrid_marketplace.messages import (
     Message,
     Pulse,
 )
-from neurogrid_node import discovery
-from neurogrid_node.config import DiscoveryConfig
-from neurogrid_node.discover import Rounds
-from neurogrid_node.discovery import FoundCoordinators
-from neurogrid_node.found import Found, Rules, load
-from neurogrid_node.network import CoordinatorLink
+from neurogrid_node.market import discovery
+from neurogrid_node.market.discover import Rounds
+from neurogrid_node.market.discovery import FoundCoordinators
+from neurogrid_node.market.found import Found, Rules, load
+from neurogrid_node.market.network import CoordinatorLink
+from neurogrid_node.settings import DiscoveryConfig
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.discovery.lines import Found as FoundReport
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.session import SignedChannel
+from neurogrid_telemetry.log_settings import LogSettings
 from node.market import OFFER, TOTAL
 from p2p.discovery_children import advert_of
 from p2p.peers import NETWORK, Person, listening, now_ms, until
@@ -76,6 +77,7 @@ class Node:
             self.links,
             self.leases.__contains__,
             now_ms,
+            LogSettings(),
         )
 
     async def hears(self, advert: Advert) -> None:

@@ -8,10 +8,12 @@ from typing import Any, cast
 import pytest
 import trio
 
-from neurogrid_marketplace.execution import CLAIM_MARGIN_MS
-from neurogrid_marketplace.messages import VoucherMessage
-from neurogrid_node.chain import EscrowUnseen
-from neurogrid_node.earnings import Earnings, EscrowGone, VoucherRefused
+from neurogrid_marketplace.execution import CLAIM_MARGIN_MS, decide
+from neurogrid_marketplace.faults import Outcome
+from neurogrid_marketplace.lease import FundedReceived, StopReceived
+from neurogrid_marketplace.messages import Funded, VoucherMessage
+from neurogrid_node.money.chain import EscrowUnseen
+from neurogrid_node.money.earnings import Earnings, EscrowGone, VoucherRefused
 from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
@@ -250,6 +252,25 @@ async def test_without_anything_to_redeem_the_escrow_is_given_up(
     assert redeemed.micro_usdc == 0
     assert await world.escrow() is None
     assert await world.usdc(world.wallet) == 0
+
+
+async def test_the_escrow_of_a_lease_that_never_began_may_appear_later_than_its_voucher(
+    world: ChainWorld,
+) -> None:
+    accepted = replace(world.lease(), start=None)
+    stopped = decide(accepted, StopReceived(Outcome.CANCELLED), now_ms()).lease
+    start = world.start()
+    funded = Funded(start.lease_id, start.client, start.escrow, start.voucher_signer)
+    lease = decide(stopped, FundedReceived(funded), now_ms()).lease
+    async with world.earnings() as earnings, trio.open_nursery() as nursery:
+
+        async def later() -> None:
+            await trio.sleep(0.3)
+            await world.open_escrow()
+
+        nursery.start_soon(later)
+        assert await earnings.redeem(lease, None) is not None
+    assert await world.escrow() is None
 
 
 async def test_an_escrow_that_is_gone_is_nothing_to_redeem(world: ChainWorld) -> None:

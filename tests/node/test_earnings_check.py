@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from neurogrid_node.earnings import Earnings
-from neurogrid_node.earnings_check import EarningsCheck
 from neurogrid_node.journal import Journal, JournalThread
+from neurogrid_node.money.earnings import Earnings
+from neurogrid_node.money.earnings_check import EarningsCheck
 from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.rpc import Rpc
 from node.chain_world import (
@@ -99,3 +99,27 @@ async def test_what_may_not_be_final_yet_and_an_absent_chain_are_left_for_the_ne
     market.rpc = present
     await check.look(now_ms())
     assert set(check.problems) == {"lease_1"}
+
+
+async def test_a_chain_that_knows_nothing_fills_no_memory(
+    world: ChainWorld, journal: Journal
+) -> None:
+    at_ms = now_ms()
+    for number in range(4):
+        journal.save_earning(f"lease_{number}", at_ms + number, NET, "1" * 64)
+    check = EarningsCheck(JournalThread(journal), world.market(), problems_kept=2)
+    await check.look(at_ms + 4)
+    assert list(check.problems) == ["lease_2", "lease_3"]
+
+
+async def test_more_than_fits_into_one_look_is_looked_at_next(
+    world: ChainWorld, journal: Journal
+) -> None:
+    at_ms = now_ms() - 10
+    for number in range(3):
+        journal.save_earning(f"lease_{number}", at_ms + number, NET, "1" * 64)
+    check = EarningsCheck(JournalThread(journal), world.market(), looked_at_once=2)
+    assert await check.look(now_ms())
+    assert set(check.problems) == {"lease_0", "lease_1"}
+    assert not await check.look(now_ms())
+    assert set(check.problems) == {"lease_0", "lease_1", "lease_2"}

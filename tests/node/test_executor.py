@@ -11,7 +11,7 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Claimed, Event, EventKind
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_node.journal import Earned
-from node.lease_world import LeaseWorld, now_ms
+from node.lease_world import LeaseWorld
 from node.market import LEASE
 
 PHASES = (
@@ -173,7 +173,7 @@ async def test_a_reclaimed_job_has_its_window_however_often_the_node_dies(
         assert world.starts == 1
         world.runner.reclaim()
     await world.until_phase(LeasePhase.REPORTED)
-    assert now_ms() >= stops_at_ms
+    assert world.now_ms() >= stops_at_ms
     assert world.result().outcome is Outcome.PREEMPTED
     kinds = {event.number: event.kind for event in world.all_sent(Event)}
     assert list(kinds.values()) == list(EventKind)

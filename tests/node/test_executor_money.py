@@ -8,7 +8,7 @@ from neurogrid_marketplace.execution import PAUSE_LIMIT_MS
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Meter
 from neurogrid_marketplace.offer import LeasePhase
-from neurogrid_node.container_errors import EngineUnavailable
+from neurogrid_node.container.errors import EngineUnavailable
 from neurogrid_node.journal import Earned
 from neurogrid_wallet.errors import RpcUnavailable
 from node.fakes import FORGED_SIGNATURE

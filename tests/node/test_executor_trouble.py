@@ -9,11 +9,11 @@ from trio.testing import MockClock
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Event, EventKind
 from neurogrid_marketplace.offer import LeasePhase
-from neurogrid_node.container_errors import EngineLost, EngineUnavailable
+from neurogrid_node.container.errors import EngineLost, EngineUnavailable
+from neurogrid_node.files.workspace import DiskError
 from neurogrid_node.journal import Journal, JournalError
-from neurogrid_node.lease_work import ENGINE_PATIENCE_S, PREPARE_LIMIT_MS
-from neurogrid_node.preparation import PrepareError
-from neurogrid_node.workspace import DiskError
+from neurogrid_node.lease.preparation import PrepareError
+from neurogrid_node.lease.work import ENGINE_PATIENCE_S, PREPARE_LIMIT_MS
 from node.lease_world import LeaseWorld
 from node.market import JOB, LEASE, changed
 
@@ -218,6 +218,25 @@ async def test_an_engine_that_is_away_for_a_while_loses_nothing(
     world.start()
     await world.until_phase(LeasePhase.REPORTED)
     assert (world.result().outcome, world.result().metered_ms) == (Outcome.COMPLETED, 5_000)
+
+
+async def test_a_container_that_vanished_without_a_word_is_found_lost_when_looked_at_again(
+    autojump_clock: MockClock,
+    world: LeaseWorld,
+) -> None:
+    world.sandbox.runs_for_s = 10**6
+    world.runner.look_again()
+    world.start()
+    await world.until_phase(LeasePhase.RUNNING)
+    await world.until(lambda: "watch" in world.sandbox.calls)
+    world.voucher(5)
+    await world.until(lambda: world.lease.voucher is not None)
+    world.sandbox.containers.clear()
+    world.runner.look_again()
+    await world.until_phase(LeasePhase.REPORTED)
+    assert world.result().outcome is Outcome.ENGINE_LOST
+    await world.settle()
+    assert world.earnings.redeemed == [0]
 
 
 async def test_an_engine_that_stays_away_is_reported_and_its_container_removed_later(

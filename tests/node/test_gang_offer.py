@@ -1,6 +1,6 @@
 import pytest
 
-from neurogrid_node.gang_offer import advertised
+from neurogrid_node.gang.offer import advertised
 
 NODE = "/p2p/12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq"
 LOOPBACK = f"/ip4/127.0.0.1/tcp/4002{NODE}"

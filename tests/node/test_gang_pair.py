@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from neurogrid_marketplace.gang_packets import ALIVE, MTU_BYTES
-from neurogrid_node.gang_pair import ALIVE_S, QUEUE_BYTES, SILENCE_S, Pair
+from neurogrid_node.gang.pair import ALIVE_S, QUEUE_BYTES, SILENCE_S, Pair
 
 FRAME = MTU_BYTES.to_bytes(2) + bytes(MTU_BYTES)
 

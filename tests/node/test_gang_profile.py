@@ -7,13 +7,14 @@ import pytest
 
 from neurogrid_marketplace.gang import GangMember, GangPlace
 from neurogrid_marketplace.identity import peer_id_of
-from neurogrid_node.container_profile import SpecError
-from neurogrid_node.gang_profile import LinkSpec, link_arguments
+from neurogrid_node.container.link_profile import link_arguments
+from neurogrid_node.container.spec import SpecError
+from neurogrid_node.gang.profile import gang_link
 
 LEASE = "lease_" + "1" * 32
 MEMBERS = tuple(GangMember(peer_id_of(bytes([number]) * 32)) for number in (1, 2))
 PLACE = GangPlace("task_" + "a" * 32, 1, 1, MEMBERS)
-SPEC = LinkSpec(LEASE, "12D3KooWNode", "sha256:" + "a" * 64, PLACE, Path("/node/gangs") / LEASE)
+SPEC = gang_link(LEASE, "12D3KooWNode", "sha256:" + "a" * 64, PLACE, Path("/node/gangs") / LEASE)
 
 
 def test_a_link_may_set_up_its_own_network_and_nothing_else() -> None:
@@ -51,4 +52,4 @@ def test_a_link_knows_its_members_address_and_everybodys_name() -> None:
 
 def test_a_lease_id_that_is_a_path_is_refused() -> None:
     with pytest.raises(SpecError):
-        LinkSpec("../x", SPEC.node_id, SPEC.image_id, PLACE, SPEC.directory)
+        gang_link("../x", SPEC.node_id, SPEC.image_id, PLACE, SPEC.directory)

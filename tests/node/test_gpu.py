@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nvml_sim.machine import Machine, build, healthy, uuid_of
+from nvml_sim.machine import Machine, build, healthy, part, part_uuid_of, uuid_of
 
 LOST, RESET_REQUIRED, NO_PERMISSION, UNKNOWN = 15, 16, 4, 999
 
@@ -22,7 +22,10 @@ def machine(library: Path, tmp_path: Path) -> Iterator[Machine]:
     made.close()
 
 
-def test_a_healthy_gpu_tells_everything(machine: Machine) -> None:
+def test_a_healthy_gpu_tells_everything(machine: Machine, tmp_path: Path) -> None:
+    container_id = "c0" * 32
+    (tmp_path / "proc/4711").mkdir(parents=True)
+    (tmp_path / "proc/4711/cgroup").write_text(f"4:devices:/docker/{container_id}\n0::/\n")
     machine.set(healthy(0), "gpu 0 process 4711 1048576", "gpu 0 process 4712 2097152")
     reading = machine.read()
     assert reading == {
@@ -38,9 +41,18 @@ def test_a_healthy_gpu_tells_everything(machine: Machine) -> None:
                 "temperature_celsius": 61,
                 "power_milliwatts": 215_000,
                 "processes": [
-                    {"pid": 4711, "memory_bytes": 1 << 20},
-                    {"pid": 4712, "memory_bytes": 2 << 20},
+                    {"pid": 4711, "memory_bytes": 1 << 20, "container_id": container_id},
+                    {"pid": 4712, "memory_bytes": 2 << 20, "container_id": ""},
                 ],
+                "vendor": "nvidia",
+                "power_limit_milliwatts": 700_000,
+                "throttle": [],
+                "ecc_corrected": 2,
+                "ecc_uncorrected": 0,
+                "pci_address": "0000:01:00.0",
+                "parent_uuid": "",
+                "profile": "",
+                "device_nodes": ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia0"],
             }
         ],
         "faults": [],
@@ -54,8 +66,12 @@ def test_what_a_gpu_does_not_tell_is_none_and_not_a_guess(machine: Machine) -> N
     machine.set(f"gpu 0 uuid {uuid_of(0)}", "gpu 0 name Old", "gpu 0 memory_total 1024")
     (gpu,) = machine.read()["gpus"]
     assert gpu["compute_capability"] == "0.0"
-    unknown = ("utilisation_percent", "temperature_celsius", "power_milliwatts")
-    assert [gpu[name] for name in unknown] == [None] * 3
+    unknown = (
+        *("utilisation_percent", "temperature_celsius", "power_milliwatts"),
+        *("power_limit_milliwatts", "ecc_corrected", "ecc_uncorrected"),
+    )
+    assert {gpu[name] for name in unknown} == {None}
+    assert (gpu["pci_address"], gpu["device_nodes"], gpu["throttle"]) == ("", [], [])
     assert gpu["processes"] == [], "none is an answer"
 
 
@@ -71,7 +87,7 @@ def test_nonsense_is_not_passed_on(machine: Machine) -> None:
     assert gpu["utilisation_percent"] == 100
     assert gpu["temperature_celsius"] is None
     assert gpu["power_milliwatts"] is None
-    assert gpu["processes"] == [{"pid": 1, "memory_bytes": None}]
+    assert gpu["processes"] == [{"pid": 1, "memory_bytes": None, "container_id": ""}]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +96,7 @@ def test_nonsense_is_not_passed_on(machine: Machine) -> None:
         ({"memory_total": "0"}, "bad_memory"),
         ({"memory_total": str(2**64 - 1)}, "bad_memory"),
         ({"uuid": "GPU-1; rm -rf /"}, "bad_uuid"),
-        ({"mig": "1"}, "mig_enabled"),
+        ({"mig": "1"}, "mig_empty"),
         ({"error": f"nvmlDeviceGetUUID {NO_PERMISSION}"}, "unreadable"),
         ({"error": f"nvmlDeviceGetHandleByIndex_v2 {LOST}"}, "lost"),
         ({"error": f"nvmlDeviceGetTemperature {LOST}"}, "lost"),
@@ -108,6 +124,100 @@ def test_a_value_that_fails_costs_only_that_value(machine: Machine) -> None:
     (gpu,) = machine.read()["gpus"]
     assert gpu["power_milliwatts"] is None
     assert gpu["temperature_celsius"] == 61
+
+
+def test_why_a_gpu_is_slow_is_told(machine: Machine) -> None:
+    # nvml.h: software and hardware thermal slowdown, and the power brake.
+    machine.set(healthy(0, throttle=hex(0x20 | 0x40 | 0x80)), healthy(1, throttle="0x3"))
+    hot, idle = machine.read()["gpus"]
+    assert hot["throttle"] == ["thermal", "power_brake"]
+    assert idle["throttle"] == [], "it is idle, and somebody has set its clocks"
+
+
+def test_a_gpu_that_its_owner_has_split_is_its_parts(machine: Machine) -> None:
+    machine.set(
+        healthy(0, mig="1"),
+        part(0, 0, "3g.40gb", 40),
+        part(0, 2, "1g.10gb", 10, process="4711 1048576"),
+        healthy(1),
+    )
+    reading = machine.read()
+    assert reading["faults"] == []
+    large, small, whole = reading["gpus"]
+    assert [unit["uuid"] for unit in reading["gpus"]] == [
+        *(part_uuid_of(0, number) for number in (0, 2)),
+        uuid_of(1),
+    ]
+    assert (large["profile"], small["profile"], whole["profile"]) == ("3g.40gb", "1g.10gb", "")
+    assert small["model"] == "NVIDIA H100 80GB HBM3 MIG 1g.10gb"
+    assert (small["memory_bytes"], small["compute_capability"]) == (10 << 30, "9.0")
+    assert (small["parent_uuid"], whole["parent_uuid"]) == (uuid_of(0), "")
+    assert [process["pid"] for process in small["processes"]] == [4711]
+    assert large["processes"] == []
+    assert small["utilisation_percent"] is None, "NVML does not tell it of a part"
+    assert small["temperature_celsius"] == 61, "the whole's"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"uuid": "MIG-nonsense"}, "bad_uuid"),
+        ({"memory_total": str(81 << 30)}, "bad_memory"),
+        ({"error": f"nvmlDeviceGetUUID {NO_PERMISSION}"}, "unreadable"),
+    ],
+)
+def test_one_bad_part_does_not_hide_the_others(
+    machine: Machine, changes: dict[str, str], code: str
+) -> None:
+    machine.set(
+        healthy(0, mig="1"), part(0, 0, "1g.10gb", 10, **changes), part(0, 1, "2g.20gb", 20)
+    )
+    reading = machine.read()
+    assert [unit["profile"] for unit in reading["gpus"]] == ["2g.20gb"]
+    assert [fault["code"] for fault in reading["faults"]] == [code]
+
+
+def test_old_drivers_names_of_parts_are_taken(machine: Machine) -> None:
+    old = f"MIG-{uuid_of(0)}/7/0"
+    machine.set(healthy(0, mig="1"), part(0, 0, "1g.10gb", 10, uuid=old))
+    assert [unit["uuid"] for unit in machine.read()["gpus"]] == [old]
+
+
+def test_errors_are_reported_once_with_their_gpu(machine: Machine) -> None:
+    machine.set(healthy(0), healthy(1))
+    machine.read()
+    assert machine.wait(0) == []
+    machine.set(healthy(0), healthy(1), "event 1 1 79", "event 2 0 31")
+    assert machine.wait(60_000) == [
+        {"uuid": uuid_of(1), "xid": 79},
+        {"uuid": uuid_of(0), "xid": 31},
+    ]
+    assert machine.wait(0) == []
+
+
+def test_errors_of_a_gpu_that_was_put_in_are_reported_too(machine: Machine) -> None:
+    machine.set(healthy(0))
+    machine.read()
+    machine.set(healthy(0), healthy(1))
+    machine.read()
+    machine.set(healthy(0), healthy(1), "event 1 1 48")
+    assert machine.wait(60_000) == [{"uuid": uuid_of(1), "xid": 48}]
+
+
+@pytest.mark.parametrize(
+    "broken", ["error nvmlEventSetCreate 3", "gpu 0 error nvmlDeviceRegisterEvents 3"]
+)
+def test_a_driver_that_cannot_report_is_not_waited_for(machine: Machine, broken: str) -> None:
+    machine.set(healthy(0), broken, "event 1 0 79")
+    assert len(machine.read()["gpus"]) == 1
+    # It would wait for an hour.
+    assert machine.wait(3_600_000) == []
+
+
+def test_errors_that_are_nonsense_are_not_passed_on(machine: Machine) -> None:
+    machine.set(healthy(0), "event 1 0 -1", "event 2 0 79")
+    machine.read()
+    assert machine.wait(60_000) == [{"uuid": uuid_of(0), "xid": 79}]
 
 
 def test_gpus_come_and_go_while_the_node_runs(machine: Machine) -> None:

@@ -1,9 +1,9 @@
 import trio
 from trio.testing import MockClock
 
-from neurogrid_node.container_errors import EngineRefused, EngineUnavailable
-from neurogrid_node.container_profile import ImageInfo
-from neurogrid_node.images import Images
+from neurogrid_node.container.errors import EngineRefused, EngineUnavailable
+from neurogrid_node.container.images import Images
+from neurogrid_node.container.spec import ImageInfo
 
 HERE = ImageInfo("here:1", "sha256:" + "0" * 64, None, 123)
 

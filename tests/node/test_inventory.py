@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from neurogrid_marketplace.resources import Gpu
-from neurogrid_node.gpu import GpuFault, GpuReader, GpuReading, GpuState
-from neurogrid_node.inventory import Inventory, read_gpus, take_inventory
+from neurogrid_node.machine.gpu import GpuFault, GpuReader, GpuReading, GpuState
+from neurogrid_node.machine.inventory import Inventory, read_gpus, take_inventory
 
 GIB = 1 << 30
 H100 = GpuState(

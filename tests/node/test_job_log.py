@@ -11,10 +11,10 @@ import trio
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.messages import Award
 from neurogrid_marketplace.resources import Requirements
-from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
-from neurogrid_node.job_log import CUT_NOTE, LOG_BYTES_MAX, JobLog
+from neurogrid_node.container.log_cursor import LOG_START, LogCursor, StreamCursor
 from neurogrid_node.journal import Journal, JournalThread, LogPosition
-from neurogrid_node.reservations import Reservation
+from neurogrid_node.lease.job_log import CUT_NOTE, LOG_BYTES_MAX, JobLog
+from neurogrid_node.market.reservations import Reservation
 
 LEASE = "lease_1"
 HASH = "0" * 64

@@ -13,10 +13,11 @@ from neurogrid_marketplace.execution import accept, decide
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.lease import NodeLease, Ran, StartReceived
 from neurogrid_marketplace.offer import LeasePhase
-from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
+from neurogrid_node.container.log_cursor import LOG_START, LogCursor, StreamCursor
 from neurogrid_node.journal import Earned, Journal, JournalError, JournalThread, LogPosition
-from neurogrid_node.reservations import Reservation
-from neurogrid_node.start_history import NOTHING_MEASURED, StartTook
+from neurogrid_node.lease.past import NEVER_RAN, past
+from neurogrid_node.market.reservations import Reservation
+from neurogrid_node.market.start_history import NOTHING_MEASURED, StartTook
 from node.market import COORDINATOR, GPU, LEASE, NEED, NOW_MS, award, start
 
 HELD = Reservation(NEED, (GPU,), None, 7)
@@ -25,7 +26,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from neurogrid_node.container_log_cursor import LOG_START, LogCursor, StreamCursor
+from neurogrid_node.container.log_cursor import LOG_START, LogCursor, StreamCursor
 from neurogrid_node.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 (lease, held), = journal.load()
@@ -57,7 +58,7 @@ def test_a_lease_comes_back_as_it_was_with_what_it_held(tmp_path: Path) -> None:
     again = Journal(tmp_path / "journal.db")
     assert again.load() == [(saved, HELD)]
     assert saved.phase is LeasePhase.PREPARING
-    again.forget(LEASE)
+    again.forget(past(saved, NOW_MS))
     assert again.load() == []
     again.close()
 
@@ -108,6 +109,8 @@ OLDER = {
     "alter table lease add column log_until_ns integer not null default 0",
     3: "drop table start_history",
     4: "alter table lease drop column sealing_key",
+    5: "drop table owner_word",
+    6: "drop table past_lease",
 }
 
 
@@ -232,7 +235,7 @@ def test_a_forgotten_leases_sealing_key_is_nowhere_in_the_file(tmp_path: Path) -
     secret = bytes(range(100, 132))
     journal.add(lease(), HELD, secret)
     assert journal.sealing_key(lease().lease_id) == secret
-    journal.forget(lease().lease_id)
+    journal.forget(past(lease(), NOW_MS))
     assert journal.sealing_key(lease().lease_id) == b""
     journal.close()
     assert secret not in path.read_bytes()
@@ -250,3 +253,22 @@ async def test_the_thread_takes_one_call_at_a_time_and_names_broken_disks(tmp_pa
     journal.close()
     with pytest.raises(JournalError, match="closed"):
         await thread.call(Journal.earnings)
+
+
+def test_of_leases_that_are_over_the_newest_are_kept_with_what_they_earned(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", past_kept=3)
+    for number in range(1, 6):
+        journal.add(lease(number), HELD)
+        # Killed between, it is forgotten again.
+        for _ in range(2):
+            journal.forget(past(lease(number), NOW_MS + number))
+    journal.save_earning(lease(4).lease_id, NOW_MS, 1_500, "signature")
+    assert journal.load() == []
+    journal.close()
+    again = Journal(tmp_path / "journal.db", past_kept=3)
+    found = again.past(100)
+    assert [each.lease_id for each in found] == [lease(n).lease_id for n in (5, 4, 3)]
+    assert [each.earned_micro_usdc for each in found] == [0, 1_500, 0]
+    assert {(each.outcome, each.image) for each in found} == {(NEVER_RAN, "")}
+    assert again.past(1) == found[:1]
+    again.close()

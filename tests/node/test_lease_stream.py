@@ -23,8 +23,8 @@ from neurogrid_marketplace.messages import (
     Pulse,
     Stop,
 )
-from neurogrid_node.lease_stream import LeaseStream, NoStream
-from neurogrid_node.network import CoordinatorLink
+from neurogrid_node.lease.stream import LeaseStream, NoStream
+from neurogrid_node.market.network import CoordinatorLink
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.session import SignedChannel

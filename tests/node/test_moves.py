@@ -15,10 +15,10 @@ from neurogrid_contracts.accounts import (
     ProviderAccount,
 )
 from neurogrid_contracts.deployment import Deployment
-from neurogrid_node.holdings import Holdings
-from neurogrid_node.move_plans import plan
-from neurogrid_node.moves import Move, MoveKind, MoveRefused, Refusal
-from neurogrid_node.readable import duration, moment, sol
+from neurogrid_node.money.holdings import Holdings
+from neurogrid_node.money.moves import Move, MoveKind, MoveRefused, Refusal
+from neurogrid_node.money.plans import plan
+from neurogrid_node.money.readable import duration, moment, sol
 
 USDC = 1_000_000
 NOW_S = 1_800_000_000

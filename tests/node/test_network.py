@@ -20,8 +20,8 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 from neurogrid_marketplace.resources import Capacity, Gpu
 from neurogrid_marketplace.wire import encode_frame
-from neurogrid_node.bidder import LEASES_MAX
-from neurogrid_node.network import CoordinatorLink
+from neurogrid_node.market.bidder import LEASES_MAX
+from neurogrid_node.market.network import CoordinatorLink
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.session import SignedChannel
@@ -154,6 +154,28 @@ async def test_a_heartbeat_is_sent_when_something_changed_and_many_changes_share
         took_s = trio.current_time() - began_s
         await trio.sleep(0.3)
         assert 2 <= coordinator.count(Heartbeat) <= 3 + took_s / 0.1
+
+
+async def test_a_goodbye_arrives_before_the_end_of_a_link_that_is_cancelled() -> None:
+    coordinator, end, node = Coordinator(), NodeEnd(), Person()
+    goodbye = replace(HEARTBEAT, accepting=False)
+    async with open_host(coordinator.person.seed, ["/ip4/127.0.0.1/tcp/0"]) as server:
+        server.serve(PROTOCOL_ID, coordinator.serve)
+        async with open_host(node.seed) as host, trio.open_nursery() as nursery:
+            link = CoordinatorLink(
+                host,
+                f"{server.listen_addresses[0]}/p2p/{coordinator.person.peer_id}",
+                node.party(),
+                hello=end.hello,
+                heartbeat=end.heartbeat,
+                received=end.take,
+            )
+            nursery.start_soon(link.run)
+            await until(lambda: coordinator.count(Hello) == 1)
+            await link.send(goodbye)
+            # As the end of a daemon does.
+            nursery.cancel_scope.cancel()
+        await until(lambda: coordinator.heard[-1] == goodbye)
 
 
 async def test_it_comes_back_when_the_coordinator_does() -> None:

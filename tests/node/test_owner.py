@@ -16,16 +16,18 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+from closed_output import CLOSED, run_unread
 from neurogrid_node.__main__ import main
-from neurogrid_node.holdings import read_holdings
 from neurogrid_node.journal import Journal
-from neurogrid_node.left_market import has_left
-from neurogrid_node.move_desk import NOTE_FILE, OUTBOX_FILE, MoveDesk
-from neurogrid_node.move_plans import plan
-from neurogrid_node.moves import Move, MoveKind, MoveRefused, Refusal
-from neurogrid_node.reservations import Reservation
+from neurogrid_node.key_files import forgo_backup
+from neurogrid_node.market.reservations import Reservation
+from neurogrid_node.money.desk import NOTE_FILE, OUTBOX_FILE, MoveDesk
+from neurogrid_node.money.holdings import read_holdings
+from neurogrid_node.money.left_market import has_left
+from neurogrid_node.money.moves import Move, MoveKind, MoveRefused, Refusal
+from neurogrid_node.money.plans import plan
+from neurogrid_node.money.staking import Staking
 from neurogrid_node.setup import initialise
-from neurogrid_node.staking import Staking
 from neurogrid_wallet.keys import KeyPair
 from neurogrid_wallet.outbox import Outbox, Payment
 from neurogrid_wallet.transactions import signers_from
@@ -105,6 +107,7 @@ class Owner:
             region="local",
             encrypted=False,
             passphrase_file=None,
+            back_up=forgo_backup,
         )
         self.wallet = KeyPair.read_solana_file(directory / "wallet.json")
         self.on_chain(lambda world: world.fund(self.wallet, 100 * USDC))
@@ -264,7 +267,25 @@ def test_a_daemon_pays_for_going_first_as_node_toml_says(owner: Owner) -> None:
         try:
             owner.on_chain(registered)
         finally:
-            daemon.kill()
+            # A kill would leave the disk of a probe that is under way.
+            daemon.terminate()
+            daemon.wait(timeout=60)
+
+
+def test_a_command_waits_until_the_money_is_there(owner: Owner) -> None:
+    owner.moves("register")
+    command = [sys.executable, "-m", "neurogrid_node", "stake", "150", "--yes", "--wait-for-funds"]
+    with Terminal([*command, "--data", str(owner.directory)], dict(os.environ)) as terminal:
+        terminal.expect(r"has 100\.00 USDC; send it 50\.00 more.*waiting for at most 60 min")
+        owner.on_chain(lambda world: world.fund(owner.wallet, 50 * USDC))
+        status, said = terminal.ended()
+    assert (status, "staked 150.00 USDC" in said) == (0, True)
+    # What no money mends is refused at once, and so is a wait that is over.
+    wait = ("stake", "7", "--wait-for-funds", "--wait-limit", "1")
+    assert owner.refusal(*wait, "--yes") == (1, "NOT_ENOUGH_USDC")
+    # `init` waits for what `start` will register with; who is registered lacks nothing.
+    again = owner.types("init", "--wait-for-funds")
+    assert again.exit_code == 0, again.output
 
 
 def test_an_owner_is_asked_before_money_moves(owner: Owner) -> None:
@@ -448,3 +469,13 @@ def test_without_keys_the_command_says_what_to_do(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["stake", "5", "--yes", "--data", str(tmp_path)])
     assert refused.exit_code == 2
     assert "run `neurogrid-node init` first" in refused.output
+
+
+def test_money_that_moved_is_no_failure_where_nobody_reads_of_it(owner: Owner) -> None:
+    where = ("--data", str(owner.directory))
+    assert run_unread("neurogrid_node", "earnings", *where) == (CLOSED, "")
+    owner.moves("register")
+    assert run_unread("neurogrid_node", "stake", "3", "--yes", "--json", *where) == (CLOSED, "")
+    # Nobody has seen it, so whoever types it again is told of it, and it is not done twice.
+    assert owner.moves("stake", "3")["interrupted"] is True
+    assert owner.amounts() == ("97.00", "3.00", "0.00")

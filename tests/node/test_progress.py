@@ -1,6 +1,6 @@
 import pytest
 
-from neurogrid_node.progress import NOTE_CHARS_MAX, Progress, latest
+from neurogrid_node.lease.progress import NOTE_CHARS_MAX, Progress, latest
 
 NONE = Progress()
 

@@ -12,7 +12,7 @@ from neurogrid_marketplace.messages import (
     Hello,
 )
 from neurogrid_marketplace.resources import Gpu, Requirements
-from neurogrid_node.start_history import DEFAULT_READY_MS, StartTook
+from neurogrid_node.market.start_history import DEFAULT_READY_MS, StartTook
 from node.market import (
     DEMAND,
     GIB,

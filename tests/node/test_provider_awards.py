@@ -8,9 +8,9 @@ import pytest
 
 from neurogrid_marketplace.bid import DeclineCode
 from neurogrid_marketplace.execution import agreement
-from neurogrid_node.bidder import LEASES_MAX
-from neurogrid_node.executor import LeaseRunner
 from neurogrid_node.journal import JournalError
+from neurogrid_node.lease.executor import LeaseRunner
+from neurogrid_node.market.bidder import LEASES_MAX
 from node.fakes import InlineJournal
 from node.market import (
     COORDINATOR,

@@ -5,8 +5,8 @@ from dataclasses import replace
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.spot import SpotTerms
-from neurogrid_node.reclaiming import ALL
-from neurogrid_node.start_history import DEFAULT_READY_MS
+from neurogrid_node.market.reclaiming import ALL
+from neurogrid_node.market.start_history import DEFAULT_READY_MS
 from node.market import (
     COORDINATOR,
     NEED,
@@ -68,11 +68,11 @@ async def test_an_ordinary_task_takes_a_preemptible_ones_place_after_its_window(
     won = award(seller.link.envelopes[-1].hash())
     assert await seller.say(won) == [agreement(won, PUBLIC_KEY)]
     assert runner.reclaimed
-    assert not seller.provider.make_room(won.lease_id)
+    assert not seller.provider.displacing.make_room(won.lease_id)
     # What the journal has is enough to go on.
     assert {held.instead_of for _, held in seller.journal.inline.load()} == {(), (SPOT_LEASE,)}
     seller.provider.cleared(SPOT_LEASE)
-    assert seller.provider.make_room(won.lease_id)
+    assert seller.provider.displacing.make_room(won.lease_id)
     assert seller.book.free(seller.now_ms).cpu_millis == 3000
 
 
@@ -109,9 +109,9 @@ async def test_what_could_be_reclaimed_is_told(seller: Seller) -> None:
 
 async def test_the_owner_reclaims_one_lease_or_all_that_may_be(seller: Seller) -> None:
     runner = await with_spot_lease(selling_spot(seller))
-    assert seller.provider.reclaim("lease_" + "9" * 32), "nothing is to be done"
-    assert not seller.provider.reclaim(SPOT_LEASE)
+    assert seller.provider.displacing.reclaim("lease_" + "9" * 32) == ()
+    assert seller.provider.displacing.reclaim(SPOT_LEASE) == (SPOT_LEASE,)
     assert runner.reclaimed
     runner.lease = replace(runner.lease, reclaimed_at_ms=seller.now_ms)
-    assert seller.provider.reclaim(SPOT_LEASE), "it is under way"
-    assert seller.provider.reclaim(ALL)
+    assert seller.provider.displacing.reclaim(SPOT_LEASE) == (), "it is under way"
+    assert seller.provider.displacing.reclaim(ALL) == ()

@@ -6,7 +6,7 @@ from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.sealing import REVEAL_LIMIT_MS, Commit, Reveal, commitment
-from neurogrid_node.bidder import BID_VALID_MS
+from neurogrid_node.market.bidder import BID_VALID_MS
 from node.market import (
     COORDINATOR,
     DEMAND,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from neurogrid_marketplace.resources import Capacity, Gpu, Requirements
-from neurogrid_node.reservations import Reservation, Reservations
+from neurogrid_node.market.reservations import Reservation, Reservations
 from node.market import GIB, GPU, NEED, TOTAL
 
 BID = ("coordinator", "demand_1")
@@ -37,6 +37,13 @@ def test_a_bid_expires() -> None:
     assert book.free(100) == TOTAL
 
 
+def test_a_bid_holds_nothing_once_the_clock_is_set_back() -> None:
+    book = Reservations(TOTAL)
+    book.hold(BID, NEED, 3_600_000, 3_634_000)
+    assert book.free(3_600_000) != TOTAL
+    assert book.free(0) == TOTAL
+
+
 def test_an_award_holds_for_good_what_the_bid_held() -> None:
     book = Reservations(TOTAL)
     book.hold(BID, replace(NEED, gpu_count=1), 0, 100)
@@ -55,6 +62,58 @@ def test_an_award_of_an_expired_bid_gets_nothing() -> None:
     assert book.award(BID, "lease_1", 100) is None
     assert book.award(BID, "lease_1", 0) is None
     assert book.free(0) == TOTAL
+
+
+def of_two(small: Capacity, large: Capacity) -> Reservations:
+    book = Reservations(TOTAL)
+    book.machines = {"small": small, "large": large}
+    return book
+
+
+def test_of_a_fleet_a_job_gets_the_fullest_machine_that_has_room_for_it() -> None:
+    small = replace(TOTAL, cpu_millis=2 * NEED.cpu_millis, gpus=())
+    book = of_two(small, replace(TOTAL, gpus=()))
+    names = [("coordinator", str(number)) for number in range(5)]
+    assert book.total == book.machines["large"]
+    held = []
+    for name in names[:4]:
+        assert book.hold(name, NEED, 0, 100)
+        one = book.award(name, f"lease_{name[1]}", 0)
+        assert one is not None
+        held.append(one.machine)
+    assert held == ["small", "small", "large", "large"]
+    # What is left together is not what one job could have.
+    rest = replace(NEED, cpu_millis=TOTAL.cpu_millis - 2 * NEED.cpu_millis)
+    assert book.hold(names[4], rest, 0, 100)
+    assert not book.hold(names[0], NEED, 0, 100)
+
+
+def test_a_need_is_measured_by_a_machine_that_has_room_for_it_not_by_the_roomiest() -> None:
+    wide = replace(TOTAL, memory_bytes=NEED.memory_bytes, gpus=())
+    tall = replace(TOTAL, cpu_millis=NEED.cpu_millis, memory_bytes=4 * NEED.memory_bytes, gpus=())
+    book = of_two(tall, wide)
+    need = replace(NEED, memory_bytes=3 * NEED.memory_bytes)
+    assert book.free(0) == wide
+    assert book.free_instead_of((), 0, need) == book.total_for(need) == tall
+
+
+def test_the_disk_of_a_fleet_is_promised_once() -> None:
+    book = of_two(replace(TOTAL, gpus=()), replace(TOTAL, gpus=()))
+    half = replace(NEED, disk_bytes=TOTAL.disk_bytes // 2 + 1)
+    assert book.hold(("coordinator", "1"), half, 0, 100)
+    assert not book.hold(("coordinator", "2"), half, 0, 100)
+
+
+def test_a_bid_on_a_machine_that_is_gone_becomes_no_lease_and_a_lease_there_goes_on() -> None:
+    book = of_two(replace(TOTAL, gpus=()), replace(TOTAL, gpus=()))
+    book.hold(BID, NEED, 0, 100)
+    first = book.award(BID, "lease_1", 0)
+    assert first is not None
+    book.hold(BID, NEED, 0, 100)
+    book.machines = {}
+    assert book.award(BID, "lease_2", 0) is None
+    assert book.held("lease_1") == first
+    assert book.total == book.free(0) == Capacity(0, 0, 0)
 
 
 def test_a_demand_named_like_a_lease_does_not_touch_it() -> None:
@@ -186,6 +245,81 @@ TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
     max_examples=100,
     stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class Changing(RuleBasedStateMachine):
+    """A machine whose GPUs come and go under bids and leases, and that is restarted at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = set(GPUS)
+        self.book = Reservations(Capacity(4000, 8, 8, GPUS))
+        self.leases: dict[str, Reservation] = {}
+        self.made = 0
+
+    def _found(self) -> None:
+        gpus = tuple(gpu for gpu in GPUS if gpu in self.there)
+        self.book.total = replace(self.book.total, gpus=gpus)
+
+    @rule(gpu=st.sampled_from(GPUS))
+    def lose(self, gpu: Gpu) -> None:
+        self.there.discard(gpu)
+        self._found()
+
+    @rule(gpu=st.sampled_from(GPUS))
+    def find(self, gpu: Gpu) -> None:
+        self.there.add(gpu)
+        self._found()
+
+    @rule(need=NEEDS, gone=st.none() | st.sampled_from(GPUS))
+    def come(self, need: Requirements, gone: Gpu | None) -> None:
+        """A lease, whose bid may have named a GPU that goes before it is awarded."""
+        name = ("coordinator", "demand")
+        if not self.book.hold(name, need, 0, 10):
+            return
+        if gone is not None:
+            self.lose(gone)
+        self.made += 1
+        held = self.book.award(name, f"lease_{self.made}", 0)
+        if held is not None:
+            assert set(held.gpus) <= self.there
+            self.leases[f"lease_{self.made}"] = held
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        if self.leases:
+            lease_id = data.draw(st.sampled_from(sorted(self.leases)))
+            self.book.release(lease_id)
+            self.book.release(lease_id)
+            del self.leases[lease_id]
+
+    @rule(cores=st.integers(0, 4))
+    def restart(self, cores: int) -> None:
+        """On a machine that may have become smaller."""
+        self.book = Reservations(Capacity(cores * 1000, 8, 8, GPUS))
+        for lease_id, held in self.leases.items():
+            self.book.restore(lease_id, held)
+        self._found()
+
+    @invariant()
+    def nothing_is_less_than_nothing_or_had_twice(self) -> None:
+        free = self.book.free(0)
+        assert min(free.cpu_millis, free.memory_bytes, free.disk_bytes) >= 0
+        assert set(free.gpus) <= self.there
+        leased = [uuid for uuids in self.book.leases(0).values() for uuid in uuids]
+        assert len(set(leased)) == len(leased)
+        assert set(leased) == self.book.leased_gpus()
+        assert not set(leased) & {gpu.uuid for gpu in free.gpus}
+        assert self.book.leases(0).keys() == self.leases.keys()
+
+
+TestChanging = Changing.TestCase
+TestChanging.settings = settings(
+    max_examples=60,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
@@ -17,8 +19,11 @@ from neurogrid_marketplace.gang import GangMember, GangPlace
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.lease import NodeLease
-from neurogrid_node.preparation import PrepareError
-from neurogrid_node.progress import Progress
+from neurogrid_marketplace.network import Network, NetworkTerms
+from neurogrid_node.egress import profile as egress_profile
+from neurogrid_node.gang.profile import LINK_NAME_PREFIX
+from neurogrid_node.lease.preparation import PrepareError
+from neurogrid_node.lease.progress import Progress
 from node.chain_world import now_ms
 from node.file_server import status
 from node.market import POLICY
@@ -74,9 +79,12 @@ async def test_a_running_job_is_found_again_and_not_started_twice(rig: Rig) -> N
 async def test_a_job_that_has_ended_is_found_again_and_not_started_twice(rig: Rig) -> None:
     lease = rig.sleeps(0.2)
     first = await rig.run(lease)
+    await trio.sleep(2)
     again = await rig.prepare(lease, resumed=True)
-    assert abs(again.running.started_at_ms - first.started_at_ms) < 100
-    assert (await rig.watch(lease)).finished_at_ms == first.finished_at_ms
+    # Docker writes an end down twice, in its event and with the container: on a busy machine not at once. A second
+    # run would have started two seconds later.
+    assert abs(again.running.started_at_ms - first.started_at_ms) < 1_000
+    assert abs((await rig.watch(lease)).finished_at_ms - first.finished_at_ms) < 1_000
 
 
 async def test_a_paused_job_does_not_end_until_it_goes_on(rig: Rig) -> None:
@@ -159,6 +167,19 @@ async def test_inputs_go_in_and_outputs_and_log_come_out(real: RealRig) -> None:
     assert real.sandbox.progress(lease.lease_id) == Progress(500, "half")
 
 
+async def test_what_a_job_uses_is_known_while_it_runs_and_when_it_has_ended(real: RealRig) -> None:
+    busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 1.5"
+    lease = real.lease(busy)
+    assert real.sandbox.usage(lease.lease_id) is None
+    await real.run(lease)
+    used = real.sandbox.usage(lease.lease_id)
+    assert used is not None
+    assert used.cpu_ms > 50
+    assert used.memory_bytes > 0
+    # It may reach no host, and has no GPU.
+    assert (used.network_sent_bytes, used.network_received_bytes, used.gpus) == (None, None, ())
+
+
 async def test_outputs_are_uploaded_or_left_as_they_are_asked_for(real: RealRig) -> None:
     lease = real.lease("echo out > /outputs/o")
     await real.run(lease)
@@ -203,7 +224,7 @@ def asking(image: str = JOB_IMAGE, **changes: object) -> dict[str, Any]:
     ("changes", "outcome", "says"),
     [
         (asking("neurogrid/nothing:1"), Outcome.IMAGE_NOT_FOUND, "is not on this node"),
-        (asking("neurogrid/::::"), Outcome.IMAGE_NOT_FOUND, "invalid reference"),
+        (asking("neurogrid/::::"), Outcome.IMAGE_NOT_FOUND, "is no image's name"),
         (asking("elsewhere/job:1"), Outcome.JOB_REFUSED, "not on the list"),
         (asking(environment={"LD_PRELOAD": "x"}), Outcome.JOB_REFUSED, "set by the node alone"),
         (
@@ -289,6 +310,64 @@ async def test_nothing_is_left_of_a_lease_that_is_over(real: RealRig) -> None:
     assert list(real.directory.iterdir()) == []
 
 
+# --- jobs with a network -------------------------------------------------------------------------
+
+
+def online(real: RealRig, script: str, *allow: str) -> NodeLease:
+    return real.lease(script, job=Job(JOB_IMAGE, ("sh", "-c", script), network=Network(allow)))
+
+
+async def test_a_job_reaches_its_hosts_and_what_it_did_is_in_its_result(real: RealRig) -> None:
+    real.restart(replace(POLICY, network=NetworkTerms(("*:*",), (), 1, 1)))
+    url = httpx.URL(real.server.url)
+    assert url.port
+    real.pinned["files.example.com", url.port] = IPv4Address("127.0.0.1")
+    fetch = "import urllib.request as r, sys; r.urlopen(sys.argv[1], timeout=60)"
+    lease = online(
+        real,
+        f"python3 -c '{fetch}' http://evil.example/; "
+        f"python3 -c '{fetch}' http://files.example.com:{url.port}/none",
+        f"files.example.com:{url.port}",
+    )
+    ran = await real.run(lease)
+    assert ran.outcome is Outcome.EXIT_NONZERO
+    said = await real.log(lease)
+    assert "host_not_listed" in said
+    assert "HTTP Error 4" in said, "the server's own answer"
+    collected = await real.sandbox.collect(lease, start_of(lease), keep=False)
+    assert collected.network is not None
+    assert [each.host for each in collected.network.hosts] == ["files.example.com"]
+    assert [each.host for each in collected.network.refusals] == ["evil.example"]
+    profile = json.loads(real.journal.profile(lease.lease_id))
+    assert profile["network"] == "proxy"
+    await real.sandbox.clear(lease.lease_id)
+    await real.sandbox.clear(lease.lease_id)
+    assert await real.bench.engine.list_links(egress_profile.LINK_NAME_PREFIX) == ()
+    assert list((real.directory.parent / "egress").iterdir()) == []
+
+
+async def test_a_job_whose_hosts_the_owner_does_not_let_through_is_refused(real: RealRig) -> None:
+    lease = online(real, "true", "files.example.com")
+    for terms in (None, NetworkTerms(("example.org",), (), 1, 1)):
+        real.restart(replace(POLICY, network=terms))
+        with pytest.raises(PrepareError, match="jobs reach") as refusal:
+            await real.prepare(lease)
+        assert refusal.value.outcome is Outcome.JOB_REFUSED
+
+
+async def test_a_job_whose_link_dies_ends_by_the_nodes_fault(real: RealRig) -> None:
+    real.restart(replace(POLICY, network=NetworkTerms((), (), 1, 1)))
+    lease = online(real, "sleep 600", "files.example.com")
+    await real.prepare(lease)
+    (link,) = await real.bench.engine.list_links(egress_profile.LINK_NAME_PREFIX)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(real.bench.engine.kill, link.container_id)
+        ran = await real.watch(lease)
+    assert ran.outcome is Outcome.ENGINE_LOST
+    assert "the link to its network ended" in ran.message
+    await real.sandbox.clear(lease.lease_id)
+
+
 # --- members of gangs ---------------------------------------------------------------------------
 
 
@@ -307,17 +386,17 @@ async def test_a_member_of_a_gang_has_its_interface_and_leaves_nothing(real: Rea
     assert await real.log(lease) == "9000\n0\n2\n"
     profile = json.loads(real.journal.profile(lease.lease_id))
     assert profile["network"] == "gang"
-    assert len(await real.bench.engine.list_links()) == 1
+    assert len(await real.bench.engine.list_links(LINK_NAME_PREFIX)) == 1
     await real.sandbox.clear(lease.lease_id)
     await real.sandbox.clear(lease.lease_id)
-    assert await real.bench.engine.list_links() == ()
+    assert await real.bench.engine.list_links(LINK_NAME_PREFIX) == ()
     assert list((real.directory.parent / "gangs").iterdir()) == []
 
 
 async def test_a_member_whose_link_dies_ends_by_the_nodes_fault(real: RealRig) -> None:
     lease = member(real, "sleep 600")
     await real.prepare(lease)
-    (link,) = await real.bench.engine.list_links()
+    (link,) = await real.bench.engine.list_links(LINK_NAME_PREFIX)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(real.bench.engine.kill, link.container_id)
         ran = await real.watch(lease)
@@ -335,7 +414,9 @@ async def test_a_restarted_node_finds_a_member_as_it_was_and_sweeps_what_is_nobo
     real.restart()
     await real.gangs.restore(lease)
     await real.sandbox.sweep({lease.lease_id})
-    assert [link.lease_id for link in await real.bench.engine.list_links()] == [lease.lease_id]
+    assert [link.lease_id for link in await real.bench.engine.list_links(LINK_NAME_PREFIX)] == [
+        lease.lease_id
+    ]
     again = await real.prepare(lease, resumed=True)
     assert again.took is None
     assert (await real.watch(lease)).exit_code == 3

@@ -10,7 +10,7 @@ import pytest
 from neurogrid_marketplace.errors import SealBroken
 from neurogrid_marketplace.job import InputFile
 from neurogrid_marketplace.sealed_file import CHUNK_BYTES, FileSealer
-from neurogrid_node.artifacts import ArtifactRefused, Artifacts, http_client
+from neurogrid_node.files.artifacts import ArtifactRefused, Artifacts, http_client
 from node.file_server import FileServer, content, file_server
 
 KEY = b"k" * 32
@@ -97,3 +97,20 @@ async def test_a_file_that_the_coordinator_changed_is_its_fault_and_not_the_clie
     server.script.append(content(changed))
     with pytest.raises(ArtifactRefused, match="hash"):
         await files(client, server).fetch(named, inputs, KEY)
+
+
+async def test_what_is_for_the_node_alone_never_lies_on_its_disk(
+    client: httpx.AsyncClient, server: FileServer, inputs: Path
+) -> None:
+    data = sealed(b"secret")
+    server.add(data)
+    read = files(client, server).read_sealed
+    assert await read(wanted(data), KEY, 1000) == b"secret"
+    assert [path for path in inputs.parent.rglob("*") if path.is_file()] == []
+    with pytest.raises(SealBroken):
+        await read(wanted(data), b"K" * 32, 1000)
+    with pytest.raises(SealBroken, match="more than 10 bytes"):
+        await read(wanted(data), KEY, 10)
+    server.script.append(content(data + b"more"))
+    with pytest.raises(ArtifactRefused, match="hash"):
+        await read(wanted(data), KEY, 1000)

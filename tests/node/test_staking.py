@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from neurogrid_contracts.instructions import request_unstake, stake
-from neurogrid_node.staking import Staking
+from neurogrid_node.money.staking import Staking
 from node.chain_world import (
     MIN_STAKE,
     USDC,

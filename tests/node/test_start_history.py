@@ -2,7 +2,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogrid_node.start_history import (
+from neurogrid_node.market.start_history import (
     DEFAULT_PULL_MS,
     DEFAULT_READY_MS,
     KEPT,

@@ -5,7 +5,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from neurogrid_node.steps import RETRY_MAX_S, Steps
+from neurogrid_node.lease.steps import RETRY_MAX_S, Steps
 
 
 async def never(step: str, failures: int) -> bool:

@@ -8,7 +8,7 @@ from neurogrid_marketplace.condition_text import read_conditions
 from neurogrid_marketplace.conditions import Clause, Condition, Operator
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.resources import Gpu
-from neurogrid_node.terms import read_own, refusal
+from neurogrid_node.market.terms import read_own, refusal
 from node.market import GIB, OFFER, TOTAL, WALLET, demand
 
 SMALL = Gpu("GPU-0", "NVIDIA T4", 16 * GIB, "7.5")

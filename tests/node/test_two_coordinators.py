@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from neurogrid_marketplace.messages import Attach, Heartbeat, Hello, Message, Meter
-from neurogrid_node.lease_stream import LeaseStream
-from neurogrid_node.network import CoordinatorLink
+from neurogrid_node.lease.stream import LeaseStream
+from neurogrid_node.market.network import CoordinatorLink
 from neurogrid_p2p.host import Host, open_host
 from node.market import OFFER, TOTAL
 from p2p.peers import Person, until

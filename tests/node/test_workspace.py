@@ -18,9 +18,9 @@ import pytest
 import trio
 
 from neurogrid_marketplace.fields import FilePath, decode
-from neurogrid_node.container_profile import SpecError
-from neurogrid_node.workspace import Enforcement, OutputRefused, Workspace, Workspaces
-from neurogrid_node.workspace_outputs import CollectedFile, collect_files, used_bytes
+from neurogrid_node.container.spec import SpecError
+from neurogrid_node.files.workspace import Enforcement, OutputRefused, Workspace, Workspaces
+from neurogrid_node.files.workspace_outputs import CollectedFile, collect_files, used_bytes
 
 LEASE = "lease_1"
 LIMIT = 1 << 20
@@ -158,7 +158,7 @@ def test_a_node_without_root_says_what_it_cannot_do() -> None:
     program = (
         "import os, tempfile, trio\n"
         "from pathlib import Path\n"
-        "from neurogrid_node.workspace import Workspaces\n"
+        "from neurogrid_node.files.workspace import Workspaces\n"
         "if os.geteuid() == 0:\n"
         "    os.setgid(54321)\n"
         "    os.setuid(54321)\n"

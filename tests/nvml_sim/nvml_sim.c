@@ -10,6 +10,9 @@
  *     gpu 0 name NVIDIA H100 80GB HBM3       a fact of GPU 0; what is not said is "not supported"
  *     gpu 0 error nvmlDeviceGetUUID 15       that call fails for GPU 0 alone
  *     gpu 0 process 4711 1048576             a process on it and the bytes that it uses
+ *     gpu 0 mig 1                            it is split; its parts are told as
+ *     part 0 1 uuid MIG-...                  a fact of its part 1
+ *     event 3 0 79                           GPU 0 reports XID 79; a number is reported once
  *
  * Signatures and layouts follow NVML's public interface as pynvml declares it; no NVIDIA header is used.
  */
@@ -22,6 +25,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define GPUS_MAX 128
+#define PARTS_MAX 8
 #define SETTINGS_MAX 1024
 #define LINE_BYTES 512
 
@@ -32,12 +36,14 @@ enum {
     UNINITIALIZED = 1,
     INVALID_ARGUMENT = 2,
     NOT_SUPPORTED = 3,
+    NOT_FOUND = 6,
     INSUFFICIENT_SIZE = 7,
     DRIVER_NOT_LOADED = 9,
+    TIMEOUT = 10,
 };
 
 typedef struct {
-    int gpu; /* -1: of the machine */
+    int gpu; /* -1: of the machine; from GPUS_MAX on: parts, PARTS_MAX for each GPU */
     char text[LINE_BYTES];
 } setting;
 
@@ -52,8 +58,16 @@ typedef struct {
     int index;
 } gpu;
 
-static gpu gpus[GPUS_MAX];
+static gpu gpus[GPUS_MAX * (1 + PARTS_MAX)];
 static int initialised;
+/* GPUs whose events are waited for, and the number of the last event that was told. */
+static unsigned char is_registered[GPUS_MAX];
+static int last_event;
+
+static int part_index(int gpu_index, int part)
+{
+    return GPUS_MAX + gpu_index * PARTS_MAX + part;
+}
 
 /* --- the machine, from its file ------------------------------------------------------------- */
 
@@ -76,6 +90,9 @@ static int read_machine(machine *m)
         s->gpu = -1;
         if (sscanf(line, "gpu %d %n", &s->gpu, &skip) == 1 && s->gpu >= m->gpus_count)
             m->gpus_count = s->gpu + 1;
+        int part = 0;
+        if (sscanf(line, "part %d %d %n", &s->gpu, &part, &skip) == 2)
+            s->gpu = part_index(s->gpu, part);
         snprintf(s->text, sizeof s->text, "%s", line + skip);
         m->settings_count++;
     }
@@ -137,7 +154,10 @@ static nvml_return enter_gpu(machine *m, const gpu *g, const char *function)
 
     if (result)
         return result;
-    if (g < gpus || g >= gpus + GPUS_MAX || g->index >= m->gpus_count)
+    if (g < gpus || g >= gpus + sizeof gpus / sizeof *gpus)
+        return INVALID_ARGUMENT;
+    int whole = g->index < GPUS_MAX ? g->index : (g->index - GPUS_MAX) / PARTS_MAX;
+    if (whole >= m->gpus_count)
         return INVALID_ARGUMENT;
     return injected(m, g->index, function);
 }
@@ -183,7 +203,7 @@ EXPORT nvml_return nvmlInitWithFlags(unsigned flags)
         return DRIVER_NOT_LOADED;
     if ((result = injected(&m, -1, __func__)))
         return result;
-    for (int i = 0; i < GPUS_MAX; i++)
+    for (int i = 0; i < (int)(sizeof gpus / sizeof *gpus); i++)
         gpus[i].index = i;
     initialised++;
     return SUCCESS;
@@ -326,4 +346,129 @@ EXPORT nvml_return nvmlDeviceGetComputeRunningProcesses_v3(const gpu *g, unsigne
     }
     *count = n;
     return n > room || (n && !out) ? INSUFFICIENT_SIZE : SUCCESS;
+}
+
+EXPORT nvml_return nvmlDeviceGetEnforcedPowerLimit(const gpu *g, unsigned *out)
+{
+    ENTER_GPU(g);
+    return copy_number(value(&m, g->index, "power_limit"), out);
+}
+
+EXPORT nvml_return nvmlDeviceGetCurrentClocksThrottleReasons(const gpu *g, unsigned long long *out)
+{
+    ENTER_GPU(g);
+    const char *text = value(&m, g->index, "throttle");
+
+    if (!text)
+        return NOT_SUPPORTED;
+    *out = strtoull(text, NULL, 0);
+    return SUCCESS;
+}
+
+EXPORT nvml_return nvmlDeviceGetMinorNumber(const gpu *g, unsigned *out)
+{
+    ENTER_GPU(g);
+    return copy_number(value(&m, g->index, "minor"), out);
+}
+
+EXPORT nvml_return nvmlDeviceGetTotalEccErrors(const gpu *g, unsigned kind, unsigned counter, unsigned long long *out)
+{
+    ENTER_GPU(g);
+    const char *text = value(&m, g->index, kind == 0 ? "ecc_corrected" : "ecc_uncorrected");
+
+    if (counter != 0 || !text)
+        return NOT_SUPPORTED;
+    *out = strtoull(text, NULL, 10);
+    return SUCCESS;
+}
+
+typedef struct {
+    char bus_id_legacy[16];
+    unsigned domain, bus, device, device_id, subsystem_id;
+    char bus_id[32];
+} pci_info;
+
+EXPORT nvml_return nvmlDeviceGetPciInfo_v3(const gpu *g, pci_info *out)
+{
+    ENTER_GPU(g);
+    memset(out, 0, sizeof *out);
+    return copy_text(value(&m, g->index, "pci"), out->bus_id, sizeof out->bus_id);
+}
+
+/* --- parts of a GPU ------------------------------------------------------------------------- */
+
+EXPORT nvml_return nvmlDeviceGetMaxMigDeviceCount(const gpu *g, unsigned *out)
+{
+    ENTER_GPU(g);
+    *out = PARTS_MAX;
+    return SUCCESS;
+}
+
+EXPORT nvml_return nvmlDeviceGetMigDeviceHandleByIndex(const gpu *g, unsigned part, gpu **out)
+{
+    ENTER_GPU(g);
+    if (part >= PARTS_MAX)
+        return INVALID_ARGUMENT;
+    int index = part_index(g->index, (int)part);
+    for (int i = 0; i < m.settings_count; i++)
+        if (m.settings[i].gpu == index) {
+            *out = &gpus[index];
+            return SUCCESS;
+        }
+    return NOT_FOUND;
+}
+
+/* --- events --------------------------------------------------------------------------------- */
+
+#define XID_CRITICAL_ERROR 8
+
+EXPORT nvml_return nvmlEventSetCreate(void **out)
+{
+    ENTER();
+    *out = is_registered;
+    memset(is_registered, 0, sizeof is_registered);
+    return SUCCESS;
+}
+
+EXPORT nvml_return nvmlDeviceRegisterEvents(const gpu *g, unsigned long long types, void *set)
+{
+    ENTER_GPU(g);
+    if (set != is_registered || types != XID_CRITICAL_ERROR)
+        return INVALID_ARGUMENT;
+    is_registered[g->index] = 1;
+    return SUCCESS;
+}
+
+typedef struct {
+    gpu *device;
+    unsigned long long type, data;
+    unsigned gpu_instance, compute_instance;
+} event_data;
+
+EXPORT nvml_return nvmlEventSetWait_v2(void *set, event_data *out, unsigned timeout_ms)
+{
+    if (set != is_registered)
+        return INVALID_ARGUMENT;
+    for (unsigned waited_ms = 0;; waited_ms += 5) {
+        ENTER();
+        const char *text;
+
+        for (int n = 0; (text = nth_value(&m, -1, "event", n)); n++) {
+            int number, index, xid;
+
+            if (sscanf(text, "%d %d %d", &number, &index, &xid) != 3 || number <= last_event || !is_registered[index])
+                continue;
+            last_event = number;
+            *out = (event_data){&gpus[index], XID_CRITICAL_ERROR, (unsigned long long)xid, UINT32_MAX, UINT32_MAX};
+            return SUCCESS;
+        }
+        if (waited_ms >= timeout_ms)
+            return TIMEOUT;
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+}
+
+EXPORT nvml_return nvmlEventSetFree(void *set)
+{
+    return set == is_registered ? SUCCESS : INVALID_ARGUMENT;
 }

@@ -13,9 +13,9 @@ from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.connection import Connection, Keys, secure
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
-from neurogrid_p2p.patches import WINDOW_BYTES, Stream
+from neurogrid_p2p.limits import WINDOW_BYTES, Limits
+from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.session import Party
 from neurogrid_p2p.tcp import TcpStream
 

@@ -9,8 +9,10 @@ from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.wire import MAX_FRAME_BYTES, encode_frame
 from neurogrid_p2p import patches
 from neurogrid_p2p.channel import OUTBOX_BYTES, Channel
+from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import open_host
+from neurogrid_p2p.limits import WINDOW_BYTES
 from p2p.peers import PROTOCOL, Person, channel_pair, listening, until
 
 
@@ -56,7 +58,7 @@ async def test_who_is_not_read_waits_and_holds_a_bounded_amount() -> None:
                 await one.send({"data": b"x" * 60_000})
                 sent += 1
         # What waits here, plus one window, one read and one message at the other end.
-        bound_bytes = OUTBOX_BYTES + patches.WINDOW_BYTES + 4 * 65_536
+        bound_bytes = OUTBOX_BYTES + WINDOW_BYTES + 4 * 65_536
         assert 16 <= sent <= bound_bytes // 60_000
         for _ in range(sent):
             await other.receive()
@@ -203,7 +205,9 @@ async def test_a_protocol_that_the_peer_does_not_speak_opens_nothing() -> None:
             await first.open("/other/1")
         await one.send({"still": "open"})
         assert await other.receive() == {"still": "open"}
-        await until(lambda: len(first._connection._muxer.streams) == 2)
+        connection = first._connection
+        assert isinstance(connection, Connection)
+        await until(lambda: len(connection._muxer.streams) == 2)
 
 
 @asynccontextmanager

@@ -30,8 +30,8 @@ from neurogrid_p2p.discovery.kademlia import (
 )
 from neurogrid_p2p.discovery.peers import Peer, Scope, peer_at
 from neurogrid_p2p.errors import HandshakeFailed, P2pError
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.patches import Stream
 from p2p.peers import NETWORK, Person, listening, until
 

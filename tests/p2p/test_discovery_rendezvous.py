@@ -18,8 +18,8 @@ from neurogrid_p2p.discovery.rendezvous import (
     register,
 )
 from neurogrid_p2p.errors import HandshakeFailed, P2pError
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.protobuf import Fields, message
 from p2p.peers import Person, listening
@@ -81,7 +81,10 @@ async def test_a_registration_is_its_peers_own_and_within_bounds() -> None:
         theirs = seal_record(other.key_pair, at(other), 1)
         for status, fields in (
             (Status.NOT_AUTHORIZED, ((1, NAME), (2, theirs))),
-            (Status.INVALID_SIGNED_PEER_RECORD, ((1, NAME), (2, ours[:-1] + b"\0"))),
+            (
+                Status.INVALID_SIGNED_PEER_RECORD,
+                ((1, NAME), (2, ours[:-1] + bytes([ours[-1] ^ 1]))),
+            ),
             (Status.INVALID_SIGNED_PEER_RECORD, ((1, NAME), (2, b""))),
             (Status.INVALID_NAMESPACE, ((1, ""), (2, ours))),
             (Status.INVALID_NAMESPACE, ((1, "x" * 257), (2, ours))),

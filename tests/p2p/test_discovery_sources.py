@@ -15,8 +15,8 @@ from neurogrid_p2p.discovery.peers import Peer, Scope
 from neurogrid_p2p.discovery.rendezvous import RendezvousPoint
 from neurogrid_p2p.discovery.sources import Dht, Rendezvous, Source
 from neurogrid_p2p.errors import P2pError
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from p2p.peers import NETWORK, Person, listening
 
 ALL = Scope(private=True)

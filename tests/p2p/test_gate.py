@@ -7,8 +7,9 @@ import trio
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed, DialFailed
-from neurogrid_p2p.gate import Gate, Limits, Refusal
+from neurogrid_p2p.gate import Gate, Refusal
 from neurogrid_p2p.host import open_host
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.peer_lists import PeerLists
 from p2p.peers import PROTOCOL, Person, listening, until
 

@@ -11,8 +11,8 @@ from neurogrid_p2p._libp2p import MuxedStreamError
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.errors import AddressInvalid, ChannelClosed, DialFailed
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from p2p.peers import PROTOCOL, Person, listening, raw_connection, until
 
 

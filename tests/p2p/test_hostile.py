@@ -20,8 +20,8 @@ from neurogrid_p2p._libp2p import ConnectionClosedError, MuxedStreamError, yamux
 from neurogrid_p2p.address import parse_address
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.patches import Stream
 from neurogrid_p2p.session import SignedChannel
 from p2p.peers import (

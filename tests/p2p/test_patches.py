@@ -13,6 +13,7 @@ import trio
 from neurogrid_p2p import patches
 from neurogrid_p2p._libp2p import ConnectionClosedError, MuxedStreamError, yamux
 from neurogrid_p2p.host import open_host
+from neurogrid_p2p.limits import WINDOW_BYTES
 from neurogrid_p2p.patches import LIBP2P_VERSION, Muxer, Stream
 from p2p.peers import PROTOCOL, Person, channel_pair, listening, raw_connection, until
 
@@ -33,6 +34,10 @@ STOCK = {
     "Yamux._cleanup_on_error": "4fed61a999a34989b7d5e7bdd28069dd24e5f01142b7bb06c936cbf07a0fac6b",
     "Yamux._measure_rtt_loop": "86222ce6e35836fd208cd7d3aea56fbfe1943c646c0033118695aaabd8cf9c28",
 }
+
+
+def test_a_window_is_as_large_as_the_stock_one() -> None:
+    assert yamux.DEFAULT_WINDOW_SIZE == WINDOW_BYTES
 
 
 def test_the_release_is_the_one_that_was_read() -> None:

@@ -15,10 +15,10 @@ from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.circuit import HOP, STOP, HopMessage, Status, receive, send
 from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.errors import ChannelClosed, DialFailed
-from neurogrid_p2p.gate import Limits
 from neurogrid_p2p.host import Host, open_host
+from neurogrid_p2p.limits import Limits, RelayLimits
 from neurogrid_p2p.patches import Stream
-from neurogrid_p2p.relay import Relay, RelayLimits
+from neurogrid_p2p.relay import Relay
 from neurogrid_p2p.relay_reservation import RelayReservations
 from p2p.peers import PROTOCOL, Person, listening, raw_connection, until
 

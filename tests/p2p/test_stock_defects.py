@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from neurogrid_p2p import patches
 from neurogrid_p2p._libp2p import ConnectionClosedError, MuxedStreamError, yamux
+from neurogrid_p2p.limits import WINDOW_BYTES
 from neurogrid_p2p.patches import Stream
 from p2p.yamux_pair import FOR_EVER_S, End, within, yamux_pair
 
@@ -184,7 +185,7 @@ async def test_a_reader_that_pauses_loses_the_stream(
     async with yamux_pair(monkeypatch, stock=stock) as (one, other):
         said = await one.open_stream()
         heard = await other.accept_stream()
-        total = patches.WINDOW_BYTES + 1_000
+        total = WINDOW_BYTES + 1_000
         arrived: list[bytes] = []
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write_all, said, total)
@@ -258,7 +259,7 @@ async def test_a_writer_that_waits_for_the_window_is_told_when_the_stream_ends(
         heard = await other.accept_stream()
         started_s = trio.current_time()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(write_all, said, patches.WINDOW_BYTES + 1)
+            nursery.start_soon(write_all, said, WINDOW_BYTES + 1)
             await trio.sleep(1)
             await heard.reset()
         assert trio.current_time() - started_s < 2

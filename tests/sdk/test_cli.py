@@ -1,197 +1,22 @@
 """The `neurogrid` command against the real api, with click's runner."""
 
-import asyncio
 import json
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from sqlalchemy import Connection
+from click.testing import CliRunner
 
 from coordinator.api_world import USDC, World, node_id, node_view
-from coordinator.served import ServedWorld, served_in_thread
+from coordinator.records import wallet
+from coordinator.served import ServedWorld
 from neurogrid.cli.group import neurogrid
-from neurogrid_coordinator.store import findings, prices
-from neurogrid_marketplace.faults import Outcome
-from neurogrid_marketplace.price_history import PriceClass
+from neurogrid_coordinator.store import findings, usage
+from neurogrid_coordinator.store.usage import Said
 from neurogrid_marketplace.reputation import Finding, FindingKind
-
-Run = Callable[..., Result]
-
-JOB = ("submit", "python:3.12-slim", "--max-price", "1.00")
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ServedWorld]:
-    with served_in_thread(tmp_path / "api") as world:
-        yield world
-
-
-@pytest.fixture
-def network(api: ServedWorld, tmp_path: Path) -> Path:
-    """The file that a devnet writes."""
-    alice = api.run(lambda world: world.customer("alice"))
-    path = tmp_path / "network.json"
-    path.write_text(json.dumps({"api_url": api.address, "api_key": alice.key, "nodes": []}))
-    return path
-
-
-@pytest.fixture
-def run(network: Path) -> Run:
-    def run(*arguments: str, **more: str) -> Result:
-        environment = {"NEUROGRID_NETWORK": str(network), **more}
-        return CliRunner().invoke(neurogrid, arguments, env=environment)
-
-    return run
-
-
-def live(api: ServedWorld, *, outcome: Outcome = Outcome.COMPLETED) -> threading.Thread:
-    """Runs the next task that is submitted, with a log and an output."""
-
-    async def live(world: World) -> None:
-        while not world.woken:  # noqa: ASYNC110 - the world's orchestrator is a list
-            await asyncio.sleep(0.01)
-        task_id = world.woken.pop(0)
-        await world.start(task_id)
-        await world.print(task_id, "working\n")
-        output = await world.upload(task_id, "a/out.txt", b"result")
-        await world.finish(
-            task_id, *([output] if outcome is Outcome.COMPLETED else []), outcome=outcome
-        )
-
-    thread = threading.Thread(target=lambda: api.run(live))
-    thread.start()
-    return thread
-
-
-def test_submit_prints_the_id_alone_on_standard_output(run: Run) -> None:
-    result = run(*JOB, "--cpu", "2", "--timeout", "10m", "-e", "A=1", "--", "python", "-c", "1")
-    assert result.exit_code == 0, result.output
-    task_id = result.stdout.strip()
-    assert task_id.startswith("task_")
-    assert f"neurogrid logs -f {task_id}" in result.stderr
-    task = json.loads(run("status", task_id, "--json").stdout)
-    assert task["command"] == ["python", "-c", "1"]
-    assert task["timeout_seconds"] == 600
-    assert task["env"] == {"A": "1"}
-    assert task["resource_requirements"]["cpu_cores"] == 2
-
-
-def test_submit_follows_to_the_end_and_fetches_the_outputs(
-    run: Run, api: ServedWorld, tmp_path: Path
-) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "one.txt").write_text("1")
-    (tmp_path / "two.txt").write_text("2")
-    living = live(api)
-    out = tmp_path / "out"
-    result = run(
-        *JOB,
-        "-f",
-        "-i",
-        str(tmp_path / "data"),
-        "-i",
-        f"{tmp_path / 'two.txt'}:deep/2",
-        "-o",
-        str(out),
-    )
-    living.join()
-    assert result.exit_code == 0, result.output
-    assert result.stdout == "working\n"
-    assert (out / "a" / "out.txt").read_bytes() == b"result"
-    for words in ("queued", "awarded", "0.36 USDC per hour", "completed", "cost       0.001 USDC"):
-        assert words in result.stderr
-    listed = json.loads(run("list", "--json").stdout)["tasks"]
-    shown = json.loads(run("status", listed[0]["id"], "--json").stdout)
-    assert [item["path"] for item in shown["inputs"]] == ["data/one.txt", "deep/2"]
-
-
-def test_waiting_for_a_job_that_fails_exits_1_with_the_advice(run: Run, api: ServedWorld) -> None:
-    living = live(api, outcome=Outcome.MEMORY_EXCEEDED)
-    result = run(*JOB, "--wait")
-    living.join()
-    assert result.exit_code == 1
-    assert "MEMORY_EXCEEDED" in result.stderr
-    assert "Ask for more memory" in result.stderr
-
-
-def test_submit_asks_for_verification_and_status_shows_it(run: Run) -> None:
-    result = run(*JOB, "--verify", "quorum", "--runs", "3", "--json")
-    assert result.exit_code == 0, result.output
-    task = json.loads(result.stdout)
-    assert (task["verification"]["mode"], task["verification"]["runs"]) == ("quorum", 3)
-    assert task["max_cost"] == "3.00"
-    shown = run("status", task["id"])
-    assert "verified by  quorum" in shown.stdout
-    alone = run(*JOB, "--runs", "3")
-    assert alone.exit_code == 2
-    assert "goes with --verify quorum only" in alone.stderr
-
-
-def test_submit_takes_a_comparator_and_status_shows_it(run: Run) -> None:
-    numeric = ("--verify", "quorum", "--compare", "numeric:1e-6:1e-9")
-    files = ("--compare-files", "*.csv", "--compare-files", "raw/*.bin=f32")
-    result = run(*JOB, *numeric, *files, "--json")
-    assert result.exit_code == 0, result.output
-    task = json.loads(result.stdout)
-    assert task["verification"]["comparator"] == {
-        "kind": "numeric",
-        "relative": "1e-6",
-        "absolute": "1e-9",
-        "image": None,
-        "command": [],
-        "timeout_seconds": None,
-        "files": [
-            {"pattern": "*.csv", "format": None},
-            {"pattern": "raw/*.bin", "format": "f32"},
-        ],
-    }
-    shown = run("status", task["id"]).stdout
-    assert "numbers within 1e-6 of their size or 1e-9, in *.csv raw/*.bin" in shown
-    own = ("--verify", "spot_check", "--compare", "image:mine/compare:1")
-    how = ("--compare-command", "python /compare.py 'a b'", "--compare-timeout", "60")
-    task = json.loads(run(*JOB, *own, *how, "--json").stdout)
-    comparator = task["verification"]["comparator"]
-    assert (comparator["image"], comparator["timeout_seconds"]) == ("mine/compare:1", 60)
-    assert comparator["command"] == ["python", "/compare.py", "a b"]
-    assert "mine/compare:1 python /compare.py 'a b'" in run("status", task["id"]).stdout
-    for options, words in (
-        (("--verify", "quorum", "--compare-timeout", "60"), "goes with --compare image only"),
-        (("--compare", "exact"), "goes with --verify only"),
-        (("--verify", "quorum", "--compare", "close"), "none of exact, numeric"),
-        (("--verify", "quorum", "--compare-files", "*"), "goes with --compare numeric only"),
-        (("--verify", "quorum", "--compare", "numeric:1"), "below 1"),
-    ):
-        refused = run(*JOB, *options)
-        assert refused.exit_code == 2, refused.output
-        assert words in refused.stderr
-
-
-def test_submit_asks_for_a_gang_and_status_shows_it(run: Run) -> None:
-    result = run(*JOB, "--gang", "2:wallet", "--tries", "2", "--json")
-    assert result.exit_code == 0, result.output
-    task = json.loads(result.stdout)
-    assert (task["gang"]["size"], task["gang"]["apart"], task["gang"]["tries"]) == (2, "wallet", 2)
-    assert task["max_cost"] == "4.00"
-    assert "2 nodes at once, apart by wallet; attempt 0" in run("status", task["id"]).stdout
-    too_early = run("logs", task["id"], "--rank", "1")
-    assert too_early.exit_code == 2
-    assert "a gang of 2 has begun with 0 members" in too_early.stderr
-    for options, words in (
-        (("--tries", "2"), "goes with --gang only"),
-        (("--gang", "many"), "is not SIZE[:APART]"),
-    ):
-        refused = run(*JOB, *options)
-        assert refused.exit_code == 2, refused.output
-        assert words in refused.stderr
-    dry = run(*JOB, "--gang", "3", "--dry-run")
-    assert dry.exit_code == 6
-    assert "3 at once are wanted" in dry.stdout
+from neurogrid_marketplace.usage import GpuUse, LeaseUsage
+from sdk.typing_commands import JOB, Run, live, note_price
 
 
 def test_reputation_shows_the_score_and_what_it_is_made_of(run: Run, api: ServedWorld) -> None:
@@ -225,6 +50,12 @@ def test_json_is_one_document_on_standard_output(run: Run, api: ServedWorld) -> 
         ("logs", task["id"]),
         ("outputs", task["id"]),
         ("nodes",),
+        ("providers", "search"),
+        ("provider", "earnings"),
+        ("provider", "stake"),
+        ("provider", "payouts"),
+        ("models", "list"),
+        ("models", "show", "gpt-small"),
         ("account",),
         ("explain", "--max-price", "1"),
     ):
@@ -239,6 +70,8 @@ def test_json_is_one_document_on_standard_output(run: Run, api: ServedWorld) -> 
 def test_a_tasks_whole_life_in_commands(run: Run, api: ServedWorld, tmp_path: Path) -> None:
     task_id = run(*JOB, "--name", "resize").stdout.strip()
     listing = run("list").stdout
+    assert run("list", "--kind", "container", "--from", "2020-01-01").stdout == listing
+    assert "No such tasks" in run("list", "--to", "2020-01-01", "--oldest-first").stderr
     assert "resize" in listing
     assert "pending" in listing
     api.run(lambda world: world.start(task_id))
@@ -270,6 +103,28 @@ def test_the_market_in_words(run: Run) -> None:
     nodes = run("nodes").stdout
     assert "NVIDIA L4 24GB" in nodes
     assert "0.10 USDC/h" in nodes
+    providers = run("providers", "search", "--gpu-model", "l4", "--cpu", "4", "--available").stdout
+    assert "1 x NVIDIA L4 26GB" in providers
+    assert "1.40 USDC/h" in providers
+    assert "No provider" in run("providers", "search", "--max-price", "0.01").stderr
+    shown = run("providers", "show", wallet("one")).stdout
+    assert "1 of 1 take work now" in shown
+    assert node_id("one")[-8:] in shown
+    models = run("models", "list", "--type", "text").stdout
+    assert "small" in models
+    assert "10.00 USDC per million tokens" in models
+    assert "There is no such model" in run("models", "list", "--category", "none").stderr
+    assert "256 tokens" in run("models", "show", "gpt-small").stdout
+    assert "there are: small" in run("models", "show", "gpt-9").stderr
+    for command in (
+        ("resources",),
+        ("tasks",),
+        ("earnings",),
+        ("jobs", "--status", "open"),
+        ("payouts",),
+    ):
+        assert run("provider", *command).exit_code == 0
+    assert "0.00 USDC  the market asks for 5.00 USDC" in run("provider", "stake").stdout
     good = run("explain", "--max-price", "1.00")
     assert good.exit_code == 0
     assert "2 of 2 nodes match." in good.stdout
@@ -303,45 +158,20 @@ def test_an_estimate_says_price_total_and_balance(run: Run, api: ServedWorld) ->
     dry = run(*JOB, "--dry-run", "--json")
     assert json.loads(dry.stdout)["balance"]["enough"] is True
     assert run("list", "--json").stdout.count("task_") == 0
-    api.run(lambda world: world.database.write(_noted))
+    api.run(lambda world: world.database.write(note_price))
     assert "median of 1 awards of cpu" in run("estimate", "--max-price", "1.00").stdout
-
-
-def _noted(conn: Connection) -> None:
-    prices.add(conn, PriceClass("cpu", 1000), 250_000, 400, time.time_ns() // 1_000_000)
 
 
 def test_prices_are_listed_by_class_and_by_hour(run: Run, api: ServedWorld) -> None:
     nothing = run("prices")
     assert "Nothing was awarded in the last 24 h." in nothing.stderr
-    api.run(lambda world: world.database.write(_noted))
+    api.run(lambda world: world.database.write(note_price))
     listing = run("prices").stdout
     assert "0.25 USDC" in listing
     assert "core and hour" in listing
     assert "HOUR" in run("prices", "cpu").stdout
     data = json.loads(run("prices", "cpu", "--json").stdout)
     assert data["classes"][0]["hours"][0]["awards"] == 1
-
-
-def test_preemptible_jobs_are_submitted_shown_and_priced_as_such(
-    run: Run, api: ServedWorld
-) -> None:
-    task_id = run(*JOB, "--preemptible", "--reclaim-window", "2m", "--wait-for-node").stdout.strip()
-    task = json.loads(run("status", task_id, "--json").stdout)
-    assert (task["preemptible"], task["reclaim_window_seconds"]) == (True, 120)
-    assert "preemptible" in run("status", task_id).stdout
-    refused = run(*JOB, "--reclaim-window", "2m")
-    assert refused.exit_code == 2
-    assert "goes with --preemptible only" in refused.stderr
-
-    api.run(lambda world: world.database.write(_noted))
-    assert json.loads(run("prices", "--spot", "--json").stdout)["classes"] == []
-    spot = PriceClass("cpu spot", 1000)
-    now_ms = time.time_ns() // 1_000_000
-    api.run(lambda world: world.database.write(prices.add, spot, 125_000, 400, now_ms))
-    listed = json.loads(run("prices", "--spot", "--json").stdout)["classes"]
-    assert [each["name"] for each in listed] == ["cpu spot"]
-    assert "HOUR" in run("prices", "cpu", "--spot").stdout
 
 
 def test_the_language_of_conditions_is_shown_without_a_coordinator(run: Run) -> None:
@@ -472,27 +302,65 @@ def test_every_public_name_can_be_imported() -> None:
         _ = sdk.nothing
 
 
-def test_priority_reason_and_deadline_travel(run: Run) -> None:
-    urgent = ("--priority", "9", "--reason", "The board meets.", "--deadline", "3h")
-    task_id = run(*JOB, *urgent, "--deadline-policy", "run").stdout.strip()
-    task = json.loads(run("status", task_id, "--json").stdout)
-    assert (task["priority"], task["priority_reason"]) == (9, "The board meets.")
-    assert task["deadline_policy"] == "run"
-    shown = run("status", task_id).stdout
-    assert "9 The board meets." in shown
-    assert "deadline" in shown
-    assert run(*JOB, "--deadline", "2099-01-15T10:30Z").exit_code == 0
-    too_soon = run(*JOB, "--deadline", "10m")
-    assert too_soon.exit_code == 2
-    assert "too late even if it began now" in too_soon.stderr
-    for wrong in (("--deadline", "soon"), ("--priority", "11"), ("--priority", "urgent")):
-        assert run(*JOB, *wrong).exit_code == 2
+def test_explain_knows_who_lets_commands_in(run: Run) -> None:
+    result = run("explain", "--max-price", "10", "--interactive")
+    assert result.exit_code == 6
+    assert "access has exec" in result.output
 
 
-def test_a_group_and_what_to_avoid_travel(run: Run) -> None:
-    task_id = run(*JOB, "--spread", "replicas:region", "--avoid-node", node_id("gone")).stdout
-    task = json.loads(run("status", task_id.strip(), "--json").stdout)
-    assert task["spread"] == {"group": "replicas", "by": "region"}
-    assert task["avoid"]["nodes"] == [node_id("gone")]
-    assert "replicas by region" in run("status", task_id.strip()).stdout
-    assert run(*JOB, "--spread", "x:rack").exit_code == 2
+def test_a_task_is_changed_and_executed_by_command(run: Run, api: ServedWorld) -> None:
+    task_id = run(*JOB).stdout.strip()
+    result = run(
+        "task", "update", task_id, "--max-price", "2", "--priority", "9", "--deadline", "2h"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{task_id} queued, at most 2.00 USDC per hour and 2.00 USDC in all\n"
+    result = run("task", "update", task_id, "--no-deadline", "--max-total", "0.50", "--json")
+    shown = json.loads(result.stdout)
+    assert (shown["deadline"], shown["max_cost"], shown["priority"]) == (None, "0.50", 9)
+    result = run(
+        "task", "update", task_id, "--max-total", "none", "--cpu", "2", "--where", "", "--json"
+    )
+    shown = json.loads(result.stdout)
+    assert (shown["max_cost"], shown["resource_requirements"]["cpu_cores"]) == ("2.00", 2.0)
+    assert "Say what to change" in run("task", "update", task_id).stderr
+    assert run("task", "update", task_id, "--no-deadline", "--deadline", "2h").exit_code == 2
+    assert run("task", "update", "task_none", "--name", "x").exit_code == 4
+    result = run("task", "execute", task_id)
+    assert result.stdout == f"{task_id}\n"
+    assert "nothing more was submitted" in result.stderr
+    api.run(lambda world: world.start(task_id))
+    api.run(lambda world: world.finish(task_id))
+    again = json.loads(run("task", "execute", task_id, "--timeout", "10m", "--json").stdout)
+    assert (again["execution_of"], again["timeout_seconds"]) == (task_id, 600)
+
+
+def test_what_a_job_uses_is_shown_by_command(run: Run, api: ServedWorld) -> None:
+    task_id = run(*JOB).stdout.strip()
+    assert "nothing was measured yet" in run("task", "metrics", task_id).stderr
+    lease = api.run(lambda world: world.start(task_id)).lease
+    assert lease is not None
+
+    async def measured(world: World) -> None:
+        for seconds in (1, 2):
+            gpu = GpuUse("GPU-1", 50, 2**30, 66, 70_500)
+            used = LeaseUsage(1_000 * seconds, 2**20, 5_000_000, 7, 300, 2, (gpu,))
+            told = Said(lease.lease_id, used, 2**21)
+            at_ms = world.now_ms + 5_000 * seconds
+            await world.database.write(usage.add, node_id("one"), told, at_ms, is_last=False)
+
+    api.run(measured)
+    shown = run("task", "metrics", task_id).stdout
+    assert "CPU         2.0 s" in shown
+    assert "memory      2.1 MB at most, of 500.0 MB" in shown
+    assert "disk        5.0 MB read, 7 B written" in shown
+    assert "GPU         50% mean, 50% at most" in shown
+    assert "GPU warmth  66 °C at most" in shown
+    assert "GPU power   70 W at most" in shown
+    first, second = shown.splitlines()[-2:]
+    assert first.split()[1] == "-"
+    assert second.split()[1] == "20%"
+    assert "300 B / 2 B" in second
+    found = json.loads(run("task", "metrics", task_id, "--samples", "1", "--json").stdout)
+    assert (len(found["samples"]), found["summary"]["samples"]) == (1, 2)
+    assert run("task", "metrics", "task_none").exit_code == 4

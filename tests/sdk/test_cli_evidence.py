@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Connection, insert
 
 from coordinator.api_world import World
-from coordinator.served import ServedWorld, served_in_thread
+from coordinator.served import ServedWorld
 from marketplace.test_challenge_evidence import CHALLENGE, HONEST
 from neurogrid.cli.group import neurogrid
 from neurogrid_coordinator.store import challenges, findings
@@ -19,12 +17,6 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.reputation import Finding, FindingKind
 
 NODE, CHALLENGE_ID = CHALLENGE.node_id, CHALLENGE.challenge_id
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ServedWorld]:
-    with served_in_thread(tmp_path / "api") as world:
-        yield world
 
 
 def run(api: ServedWorld, *arguments: str) -> Result:

@@ -7,9 +7,7 @@ import pytest
 
 from coordinator.api_world import World
 from coordinator.served import ServedWorld
-from sdk.test_cli import JOB, Run, api, network, run
-
-__all__ = ["api", "network", "run"]
+from sdk.typing_commands import JOB, Run
 
 TOML = """
 name = "Train and test"
@@ -72,7 +70,7 @@ def test_json_says_the_same_as_toml(run: Run, file: Path) -> None:
         ("this is not toml", "flow.toml:"),
         ("nam = 'x'\n[tasks.a]", "nam is not a field"),
         ("[tasks.a]\ninputs = [{path = 'x', file = 'gone'}]", "gone is no file"),
-        ("[tasks.a]\ninputs = [{path = 'x'}]", "one of file, sha256 and from_task"),
+        ("[tasks.a]\ninputs = [{path = 'x'}]", "one of file, url, sha256 and from_task"),
         ("[tasks.a]\ninputs = [{path = 'x', sha256 = 'a', file = 'b'}]", "one of file"),
         ("[tasks.a]\ninputs = [{file = 'x'}]", "has no path"),
         ("[tasks.a]\ninputs = 'x'", "is no list"),
@@ -111,3 +109,12 @@ def test_submit_waits_for_other_tasks(run: Run, api: ServedWorld) -> None:
     api.run(live)
     failed = json.loads(run("status", third.stdout.strip(), "--json").stdout)
     assert failed["error"]["code"] == "OUTPUT_MISSING"
+
+
+def test_a_file_may_ask_models(run: Run, file: Path) -> None:
+    hear = '[tasks.hear]\nkind = "model"\nmodel = "ear"\nfile = {from_task = "train", path = "a.wav"}\n'
+    file.write_text(TOML + hear)
+    result = run("workflow", "submit", str(file), "--json")
+    assert result.exit_code == 0, result.output
+    tasks = {task["key"]: task for task in json.loads(result.stdout)["tasks"]}
+    assert tasks["hear"]["depends_on"] == [tasks["train"]["id"]]

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,15 +11,12 @@ import pytest
 
 import neurogrid
 from coordinator.api_world import USDC, Customer, World, node_id
-from coordinator.served import ServedWorld, served_in_thread
+from coordinator.served import ServedWorld
 from neurogrid import Client
 from neurogrid.models import Task
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ServedWorld]:
-    with served_in_thread(tmp_path / "api") as world:
-        yield world
+from neurogrid_coordinator.store import usage
+from neurogrid_coordinator.store.usage import Said
+from neurogrid_marketplace.usage import GpuUse, LeaseUsage
 
 
 @pytest.fixture
@@ -55,6 +53,10 @@ def test_the_documents_calls_work_as_written(client: Client, api: ServedWorld) -
     tasks = client.tasks.list(status="pending", limit=50, offset=0)
     assert [item.id for item in tasks] == [task.id]
     assert (len(tasks), tasks.total) == (1, 1)
+    (same,) = client.tasks.list(kind="container", name=task.name, created_after=task.created_at)
+    assert same.id == task.id
+    assert client.tasks.list(created_before=task.created_at).total == 0
+    assert client.tasks.list(model="small").total == 0
     api.run(lambda world: world.start(task.id))
     api.run(lambda world: world.print(task.id, "one\ntwo\n"))
     assert client.tasks.get_logs(task.id, lines=1, follow=False) == "two\n"
@@ -154,6 +156,13 @@ def test_every_documented_error_has_its_exception(client: Client, api: ServedWor
 
 
 def test_the_market_and_the_account(client: Client) -> None:
+    # Document 003's call, but for where.
+    found = client.providers.search(
+        gpu_memory_min=8, cpu_cores_min=4, max_price=15.00, location="eu-west"
+    )
+    assert (found.total, found.providers[0].price_per_hour) == (2, Decimal("1.40"))
+    assert client.providers.get(found.providers[0].id).nodes
+    assert client.providers.search(available=False).total == 0
     nodes = client.nodes.list(region="eu-west")
     assert nodes.total == 2
     node = client.nodes.get(nodes.nodes[0].id)
@@ -188,6 +197,26 @@ def test_an_address_where_nobody_listens_is_named(api: ServedWorld) -> None:
         pytest.raises(neurogrid.ConnectionFailed, match=r"http://127\.0\.0\.1:9"),
     ):
         client.account()
+
+
+def test_a_workflow_asks_a_model_about_what_another_task_leaves(client: Client) -> None:
+    workflow = client.workflows.submit(
+        {
+            "cut": {"docker_image": "neurogrid/job:1", "max_price_per_hour": "1.00"},
+            "hear": {
+                "kind": "model",
+                "model": "ear",
+                "file": neurogrid.TaskOutput("cut", "a/speech.wav"),
+            },
+        },
+    )
+    cut, hear = workflow.tasks
+    shown = client.tasks.get(hear.id)
+    awaited = next(each for each in shown.inputs if each.from_task)
+    assert (awaited.path, awaited.from_task, awaited.output) == (
+        *("speech.wav", cut.id, "a/speech.wav"),
+    )
+    assert (shown.phase, hear.key) == ("waiting", "hear")
 
 
 def test_a_workflow_is_submitted_followed_and_cancelled(
@@ -244,3 +273,58 @@ def test_a_workflow_is_submitted_followed_and_cancelled(
         client.tasks.create(
             docker_image="neurogrid/job:1", max_price_per_hour="1.00", depends_on=[test.id]
         )
+
+
+def test_a_task_is_changed_while_it_waits_and_executed_again_when_it_has_ended(
+    client: Client, api: ServedWorld
+) -> None:
+    task = create(client)
+    # Document 003's call, word for word.
+    result = client.tasks.update(task.id, max_price_per_hour="15.00", priority="high")
+    assert result.max_price_per_hour == Decimal("15.00")
+    result = client.tasks.update(
+        task.id,
+        deadline=datetime(2099, 1, 1, tzinfo=UTC),
+        resource_requirements={"cpu_cores": 1},
+        where="score >= 0",
+        idempotency_key="once",
+    )
+    assert result.deadline == datetime(2099, 1, 1, tzinfo=UTC)
+    assert result.resource_requirements is not None
+    assert (result.resource_requirements.cpu_cores, result.constraints) == (1, "score >= 0")
+    assert client.tasks.update(task.id, deadline=None).deadline is None
+    with pytest.raises(neurogrid.InsufficientFundsError) as poor:
+        client.tasks.update(task.id, max_price_per_hour="1000")
+    assert (poor.value.needed, poor.value.available) == ("1000.00", "100.00")
+    assert client.tasks.execute(task.id).id == task.id
+    api.run(lambda world: world.start(task.id))
+    with pytest.raises(neurogrid.ConflictError):
+        client.tasks.update(task.id, priority="low")
+    api.run(lambda world: world.finish(task.id))
+    again = client.tasks.execute(task.id, name="Once more", idempotency_key="again")
+    assert (again.execution_of, again.name, again.phase) == (task.id, "Once more", "queued")
+    repeated = client.tasks.execute(task.id, name="Once more", idempotency_key="again")
+    assert repeated.id == again.id
+    with pytest.raises(neurogrid.TaskNotFoundError):
+        client.tasks.update("task_none", name="x")
+
+
+def test_what_a_job_uses_is_fetched(client: Client, api: ServedWorld) -> None:
+    task = create(client)
+    # Document 003's call, word for word.
+    metrics = client.tasks.get_metrics(task.id)
+    assert (metrics.status, metrics.samples, metrics.summary.samples) == ("pending", [], 0)
+    lease = api.run(lambda world: world.start(task.id)).lease
+    assert lease is not None
+    told = Said(lease.lease_id, LeaseUsage(2_000, 2**20, gpus=(GpuUse("GPU-1", 50),)), 2**21)
+    api.run(
+        lambda world: world.database.write(
+            usage.add, node_id("one"), told, world.now_ms, is_last=False
+        )
+    )
+    metrics = client.tasks.get_metrics(task.id)
+    assert (metrics.summary.cpu_seconds, metrics.summary.memory_peak_bytes) == (2.0, 2**21)
+    assert (metrics.samples[0].gpu_usage, metrics.samples[0].gpus[0].id) == (50.0, "GPU-1")
+    assert client.tasks.get_metrics(task.id, limit=0).samples == []
+    with pytest.raises(neurogrid.TaskNotFoundError):
+        client.tasks.get_metrics("task_none")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -17,6 +18,7 @@ from coordinator.served import ServedWorld, served_in_thread
 from marketplace.keys import Person, person
 from marketplace.story import COORDINATOR, signed
 from neurogrid import Client
+from neurogrid.cli import submit_values
 from neurogrid.cli.group import neurogrid
 from neurogrid.errors import ApiError, IntegrityError, ProviderUnavailableError
 from neurogrid.models import Task
@@ -28,6 +30,7 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.input_seal import SEALED_INPUTS, SealTarget, unwrap_key
 from neurogrid_marketplace.messages import Accept, Award
 from neurogrid_marketplace.messages import Result as JobResult
+from neurogrid_marketplace.registry_auth import REGISTRY_AUTH, RegistryAuth, auth_input
 from neurogrid_marketplace.sealed_file import FileOpener
 from neurogrid_marketplace.task_events import Accepted, AuctionClosed, Due, Finished
 
@@ -150,6 +153,17 @@ def test_the_coordinator_stores_ciphertext_and_the_node_alone_gets_the_key(
         assert content_key.hex().encode() not in content
 
 
+def test_a_job_that_reaches_hosts_gets_its_key_too(
+    api: ServedWorld, client: Client, secret: Path
+) -> None:
+    network = {"allow": ["Example.org", "*.example.com:8443"]}
+    task = client.tasks.create(
+        **CREATE, inputs={"secret": secret}, sealed=True, network=network, wait_for_node=True
+    )
+    award(api, task.id)
+    assert client.keys.send(task.id)
+
+
 @pytest.mark.parametrize(
     ("lies", "words"),
     [
@@ -222,6 +236,47 @@ def test_a_market_whose_nodes_open_nothing_sealed_is_told_before_anything_is_pai
     api.world.market.views = [node_view("one")]
     with pytest.raises(ProviderUnavailableError, match="sealed_inputs"):
         submitted(client, secret)
+
+
+def test_credentials_of_an_images_registry_travel_as_a_sealed_input(
+    api: ServedWorld, client: Client, secret: Path, tmp_path: Path
+) -> None:
+    auth = RegistryAuth("tenant", "hunter2-9c41")
+    credentials = (auth.username, auth.password)
+    with pytest.raises(ProviderUnavailableError, match="registry_auth"):
+        client.tasks.create(**CREATE, registry_auth=credentials)
+    api.world.market.views = [node_view("one", privacy=(SEALED_INPUTS, REGISTRY_AUTH))]
+    task = client.tasks.create(**CREATE, inputs={"secret": secret}, registry_auth=credentials)
+    assert [item.sealed for item in task.inputs] == [True, True]
+    target = award(api, task.id)
+    assert client.keys.send(task.id)
+    row = api.run(lambda world: world.database.read(lambda conn: tasks.get(conn, task.id)))
+    assert row is not None
+    assert row.state.lease is not None
+    wanted = auth_input(row.job)
+    assert wanted is not None
+    opener = FileOpener(unwrap_key(row.state.lease.wrapped_key, PRIVATE_KEY, target))
+    sealed = client._transport.send("GET", f"/artifacts/{wanted.sha256}").content
+    assert RegistryAuth.from_bytes(opener.feed(sealed) + opener.finish()) == auth
+    for content in stored_files(tmp_path):
+        assert auth.password.encode() not in content
+
+
+def test_credentials_are_never_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "auth"
+    path.write_text("tenant:hunter2\n")
+    monkeypatch.setenv("MY_REGISTRY", "other:hunter3")
+    read = submit_values.registry_auth
+    assert read(None, "images.example.com/me/tool:1") is None
+    assert read(str(path), "images.example.com/me/tool:1") == ("tenant", "hunter2")
+    assert read("env:MY_REGISTRY", "images.example.com/me/tool:1") == ("other", "hunter3")
+    for wrong, words in (
+        ("env:NO_SUCH", "NO_SUCH is not set"),
+        ("tenant:hunter2", "name a file, or env:NAME"),
+        (str(tmp_path), "name a file"),
+    ):
+        with pytest.raises(click.BadParameter, match=words):
+            read(wrong, "images.example.com/me/tool:1")
 
 
 def test_keys_serve_goes_on_where_the_submitter_went_away(

@@ -17,10 +17,12 @@ from neurogrid_marketplace.messages import (
     Accept,
     Acknowledge,
     Award,
+    CheckpointTaken,
     Claimed,
     Deny,
     Event,
     EventKind,
+    Funded,
     Message,
     Meter,
     Start,
@@ -47,6 +49,7 @@ from neurogrid_marketplace.task_events import (
     Accepted,
     AuctionClosed,
     CancelRequested,
+    CheckpointKept,
     Due,
     EscrowOpened,
     Finished,
@@ -59,6 +62,7 @@ from neurogrid_marketplace.task_events import (
 
 from .chain import ChainSilent, SimChain
 from .clockwork import Clockwork, Process
+from .files import SimFiles
 from .node import SimNode
 
 JOB = Job("image:1")
@@ -79,6 +83,10 @@ class SimCoordinator(Process):
         self.chain = chain
         self.nodes = nodes
         self._send = send
+        self.files = SimFiles(
+            lambda: self.up,
+            lambda lease_id: self.leases[lease_id][0] if lease_id in self.leases else "",
+        )
         self.tasks: dict[str, Task] = {}
         self.jobs: dict[str, Job] = {}
         self.settlements: dict[str, Settlement] = {}
@@ -106,13 +114,20 @@ class SimCoordinator(Process):
         demand: Demand,
         needs: Needs = NOTHING,
         spread: Spread | None = None,
+        job: Job = JOB,
     ) -> None:
         """A client's order; it is accepted once it is saved."""
         now_ms = self.clockwork.now_ms
         self.tasks[task_id] = submission.submit(
-            task_id, demand, now_ms, 3_600_000, needs, spread=spread
+            task_id,
+            demand,
+            now_ms,
+            3_600_000,
+            needs,
+            spread=spread,
+            checkpoint=job.checkpoint,
         )
-        self.jobs[task_id] = JOB
+        self.jobs[task_id] = job
         self._look(task_id)
 
     def cancel(self, task_id: str) -> None:
@@ -138,6 +153,8 @@ class SimCoordinator(Process):
                 self._on_event(node, message)
             case Meter():
                 self._on_meter(node, message)
+            case CheckpointTaken():
+                self._on_checkpoint(node, message)
             case Claimed(lease_id):
                 self._look_at_chain(lease_id)
 
@@ -153,7 +170,9 @@ class SimCoordinator(Process):
             elif event.kind is EventKind.RECLAIMED:
                 happened = Reclaimed(event.lease_id, event.at_ms)
             elif event.kind is EventKind.FINISHED and event.result:
-                happened = Finished(event.lease_id, event.result)
+                left = event.result.checkpoint
+                whole = left if left is not None and self.files.is_whole(left) else None
+                happened = Finished(event.lease_id, event.result, whole)
             # The event and what follows from it are one transaction: an event that was stored but
             # not acted on would never come again.
             if happened is None:
@@ -164,6 +183,21 @@ class SimCoordinator(Process):
                     self.leases[event.lease_id][0], happened, also=lambda: stored.append(event)
                 )
         self._send(node, Acknowledge(event.lease_id, len(stored), 0))
+
+    def _on_checkpoint(self, node: str, message: CheckpointTaken) -> None:
+        lease_id, checkpoint = message.lease_id, message.checkpoint
+        if lease_id not in self.leases or self._is_closed(lease_id):
+            return
+        task_id = self.leases[lease_id][0]
+        if self.files.is_whole(checkpoint):
+            self._feed(task_id, CheckpointKept(lease_id, checkpoint))
+        stored = [
+            kept.checkpoint.sequence
+            for kept in self.tasks[task_id].checkpoints
+            if kept.lease_id == lease_id
+        ]
+        events = len(self.events.get(lease_id, []))
+        self._send(node, Acknowledge(lease_id, events, 0, checkpoint=max(stored, default=0)))
 
     def _on_meter(self, node: str, meter: Meter) -> None:
         found = self.leases.get(meter.lease_id)
@@ -309,7 +343,10 @@ class SimCoordinator(Process):
                 job, client = self.jobs[task_id], "1" * 32
                 self._send(
                     lease.node_id,
-                    Start(lease.lease_id, job, client, "1" * 32, "1" * 32, "http://c", "token"),
+                    Start(
+                        *(lease.lease_id, job, client, "1" * 32, "1" * 32, "http://c", "token"),
+                        resumed=lease.resumed,
+                    ),
                 )
             case SendStop(lease, reason):
                 self._send(lease.node_id, Stop(lease.lease_id, reason))
@@ -395,6 +432,9 @@ class SimCoordinator(Process):
                         self._open(task.task_id, self.leases[lease_id][1])
                     case Step.SEND_FINAL_VOUCHER:
                         due = state.signed_micro_usdc
+                        said = self.events.get(lease_id, [])
+                        if [event.kind for event in said] == [EventKind.FINISHED]:
+                            self._send(node, Funded(lease_id, "1" * 32, "1" * 32, "1" * 32))
                         self._send(node, VoucherMessage(lease_id, due, "0" * 128, final=True))
                     case Step.RELEASE:
                         self.chain.release_final(lease_id)

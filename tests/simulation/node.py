@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neurogrid_marketplace import execution
+from neurogrid_marketplace import execution, snapshot_steps
 from neurogrid_marketplace.bid import Bid, DeclineCode
+from neurogrid_marketplace.checkpoint import Checkpoint
+from neurogrid_marketplace.checkpoint_manifest import manifest_of
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
@@ -16,6 +18,7 @@ from neurogrid_marketplace.lease import (
     ContainerEnded,
     ContainerRunning,
     Forget,
+    FundedReceived,
     Kill,
     LeaseAction,
     LeaseEvent,
@@ -26,12 +29,15 @@ from neurogrid_marketplace.lease import (
     Reclaim,
     RedeemEscrow,
     Resume,
+    SendCheckpoint,
     SendClaimed,
     SendEvents,
     SendMeter,
+    SnapshotEnded,
     StartReceived,
     StopReceived,
     Stored,
+    TakeSnapshot,
     Tick,
     VoucherReceived,
     Warn,
@@ -42,6 +48,7 @@ from neurogrid_marketplace.messages import (
     Award,
     Claimed,
     Deny,
+    Funded,
     Message,
     Start,
     Stop,
@@ -51,6 +58,7 @@ from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
 
 from .chain import ChainSilent, SimChain
 from .clockwork import Clockwork, Process
+from .files import SimFiles
 
 # What every job leaves; its hash names the lease that it ran under.
 OUTPUT = "out"
@@ -69,6 +77,7 @@ class SimContainer:
     paused_since_ms: int = 0
     ended: Ran | None = None
     starts: int = 1
+    began_from: Checkpoint | None = None
     warned_at_ms: int = 0
 
 
@@ -82,8 +91,10 @@ class SimNode(Process):
         chain: SimChain,
         price: int,
         send: Callable[[str, Message | list[LeaseStatus]], None],
+        files: SimFiles,
     ) -> None:
         super().__init__(clockwork, name)
+        self.files = files
         self.chain = chain
         self.price = price
         self._send = send
@@ -155,14 +166,16 @@ class SimNode(Process):
                 self._on_award(message)
             case Start():
                 self._feed(message.lease_id, StartReceived(message))
+            case Funded(lease_id):
+                self._feed(lease_id, FundedReceived(message))
             case Stop(lease_id, reason):
                 self._feed(lease_id, StopReceived(reason))
             case VoucherMessage(lease_id):
                 lease = self.journal.get(lease_id)
-                if lease and lease.start:
+                if lease and lease.escrow_named:
                     self._feed(lease_id, VoucherReceived(message))
-            case Acknowledge(lease_id, events, log_bytes, closed):
-                self._feed(lease_id, Stored(events, log_bytes, closed))
+            case Acknowledge(lease_id, events, log_bytes, closed, _, checkpoint):
+                self._feed(lease_id, Stored(events, log_bytes, closed, checkpoint))
 
     def _on_award(self, award: Award) -> None:
         known = self.journal.get(award.lease_id)
@@ -200,6 +213,9 @@ class SimNode(Process):
                     self._perform(lease_id, SendEvents())
                 elif lease.claim_transaction:
                     self._perform(lease_id, SendClaimed(lease.claim_transaction))
+                else:
+                    for action in snapshot_steps.unsent(lease):
+                        self._perform(lease_id, action)
 
     def _feed(self, lease_id: str, event: LeaseEvent) -> None:
         lease = self.journal.get(lease_id)
@@ -235,6 +251,11 @@ class SimNode(Process):
                     self._send(self.name, event)
             case SendMeter(meter):
                 self._send(self.name, meter)
+            case TakeSnapshot(number):
+                self._step(lease_id, "snapshot", 400, lambda name: self._snapshot(name, number))
+            case SendCheckpoint(message):
+                self._sent_ms[lease_id] = self.clockwork.now_ms
+                self._send(self.name, message)
             case RedeemEscrow(voucher):
                 amount = voucher.cumulative_micro_usdc if voucher else 0
                 self._step(lease_id, "redeem", 50, lambda name: self._redeem(name, amount))
@@ -273,7 +294,11 @@ class SimNode(Process):
             # One in twenty runs into its time limit of ten minutes.
             longest_ms = 90_000 if self.clockwork.random.random() < 0.95 else 900_000
             runs_for_ms = self.clockwork.random.randrange(500, longest_ms)
-            container = SimContainer(runs_for_ms, self.clockwork.now_ms)
+            start = self.journal[lease_id].start
+            assert start is not None
+            if start.resumed is not None:
+                self.files.check_whole(start.resumed, lease_id)
+            container = SimContainer(runs_for_ms, self.clockwork.now_ms, began_from=start.resumed)
             self.engine[lease_id] = container
             self.containers_started[lease_id] = self.containers_started.get(lease_id, 0) + 1
         self.crash_point()
@@ -329,10 +354,34 @@ class SimNode(Process):
         # The warning is journalled before it is given; a crash may lie between.
         assert self.clockwork.now_ms - lease.reclaimed_at_ms >= window_ms
 
+    def _snapshot(self, lease_id: str, number: int) -> bool:
+        if self.journal[lease_id].snapshots.number != number:
+            return True
+        uploaded = self._upload(lease_id, number)
+        if uploaded is None and self.clockwork.random.random() < 0.7:
+            return False  # the coordinator is away; tried again
+        self._feed(lease_id, SnapshotEnded(number, uploaded))
+        return True
+
+    def _upload(self, lease_id: str, number: int) -> Checkpoint | None:
+        """One file that nobody else has, then its manifest; a crash may come between."""
+        sha256 = hashlib.sha256(f"{lease_id}:{number}:{self.crashes}".encode()).hexdigest()
+        if not self.files.put(sha256, lease_id):
+            return None
+        self.crash_point()
+        manifest = manifest_of([OutputFile("state", sha256, 1)])
+        checkpoint = manifest.checkpoint(number)
+        if not self.files.put_manifest(checkpoint, manifest, lease_id):
+            return None
+        self.crash_point()
+        return checkpoint
+
     def _collect(self, lease_id: str) -> bool:
         digest = hashlib.sha256(lease_id.encode()).hexdigest()
         left = (OutputFile(OUTPUT, digest, 1),)
-        self._feed(lease_id, Collected(left, "0" * 64, 0, "0" * 64))
+        number = snapshot_steps.final_number(self.journal[lease_id])
+        checkpoint = self._upload(lease_id, number) if number else None
+        self._feed(lease_id, Collected(left, "0" * 64, 0, "0" * 64, checkpoint=checkpoint))
         return True
 
     def _redeem(self, lease_id: str, amount: int) -> bool:

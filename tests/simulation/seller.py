@@ -8,9 +8,9 @@ from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
-from neurogrid_node.bidder import Machine, Policy, answer
-from neurogrid_node.reservations import Reservations
-from neurogrid_node.start_history import NOTHING_MEASURED, StartTook
+from neurogrid_node.market.bidder import Machine, Policy, answer
+from neurogrid_node.market.reservations import Reservations
+from neurogrid_node.market.start_history import NOTHING_MEASURED, StartTook
 
 Answer = Bid | Decline | Commit
 COORDINATOR = "coordinator"

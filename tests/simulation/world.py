@@ -1,5 +1,8 @@
 """The whole market in one process: a coordinator, nodes, a chain, one seed."""
 
+from dataclasses import replace
+
+from neurogrid_marketplace.checkpoint import CheckpointPlan
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.messages import Message
 from neurogrid_marketplace.needs import NOTHING, Needs, OutputWanted
@@ -31,6 +34,7 @@ class World:
         apart: whether they share no node while they run.
         spot: whether every second task is preemptible, and nodes take their machines back again and
             again.
+        keeps: whether jobs have checkpoints.
     """
 
     def __init__(
@@ -43,15 +47,19 @@ class World:
         linked: bool = False,
         apart: bool = False,
         spot: bool = False,
+        keeps: bool = False,
     ) -> None:
         self.spread = Spread("apart") if apart else None
         self.clockwork = clockwork = Clockwork(seed, chaos)
         self.chain = SimChain(clockwork, CLIENT_MICRO_USDC)
-        self.nodes = {
-            name: SimNode(clockwork, name, self.chain, price, self._to_coordinator)
-            for name, price in ((f"node-{i}", 20_000 + 1_000 * i) for i in range(nodes))
-        }
+        self.job = replace(JOB, checkpoint=CheckpointPlan(interval_s=10, keep=2)) if keeps else JOB
+        self.nodes: dict[str, SimNode] = {}
         self.coordinator = SimCoordinator(clockwork, self.chain, self.nodes, self._to_node)
+        files = self.coordinator.files
+        for name, price in ((f"node-{i}", 20_000 + 1_000 * i) for i in range(nodes)):
+            self.nodes[name] = SimNode(
+                clockwork, name, self.chain, price, self._to_coordinator, files
+            )
         self.task_ids = [f"task-{i}" for i in range(tasks)]
         self.needs = {
             task_id: self._draw_needs(number) if linked else NOTHING
@@ -96,6 +104,7 @@ class World:
             for lease_id, starts in node.containers_started.items():
                 assert starts == 1, f"{lease_id} ran {starts} times"
         self._check_costs_add_up()
+        self._check_checkpoints()
         for task_id in self.task_ids:
             task = coordinator.tasks[task_id]
             assert not task.preemptions or task_id in self.preemptible
@@ -103,6 +112,17 @@ class World:
         for task_id, needs in self.needs.items():
             self._check_needs(task_id, needs)
             self._check_deadline(task_id)
+
+    def _check_checkpoints(self) -> None:
+        """Whatever is kept is whole, was left by the task's own leases, and is in order."""
+        for task_id in self.task_ids:
+            kept = self.coordinator.tasks[task_id].checkpoints
+            numbers = [each.checkpoint.sequence for each in kept]
+            assert numbers == sorted(set(numbers))
+            assert len(kept) <= (self.job.checkpoint.keep if self.job.checkpoint else 0)
+            for each in kept:
+                assert self.coordinator.files.is_whole(each.checkpoint)
+                assert self.coordinator.files.task_of(each.lease_id) == task_id
 
     def _check_deadline(self, task_id: str) -> None:
         """What could not end in time any more, and so was not begun, costs nothing."""
@@ -157,7 +177,7 @@ class World:
     def _submit(self, task_id: str) -> None:
         demand = Demand(
             demand_id="demand_" + "0" * 32,
-            job_hash=JOB.hash(),
+            job_hash=self.job.hash(),
             requirements=Requirements(),
             image=JOB.image,
             input_bytes=0,
@@ -172,7 +192,7 @@ class World:
         needs = self.needs[task_id]
         there = all(other in self.coordinator.tasks for other in needs.task_ids)
         if self.coordinator.up and there:
-            self.coordinator.submit(task_id, demand, needs, self.spread)
+            self.coordinator.submit(task_id, demand, needs, self.spread, self.job)
         else:
             self.clockwork.later(500, lambda: self._submit(task_id))  # the client asks again
 

@@ -13,6 +13,8 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.auction import Auction, RankedBid
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
+from neurogrid_marketplace.checkpoint import CheckpointPlan
+from neurogrid_marketplace.checkpoint_manifest import Manifest, manifest_of
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope, network_id, seal
 from neurogrid_marketplace.execution import agreement
@@ -24,10 +26,12 @@ from neurogrid_marketplace.messages import (
     Acknowledge,
     Attach,
     Award,
+    CheckpointTaken,
     Claimed,
     Deny,
     Event,
     EventKind,
+    Funded,
     Heartbeat,
     Hello,
     Log,
@@ -82,7 +86,15 @@ JOB = Job(
         InputFile("data/words.txt", hashlib.sha256(b"words").hexdigest(), 5),
         InputFile("secret.bin", hashlib.sha256(b"sealed").hexdigest(), 57, sealed=True),
     ),
+    checkpoint=CheckpointPlan(interval_s=20, keep=2),
 )
+MANIFEST = manifest_of(
+    (
+        OutputFile("step", hashlib.sha256(b"7").hexdigest(), 1),
+        OutputFile("größen/weights.bin", hashlib.sha256(b"weights").hexdigest(), 7),
+    )
+)
+RESUMED, TAKEN = Manifest(()).checkpoint(3), MANIFEST.checkpoint(4)
 DEMAND = Demand(
     demand_id="demand_" + "3c" * 16,
     job_hash=JOB.hash(),
@@ -239,6 +251,8 @@ def tell() -> Story:
         artifacts_url="https://coordinator.example/api/v1/artifacts",
         artifacts_token="token-of-this-lease",
         wrapped_key=hashlib.sha512(b"wrapped").hexdigest() + "0" * 32,
+        resumed=RESUMED,
+        trace=f"00-{'4b' * 16}-{'f0' * 8}-01",
     )
     first.coordinator_says(start)
     result = Result(
@@ -251,6 +265,8 @@ def tell() -> Story:
         logs_bytes=len(LOG_TEXT.encode()),
         memory_peak_bytes=50_000_000,
         profile_hash=hashlib.sha256(b"profile").hexdigest(),
+        resumed=RESUMED,
+        checkpoint=TAKEN,
     )
     run = _run(winner, first, award, result)
 
@@ -267,6 +283,10 @@ def tell() -> Story:
     loser.node_says(Deny(LEASE_ID, DeclineCode.RESERVATION_EXPIRED))
     unknown = _attach(LOSER, 1, has_start=False, events=0)
     unknown.coordinator_says(Stop(LEASE_ID, Outcome.CANCELLED, "no such lease"))
+    # And of one that it was told to end before it had its start.
+    ended = _attach(LOSER, 2, has_start=False, events=1)
+    ended.coordinator_says(_stored(1, 0))
+    ended.coordinator_says(Funded(LEASE_ID, CLIENT.address, str(escrow), VOUCHER_SIGNER.address))
 
     _sealed(winner)
 
@@ -306,7 +326,7 @@ def tell() -> Story:
         },
     )
     voucher = Voucher(DOMAIN, bytes(escrow), ESCROW_SEQUENCE, amount)
-    streams = (winner, first, run.stream, loser, unknown, decliner)
+    streams = (winner, first, run.stream, loser, unknown, ended, decliner)
     return Story(streams, ranking, voucher, receipt)
 
 
@@ -359,6 +379,8 @@ def _run(control: Stream, first: Stream, award: Award, result: Result) -> _Run:
     first.node_says(Log(LEASE_ID, 0, LOG_TEXT))
     # One acknowledgement for both.
     first.coordinator_says(_stored(2, log_bytes))
+    first.node_says(CheckpointTaken(LEASE_ID, TAKEN))
+    first.coordinator_says(replace(_stored(2, log_bytes), checkpoint=TAKEN.sequence))
     running = LeaseStatus(LEASE_ID, LeasePhase.RUNNING, 30_000, 500, "half")
     control.node_says(Heartbeat(Capacity(6_000, 31 * GIB, 99 * GIB), True, (running,)))
     control.coordinator_says(Pulse(T0_MS + 30_000))

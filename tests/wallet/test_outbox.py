@@ -492,6 +492,23 @@ def test_what_is_forgotten_is_unknown_and_what_is_undecided_is_kept(world: World
     world.live(life)
 
 
+def test_of_what_is_decided_only_so_many_are_kept(world: World) -> None:
+    async def life(outbox: Outbox) -> None:
+        for number in range(3):
+            await outbox.submit(f"paid-{number}", _pay("a"), PAYER)
+            await outbox.finalized(f"paid-{number}", PATIENT)
+        world.chain.fate = lambda: Fate.VANISHES
+        await outbox.submit("pending", _pay("b"), PAYER)
+        assert await outbox.forget_decided(before_s=0, kept_max=3) == 0
+        assert await outbox.forget_decided(before_s=0, kept_max=2) == 1
+        kept = [
+            name for name in ("paid-0", "paid-1", "paid-2", "pending") if await outbox.get(name)
+        ]
+        assert kept == ["paid-1", "paid-2", "pending"]
+
+    world.live(life)
+
+
 def test_several_tasks_may_wait_for_one_payment(world: World) -> None:
     async def life(outbox: Outbox) -> None:
         signatures: list[str | None] = []

@@ -36,7 +36,7 @@ from neurogrid_wallet.intent import Intent
 from neurogrid_wallet.outbox_driver import Driver, SigningTerms
 from neurogrid_wallet.outbox_policy import OutboxPolicy
 from neurogrid_wallet.payment import DECIDED, Payment, PaymentState, SignedTransaction
-from neurogrid_wallet.payment_store import PaymentStore, StoreThread
+from neurogrid_wallet.payment_store import PaymentDatabase, PaymentStore, StoreThread
 from neurogrid_wallet.rpc import Rpc
 from neurogrid_wallet.transactions import (
     ComputeBudget,
@@ -58,7 +58,7 @@ class Outbox:
 
     def __init__(
         self,
-        path: Path,
+        place: Path | PaymentDatabase,
         *,
         rpc: Rpc,
         signers: SignerSource,
@@ -67,7 +67,7 @@ class Outbox:
     ) -> None:
         """
         Args:
-            path: the SQLite file, created where there is none.
+            place: the SQLite file, created where there is none; or a database, given up at the end.
             rpc: open, and open for as long as the outbox is.
             signers: gives the keys for addresses that have to sign, also after a restart; called
                 in a worker thread.
@@ -79,7 +79,7 @@ class Outbox:
         """
         if second_rpc is not None and second_rpc.url == rpc.url:
             raise ValueError("the second endpoint is the first one: it would always agree")
-        self._path = path
+        self._place = place
         self._rpc = rpc
         self._signers = signers
         self._policy = policy or OutboxPolicy()
@@ -92,7 +92,7 @@ class Outbox:
             OutboxInUse: it has another owner.
             OutboxCorrupt: it is something else.
         """
-        self._store = StoreThread(await anyio.to_thread.run_sync(PaymentStore, self._path))
+        self._store = StoreThread(await anyio.to_thread.run_sync(PaymentStore, self._place))
         self._driver = Driver(
             self._store, self._rpc, self._sign_over, self._policy, self._second_rpc
         )
@@ -203,13 +203,16 @@ class Outbox:
         """Delete one decided payment, so that its id may be paid again; False where there is none."""
         return await self._store.call(lambda store: store.forget(payment_id))
 
-    async def forget_decided(self, before_s: float) -> int:
+    async def forget_decided(self, before_s: float, kept_max: int | None = None) -> int:
         """Delete what was decided before this Unix time, and return how many that were.
 
         A deleted id is unknown again: whoever submits it pays a second time. Keep them for longer
         than any caller may repeat itself.
+
+        Args:
+            kept_max: how many decided payments stay of the rest, the newest; None: all.
         """
-        return await self._store.call(lambda store: store.forget_decided(before_s))
+        return await self._store.call(lambda store: store.forget_decided(before_s, kept_max))
 
     async def _reached(
         self, payment_id: str, states: frozenset[PaymentState], timeout_s: float

@@ -1,4 +1,4 @@
-"""Payments on disk: SQLite, one owner, every commit forced to the disk before it returns.
+"""Payments on disk: one owner, every commit forced to the disk before it returns. A SQLite file, or a table elsewhere.
 
 Plain synchronous code; ``StoreThread`` calls it from one worker thread at a time.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -80,17 +80,46 @@ _VARIATIONS = 4096
 _SIGNATURE_CHOICES_MAX = 64
 
 
-class PaymentStore:
-    """The outbox's file."""
+class PaymentRows(Protocol):
+    """What a statement found, or how many rows it changed."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create it.
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class PaymentDatabase(Protocol):
+    """A database with the table `payment`, of which we are the only owner for as long as it takes statements.
+
+    ``?`` stands for a value. What COMMIT has returned for is on the disk.
+    """
+
+    def execute(self, sql: str, values: Sequence[object] = (), /) -> PaymentRows:
+        """Carry a statement out."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+
+class PaymentStore:
+    """The outbox's payments."""
+
+    def __init__(self, place: Path | PaymentDatabase) -> None:
+        """Open or create a file, or take a database of somebody else's.
 
         Raises:
-            OutboxInUse: another process, or another store in this one, has it open.
+            OutboxInUse: another process, or another store in this one, has the file open.
             OutboxCorrupt: it is something else, or of a newer version.
         """
-        self._database = sqlite3.connect(
+        self._begin = "BEGIN"
+        self._database = place if not isinstance(place, Path) else self._open(place)
+
+    def _open(self, path: Path) -> PaymentDatabase:
+        # So that no read can come before the lock.
+        self._begin = "BEGIN IMMEDIATE"
+        database = sqlite3.connect(
             path,
             isolation_level=None,
             # Calls come from whichever worker thread is free, never from two at once.
@@ -99,18 +128,21 @@ class PaymentStore:
             timeout=0,
         )
         try:
-            self._prepare(path)
+            self._prepare(database, path)
         except BaseException:
-            self._database.close()
+            database.close()
             raise
+        return database
 
-    def _prepare(self, path: Path) -> None:
-        execute = self._database.execute
+    def _prepare(self, database: sqlite3.Connection, path: Path) -> None:
+        execute = database.execute
         try:
             # Before WAL, so that no other process can even read: two owners would pay twice.
             execute("PRAGMA locking_mode = EXCLUSIVE")
             execute("PRAGMA journal_mode = WAL")
             execute("PRAGMA synchronous = FULL")
+            # Payments that are not decided yet are few; SQLite would keep 2 MB of those that are.
+            execute("PRAGMA cache_size = -256")
             execute("BEGIN IMMEDIATE")
             (application_id,) = execute("PRAGMA application_id").fetchone()
             (version,) = execute("PRAGMA user_version").fetchone()
@@ -135,7 +167,7 @@ class PaymentStore:
             raise OutboxCorrupt(f"{path}: {error}") from error
 
     def close(self) -> None:
-        """Give the file up."""
+        """Give it up."""
         self._database.close()
 
     def add(
@@ -172,7 +204,7 @@ class PaymentStore:
                     intent.encode(),
                     PaymentState.NEW.value,
                     int(time.time()),
-                    two_endpoints,
+                    int(two_endpoints),
                 ),
             )
         return Payment(payment_id, two_endpoints=two_endpoints)
@@ -246,12 +278,25 @@ class PaymentStore:
         ).fetchone()
         return int(count)
 
-    def forget_decided(self, before_s: float) -> int:
-        """Delete what was decided before this Unix time; its ids may then be paid again."""
+    def forget_decided(self, before_s: float, kept_max: int | None = None) -> int:
+        """Delete what was decided before this Unix time, and of the rest all but the newest; its ids may then
+        be paid again.
+
+        Args:
+            kept_max: how many decided payments stay; None: however many they are.
+        """
         with self._transaction():
-            return self._database.execute(
+            count = self._database.execute(
                 "DELETE FROM payment WHERE decided_at_s < ?", (int(before_s),)
             ).rowcount
+            if kept_max is not None:
+                count += self._database.execute(
+                    "DELETE FROM payment WHERE decided_at_s IS NOT NULL AND sequence <="
+                    " (SELECT sequence FROM payment WHERE decided_at_s IS NOT NULL"
+                    " ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
+                    (kept_max,),
+                ).rowcount
+            return count
 
     def forget(self, payment_id: str) -> bool:
         """Delete one decided payment; its id may then be paid again. False where there is none."""
@@ -268,13 +313,20 @@ class PaymentStore:
         seed = f"{payment.payment_id}/{payment.attempts}".encode()
         first = int.from_bytes(hashlib.sha256(seed).digest()[:2], "big") % _VARIATIONS
         for variation in range(first, first + _SIGNATURE_CHOICES_MAX):
-            signed = advance(payment, Signed(sign(intent, payment.attempts, variation)))
-            try:
-                self._save(signed)
-            except sqlite3.IntegrityError:
+            made = sign(intent, payment.attempts, variation)
+            if self._is_taken(made.signature, payment.payment_id):
                 continue
+            signed = advance(payment, Signed(made))
+            self._save(signed)
             return signed
         raise AssertionError(f"{_SIGNATURE_CHOICES_MAX} signatures in a row are taken")
+
+    def _is_taken(self, signature: str, payment_id: str) -> bool:
+        """Whether another payment has this signature."""
+        row = self._database.execute(
+            "SELECT 1 FROM payment WHERE signature = ? AND payment_id != ?", (signature, payment_id)
+        ).fetchone()
+        return row is not None
 
     def _save(self, payment: Payment) -> None:
         signed = payment.signed
@@ -301,7 +353,7 @@ class PaymentStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
+        self._database.execute(self._begin)
         try:
             yield
         except BaseException:

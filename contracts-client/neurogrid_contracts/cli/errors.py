@@ -64,6 +64,8 @@ def run(command: Callable[[], Coroutine[Any, Any, T]], *, as_json: bool) -> T:
         return anyio.run(command)
     except (CommandError, WalletError, OSError, ExceptionGroup) as error:
         first = _first(error)
+        if isinstance(first, BrokenPipeError):
+            raise first from None  # nobody reads its output any more
         if not isinstance(first, (CommandError, WalletError, OSError)):
             raise
         raise Failed(_command_error(first), as_json=as_json) from error

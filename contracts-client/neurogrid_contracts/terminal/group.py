@@ -1,9 +1,14 @@
 """Groups of commands. Imports nothing but click, so that --help is quick and always there."""
 
+import os
 from importlib import import_module
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import click
+
+# What a shell says of a program that SIGPIPE ended. Python ignores the signal.
+_UNREAD: Final = 141
+_STANDARD_OUTPUT: Final = 1
 
 
 class ExtraGroup(click.Group):
@@ -18,15 +23,23 @@ class ExtraGroup(click.Group):
         self._extra = extra
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; say which extra is not installed."""
+        """Run a command; say which extra is not installed; end quietly when nobody reads any more."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            _end_unread()
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("neurogrid"):
                 raise  # ours is there, or the installation is broken
             raise click.ClickException(
                 f"{error.name} is not installed: pip install 'neurogrid[{self._extra}]'"
             ) from error
+
+
+def _end_unread() -> NoReturn:
+    # What is still in the buffer would be written at the end, and that be complained of.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)
+    raise click.exceptions.Exit(_UNREAD)
 
 
 def load_command(package: str, place: str) -> click.Command:

@@ -6,19 +6,15 @@ from pathlib import Path
 
 import click
 
+from neurogrid_contracts.terminal.backups import WordWrong, prove_backup, write_backup
 from neurogrid_contracts.terminal.output import print_json
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.files import describe
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
 from neurogrid_wallet import os_keyring
 from neurogrid_wallet.keys import KeyPair
-from neurogrid_wallet.keystore import save_keystore
 from neurogrid_wallet.passphrase import read_passphrase
-from neurogrid_wallet.phrase import Phrase, words_to_ask
-from neurogrid_wallet.secret_file import write_secret_file
-
-# Enough that nobody answers from what is still on the screen by chance, few enough to be typed.
-_WORDS_ASKED = 3
+from neurogrid_wallet.phrase import Phrase
 
 
 def to_backup_file(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,7 +42,7 @@ def backup(session: Session, backup_file: Path | None, plain: bool, show_phrase:
     passphrase = session.passphrase(wallet.address)
     secret = wallet.secret(passphrase)
     if backup_file is not None:
-        write_backup(backup_file, secret, passphrase, plain=plain)
+        write_backup(backup_file, secret, None if plain else passphrase)
     elif isinstance(secret, KeyPair):
         raise UsageRefused("this wallet has a key and no phrase: give --backup-file, or export it")
     elif session.as_json and show_phrase:
@@ -55,7 +51,7 @@ def backup(session: Session, backup_file: Path | None, plain: bool, show_phrase:
     elif session.as_json or not sys.stdin.isatty():
         raise UsageRefused("there is no terminal to show the phrase on: give --backup-file")
     else:
-        prove_backup(secret)
+        prove(secret)
     wallet = session.folder.mark_backed_up(wallet.name)
     if session.as_json:
         print_json(describe(wallet))
@@ -124,44 +120,13 @@ def keyring(session: Session, what: str) -> None:
         click.echo(f"the keyring has {'' if what == 'remember' else 'no longer '}the passphrase")
 
 
-def prove_backup(phrase: Phrase) -> None:
-    """Show the words on the terminal, clear them away, and ask for some.
+def prove(phrase: Phrase) -> None:
+    """Have the owner show that the words are written down.
 
     Raises:
         UsageRefused: a word is wrong; the wallet stays unusable until it is right.
     """
-    words = phrase.words
-    # Standard error: standard output may go to a file or into a log.
-    click.echo("Write these words down, in this order. Whoever has them has the money.\n", err=True)
-    for row in range(0, len(words), 4):
-        cells = [f"{number + 1:2}. {words[number]:10}" for number in range(row, row + 4)]
-        click.echo("  ".join(cells).rstrip(), err=True)
-    click.prompt(
-        "\nPress Enter when they are written down",
-        default="",
-        show_default=False,
-        prompt_suffix=" ",
-        err=True,
-    )
-    if sys.stderr.isatty():
-        # Screen and scrollback: what is asked for must come from the paper.
-        click.echo("\x1b[2J\x1b[3J\x1b[H", nl=False, err=True)
-    for number in words_to_ask(len(words), _WORDS_ASKED):
-        if click.prompt(f"Word {number}", err=True).strip().lower() != words[number - 1]:
-            raise UsageRefused(
-                f"word {number} is another one: `neurogrid wallet backup` shows them again"
-            )
-
-
-def write_backup(path: Path, secret: KeyPair | Phrase, passphrase: str, *, plain: bool) -> None:
-    """Write what brings the wallet back: sealed as a keystore, or bare.
-
-    Raises:
-        SecretFileExists: the path is taken.
-    """
-    if not plain:
-        save_keystore(path, secret, passphrase)
-    elif isinstance(secret, Phrase):
-        write_secret_file(path, (" ".join(secret.words) + "\n").encode(), overwrite=False)
-    else:
-        secret.write_solana_file(path)
+    try:
+        prove_backup(phrase)
+    except WordWrong as error:
+        raise UsageRefused(f"{error}: `neurogrid wallet backup` shows them again") from None

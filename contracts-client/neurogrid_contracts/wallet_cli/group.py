@@ -66,6 +66,8 @@ class _Group(click.Group):
             found = expected(error)
             if found is None:
                 raise
+            if isinstance(found, BrokenPipeError):
+                raise found from None  # nobody reads its output any more
             raise Failed(found, as_json=bool(ctx.meta.get("neurogrid.json"))) from error
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from neurogrid_contracts.terminal.backups import write_backup
 from neurogrid_contracts.terminal.output import print_json
-from neurogrid_contracts.wallet_cli.backup import prove_backup, to_backup_file, write_backup
+from neurogrid_contracts.wallet_cli.backup import prove, to_backup_file
 from neurogrid_contracts.wallet_cli.failures import UsageRefused
 from neurogrid_contracts.wallet_cli.files import describe
 from neurogrid_contracts.wallet_cli.session import FILE, Session, with_session
@@ -46,9 +47,9 @@ def new(
     passphrase = session.passphrase(confirm=True)
     wallet = session.folder.create(wallet_name, phrase, passphrase, backed_up=False)
     if backup_file is not None:
-        write_backup(backup_file, phrase, passphrase, plain=plain)
+        write_backup(backup_file, phrase, None if plain else passphrase)
     else:
-        prove_backup(phrase)
+        prove(phrase)
     _report(session, session.folder.mark_backed_up(wallet.name))
 
 

@@ -1,12 +1,12 @@
 """Routes that are called hundreds of times a second: FastAPI documents them and stays out of the way.
 
 A direct endpoint gets the request and nothing else: it asks the `Gate` itself and reads its own
-parameters. Its layer stands before FastAPI's routing, exception and exit-stack layers and its resolving
-of dependencies, which together cost such a request more than all it does (bench: rest_submit_ratio,
+parameters. It is found before FastAPI is asked, whose telemetry, routing, exception and exit-stack layers and
+resolving of dependencies together cost such a request more than all it does (bench: rest_submit_ratio,
 rest_read_ratio). The same endpoint is added to FastAPI too, for the document and as a fallback.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,12 +19,21 @@ from ..store.database import DatabaseClosed, Overloaded
 from .errors import answer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+# Where the endpoint is, until the layers have been passed.
+_ENDPOINT = "neurogrid.endpoint"
 
 
 class Direct:
-    """The direct routes of an application."""
+    """The direct routes of an application.
 
-    def __init__(self) -> None:
+    Args:
+        layers: what stands around them, from the innermost on.
+    """
+
+    def __init__(self, layers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> None:
+        self._answer: ASGIApp = _answer
+        for layer in layers:
+            self._answer = layer(self._answer)
         # Method and path, or the path before a parameter at its end -> endpoint, parameter.
         self._whole: dict[tuple[str, str], Endpoint] = {}
         self._prefixed: dict[tuple[str, str], tuple[Endpoint, str]] = {}
@@ -61,21 +70,14 @@ class Direct:
             **documentation,
         )
 
-    def layer(self, app: ASGIApp) -> ASGIApp:
-        """ASGI middleware that answers these routes and passes everything else on."""
-
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            endpoint = self._find(scope) if scope["type"] == "http" else None
-            if endpoint is None:
-                await app(scope, receive, send)
-                return
-            try:
-                response = await endpoint(Request(scope, receive, send))
-            except (Refused, Overloaded, DatabaseClosed) as error:
-                response = answer(error)
-            await response(scope, receive, send)
-
-        return serve
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request to one of these routes; False: it is none."""
+        endpoint = self._find(scope) if scope["type"] == "http" else None
+        if endpoint is None:
+            return False
+        scope[_ENDPOINT] = endpoint
+        await self._answer(scope, receive, send)
+        return True
 
     def _find(self, scope: Scope) -> Endpoint | None:
         method, path = scope["method"], scope["path"]
@@ -89,6 +91,15 @@ class Direct:
         endpoint, name = found
         scope["path_params"] = {name: value}
         return endpoint
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    endpoint: Endpoint = scope[_ENDPOINT]
+    try:
+        response = await endpoint(Request(scope, receive, send))
+    except (Refused, Overloaded, DatabaseClosed) as error:
+        response = answer(error)
+    await response(scope, receive, send)
 
 
 def path_parameter(name: str) -> dict[str, Any]:

@@ -1,17 +1,34 @@
-"""How an event is shown on ``/ws`` and in event streams."""
+"""How an event is shown on ``/ws``, in event streams and to webhooks."""
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from sqlalchemy import Connection
 
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.task import TERMINAL, Phase
+from neurogrid_marketplace.usage import LeaseUsage
 
-from ..services.events import Happening
+from ..services.events import Happening, Notice, happening_at
+from ..services.nodes import KnownNode
+from ..store.webhook_deliveries import DeliveryRow
+from ..store.webhooks import WebhookRow
+from ..usage_series import gpu_percent
+from ..webhook_message import body_of
+from ..webhook_nodes import NODE_STATUS
 from .envelope import iso
 from .native.schemas import TaskStatus
 from .native.task_schemas import TaskFailure
 from .native.task_views import failure_view
 from .native.words import STATUS_OF_PHASE
+
+
+class UsageNowView(Struct, frozen=True):
+    """With a job's progress: what it uses, as its node has measured it. ``gpu_usage``: percent, of its GPUs, mean."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    memory_peak_bytes: int
+    gpu_usage: float | None
 
 
 class UpdateView(Struct, frozen=True):
@@ -30,6 +47,7 @@ class UpdateView(Struct, frozen=True):
     cost_usdc: str
     message: str | None
     error: TaskFailure | None
+    metrics: UsageNowView | None
 
 
 def update_view(happening: Happening) -> UpdateView:
@@ -52,6 +70,68 @@ def update_view(happening: Happening) -> UpdateView:
         cost_usdc=_usdc(cost),
         message=_text(data.get("message")),
         error=failure_view(row) if ended else None,
+        metrics=_usage(data),
+    )
+
+
+def event_view(event: Happening | Notice) -> object:
+    """Any event of an account; one that is about no task shows its data beside what all have."""
+    if isinstance(event, Happening):
+        return update_view(event)
+    return {
+        "type": event.name,
+        "sequence": event.seq,
+        "timestamp": iso(event.at_ms),
+        **event.data,
+    }
+
+
+def webhook_body(conn: Connection, webhook: WebhookRow, delivery: DeliveryRow) -> str:
+    """What a webhook is told of a stored event; "" where that is not there any more."""
+    if delivery.event_seq is None:
+        return ""
+    event = happening_at(conn, delivery.event_seq)
+    if event is None:
+        return ""
+    return body_of(
+        delivery_id=delivery.id,
+        webhook_id=webhook.id,
+        kind=delivery.kind,
+        created_at=iso(event.at_ms),
+        data=event_view(event),
+        is_test=False,
+    )
+
+
+def node_fields(node: KnownNode) -> dict[str, object]:
+    """What is told of a node whose status has changed."""
+    offer = node.view.offer
+    return {"node_id": offer.node_id, "status": node.status.value, "region": offer.region}
+
+
+def node_status_body(webhook: WebhookRow, delivery_id: str, node: KnownNode, at_ms: int) -> str:
+    """What a webhook is told of a node whose status has changed."""
+    return body_of(
+        delivery_id=delivery_id,
+        webhook_id=webhook.id,
+        kind=NODE_STATUS,
+        created_at=iso(at_ms),
+        data={"type": NODE_STATUS, "timestamp": iso(at_ms), **node_fields(node)},
+        is_test=False,
+    )
+
+
+def _usage(data: dict[str, Json]) -> UsageNowView | None:
+    said = data.get("usage")
+    if said is None:
+        return None
+    usage = convert(said, LeaseUsage)
+    peak = data.get("memory_peak_bytes")
+    return UsageNowView(
+        cpu_seconds=usage.cpu_ms / 1000,
+        memory_bytes=usage.memory_bytes,
+        memory_peak_bytes=peak if isinstance(peak, int) else 0,
+        gpu_usage=gpu_percent(usage.gpus),
     )
 
 

@@ -4,7 +4,8 @@ Source of the format: HTML Living Standard, 9.2 "Server-sent events".
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any
 
 import msgspec
 from starlette.responses import StreamingResponse
@@ -22,6 +23,18 @@ def event(name: str, data: object, event_id: str | None = None) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
+# OpenAPI 3.1 knows no streams; tools take the schema of one for that of each event in it.
+EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON."},
+    },
+}
+
+
 class EventStream(StreamingResponse):
     """A response of server-sent events.
 
@@ -29,31 +42,42 @@ class EventStream(StreamingResponse):
         events: ready-made events; what a slow client does not take is not made.
         stopping: set when the coordinator stops; the stream then ends at once, so that the
             server need not wait for its clients. They come back and resume.
+        ended: `Gate.ended` of the caller: the stream then ends as well.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes], stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes],
+        stopping: asyncio.Event,
+        ended: Callable[[], Coroutine[Any, Any, object]],
+    ) -> None:
         super().__init__(
-            _alive(events, stopping),
+            _alive(events, stopping, ended),
             # Buffering proxies would hold events back.
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
 
 
-async def _alive(events: AsyncGenerator[bytes], stopping: asyncio.Event) -> AsyncGenerator[bytes]:
+async def _alive(
+    events: AsyncGenerator[bytes],
+    stopping: asyncio.Event,
+    ended: Callable[[], Coroutine[Any, Any, object]],
+) -> AsyncGenerator[bytes]:
     async def upcoming() -> bytes | None:
         return await anext(events, None)
 
     stop = asyncio.create_task(stopping.wait())
+    end = asyncio.create_task(ended())
     item = asyncio.create_task(upcoming())
     try:
-        while not stopping.is_set():
+        while not (stopping.is_set() or end.done()):
             await asyncio.wait(
-                {item, stop}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+                {item, stop, end}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
             )
             if not item.done():
-                if not stopping.is_set():
+                if not (stopping.is_set() or end.done()):
                     yield b": keep-alive\n\n"
                 continue
             event_bytes = item.result()
@@ -62,7 +86,7 @@ async def _alive(events: AsyncGenerator[bytes], stopping: asyncio.Event) -> Asyn
             yield event_bytes
             item = asyncio.create_task(upcoming())
     finally:
-        stop.cancel()
-        item.cancel()
-        await asyncio.gather(stop, item, return_exceptions=True)
+        for task in (stop, end, item):
+            task.cancel()
+        await asyncio.gather(stop, end, item, return_exceptions=True)
         await events.aclose()

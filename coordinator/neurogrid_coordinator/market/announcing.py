@@ -13,6 +13,7 @@ from neurogrid_p2p.discovery.peers import ADDRESSES_MAX, reached_at
 from neurogrid_p2p.discovery.settings import Settings
 from neurogrid_p2p.host import Host
 from neurogrid_p2p.session import Party
+from neurogrid_telemetry.log_settings import LogSettings
 
 from .settings import Announcement
 
@@ -31,6 +32,7 @@ class Announcer:
         relays: through which it is reached, too.
         seed: of the identity under which the discovery process is known; not the coordinator's.
         told: called with where that process is reached, whenever it has been started.
+        log: where that process logs.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Announcer:
         announcement: Announcement,
         seed: bytes,
         told: Callable[[tuple[str, ...]], Awaitable[None]],
+        log: LogSettings,
     ) -> None:
         self._party = party
         self._host = host
@@ -59,6 +62,7 @@ class Announcer:
                 mdns=announcement.mdns,
                 private=announcement.private,
                 serve=announcement.serve,
+                log=log,
             ),
             self._heard,
         )

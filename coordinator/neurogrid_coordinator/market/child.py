@@ -9,12 +9,14 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 
+import msgspec
+
 from neurogrid_marketplace.errors import MalformedMessage
 from neurogrid_marketplace.fields import decode, plain
 
 from .errors import MarketAway, MarketBug
 from .reports import Traffic
-from .rpc import MAX_CALLS, CallFailed, Frame, decoder, encode
+from .rpc import MAX_CALLS, CallFailed, Frame, SocketWanted, decoder, encode
 from .settings import MarketSettings
 
 # Importing libp2p takes 2 s on a free core, and several times that when every core is busy.
@@ -43,6 +45,7 @@ class Child:
         process: asyncio.subprocess.Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        lane: socket.socket,
     ) -> None:
         self.peer_id = ""
         self.addresses: tuple[str, ...] = ()
@@ -51,6 +54,7 @@ class Child:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._lane = lane
         self._waiting: dict[int, asyncio.Future[Frame]] = {}
         self._ids = itertools.count()
         self._calls = asyncio.Semaphore(MAX_CALLS)
@@ -66,20 +70,24 @@ class Child:
             MarketAway: it died first (its log says why), or took too long.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
+        our_lane, their_lane = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        passed = (theirs.fileno(), their_lane.fileno())
+        with theirs, their_lane:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", __package__, str(theirs.fileno()), str(os.getpid())),
+                *(sys.executable, "-m", __package__, *map(str, passed), str(os.getpid())),
                 json.dumps(plain(settings)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=passed,
             )
         try:
+            our_lane.setblocking(False)
             reader, writer = await asyncio.open_unix_connection(sock=ours)
         except BaseException:
             ours.close()
+            our_lane.close()
             process.kill()
             raise
-        child = cls(process, reader, writer)
+        child = cls(process, reader, writer, our_lane)
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 await child._become_ready()
@@ -136,6 +144,26 @@ class Child:
         """Send a small frame that has no answer; nothing happens if the child is gone."""
         if not self._over:
             self._writer.write(encode(frame))
+
+    def open_socket(self, wanted: SocketWanted) -> socket.socket:
+        """A socket for this; its other end is with the child.
+
+        Raises:
+            MarketAway: the child is gone, or takes no more.
+        """
+        if self._over:
+            raise MarketAway("the market process has ended")
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise MarketAway(f"no socket for another stream: {error}") from error
+        with theirs:
+            try:
+                socket.send_fds(self._lane, [msgspec.json.encode(wanted)], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise MarketAway("the market process takes no more streams") from error
+        return ours
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """What the child says by itself, until it is gone. Replies go to their callers."""
@@ -216,3 +244,4 @@ class Child:
             if not answer.done():
                 answer.set_exception(MarketAway("the market process has ended"))
         self._writer.close()
+        self._lane.close()

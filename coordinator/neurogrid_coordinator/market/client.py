@@ -10,6 +10,7 @@ leases and nodes concurrently. While a callback is slow, nothing else waits.
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -25,14 +26,19 @@ from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.messages import Award, Message, to_body, type_name
 from neurogrid_marketplace.offer import LeaseStatus, Offer
 from neurogrid_marketplace.orchestration import AWARD_ANSWER_MS
+from neurogrid_marketplace.price_sheet import PriceSheet
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.standing import Standing
+from neurogrid_marketplace.usage import GpuUse
 from neurogrid_p2p.peer_lists import PeerLists
+from neurogrid_telemetry.log_lines import named
 
+from ..log_events import CoordinatorEvent
 from .child import Child
 from .deliveries import Deliveries, OnMessage, OnNode
 from .errors import MarketAway, MarketBug, NodeUnreachable
+from .job_stream import JobStream
 from .reports import (
     AuctionReport,
     AwardReport,
@@ -41,7 +47,7 @@ from .reports import (
     auction_from_wire,
     award_from_wire,
 )
-from .rpc import CallFailed, Frame
+from .rpc import CallFailed, Frame, SocketWanted
 from .settings import MarketSettings
 
 # What a call may take beyond what it waits for by design.
@@ -68,6 +74,7 @@ class MarketClient:
         self._settings = settings
         self._child: Child | None = None
         self._lists = PeerLists()
+        self._sheet: PriceSheet | None = None
         self._nodes: dict[str, NodeView] = {}
         self._deliveries = Deliveries(on_message, on_node)
         self._supervisor: asyncio.Task[None] | None = None
@@ -111,6 +118,12 @@ class MarketClient:
         self._lists = lists
         if self._child is not None:
             _admit(self._child, lists)
+
+    def set_prices(self, sheet: PriceSheet) -> None:
+        """Have this told to whoever asks for prices, now and after every restart of the child."""
+        self._sheet = sheet
+        if self._child is not None:
+            self._child.tell({"kind": "prices", "sheet": plain(sheet)})
 
     @property
     def traffic(self) -> Traffic:
@@ -216,6 +229,27 @@ class MarketClient:
         arguments: Frame = {"demand": plain(demand), "places": plain(places)}
         return decode(Explanation, await self._call("explain", arguments, _CALL_LIMIT_S))
 
+    async def open_job_stream(self, node_id: str) -> JobStream:
+        """A stream into a job of a node, which has answered nothing yet.
+
+        Raises:
+            MarketAway: try again.
+        """
+        if self._child is None:
+            raise MarketAway("the market process is being started")
+        return await JobStream.over(self._child.open_socket(SocketWanted(node_id)))
+
+    def open_mailbox_stream(self, node_id: str, mailbox: str, is_lease: bool) -> socket.socket:
+        """A socket with the frames of one stream of a node that speaks through us (`mailboxes`). The child closes
+        it at once where it takes no more.
+
+        Raises:
+            MarketAway: try again.
+        """
+        if self._child is None:
+            raise MarketAway("the market process is being started")
+        return self._child.open_socket(SocketWanted(node_id, mailbox, is_lease))
+
     async def nodes(self) -> list[NodeView]:
         """The nodes that are connected now.
 
@@ -234,6 +268,8 @@ class MarketClient:
     async def _start(self) -> Child:
         child = await Child.start(self._settings)
         _admit(child, self._lists)
+        if self._sheet is not None:
+            child.tell({"kind": "prices", "sheet": plain(self._sheet)})
         # The ports that it got are kept, so that nodes find the next child where this one was.
         self._settings = replace(self._settings, listen=child.listen)
         self._peer_id, self._addresses = child.peer_id, child.addresses
@@ -253,7 +289,11 @@ class MarketClient:
             finally:
                 self._child = None
                 await child.stop()
-            _log.error("the market process ended with %s and is started again", child.exit_code)
+            _log.error(
+                "the market process ended with %s and is started again",
+                child.exit_code,
+                extra=named(CoordinatorEvent.MARKET_ENDED),
+            )
             for node_id, view in self._nodes.items():
                 self._deliveries.changed(node_id, "left", view)
             self._nodes.clear()
@@ -313,4 +353,5 @@ def _after_beat(view: NodeView, frame: Frame) -> NodeView:
         view.connected_since_ms,
         decode(int, frame["last_heard_ms"]),
         decode(tuple[LeaseStatus, ...], frame["leases"]),
+        decode(tuple[GpuUse, ...], frame["gpus"]),
     )

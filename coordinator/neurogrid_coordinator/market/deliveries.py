@@ -15,6 +15,7 @@ from typing import Literal
 
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Message, parse_body
+from neurogrid_telemetry.about import about
 
 from .reports import NodeView
 
@@ -93,7 +94,8 @@ class Deliveries:
             while waiting:
                 item = waiting.popleft()
                 try:
-                    await self._hand_on(item)
+                    with about(peer=item.node_id):
+                        await self._hand_on(item)
                 except Exception:  # noqa: BLE001 - the callback's outermost boundary
                     _log.exception("handling what %s said", item.node_id)
         finally:

@@ -49,7 +49,9 @@ class Directory:
         if known is not None:
             self._disown(known.offer)
         self._owned.setdefault(hello.offer.wallet, set()).add(hello.offer.node_id)
-        view = NodeView(hello.offer, since_ms, now_ms, hello.leases)
+        view = NodeView(
+            hello.offer, since_ms, now_ms, hello.leases, known.gpus if known is not None else ()
+        )
         self.candidates.put(hello.offer)
         self._nodes[hello.offer.node_id] = view
         self._weigh(hello.offer.node_id)
@@ -65,7 +67,7 @@ class Directory:
             reclaimable=heartbeat.reclaimable,
         )
         self.candidates.put(offer)
-        view = NodeView(offer, known.connected_since_ms, now_ms, heartbeat.leases)
+        view = NodeView(offer, known.connected_since_ms, now_ms, heartbeat.leases, heartbeat.gpus)
         self._nodes[node_id] = view
         return view
 

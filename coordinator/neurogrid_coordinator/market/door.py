@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import trio
 
 from neurogrid_marketplace.fields import decode
+from neurogrid_marketplace.price_sheet import PriceSheet
 from neurogrid_marketplace.standing import Standing
 from neurogrid_p2p.peer_lists import PeerLists
 
@@ -31,6 +32,7 @@ class Door:
         taken: told that the api has dealt with some messages of a lane.
         standings: told what is known of nodes.
         admit: told which peers may connect.
+        price: told what awards cleared at.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class Door:
         taken: Callable[[str, int], None],
         standings: Callable[[Mapping[str, Standing]], None],
         admit: Callable[[PeerLists], None],
+        price: Callable[[PriceSheet], None],
     ) -> None:
         self._stream = stream
         self._call = call
         self._taken = taken
         self._standings = standings
         self._admit = admit
+        self._price = price
         self._calls: dict[int, trio.CancelScope] = {}
         self._outbox, self._to_write = trio.open_memory_channel[bytes](_OUTBOX_FRAMES)
 
@@ -92,6 +96,8 @@ class Door:
                 self._standings(decode(dict[str, Standing], frame["standings"]))
             case "peers":
                 self._admit(decode(PeerLists, frame["lists"]))
+            case "prices":
+                self._price(decode(PriceSheet, frame["sheet"]))
 
     async def _answer(self, call_id: int, frame: Frame) -> None:
         failure = ("cancelled", "")

@@ -27,7 +27,7 @@ _SILENCE_LIMIT_S = 60.0
 REQUESTS_PER_NODE = 4
 _REQUESTS = 64
 _CHUNK_BYTES = 65_536
-_REQUEST = re.compile(rb"(?:GET|HEAD|PUT) /api/v1/artifacts/[0-9a-f]{64} HTTP/1\.1")
+_REQUEST = re.compile(rb"(?:GET|HEAD|PUT) /api/v1/artifacts/[0-9a-f]{64}(?:/checkpoint)? HTTP/1\.1")
 _FIELD = re.compile(
     rb"([A-Za-z-]{1,64}):[ \t]*([\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?)[ \t]*"
 )

@@ -13,6 +13,7 @@ import trio
 from neurogrid_marketplace.bid import Bid, Decline
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.errors import UnknownMessage
+from neurogrid_marketplace.job_stream import WINDOW_BYTES
 from neurogrid_marketplace.messages import (
     SILENCE_LIMIT_S,
     Accept,
@@ -25,13 +26,16 @@ from neurogrid_marketplace.messages import (
     Pulse,
 )
 from neurogrid_marketplace.sealing import Commit
+from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
-from neurogrid_p2p.gate import Limits
+from neurogrid_p2p.limits import Limits
 from neurogrid_p2p.session import Party, SignedChannel
+from neurogrid_telemetry.about import about
 
 from .directory import Directory
 from .files import REQUESTS_PER_NODE
+from .job_streams import JOB_STREAMS_PER_NODE
 from .lease_streams import UNNAMED_MAX, UNREAD_BYTES, LeaseStreams
 from .pace import Pace
 from .reports import NodeView
@@ -73,11 +77,15 @@ def host_limits(limits: NodeLimits) -> Limits:
         connections_per_network=limits.connections_per_network,
         handshakes_per_network=limits.handshakes_per_network,
         handshake_s=limits.handshake_s,
-        # Its leases' streams, those that have not said which, its requests for files, and the
-        # control stream.
-        streams_per_connection=limits.leases_per_node + UNNAMED_MAX + REQUESTS_PER_NODE + 1,
-        # Not a window for each: what is granted keeps an honest node at a quarter of this.
-        unread_bytes_per_connection=UNREAD_BYTES,
+        # Its leases' streams, those that have not said which, its requests for files, ours into its jobs,
+        # and the control stream.
+        streams_per_connection=limits.leases_per_node
+        + UNNAMED_MAX
+        + REQUESTS_PER_NODE
+        + JOB_STREAMS_PER_NODE
+        + 1,
+        # Not a window for each: what is granted keeps an honest node at a quarter of the first part.
+        unread_bytes_per_connection=UNREAD_BYTES + JOB_STREAMS_PER_NODE * WINDOW_BYTES,
     )
 
 
@@ -129,6 +137,18 @@ class Network:
             return await node.channel.send(message)
         raise ChannelClosed("reads nothing")
 
+    async def open_bytes(self, node_id: str, protocol: str) -> ByteStream:
+        """A stream of bytes to a node, on the connection of its control stream.
+
+        Raises:
+            ChannelClosed: the node is not connected.
+            HandshakeFailed: it does not speak ``protocol``.
+        """
+        node = self._nodes.get(node_id)
+        if node is None:
+            raise ChannelClosed("not connected")
+        return await node.channel.open_bytes(protocol)
+
     @property
     def lease_streams(self) -> int:
         """How many there are, of all nodes."""
@@ -141,10 +161,15 @@ class Network:
             _log.debug("%s opened a lease's stream without a control stream", channel.remote_id)
             channel.disconnect("a lease's stream without a control stream")
             return
-        await node.leases.serve(channel)
+        with about(peer=node.node_id):
+            await node.leases.serve(channel)
 
     async def serve(self, channel: Channel) -> None:
         """Talk with one node until either side ends it."""
+        with about(peer=channel.remote_id):
+            await self._serve(channel)
+
+    async def _serve(self, channel: Channel) -> None:
         signed = await SignedChannel.welcome(channel, self._party, self._software)
         try:
             with trio.fail_after(HELLO_LIMIT_S):

@@ -31,13 +31,16 @@ from neurogrid_marketplace.messages import (
 from neurogrid_marketplace.sealing import Commit
 from neurogrid_marketplace.spreading import Barred
 from neurogrid_p2p.address import through_relay
+from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.orphans import die_with
+from neurogrid_p2p.peer_lists import PeerLists
 from neurogrid_p2p.relay import Relay
 from neurogrid_p2p.relay_reservation import RelayReservations
 from neurogrid_p2p.session import Party
+from neurogrid_telemetry.logs import start_logging
 from neurogrid_wallet.keys import KeyPair
 
 from .announcing import Announcer
@@ -47,10 +50,14 @@ from .dialled import DialledNodes
 from .directory import Directory
 from .door import ApiGone, Door
 from .files import FileDoor
+from .job_streams import JOB_STREAMS_MAX, JobStreams
+from .lane import take_sockets
 from .leases import Leases
+from .mailboxes import STREAMS_MAX, Mailboxes
 from .network import Network, NodeMessage, host_limits
+from .price_desk import PriceDesk
 from .reports import NodeView, Traffic, auction_to_wire, award_to_wire
-from .rpc import CallFailed, Frame
+from .rpc import CallFailed, Frame, SocketWanted
 from .settings import MarketSettings
 
 # Messages of one lane (a lease, or the rest of a node) that the api has not dealt with yet; then that
@@ -66,21 +73,21 @@ def main(arguments: Sequence[str]) -> int:
     """Run the child. Only `client.MarketClient` starts it.
 
     Args:
-        arguments: the descriptor of the socket, the parent's process id, the settings as JSON.
+        arguments: the descriptors of the socket and of the one that passes sockets on, the parent's
+            process id, the settings as JSON.
     """
-    descriptor, parent_pid, settings_json = arguments
+    descriptor, lane_descriptor, parent_pid, settings_json = arguments
     die_with(int(parent_pid))  # where that can't be asked for, the end of the socket has to do
     # Ctrl-C reaches the whole process group; it is the api that decides what then ends, and when.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = decode(MarketSettings, json.loads(settings_json))
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    start_logging(settings.log)
     relayed = settings.relay.reservations + settings.relay.circuits if settings.relay else 0
-    _allow_files(2 * settings.limits.nodes + relayed + _OTHER_FILES)
+    _allow_files(2 * settings.limits.nodes + relayed + JOB_STREAMS_MAX + STREAMS_MAX + _OTHER_FILES)
     door = socket.socket(fileno=int(descriptor))
+    lane = socket.socket(fileno=int(lane_descriptor))
     try:
-        trio.run(_run, settings, door)
+        trio.run(_run, settings, door, lane)
     except* ApiGone:
         _log.info("the api is gone")
     return 0
@@ -96,7 +103,7 @@ def _allow_files(files: int) -> None:
         _log.warning("%d open files are allowed; so many nodes may need %d", wanted, files)
 
 
-async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
+async def _run(settings: MarketSettings, door_socket: socket.socket, lane: socket.socket) -> None:
     keys = KeyPair.read_solana_file(Path(settings.key_file))
     party = Party(
         peer_id=peer_id_of(keys.public_key),
@@ -121,11 +128,18 @@ async def _run(settings: MarketSettings, door_socket: socket.socket) -> None:
             # Its process talks to strangers, and knows no key but this one.
             seed = keys.derive(b"discovery").seed
             announcer = Announcer(
-                party, host, settings.relays, settings.announcement, seed, market.announced
+                party,
+                host,
+                settings.relays,
+                settings.announcement,
+                seed,
+                market.announced,
+                settings.log.beside("discovery"),
             )
             nursery.start_soon(announcer.run)
         if settings.files:
             FileDoor(settings.files, market.knows).serve_on(host)
+        nursery.start_soon(take_sockets, lane, market.serve_socket)
         nursery.start_soon(DialledNodes(host, settings.dial, market.serve_node).run)
         await market.run(host)
 
@@ -140,12 +154,14 @@ class Market:
         self._directory = Directory(settings.min_stake_micro_usdc)
         # Explanations that clients ask for; one at a time, so that they cannot take a whole core each.
         self._explaining = trio.CapacityLimiter(1)
+        self._prices = PriceDesk()
         self._door = Door(
             stream,
             self._answer,
             self._credits.give_back,
             self._directory.stand,
-            lambda lists: self._host.admit(lists),
+            self._admit,
+            self._prices.set,
         )
         self._network = Network(
             party,
@@ -155,12 +171,25 @@ class Market:
             f"neurogrid/{__version__}",
             settings.silence_s,
         )
+        self._mailboxes = Mailboxes(self._network.serve, self._network.serve_lease)
+        self._job_streams = JobStreams(self.open_bytes)
         self._auctioneer = Auctioneer(self._directory, self._network.send)
         self._leases = Leases(self._network.send)
 
     def knows(self, node_id: str) -> bool:
         """Whether a node is connected."""
         return node_id in self._directory
+
+    async def open_bytes(self, node_id: str, protocol: str) -> ByteStream:
+        """See `Network.open_bytes`."""
+        return await self._network.open_bytes(node_id, protocol)
+
+    async def serve_socket(self, wanted: SocketWanted, given: socket.socket) -> None:
+        """What the api has given us a socket for, until its end."""
+        if wanted.mailbox:
+            await self._mailboxes.serve(wanted, given)
+        else:
+            await self._job_streams.serve(wanted.node_id, given)
 
     async def serve_node(self, channel: Channel) -> None:
         """Talk with a node on its control stream until either side ends it."""
@@ -175,6 +204,7 @@ class Market:
         self._host = host
         host.serve(PROTOCOL_ID, self._network.serve)
         host.serve(LEASE_PROTOCOL_ID, self._network.serve_lease, owns_connection=False)
+        self._prices.serve_on(host)
         await self._door.notify(
             "ready",
             peer_id=host.peer_id,
@@ -201,6 +231,7 @@ class Market:
             accepting=view.offer.accepting,
             reclaimable=plain(view.offer.reclaimable) if view.offer.reclaimable else None,
             leases=[plain(status) for status in view.leases],
+            gpus=[plain(gpu) for gpu in view.gpus],
             last_heard_ms=view.last_heard_ms,
         )
 
@@ -275,6 +306,10 @@ class Market:
                 places = decode(Barred, arguments["places"])
                 return dict(plain(await self._explain(demand, places)))
         raise CallFailed("unknown_method", method)
+
+    def _admit(self, lists: PeerLists) -> None:
+        self._host.admit(lists)
+        self._mailboxes.admit(lists)
 
     async def _explain(self, demand: Demand, places: Barred) -> Explanation:
         # Among ten thousand nodes it takes a second, in which auctions go on.

@@ -12,6 +12,7 @@ from neurogrid_marketplace.envelope import Envelope, parse_envelope
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.offer import LeaseStatus, Offer
+from neurogrid_marketplace.usage import GpuUse
 
 ACCEPTED = "accepted"
 NO_ANSWER = "no_answer"
@@ -43,12 +44,14 @@ class NodeView:
         connected_since_ms: Unix milliseconds.
         last_heard_ms: when its latest message arrived, Unix milliseconds.
         leases: as of its latest heartbeat.
+        gpus: how those that it offers are, as of its latest heartbeat.
     """
 
     offer: Offer
     connected_since_ms: int
     last_heard_ms: int
     leases: tuple[LeaseStatus, ...]
+    gpus: tuple[GpuUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

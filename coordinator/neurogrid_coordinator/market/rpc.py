@@ -12,6 +12,7 @@ Frames are maps with a ``kind``:
 | taken | ``lane``, ``count``: so many of its messages have been dealt with |
 | standings | ``standings``: node id -> what is known of it beside its offer, of nodes that joined |
 | peers | ``lists``: who may connect, from now on |
+| prices | ``sheet``: what awards cleared at, for whoever asks |
 
 | market to api | |
 |---|---|
@@ -23,13 +24,17 @@ Frames are maps with a ``kind``:
 | left | ``node_id``, ``last_heard_ms`` |
 | beat | ``node_id``, ``free``, ``accepting``, ``leases``, ``last_heard_ms`` |
 
+Sockets for streams of bytes are passed on a socket of their own, each with a `SocketWanted`.
+
 A lane is what keeps its order and waits for nothing else: one lease of a node, or the node's other messages.
 """
 
 import struct
 
 import msgpack
+import msgspec
 
+from neurogrid_marketplace.fields import PeerId
 from neurogrid_marketplace.wire import FrameDecoder
 
 # The largest frame is an auction's report: 16 demands and bids, 64 KiB each at the very most. Both
@@ -40,6 +45,21 @@ MAX_CALLS = 1024
 _HEADER = struct.Struct(">I")
 
 Frame = dict[str, object]
+
+
+class SocketWanted(msgspec.Struct, frozen=True):
+    """What comes with a socket.
+
+    Attributes:
+        node_id: of whom it is.
+        mailbox: of a node that speaks through the api (`mailboxes`); "" for a stream into a job of one that is
+            connected.
+        is_lease: of a mailbox, whether it is a lease's stream.
+    """
+
+    node_id: PeerId
+    mailbox: str = ""
+    is_lease: bool = False
 
 
 class CallFailed(Exception):

@@ -1,12 +1,13 @@
 """What the market process is told when it starts. Nothing here is secret: it stands in its argv."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
 
 from neurogrid_marketplace.messages import SILENCE_LIMIT_S
-from neurogrid_p2p.relay import RelayLimits
+from neurogrid_p2p.limits import RelayLimits
+from neurogrid_telemetry.log_settings import LogSettings
 
 # Each is a task and a connection that is made again and again.
 MAX_DIALLED = 64
@@ -74,7 +75,7 @@ class MarketSettings:
         relays: where we keep reservations, for nodes that cannot dial us.
         relay: what we relay for others; None for nothing.
         announcement: where we are announced; None for nowhere.
-        log_level: of the child, which logs to its standard error.
+        log: where the child logs, with an absolute path.
     """
 
     key_file: str
@@ -88,4 +89,4 @@ class MarketSettings:
     relays: tuple[str, ...] = ()
     relay: RelayLimits | None = None
     announcement: Announcement | None = None
-    log_level: str = "WARNING"
+    log: LogSettings = field(default_factory=LogSettings)

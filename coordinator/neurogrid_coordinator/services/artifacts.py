@@ -4,24 +4,48 @@ A client reads what its account has. A node reads the inputs of one lease and pu
 as long as that lease is not settled; its token opens nothing else.
 """
 
+import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.checkpoint import MAX_CHECKPOINT_FILES, MAX_MANIFEST_BYTES
 from neurogrid_marketplace.settlement import SettlementPhase
+from neurogrid_marketplace.task import TERMINAL, Task
 
-from ..artifacts import ArtifactRefused, BlobStore, DiskFull, LeaseTokens, TooLarge
-from ..store import artifacts, leases, tasks
+from ..artifacts import (
+    ArtifactRefused,
+    Blob,
+    BlobStore,
+    DiskFull,
+    LeaseTokens,
+    StoreUnavailable,
+    TooLarge,
+)
+from ..store import artifacts, checkpoints, leases, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
-from .errors import Forbidden, InvalidRequest, NotFound, PayloadTooLarge, Unauthorized, Unavailable
+from .errors import (
+    ArtifactStoreUnavailable,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+)
 
 _log = logging.getLogger(__name__)
+
+# Of one account's clients at a time, of those that a store takes in all: slow ones keep other accounts from nothing.
+UPLOADS_PER_ACCOUNT = 8
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -48,13 +72,34 @@ class Upload:
     """A file on its way here.
 
     Attributes:
-        sha256: that it shall have.
+        sha256: that it shall have, where that is known.
         announced_bytes: how large its sender says it is, None where it says nothing.
     """
 
-    sha256: str
+    sha256: str | None
     chunks: AsyncIterator[bytes]
     announced_bytes: int | None = None
+
+
+class _Places:
+    """Lets so many uploads of each account be under way; more wait."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, asyncio.Semaphore] = {}
+        self._wanted: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def of(self, account_id: str) -> AsyncGenerator[None]:
+        """One of the account's places."""
+        places = self._of.setdefault(account_id, asyncio.Semaphore(UPLOADS_PER_ACCOUNT))
+        self._wanted[account_id] += 1
+        try:
+            async with places:
+                yield
+        finally:
+            self._wanted[account_id] -= 1
+            if not self._wanted[account_id]:
+                del self._wanted[account_id], self._of[account_id]
 
 
 class Artifacts:
@@ -67,6 +112,7 @@ class Artifacts:
         self._blobs = blobs
         self._tokens = tokens
         self._limits = limits
+        self._places = _Places()
 
     async def put(self, account: Account, upload: Upload) -> Stored:
         """Store a file of a client.
@@ -74,12 +120,20 @@ class Artifacts:
         Raises:
             InvalidRequest: the bytes are not those of the hash.
             PayloadTooLarge: more than a file, or the account, may have.
-            Unavailable: there is no room.
+            Unavailable: there is no room, or the store does not answer.
         """
         check_digest(upload.sha256)
-        total = await self._database.read(lambda conn: artifacts.total_bytes(conn, account.id))
-        room = min(self._limits.file_bytes, max(0, self._limits.account_bytes - total))
-        return await self._put(account.id, upload, room, lease_id=None)
+        async with self._places.of(account.id):
+            used = await self._database.read(lambda conn: _used_bytes(conn, account.id))
+            room = min(self._limits.file_bytes, max(0, self._limits.account_bytes - used))
+            now_ms = _now_ms()
+
+            def add(conn: Connection, blob: Blob) -> bool:
+                there = artifacts.get(conn, blob.sha256, account.id) is not None
+                artifacts.add(conn, blob.sha256, account.id, blob.size_bytes, None, now_ms)
+                return not there
+
+            return await self._put(upload, room, add)
 
     async def find(self, account: Account, sha256: str) -> Stored:
         """A file of this account.
@@ -91,7 +145,7 @@ class Artifacts:
         row = await self._database.read(lambda conn: artifacts.get(conn, sha256, account.id))
         if row is None:
             raise NotFound(f"this account has no artifact {sha256}")
-        return self._present(Stored(sha256, row.size_bytes))
+        return await self._present(Stored(sha256, row.size_bytes))
 
     async def put_of_lease(self, token: str, upload: Upload) -> Stored:
         """Store an output of a lease.
@@ -111,7 +165,14 @@ class Artifacts:
             return lease, min(self._limits.file_bytes, max(0, asked - used))
 
         lease, size_bytes_max = await self._database.read(room)
-        return await self._put(lease.account_id, upload, size_bytes_max, lease.id)
+        now_ms = _now_ms()
+
+        def add(conn: Connection, blob: Blob) -> bool:
+            there = artifacts.get(conn, blob.sha256, lease.account_id) is not None
+            artifacts.add(conn, blob.sha256, lease.account_id, blob.size_bytes, lease.id, now_ms)
+            return not there
+
+        return await self._put(upload, size_bytes_max, add)
 
     async def find_of_lease(self, token: str, sha256: str) -> Stored:
         """An input of a lease, or an output that it has put already.
@@ -132,11 +193,83 @@ class Artifacts:
                 return Stored(sha256, row.size_bytes)
             raise NotFound(f"{sha256} is no file of this lease")
 
-        return self._present(await self._database.read(read))
+        return await self._present(await self._database.read(read))
 
-    def _present(self, stored: Stored) -> Stored:
+    async def put_of_checkpoint(self, token: str, upload: Upload) -> Stored:
+        """Store a file of a checkpoint of the task that a lease runs.
+
+        Raises:
+            Unauthorized, Forbidden: the token is nobody's, or its lease runs nothing any more.
+            PayloadTooLarge: more than the task's checkpoints, or the account, may have.
+            others: see `put`.
+        """
+        check_digest(upload.sha256)
+
+        def room(conn: Connection) -> tuple[LeaseRow, int]:
+            lease, task = self._running_lease(conn, token)
+            plan = task.checkpoint
+            if plan is None:
+                raise Forbidden("this task has not asked for checkpoints")
+            count, used = checkpoints.task_usage(conn, task.task_id)
+            # Those that are kept, one that is being uploaded, and what a lost node has left of one.
+            many = plan.keep + 2
+            if count >= many * (MAX_CHECKPOINT_FILES + 1):
+                raise PayloadTooLarge(0)
+            asked = task.demand.requirements.disk_bytes + MAX_MANIFEST_BYTES
+            total = _used_bytes(conn, lease.account_id)
+            left = min(many * asked - used, self._limits.account_bytes - total)
+            return lease, min(self._limits.file_bytes, max(0, left))
+
+        lease, size_bytes_max = await self._database.read(room)
+        now_ms = _now_ms()
+
+        def add(conn: Connection, blob: Blob) -> bool:
+            there = checkpoints.blob_bytes(conn, lease.task_id, blob.sha256) is not None
+            checkpoints.add_blob(
+                conn, lease.task_id, lease.account_id, blob.sha256, blob.size_bytes, now_ms
+            )
+            return not there
+
+        return await self._put(upload, size_bytes_max, add)
+
+    async def find_of_checkpoint(self, token: str, sha256: str) -> Stored:
+        """A file that some run of the lease's task has uploaded for a checkpoint.
+
+        Raises:
+            Unauthorized, Forbidden: see `put_of_checkpoint`.
+            NotFound: there is none.
+        """
+        check_digest(sha256)
+
+        def read(conn: Connection) -> Stored:
+            lease, _ = self._running_lease(conn, token)
+            size_bytes = checkpoints.blob_bytes(conn, lease.task_id, sha256)
+            if size_bytes is None:
+                raise NotFound(f"{sha256} is of no checkpoint of this lease's task")
+            return Stored(sha256, size_bytes)
+
+        return await self._present(await self._database.read(read))
+
+    async def present(self, sha256: str, size_bytes: int) -> Stored:
+        """A file that its owner was found to have.
+
+        Raises:
+            NotFound: its bytes are lost.
+        """
+        return await self._present(Stored(sha256, size_bytes))
+
+    def _running_lease(self, conn: Connection, token: str) -> tuple[LeaseRow, Task]:
+        lease = self._open_lease(conn, token)
+        found = tasks.state_of(conn, lease.task_id)
+        assert found is not None, "a lease refers to its task"
+        present = found.task.lease
+        if present is None or present.lease_id != lease.id or found.task.phase in TERMINAL:
+            raise Forbidden("the task goes on without this lease")
+        return lease, found.task
+
+    async def _present(self, stored: Stored) -> Stored:
         """Found out before an answer begins: later there is no way to say so."""
-        if self._blobs.size_bytes(stored.sha256) != stored.size_bytes:
+        if await self._blobs.size_bytes(stored.sha256) != stored.size_bytes:
             _log.error("the blob %s is damaged or gone", stored.sha256)
             raise NotFound(f"the bytes of {stored.sha256} are lost; upload it again")
         return stored
@@ -159,18 +292,18 @@ class Artifacts:
         return lease
 
     async def _put(
-        self,
-        account_id: str,
-        upload: Upload,
-        size_bytes_max: int,
-        lease_id: str | None,
+        self, upload: Upload, size_bytes_max: int, add: Callable[[Connection, Blob], bool]
     ) -> Stored:
-        sha256 = upload.sha256
+        """Store the bytes, and then whose they are.
+
+        Args:
+            add: makes them somebody's; whether they were not before.
+        """
         if (upload.announced_bytes or 0) > size_bytes_max:
             raise PayloadTooLarge(size_bytes_max)
         try:
             blob = await self._blobs.put(
-                upload.chunks, size_bytes_max=size_bytes_max, sha256=sha256
+                upload.chunks, size_bytes_max=size_bytes_max, sha256=upload.sha256
             )
         except TooLarge as error:
             raise PayloadTooLarge(size_bytes_max) from error
@@ -178,22 +311,42 @@ class Artifacts:
             raise Unavailable(str(error)) from error
         except ArtifactRefused as error:
             raise InvalidRequest(str(error), "sha256") from error
-        now_ms = time.time_ns() // 1_000_000
+        except StoreUnavailable as error:
+            raise unreachable(error) from error
+        async with self._blobs.turns.of(blob.sha256):
+            try:
+                is_here = await self._blobs.size_bytes(blob.sha256) is not None
+            except StoreUnavailable as error:
+                raise unreachable(error) from error
+            if not is_here:
+                # Somebody else let go of the same bytes at this very moment (`checkpoints`).
+                raise Unavailable("the file was deleted as it came; send it again")
+            created = await self._database.write(add, blob)
+        return Stored(blob.sha256, blob.size_bytes, created)
 
-        def add(conn: Connection) -> bool:
-            there = artifacts.get(conn, sha256, account_id) is not None
-            artifacts.add(conn, sha256, account_id, blob.size_bytes, lease_id, now_ms)
-            return not there
 
-        created = await self._database.write(add)
-        return Stored(sha256, blob.size_bytes, created)
+def unreachable(error: StoreUnavailable) -> ArtifactStoreUnavailable:
+    """What a client hears; the log has why."""
+    _log.error("the store of artifacts: %s", error)
+    return ArtifactStoreUnavailable(
+        "the coordinator's store of artifacts doesn't answer; try again in a moment"
+    )
 
 
-def check_digest(sha256: str) -> None:
-    """Refuse what is not a SHA-256.
+def _used_bytes(conn: Connection, account_id: str) -> int:
+    """What an account has here, for its quota."""
+    return artifacts.total_bytes(conn, account_id) + checkpoints.account_bytes(conn, account_id)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def check_digest(sha256: str | None) -> None:
+    """Refuse what is not a SHA-256; None is nobody's claim.
 
     Raises:
         InvalidRequest: it is not 64 lower-case hex digits.
     """
-    if not _SHA256.fullmatch(sha256):
+    if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise InvalidRequest("sha256: must be 64 lower-case hex digits", "sha256")

@@ -30,7 +30,7 @@ class Balances:
             Unavailable: the chain does not answer.
         """
         funds = await self.funds(account)
-        held = await self._database.read(lambda conn: tasks.held_micro_usdc(conn, account.wallet))
+        held = await self._database.read_briefly(tasks.held_micro_usdc, account.wallet)
         return Balance.of(funds, held)
 
     async def funds(self, account: Account) -> ClientFunds:

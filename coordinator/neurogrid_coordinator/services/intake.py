@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace import dependencies
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.checkpoint import KeptCheckpoint
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.membership import Membership
@@ -22,10 +23,11 @@ from neurogrid_marketplace.task_events import DependencyUnmet
 
 from .. import steps
 from ..client_funds import ClientFunds
-from ..store import task_lists, tasks
+from ..store import checkpoints, task_lists, tasks
 from ..store.accounts import Account
 from ..store.task_lists import TaskFilter
 from ..store.tasks import NewTask, TaskRow
+from . import budgets
 from .errors import InsufficientCredits, InvalidRequest, UnmetDependency
 from .funds import Balance
 from .submission import Submission
@@ -57,20 +59,66 @@ class Draft:
 
 
 def require_budget(
-    conn: Connection, account: Account, funds: ClientFunds, drafts: Sequence[Draft]
+    conn: Connection,
+    account: Account,
+    funds: ClientFunds,
+    drafts: Sequence[Draft],
+    now_ms: int,
+    *,
+    brief: bool = False,
 ) -> None:
     """Checked in the transaction that holds it, so that two submissions can't spend the same money.
 
     The chain has the last word when an escrow is opened.
 
+    Args:
+        brief: see `budgets.require_within`.
+
     Raises:
+        TakesLong: see there.
+        QuotaExceeded: they could cost more than the account lets itself spend.
         InsufficientCredits: all of them together could cost more than the account can spend.
     """
-    held = tasks.held_micro_usdc(conn, account.wallet)
+    costs = [draft.wanted.held_micro_usdc(draft.demand) for draft in drafts]
+    budgets.require_within(conn, account, costs, now_ms, brief=brief)
+    _require_funds(conn, account, funds, sum(costs), held_before_micro_usdc=0)
+
+
+def require_raise(
+    conn: Connection,
+    account: Account,
+    funds: ClientFunds,
+    *,
+    before_micro_usdc: int,
+    after_micro_usdc: int,
+    now_ms: int,
+) -> None:
+    """As `require_budget`, where more is to be held for a task that is there.
+
+    Args:
+        before_micro_usdc, after_micro_usdc: what is held for it, and what is to be.
+
+    Raises:
+        QuotaExceeded, InsufficientCredits: as there.
+    """
+    budgets.require_raise_within(conn, account, before_micro_usdc, after_micro_usdc, now_ms)
+    _require_funds(conn, account, funds, after_micro_usdc, held_before_micro_usdc=before_micro_usdc)
+
+
+def _require_funds(
+    conn: Connection,
+    account: Account,
+    funds: ClientFunds,
+    needed_micro_usdc: int,
+    *,
+    held_before_micro_usdc: int,
+) -> None:
+    held = tasks.held_micro_usdc(conn, account.wallet) - held_before_micro_usdc
     available = Balance.of(funds, held).available_micro_usdc
-    needed = sum(draft.wanted.held_micro_usdc(draft.demand) for draft in drafts)
-    if needed > available:
-        raise InsufficientCredits(needed_micro_usdc=needed, available_micro_usdc=available)
+    if needed_micro_usdc > available:
+        raise InsufficientCredits(
+            needed_micro_usdc=needed_micro_usdc, available_micro_usdc=available
+        )
 
 
 def require_room(conn: Connection, account: Account, drafts: Sequence[Draft]) -> None:
@@ -119,6 +167,7 @@ def store(
     place = f"tasks.{workflow_key}." if workflow_key else ""
     needed = _needed(conn, account, draft.wanted, names or {}, place)
     needs = _needs(draft.wanted, needed, place) if needed else NOTHING
+    begins_from = _begins_from(conn, account, draft, now_ms, place)
     state = submit(
         draft.task_id,
         draft.demand,
@@ -132,6 +181,9 @@ def store(
         membership=(
             Membership(draft.wanted.gang, 0, draft.wanted.tries) if draft.wanted.gang else None
         ),
+        checkpoint=draft.wanted.checkpoint,
+        begins_from=begins_from,
+        trace=draft.wanted.trace,
     )
     if needed:
         by_id = {task.task_id: task for task in needed.values()}
@@ -143,7 +195,7 @@ def store(
         NewTask(
             account_id=account.id,
             name=draft.wanted.name,
-            kind=draft.wanted.kind,
+            kind=draft.wanted.row_kind,
             priority=draft.wanted.priority,
             spec=draft.record,
             job=draft.job,
@@ -151,14 +203,48 @@ def store(
             idempotency_key=draft.wanted.idempotency_key,
             workflow_id=workflow_id,
             workflow_key=workflow_key,
+            model=None if draft.wanted.model is None else draft.wanted.model.model_id,
         ),
         now_ms,
     )
+    if created and begins_from is not None and draft.wanted.resume_from is not None:
+        source, sequence = draft.wanted.resume_from.task_id, begins_from.checkpoint.sequence
+        checkpoints.copy(conn, source, sequence, row.id, now_ms)
     if created and needed and steps.look(conn, row.id, now_ms) is not None:
         released = tasks.get(conn, row.id)
         assert released is not None, "stored a moment ago"
         return released, True
     return row, created
+
+
+def _begins_from(
+    conn: Connection, account: Account, draft: Draft, now_ms: int, place: str
+) -> KeptCheckpoint | None:
+    """The other task's checkpoint that it shall begin from.
+
+    Raises:
+        InvalidRequest: there is none, or its disk is too small for it.
+    """
+    wanted = draft.wanted.resume_from
+    if wanted is None:
+        return None
+    field = f"{place}resume_from"
+    row = tasks.get(conn, wanted.task_id, account.id)
+    if row is None:
+        raise InvalidRequest(f"{field}: there is no task {wanted.task_id}", field)
+    there = [kept.checkpoint for kept in row.state.checkpoints]
+    found = [each for each in there if wanted.sequence in (None, each.sequence)]
+    if not found:
+        numbers = ", ".join(str(each.sequence) for each in there) or "none"
+        which = "no checkpoint" if wanted.sequence is None else f"no checkpoint {wanted.sequence}"
+        raise InvalidRequest(f"{field}: {row.id} has {which}; there are: {numbers}", field)
+    if found[-1].size_bytes > draft.demand.requirements.disk_bytes:
+        raise InvalidRequest(
+            f"{field}: checkpoint {found[-1].sequence} has {found[-1].size_bytes} bytes; ask for at least "
+            "as much disk (resource_requirements.storage_gb)",
+            field,
+        )
+    return KeptCheckpoint(found[-1], "", now_ms)
 
 
 def _needed(

@@ -18,7 +18,7 @@ from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
 from ..store.tasks import TaskRow
-from .errors import NotFound
+from .errors import Expired, NotFound
 from .tasks import owned
 
 # More lines than a person scrolls through; programs read by offset.
@@ -62,6 +62,7 @@ class Logs:
 
         Raises:
             NotFound: no such task of this account, or no such lease of the task.
+            Expired: it is no longer kept.
         """
 
         def read(conn: Connection) -> LogPiece:
@@ -98,6 +99,7 @@ class Logs:
 
         Raises:
             NotFound: no such task of this account, or no such lease of the task.
+            Expired: it is no longer kept.
         """
 
         def read(conn: Connection) -> LogPiece:
@@ -153,6 +155,8 @@ def _piece(
         return LogPiece(None, "", 0, 0, 0, complete=ended, ended=ended)
     part = logs.read(conn, lease.id, offset, min(max_bytes, logs.READ_BYTES_MAX))
     stored = logs.stored_bytes(lease.log_bytes)
+    if offset < stored and max_bytes and not part.data:
+        raise Expired("this log is no longer kept: the task ended too long ago")
     expected = row.state.result.logs_bytes if row.state.result is not None else 0
     all_here = ended and lease.log_bytes >= expected
     at_end = part.next_offset >= stored

@@ -1,9 +1,10 @@
 """The market's nodes: who is there, who was, and what each has done through this coordinator."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -18,7 +19,9 @@ from neurogrid_marketplace.reputation import SHADOW_KINDS, FindingKind, Reputati
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import Phase
+from neurogrid_telemetry.log_lines import named
 
+from ..log_events import CoordinatorEvent
 from ..market.deliveries import NodeChange
 from ..market.reports import NodeView
 from ..standings import reputation_of_node
@@ -27,6 +30,8 @@ from ..store.database import Database
 from ..store.findings import StoredFinding
 from ..store.task_lists import TaskFilter
 from .errors import NotFound
+
+_log = logging.getLogger(__name__)
 
 LIST_MAX = 100
 # Nodes that left are remembered so long as there is room; a restart forgets them.
@@ -55,6 +60,14 @@ class KnownNode:
     view: NodeView
     status: NodeStatus
     standing: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much of what the connected nodes offer is taken, percent; 0 where nothing is offered."""
+
+    gpus_percent: float
+    memory_percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,12 @@ class Nodes:
         now = self._known(node_id)
         assert now is not None, "just entered"
         if before is None or before.status is not now.status:
+            _log.info(
+                "node %s is %s",
+                node_id,
+                now.status,
+                extra=named(CoordinatorEvent.NODE_STATUS, status=now.status),
+            )
             self._tell(now)
 
     def list(
@@ -158,15 +177,21 @@ class Nodes:
         offset: int = 0,
     ) -> NodePage:
         """Nodes that fit, in the order of their ids."""
-        node_ids = sorted({*self._connected, *self._left})
         fit = [
             node
-            for node_id in node_ids
-            if (node := self._known(node_id)) is not None
-            and (status is None or node.status is status)
+            for node in self.known()
+            if (status is None or node.status is status)
             and (region is None or node.view.offer.region == region)
         ]
+        fit.sort(key=lambda node: node.view.offer.node_id)
         return NodePage(tuple(fit[offset : offset + min(limit, LIST_MAX)]), len(fit))
+
+    def known(self) -> Iterator[KnownNode]:
+        """All that are connected, and those that left since we started, in no order."""
+        for node_id, view in self._connected.items():
+            yield KnownNode(view, _status(view), self._standing_of(node_id))
+        for left in self._left.values():
+            yield KnownNode(left.view, NodeStatus.OFFLINE)
 
     async def get(self, node_id: str) -> tuple[KnownNode, NodeRecord]:
         """One node and its record.
@@ -236,6 +261,50 @@ class Nodes:
         view = self._connected.get(node_id)
         return None if view is None else view.offer
 
+    def views(self) -> Sequence[NodeView]:
+        """All that are connected, in the order of their ids."""
+        return [self._connected[node_id] for node_id in sorted(self._connected)]
+
+    def offers(self) -> Sequence[Offer]:
+        """What all that are connected offer, in the order of their ids."""
+        return [view.offer for view in self.views()]
+
+    async def is_ready(self, node_id: str, lease_id: str) -> bool:
+        """Whether a lease's service was well, by its node's latest word."""
+        view = self._connected.get(node_id)
+        return view is not None and any(
+            status.ready for status in view.leases if status.lease_id == lease_id
+        )
+
+    def load(self) -> Load:
+        """How much of what the connected nodes offer is taken."""
+        offers = [view.offer for view in self._connected.values()]
+        return Load(
+            gpus_percent=_taken(
+                sum(len(offer.total.gpus) for offer in offers),
+                sum(len(offer.free.gpus) for offer in offers),
+            ),
+            memory_percent=_taken(
+                sum(offer.total.memory_bytes for offer in offers),
+                sum(offer.free.memory_bytes for offer in offers),
+            ),
+        )
+
+    def score_permille(self, node_id: str) -> int:
+        """What a node's reputation is worth now, 1000 at best; 0 where it is not known."""
+        standing = self._standing_of(node_id)
+        return 0 if standing is None else standing.score_permille
+
+    def memory_peak_bytes(self, node_id: str, lease_id: str) -> int:
+        """The most memory that a lease's job has had, by its node's latest word; 0 for none."""
+        view = self._connected.get(node_id)
+        peaks = (
+            status.memory_peak_bytes
+            for status in (() if view is None else view.leases)
+            if status.lease_id == lease_id
+        )
+        return next(peaks, 0)
+
     def may_return(self, demand: Demand) -> bool:
         """Whether a node that was here a moment ago could serve this.
 
@@ -300,6 +369,10 @@ class NodeWatch:
         if node is None:
             raise WatcherTooSlow
         return node
+
+
+def _taken(total: int, free: int) -> float:
+    return round(100 * (total - free) / total, 1) if total else 0.0
 
 
 def _status(view: NodeView) -> NodeStatus:

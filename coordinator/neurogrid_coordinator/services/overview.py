@@ -10,6 +10,9 @@ from ..store.database import Database
 # Counting every task takes a scan; monitors ask every few seconds, and several at a time.
 _CACHED_S = 2.0
 
+# A node has them.
+AT_WORK = (Phase.STARTING, Phase.RUNNING, Phase.VERIFYING)
+
 
 class Overview:
     """Counts over all accounts."""
@@ -25,6 +28,11 @@ class Overview:
             self._counted_s = time.monotonic()
             self._counts = await self._database.read(task_lists.count_by_phase)
         return self._counts
+
+    async def tasks_at_work(self) -> int:
+        """How many tasks of all accounts a node works on, up to two seconds old."""
+        counts = await self.tasks_by_phase()
+        return sum(counts.get(phase, 0) for phase in AT_WORK)
 
     async def differences(self) -> int:
         """How many differences between books and chain are there now."""

@@ -77,17 +77,7 @@ class Prices:
     async def history(self, hours: int, name: str | None = None) -> list[ClassPrices]:
         """The classes of the last hours (or one), those with most awards first."""
         since_ms = _now_ms() - hours * HOUR_MS
-        found = await self._database.read(prices.since, since_ms, name)
-        by_name: dict[str, list[PriceHour]] = {}
-        for hour in found:
-            by_name.setdefault(hour.name, []).append(hour)
-        classes = [
-            ClassPrices(together, tuple(of_class))
-            for of_class in by_name.values()
-            if (together := summary(of_class)) is not None
-        ]
-        classes.sort(key=lambda each: (-each.summary.awards, each.summary.name))
-        return classes[:CLASSES_MAX]
+        return by_class(await self._database.read(prices.since, since_ms, name))[:CLASSES_MAX]
 
     async def estimate(self, account: Account, wanted: Submission) -> EstimateDetail:
         """What such a task would likely cost and when it would start; nothing is stored.
@@ -109,6 +99,20 @@ class Prices:
             before,
             balance.available_micro_usdc,
         )
+
+
+def by_class(hours: list[PriceHour]) -> list[ClassPrices]:
+    """The classes of these hours, those with most awards first."""
+    by_name: dict[str, list[PriceHour]] = {}
+    for hour in hours:
+        by_name.setdefault(hour.name, []).append(hour)
+    classes = [
+        ClassPrices(together, tuple(of_class))
+        for of_class in by_name.values()
+        if (together := summary(of_class)) is not None
+    ]
+    classes.sort(key=lambda each: (-each.summary.awards, each.summary.name))
+    return classes
 
 
 def _now_ms() -> int:

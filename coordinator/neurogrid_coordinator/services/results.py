@@ -9,12 +9,12 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..store import leases, tasks
+from ..store import artifacts, leases, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
 from ..store.tasks import TaskRow
-from .errors import NotFound, NotSettled
+from .errors import Expired, NotFound, NotSettled
 from .tasks import owned
 
 
@@ -45,11 +45,14 @@ class Results:
 
         Raises:
             NotFound: no such task of this account, or no such output of it.
+            Expired: it is no longer kept.
         """
 
         def read(conn: Connection) -> OutputFile:
             for output in _outputs(conn, owned(conn, account, task_id)):
                 if output.path == path:
+                    if artifacts.get(conn, output.sha256, account.id) is None:
+                        raise Expired("this output is no longer kept: the task ended too long ago")
                     return output
             raise NotFound(f"this task has no output {path[:512]!r}", {"path": path[:512]})
 

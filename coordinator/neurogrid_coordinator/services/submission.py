@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.checkpoint import CHECKPOINT_RUNTIME, CheckpointPlan
 from neurogrid_marketplace.comparator import EXACT
 from neurogrid_marketplace.conditions import MAX_CLAUSES, Clause, Condition, Operator, Where
 from neurogrid_marketplace.demand import Demand
@@ -14,9 +15,15 @@ from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.gang import GANG_RUNTIME, Gang
 from neurogrid_marketplace.input_seal import SEALED_INPUTS
 from neurogrid_marketplace.job import InputFile, Job
+from neurogrid_marketplace.job_stream import EXEC
+from neurogrid_marketplace.model_catalogue import REQUEST_FILE
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
 from neurogrid_marketplace.needs import OutputWanted
+from neurogrid_marketplace.network import Network
+from neurogrid_marketplace.operations import Operation
+from neurogrid_marketplace.registry_auth import REGISTRY_AUTH, auth_input
 from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.service import PORTS, Service
 from neurogrid_marketplace.spread import NOWHERE, Avoid, Spread
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
@@ -26,10 +33,19 @@ from .errors import InvalidRequest
 _MICRO_USDC_MAX = 2**53 - 1
 # What a job can name (marketplace `Job`).
 _INPUTS_MAX = 256
-_UNKNOWN = "0" * 64
+# What rows of operations have in place of "gpu" or "cpu".
+OPERATION_KIND = "operation"
+# ... and rows of requests to models.
+MODEL_KIND = "model"
+# Stands for a hash that is not known yet.
+NOT_KNOWN = "0" * 64
 # Only nodes that have made such a network say so.
 _JOINS_GANGS = Clause((Condition("runtime", Operator.HAS, (GANG_RUNTIME,)),))
+_TAKES_CHECKPOINTS = Clause((Condition("runtime", Operator.HAS, (CHECKPOINT_RUNTIME,)),))
+_PULLS_WITH_AUTH = Clause((Condition("privacy", Operator.HAS, (REGISTRY_AUTH,)),))
 _OPENS_SEALED = Clause((Condition("privacy", Operator.HAS, (SEALED_INPUTS,)),))
+_TAKES_TO_PORTS = Clause((Condition("access", Operator.HAS, (PORTS,)),))
+_LETS_IN = Clause((Condition("access", Operator.HAS, (EXEC,)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +72,67 @@ class InputWanted:
     """An artifact of the account, and where the job shall find it below /inputs.
 
     Attributes:
+        sha256: zeros while its URL is to be fetched and its client has named none (`services.fetching`).
+        url: where it was fetched from, or will be.
         index: its place in the request.
         sealed: the node opens it with a key that the client sends after the award.
     """
 
     path: str
-    sha256: str
+    sha256: str = NOT_KNOWN
     index: int = 0
     sealed: bool = False
+    url: str | None = None
+
+    @property
+    def has_hash(self) -> bool:
+        """Whether it is known what it is."""
+        return self.sha256 != NOT_KNOWN
+
+
+def fetched_files(record: Mapping[str, Json]) -> list[tuple[str, str, str]]:
+    """Path, URL and SHA-256 of a kept request's inputs that came from the web (`Submission.record`)."""
+    return msgspec.convert(record.get("urls", []), list[tuple[str, str, str]])
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeFrom:
+    """A checkpoint of another task of the account; ``sequence`` None: its newest."""
+
+    task_id: str
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationAsked:
+    """Which operation a job computes (`services.operations`).
+
+    Attributes:
+        parameters: all.
+        device: where its client wanted it to run, in its words.
+    """
+
+    operation: Operation
+    parameters: Mapping[str, int | str]
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAsked:
+    """Which model a job asks (`services.models`).
+
+    Attributes:
+        name: as its client calls it; may be an alias.
+        parameters: all that count.
+        request: the file that its program reads, an input of the job.
+    """
+
+    model_id: str
+    name: str
+    type: str
+    category: str
+    parameters: Mapping[str, Json]
+    request: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +158,17 @@ class Submission:
         max_total_cost_micro_usdc: lowers the price until the whole time limit costs no more, all
             runs that are certain or held for together.
         wait_for_node: queue even if no known node could ever serve it.
+        checkpoint: what is kept of its work while it runs.
+        resume_from: what it begins from.
         gang: so many nodes at once; tries: how often all may begin (`Membership.tries`).
+        service: the port of its own that its owner may reach; None: none.
+        interactive: its owner may run commands beside it, in its container.
+        network: hosts that the job may reach; None: none.
+        operation: which one the job computes; None: none.
+        model: which one it asks; None: none, and without an operation it is a container job of the client's own.
+        execution_of: the task that it is a further execution of; None: of none.
         idempotency_key: the same key with the same request is the same task.
+        trace: what its spans belong to; no part of the request.
     """
 
     image: str
@@ -121,7 +199,23 @@ class Submission:
     verification: Verification = UNVERIFIED
     gang: Gang | None = None
     tries: int = 1
+    checkpoint: CheckpointPlan | None = None
+    resume_from: ResumeFrom | None = None
+    interactive: bool = False
+    service: Service | None = None
+    network: Network | None = None
+    operation: OperationAsked | None = None
+    model: ModelAsked | None = None
+    execution_of: str | None = None
     idempotency_key: str | None = None
+    trace: str = ""
+
+    @property
+    def row_kind(self) -> str:
+        """What lists of tasks can be asked for."""
+        if self.model is not None:
+            return MODEL_KIND
+        return self.kind if self.operation is None else OPERATION_KIND
 
     @property
     def runs_held(self) -> int:
@@ -135,6 +229,22 @@ class Submission:
         if self.gang is not None:
             return demand.max_cost_micro_usdc() * self.runs_held
         return self.verification.held_micro_usdc(demand)
+
+    @property
+    def own_sizes(self) -> dict[str, int]:
+        """SHA-256 -> bytes of the file that it brings along: what a model is asked."""
+        if self.model is None:
+            return {}
+        return {
+            item.sha256: len(self.model.request)
+            for item in self.inputs
+            if item.path == REQUEST_FILE
+        }
+
+    @property
+    def names_urls(self) -> bool:
+        """Whether any input is named by where it is on the web."""
+        return any(item.url is not None for item in self.inputs)
 
     def price_micro_usdc_per_hour(self) -> int:
         """The highest price that neither limit forbids.
@@ -158,6 +268,11 @@ class Submission:
             dict.fromkeys((*self.depends_on, *(item.task_id for item in self.outputs_wanted)))
         )
 
+    @property
+    def stands_alone(self) -> bool:
+        """Whether no other task has to be looked at to store it."""
+        return not self.depends_on and not self.outputs_wanted and self.resume_from is None
+
     def job(self, sizes: Mapping[str, int]) -> Job:
         """The job, without those inputs that other tasks will leave.
 
@@ -172,14 +287,23 @@ class Submission:
             for item in sorted(self.inputs, key=lambda item: item.path)
         )
         # What is not known yet has a place already, so that two files can't come to have the same.
-        later = tuple(InputFile(item.path, _UNKNOWN, 0) for item in self.outputs_wanted)
+        later = tuple(InputFile(item.path, NOT_KNOWN, 0) for item in self.outputs_wanted)
         if len(inputs) + len(later) > _INPUTS_MAX:
             raise InvalidRequest(f"inputs: at most {_INPUTS_MAX}", "inputs")
         try:
-            whole = Job(self.image, self.command, dict(self.environment), inputs + later)
+            whole = Job(
+                self.image,
+                self.command,
+                dict(self.environment),
+                inputs + later,
+                self.checkpoint,
+                interactive=self.interactive,
+                network=self.network,
+                service=self.service,
+            )
         except InvalidValue as error:
             raise InvalidRequest(str(error)) from error
-        return replace(whole, inputs=inputs)
+        return replace(whole, inputs=inputs) if later else whole
 
     def demand(self, demand_id: str, job: Job, job_hash: str, terms: Terms) -> Demand:
         """What is auctioned.
@@ -190,11 +314,19 @@ class Submission:
         where = (*self.where, *self.avoid.where())
         if job.is_sealed and _OPENS_SEALED not in where:
             where = (*where, _OPENS_SEALED)
+        if auth_input(job) is not None and _PULLS_WITH_AUTH not in where:
+            where = (*where, _PULLS_WITH_AUTH)
         if self.gang is not None and _JOINS_GANGS not in where:
             where = (*where, _JOINS_GANGS)
+        if self.checkpoint is not None and _TAKES_CHECKPOINTS not in where:
+            where = (*where, _TAKES_CHECKPOINTS)
+        if job.interactive and _LETS_IN not in where:
+            where = (*where, _LETS_IN)
+        if job.service is not None and _TAKES_TO_PORTS not in where:
+            where = (*where, _TAKES_TO_PORTS)
         if len(where) > MAX_CLAUSES:
             raise InvalidRequest(
-                f"avoid: with constraints, and what sealed inputs or a gang need, it comes to "
+                f"avoid: with constraints, and what sealed inputs, a gang, checkpoints, commands or a port need, it comes to "
                 f"{len(where)} clauses; at most {MAX_CLAUSES} may be",
                 "avoid",
             )
@@ -219,6 +351,7 @@ class Submission:
             preemptible=self.preemptible,
             reclaim_window_s=self.reclaim_window_s,
             gang=self.gang,
+            network=job.network,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -240,6 +373,11 @@ class Submission:
                     [item.path, item.task_id, item.output] for item in self.outputs_wanted
                 ],
             }
+        urls: list[Json] = [
+            [item.path, item.url, item.sha256] for item in self.inputs if item.url is not None
+        ]
+        if urls:
+            more["urls"] = urls
         conditions: dict[str, Json] = {}
         if self.where:
             conditions["where"] = [plain(clause) for clause in self.where]
@@ -251,6 +389,32 @@ class Submission:
             conditions |= {"preemptible": True, "reclaim_window_s": self.reclaim_window_s}
         if self.gang is not None:
             conditions["gang"] = [self.gang.size, self.gang.apart.value, self.tries]
+        if self.checkpoint is not None:
+            conditions["checkpoint"] = plain(self.checkpoint)
+        if self.resume_from is not None:
+            conditions["resume_from"] = [self.resume_from.task_id, self.resume_from.sequence]
+        if self.interactive:
+            conditions["interactive"] = True
+        if self.service is not None:
+            conditions["service"] = plain(self.service)
+        if self.network is not None:
+            conditions["network"] = list(self.network.allow)
+        if self.operation is not None:
+            conditions["operation"] = {
+                "name": self.operation.operation.value,
+                "parameters": dict(self.operation.parameters),
+                "device_preference": self.operation.device,
+            }
+        if self.model is not None:
+            conditions["model"] = {
+                "id": self.model.model_id,
+                "name": self.model.name,
+                "type": self.model.type,
+                "category": self.model.category,
+                "parameters": dict(self.model.parameters),
+            }
+        if self.execution_of is not None:
+            conditions["execution_of"] = self.execution_of
         verification: dict[str, Json] = {}
         if self.verification != UNVERIFIED:
             verification = {"verification": msgspec.to_builtins(self.verification)}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,9 +18,18 @@ from neurogrid_marketplace.spreading import NOBODY, Barred, barred
 from neurogrid_marketplace.task import TERMINAL, Phase
 
 from ..market.errors import MarketAway
-from ..store import artifacts, events, leases, needs, task_lists, tasks
+from ..store import (
+    artifacts,
+    checkpoints,
+    events,
+    leases,
+    needs,
+    request_records,
+    task_lists,
+    tasks,
+)
 from ..store.accounts import Account
-from ..store.database import Database
+from ..store.database import Database, TakesLong
 from ..store.events import TaskEvent
 from ..store.feed import Feed
 from ..store.ids import new_id
@@ -75,6 +85,10 @@ class TaskPage:
     total: int
 
 
+def _nothing(_conn: Connection, _row: TaskRow) -> None:
+    """Beside most tasks nothing else is stored."""
+
+
 class CancelResult(StrEnum):
     """What `Tasks.end` did."""
 
@@ -115,10 +129,18 @@ class Tasks:
         self._request_cancel = request_cancel
         self._servable: dict[Demand, float] = {}
 
-    async def submit(self, account: Account, wanted: Submission) -> tuple[TaskDetail, bool]:
+    async def submit(
+        self,
+        account: Account,
+        wanted: Submission,
+        also: Callable[[Connection, TaskRow], None] = _nothing,
+    ) -> tuple[TaskDetail, bool]:
         """Store a task; the task, and whether it is new.
 
         Everything that can be known to fail is refused here, before anything is stored or paid.
+
+        Args:
+            also: what is stored in the same transaction, where the task is new; what it raises leaves nothing.
 
         Raises:
             InvalidRequest, InsufficientCredits, NodeUnavailable, IdempotencyMismatch, Unavailable.
@@ -127,7 +149,7 @@ class Tasks:
         sizes, repeated = await self._look(account, wanted)
         draft = self.draft(wanted, sizes)
         if repeated is not None:
-            if repeated.row.spec != draft.record:
+            if not request_records.is_same(repeated.row.spec, draft.record):
                 raise IdempotencyMismatch(
                     f"the idempotency key {key!r} was used for task {repeated.row.id}, which was "
                     "another request"
@@ -137,14 +159,25 @@ class Tasks:
         funds = await self._balances.funds(account)
         now_ms = _now_ms()
 
-        def store(conn: Connection) -> TaskDetail | None:
-            intake.require_budget(conn, account, funds, [draft])
+        def store(conn: Connection, *, brief: bool = False) -> TaskDetail | None:
+            intake.require_budget(conn, account, funds, [draft], now_ms, brief=brief)
             intake.require_room(conn, account, [draft])
             row, created = intake.store(conn, account, draft, now_ms)
-            return TaskDetail(row, waits=_waits(conn, row)) if created else None
+            if not created:
+                return None
+            also(conn, row)
+            return TaskDetail(row, waits=_waits(conn, row))
 
         try:
-            stored = await self._database.write(store)
+            stored = None
+            takes_long = also is not _nothing or not wanted.stands_alone
+            if not takes_long:
+                try:
+                    stored = await self._database.write_briefly(store, brief=True)
+                except TakesLong:
+                    takes_long = True
+            if takes_long:
+                stored = await self._database.write(store)
         except tasks.IdempotencyConflict as error:
             raise IdempotencyMismatch(str(error)) from error
         if stored is None:
@@ -155,12 +188,19 @@ class Tasks:
         self.announce(stored.row)
         return stored, True
 
-    def draft(self, wanted: Submission, sizes: Mapping[str, int], place: str = "") -> Draft:
+    def draft(
+        self,
+        wanted: Submission,
+        sizes: Mapping[str, int],
+        place: str = "",
+        task_id: str | None = None,
+    ) -> Draft:
         """The submission as it would be stored.
 
         Args:
             sizes: SHA-256 -> size in bytes, of those of its inputs that the account has.
             place: what its fields' paths in the request begin with.
+            task_id: that was promised for it; None for a new one.
 
         Raises:
             InvalidRequest: it breaks a rule, or an input is not here.
@@ -169,7 +209,7 @@ class Tasks:
         _require_inputs(wanted, sizes, place)
         job = wanted.job(sizes)
         job_hash = job.hash()
-        task_id = new_id("task")
+        task_id = task_id or new_id("task")
         demand_id = f"demand{task_id.removeprefix('task')}"
         return Draft(
             task_id=task_id,
@@ -225,20 +265,30 @@ class Tasks:
         def read(conn: Connection) -> TaskDetail:
             return detail(conn, owned(conn, account, task_id))
 
+        return await self._database.read_briefly(read)
+
+    async def some(self, account: Account, task_ids: Sequence[str]) -> list[TaskRow]:
+        """Those of these tasks that are the account's, in this order."""
+
+        def read(conn: Connection) -> list[TaskRow]:
+            found = []
+            for task_id in task_ids:
+                with suppress(NotFound):
+                    found.append(owned(conn, account, task_id))
+            return found
+
         return await self._database.read(read)
 
     async def list(
         self,
-        account: Account,
+        which: TaskFilter,
         *,
-        phases: frozenset[Phase] | None = None,
-        workflow_id: str | None = None,
         limit: int = 50,
         offset: int = 0,
         oldest_first: bool = False,
     ) -> TaskPage:
-        """The account's tasks in these phases and of this workflow (None: all), newest first."""
-        which = TaskFilter(account.id, phases=phases, workflow_id=workflow_id)
+        """Tasks that fit, newest first; of the account that the filter names."""
+        assert which.account_id is not None, "a client sees its own"
 
         def read(conn: Connection) -> TaskPage:
             rows = task_lists.list_rows(
@@ -248,6 +298,18 @@ class Tasks:
 
         return await self._database.read(read)
 
+    async def cancel(self, account: Account, task_id: str) -> TaskRow:
+        """Cancel a task that waits or runs; one that has ended stays as it is. The task after it.
+
+        Raises:
+            NotFound: see `get`.
+        """
+        row = await self._database.read_briefly(owned, account, task_id)
+        if row.phase not in TERMINAL:
+            await self._request_cancel(task_id)
+            row = await self._database.read_briefly(owned, account, task_id)
+        return row
+
     async def end(self, account: Account, task_id: str) -> tuple[CancelResult, TaskRow]:
         """Cancel a task that waits or runs; delete one that has ended.
 
@@ -256,16 +318,15 @@ class Tasks:
             Conflict: its money is still under way, or another task waits for what it left, so it
                 can't be deleted yet.
         """
-        row = await self._database.read(lambda conn: owned(conn, account, task_id))
+        row = await self._database.read_briefly(owned, account, task_id)
         if row.belongs_to is not None:
             raise Conflict(
                 f"this run belongs to {row.belongs_to}: cancel or delete that task, and it goes along",
                 {"task_id": row.belongs_to},
             )
         if row.phase not in TERMINAL:
-            phase = await self._request_cancel(task_id)
-            row = await self._database.read(lambda conn: owned(conn, account, task_id))
-            ended = phase in TERMINAL
+            row = await self.cancel(account, task_id)
+            ended = row.phase in TERMINAL
             return CancelResult.CANCELLED if ended else CancelResult.CANCELLING, row
         now_ms = _now_ms()
 
@@ -289,7 +350,8 @@ class Tasks:
             sizes = artifacts.sizes(conn, account.id, digests) if digests else {}
             return sizes, detail(conn, row) if row else None
 
-        return await self._database.read(read)
+        look = self._database.read if digests else self._database.read_briefly
+        return await look(read)
 
     def _require_time(self, wanted: Submission, place: str = "") -> None:
         limit_s = self._terms.timeout_s_max
@@ -384,6 +446,7 @@ def delete_settled(
             )
         for run in reversed(runs):
             tasks.delete(conn, run.id, account.id, now_ms)
+            checkpoints.retain(conn, run.id, ())
 
 
 def require_unneeded(conn: Connection, task_id: str) -> None:

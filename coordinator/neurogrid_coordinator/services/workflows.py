@@ -88,6 +88,7 @@ class Workflows:
     """What clients do with workflows.
 
     Args:
+        keep: lets models be asked, and keeps what, of a workflow's tasks that ask some (`Models.keep_all`).
         request_cancel_all: has the orchestrator cancel these tasks, all or none, in this order.
     """
 
@@ -97,11 +98,13 @@ class Workflows:
         database: Database,
         tasks: Tasks,
         balances: Balances,
+        keep: Callable[[Account, Sequence[Submission]], Awaitable[None]],
         request_cancel_all: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._database = database
         self._tasks = tasks
         self._balances = balances
+        self._keep = keep
         self._request_cancel_all = request_cancel_all
 
     async def submit(self, account: Account, wanted: WorkflowWanted) -> tuple[Workflow, bool]:
@@ -111,13 +114,17 @@ class Workflows:
             InvalidRequest, InsufficientCredits, NodeUnavailable, UnmetDependency,
             IdempotencyMismatch, Unavailable: see `Tasks.submit`; a field's path begins with
                 ``tasks.<name>.``.
+            RateLimited: see `Models.keep_all`.
         """
         names = _ordered(wanted)
         sizes = await self._database.read(
             lambda conn: artifacts.sizes(conn, account.id, _digests(wanted))
         )
         drafts = {
-            name: self._tasks.draft(wanted.tasks[name], sizes, f"tasks.{name}.") for name in names
+            name: self._tasks.draft(
+                wanted.tasks[name], sizes | wanted.tasks[name].own_sizes, f"tasks.{name}."
+            )
+            for name in names
         }
         record: dict[str, Json] = {
             "name": wanted.name,
@@ -128,6 +135,7 @@ class Workflows:
             return repeated, False
         for name, draft in drafts.items():
             await self._tasks.require_possible(draft, f"tasks.{name}.")
+        await self._keep(account, [draft.wanted for draft in drafts.values()])
         funds = await self._balances.funds(account)
         now_ms = _now_ms()
         row = WorkflowRow(
@@ -145,7 +153,7 @@ class Workflows:
             repeated = _repeated(conn, account, wanted, record)
             if repeated is not None:
                 return repeated, False
-            intake.require_budget(conn, account, funds, list(drafts.values()))
+            intake.require_budget(conn, account, funds, list(drafts.values()), now_ms)
             intake.require_room(conn, account, list(drafts.values()))
             workflows.insert_new(conn, row)
             return Workflow(row, tuple(_store(conn, account, drafts, row.id, now_ms))), True

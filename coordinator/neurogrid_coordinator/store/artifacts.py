@@ -1,12 +1,12 @@
 """Which account has which artifact. The bytes are on the disk (`neurogrid_coordinator.artifacts`)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, inspect, select, union, update
 from sqlalchemy import func as sql
 
-from .tables import artifacts
+from .tables import artifacts, checkpoint_blobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,20 @@ class Artifact:
     created_at_ms: int
 
 
+def blobs_needed(conn: Connection) -> Iterator[str]:
+    """The SHA-256 of every blob that something here needs, in order; also of an older schema."""
+    there = inspect(conn)
+    found = union(
+        *(
+            select(table.c.sha256)
+            for table in (artifacts, checkpoint_blobs)
+            if there.has_table(table.name)
+        )
+    )
+    for (sha256,) in conn.execute(found.order_by("sha256")).yield_per(1_000):
+        yield sha256
+
+
 def add(
     conn: Connection,
     sha256: str,
@@ -28,9 +42,20 @@ def add(
     lease_id: str | None,
     now_ms: int,
 ) -> Artifact:
-    """Give the account a file whose bytes are stored; the first entry stays."""
+    """Give the account a file whose bytes are stored.
+
+    The first entry stays; but what a client uploads itself is no longer the output of a lease,
+    which goes when those are not kept any more.
+    """
     present = get(conn, sha256, account_id)
     if present is not None:
+        if lease_id is None and present.lease_id is not None:
+            conn.execute(
+                update(artifacts)
+                .where(artifacts.c.sha256 == sha256, artifacts.c.account_id == account_id)
+                .values(lease_id=None)
+            )
+            return replace(present, lease_id=None)
         return present
     row = Artifact(sha256, account_id, size_bytes, lease_id, now_ms)
     conn.execute(

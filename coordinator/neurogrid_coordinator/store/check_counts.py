@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from .tables import check_counts, check_streaks
+from .upserts import insert_or
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def unchecked(conn: Connection, node_id: str) -> int:
 
 def set_unchecked(conn: Connection, node_id: str, number: int) -> None:
     """Store that."""
-    values = insert(check_streaks).values(node_id=node_id, unchecked=number)
+    values = insert_or(conn, check_streaks).values(node_id=node_id, unchecked=number)
     conn.execute(
         values.on_conflict_do_update(
             index_elements=[check_streaks.c.node_id], set_={"unchecked": number}

@@ -1,6 +1,6 @@
 """The database: sync functions over a SQLAlchemy `Connection`, run off the event loop.
 
-    async with Database.open(path) as db:
+    async with Database.open(place) as db:
         account = await db.read(accounts.get, account_id)
         row, created = await db.write(tasks.insert_new, task, now_ms)
 
@@ -9,83 +9,108 @@ free goes into one transaction with a savepoint each (group commit: one fsync fo
 ``_BATCH_MAX`` writes), so a write that raises undoes itself alone. Readers are threads of their
 own, with a snapshot per batch that holds every write that had returned before.
 
-SQLAlchemy's synchronous Core costs 25-30 microseconds per query and its asyncio wrapper 300-600,
-which is why functions travel to the connection. Only this
-file and `migrations` know that it is SQLite.
+SQLAlchemy's synchronous Core costs 25-50 microseconds per query and its asyncio wrapper 300-600,
+which is why functions travel to the connection, and why those that all requests run are `prepared`.
+What is brief does not even travel, on SQLite: see `read_briefly` and `write_briefly`. A function sees the same on
+SQLite (`sqlite`) and on PostgreSQL (`postgresql`): while it writes nobody else does, also not another coordinator.
 """
 
 import asyncio
-import logging
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
-import aiosqlite
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection
 
-from . import migrations
+from . import audit, repeats
+from .away import DRIVER_MISSING, DatabaseAway, Overloaded, ServerUnfit
+from .places import Place
+from .sqlite import SqliteOnLoop, SqliteWorker
+
+__all__ = ["Database", "DatabaseAway", "DatabaseClosed", "Overloaded"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
-
 # A batch that is longer only delays its first caller; 256 already make the fsync negligible.
 _BATCH_MAX = 256
+# The loop does nothing else while it carries out brief ones: at 0.1 ms each, some milliseconds.
+_BRIEF_MAX = 64
 _READERS = 2
 # How many calls may wait, before `Overloaded`: at 2,000 a second, two seconds of work.
 QUEUE_MAX = 4096
-
-_PRAGMAS = (
-    "journal_mode=wal",
-    # The last commit survives a power failure; NORMAL would only survive a crash of the process.
-    "synchronous=full",
-    "busy_timeout=5000",
-    "foreign_keys=on",
-    "temp_store=memory",
-    "cache_size=-65536",
-)
-
-
-class Overloaded(Exception):
-    """More calls are waiting for the database than it may hold; try again in a moment."""
 
 
 class DatabaseClosed(Exception):
     """The database was closed before this call was carried out."""
 
 
-class Database:
-    """One SQLite file: a writer thread and a few reader threads. Use `Database.open`."""
+class TakesLong(Exception):
+    """What was to be brief is not: carry it out with `Database.write`."""
 
-    def __init__(self, writer: "_Lane", readers: "_Lane") -> None:
+
+class _Worker(Protocol):
+    """A thread with a connection of its own."""
+
+    async def start(self) -> None: ...
+
+    async def migrate(self) -> None: ...
+
+    async def fence(self, term: int) -> None: ...
+
+    async def run_batch(
+        self, jobs: Sequence[Callable[[Connection], Any]], *, brief: int = 0
+    ) -> list[tuple[Any, Exception | None]]: ...
+
+    async def stop(self) -> None: ...
+
+
+class Database:
+    """One database: a writer thread and a few reader threads. Use `Database.open`.
+
+    Attributes:
+        connections: how many it has to its place.
+    """
+
+    def __init__(
+        self, writer: "_Lane", readers: "_Lane", worker: _Worker, on_loop: SqliteOnLoop | None
+    ) -> None:
         self._writer = writer
+        self._worker = worker
         self._readers = readers
+        self._on_loop = on_loop
+        self.connections = 1 + _READERS + (on_loop is not None)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path, *, queue_max: int = QUEUE_MAX) -> AsyncIterator["Database"]:
-        """Open the file, creating it and migrating it where that is due.
+    async def open(cls, place: Place, *, queue_max: int = QUEUE_MAX) -> AsyncIterator["Database"]:
+        """Open the database, creating a file and migrating the schema where that is due.
 
         Args:
+            place: a SQLite file, or a database on a server.
             queue_max: how many writes, and how many reads, may wait.
 
         Raises:
             migrations.SchemaTooNew: a newer release wrote it.
+            DatabaseInUse: the schema is due, and other coordinators run on it.
+            DatabaseAway: the server does not answer.
+            ServerUnfit: it cannot be used: too old, another encoding, no driver here.
         """
-        writer = _Worker(path, writes=True)
+        writer = _worker(place, writes=True)
         workers = [writer]
+        on_loop = None
         try:
             await writer.start()
-            await writer.run(migrations.apply)
+            await writer.migrate()
             for _ in range(_READERS):
-                reader = _Worker(path, writes=False)
+                reader = _worker(place, writes=False)
                 await reader.start()
                 workers.append(reader)
-            database = cls(_Lane("writes", queue_max), _Lane("reads", queue_max))
+            if isinstance(place, Path):
+                on_loop = SqliteOnLoop(place)
+            database = cls(_Lane("writes", queue_max), _Lane("reads", queue_max), writer, on_loop)
             serving = [asyncio.create_task(database._writer.serve(writer))]
             serving += [
                 asyncio.create_task(database._readers.serve(reader)) for reader in workers[1:]
@@ -99,6 +124,8 @@ class Database:
                     task.cancel()
                 await asyncio.gather(*serving, return_exceptions=True)
         finally:
+            if on_loop is not None:
+                on_loop.close()
             for worker in workers:
                 await worker.stop()
 
@@ -107,19 +134,96 @@ class Database:
     ) -> T:
         """Run ``fn(connection, ...)`` in a transaction; what it returns, once that is durable.
 
-        A caller that is cancelled does not know whether it happened.
+        It may be run again where a server went away before it was committed: it changes nothing
+        but the database. A caller that is cancelled does not know whether it happened. Where somebody
+        acts (`audit.act`), who that is is written down with the first change; where a request carries an
+        idempotency key (`repeats.expect`), it is claimed with that, too.
 
         Raises:
-            Overloaded: too many are waiting; nothing was done.
+            Overloaded: too many are waiting, or the server is away; nothing was done.
+            OutcomeUnknown: the server went away while it committed, and did not come back.
+            repeats.Taken: the request's idempotency key was claimed by another.
             whatever ``fn`` raises; its changes are undone.
         """
-        return await self._writer.submit(lambda conn: fn(conn, *args, **kwargs))
+
+        return await self._write(lambda conn: fn(conn, *args, **kwargs), brief=False)
+
+    async def write_briefly(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `write`, for what takes a few statements by key: on SQLite they are carried out on the loop's own thread,
+        before the others that wait. Never for what may go through many rows.
+
+        Raises:
+            TakesLong: ``fn`` raised it, to be carried out by `write`.
+            whatever `write` raises.
+        """
+        return await self._write(lambda conn: fn(conn, *args, **kwargs), brief=True)
+
+    async def _write(self, fn: Callable[[Connection], T], *, brief: bool) -> T:
+        def recorded(conn: Connection) -> T:
+            repeats.claim(conn)
+            value = fn(conn)
+            audit.record(conn)
+            return value
+
+        value = await self._writer.submit(recorded, brief=brief)
+        audit.recorded()
+        repeats.claimed()
+        return value
+
+    async def fence(self, term: int) -> None:
+        """Write from now on only while this process leads, in this term (`lead.Lead`).
+
+        Whoever was stopped for so long that another coordinator leads now writes nothing more: `write` raises
+        `LeadLost`, and the process has to end.
+        """
+        await self._worker.fence(term)
 
     async def read(
         self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``fn(connection, ...)`` on a snapshot that holds every write that has returned."""
+        """Run ``fn(connection, ...)`` on a snapshot that holds every write that has returned.
+
+        Raises:
+            Overloaded: as of `write`.
+        """
         return await self._readers.submit(lambda conn: fn(conn, *args, **kwargs))
+
+    async def read_briefly(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `read`, for what a few lookups by key answer: on SQLite it is done at once, on the loop's own thread.
+        Never for lists and sums.
+
+        Raises:
+            Overloaded: as of `write`, where it waits.
+        """
+        if self._on_loop is None:
+            return await self.read(fn, *args, **kwargs)
+        if self._writer.closed:
+            raise DatabaseClosed("no more reads: the coordinator is stopping")
+        return self._on_loop.read(lambda conn: fn(conn, *args, **kwargs))
+
+
+def _worker(place: Place, *, writes: bool) -> _Worker:
+    if isinstance(place, Path):
+        return SqliteWorker(place, writes=writes)
+    # Its driver is an extra, which coordinators on SQLite do without.
+    try:
+        from .postgresql import PostgresqlWorker
+    except ModuleNotFoundError as error:
+        raise ServerUnfit(DRIVER_MISSING) from error
+
+    return PostgresqlWorker(place, writes=writes)
+
+
+class _Call(NamedTuple):
+    """What somebody waits for."""
+
+    fn: Callable[[Connection], Any]
+    done: asyncio.Future[Any]
+    brief: bool
 
 
 class _Lane:
@@ -127,134 +231,54 @@ class _Lane:
 
     def __init__(self, name: str, queue_max: int) -> None:
         self._name = name
-        self._queue: asyncio.Queue[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = (
-            asyncio.Queue(queue_max)
-        )
-        self._closed = False
+        self._queue: asyncio.Queue[_Call] = asyncio.Queue(queue_max)
+        self.closed = False
 
-    async def submit(self, fn: Callable[[Connection], T]) -> T:
-        if self._closed:
+    async def submit(self, fn: Callable[[Connection], T], *, brief: bool = False) -> T:
+        if self.closed:
             raise DatabaseClosed(f"no more {self._name}: the coordinator is stopping")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        # What it logs in the other thread is about the same as what its caller does.
+        context = copy_context()
         try:
-            self._queue.put_nowait((fn, future))
+            self._queue.put_nowait(_Call(lambda conn: context.run(fn, conn), future, brief))
         except asyncio.QueueFull:
             raise Overloaded(f"{self._queue.maxsize} {self._name} are waiting") from None
         return await future
 
-    async def serve(self, worker: "_Worker") -> None:
+    async def serve(self, worker: _Worker) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < _BATCH_MAX and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            outcomes = await worker.run_batch([fn for fn, _ in batch])
-            for (_, future), (value, error) in zip(batch, outcomes, strict=True):
+            brief, others = await self._batch()
+            batch = brief + others
+            outcomes = await worker.run_batch([call.fn for call in batch], brief=len(brief))
+            for call, (value, error) in zip(batch, outcomes, strict=True):
                 self._queue.task_done()
-                if future.cancelled():
+                if call.done.cancelled():
                     continue
                 if error is not None:
-                    future.set_exception(error)
+                    call.done.set_exception(error)
                 else:
-                    future.set_result(value)
+                    call.done.set_result(value)
+
+    async def _batch(self) -> tuple[list[_Call], list[_Call]]:
+        """Calls that are to be carried out next, the brief ones apart; at least one."""
+        brief: list[_Call] = []
+        others: list[_Call] = []
+        call = await self._queue.get()
+        if call.brief:
+            # Whoever is about to ask, in this turn of the loop, goes along.
+            await asyncio.sleep(0)
+        while True:
+            (brief if call.brief else others).append(call)
+            if (
+                self._queue.empty()
+                or len(brief) >= _BRIEF_MAX
+                or len(brief) + len(others) >= _BATCH_MAX
+            ):
+                return brief, others
+            call = self._queue.get_nowait()
 
     async def drain(self) -> None:
         """Refuse new calls and wait for those that are waiting."""
-        self._closed = True
+        self.closed = True
         await self._queue.join()
-
-
-class _Worker:
-    """One aiosqlite connection, whose thread runs our functions.
-
-    ``_execute`` and ``_conn`` are private names of aiosqlite 0.22, which pyproject.toml pins: its
-    public calls cost a hop of threads for each statement, ours one for each batch.
-    """
-
-    def __init__(self, path: Path, *, writes: bool) -> None:
-        self._path = path
-        self._writes = writes
-        self._db: aiosqlite.Connection | None = None
-        self._engine: Engine | None = None
-        self._conn: Connection | None = None
-        self._raw: sqlite3.Connection | None = None
-
-    async def start(self) -> None:
-        # We say BEGIN ourselves: the driver's implicit one comes too late for SELECTs.
-        self._db = await aiosqlite.connect(self._path, isolation_level=None)
-        await self._in_thread(self._connect)
-
-    async def run(self, fn: Callable[[Connection], T]) -> T:
-        (outcome,) = await self.run_batch([fn])
-        value, error = outcome
-        if error is not None:
-            raise error
-        return value  # type: ignore[no-any-return]  # the batch forgets each job's type
-
-    async def run_batch(
-        self, jobs: Sequence[Callable[[Connection], Any]]
-    ) -> list[tuple[Any, Exception | None]]:
-        return await self._in_thread(lambda: self._batch(jobs))
-
-    async def stop(self) -> None:
-        if self._db is None:
-            return
-        await self._in_thread(self._disconnect)
-        await self._db.close()
-
-    async def _in_thread(self, fn: Callable[[], T]) -> T:
-        assert self._db is not None, "started"
-        # Shielded: a batch that is under way ends, so that the connection is never half used.
-        done: T = await asyncio.shield(self._db._execute(fn))  # type: ignore[no-untyped-call]  # private, untyped there
-        return done
-
-    def _connect(self) -> None:
-        assert self._db is not None, "started"
-        raw = self._raw = self._db._conn
-        for pragma in _PRAGMAS:
-            raw.execute(f"pragma {pragma}").fetchall()
-        if not self._writes:
-            raw.execute("pragma query_only=on").fetchall()
-        self._engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-        self._conn = self._engine.connect()
-
-    def _disconnect(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
-        if self._engine is not None:
-            self._engine.dispose()
-
-    def _batch(
-        self, jobs: Sequence[Callable[[Connection], Any]]
-    ) -> list[tuple[Any, Exception | None]]:
-        assert self._conn is not None, "started"
-        assert self._raw is not None, "started"
-        outcomes: list[tuple[Any, Exception | None]] = []
-        try:
-            # BEGIN and savepoints go past SQLAlchemy: its events for them would make every statement
-            # a third dearer. IMMEDIATE: a writer that begins with a read would otherwise fail where
-            # it should wait. SQLAlchemy's own COMMIT or ROLLBACK ends the transaction.
-            self._raw.execute("begin immediate" if self._writes else "begin")
-            with self._conn.begin():
-                for job in jobs:
-                    outcomes.append(self._one(self._conn, job))
-        except Exception as error:  # noqa: BLE001 - the boundary of the thread
-            # The disk is full, or the file is gone: nobody's change holds.
-            _log.exception("a transaction of %d calls failed", len(jobs))
-            return [(None, error)] * len(jobs)
-        return outcomes
-
-    def _one(
-        self, conn: Connection, job: Callable[[Connection], Any]
-    ) -> tuple[Any, Exception | None]:
-        assert self._raw is not None, "started"
-        if self._writes:
-            self._raw.execute("savepoint one")
-        try:
-            return job(conn), None
-        except Exception as error:  # noqa: BLE001 - the boundary of one call: it is its caller's
-            if self._writes:
-                self._raw.execute("rollback to one")
-            return None, error
-        finally:
-            if self._writes:
-                self._raw.execute("release one")

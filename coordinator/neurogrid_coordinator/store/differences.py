@@ -8,6 +8,7 @@ from sqlalchemy import func as sql
 
 from ..reconciliation import Difference, Kind
 from .tables import audited_leases, differences
+from .upserts import insert_or
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ def save(
 def save_audited(conn: Connection, lease_ids: Iterable[str], now_ms: int) -> None:
     """The history of these leases was compared with the books."""
     for lease_id in lease_ids:
+        audited = insert_or(conn, audited_leases).values(lease_id=lease_id, audited_at_ms=now_ms)
         conn.execute(
-            insert(audited_leases)
-            .prefix_with("or replace")
-            .values(lease_id=lease_id, audited_at_ms=now_ms)
+            audited.on_conflict_do_update(
+                index_elements=[audited_leases.c.lease_id], set_={"audited_at_ms": now_ms}
+            )
         )
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.reputation import Finding, FindingKind
 
 from .tables import findings
+from .upserts import insert_or
 
 # So many of a node's findings count, the newest: more would say nothing new, and cost time.
 FINDINGS_MAX = 1000
@@ -39,7 +39,7 @@ def add(
 ) -> bool:
     """Remember a finding, once for each lease and kind; whether it is new."""
     stored = conn.execute(
-        insert(findings)
+        insert_or(conn, findings)
         .values(
             node_id=node_id,
             kind=finding.kind.value,

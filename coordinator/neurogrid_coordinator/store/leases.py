@@ -9,18 +9,20 @@ from neurogrid_marketplace.calibration import STARTS_KEPT, MeasuredStart
 from neurogrid_marketplace.settlement import Settlement, SettlementPhase
 from neurogrid_marketplace.task import Lease
 
+from .prepared import Prepared
 from .tables import audited_leases, leases, receipts
 
 # Made before there are threads, see `tasks`.
 _read_lease = msgspec.json.Decoder(Lease).decode
 _read_settlement = msgspec.json.Decoder(Settlement).decode
 # Built once, see `tasks`.
-_BY_ID = select(leases).where(leases.c.id == bindparam("the_id"))
-_OF_TASK = (
+_BY_ID = Prepared(select(leases).where(leases.c.id == bindparam("the_id")))
+_OF_TASK = Prepared(
     select(leases)
     .where(leases.c.task_id == bindparam("the_task"))
     .order_by(leases.c.created_at_ms, leases.c.id)
 )
+_ESCROW = Prepared(select(leases.c.escrow).where(leases.c.id == bindparam("the_id")))
 _UPDATE = update(leases).where(leases.c.id == bindparam("the_id"))
 
 
@@ -40,6 +42,7 @@ class LeaseRow:
         metered_ms: the most running time the node asked to be paid for.
         start_took_ms: by our clock, from the open escrow to the report that it runs; None where it
             never ran, or where we were away meanwhile.
+        checkpoint: number of its newest checkpoint that is kept, 0 for none.
     """
 
     id: str
@@ -60,6 +63,7 @@ class LeaseRow:
     log_bytes: int
     metered_ms: int
     start_took_ms: int | None = None
+    checkpoint: int = 0
 
 
 def insert_new(conn: Connection, lease: Lease, task_id: str, account_id: str, now_ms: int) -> None:
@@ -85,19 +89,20 @@ def insert_new(conn: Connection, lease: Lease, task_id: str, account_id: str, no
             finished=0,
             log_bytes=0,
             metered_ms=0,
+            **_sums(settlement, ""),
         )
     )
 
 
 def get(conn: Connection, lease_id: str) -> LeaseRow | None:
     """The lease with this id."""
-    row = conn.execute(_BY_ID, {"the_id": lease_id}).first()
+    row = _BY_ID.first(conn, {"the_id": lease_id})
     return _lease_row(row) if row else None
 
 
 def of_task(conn: Connection, task_id: str) -> list[LeaseRow]:
     """The task's leases, oldest first."""
-    return [_lease_row(row) for row in conn.execute(_OF_TASK, {"the_task": task_id})]
+    return [_lease_row(row) for row in _OF_TASK.all(conn, {"the_task": task_id})]
 
 
 def of_node(conn: Connection, node_id: str, *, limit: int = 100, offset: int = 0) -> list[LeaseRow]:
@@ -155,12 +160,14 @@ def settled_rows(
 
 def save_settlement(conn: Connection, settlement: Settlement, now_ms: int) -> None:
     """Store where the money is."""
+    escrow = _ESCROW.scalar(conn, {"the_id": settlement.lease_id})
     _update(
         conn,
         settlement.lease_id,
         now_ms,
         settlement_json=_text(settlement),
         settlement_phase=settlement.phase.value,
+        **_sums(settlement, escrow or ""),
     )
 
 
@@ -244,6 +251,17 @@ def _update(conn: Connection, lease_id: str, now_ms: int, **values: object) -> N
     conn.execute(_UPDATE, {"the_id": lease_id, "updated_at_ms": now_ms, **values})
 
 
+def _sums(settlement: Settlement, escrow: str) -> dict[str, int | None]:
+    """What lists and sums need of a settlement. A lease that never had an escrow is never settled."""
+    is_settled = settlement.phase is SettlementPhase.CLOSED and escrow != ""
+    return {
+        "max_cost_micro_usdc": settlement.max_cost_micro_usdc,
+        "signed_micro_usdc": settlement.signed_micro_usdc,
+        "paid_micro_usdc": settlement.paid_micro_usdc,
+        "settled_at_ms": settlement.since_ms if is_settled else None,
+    }
+
+
 def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -268,4 +286,5 @@ def _lease_row(row: Row[tuple[object, ...]]) -> LeaseRow:
         log_bytes=row.log_bytes,
         metered_ms=row.metered_ms,
         start_took_ms=row.start_took_ms,
+        checkpoint=row.checkpoint,
     )

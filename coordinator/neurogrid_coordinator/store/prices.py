@@ -2,11 +2,11 @@
 
 import msgspec
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from neurogrid_marketplace.price_history import HOUR_MS, PriceClass, PriceHour, first_award
 
 from .tables import price_hours
+from .upserts import insert_or
 
 # A month: prices before say little of prices now.
 KEPT_MS = 30 * 24 * HOUR_MS
@@ -36,7 +36,7 @@ def add(
         hour = _read_hour(known).with_award(per_unit, start_ms)
     hour_json = msgspec.json.encode(hour).decode()
     conn.execute(
-        insert(price_hours)
+        insert_or(conn, price_hours)
         .values(name=hour.name, at_ms=at_ms, hour_json=hour_json)
         .on_conflict_do_update(index_elements=["name", "at_ms"], set_={"hour_json": hour_json})
     )

@@ -27,9 +27,10 @@ class TaskFilter:
 
     account_id: str | None = None
     phases: frozenset[Phase] | None = None
-    kind: str | None = None
+    kinds: frozenset[str] | None = None
     node_id: str | None = None
     workflow_id: str | None = None
+    model: str | None = None
     created_after_ms: int | None = None
     created_before_ms: int | None = None
     text: str | None = None
@@ -78,12 +79,14 @@ def _condition(which: TaskFilter) -> ColumnElement[bool]:
         conditions.append(tasks.c.account_id == which.account_id)
     if which.phases is not None:
         conditions.append(tasks.c.phase.in_(_values(which.phases)))
-    if which.kind is not None:
-        conditions.append(tasks.c.kind == which.kind)
+    if which.kinds is not None:
+        conditions.append(tasks.c.kind.in_(sorted(which.kinds)))
     if which.node_id is not None:
         conditions.append(tasks.c.node_id == which.node_id)
     if which.workflow_id is not None:
         conditions.append(tasks.c.workflow_id == which.workflow_id)
+    if which.model is not None:
+        conditions.append(tasks.c.model == which.model)
     if which.created_after_ms is not None:
         conditions.append(tasks.c.created_at_ms >= which.created_after_ms)
     if which.created_before_ms is not None:

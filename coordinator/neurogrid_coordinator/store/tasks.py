@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -23,7 +24,8 @@ from neurogrid_marketplace.spreading import HOLDING
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from neurogrid_marketplace.verification import Verdict, replica_id
 
-from . import events, needs
+from . import events, needs, request_records
+from .prepared import Prepared
 from .tables import account_holds, accounts, tasks
 
 # Made before there are threads: where two of them use a type for the first time at once, msgspec 0.22
@@ -31,18 +33,27 @@ from .tables import account_holds, accounts, tasks
 _read_task = msgspec.json.Decoder(Task).decode
 _read_job = msgspec.json.Decoder(Job).decode
 
-# Statements of the paths that every task takes are built once: building one costs three times what
-# running it does. Parameters begin with "the_", because an update reserves the columns' own names.
-_INSERT = insert(tasks)
-_BY_ID = select(tasks).where(tasks.c.id == bindparam("the_id"))
-_BY_ID_OF_ACCOUNT = _BY_ID.where(
-    tasks.c.account_id == bindparam("the_account"), tasks.c.deleted_at_ms.is_(None)
+# Statements of the paths that every task takes. Parameters begin with "the_", because an update reserves the
+# columns' own names.
+_INSERT = Prepared(insert(tasks))
+_BY_ID = Prepared(select(tasks).where(tasks.c.id == bindparam("the_id")))
+_BY_ID_OF_ACCOUNT = Prepared(
+    select(tasks).where(
+        tasks.c.id == bindparam("the_id"),
+        tasks.c.account_id == bindparam("the_account"),
+        tasks.c.deleted_at_ms.is_(None),
+    )
 )
-_BY_KEY = select(tasks).where(
-    tasks.c.account_id == bindparam("the_account"), tasks.c.idempotency_key == bindparam("the_key")
+_BY_KEY = Prepared(
+    select(tasks).where(
+        tasks.c.account_id == bindparam("the_account"),
+        tasks.c.idempotency_key == bindparam("the_key"),
+    )
 )
-_STATE = select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority).where(
-    tasks.c.id == bindparam("the_id")
+_STATE = Prepared(
+    select(tasks.c.state_json, tasks.c.account_id, tasks.c.priority).where(
+        tasks.c.id == bindparam("the_id")
+    )
 )
 _STATES = select(tasks.c.id, tasks.c.state_json).where(
     tasks.c.id.in_(bindparam("the_ids", expanding=True))
@@ -50,19 +61,25 @@ _STATES = select(tasks.c.id, tasks.c.state_json).where(
 _GROUP = select(tasks).where(
     or_(tasks.c.id == bindparam("the_id"), tasks.c.belongs_to == bindparam("the_id"))
 )
-_APART = select(tasks.c.state_json).where(
-    tasks.c.account_id == bindparam("the_account"),
-    tasks.c.spread_group == bindparam("the_group"),
-    tasks.c.id != bindparam("the_id"),
-    tasks.c.phase.in_([phase.value for phase in HOLDING]),
+_APART = Prepared(
+    select(tasks.c.state_json).where(
+        tasks.c.account_id == bindparam("the_account"),
+        tasks.c.spread_group == bindparam("the_group"),
+        tasks.c.id != bindparam("the_id"),
+        tasks.c.phase.in_([phase.value for phase in HOLDING]),
+    )
 )
-_JOB = select(tasks.c.job_json).where(tasks.c.id == bindparam("the_id"))
+_JOB = Prepared(select(tasks.c.job_json).where(tasks.c.id == bindparam("the_id")))
 _UPDATE = update(tasks).where(tasks.c.id == bindparam("the_id"))
-_HELD = (
+_SAVE_STATE, _SAVE_JOB, _SAVE_PROGRESS = Prepared(_UPDATE), Prepared(_UPDATE), Prepared(_UPDATE)
+_HELD = Prepared(
     select(account_holds.c.held_micro_usdc)
     .join(accounts, accounts.c.id == account_holds.c.account_id)
     .where(accounts.c.wallet == bindparam("the_wallet"))
 )
+
+
+_AT_WORK = [phase.value for phase in (Phase.STARTING, Phase.RUNNING, Phase.VERIFYING)]
 
 
 class IdempotencyConflict(Exception):
@@ -78,6 +95,7 @@ class NewTask:
         spec: the request as submitted, to show it again.
         state: from `submission.submit`; holds the task's id.
         workflow_id, workflow_key: the workflow it was submitted with, and its name there.
+        model: the id of the model that it asks.
     """
 
     account_id: str
@@ -90,6 +108,7 @@ class NewTask:
     idempotency_key: str | None = None
     workflow_id: str | None = None
     workflow_key: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +139,7 @@ class TaskRow:
     workflow_id: str | None
     workflow_key: str | None
     belongs_to: str | None
+    model: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +162,7 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
     if task.idempotency_key is not None:
         before = by_idempotency_key(conn, task.account_id, task.idempotency_key)
         if before is not None:
-            if before.spec != task.spec:
+            if not request_records.is_same(before.spec, task.spec):
                 raise IdempotencyConflict(
                     f"the idempotency key {task.idempotency_key!r} was used for task "
                     f"{before.id}, which was another request"
@@ -150,8 +170,9 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
             return before, False
     state = task.state
     assert state.lease is None, "a new task has none"
-    conn.execute(
-        _INSERT,
+    repeated = _state_columns(state, now_ms)
+    _INSERT.run(
+        conn,
         {
             "id": state.task_id,
             "account_id": task.account_id,
@@ -167,7 +188,8 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
             "workflow_id": task.workflow_id,
             "workflow_key": task.workflow_key,
             "spread_group": state.spread.group if state.spread is not None else None,
-            **_state_columns(state, now_ms),
+            "model": task.model,
+            **repeated,
         },
     )
     needs.add(conn, state.task_id, state.needs.task_ids)
@@ -187,7 +209,7 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         job=task.job,
         state=state,
         phase=state.phase,
-        hold_micro_usdc=hold_micro_usdc(state),
+        hold_micro_usdc=repeated["hold_micro_usdc"],
         cost_micro_usdc=state.cost_micro_usdc,
         node_id=None,
         lease_id=None,
@@ -198,26 +220,29 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         workflow_id=task.workflow_id,
         workflow_key=task.workflow_key,
         belongs_to=state.belongs_to or None,
+        model=task.model,
     )
     return row, True
 
 
 def by_idempotency_key(conn: Connection, account_id: str, key: str) -> TaskRow | None:
     """The account's task that was submitted with this key; also if it was deleted since."""
-    row = conn.execute(_BY_KEY, {"the_account": account_id, "the_key": key}).first()
+    row = _BY_KEY.first(conn, {"the_account": account_id, "the_key": key})
     return task_row(row) if row else None
 
 
 def get(conn: Connection, task_id: str, account_id: str | None = None) -> TaskRow | None:
     """The task (if it belongs to this account); deleted ones are gone for accounts."""
-    query = _BY_ID if account_id is None else _BY_ID_OF_ACCOUNT
-    row = conn.execute(query, {"the_id": task_id, "the_account": account_id}).first()
+    if account_id is None:
+        row = _BY_ID.first(conn, {"the_id": task_id})
+    else:
+        row = _BY_ID_OF_ACCOUNT.first(conn, {"the_id": task_id, "the_account": account_id})
     return task_row(row) if row else None
 
 
 def state_of(conn: Connection, task_id: str) -> TaskState | None:
     """What one step of the task needs."""
-    row = conn.execute(_STATE, {"the_id": task_id}).first()
+    row = _STATE.first(conn, {"the_id": task_id})
     return _task_state(row.state_json, row.account_id, row.priority) if row else None
 
 
@@ -231,7 +256,7 @@ def holding_of_spread(
     conn: Connection, account_id: str, group: str, *, but: str = ""
 ) -> list[Task]:
     """The account's tasks of this group that may hold a lease; ``but``: left out."""
-    rows = conn.execute(_APART, {"the_account": account_id, "the_group": group, "the_id": but})
+    rows = _APART.all(conn, {"the_account": account_id, "the_group": group, "the_id": but})
     return [_read_task(row.state_json) for row in rows]
 
 
@@ -249,25 +274,63 @@ def count_of_spread(conn: Connection, account_id: str, group: str) -> int:
     return conn.scalar(query) or 0
 
 
+def nodes_at_work(conn: Connection, account_id: str) -> set[str]:
+    """The nodes that have one of the account's tasks now."""
+    rows = conn.execute(
+        select(tasks.c.node_id).where(
+            tasks.c.account_id == account_id,
+            tasks.c.phase.in_(_AT_WORK),
+            tasks.c.deleted_at_ms.is_(None),
+        )
+    )
+    return {row.node_id for row in rows if row.node_id}
+
+
 def job_of(conn: Connection, task_id: str) -> Job:
     """The job of a stored task."""
-    found = conn.execute(_JOB, {"the_id": task_id}).scalar_one()
+    found = _JOB.scalar(conn, {"the_id": task_id})
+    assert found is not None, "it is stored"
     return _read_job(found)
 
 
 def save_state(conn: Connection, state: Task, now_ms: int) -> None:
     """Store the next orchestration state and the columns that repeat parts of it."""
-    conn.execute(_UPDATE, {"the_id": state.task_id, **_state_columns(state, now_ms)})
+    _SAVE_STATE.run(conn, {"the_id": state.task_id, **_state_columns(state, now_ms)})
 
 
 def save_job(conn: Connection, task_id: str, job: Job) -> None:
     """Store the job of a task whose inputs are fixed."""
-    conn.execute(_UPDATE, {"the_id": task_id, "job_json": _text(job)})
+    _SAVE_JOB.run(conn, {"the_id": task_id, "job_json": _text(job)})
+
+
+def save_request(
+    conn: Connection, row: TaskRow, asked: NewTask, spec: dict[str, Json], now_ms: int
+) -> None:
+    """Store what a task that waits is asked for from now on, with its state.
+
+    Args:
+        asked: of the row's account, with the row's own id.
+        spec: the record of all that was asked for (`request_records`).
+    """
+    conn.execute(
+        _UPDATE,
+        {
+            "the_id": row.id,
+            "name": asked.name,
+            "kind": asked.kind,
+            "priority": asked.priority,
+            "spec_json": _text(spec),
+            "job_json": _text(asked.job),
+            "model": asked.model,
+            **_state_columns(asked.state, now_ms),
+        },
+    )
 
 
 def save_progress(conn: Connection, task_id: str, permille: int, note: str) -> None:
     """Store what the program says of its progress. It moves nothing."""
-    conn.execute(_UPDATE, {"the_id": task_id, "progress_permille": permille, "progress_note": note})
+    values = {"the_id": task_id, "progress_permille": permille, "progress_note": note}
+    _SAVE_PROGRESS.run(conn, values)
 
 
 def active(conn: Connection) -> list[TaskState]:
@@ -282,7 +345,7 @@ def active(conn: Connection) -> list[TaskState]:
 
 def held_micro_usdc(conn: Connection, wallet: str) -> int:
     """What this wallet's tasks may still cost and no open escrow covers yet."""
-    return int(conn.scalar(_HELD, {"the_wallet": wallet}) or 0)
+    return int(_HELD.scalar(conn, {"the_wallet": wallet}) or 0)
 
 
 def group_of(conn: Connection, task_id: str) -> list[TaskRow]:
@@ -349,7 +412,7 @@ def _hold_of_member(state: Task, membership: Membership) -> int:
     return state.demand.max_cost_micro_usdc() * seats * (membership.tries - covered)
 
 
-def _state_columns(state: Task, now_ms: int) -> dict[str, object]:
+def _state_columns(state: Task, now_ms: int) -> dict[str, Any]:
     lease = state.lease
     return {
         "updated_at_ms": now_ms,
@@ -400,4 +463,5 @@ def task_row(row: Row[tuple[object, ...]]) -> TaskRow:
         workflow_id=row.workflow_id,
         workflow_key=row.workflow_key,
         belongs_to=row.belongs_to,
+        model=row.model,
     )

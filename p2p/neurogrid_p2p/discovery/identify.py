@@ -8,8 +8,9 @@ from collections.abc import Callable
 import trio
 
 from .. import circuit
-from ..connection import HANDSHAKE_LIMIT_S, Connection
+from ..connection import Connection
 from ..host import Host
+from ..limits import HANDSHAKE_LIMIT_S
 from ..patches import Stream
 from ..protobuf import Fields, message
 from .exchange import ask_on, tell

@@ -3,17 +3,20 @@
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.errors import BadSignature, InvalidValue
 from neurogrid_marketplace.identity import check_signature, public_key_of
 
-from .._libp2p import KeyPair
 from ..address import Address, address_from_bytes, is_loopback, is_public, parse_address
 from ..errors import AddressInvalid, HandshakeFailed
-from ..host import Host
 from ..protobuf import Fields, message
 from ..varint import prefixed
+
+if TYPE_CHECKING:  # configurations are checked with what is here, and libp2p costs 30 MiB
+    from .._libp2p import KeyPair
+    from ..host import Host
 
 # Addresses of one peer that are looked at; who sends more has chosen which.
 ADDRESSES_MAX = 8
@@ -121,7 +124,7 @@ def at_host(host: str, port: int) -> str:
     raise AddressInvalid(f"{host!r} is no IP address and no name")
 
 
-def reached_at(host: Host, hosts: Sequence[str]) -> tuple[str, ...]:
+def reached_at(host: "Host", hosts: Sequence[str]) -> tuple[str, ...]:
     """Where others reach a host: as it listens, or on the same ports of the machines ``hosts``.
 
     Args:
@@ -135,7 +138,7 @@ def reached_at(host: Host, hosts: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def seal_record(keys: KeyPair, peer: Peer, sequence: int) -> bytes:
+def seal_record(keys: "KeyPair", peer: Peer, sequence: int) -> bytes:
     """Our signed word on where we are: a libp2p signed envelope with a peer record."""
     payload = message(
         (1, peer.raw_id),

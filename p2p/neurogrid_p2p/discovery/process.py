@@ -16,11 +16,12 @@ import trio
 
 from neurogrid_marketplace import __version__
 from neurogrid_marketplace.fields import MAX_TEXT_CHARS
+from neurogrid_telemetry.logs import start_logging
 
 from ..address import parse_address
 from ..errors import AddressInvalid, HandshakeFailed, P2pError
-from ..gate import Limits
 from ..host import Host, open_host
+from ..limits import Limits
 from ..orphans import die_with
 from .dht_node import DhtNode
 from .herald import Herald, adverts_at
@@ -100,9 +101,7 @@ async def _run(out: int) -> None:
         if settings.parent_pid:
             die_with(settings.parent_pid)
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        start_logging(settings.log)
         await serve(settings, lines, output)
 
 

@@ -1,12 +1,13 @@
 """What the discovery process is told when it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import Word
+from neurogrid_telemetry.log_settings import LogSettings
 
 from ..errors import AddressInvalid
 from .peers import at_host, peer_at
@@ -35,7 +36,7 @@ class Settings:
         serve: whether it is a rendezvous point and a node of the DHT for others.
         interval_s: from one round of looking to the next.
         parent_pid: who must not be outlived; 0: that the orders end is enough.
-        log_level: of its standard error.
+        log: where it logs, with an absolute path.
     """
 
     seed: _Seed
@@ -51,7 +52,7 @@ class Settings:
     serve: bool = False
     interval_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
     parent_pid: int = 0
-    log_level: Word = "INFO"
+    log: LogSettings = field(default_factory=LogSettings)
 
 
 def check_places(dht: tuple[str, ...], rendezvous: tuple[str, ...], hosts: tuple[str, ...]) -> None:

@@ -31,8 +31,10 @@ def show_estimate(
         regions=resources.regions,
         where=resources.conditions(),
         **resources.preemption(),
+        interactive=resources.interactive,
         max_total_cost=max_total,
         gang=gang,
+        network=resources.network(),
     )
     if session.as_json:
         print_json(found)

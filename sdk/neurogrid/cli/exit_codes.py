@@ -10,6 +10,8 @@ NO_NODE = 6
 UNREACHABLE = 7
 CONFLICT = 8
 INTERRUPTED = 130
+# Nobody reads its output any more, as behind `| head`: what a shell says of a program that SIGPIPE ended.
+UNREAD = 141
 
 EPILOG = """\b
 Exit codes:
@@ -22,6 +24,8 @@ Exit codes:
   6  no node can serve it
   7  the coordinator or chain can't be reached, has failed, or allows no more requests now
   8  not possible in the present state, such as a receipt that is not settled yet
+  141  nobody reads what it prints any more, as after `| head`
+`exec` and `shell` exit as their command did, once it ran.
 """
 
 # By class name, so that asking costs no import. A subclass counts as its nearest listed ancestor.
@@ -35,6 +39,7 @@ _OF_CLASS = {
     "RateLimitError": UNREACHABLE,
     "ServerError": UNREACHABLE,
     "ConnectionFailed": UNREACHABLE,
+    "CommandLost": UNREACHABLE,
     "WaitTimeout": CONFLICT,
     "ConflictError": CONFLICT,
     "InvalidRequestError": USAGE,

@@ -6,21 +6,34 @@
 import os
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import click
 
-from .exit_codes import EPILOG, USAGE, exit_code_of
+from .exit_codes import EPILOG, UNREAD, USAGE, exit_code_of
 
 _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Jobs": {
         "submit": (".submit:submit", "Submit a container job; wait for it, fetch its files."),
         "list": (".tasks:list_tasks", "List your tasks."),
         "status": (".tasks:status", "Show a task."),
+        "task": (".task:task", "Change a waiting task, see what one uses, execute one once more."),
         "logs": (".tasks:logs", "Print what a task printed; -f follows."),
+        "exec": (".exec:exec_", "Run a command beside a running job."),
+        "shell": (".exec:shell", "Open a shell beside a running job."),
+        "port-forward": (".port_forward:port_forward", "Reach a running job's port from here."),
         "cancel": (".tasks:cancel", "Cancel tasks; delete those that have ended."),
+        "operation": (".operations:operation", "Compute something by name, without an image."),
         "workflow": (".workflows:workflow", "Submit and watch jobs that depend on each other."),
+        "batch": (".batches:batch", "Send many jobs together, a few of them at a time."),
+        "schedule": (".schedules:schedule", "Run jobs and batches by cron."),
         "keys": (".keys:keys", "Hand out the keys of sealed tasks."),
+        "checkpoints": (
+            ".checkpoints:checkpoints",
+            "List or download what is kept of a task's work.",
+        ),
+        "events": (".events:events", "List what happens to your account; -f follows."),
+        "webhooks": (".webhooks:webhooks", "Have a URL of yours told of what happens."),
         "outputs": (".results:outputs", "List or download a task's output files."),
     },
     "Receipts": {
@@ -30,6 +43,12 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Market and money": {
         "nodes": (".market:nodes", "List the nodes of the market."),
+        "providers": (".providers:providers", "Find who offers machines."),
+        "provider": (
+            ".provider_moves:provider",
+            "See your machines, what they earn, and your stake; move it.",
+        ),
+        "models": (".models:models", "See which models can be asked for by name."),
         "reputation": (".market:reputation", "Show a node's score, and what it is made of."),
         "evidence": (".evidence:evidence", "Show what was found out about a node's hardware."),
         "explain": (".market:explain", "Ask how a job would meet the market, before paying."),
@@ -37,10 +56,17 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "prices": (".prices:prices", "Show what jobs have been awarded at."),
         "constraints": (".constraints:constraints", "Show what --where may say, with units."),
         "account": (".account:account", "Show your balance."),
+        "funds": (".funds:funds", "Deposit and withdraw; your wallet's key signs here."),
+        "billing": (".billing:billing", "See what your tasks cost, and get invoices."),
+        "usage": (".figures:usage", "Show what you have used this month, and your limits."),
+        "stats": (".figures:stats", "Show figures of the market."),
+        "audit": (".audit:audit", "Export who changed what of your account."),
+        "api-keys": (".api_keys:api_keys", "List, create, rotate and revoke your API keys."),
     },
 }
 _COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
+_STANDARD_OUTPUT: Final = 1
 _GROUP = "neurogrid.commands"
 # What commands of other packages do; those we do not know are named by their package.
 _ADDED_HELP = {
@@ -108,14 +134,17 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; errors of the SDK and of files become messages with an exit code.
+        """Run a command; errors of the SDK and of files become messages with an exit code; where nobody
+        reads any more, it ends quietly.
 
         Everything else is a bug, and keeps its traceback.
         """
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:
+            _end_unread()
         except ModuleNotFoundError as error:
             # Added commands import what they need when they run; ours need nothing else.
             if ctx.invoked_subcommand not in _added() or (error.name or "").startswith("neurogrid"):
@@ -127,6 +156,12 @@ class LazyGroup(click.Group):
                 raise
             as_json = bool(ctx.meta.get("neurogrid.json"))
             raise Failed(error, exit_code, as_json=as_json) from error
+
+
+def _end_unread() -> NoReturn:
+    # What is still in the buffer would be written at the end, and that be complained of.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)
+    raise click.exceptions.Exit(UNREAD)
 
 
 def _lacking(name: str, error: ModuleNotFoundError) -> click.ClickException:

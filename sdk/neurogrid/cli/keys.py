@@ -3,9 +3,9 @@
 import click
 
 from .exit_codes import FAILED
+from .following import watch
 from .output import print_json
 from .session import Session, with_session
-from .submit import watch
 
 
 @click.group()

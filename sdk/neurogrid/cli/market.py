@@ -94,7 +94,9 @@ def explain(
         where=resources.conditions(),
         reveal_wallet=resources.reveal_wallet,
         **resources.preemption(),
+        interactive=resources.interactive,
         max_total_cost=max_total,
+        network=resources.network(),
     )
     if session.as_json:
         print_json(explanation)

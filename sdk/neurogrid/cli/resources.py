@@ -26,6 +26,8 @@ class Resources:
     reveal_wallet: bool
     preemptible: bool
     reclaim_window: int | None
+    interactive: bool
+    hosts: tuple[str, ...]
 
     @property
     def wants_gpu(self) -> bool:
@@ -46,6 +48,10 @@ class Resources:
             "preemptible": self.preemptible,
             "reclaim_window_seconds": self.reclaim_window or 0,
         }
+
+    def network(self) -> dict[str, Any] | None:
+        """Hosts that the job may reach, for the SDK."""
+        return {"allow": list(self.hosts)} if self.hosts else None
 
     def requirements(self) -> dict[str, Any]:
         """For the API: what was not said is left to its defaults."""
@@ -92,6 +98,19 @@ _OPTIONS = (
         "--reclaim-window",
         type=Duration(),
         help="With --preemptible: how long that warning has to be at least.",
+    ),
+    click.option(
+        "--interactive",
+        is_flag=True,
+        help="Let `neurogrid exec` and `shell` into it while it runs; nodes that allow none are not asked.",
+    ),
+    click.option(
+        "--reach",
+        "hosts",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="A host that the job may reach by HTTP or TLS, such as example.org or '*.example.com:8443'; "
+        "none unless said. Repeatable.",
     ),
 )
 

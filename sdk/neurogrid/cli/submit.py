@@ -1,63 +1,25 @@
 """``neurogrid submit``."""
 
-import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from ..client import Client
-from ..errors import NeuroGridError
-from ..models import Task, TaskOutput
-from ..tasks import Priority
+from ..models import Task
+from ..pinning import pin_image
+from ..task_body import Priority
+from . import submit_values
+from .checkpoints import checkpoint_options
 from .direct import OwnCoordinator, direct_options
-from .durations import DURATION, Duration
+from .durations import Duration
 from .estimates import show_estimate
-from .exit_codes import FAILED, INTERRUPTED
-from .output import Progress, print_json, short, usdc
+from .exit_codes import FAILED
+from .following import send_key, watch
+from .output import print_json, usdc
 from .resources import Resources, resource_options
 from .session import Session, with_session
 from .verification import verification_options
-
-# How long the rest of a log may take to arrive after its task has ended.
-_LOG_PATIENCE_S = 30.0
-
-
-class PriorityType(click.ParamType[Priority]):
-    """high, normal, low, or 1 to 10."""
-
-    name = "priority"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Priority:
-        """The word, or the number."""
-        if value in ("high", "normal", "low"):
-            return value  # type: ignore[no-any-return]  # one of the three words
-        if str(value).isdecimal() and 1 <= int(value) <= 10:
-            return int(value)
-        self.fail(f"{value!r} is none of high, normal, low, 1 to 10", param, ctx)
-
-
-class Moment(click.ParamType[datetime]):
-    """A time: a duration from now, or ISO 8601 (without a zone: this machine's)."""
-
-    name = "moment"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """As an aware datetime."""
-        if isinstance(value, datetime):
-            return value
-        if DURATION.fullmatch(str(value)):
-            seconds = Duration().convert(value, param, ctx)
-            return datetime.now(UTC) + timedelta(seconds=seconds)
-        try:
-            return datetime.fromisoformat(str(value)).astimezone(UTC)
-        except ValueError:
-            self.fail(f"{value!r} is no time: write 2h, or 2030-01-15T10:30Z", param, ctx)
 
 
 @click.command()
@@ -71,7 +33,7 @@ class Moment(click.ParamType[datetime]):
 @click.option("--queue-timeout", type=Duration(), help="How long it may wait for a node.")
 @click.option(
     "--priority",
-    type=PriorityType(),
+    type=submit_values.PriorityType(),
     default="normal",
     metavar="high|normal|low|1-10",
     help="Order among your own waiting tasks; 10 is the most urgent.",
@@ -79,7 +41,7 @@ class Moment(click.ParamType[datetime]):
 @click.option("--reason", default="", metavar="TEXT", help="Why it has that priority, for people.")
 @click.option(
     "--deadline",
-    type=Moment(),
+    type=submit_values.Moment(),
     help="End by then: 2h from now, or 2030-01-15T10:30Z. Nodes that can't keep it do not bid.",
 )
 @click.option(
@@ -94,7 +56,9 @@ class Moment(click.ParamType[datetime]):
     "inputs",
     multiple=True,
     metavar="FILE[:PATH]",
-    help="A file or folder to upload; the job finds it below /inputs. Repeatable.",
+    help="A file or folder to upload; the job finds it below /inputs. One that you have uploaded before "
+    "can be named by its hash, as sha256:HASH:PATH; one on the web as https://...[#sha256=HASH][:PATH], "
+    "which the coordinator fetches. Repeatable.",
 )
 @click.option(
     "--spread",
@@ -126,8 +90,24 @@ class Moment(click.ParamType[datetime]):
 @click.option(
     "--sealed-bids", is_flag=True, help="Nodes commit to their bids before anybody sees one."
 )
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    help="The job serves at this port; `neurogrid port-forward` takes you there while it runs.",
+)
+@click.option(
+    "--health",
+    metavar="/PATH",
+    help="With --port: GET /PATH answers with less than 400 while it is well. One that is not for a minute is ended.",
+)
+@click.option(
+    "--health-start",
+    type=Duration(),
+    help="With --health: how long it may take to become ready [default: 10m].",
+)
 @click.option("--max-total", metavar="USDC", help="The most it may cost in all.")
 @verification_options
+@checkpoint_options
 @click.option(
     "--gang",
     metavar="SIZE[:APART]",
@@ -144,6 +124,18 @@ class Moment(click.ParamType[datetime]):
     is_flag=True,
     help="Seal the inputs, so that only the node that gets the job can read them. Waits for that node "
     "to send it the key; `neurogrid keys serve` goes on if this is interrupted.",
+)
+@click.option(
+    "--registry-auth",
+    metavar="FILE|env:NAME",
+    help="Credentials for the image's registry: USER:PASSWORD, or Docker's config.json, in a file or a "
+    "variable. Sealed with the inputs (implies --sealed) and used for this pull alone.",
+)
+@click.option(
+    "--pin",
+    is_flag=True,
+    help="Ask the image's registry now which bytes its tag stands for, and submit that digest: all runs and "
+    "retries then have the same.",
 )
 @click.option("--idempotency-key", help="The same key with the same job is the same task.")
 @click.option("--dry-run", is_flag=True, help="Say what it would likely cost, and submit nothing.")
@@ -177,13 +169,19 @@ def submit(
     avoid_wallets: tuple[str, ...],
     after: tuple[str, ...],
     input_from: tuple[str, ...],
+    port: int | None,
+    health: str | None,
+    health_start: int | None,
     max_total: str | None,
     verification: dict[str, Any] | None,
+    checkpoints: dict[str, Any],
     gang: str | None,
     tries: int | None,
     wait_for_node: bool,
     sealed_bids: bool,
     sealed: bool,
+    registry_auth: str | None,
+    pin: bool,
     idempotency_key: str | None,
     dry_run: bool,
     wait: bool,
@@ -209,14 +207,25 @@ def submit(
             resources=resources,
             timeout=timeout,
             max_total=max_total,
-            gang=_gang(gang, tries),
+            gang=submit_values.gang(gang, tries),
         )
         return
-    if sealed and input_from:
-        raise click.UsageError("--sealed goes with files of yours, not with --input-from")
+    files = submit_values.files(inputs)
+    credentials = submit_values.registry_auth(registry_auth, image)
+    sealed = sealed or credentials is not None
+    if pin:
+        image = pin_image(image, credentials)
+    elif (verification or gang) and "@" not in image and not session.as_json:
+        click.echo(
+            "nodes may have different images of this tag; --pin gives all the same", err=True
+        )
+    if sealed and (input_from or any(isinstance(file, str) for file in files.values())):
+        raise click.UsageError(
+            "--sealed (and --registry-auth) goes with files of yours, not with --input-from, URLs or files by their hash"
+        )
     if sealed and session.own is not None:
         raise click.UsageError(
-            "--sealed keeps inputs from a coordinator; with --direct that is your own"
+            "--sealed (and --registry-auth) keeps inputs from a coordinator; with --direct that is your own"
         )
     job: dict[str, Any] = {
         "name": name,
@@ -230,10 +239,13 @@ def submit(
         "priority_reason": reason,
         "deadline": deadline,
         "deadline_policy": deadline_policy,
-        "env": dict(_assignment(item) for item in env),
-        "inputs": {**_files(inputs), **dict(_output_of(item) for item in input_from)},
-        "spread": _spread(spread),
-        "avoid": _avoid(avoid_nodes, avoid_wallets),
+        "env": dict(submit_values.assignment(item) for item in env),
+        "inputs": {
+            **files,
+            **dict(submit_values.output_of(item) for item in input_from),
+        },
+        "spread": submit_values.spread(spread),
+        "avoid": submit_values.avoid(avoid_nodes, avoid_wallets),
         "depends_on": after,
         "regions": resources.regions,
         "where": resources.conditions(),
@@ -241,15 +253,23 @@ def submit(
         "queue_timeout_seconds": queue_timeout,
         "max_total_cost": max_total,
         "verification": verification,
-        "gang": _gang(gang, tries),
+        "gang": submit_values.gang(gang, tries),
         "sealed_bids": sealed_bids,
+        "interactive": resources.interactive,
+        "service": submit_values.service(port, health, health_start),
         **resources.preemption(),
+        **checkpoints,
+        "network": resources.network(),
     }
     if session.own is not None:
         _submit_direct(session, session.own, job, idempotency_key, output_dir)
         return
     task = client.tasks.create(
-        **job, wait_for_node=wait_for_node, sealed=sealed, idempotency_key=idempotency_key
+        **job,
+        wait_for_node=wait_for_node,
+        sealed=sealed,
+        registry_auth=credentials,
+        idempotency_key=idempotency_key,
     )
     if not (wait or follow or output_dir):
         _print_submitted(session, task)
@@ -266,21 +286,6 @@ def submit(
         _print_ended(task)
     if task.status != "completed":
         raise click.exceptions.Exit(FAILED)
-
-
-def send_key(session: Session, task_id: str) -> None:
-    """Wait until a sealed task has a node, and has got its key (or has ended)."""
-    again = f"another node would need it again: `neurogrid keys serve {task_id}` stays for that"
-    try:
-        for update in session.client.tasks.stream(task_id):
-            if update.type == "task.needs_key":
-                words = f"the key was sent to {short(update.node_id)}; {again}"
-                click.echo(words, err=True)
-                return
-    except KeyboardInterrupt:
-        words = f"\n{task_id} goes on without its key: `neurogrid keys serve {task_id}`"
-        click.echo(words, err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _submit_direct(
@@ -323,55 +328,14 @@ def _fetch(session: Session, task: Task, output_dir: Path | None) -> None:
             click.echo(f"fetched    {path}", err=True)
 
 
-def watch(session: Session, task_id: str, *, follow: bool) -> Task:
-    """Show a task's progress (and its log) until it has ended; the task then."""
-    client = session.client
-    progress = Progress(quiet=session.as_json)
-    reader = _LogReader(client, task_id, progress) if follow and not session.as_json else None
-    try:
-        if reader is not None:
-            reader.start()
-        for update in client.tasks.stream(task_id):
-            progress.show(update)
-        if reader is not None:
-            reader.join(_LOG_PATIENCE_S)
-    except KeyboardInterrupt:
-        progress.clear()
-        own = session.own is not None
-        advice = (
-            "type the same again to follow it" if own else f"`neurogrid cancel {task_id}` ends it"
-        )
-        click.echo(f"\n{task_id} goes on; {advice}.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
-    progress.clear()
-    return client.tasks.get(task_id)
-
-
-class _LogReader(threading.Thread):
-    """Prints the log while the main thread follows the task. A daemon: Ctrl-C ends both."""
-
-    def __init__(self, client: Client, task_id: str, progress: Progress) -> None:
-        super().__init__(name="log", daemon=True)
-        self._client = client
-        self._task_id = task_id
-        self._progress = progress
-
-    def run(self) -> None:
-        """Print until the log is complete."""
-        try:
-            for piece in self._client.tasks.get_logs(self._task_id, follow=True):
-                self._progress.clear()
-                click.echo(piece, nl=False)
-        except NeuroGridError as error:
-            # The task is still followed; its log can be read again.
-            click.echo(f"the log stopped: {error}", err=True)
-
-
 def _print_submitted(session: Session, task: Task) -> None:
     if session.as_json:
         print_json(task)
         return
     click.echo(task.id)
+    for item in task.inputs:
+        if item.url is not None:
+            click.echo(f"fetched    {item.url}#sha256={item.sha256}", err=True)
     click.echo(
         f"{task.phase}; it may cost up to {usdc(task.max_cost)}. Follow it with:\n"
         f"  neurogrid logs -f {task.id}\n  neurogrid status {task.id}",
@@ -389,70 +353,3 @@ def _print_ended(task: Task, receipt: Path | None = None) -> None:
         click.echo(f"receipt    neurogrid verify {receipt}", err=True)
     elif task.leases:
         click.echo(f"receipt    neurogrid receipt {task.id} -o receipt.json", err=True)
-
-
-def _gang(text: str | None, tries: int | None) -> dict[str, Any] | None:
-    """SIZE[:APART]."""
-    if text is None:
-        if tries is not None:
-            raise click.BadParameter("goes with --gang only", param_hint="--tries")
-        return None
-    size, _, apart = text.partition(":")
-    if not size.isdecimal():
-        raise click.BadParameter(f"{text!r} is not SIZE[:APART]", param_hint="--gang")
-    return {"size": int(size), "apart": apart or "node", "tries": tries or 1}
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
-    return name, value
-
-
-def _spread(text: str | None) -> dict[str, str] | None:
-    """GROUP[:BY]."""
-    if text is None:
-        return None
-    group, _, by = text.partition(":")
-    return {"group": group, "by": by or "node"}
-
-
-def _avoid(nodes: tuple[str, ...], wallets: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
-    named = {"nodes": nodes, "wallets": wallets}
-    return {name: values for name, values in named.items() if values} or None
-
-
-def _output_of(text: str) -> tuple[str, TaskOutput]:
-    """TASK:OUTPUT[:PATH]; the path is the output's own if left out."""
-    task_id, _, rest = text.partition(":")
-    output, _, path = rest.partition(":")
-    if not output:
-        raise click.BadParameter(f"{text!r} is not TASK:OUTPUT[:PATH]", param_hint="--input-from")
-    return path or output, TaskOutput(task_id, output)
-
-
-def _files(sources: tuple[str, ...]) -> dict[str, Path]:
-    """Path below /inputs -> local file; folders are walked."""
-    found: dict[str, Path] = {}
-    for source in sources:
-        local, name = _split(source)
-        if local.is_dir():
-            for file in sorted(path for path in local.rglob("*") if path.is_file()):
-                found[f"{name}/{file.relative_to(local).as_posix()}"] = file
-        else:
-            found[name] = local
-    return found
-
-
-def _split(source: str) -> tuple[Path, str]:
-    """FILE[:PATH]; a colon that belongs to the file's own name is left alone."""
-    local = Path(source)
-    head, colon, name = source.rpartition(":")
-    if colon and not local.exists():
-        local = Path(head)
-    else:
-        name = local.resolve().name
-    if not local.exists():
-        raise click.BadParameter(f"{local} does not exist", param_hint="--input")
-    return local, name.strip("/")

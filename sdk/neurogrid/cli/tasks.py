@@ -1,14 +1,17 @@
 """``neurogrid list | status | logs | cancel``."""
 
 import shlex
+from datetime import datetime
+from typing import Literal
 
 import click
 
-from ..models import ComparatorInfo, GangInfo, Task, VerificationInfo
+from ..models import ComparatorInfo, GangInfo, Task, TaskStatus, VerificationInfo
 from .exit_codes import FAILED
+from .following import watch
+from .network import network_fields
 from .output import age, print_fields, print_json, print_table, short, usdc, when
 from .session import Session, with_session
-from .submit import watch
 
 
 @click.command("list")
@@ -17,17 +20,50 @@ from .submit import watch
     type=click.Choice(["pending", "running", "completed", "failed", "cancelled"]),
     help="Only these.",
 )
+@click.option(
+    "--kind", type=click.Choice(["container", "operation", "model"]), help="Only of this kind."
+)
+@click.option("--model", help="Only those that ask this model.")
+@click.option("--name", help="Only those in whose name this occurs.")
+@click.option("--from", "after", type=click.DateTime(), metavar="TIME", help="In your time zone.")
+@click.option("--to", "before", type=click.DateTime(), metavar="TIME", help="Likewise.")
+@click.option("--oldest-first", is_flag=True)
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0)
 @with_session
-def list_tasks(session: Session, *, status: str | None, limit: int, offset: int) -> None:
+def list_tasks(
+    session: Session,
+    *,
+    status: TaskStatus | None,
+    kind: Literal["container", "operation", "model"] | None,
+    model: str | None,
+    name: str | None,
+    after: datetime | None,
+    before: datetime | None,
+    oldest_first: bool,
+    limit: int,
+    offset: int,
+) -> None:
     """List your tasks, newest first."""
-    page = session.client.tasks.list(status=status, limit=limit, offset=offset)  # type: ignore[arg-type]  # click checks the choice
+    page = session.client.tasks.list(
+        status=status,
+        kind=kind,
+        model=model,
+        name=name,
+        created_after=after.astimezone() if after else None,
+        created_before=before.astimezone() if before else None,
+        order="asc" if oldest_first else "desc",
+        limit=limit,
+        offset=offset,
+    )
     if session.as_json:
         print_json(page)
         return
     if not page.tasks:
-        click.echo("No tasks. `neurogrid submit` makes one.", err=True)
+        if any((status, kind, model, name, after, before, offset)):
+            click.echo("No such tasks.", err=True)
+        else:
+            click.echo("No tasks. `neurogrid submit` makes one.", err=True)
         return
     print_table(
         ("ID", "STATUS", "PHASE", "AGE", "COST", "NODE", "NAME"),
@@ -175,12 +211,37 @@ def _comparator(found: ComparatorInfo) -> str:
     return f"numbers within {found.relative} of their size or {found.absolute}, in {files}"
 
 
+def _service(task: Task) -> str | None:
+    if task.service is None:
+        return None
+    state = "ready" if task.service.ready else "not ready"
+    return f"port {task.service.port}" + (f", {state}" if task.status == "running" else "")
+
+
 def _preemptible(task: Task) -> str | None:
     if not task.preemptible:
         return None
     if task.stops_at is not None:
         return f"its node takes the machine back: it is stopped at {when(task.stops_at)}"
     return f"yes; {task.preemptions} runs were reclaimed so far" if task.preemptions else "yes"
+
+
+def _checkpoint(task: Task) -> str | None:
+    """What is kept of its work."""
+    if task.checkpoint is None:
+        return None
+    every = f"{task.checkpoint.path} every {task.checkpoint.interval_seconds} s"
+    if not task.checkpoints:
+        return f"{every}; none is kept yet"
+    newest = task.checkpoints[-1]
+    return f"{every}; {newest.sequence} kept at {when(newest.kept_at)}, {newest.size} bytes"
+
+
+def _resumed(task: Task) -> str | None:
+    """What its present or last run began from."""
+    if not task.leases or task.leases[-1].resumed_from is None:
+        return None
+    return f"checkpoint {task.leases[-1].resumed_from}"
 
 
 def _gang_fields(found: GangInfo | None) -> list[tuple[str, str | None]]:
@@ -212,6 +273,9 @@ def _print_task(task: Task) -> None:
             ("depends on", " ".join(task.depends_on)),
             ("workflow", task.workflow_id),
             ("preemptible", _preemptible(task)),
+            ("checkpoint", _checkpoint(task)),
+            ("resumed from", _resumed(task)),
+            ("service", _service(task)),
             ("node", task.node_id),
             ("price", f"{usdc(task.price_per_hour)} per hour" if task.price_per_hour else None),
             ("cost", usdc(task.cost)),
@@ -227,6 +291,7 @@ def _print_task(task: Task) -> None:
             ("settled", "yes" if task.settled else None),
             *_verification_fields(task.verification),
             *_gang_fields(task.gang),
+            *network_fields(task.network),
         ]
     )
     if task.timeline:

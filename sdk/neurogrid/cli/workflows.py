@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..inputs import Inputs
 from ..models import TaskOutput, Workflow
-from ..tasks import Inputs
 from .exit_codes import FAILED
 from .output import age, print_fields, print_json, print_table, short, usdc, when
 from .session import Session, with_session
@@ -42,7 +42,7 @@ def submit_workflow(
     inputs = [{path = "model.bin", from_task = "train"}]
 
     A task has the fields of POST /api/v1/tasks, and files of this machine are named by `file`, from the
-    folder of FILE on. Prints the workflow's id.
+    folder of FILE on; with kind = "model" or "operation" it asks for one. Prints the workflow's id.
     """
     name, tasks = _read(file)
     made = session.client.workflows.submit(tasks, name=name, idempotency_key=idempotency_key)
@@ -171,7 +171,9 @@ def _read(file: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     if unknown:
         raise click.BadParameter(f"{file}: {unknown[0]} is not a field", param_hint="FILE")
     return str(document.get("name", "")), {
-        key: {**task, "inputs": _inputs(task.get("inputs", []), f"tasks.{key}", file.parent)}
+        key: task
+        if task.get("kind", "container") != "container"
+        else {**task, "inputs": _inputs(task.get("inputs", []), f"tasks.{key}", file.parent)}
         for key, task in tasks.items()
     }
 
@@ -199,8 +201,12 @@ def _input(reference: Any, place: str, folder: Path) -> tuple[str, str | Path | 
             if not local.is_file():
                 raise click.BadParameter(f"{place}: {local} is no file", param_hint="FILE")
             return path, local
+        case {"url": str(url), **rest} if not rest.keys() - {"sha256"}:
+            return path, f"{url}#sha256={rest['sha256']}" if rest else url
         case {"sha256": str(digest), **rest} if not rest:
             return path, digest
         case {"from_task": str(task), **rest} if not rest.keys() - {"output"}:
             return path, TaskOutput(task, str(rest.get("output", path)))
-    raise click.BadParameter(f"{place} needs one of file, sha256 and from_task", param_hint="FILE")
+    raise click.BadParameter(
+        f"{place} needs one of file, url, sha256 and from_task", param_hint="FILE"
+    )

@@ -5,7 +5,9 @@ are aware datetimes.
 """
 
 from .accounts import Account, Balance
+from .api_keys import ApiKey, ApiKeyPage, KeyScope, NewApiKey, RotatedApiKey
 from .auctions import AuctionInfo, Bid
+from .commands import CommandOutput, ExecResult
 from .market import (
     ClassPrices,
     Estimate,
@@ -19,6 +21,8 @@ from .market import (
     RelaxationStep,
     Survivors,
 )
+from .metrics import GpuUse, TaskMetrics, UsageSample, UsageSummary
+from .network import HostUse, NetworkInfo, NetworkRefusal, NetworkUse
 from .nodes import (
     GpuInfo,
     NodeEvidence,
@@ -32,6 +36,8 @@ from .tasks import (
     ENDED,
     Artifact,
     CancelResult,
+    CheckpointInfo,
+    CheckpointPlan,
     ComparatorInfo,
     FileRule,
     FurtherRun,
@@ -49,6 +55,7 @@ from .tasks import (
     TaskStatus,
     TaskUpdate,
     TimelineEntry,
+    UsageNow,
     VerificationInfo,
 )
 from .workflows import Workflow, WorkflowPage, WorkflowTask
@@ -56,26 +63,39 @@ from .workflows import Workflow, WorkflowPage, WorkflowTask
 __all__ = [
     "ENDED",
     "Account",
+    "ApiKey",
+    "ApiKeyPage",
     "Artifact",
     "AuctionInfo",
     "Balance",
     "Bid",
     "CancelResult",
+    "CheckpointInfo",
+    "CheckpointPlan",
     "ClassPrices",
+    "CommandOutput",
     "ComparatorInfo",
     "Estimate",
     "EstimateBalance",
+    "ExecResult",
     "Explanation",
     "FileRule",
     "FurtherRun",
     "GangInfo",
     "GangMember",
     "GpuInfo",
+    "GpuUse",
+    "HostUse",
     "InputFile",
+    "KeyScope",
     "LeaseInfo",
     "LogPage",
     "MarketPrices",
     "NearMiss",
+    "NetworkInfo",
+    "NetworkRefusal",
+    "NetworkUse",
+    "NewApiKey",
     "NodeEvidence",
     "NodeEvidenceList",
     "NodeFinding",
@@ -88,14 +108,19 @@ __all__ = [
     "Relaxation",
     "RelaxationStep",
     "ResourceRequirements",
+    "RotatedApiKey",
     "Survivors",
     "Task",
     "TaskError",
+    "TaskMetrics",
     "TaskOutput",
     "TaskPage",
     "TaskStatus",
     "TaskUpdate",
     "TimelineEntry",
+    "UsageNow",
+    "UsageSample",
+    "UsageSummary",
     "VerificationInfo",
     "Workflow",
     "WorkflowPage",

@@ -30,4 +30,5 @@ class Account(Struct, frozen=True, kw_only=True):
     balance: Balance
     name: str = ""
     wallet: str = ""
+    roles: list[str] = []
     currency: str = "USDC"

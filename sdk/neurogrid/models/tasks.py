@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from .network import NetworkInfo
+
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 
 
@@ -26,6 +28,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
     Attributes:
         sha256, size: None while the task that leaves it has not completed.
         from_task, output: whose output it is, and its path there; None for an uploaded file.
+        url: where it was fetched from; None for any other.
         sealed: what hash and size are of can be read by the task's node alone.
     """
 
@@ -34,7 +37,23 @@ class InputFile(Struct, frozen=True, kw_only=True):
     size: int | None = None
     from_task: str | None = None
     output: str | None = None
+    url: str | None = None
     sealed: bool = False
+
+
+class Service(Struct, frozen=True):
+    """Where a job listens.
+
+    Attributes:
+        health: the path that says whether it is well; "" for none.
+        start_seconds: how long it may take to become ready.
+        ready: whether it was well when its node looked last.
+    """
+
+    port: int
+    health: str = ""
+    start_seconds: int = 600
+    ready: bool = False
 
 
 class TaskOutput(Struct, frozen=True):
@@ -67,6 +86,36 @@ class ResourceRequirements(Struct, frozen=True, kw_only=True):
     storage_gb: float = 0
 
 
+class CheckpointPlan(Struct, frozen=True, kw_only=True):
+    """What is kept of a job's work while it runs.
+
+    Attributes:
+        path: of the folder, as the job sees it.
+        interval_seconds: of running time between two checkpoints.
+        keep: how many are kept, the newest.
+    """
+
+    path: str = "/checkpoint"
+    interval_seconds: int = 300
+    keep: int = 1
+
+
+class CheckpointInfo(Struct, frozen=True, kw_only=True):
+    """A checkpoint that is kept; ``size`` in bytes.
+
+    Attributes:
+        sequence: counts those of a task, over all its runs; some numbers are never used.
+        lease_id: whose run has left it; None: the task began from it.
+    """
+
+    sequence: int
+    kept_at: datetime
+    files: int
+    size: int
+    manifest_sha256: str
+    lease_id: str | None = None
+
+
 class LeaseInfo(Struct, frozen=True, kw_only=True):
     """One attempt to run the task on one node.
 
@@ -76,6 +125,7 @@ class LeaseInfo(Struct, frozen=True, kw_only=True):
         transaction: signature of the Solana transaction that closed the escrow.
         expected_start_seconds: from the open escrow to a running container, as its bid said.
         started_after_seconds: what that took by the coordinator's clock; None where it can't say.
+        resumed_from: the checkpoint that its run began from; None: from nothing.
     """
 
     id: str
@@ -89,6 +139,7 @@ class LeaseInfo(Struct, frozen=True, kw_only=True):
     escrow: str | None = None
     expected_start_seconds: float | None = None
     started_after_seconds: float | None = None
+    resumed_from: int | None = None
 
 
 class TimelineEntry(Struct, frozen=True, kw_only=True):
@@ -206,11 +257,14 @@ class Task(Struct, frozen=True, kw_only=True):
         preemptible: whether its node may take the machine back; preemptions: how many did.
         reclaim_window_seconds: how long before that it has to warn, at least.
         stops_at: when its run is stopped; None unless it was warned.
+        service: where its job listens; None for one that does not serve.
+        interactive: whether commands may be run beside it (`Tasks.exec`).
         sealed: whether only its node can read its inputs; needs_key: whether it waits for their key.
         settled: whether the money has moved and the receipt is complete.
         deadline_met: None without a deadline, and while it may still be met.
         depends_on: ids of tasks that must have completed before it.
         workflow_id: the workflow it was submitted with.
+        execution_of: the task that it is a further execution of.
     """
 
     id: str
@@ -239,6 +293,7 @@ class Task(Struct, frozen=True, kw_only=True):
     avoid: dict[str, list[str]] = {}
     depends_on: list[str] = []
     workflow_id: str | None = None
+    execution_of: str | None = None
     resource_requirements: ResourceRequirements | None = None
     constraints: str = ""
     timeout_seconds: int = 0
@@ -251,11 +306,16 @@ class Task(Struct, frozen=True, kw_only=True):
     reclaim_window_seconds: int = 0
     preemptions: int = 0
     stops_at: datetime | None = None
+    checkpoint: CheckpointPlan | None = None
+    checkpoints: list[CheckpointInfo] = []
+    interactive: bool = False
+    service: Service | None = None
     sealed: bool = False
     needs_key: bool = False
     settled: bool = False
     verification: VerificationInfo = VerificationInfo()
     gang: GangInfo | None = None
+    network: NetworkInfo | None = None
     leases: list[LeaseInfo] = []
     timeline: list[TimelineEntry] = []
 
@@ -280,12 +340,22 @@ class TaskPage(Struct, frozen=True, kw_only=True):
         return len(self.tasks)
 
 
+class UsageNow(Struct, frozen=True, kw_only=True):
+    """What comes with a job's progress; ``gpu_usage``: percent, mean of its GPUs."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    memory_peak_bytes: int
+    gpu_usage: float | None = None
+
+
 class TaskUpdate(Struct, frozen=True, kw_only=True):
     """One event of a task, with what the task looked like after it.
 
     Attributes:
         type: such as ``task.started``.
         sequence: position in the account's events; a stream resumes after it.
+        metrics: with ``task.progress``: what its job uses.
     """
 
     type: str
@@ -301,6 +371,7 @@ class TaskUpdate(Struct, frozen=True, kw_only=True):
     price_per_hour: Decimal | None = None
     message: str | None = None
     error: TaskError | None = None
+    metrics: UsageNow | None = None
 
     @property
     def ended(self) -> bool:

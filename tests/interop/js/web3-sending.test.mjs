@@ -270,8 +270,12 @@ test('without preflight a failing transaction lands and its error is confirmed',
   const latest = await connection.getLatestBlockhash();
   const transaction = await versioned(connection, [payer], [pay(payer, MEMO, 2 * SOL)], latest);
   const signature = await connection.sendTransaction(transaction, { skipPreflight: true });
-  const { value } = await connection.confirmTransaction({ signature, ...latest });
-  assert.deepEqual(value.err, { InstructionError: [0, { Custom: 1 }] });
+  // web3.js throws the error itself where it finds the status before its subscription tells it.
+  const error = await connection.confirmTransaction({ signature, ...latest }).then(
+    ({ value }) => value.err,
+    (thrown) => thrown,
+  );
+  assert.deepEqual(error, { InstructionError: [0, { Custom: 1 }] });
   assert.equal(await connection.getBalance(payer.publicKey), SOL - 5000);
 });
 

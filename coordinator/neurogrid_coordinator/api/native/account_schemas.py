@@ -1,10 +1,11 @@
 """What the native API answers of accounts and of itself: shapes and documentation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from .schemas import Amount
+from ...services.health import Health
+from .schemas import Amount, Time
 
 
 class BalanceView(Struct, frozen=True):
@@ -28,8 +29,43 @@ class AccountView(Struct, frozen=True):
     id: str
     name: str
     wallet: str
+    roles: Annotated[list[str], Meta(description="What its keys may act as at most.")]
+    signs_writes: Annotated[
+        bool, Meta(description="Whether all that it changes has to be signed by its wallet.")
+    ]
     currency: Literal["USDC"]
     balance: BalanceView
+
+
+class AccountChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an account says of itself."""
+
+    signs_writes: Annotated[
+        bool,
+        Meta(
+            description="Whether the wallet has to sign every request that changes something, not only "
+            "what moves money."
+        ),
+    ]
+
+
+class AccountSummary(Struct, frozen=True):
+    """An account as the operator sees it."""
+
+    id: str
+    name: str
+    wallet: str
+    roles: list[str]
+    created_at: Time
+
+
+class AccountListView(Struct, frozen=True):
+    """Some accounts; ``total`` counts all."""
+
+    accounts: list[AccountSummary]
+    total: int
+    limit: int
+    offset: int
 
 
 class StatusView(Struct, frozen=True):
@@ -56,3 +92,14 @@ class StatusView(Struct, frozen=True):
         Meta(description="Between the coordinator's books and the chain, unresolved."),
     ]
     uptime_seconds: int
+    services: dict[str, Health]
+    last_health_check: Time
+
+
+class ServiceStatusView(Struct, frozen=True):
+    """How a part of the coordinator is. ``details`` are its own: what was measured, and its last error."""
+
+    service: str
+    status: Health
+    details: dict[str, Any]
+    last_health_check: Time

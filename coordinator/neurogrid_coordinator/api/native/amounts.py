@@ -1,5 +1,6 @@
 """Amounts at the door: money in decimals as people write it, micro-USDC inside; and what a GB is."""
 
+import re
 from decimal import Decimal
 
 from neurogrid_marketplace.errors import InvalidValue
@@ -14,6 +15,8 @@ BYTES_PER_GB = 10**9
 # Digits before the point that `parse_usdc` takes; more are refused before they are written out,
 # because "1e999999999" is short to send and long to write.
 _EXPONENT_MAX = 12
+# As most people write one, which needs no arithmetic.
+_PLAIN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
 def micro_usdc(value: Decimal, field: str) -> int:
@@ -23,6 +26,9 @@ def micro_usdc(value: Decimal, field: str) -> int:
         InvalidRequest: negative, not finite, too large, or with more than six decimals.
     """
     try:
+        plain = str(value)
+        if _PLAIN.fullmatch(plain):
+            return parse_usdc(plain)
         if not value.is_finite() or value.is_signed() or value.adjusted() > _EXPONENT_MAX:
             raise InvalidValue(f"{value} is not an amount in USDC")
         # Zeros at the end ("1.50000000") are no further decimals.

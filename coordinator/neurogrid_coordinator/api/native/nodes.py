@@ -11,20 +11,22 @@ from neurogrid_marketplace.resources import Requirements
 from ...services.nodes import LIST_MAX, KnownNode, NodeRecord, Nodes, NodeStatus
 from ...services.tasks import Tasks
 from ..auth import Caller, Gate
-from ..body import read_json
 from ..envelope import iso, success
 from ..explanations import explanation_view
 from ..openapi import Schemas, errors
 from ..paths import API
 from .amounts import BYTES_PER_GB
 from .market_schemas import ExplanationView
+from .model_schemas import ModelRequest
 from .node_schemas import Earnings, GpuView, NodeDetailView, NodeListView, NodeView
-from .requests import TASK_RULES, TaskRequest
-from .task_submissions import submission
+from .operation_schemas import OperationRequest
+from .requests import TaskRequest
+from .task_kinds import ByName, read_submission
+from .tasks import TASK_EXAMPLE
 
 _GIB = 1024**3
 # What `price_per_hour` in a list is the price of.
-_SMALLEST = Requirements(cpu_millis=1000, memory_bytes=500_000_000, disk_bytes=0)
+SMALLEST = Requirements(cpu_millis=1000, memory_bytes=500_000_000, disk_bytes=0)
 
 
 def add_node_routes(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) -> None:
@@ -41,7 +43,7 @@ def add_node_routes(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) ->
         },
     )
     async def list_nodes(
-        _: Annotated[Caller, Depends(gate)],
+        _: Annotated[Caller, Depends(gate.for_everybody)],
         status: Annotated[NodeStatus | None, Query(description="Only these.")] = None,
         region: Annotated[str | None, Query(max_length=128)] = None,
         limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 50,
@@ -49,7 +51,7 @@ def add_node_routes(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) ->
     ) -> Response:
         """Nodes that are connected, and those that were since this coordinator started."""
         page = nodes.list(status=status, region=region, limit=limit, offset=offset)
-        views = [NodeView(**_view(node)) for node in page.nodes]
+        views = [NodeView(**node_fields(node)) for node in page.nodes]
         return success(NodeListView(views, page.total, limit, offset))
 
     @app.get(
@@ -62,12 +64,14 @@ def add_node_routes(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schemas) ->
             **errors("UNAUTHORIZED", "NOT_FOUND"),
         },
     )
-    async def get_node(node_id: str, _: Annotated[Caller, Depends(gate)]) -> Response:
+    async def get_node(node_id: str, _: Annotated[Caller, Depends(gate.for_everybody)]) -> Response:
         """Earnings are what was paid through this coordinator, the market's fee included."""
         return success(_detail_view(*await nodes.get(node_id)))
 
 
-def add_match_route(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) -> None:
+def add_match_route(
+    app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas, by_name: ByName
+) -> None:
     """Add the route."""
 
     @app.post(
@@ -77,16 +81,15 @@ def add_match_route(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) ->
         response_class=Response,
         responses={
             200: schemas.answer(ExplanationView, "Nothing is stored and nothing is paid."),
-            **errors("INVALID_REQUEST", "UNAUTHORIZED", "UNAVAILABLE"),
+            **errors("INVALID_REQUEST", "UNAUTHORIZED", "MODEL_UNAVAILABLE", "UNAVAILABLE"),
         },
-        openapi_extra=schemas.body(TaskRequest),
+        openapi_extra=schemas.body(TaskRequest, TASK_EXAMPLE, OperationRequest, ModelRequest),
     )
     async def explain(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
         """Takes the body of a task. Says per constraint how many nodes are left, who came
         nearest, the lowest price at which it would find a node, and the one change that would
         help most."""
-        body = await read_json(request, TaskRequest, TASK_RULES)
-        wanted = submission(body, caller.account.wallet)
+        wanted = await read_submission(request, caller.account.wallet, by_name)
         explanation, demand = await tasks.explain(caller.account, wanted)
         cost = format_usdc(wanted.held_micro_usdc(demand))
         view = explanation_view(explanation)
@@ -96,7 +99,8 @@ def add_match_route(app: FastAPI, tasks: Tasks, gate: Gate, schemas: Schemas) ->
         return success({**view, "wanted": demand.seats, "max_cost": cost})
 
 
-def _view(node: KnownNode) -> dict[str, Any]:
+def node_fields(node: KnownNode) -> dict[str, Any]:
+    """What a `NodeView` shows of a node."""
     offer = node.view.offer
     total, free = offer.total, offer.free
     first = total.gpus[0] if total.gpus else None
@@ -121,13 +125,13 @@ def _view(node: KnownNode) -> dict[str, Any]:
         "summary": offer.summary,
         "cpu_cores": total.cpu_millis / 1000,
         "cpu_cores_free": free.cpu_millis / 1000,
-        "ram_gb": _gb(total.memory_bytes),
-        "ram_gb_free": _gb(free.memory_bytes),
-        "storage_gb": _gb(total.disk_bytes),
-        "storage_gb_free": _gb(free.disk_bytes),
+        "ram_gb": gigabytes(total.memory_bytes),
+        "ram_gb_free": gigabytes(free.memory_bytes),
+        "storage_gb": gigabytes(total.disk_bytes),
+        "storage_gb_free": gigabytes(free.disk_bytes),
         "gpu_count": len(total.gpus),
         "gpu_count_free": len(free.gpus),
-        "price_per_hour": format_usdc(offer.prices.quote(_SMALLEST)),
+        "price_per_hour": format_usdc(offer.prices.quote(SMALLEST)),
         "accepting": offer.accepting,
         "enforcement": offer.enforcement,
     }
@@ -139,7 +143,7 @@ def _detail_view(node: KnownNode, record: NodeRecord) -> NodeDetailView:
     online = node.status is not NodeStatus.OFFLINE
     connected_ms = node.view.last_heard_ms - node.view.connected_since_ms
     return NodeDetailView(
-        **_view(node),
+        **node_fields(node),
         owner=offer.wallet,
         current_load=round(used / offer.total.cpu_millis, 3) if offer.total.cpu_millis else 0.0,
         total_tasks_completed=record.tasks_completed,
@@ -152,7 +156,8 @@ def _detail_view(node: KnownNode, record: NodeRecord) -> NodeDetailView:
     )
 
 
-def _gb(size_bytes: int) -> float:
+def gigabytes(size_bytes: int) -> float:
+    """An amount of bytes in GB, as it is shown."""
     return round(size_bytes / BYTES_PER_GB, 3)
 
 

@@ -13,7 +13,6 @@ from neurogrid_marketplace.price_history import PriceHour, PriceSummary, summary
 from ...services.prices import EstimateDetail, Prices
 from ...store.prices import KEPT_MS
 from ..auth import Caller, Gate
-from ..body import read_json
 from ..envelope import iso, success
 from ..openapi import Schemas, errors
 from ..paths import API
@@ -25,13 +24,18 @@ from .market_schemas import (
     PriceHourView,
     RangeView,
 )
-from .requests import TASK_RULES, TaskRequest
-from .task_submissions import submission
+from .model_schemas import ModelRequest
+from .operation_schemas import OperationRequest
+from .requests import TaskRequest
+from .task_kinds import ByName, read_submission
+from .tasks import TASK_EXAMPLE
 
 _HOURS_MAX = KEPT_MS // 3_600_000
 
 
-def add_price_routes(app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas) -> None:
+def add_price_routes(
+    app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas, by_name: ByName
+) -> None:
     """Add the routes."""
 
     @app.get(
@@ -45,7 +49,7 @@ def add_price_routes(app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas)
         },
     )
     async def market_prices(
-        _: Annotated[Caller, Depends(gate)],
+        _: Annotated[Caller, Depends(gate.for_everybody)],
         hours: Annotated[int, Query(ge=1, le=_HOURS_MAX, description="How far back.")] = 24,
         name: Annotated[
             str | None,
@@ -68,15 +72,20 @@ def add_price_routes(app: FastAPI, prices: Prices, gate: Gate, schemas: Schemas)
         response_class=Response,
         responses={
             200: schemas.answer(EstimateView, "Nothing is stored and nothing is paid."),
-            **errors("INVALID_REQUEST", "UNAUTHORIZED", "RATE_LIMITED", "UNAVAILABLE"),
+            **errors(
+                "INVALID_REQUEST",
+                "UNAUTHORIZED",
+                "MODEL_UNAVAILABLE",
+                "RATE_LIMITED",
+                "UNAVAILABLE",
+            ),
         },
-        openapi_extra=schemas.body(TaskRequest),
+        openapi_extra=schemas.body(TaskRequest, TASK_EXAMPLE, OperationRequest, ModelRequest),
     )
     async def estimate(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
         """Takes the body of a task. The price follows from what is asked now and what such tasks
         cleared at in the last seven days; the auction decides, by sealed bids."""
-        body = await read_json(request, TaskRequest, TASK_RULES)
-        wanted = submission(body, caller.account.wallet)
+        wanted = await read_submission(request, caller.account.wallet, by_name)
         detail = await prices.estimate(caller.account, wanted)
         return success(_estimate_view(detail, wanted.held_micro_usdc(detail.demand)))
 

@@ -44,7 +44,7 @@ def add_reputation_route(app: FastAPI, nodes: Nodes, gate: Gate, schemas: Schema
     )
     async def get_reputation(
         node_id: str,
-        _: Annotated[Caller, Depends(gate)],
+        _: Annotated[Caller, Depends(gate.for_everybody)],
         limit: Annotated[int, Query(ge=1, le=_LINES_MAX)] = 50,
     ) -> Response:
         """Also of a node that is not connected, if anything was ever found out about it. The score

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from neurogrid_marketplace.checkpoint import CheckpointPath, IntervalS, Keep, Sequence
 from neurogrid_marketplace.comparator import (
     MAX_COMPARISON_S,
     MAX_FILE_RULES,
@@ -33,13 +34,14 @@ from neurogrid_marketplace.fields import (
     Word,
 )
 from neurogrid_marketplace.gang import GangSize
+from neurogrid_marketplace.input_url import MAX_URL_CHARS
 from neurogrid_marketplace.membership import TRIES_MAX
 from neurogrid_marketplace.needs import MAX_NEEDS
+from neurogrid_marketplace.network import MAX_RULES
+from neurogrid_marketplace.service import HealthPath, ServicePort, StartS
 from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S
 from neurogrid_marketplace.spread import MAX_AVOIDED
 from neurogrid_marketplace.verification import QUORUM_MAX, QUORUM_MIN
-
-from ...services.workflows import TASKS_MAX
 
 Priority = Literal["high", "normal", "low"] | Annotated[int, Meta(ge=1, le=10)]
 
@@ -61,6 +63,34 @@ TaskName = Annotated[
 ]
 
 # What a field must look like, for the message when it does not.
+PriorityReason = Annotated[
+    str, Meta(max_length=500, description="Why, for people; kept and shown.")
+]
+Deadline = Annotated[
+    Annotated[datetime, Meta(tz=True)] | None,
+    Meta(
+        description="It has to have ended by then. Among tasks of a priority the earliest deadline "
+        "goes first, and nodes that could not keep it do not bid.",
+        examples=["2030-01-15T10:30:00Z"],
+    ),
+]
+DeadlinePolicy = Annotated[
+    Literal["end", "run"],
+    Meta(
+        description="What happens when the whole time limit does not fit before the deadline any "
+        "more and the task has not begun: it ends with `DEADLINE_MISSED` and has cost nothing, "
+        "or it goes on without one."
+    ),
+]
+DependsOn = Annotated[
+    tuple[TaskName, ...],
+    Meta(
+        max_length=MAX_NEEDS,
+        description="Tasks that must have completed before this one is queued. If one of them "
+        "fails or is cancelled, this one fails with it.",
+    ),
+]
+
 TASK_RULES = {
     "docker_image": 'the name of an image, such as "python:3.12-slim" or "registry/name@sha256:..."',
     "inputs[].path": 'a plain relative path such as "data/corpus.txt"',
@@ -71,19 +101,15 @@ TASK_RULES = {
     "verification.comparator.image": 'the name of an image, such as "registry/name@sha256:..."',
     "verification.comparator.files[].pattern": 'a pattern such as "*.csv"',
     "regions[]": 'a region such as "eu-west"',
+    "service.health": 'a path such as "/health"',
+    "checkpoint.path": 'an absolute path such as "/checkpoint"',
+    "resume_from.task": "a task's id",
     "spread.group": 'a word such as "replicas"',
     "avoid.nodes[]": "a node's peer id",
     "avoid.wallets[]": "an address in base58",
-    "depends_on[]": "a task's id",
-    "inputs[].from_task": "a task's id",
+    "depends_on[]": "a task's id, or in a workflow the name of one of its tasks",
+    "inputs[].from_task": "a task's id, or in a workflow the name of one of its tasks",
     "inputs[].output": 'a plain relative path such as "model.bin"',
-}
-
-# The same below a workflow's tasks, whose names `read_json` shows as "[...]".
-WORKFLOW_RULES = {f"tasks[].{field}": rule for field, rule in TASK_RULES.items()} | {
-    "tasks": "a mapping whose names are letters, digits and hyphens",
-    "tasks[].depends_on[]": "a task's id, or the name of a task of this workflow",
-    "tasks[].inputs[].from_task": "a task's id, or the name of a task of this workflow",
 }
 
 
@@ -118,13 +144,21 @@ class ResourceRequirements(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InputReference(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file for the job: an artifact that was uploaded before, or an output of another task; and
-    where the job finds it."""
+    """A file for the job: an artifact that was uploaded before, a file on the web, or an output of
+    another task; and where the job finds it."""
 
     path: Annotated[FilePath, Meta(description="Below /inputs, read-only.")]
     sha256: Annotated[
         Sha256 | None,
-        Meta(description="Of an artifact of this account. Either this or `from_task`."),
+        Meta(description="Of an artifact of this account; with `url`: that the file shall have."),
+    ] = None
+    url: Annotated[
+        Annotated[str, Meta(max_length=MAX_URL_CHARS)] | None,
+        Meta(
+            description="Fetched by the coordinator before it answers, once: `https://`, or `http://`. "
+            "docs/inputs.md has the limits.",
+            examples=["https://example.org/corpus.txt"],
+        ),
     ] = None
     from_task: Annotated[
         TaskName | None,
@@ -251,6 +285,64 @@ class GangRequest(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
 
 
+class CheckpointRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of the job's work while it runs; docs/checkpoints.md says what the job has to do."""
+
+    path: Annotated[CheckpointPath, Meta(description="Of a writable folder in the container.")] = (
+        "/checkpoint"
+    )
+    interval_seconds: Annotated[
+        IntervalS,
+        Meta(description="Of running time. The job asks for one sooner by `NEUROGRID_CHECKPOINT`."),
+    ] = 300
+    keep: Annotated[Keep, Meta(description="How many, the newest.")] = 1
+
+
+class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A checkpoint of another task of yours."""
+
+    task: Annotated[
+        str, Meta(pattern=r"^task_[0-9a-f]{32}\Z", description="Its id; it may have ended.")
+    ]
+    sequence: Annotated[Sequence | None, Meta(description="Which one; the newest if left out.")] = (
+        None
+    )
+
+
+class NetworkRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Hosts that the job may reach, by HTTP and TLS; docs/egress.md says what it finds."""
+
+    allow: Annotated[
+        tuple[Annotated[str, Meta(max_length=262)], ...],
+        Meta(
+            min_length=1,
+            max_length=MAX_RULES,
+            description="Names, `*.` before one for all below it, `:port` behind it for another than 443 "
+            "and 80.",
+            examples=[["example.org", "*.example.net"]],
+        ),
+    ]
+
+
+class ServiceRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A job that serves; docs/services.md."""
+
+    port: Annotated[
+        ServicePort, Meta(description="TCP, at 127.0.0.1 or all addresses.", examples=[8080])
+    ]
+    health: Annotated[
+        HealthPath,
+        Meta(
+            description="A path that it answers with less than 400 while it is well. One that is not for a "
+            "minute is ended, as a program that failed. Without it, it is ready once it takes connections.",
+            examples=["/health"],
+        ),
+    ] = ""
+    start_seconds: Annotated[
+        StartS, Meta(description="With `health`: how long it may take to become ready.")
+    ] = 600
+
+
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A container job. Document 003's arguments, and ours after ``priority``."""
 
@@ -260,6 +352,10 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     max_price_per_hour: Annotated[
         Decimal, Meta(description="Bids above are not considered, USDC.", examples=["10.00"])
     ]
+    kind: Annotated[
+        Literal["container"],
+        Meta(description="An `operation` has other fields: it is a kind of task of its own."),
+    ] = "container"
     name: Annotated[str, Meta(max_length=200, examples=["Resize images"])] = ""
     type: Annotated[
         Literal["gpu", "cpu"] | None,
@@ -278,25 +374,9 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     priority: Annotated[
         Priority, Meta(description="Order among your own waiting tasks; 10 is the most urgent.")
     ] = "normal"
-    priority_reason: Annotated[
-        str, Meta(max_length=500, description="Why, for people; kept and shown.")
-    ] = ""
-    deadline: Annotated[
-        Annotated[datetime, Meta(tz=True)] | None,
-        Meta(
-            description="It has to have ended by then. Among tasks of a priority the earliest deadline "
-            "goes first, and nodes that could not keep it do not bid.",
-            examples=["2030-01-15T10:30:00Z"],
-        ),
-    ] = None
-    deadline_policy: Annotated[
-        Literal["end", "run"],
-        Meta(
-            description="What happens when the whole time limit does not fit before the deadline any "
-            "more and the task has not begun: it ends with `DEADLINE_MISSED` and has cost nothing, "
-            "or it goes on without one."
-        ),
-    ] = "end"
+    priority_reason: PriorityReason = ""
+    deadline: Deadline = None
+    deadline_policy: DeadlinePolicy = "end"
     env: Annotated[dict[EnvName, Argument], Meta(max_length=256)] = {}
     inputs: Annotated[tuple[InputReference, ...], Meta(max_length=256)] = ()
     spread: Annotated[
@@ -306,14 +386,7 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     avoid: Annotated[AvoidRequest, Meta(description="Where it must not run.")] = field(
         default_factory=AvoidRequest
     )
-    depends_on: Annotated[
-        tuple[TaskName, ...],
-        Meta(
-            max_length=MAX_NEEDS,
-            description="Tasks that must have completed before this one is queued. If one of them "
-            "fails or is cancelled, this one fails with it.",
-        ),
-    ] = ()
+    depends_on: DependsOn = ()
     regions: Annotated[
         tuple[Word, ...], Meta(max_length=32, description="Any of these; empty: anywhere.")
     ] = ()
@@ -336,6 +409,21 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     gang: Annotated[
         GangRequest | None,
         Meta(description="Run it on several nodes at once, each with a rank."),
+    ] = None
+    checkpoint: Annotated[
+        CheckpointRequest | None,
+        Meta(
+            description="Keep its work while it runs, so that another node goes on from there where one is "
+            "lost or takes its machine back. Not with `gang` or sealed inputs."
+        ),
+    ] = None
+    resume_from: Annotated[
+        ResumeRequest | None,
+        Meta(description="Begin from what another task has kept. Not with `verification`."),
+    ] = None
+    network: Annotated[
+        NetworkRequest | None,
+        Meta(description="What the job may reach; nothing if left out."),
     ] = None
     sealed_bids: Annotated[
         bool,
@@ -364,6 +452,20 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(description="Let the nodes that are asked know who pays; some take nobody else."),
     ] = False
+    service: Annotated[
+        ServiceRequest | None,
+        Meta(
+            description="It listens, and its owner may connect (`/tasks/{id}/port`). Only nodes whose owners "
+            "allow that are asked. Not with verification, sealed inputs or a gang."
+        ),
+    ] = None
+    interactive: Annotated[
+        bool,
+        Meta(
+            description="You may run commands beside it while it runs (`/tasks/{task_id}/exec`). Only nodes "
+            "whose owners allow that are asked. Not with verification or sealed inputs."
+        ),
+    ] = False
     wait_for_node: Annotated[
         bool, Meta(description="Queue even if no node that is known could ever serve it.")
     ] = False
@@ -374,17 +476,3 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
             "and one check."
         ),
     ] = VerificationRequest()
-
-
-class WorkflowRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Tasks that are stored together, all or none."""
-
-    tasks: Annotated[
-        dict[LocalName, TaskRequest],
-        Meta(
-            min_length=1,
-            max_length=TASKS_MAX,
-            description="By names of yours, which `depends_on` and `inputs[].from_task` may use.",
-        ),
-    ]
-    name: Annotated[str, Meta(max_length=200, examples=["Train and test"])] = ""

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.responses import Response
@@ -24,9 +25,21 @@ from .files import file_response
 from .task_schemas import LogView, OutputListView
 from .task_views import log_view, output_view
 
-_LAST_EVENT_ID = Header(
-    description="Of the last event that arrived; the stream goes on after it.", max_length=128
-)
+
+def _last_event_id(pattern: str) -> Any:
+    return Header(
+        description="Of the last event that arrived; the stream goes on after it.",
+        max_length=128,
+        json_schema_extra={"pattern": pattern},
+    )
+
+
+# Of a log's events: their lease, and how far the log goes with them. Of others: their number.
+_LAST_LOG_EVENT_ID = _last_event_id("^([0-9a-z_]{0,100}:)?[0-9]{1,15}$")
+_LAST_EVENT_ID = _last_event_id("^[0-9]{1,15}$")
+
+# Far beyond any log, and still an integer of every database.
+_OFFSET_MAX = 10**15
 
 
 def add_result_routes(
@@ -43,8 +56,10 @@ def add_result_routes(
 ) -> None:
     """Add the routes."""
     task = f"{API}/tasks/{{task_id}}"
-    stream_answer = {"description": "A stream of server-sent events.", "content": {}}
-    stream_answer["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream = {"text/event-stream": {"schema": sse.EVENT_SCHEMA}}
+    stream_answer = {"description": "A stream of server-sent events.", "content": stream}
+    log_answer = schemas.answer(LogView, "A piece of the log; with `follow`, a stream of them.")
+    log_answer["content"].update(stream)
 
     @app.get(
         task + "/logs",
@@ -52,8 +67,8 @@ def add_result_routes(
         summary="Read or follow a task's log",
         response_class=Response,
         responses={
-            200: schemas.answer(LogView, "A piece of the log; with `follow`, a stream of them."),
-            **errors("INVALID_REQUEST", "UNAUTHORIZED", "NOT_FOUND"),
+            200: log_answer,
+            **errors("INVALID_REQUEST", "UNAUTHORIZED", "NOT_FOUND", "EXPIRED"),
         },
     )
     async def get_logs(
@@ -61,7 +76,8 @@ def add_result_routes(
         caller: Annotated[Caller, Depends(gate)],
         lines: Annotated[int, Query(ge=0, le=LINES_MAX, description="So many at the end.")] = 100,
         offset: Annotated[
-            int | None, Query(ge=0, description="From this byte on, instead of `lines`.")
+            int | None,
+            Query(ge=0, le=_OFFSET_MAX, description="From this byte on, instead of `lines`."),
         ] = None,
         limit: Annotated[
             int, Query(ge=1, le=READ_BYTES_MAX, description="Bytes.")
@@ -72,7 +88,7 @@ def add_result_routes(
         follow: Annotated[
             bool, Query(description="Server-sent events `log` as it grows, then `end`.")
         ] = False,
-        last_event_id: Annotated[str | None, _LAST_EVENT_ID] = None,
+        last_event_id: Annotated[str | None, _LAST_LOG_EVENT_ID] = None,
     ) -> Response:
         """Standard output and error of the job, together."""
         if follow and last_event_id is not None:
@@ -85,7 +101,9 @@ def add_result_routes(
             )
         if not follow:
             return success(log_view(task_id, piece))
-        return sse.EventStream(_log_events(logs, caller.account, task_id, piece), stopping)
+        return sse.EventStream(
+            _log_events(logs, caller.account, task_id, piece), stopping, partial(gate.ended, caller)
+        )
 
     @app.get(
         task + "/outputs",
@@ -110,7 +128,9 @@ def add_result_routes(
         response_class=Response,
         responses={
             200: {"description": "The file. `ETag` is its SHA-256; `Range` resumes."},
-            **errors("UNAUTHORIZED", "NOT_FOUND", "RANGE_NOT_SATISFIABLE"),
+            **errors(
+                "UNAUTHORIZED", "NOT_FOUND", "EXPIRED", "RANGE_NOT_SATISFIABLE", "STORE_UNAVAILABLE"
+            ),
         },
     )
     async def get_output(
@@ -170,8 +190,12 @@ def add_result_routes(
         `task.progress`, ...) until it has ended, then `end`."""
         after = _sequence(last_event_id)
         # Asked before the stream begins, so that a wrong id is an ordinary 404.
-        await logs.tail(caller.account, task_id, 0)
-        return sse.EventStream(_task_events(events, caller.account, task_id, after), stopping)
+        await results.outputs(caller.account, task_id)
+        return sse.EventStream(
+            _task_events(events, caller.account, task_id, after),
+            stopping,
+            partial(gate.ended, caller),
+        )
 
 
 async def _log_events(
@@ -190,7 +214,7 @@ def _log_event(task_id: str, piece: LogPiece) -> bytes:
 
 def _log_position(event_id: str) -> tuple[str | None, int]:
     lease_id, _, offset = event_id.rpartition(":")
-    if not offset.isdecimal():
+    if not (offset.isascii() and offset.isdecimal()) or len(offset) > len(str(_OFFSET_MAX)):
         raise InvalidRequest("Last-Event-ID: is not the id of a log event", "Last-Event-ID")
     return lease_id or None, int(offset)
 
@@ -206,6 +230,6 @@ async def _task_events(
 def _sequence(event_id: str | None) -> int:
     if event_id is None:
         return 0
-    if not event_id.isdecimal() or len(event_id) > 18:
+    if not (event_id.isascii() and event_id.isdecimal()) or len(event_id) > 15:
         raise InvalidRequest("Last-Event-ID: is not the id of an event", "Last-Event-ID")
     return int(event_id)

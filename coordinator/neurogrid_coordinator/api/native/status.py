@@ -1,4 +1,4 @@
-"""``/health`` and ``/api/v1/status``: how the coordinator is. Public, so that monitors need no key."""
+"""``/api/v1/status``: how the coordinator is. Public, so that monitors need no key."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,14 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from ...market.reports import Traffic
+from ...services.errors import NotFound
+from ...services.health import Services
 from ...services.nodes import Nodes
 from ...services.overview import Overview
-from ..envelope import json_response, success
-from ..openapi import Schemas
+from ..envelope import iso, success
+from ..openapi import Schemas, errors
 from ..paths import API
-from .account_schemas import StatusView
+from .account_schemas import ServiceStatusView, StatusView
 from .words import STATUS_OF_PHASE
 
 
@@ -25,9 +27,10 @@ def add_status_routes(
     traffic: Callable[[], Traffic],
     network: str,
     version: str,
+    parts: Services,
     schemas: Schemas,
 ) -> None:
-    """Add the routes."""
+    """Add the routes. ``parts``: what the coordinator is made of."""
     started_s = time.monotonic()
 
     @app.get(
@@ -40,6 +43,7 @@ def add_status_routes(
     async def get_status() -> Response:
         """Without a key. `tasks` counts all accounts' tasks by status."""
         up = market_is_up()
+        checked = await parts.all()
         tasks = dict.fromkeys(STATUS_OF_PHASE.values(), 0)
         for phase, count in (await overview.tasks_by_phase()).items():
             tasks[STATUS_OF_PHASE[phase]] += count
@@ -55,15 +59,27 @@ def add_status_routes(
             tasks={str(word): count for word, count in tasks.items()},
             differences=await overview.differences(),
             uptime_seconds=int(time.monotonic() - started_s),
+            services={name: part.health for name, part in checked.items()},
+            last_health_check=iso(max(part.at_ms for part in checked.values())),
         )
         return success(view)
 
     @app.get(
-        "/health",
+        f"{API}/status/services/{{service}}",
         tags=["Status"],
-        summary="Whether the api answers",
+        summary="How a part of the coordinator is",
         response_class=Response,
+        responses={
+            200: schemas.answer(ServiceStatusView, "Up to five seconds old."),
+            **errors("NOT_FOUND"),
+        },
     )
-    async def get_health() -> Response:
-        """For load balancers: no database, no chain."""
-        return json_response({"status": "ok"})
+    async def get_service_status(service: str) -> Response:
+        """Without a key. Each part is asked, and has two seconds to answer."""
+        if service not in parts.names:
+            raise NotFound(
+                f"there is no service {service[:80]}; there are {', '.join(parts.names)}",
+                {"services": list(parts.names)},
+            )
+        part = await parts.check(service)
+        return success(ServiceStatusView(service, part.health, dict(part.details), iso(part.at_ms)))

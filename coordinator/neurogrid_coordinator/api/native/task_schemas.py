@@ -6,8 +6,18 @@ from msgspec import Meta, Struct
 
 from neurogrid_marketplace.conditions import Clause
 
-from .requests import AvoidRequest, ComparatorRequest, Priority, ResourceRequirements, SpreadRequest
-from .schemas import Amount, TaskStatus, Time
+from .model_schemas import ModelTaskView
+from .network_views import NetworkView
+from .operation_schemas import OperationView
+from .requests import (
+    AvoidRequest,
+    CheckpointRequest,
+    ComparatorRequest,
+    Priority,
+    ResourceRequirements,
+    SpreadRequest,
+)
+from .schemas import Amount, TaskKind, TaskStatus, Time
 
 
 class TaskFailure(Struct, frozen=True):
@@ -28,6 +38,38 @@ class InputView(Struct, frozen=True, omit_defaults=True):
     sealed: bool = False
     from_task: Annotated[str | None, Meta(description="Who leaves it.")] = None
     output: Annotated[str | None, Meta(description="Its path below /outputs there.")] = None
+    url: Annotated[str | None, Meta(description="Where it was fetched from.")] = None
+
+
+class ServiceView(Struct, frozen=True):
+    """A job that serves."""
+
+    port: int
+    health: str
+    start_seconds: int
+    ready: Annotated[
+        bool, Meta(description="Whether it was well when its node looked last, seconds ago.")
+    ]
+
+
+class CheckpointView(Struct, frozen=True):
+    """What is kept of a task's work; ``size`` in bytes."""
+
+    sequence: int
+    lease_id: Annotated[
+        str | None, Meta(description="Whose run has left it; null: the task began from it.")
+    ]
+    kept_at: Time
+    files: int
+    size: int
+    manifest_sha256: Annotated[str, Meta(description="As its node has signed it.")]
+
+
+class CheckpointListView(Struct, frozen=True):
+    """Those of a task that are kept, oldest first."""
+
+    task_id: str
+    checkpoints: list[CheckpointView]
 
 
 class OutputView(Struct, frozen=True):
@@ -37,6 +79,14 @@ class OutputView(Struct, frozen=True):
     sha256: str
     size: int
     url: str
+
+
+class CheckpointFilesView(Struct, frozen=True):
+    """The files of one, sorted by path."""
+
+    task_id: str
+    checkpoint: CheckpointView
+    files: list[OutputView]
 
 
 class OutputListView(Struct, frozen=True):
@@ -62,6 +112,9 @@ class LeaseView(Struct, frozen=True):
     started_after_seconds: Annotated[
         float | None,
         Meta(description="What it took by the coordinator's clock; null where it can't say."),
+    ]
+    resumed_from: Annotated[
+        int | None, Meta(description="The checkpoint that its run began from; null: from nothing.")
     ]
     settlement: Annotated[
         str, Meta(description="Its escrow: none, opening, open, final, releasing or closed.")
@@ -152,7 +205,14 @@ class TaskSummary(Struct, frozen=True):
 
     id: str
     name: str
-    type: str
+    kind: Annotated[
+        TaskKind,
+        Meta(
+            description="What was asked for: an image of its own, or a computation or a model by name."
+        ),
+    ]
+    type: Annotated[str, Meta(description="`cpu` or `gpu`; of a model as `text-generation`.")]
+    model: Annotated[str | None, Meta(description="Of kind `model`: its id.")]
     status: TaskStatus
     phase: Annotated[
         str,
@@ -176,11 +236,16 @@ class TaskSummary(Struct, frozen=True):
 class TaskView(TaskSummary, frozen=True):
     """A task with everything its owner may know."""
 
+    operation: Annotated[OperationView | None, Meta(description="Of kind `operation`.")]
+    model_request: Annotated[ModelTaskView | None, Meta(description="Of kind `model`.")]
     command: list[str]
     env: dict[str, str]
     inputs: list[InputView]
     depends_on: Annotated[list[str], Meta(description="Tasks that must have completed before.")]
     workflow_id: str | None
+    execution_of: Annotated[
+        str | None, Meta(description="The task that this one is a further execution of.")
+    ]
     resource_requirements: ResourceRequirements
     regions: list[str]
     constraints: Annotated[str, Meta(description="Its conditions on nodes, as text.")]
@@ -195,6 +260,10 @@ class TaskView(TaskSummary, frozen=True):
     stops_at: Annotated[
         Time | None, Meta(description="When the run is stopped; null unless it was warned.")
     ]
+    checkpoint: CheckpointRequest | None
+    checkpoints: Annotated[list[CheckpointView], Meta(description="That are kept, oldest first.")]
+    interactive: bool
+    service: Annotated[ServiceView | None, Meta(description="Where it listens, if it serves.")]
     spread: SpreadRequest | None
     avoid: AvoidRequest
     timeout_seconds: int
@@ -225,6 +294,7 @@ class TaskView(TaskSummary, frozen=True):
     settled: Annotated[bool, Meta(description="The money has moved; the receipt is complete.")]
     verification: VerificationView
     gang: GangView | None
+    network: NetworkView | None
     leases: list[LeaseView]
     timeline: list[TimelineView]
 

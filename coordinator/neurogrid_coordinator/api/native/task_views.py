@@ -6,18 +6,22 @@ from urllib.parse import quote
 import msgspec
 
 from neurogrid_marketplace.canonical import Json
-from neurogrid_marketplace.comparator import Comparator
+from neurogrid_marketplace.checkpoint import KeptCheckpoint
+from neurogrid_marketplace.comparator import Comparator, ComparatorKind
 from neurogrid_marketplace.exposure import signable_micro_usdc
 from neurogrid_marketplace.faults import CONSEQUENCES
 from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.key_wait import needs_key
+from neurogrid_marketplace.model_catalogue import RESULT_FILE
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.preemption import is_reclaimed
+from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 
-from ...services.events import public_name
+from ...event_kinds import public_name
 from ...services.logs import LogPiece
+from ...services.submission import MODEL_KIND, OPERATION_KIND, fetched_files
 from ...services.tasks import TaskDetail, settled
 from ...store.leases import LeaseRow
 from ...store.tasks import TaskRow
@@ -25,14 +29,19 @@ from ..envelope import iso, iso_or_none, seconds_or_none
 from ..paths import API
 from .amounts import BYTES_PER_GB, usdc_number
 from .constraints import text_of
+from .model_schemas import ModelTaskView
+from .network_views import network_view
+from .operation_schemas import OperationView
 from .requests import (
     AvoidRequest,
+    CheckpointRequest,
     ComparatorRequest,
     FileRuleRequest,
     ResourceRequirements,
     SpreadRequest,
 )
 from .task_schemas import (
+    CheckpointView,
     FurtherRunView,
     GangMemberView,
     GangView,
@@ -40,6 +49,7 @@ from .task_schemas import (
     LeaseView,
     LogView,
     OutputView,
+    ServiceView,
     TaskFailure,
     TaskSummary,
     TaskView,
@@ -48,6 +58,9 @@ from .task_schemas import (
 )
 from .words import STATUS_OF_PHASE, priority_word
 
+_BY_NAME = (OPERATION_KIND, MODEL_KIND)
+_NOWHERE = AvoidRequest()
+_EXACT = ComparatorRequest()
 _AMOUNT_NAMES = {
     "price_micro_usdc_per_hour": "price_per_hour",
     "cost_micro_usdc": "cost_usdc",
@@ -71,7 +84,7 @@ def summary_view(row: TaskRow) -> TaskSummary:
     return TaskSummary(**common_fields(row, row.cost_micro_usdc))
 
 
-def task_view(detail: TaskDetail) -> TaskView:
+def task_view(detail: TaskDetail, *, ready: bool = False) -> TaskView:
     """A task with everything its owner may know."""
     row = detail.row
     state, demand, job = row.state, row.state.demand, row.job
@@ -81,22 +94,14 @@ def task_view(detail: TaskDetail) -> TaskView:
     waiting = row.phase in (Phase.QUEUED, Phase.MATCHING)
     return TaskView(
         **common_fields(row, _cost_micro_usdc(row, lease)),
+        operation=_operation_view(row),
+        model_request=_model_view(row),
         command=list(job.command),
         env=dict(job.environment),
         inputs=_input_views(row),
         depends_on=list(state.needs.task_ids),
         workflow_id=row.workflow_id,
-        resource_requirements=ResourceRequirements(
-            cpu_cores=needs.cpu_millis / 1000,
-            ram_gb=needs.memory_bytes / BYTES_PER_GB,
-            storage_gb=needs.disk_bytes / BYTES_PER_GB,
-            gpu_count=needs.gpu_count,
-            gpu_memory_gb=needs.gpu_memory_bytes / BYTES_PER_GB,
-            gpu_model=needs.gpu_model,
-            gpu_compute_capability=(
-                "" if needs.compute_capability == "0.0" else needs.compute_capability
-            ),
-        ),
+        resource_requirements=resource_view(needs),
         regions=list(needs.regions),
         constraints=text_of(demand.where),
         constraint_clauses=list(demand.where),
@@ -106,16 +111,31 @@ def task_view(detail: TaskDetail) -> TaskView:
         reclaim_window_seconds=demand.reclaim_window_s,
         preemptions=state.preemptions,
         stops_at=_stops_at(state),
+        checkpoint=(
+            None
+            if state.checkpoint is None
+            else CheckpointRequest(
+                state.checkpoint.path, state.checkpoint.interval_s, state.checkpoint.keep
+            )
+        ),
+        checkpoints=[checkpoint_view(kept) for kept in state.checkpoints],
+        interactive=job.interactive,
+        service=(
+            None
+            if job.service is None
+            else ServiceView(job.service.port, job.service.health, job.service.start_s, ready)
+        ),
         spread=(
             None
             if state.spread is None
             else SpreadRequest(group=state.spread.group, by=state.spread.by.value)
         ),
-        avoid=msgspec.convert(row.spec.get("avoid", {}), AvoidRequest),
+        avoid=msgspec.convert(row.spec["avoid"], AvoidRequest) if "avoid" in row.spec else _NOWHERE,
         timeout_seconds=demand.timeout_s,
         queue_timeout_seconds=state.queue_timeout_ms // 1000,
         priority=priority_word(row.priority),
         priority_reason=str(row.spec.get("priority_reason", "")),
+        execution_of=execution_of(row),
         deadline=iso_or_none(deadline_ms),
         deadline_policy=("run" if state.runs_late else "end") if deadline_ms else None,
         deadline_met=_deadline_met(row, deadline_ms),
@@ -130,12 +150,49 @@ def task_view(detail: TaskDetail) -> TaskView:
         settled=settled(row, detail.leases),
         verification=_verification_view(detail),
         gang=_gang_view(detail),
+        network=network_view(row),
         leases=[_lease_view(item) for item in detail.leases],
         timeline=[
             TimelineView(iso(event.at_ms), public_name(event.kind), _public(event.data))
             for event in detail.timeline
         ],
     )
+
+
+def resource_view(needs: Requirements) -> ResourceRequirements:
+    """What a job needs of one machine."""
+    return ResourceRequirements(
+        cpu_cores=needs.cpu_millis / 1000,
+        ram_gb=needs.memory_bytes / BYTES_PER_GB,
+        storage_gb=needs.disk_bytes / BYTES_PER_GB,
+        gpu_count=needs.gpu_count,
+        gpu_memory_gb=needs.gpu_memory_bytes / BYTES_PER_GB,
+        gpu_model=needs.gpu_model,
+        gpu_compute_capability=(
+            "" if needs.compute_capability == "0.0" else needs.compute_capability
+        ),
+    )
+
+
+def _operation_view(row: TaskRow) -> OperationView | None:
+    asked = row.spec.get("operation")
+    return None if asked is None else msgspec.convert(asked, OperationView)
+
+
+def _model_view(row: TaskRow) -> ModelTaskView | None:
+    asked = row.spec.get("model")
+    if not isinstance(asked, dict):
+        return None
+    there = row.phase is Phase.COMPLETED
+    path = output_url(row.id, RESULT_FILE, "") if there else None
+    return msgspec.convert({**asked, "result_path": path}, ModelTaskView)
+
+
+def _type(row: TaskRow) -> str:
+    asked = row.spec.get("model")
+    if isinstance(asked, dict):
+        return f"{asked['type']}-{asked['category']}"
+    return str(row.spec.get("type", row.kind))
 
 
 def _verification_view(detail: TaskDetail) -> VerificationView:
@@ -167,6 +224,8 @@ def _verification_view(detail: TaskDetail) -> VerificationView:
 
 
 def _comparator_view(comparator: Comparator) -> ComparatorRequest:
+    if comparator.kind is ComparatorKind.EXACT:
+        return _EXACT
     return ComparatorRequest(
         kind=comparator.kind,
         relative=comparator.relative,
@@ -205,7 +264,7 @@ def _gang_view(detail: TaskDetail) -> GangView | None:
                 id=member.id,
                 phase=member.phase.value,
                 node_id=member.node_id,
-                progress=_progress(member),
+                progress=progress_percent(member),
                 cost_usdc=format_usdc(member.cost_micro_usdc),
                 error=failure_view(member),
             )
@@ -215,9 +274,15 @@ def _gang_view(detail: TaskDetail) -> GangView | None:
     )
 
 
-def _progress(row: TaskRow) -> float:
+def progress_percent(row: TaskRow) -> float:
     """Percent."""
     return 100.0 if row.phase is Phase.COMPLETED else row.progress_permille / 10
+
+
+def execution_of(row: TaskRow) -> str | None:
+    """The task that it is a further execution of."""
+    first = row.spec.get("execution_of")
+    return first if isinstance(first, str) else None
 
 
 def failure_view(row: TaskRow) -> TaskFailure | None:
@@ -231,10 +296,27 @@ def failure_view(row: TaskRow) -> TaskFailure | None:
     return TaskFailure(ending.code, message or advice, advice)
 
 
+def checkpoint_view(kept: KeptCheckpoint) -> CheckpointView:
+    """What is kept of a task's work."""
+    return CheckpointView(
+        sequence=kept.checkpoint.sequence,
+        lease_id=kept.lease_id or None,
+        kept_at=iso(kept.at_ms),
+        files=kept.checkpoint.files,
+        size=kept.checkpoint.size_bytes,
+        manifest_sha256=kept.checkpoint.manifest_sha256,
+    )
+
+
 def output_view(task_id: str, output: OutputFile, public_url: str) -> OutputView:
     """An output file and where to get it."""
-    url = f"{public_url}{API}/tasks/{task_id}/outputs/{quote(output.path)}"
+    url = output_url(task_id, output.path, public_url)
     return OutputView(output.path, output.sha256, output.size_bytes, url)
+
+
+def output_url(task_id: str, path: str, public_url: str) -> str:
+    """Where an output file is."""
+    return f"{public_url}{API}/tasks/{task_id}/outputs/{quote(path)}"
 
 
 def log_view(task_id: str, piece: LogPiece) -> LogView:
@@ -255,7 +337,9 @@ def common_fields(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
-        "type": row.kind,
+        "kind": row.kind if row.kind in _BY_NAME else "container",
+        "type": _type(row),
+        "model": row.model,
         "status": STATUS_OF_PHASE[row.phase],
         "phase": row.phase.value,
         "docker_image": row.job.image,
@@ -263,7 +347,7 @@ def common_fields(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
         "started_at": iso_or_none(row.started_at_ms),
         "completed_at": iso_or_none(row.ended_at_ms),
         "node_id": row.node_id,
-        "progress": _progress(row),
+        "progress": progress_percent(row),
         "progress_note": row.progress_note,
         "cost": usdc_number(cost_micro_usdc),
         "cost_usdc": format_usdc(cost_micro_usdc),
@@ -307,6 +391,7 @@ def _lease_view(row: LeaseRow) -> LeaseView:
         max_cost=format_usdc(row.lease.max_cost_micro_usdc),
         expected_start_seconds=row.lease.bid_start_ms / 1000,
         started_after_seconds=seconds_or_none(row.start_took_ms),
+        resumed_from=row.lease.resumed.sequence if row.lease.resumed is not None else None,
         settlement=settlement.phase.value,
         paid=format_usdc(settlement.paid_micro_usdc) if closed else None,
         escrow=row.escrow or None,
@@ -333,9 +418,14 @@ def _deadline_met(row: TaskRow, deadline_ms: int | None) -> bool | None:
 
 def _input_views(row: TaskRow) -> list[InputView]:
     """Its inputs sorted by path; those that are still awaited have no hash."""
+    if not row.job.inputs and not row.state.needs.outputs:
+        return []
     awaited = {item.path: item for item in row.state.needs.outputs}
+    urls = {path: url for path, url, _ in fetched_files(row.spec)}
     views = {
-        item.path: InputView(item.path, item.sha256, item.size_bytes, item.sealed)
+        item.path: InputView(
+            item.path, item.sha256, item.size_bytes, item.sealed, url=urls.get(item.path)
+        )
         for item in row.job.inputs
     }
     for path, wanted in awaited.items():

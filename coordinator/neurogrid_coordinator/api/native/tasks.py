@@ -1,27 +1,39 @@
 """``/tasks``: submit, list, show, cancel."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from neurogrid_telemetry.traces import Traces, read_traceparent
+
+from ...services.fetching import Fetching
+from ...services.models import Models
 from ...services.tasks import LIST_MAX, CancelResult, Tasks
+from ...store.task_lists import TaskFilter
 from ..auth import Caller, Gate
-from ..body import read_json
 from ..direct import Direct, path_parameter
 from ..envelope import success
+from ..headers import header
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
+from ..leaving import while_there
 from ..openapi import Schemas, errors
 from ..paths import API
-from .requests import TASK_RULES, TaskRequest
-from .schemas import TaskStatus
+from .audit import unix_ms
+from .model_schemas import ModelRequest
+from .operation_schemas import OperationRequest
+from .requests import TaskRequest
+from .schemas import TaskKind, TaskStatus
+from .task_kinds import ByName, read_submission
 from .task_schemas import CancelView, TaskListView, TaskView
-from .task_submissions import submission
 from .task_views import summary_view, task_view
 from .words import STATUS_OF_PHASE, phases_of
 
-_EXAMPLE = {
+TASK_EXAMPLE = {
     "name": "Resize images",
     "type": "cpu",
     "resource_requirements": {"cpu_cores": 2, "ram_gb": 1, "storage_gb": 5},
@@ -31,6 +43,8 @@ _EXAMPLE = {
     "timeout_seconds": 600,
     "priority": "normal",
 }
+# A container job's row says which hardware it is for.
+_ROWS_OF_KIND: dict[TaskKind, frozenset[str]] = {"container": frozenset({"cpu", "gpu"})}
 _MESSAGES = {
     CancelResult.CANCELLED: "The task is cancelled.",
     CancelResult.CANCELLING: "The task is being cancelled: its node is told to stop.",
@@ -39,18 +53,39 @@ _MESSAGES = {
 
 
 def add_task_routes(
-    app: FastAPI, direct: Direct, tasks: Tasks, gate: Gate, schemas: Schemas
+    app: FastAPI,
+    direct: Direct,
+    tasks: Tasks,
+    models: Models,
+    fetching: Fetching,
+    gate: Gate,
+    schemas: Schemas,
+    traces: Traces,
+    is_ready: Callable[[str, str], Awaitable[bool]],
+    by_name: ByName,
 ) -> None:
-    """Add the routes."""
+    """Add the routes.
+
+    Args:
+        is_ready: whether a lease's service is well, by its node's word.
+    """
 
     async def create_task(request: Request) -> Response:
         """Everything that can be known to fail is refused now: values, missing inputs, the budget,
         and a market that could never serve it (with the reasons, and what to relax)."""
         caller = await gate(request)
         key = idempotency_key(request)
-        body = await read_json(request, TaskRequest, TASK_RULES)
-        wanted = submission(body, caller.account.wallet, key)
-        detail, created = await tasks.submit(caller.account, wanted)
+        wanted = await read_submission(request, caller.account.wallet, by_name, key)
+        parent = read_traceparent(header(request, b"traceparent") or "")
+        with traces.within("task.submit", parent) as span:
+            if span.traceparent:
+                wanted = replace(wanted, trace=span.traceparent)
+            if wanted.names_urls:
+                wanted = await while_there(request, fetching.task(caller.account, wanted))
+            if wanted.model is not None:
+                await models.keep(caller.account, wanted)
+            detail, created = await tasks.submit(caller.account, wanted)
+            span.note(task=detail.row.id)
         location = {"Location": f"{API}/tasks/{detail.row.id}"}
         return success(task_view(detail), status=201 if created else 200, headers=location)
 
@@ -61,7 +96,7 @@ def add_task_routes(
         create_task,
         tags=["Tasks"],
         status_code=201,
-        summary="Submit a container job",
+        summary="Submit a container job, an operation or a request to a model",
         parameters=[IDEMPOTENCY_KEY],
         responses={
             201: schemas.answer(TaskView, "It is stored, and will run even if we crash now."),
@@ -70,6 +105,8 @@ def add_task_routes(
                 "INVALID_REQUEST",
                 "UNAUTHORIZED",
                 "INSUFFICIENT_CREDITS",
+                "QUOTA_EXCEEDED",
+                "MODEL_UNAVAILABLE",
                 "NODE_UNAVAILABLE",
                 "DEPENDENCY_UNMET",
                 "IDEMPOTENCY_MISMATCH",
@@ -77,13 +114,20 @@ def add_task_routes(
                 "RATE_LIMITED",
             ),
         },
-        openapi_extra=schemas.body(TaskRequest, _EXAMPLE),
+        openapi_extra=schemas.body(TaskRequest, TASK_EXAMPLE, OperationRequest, ModelRequest),
     )
 
     async def get_task(request: Request) -> Response:
         """A task of another account is not found."""
         caller = await gate(request)
-        return success(task_view(await tasks.get(caller.account, request.path_params["task_id"])))
+        detail = await tasks.get(caller.account, request.path_params["task_id"])
+        lease = detail.row.state.lease
+        ready = (
+            lease is not None
+            and detail.row.job.service is not None
+            and await is_ready(lease.node_id, lease.lease_id)
+        )
+        return success(task_view(detail, ready=ready))
 
     direct.add(
         app,
@@ -115,15 +159,38 @@ def add_task_routes(
         workflow_id: Annotated[
             str | None, Query(description="Only this workflow's.", max_length=64)
         ] = None,
+        model: Annotated[
+            str | None,
+            Query(description="Only those that ask this model, by its id.", max_length=128),
+        ] = None,
+        kind: Annotated[TaskKind | None, Query(description="Only those of this kind.")] = None,
+        name: Annotated[
+            str | None,
+            Query(description="Only those in whose name this occurs, in any case.", max_length=200),
+        ] = None,
+        created_after: Annotated[
+            datetime | None, Query(description="Only those of this moment and later (RFC 3339).")
+        ] = None,
+        created_before: Annotated[
+            datetime | None, Query(description="Only those from before this moment (RFC 3339).")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 50,
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
         order: Annotated[Literal["desc", "asc"], Query(description="By age.")] = "desc",
     ) -> Response:
         """Without their details; see a task itself for those."""
-        page = await tasks.list(
-            caller.account,
+        which = TaskFilter(
+            caller.account.id,
             phases=None if status is None else phases_of(status),
+            kinds=None if kind is None else _ROWS_OF_KIND.get(kind, frozenset({kind})),
             workflow_id=workflow_id,
+            model=model,
+            created_after_ms=unix_ms(created_after),
+            created_before_ms=unix_ms(created_before),
+            text=name,
+        )
+        page = await tasks.list(
+            which,
             limit=limit,
             offset=offset,
             oldest_first=order == "asc",

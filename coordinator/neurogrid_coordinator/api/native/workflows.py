@@ -1,5 +1,6 @@
 """``/workflows``: tasks that are submitted together, watched together and ended together."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -7,20 +8,23 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.task import TERMINAL
+from neurogrid_telemetry.traces import Traces, read_traceparent
 
+from ...services.batch_tasks import ReadTask
+from ...services.fetching import Fetching
 from ...services.tasks import CancelResult
 from ...services.workflows import LIST_MAX, Workflow, Workflows, WorkflowWanted
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import iso, success
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
+from ..leaving import while_there
 from ..openapi import Schemas, errors
 from ..paths import API
-from .requests import WORKFLOW_RULES, WorkflowRequest
 from .task_schemas import CancelView
-from .task_submissions import submission
 from .task_views import common_fields
 from .words import STATUS_OF_PHASE
+from .workflow_requests import WORKFLOW_RULES, WorkflowRequest
 from .workflow_schemas import WorkflowListView, WorkflowSummary, WorkflowTaskView, WorkflowView
 
 _TRAIN = {"docker_image": "python:3.12-slim", "max_price_per_hour": "1.00", "timeout_seconds": 600}
@@ -42,7 +46,15 @@ _MESSAGES = {
 }
 
 
-def add_workflow_routes(app: FastAPI, workflows: Workflows, gate: Gate, schemas: Schemas) -> None:
+def add_workflow_routes(
+    app: FastAPI,
+    workflows: Workflows,
+    read_task: ReadTask,
+    fetching: Fetching,
+    gate: Gate,
+    schemas: Schemas,
+    traces: Traces,
+) -> None:
     """Add the routes."""
 
     @app.post(
@@ -58,6 +70,7 @@ def add_workflow_routes(app: FastAPI, workflows: Workflows, gate: Gate, schemas:
                 "INVALID_REQUEST",
                 "UNAUTHORIZED",
                 "INSUFFICIENT_CREDITS",
+                "QUOTA_EXCEEDED",
                 "NODE_UNAVAILABLE",
                 "DEPENDENCY_UNMET",
                 "IDEMPOTENCY_MISMATCH",
@@ -73,7 +86,7 @@ def add_workflow_routes(app: FastAPI, workflows: Workflows, gate: Gate, schemas:
     async def create_workflow(
         request: Request, caller: Annotated[Caller, Depends(gate)]
     ) -> Response:
-        """All tasks are stored, or none. Each waits until all that it depends on have completed; then
+        """All tasks are stored, or none; each may be of any kind. Each waits until all that it depends on have completed; then
         its inputs are fixed to the hashes of their outputs, and it is queued. If one fails or is
         cancelled, those that depend on it end as failed (`DEPENDENCY_FAILED`,
         `DEPENDENCY_CANCELLED`), and what depends on those; a file that is not there ends its reader
@@ -83,13 +96,25 @@ def add_workflow_routes(app: FastAPI, workflows: Workflows, gate: Gate, schemas:
         body = await read_json(request, WorkflowRequest, WORKFLOW_RULES)
         wanted = WorkflowWanted(
             {
-                name: submission(task, caller.account.wallet, place=f"tasks.{name}.")
+                name: read_task(bytes(task), caller.account.wallet, f"tasks.{name}.")
                 for name, task in body.tasks.items()
             },
             body.name,
             key,
         )
-        workflow, created = await workflows.submit(caller.account, wanted)
+        parent = read_traceparent(request.headers.get("traceparent", ""))
+        with traces.within("workflow.submit", parent) as span:
+            wanted = replace(
+                wanted,
+                tasks={
+                    name: replace(task, trace=span.traceparent)
+                    for name, task in wanted.tasks.items()
+                },
+            )
+            if any(task.names_urls for task in wanted.tasks.values()):
+                wanted = await while_there(request, fetching.workflow(caller.account, wanted))
+            workflow, created = await workflows.submit(caller.account, wanted)
+            span.note(workflow=workflow.row.id)
         location = {"Location": f"{API}/workflows/{workflow.row.id}"}
         return success(_view(workflow), status=201 if created else 200, headers=location)
 

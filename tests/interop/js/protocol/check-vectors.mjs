@@ -10,10 +10,12 @@ import { join } from 'node:path';
 
 import { advertText, checkAdvert, meetingPlace, providerKey } from './advert.mjs';
 import { canonical, sha256 } from './canonical.mjs';
+import { readManifest } from './checkpoint.mjs';
 import { Device, command } from './challenge.mjs';
 import { allowed, isMet, judges, knows } from './conditions.mjs';
 import { Frames, Receiver, Sender, envelopeHash, frame, messageHash, networkTag, signedText } from './envelope.mjs';
 import { dials, environment, greeting, hosts, outgoing, passes } from './gang.mjs';
+import { jobFrame, readFrame } from './job-stream.mjs';
 import { parseJson } from './json.mjs';
 import { KeyPair, base58, fromBase58, isSigned, publicKeyOf } from './keys.mjs';
 import { hash64, pool, ranking, sample } from './market.mjs';
@@ -35,6 +37,21 @@ function each(list, check) {
 }
 
 const CHECKS = {
+  // docs/authentication.md, made with nothing but what Node.js has.
+  'signed_requests.json': ({ wallet, network, requests, sign_in: signIn }) => {
+    const keys = new KeyPair(Buffer.from(wallet.seed_hex, 'hex'));
+    assert.equal(keys.address, wallet.address);
+    const isWallets = (text, signature) => isSigned(keys.publicKey, Buffer.from(text), Buffer.from(signature, 'base64'));
+    each(requests, ({ method, target, body, timestamp, signed_text: text, signature }) => {
+      const lines = ['neurogrid-request-v1', network, method, target, timestamp, sha256(Buffer.from(body))];
+      assert.equal(lines.join('\n'), text);
+      assert.ok(isWallets(text, signature));
+      assert.ok(!isWallets(text.replace('v1', 'v2'), signature));
+    });
+    assert.ok(isWallets(signIn.message, signIn.signature));
+    assert.ok(signIn.message.includes(`\nNetwork: ${network}\nWallet: ${wallet.address}\n`));
+  },
+
   'keys.json': ({ parties: all, base58: texts, network }) => {
     each(all, (party) => {
       const keys = new KeyPair(Buffer.from(party.seed_hex, 'hex'));
@@ -213,6 +230,27 @@ const CHECKS = {
       assert.equal(outgoing(place, Buffer.from(frameHex, 'hex')), to, about));
     each(file.incoming, ({ about, frame_hex: frameHex, passes: does }) =>
       assert.equal(passes(place, Buffer.from(frameHex, 'hex'), file.incoming_from_rank), does, about));
+  },
+
+  'checkpoints.json': (file) => {
+    const { checkpoint } = file;
+    assert.deepEqual(parse('Checkpoint', checkpoint), checkpoint);
+    assert.deepEqual(readManifest(file.manifest, checkpoint), file.files);
+    assert.throws(() => readManifest(`${file.manifest} `, checkpoint), Malformed);
+    each(file.refused, ({ why, manifest }) =>
+      assert.throws(() => readManifest(manifest, { ...checkpoint, manifest_sha256: sha256(manifest) }), Malformed, why));
+  },
+
+  'job_stream.json': ({ words, bytes, no_frames_hex: noFrames }) => {
+    each(words, ({ kind, words: said, frame_hex: frameHex }) => {
+      assert.equal(jobFrame(kind, said).toString('hex'), frameHex);
+      assert.equal(readFrame(Buffer.from(frameHex, 'hex')).kind, kind);
+    });
+    each(bytes, ({ kind, payload_hex: payloadHex, frame_hex: frameHex }) => {
+      assert.equal(jobFrame(kind, Buffer.from(payloadHex, 'hex')).toString('hex'), frameHex);
+      assert.equal(readFrame(Buffer.from(frameHex, 'hex')).payload.toString('hex'), payloadHex);
+    });
+    each(noFrames, (hex) => assert.throws(() => readFrame(Buffer.from(hex, 'hex'))));
   },
 
   'receipt.json': (receipt, text) => {

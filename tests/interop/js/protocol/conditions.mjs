@@ -2,13 +2,14 @@
 
 import { cost, quote } from './money.mjs';
 
-const GPU = new Set(['gpu.model', 'gpu.memory', 'gpu.compute_capability']);
+const GPU = new Set(['gpu.model', 'gpu.vendor', 'gpu.memory', 'gpu.compute_capability']);
 const VERSIONS = new Set(['gpu.compute_capability', 'gpu.driver']);
 const STANDING = new Set(['score', 'stake', 'node.challenged']);
 
 /** What an attribute is; undefined where it is not known. */
 const READ = {
   'gpu.model': ({ gpu }) => gpu?.model,
+  'gpu.vendor': ({ gpu }) => gpu && (gpu.vendor ?? 'nvidia'),
   'gpu.memory': ({ gpu }) => gpu?.memory_bytes,
   'gpu.compute_capability': ({ gpu }) => gpu?.compute_capability,
   'gpu.driver': ({ offer }) => offer.gpu_driver || undefined,

@@ -152,6 +152,9 @@ export class Lease {
     if (type === 'start' && this.start === null) {
       this.start = body;
       this.run(body).catch((error) => this.log(error.stack));
+    } else if (type === 'funded' && this.start === null && this.phase === 'reported') {
+      this.start = body;
+      this.giveUp(body).catch((error) => this.log(error.stack));
     } else if (type === 'stop') {
       this.stop(body.reason);
     } else if (type === 'voucher') {
@@ -180,7 +183,7 @@ export class Lease {
     this.stopReason ??= reason;
     this.endContainer();
     if (this.start !== null || this.events.length > 0) return;
-    // It never began, so there is no escrow that we know of, and nothing to claim.
+    // It never began, so there is no escrow that we know of, and nothing to claim before `funded` comes.
     this.say('finished', this.result(reason, -1, 'stopped before it began'));
     this.enter('reported');
   }
@@ -188,13 +191,16 @@ export class Lease {
   /** A better voucher than the one we have is kept. */
   async take(voucher) {
     if (this.escrow && !(await this.chain.isGood(this.escrow, voucher))) return;
+    if (this.isClosed()) return;
     if (voucher.cumulative_micro_usdc < (this.voucher?.cumulative_micro_usdc ?? 0)) return;
     this.voucher = voucher;
     if (voucher.link) this.linked = messageHash('voucher', voucher);
     this.save();
   }
 
+  /** Said again, where the word of it was thought lost: it changes nothing. */
   close() {
+    if (this.isClosed()) return;
     clearInterval(this.resending);
     this.enter('closed');
     this.channel.close();
@@ -216,7 +222,17 @@ export class Lease {
     await rm(folder, { recursive: true, force: true });
     this.say('finished', result);
     this.enter('reported');
-    if (!this.escrow) return;
+    if (this.escrow) await this.claim();
+  }
+
+  /** It ended before it began, and its escrow has been opened since. */
+  async giveUp(funded) {
+    this.escrow = await this.chain.escrow(funded, this.award.max_cost_micro_usdc);
+    await this.claim();
+  }
+
+  /** Redeem and close the escrow, once the final voucher is here. */
+  async claim() {
     await this.until(() => this.voucher?.final);
     this.enter('claiming');
     this.claimed = await this.chain.redeem(this.escrow, this.voucher);

@@ -1,0 +1,99 @@
+"""Forms with a file (multipart/form-data): bounded while they arrive; a file that is large waits on the disk."""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from ..services.errors import InvalidRequest, PayloadTooLarge
+from .body import BODY_SHA256_STATE, announced_bytes, arriving
+
+# Beside its file a form has a few words.
+_FIELD_BYTES_MAX = 64 * 1024
+_FIELDS_MAX = 16
+_PIECE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a form has.
+
+    Attributes:
+        fields: name -> text.
+        file: what was sent as a file; its name is its sender's and may be anything.
+    """
+
+    fields: dict[str, str]
+    file: UploadFile
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The file's bytes."""
+        await self.file.seek(0)
+        while piece := await self.file.read(_PIECE_BYTES):
+            yield piece
+
+
+@asynccontextmanager
+async def read_form(
+    request: Request,
+    file_field: str,
+    limit_bytes: int,
+    require_signature: Callable[[str], Awaitable[None]],
+) -> AsyncIterator[Form]:
+    """The form that is a request's body; its file is gone afterwards.
+
+    Args:
+        file_field: the field that has to be a file.
+        limit_bytes: of the whole body.
+        require_signature: as `auth.FormCaller` has it; what it raises is raised.
+
+    Raises:
+        PayloadTooLarge: as soon as it is known; the rest is not read.
+        InvalidRequest: it is no such form, or has a field twice.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise InvalidRequest("the body: must be multipart/form-data")
+    if (announced_bytes(request) or 0) > limit_bytes:
+        raise PayloadTooLarge(limit_bytes)
+    parser = MultiPartParser(
+        request.headers,
+        _bounded(request, limit_bytes),
+        max_files=1,
+        max_fields=_FIELDS_MAX,
+        max_part_size=_FIELD_BYTES_MAX,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(f"the body: {error.message}") from error
+    except FormParserError as error:
+        # Of starlette before 1.0, which passes on what its parser says.
+        raise InvalidRequest(f"the body: {error}") from error
+    try:
+        await require_signature(request.scope["state"][BODY_SHA256_STATE])
+        items = form.multi_items()
+        if len({name for name, _ in items}) != len(items):
+            raise InvalidRequest("the body: has a field twice")
+        file = form.get(file_field)
+        if not isinstance(file, UploadFile):
+            raise InvalidRequest(f"{file_field}: has to be a file", file_field)
+        fields = {name: value for name, value in items if isinstance(value, str)}
+        yield Form(fields, file)
+    finally:
+        await form.close()
+
+
+async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes]:
+    digest, count = hashlib.sha256(), 0
+    async for piece in arriving(request):
+        count += len(piece)
+        if count > limit_bytes:
+            raise PayloadTooLarge(limit_bytes)
+        digest.update(piece)
+        yield piece
+    request.scope.setdefault("state", {})[BODY_SHA256_STATE] = digest.hexdigest()

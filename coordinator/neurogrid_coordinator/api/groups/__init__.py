@@ -1,0 +1,1 @@
+"""The routes, by who looks for them; each group makes the services that only its routes call."""

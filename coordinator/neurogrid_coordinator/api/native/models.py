@@ -1,0 +1,153 @@
+"""``/models``: which there are; and a request to one, as the services take it."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Query
+from starlette.responses import Response
+
+from neurogrid_marketplace.model_catalogue import Model
+from neurogrid_marketplace.model_requests import ModelInput
+from neurogrid_marketplace.money import format_usdc
+from neurogrid_marketplace.needs import OutputWanted
+
+from ...services.errors import InvalidRequest
+from ...services.models import FileGiven, ModelSettings, ModelWanted, find_model
+from ..auth import Caller, Gate
+from ..envelope import success
+from ..openapi import Schemas, errors
+from ..paths import API
+from .amounts import micro_usdc
+from .constraints import read_constraints
+from .model_schemas import (
+    ModelListView,
+    ModelNeedsView,
+    ModelParametersView,
+    ModelPricing,
+    ModelRequest,
+    ModelView,
+)
+from .task_submissions import finish_by_ms, verification_of
+from .words import priority_number
+
+_TOKEN = "token"
+
+
+def add_model_routes(app: FastAPI, settings: ModelSettings, gate: Gate, schemas: Schemas) -> None:
+    """Add the routes."""
+
+    @app.get(
+        f"{API}/models",
+        tags=["Models"],
+        summary="List models",
+        response_class=Response,
+        responses={
+            200: schemas.answer(ModelListView, "In the catalogue's order."),
+            **errors("INVALID_REQUEST", "UNAUTHORIZED", "RATE_LIMITED"),
+        },
+    )
+    async def list_models(
+        _: Annotated[Caller, Depends(gate.for_everybody)],
+        type: Annotated[
+            Literal["text", "image", "audio", "embedding"] | None, Query(description="Only these.")
+        ] = None,
+        category: Annotated[
+            str | None, Query(description="Only these, as `generation`.", max_length=64)
+        ] = None,
+    ) -> Response:
+        """What `POST /tasks` takes with `"kind": "model"`, and what waits for an answer below `/models`."""
+        views = [model_view(model) for model in settings.catalogue.listed(type, category)]
+        return success(ModelListView(views, len(views)))
+
+    @app.get(
+        f"{API}/models/{{model_id:path}}",
+        tags=["Models"],
+        summary="Show a model",
+        response_class=Response,
+        responses={
+            200: schemas.answer(ModelView, "Of this id, or the one that is meant by an alias."),
+            **errors("UNAUTHORIZED", "MODEL_UNAVAILABLE", "RATE_LIMITED"),
+        },
+    )
+    async def get_model(
+        model_id: str, _: Annotated[Caller, Depends(gate.for_everybody)]
+    ) -> Response:
+        """A model's id may have slashes."""
+        return success(model_view(find_model(settings, model_id)))
+
+
+def model_wanted(request: ModelRequest, idempotency_key: str | None) -> ModelWanted:
+    """The request in the product's terms.
+
+    Raises:
+        InvalidRequest: values that do not go together.
+    """
+    price, limit, file = request.max_price_per_hour, request.max_total_cost, request.file
+    if file is not None and (file.sha256 is None) == (file.from_task is None):
+        raise InvalidRequest("file: needs one of sha256 and from_task", "file")
+    if file is not None and file.output is not None and file.from_task is None:
+        raise InvalidRequest("file.output: goes with from_task only", "file.output")
+    return ModelWanted(
+        model=request.model,
+        asked=ModelInput(
+            prompt=request.prompt,
+            messages=request.messages,
+            negative_prompt=request.negative_prompt,
+            file=None if file is None else file.path,
+            texts=request.texts,
+        ),
+        parameters=request.parameters,
+        files=(() if file is None or file.sha256 is None else (FileGiven(file.path, file.sha256),)),
+        outputs_wanted=(
+            ()
+            if file is None or file.from_task is None
+            else (OutputWanted(file.path, file.from_task, file.output or file.path),)
+        ),
+        name=request.name,
+        priority=priority_number(request.priority),
+        priority_reason=request.priority_reason,
+        finish_by_ms=finish_by_ms(request.deadline, ""),
+        runs_late=request.deadline is not None and request.deadline_policy == "run",
+        depends_on=request.depends_on,
+        max_price_micro_usdc_per_hour=(
+            None if price is None else micro_usdc(price, "max_price_per_hour")
+        ),
+        max_total_cost_micro_usdc=None if limit is None else micro_usdc(limit, "max_total_cost"),
+        timeout_s=request.timeout_seconds,
+        queue_timeout_s=request.queue_timeout_seconds,
+        regions=request.regions,
+        where=read_constraints(request.constraints, "constraints"),
+        wait_for_node=request.wait_for_node,
+        verification=verification_of(request.verification, ""),
+        idempotency_key=idempotency_key,
+    )
+
+
+def model_view(model: Model) -> ModelView:
+    """A model as clients see it."""
+    needs, price, parameters = model.needs, model.price, model.parameters
+    per_unit = float(f"{price.usdc_per_unit:.3g}")
+    return ModelView(
+        id=model.id,
+        name=model.name,
+        type=model.type.value,
+        category=model.category,
+        description=model.description,
+        parameters=ModelParametersView(
+            parameters.size, parameters.context_length, list(parameters.languages)
+        ),
+        pricing=ModelPricing(
+            per_token=per_unit if price.unit == _TOKEN else None,
+            unit=price.unit,
+            per_unit=per_unit,
+            max_per_hour=format_usdc(price.max_micro_usdc_per_hour),
+            currency="USDC",
+        ),
+        aliases=list(model.aliases),
+        licence=model.licence,
+        docker_image=model.image,
+        resource_requirements=ModelNeedsView(
+            needs.cpu_cores, needs.memory_gb, needs.disk_gb, needs.vram_gb
+        ),
+        timeout_seconds=model.timeout_s,
+        concurrency=model.concurrency,
+    )

@@ -1,0 +1,3 @@
+"""Where a request's id is left, for whoever writes down what the request did."""
+
+REQUEST_ID_STATE = "request_id"

@@ -1,0 +1,163 @@
+"""What several groups of routes share: who may ask, how answers are described, and the services behind them."""
+
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+from ..services.analytics import Analytics
+from ..services.api_keys import ApiKeys
+from ..services.artifacts import Artifacts
+from ..services.audit import AuditLog
+from ..services.balances import Balances
+from ..services.batch_tasks import BatchTasks, ReadTask
+from ..services.batches import Batches
+from ..services.events import Events
+from ..services.failures import FailureLog
+from ..services.gpus import Gpus
+from ..services.health import Services
+from ..services.models import Models
+from ..services.overview import Overview
+from ..services.parts import parts_of
+from ..services.schedules import Schedules
+from ..services.signatures import Signatures
+from ..services.task_changes import TaskChanges
+from ..services.tasks import Tasks
+from ..services.webhooks import Webhooks
+from . import errors
+from .auth import Gate
+from .collaborators import Collaborators, Settings
+from .envelope import iso
+from .native.batch_sources import BatchSources
+from .native.schedule_requests import Templates
+from .native.task_kinds import ByName, task_reader
+from .openapi import Schemas
+from .request_limits import RequestLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Made once for each application, by `share`.
+
+    Attributes:
+        version: of this program.
+        limits: counts requests.
+        gate: who asks, and whether they may.
+        schemas: collects what OpenAPI says.
+        forms: errors, as each dialect words them.
+        by_name: operations and models, which tasks may name.
+        read_task: reads requests for tasks that are stored.
+        sources: where batches come from.
+        parts: what the coordinator is made of, and how each is.
+    """
+
+    settings: Settings
+    world: Collaborators
+    version: str
+    limits: RequestLimits
+    gate: Gate
+    schemas: Schemas
+    forms: errors.Forms
+    by_name: ByName
+    read_task: ReadTask
+    balances: Balances
+    tasks: Tasks
+    task_changes: TaskChanges
+    artifacts: Artifacts
+    models: Models
+    batches: Batches
+    sources: BatchSources
+    schedules: Schedules
+    events: Events
+    webhooks: Webhooks
+    api_keys: ApiKeys
+    overview: Overview
+    analytics: Analytics
+    gpus: Gpus
+    audit_log: AuditLog
+    failures: FailureLog
+    parts: Services
+
+
+def share(settings: Settings, world: Collaborators) -> Shared:
+    """Make what the routes share."""
+    limits = RequestLimits(settings.requests, world.counts)
+    gate = Gate(world.database, limits, Signatures(world.database, settings.network))
+    balances = Balances(world.database, world.funds)
+    tasks = Tasks(
+        database=world.database,
+        feed=world.feed,
+        terms=settings.terms,
+        explain=world.explain,
+        may_return=world.nodes.may_return,
+        balances=balances,
+        wake=world.wake,
+        request_cancel=world.request_cancel,
+    )
+    artifacts = Artifacts(
+        database=world.database, blobs=world.blobs, tokens=world.tokens, limits=settings.limits
+    )
+    models = Models(
+        database=world.database,
+        feed=world.feed,
+        blobs=world.blobs,
+        artifacts=artifacts,
+        tasks=tasks,
+        settings=settings.models,
+        stopping=world.stopping,
+    )
+    by_name = ByName(settings.operations, settings.models)
+    read_task = task_reader(by_name)
+    batches = Batches(
+        database=world.database,
+        feed=world.feed,
+        tasks=BatchTasks(world.database, tasks, read_task, models.keep),
+    )
+    sources = BatchSources(artifacts, world.blobs, world.uploads)
+    schedules = Schedules(
+        database=world.database,
+        feed=world.feed,
+        batches=batches,
+        read_template=Templates(sources).read,
+        uploads=world.uploads,
+    )
+    return Shared(
+        settings=settings,
+        world=world,
+        version=installed_version("neurogrid"),
+        limits=limits,
+        gate=gate,
+        schemas=Schemas(),
+        forms=errors.Forms(),
+        by_name=by_name,
+        read_task=read_task,
+        balances=balances,
+        tasks=tasks,
+        task_changes=TaskChanges(
+            database=world.database,
+            feed=world.feed,
+            tasks=tasks,
+            models=models,
+            balances=balances,
+        ),
+        artifacts=artifacts,
+        models=models,
+        batches=batches,
+        sources=sources,
+        schedules=schedules,
+        events=Events(world.database, world.feed),
+        webhooks=Webhooks(world.database, world.feed, world.webhook_outbound, iso),
+        api_keys=ApiKeys(world.database, forget=gate.forget),
+        overview=Overview(world.database),
+        analytics=Analytics(world.database),
+        gpus=Gpus(world.database, world.nodes),
+        audit_log=AuditLog(world.database),
+        failures=FailureLog(world.database),
+        parts=parts_of(
+            world.database,
+            world.nodes,
+            world.market_is_up,
+            world.traffic,
+            world.chain_slot,
+            world.orchestrator,
+            world.scheduler,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Copies of a coordinator's state, and the way back from one."""

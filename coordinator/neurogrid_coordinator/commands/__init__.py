@@ -1,0 +1,1 @@
+"""What an operator types, a file a subject. Nothing slow is imported before a command runs."""

@@ -1,0 +1,97 @@
+"""Streams into jobs: bytes between a socket of the api and a stream to a node, passed on unread.
+
+The api makes a pair of sockets for each stream and gives us one end (`lane`). What
+neither end takes stays in the kernel's buffers, and stops whoever sends; nothing is kept here. When either
+side ends, so does the other.
+"""
+
+import logging
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import trio
+
+from neurogrid_marketplace.job_stream import (
+    JOB_STREAM_PROTOCOL_ID,
+    REFUSALS,
+    Refused,
+    StreamRefusal,
+    write_words,
+)
+from neurogrid_p2p.byte_stream import ByteStream
+from neurogrid_p2p.errors import ChannelClosed, P2pError
+
+JOB_STREAMS_PER_NODE = 128
+# Each is a socket here and one in the api.
+JOB_STREAMS_MAX = 512
+_CHUNK_BYTES = 65_536
+# From the last byte until the api has to have left.
+_FAREWELL_LIMIT_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class JobStreams:
+    """Every stream into a job.
+
+    Args:
+        open_bytes: opens a stream to a node on the connection of its control stream; raises `P2pError`
+            if it is not connected, or lets nobody in.
+    """
+
+    def __init__(self, open_bytes: Callable[[str, str], Awaitable[ByteStream]]) -> None:
+        self._open_bytes = open_bytes
+        self._open: Counter[str] = Counter()
+
+    async def serve(self, node_id: str, given: socket.socket) -> None:
+        """One stream, from its opening to its end."""
+        async with trio.SocketStream(trio.socket.from_stdlib_socket(given)) as api:
+            refusal = StreamRefusal.TOO_MANY
+            if self._open[node_id] < JOB_STREAMS_PER_NODE and self._open.total() < JOB_STREAMS_MAX:
+                self._open[node_id] += 1
+                try:
+                    stream = await self._open_bytes(node_id, JOB_STREAM_PROTOCOL_ID)
+                except P2pError as error:
+                    _log.debug("no stream into a job at %s: %s", node_id, error)
+                    refusal = StreamRefusal.NODE_AWAY
+                else:
+                    await _join(api, stream)
+                    return
+                finally:
+                    self._open[node_id] -= 1
+                    if not self._open[node_id]:
+                        del self._open[node_id]
+            with suppress(trio.BrokenResourceError), trio.move_on_after(_FAREWELL_LIMIT_S):
+                await api.send_all(write_words(Refused(refusal, REFUSALS[refusal])))
+                await api.send_eof()
+                async for _ in api:
+                    pass
+
+
+async def _join(api: trio.SocketStream, stream: ByteStream) -> None:
+    """Pass bytes on both ways, until either side ends or breaks."""
+    try:
+        async with trio.open_nursery() as nursery:
+
+            async def to_node() -> None:
+                with suppress(trio.BrokenResourceError, ChannelClosed):
+                    async for piece in api:
+                        await stream.write(bytes(piece))
+                nursery.cancel_scope.cancel()
+
+            async def to_api() -> None:
+                with suppress(trio.BrokenResourceError, ChannelClosed):
+                    while piece := await stream.read(_CHUNK_BYTES):
+                        await api.send_all(piece)
+                    # Were its socket closed with something unread in it, the api would read an error
+                    # in place of the node's last words. It leaves when it has read them.
+                    await api.send_eof()
+                    await trio.sleep(_FAREWELL_LIMIT_S)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(to_node)
+            nursery.start_soon(to_api)
+    finally:
+        stream.close()

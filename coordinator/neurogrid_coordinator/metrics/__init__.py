@@ -1,0 +1,1 @@
+"""Numbers for whoever watches the market: docs/telemetry.md lists them."""

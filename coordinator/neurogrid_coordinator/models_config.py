@@ -1,0 +1,85 @@
+"""Section of coordinator.toml: the models that clients can ask for by name."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.model_catalogue import Catalogue, ModelName, parse_catalogue
+
+from .config_section import Section
+from .services.models import ModelSettings
+
+CATALOGUE_NAME = "models.toml"
+# As many as a message lists.
+_IDS_SHOWN_MAX = 50
+# Five hundred entries at their longest are less.
+_FILE_BYTES_MAX = 4 * 1024 * 1024
+
+
+class ModelsConfig(Section, frozen=True):
+    """The catalogue: a file beside coordinator.toml; empty: the one that this release ships.
+
+    Attributes:
+        aliases: other names for models, beside those that the catalogue says: "NAME=ID".
+    """
+
+    catalogue: Annotated[str, Meta(max_length=1000)] = ""
+    aliases: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(max_length=500)] = ()
+    wait_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+
+    def settings(self, directory: Path) -> ModelSettings:
+        """As they are kept to.
+
+        Args:
+            directory: where coordinator.toml is.
+
+        Raises:
+            InvalidValue: the file can't be read, or an entry is none; it says where.
+        """
+        found = read_catalogue(self.catalogue, directory)
+        return ModelSettings(_with_aliases(found, self.aliases), self.wait_s)
+
+
+def _with_aliases(catalogue: Catalogue, aliases: Sequence[str]) -> Catalogue:
+    more: dict[str, list[str]] = {}
+    for line in aliases:
+        name, _, model_id = (part.strip() for part in line.partition("="))
+        if model_id not in catalogue.ids:
+            there = ", ".join(catalogue.ids[:_IDS_SHOWN_MAX])
+            raise InvalidValue(
+                f"[models] aliases: {line!r} is no NAME=ID of a model; there are {there}"
+            )
+        try:
+            more.setdefault(model_id, []).append(msgspec.convert(name, ModelName))
+        except msgspec.ValidationError as error:
+            raise InvalidValue(f"[models] aliases: {line!r} has no name: {error}") from error
+    return Catalogue(
+        tuple(
+            msgspec.structs.replace(model, aliases=(*model.aliases, *more.get(model.id, ())))
+            for model in catalogue.models
+        )
+    )
+
+
+def read_catalogue(path: str, directory: Path) -> Catalogue:
+    """The catalogue in a file; empty: the one that this release ships.
+
+    Raises:
+        InvalidValue: see `ModelsConfig.settings`.
+    """
+    if not path:
+        text = resources.files(__package__).joinpath(CATALOGUE_NAME).read_text("utf-8")
+        return parse_catalogue(text, CATALOGUE_NAME)
+    place = directory / path
+    try:
+        if place.stat().st_size > _FILE_BYTES_MAX:
+            raise InvalidValue(f"{place}: more than {_FILE_BYTES_MAX} bytes")
+        text = place.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(f"[models] catalogue: {place}: {error}") from error
+    return parse_catalogue(text, str(place))

@@ -1,0 +1,83 @@
+"""The error log, for an account and for the operator."""
+
+import logging
+import time
+import traceback
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from ..store import failures
+from ..store.database import Database, DatabaseClosed, Overloaded
+from ..store.failures import Failure, FailureFilter
+from .errors import NotFound
+
+_log = logging.getLogger(__name__)
+
+LIST_MAX = 1000
+_FRAMES_MAX = 30
+
+
+class FailureLog:
+    """What failed, and what was done about it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(
+        self, which: FailureFilter, *, limit: int, offset: int
+    ) -> tuple[Sequence[Failure], int]:
+        """Failures of an account, or of all where ``which`` names none; and how many fit."""
+        return await self._database.read(
+            lambda conn: failures.list_rows(conn, which, limit=min(limit, LIST_MAX), offset=offset)
+        )
+
+    async def resolve(
+        self, failure_id: str, resolution: str | None, account_id: str | None
+    ) -> Failure:
+        """Say what was done about a failure (of this account, if one is named).
+
+        Raises:
+            NotFound: there is none, or it is somebody else's.
+        """
+        now_ms = time.time_ns() // 1_000_000
+
+        def save(conn: Connection) -> Failure:
+            if failures.get(conn, failure_id, account_id) is None:
+                raise NotFound(
+                    f"there is no error {failure_id[:80]}", {"error_id": failure_id[:80]}
+                )
+            failures.resolve(conn, failure_id, resolution, now_ms)
+            saved = failures.get(conn, failure_id, account_id)
+            assert saved is not None, "saved a moment ago"
+            return saved
+
+        return await self._database.write(save)
+
+    async def bug(self, error: Exception, *, method: str, path: str, request_id: str) -> None:
+        """Write down that a request failed by a bug of ours: for the operator, without what was in it.
+
+        An error's own words may hold what a client sent, so only its kind and its place are kept.
+        """
+
+        def add(conn: Connection) -> None:
+            failures.add(
+                conn,
+                at_ms=time.time_ns() // 1_000_000,
+                account_id=None,
+                severity="high",
+                code="INTERNAL",
+                message=f"a request failed with {type(error).__name__}",
+                context={"request_id": request_id, "method": method, "path": path[:300]},
+                stack=_places(error),
+            )
+
+        try:
+            await self._database.write(add)
+        except (Overloaded, DatabaseClosed) as busy:
+            _log.warning("%s: the error log has no place for it: %s", request_id, busy)
+
+
+def _places(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_MAX:]
+    return "\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)

@@ -1,0 +1,1 @@
+"""Several coordinators on one PostgreSQL database: one leads, and the others answer clients beside it (docs/adr/0065)."""

@@ -1,0 +1,2 @@
+drop table audited_leases;
+drop table differences;

@@ -1,0 +1,2 @@
+drop index tasks_of_spread;
+alter table tasks drop column spread_group;

@@ -1,0 +1,2 @@
+drop table challenge_evidence;
+drop table challenges;

@@ -1,0 +1,2 @@
+drop table idempotent_answers;
+drop table account_limits;

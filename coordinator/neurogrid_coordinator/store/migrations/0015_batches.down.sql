@@ -1,0 +1,2 @@
+drop table batch_items;
+drop table batches;

@@ -1,0 +1,2 @@
+drop table lead;
+drop table payment;

@@ -1,0 +1,11 @@
+drop index leases_to_invoice;
+drop index leases_of_invoice;
+drop index leases_of_wallet;
+drop index leases_of_account;
+alter table leases drop column invoice_id;
+alter table leases drop column settled_at_ms;
+alter table leases drop column paid_micro_usdc;
+alter table leases drop column signed_micro_usdc;
+alter table leases drop column max_cost_micro_usdc;
+drop table invoices;
+drop table transfers;

@@ -1,0 +1,2 @@
+drop index tasks_of_model;
+alter table tasks drop column model;

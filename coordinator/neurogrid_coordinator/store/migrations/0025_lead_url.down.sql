@@ -1,0 +1,1 @@
+alter table lead drop column url;

@@ -1,0 +1,1 @@
+"""`neurogrid-node doctor`: what keeps this machine from taking jobs, and what to do about it."""

@@ -1,0 +1,1 @@
+"""Where doctor's facts come from. What they mean is judged one folder up, without I/O."""

@@ -1,0 +1,1 @@
+"""What jobs reach of the internet: a proxy for each job that asks for it, and nothing beside it."""

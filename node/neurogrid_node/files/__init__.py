@@ -1,0 +1,1 @@
+"""Inputs, outputs and the disks of jobs."""

@@ -1,0 +1,1 @@
+"""Several machines as one node, on whichever engine (docs/fleet.md)."""

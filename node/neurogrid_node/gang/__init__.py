@@ -1,0 +1,1 @@
+"""Jobs that run together with jobs on other nodes."""

@@ -1,0 +1,1 @@
+"""Jobs on the machines of a Kubernetes cluster (docs/fleet.md)."""

@@ -1,0 +1,1 @@
+"""One lease, from accept to forgotten."""

@@ -1,0 +1,1 @@
+"""Numbers for whoever watches the machine: docs/telemetry.md lists them."""

@@ -1,0 +1,1 @@
+"""Earnings, stake, and the owner's moves on the chain."""

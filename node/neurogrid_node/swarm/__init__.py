@@ -1,0 +1,1 @@
+"""Jobs on the machines of a Docker swarm (docs/fleet.md)."""

@@ -1,0 +1,157 @@
+"""Models: which there are, and asking one for a text, an image or a transcription."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+
+from .models.catalogue import (
+    ImageAnswer,
+    ModelAnswer,
+    ModelInfo,
+    ModelPage,
+    ModelType,
+    TextAnswer,
+    Transcription,
+)
+from .transport import Transport
+
+_PATH = "/models"
+# Longer than coordinators wait for a model by themselves.
+_ANSWER_S = 400.0
+
+A = TypeVar("A", bound=ModelAnswer)
+
+
+class Models:
+    """The models of a coordinator's catalogue."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, type: ModelType | None = None, category: str | None = None
+    ) -> list[ModelInfo]:
+        """Those of a type and a category; left out: all."""
+        wanted = {"type": type, "category": category}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return self._transport.call(ModelPage, "GET", _PATH, params=params).models
+
+    def get(self, model: str) -> ModelInfo:
+        """The model with this id or alias.
+
+        Raises:
+            NotFoundError: there is none; the message lists those that there are.
+        """
+        return self._transport.call(ModelInfo, "GET", f"{_PATH}/{model}")
+
+    def generate_text(
+        self,
+        model: str,
+        prompt: str = "",
+        *,
+        messages: Sequence[Mapping[str, str]] = (),
+        parameters: Mapping[str, Any] | None = None,
+        region: str | None = None,
+        min_performance_score: float = 0,
+        idempotency_key: str | None = None,
+    ) -> TextAnswer:
+        """Have a model write a text, and wait for it.
+
+        Args:
+            messages: instead of a prompt: each a ``role`` (system, user, assistant) and its ``content``.
+            parameters: max_tokens, temperature, top_p, stop_sequences, seed.
+            min_performance_score: of the node, 0 to 100.
+            idempotency_key: the same key with the same request is not paid for twice; made up if left out.
+
+        Raises:
+            ApiError: no node took it, it failed, or it did not end in time.
+        """
+        body = {"model": model, "prompt": prompt, "messages": list(messages)}
+        return self._ask(
+            TextAnswer, "text", body, parameters, region, min_performance_score, idempotency_key
+        )
+
+    def generate_image(
+        self,
+        model: str,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        region: str | None = None,
+        min_performance_score: float = 0,
+        idempotency_key: str | None = None,
+    ) -> ImageAnswer:
+        """Have a model make an image, and wait for it. `Tasks.download_outputs` of its ``id`` fetches it.
+
+        Args:
+            parameters: width, height, steps, guidance_scale, seed.
+            others: as of `generate_text`.
+
+        Raises:
+            ApiError: as of `generate_text`.
+        """
+        body = {"model": model, "prompt": prompt, "negative_prompt": negative_prompt}
+        return self._ask(
+            ImageAnswer, "image", body, parameters, region, min_performance_score, idempotency_key
+        )
+
+    def transcribe(
+        self,
+        model: str,
+        file: str | PathLike[str],
+        *,
+        language: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Transcription:
+        """Have a model write down what a recording says, and wait for it.
+
+        Args:
+            file: at most 25 MiB.
+            language: as "en"; left out, it is found out.
+            idempotency_key: as of `generate_text`.
+
+        Raises:
+            OSError: the file can't be read.
+            ApiError: as of `generate_text`.
+        """
+        path = Path(file)
+        fields = {"model": model} if language is None else {"model": model, "language": language}
+        form = httpx.Request(
+            "POST", "", data=fields, files={"file": (path.name, path.read_bytes())}
+        )
+        return self._transport.call(
+            Transcription,
+            "POST",
+            f"{_PATH}/transcribe",
+            body=form.read(),
+            headers={
+                "Content-Type": form.headers["Content-Type"],
+                "Idempotency-Key": idempotency_key or str(uuid4()),
+            },
+            silence_s=_ANSWER_S,
+        )
+
+    def _ask(
+        self,
+        kind: type[A],
+        path: str,
+        body: Mapping[str, Any],
+        parameters: Mapping[str, Any] | None,
+        region: str | None,
+        score: float,
+        idempotency_key: str | None,
+    ) -> A:
+        where = {"region": region, "min_performance_score": score}
+        return self._transport.call(
+            kind,
+            "POST",
+            f"{_PATH}/generate/{path}",
+            json={**body, "parameters": dict(parameters or {}), "node_preferences": where},
+            headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+            silence_s=_ANSWER_S,
+        )

@@ -1,0 +1,123 @@
+"""Models that can be asked for by name, and what they answer."""
+
+from decimal import Decimal
+from typing import Literal
+
+from msgspec import Struct
+
+ModelType = Literal["text", "image", "audio", "embedding"]
+
+
+class ModelParameters(Struct, frozen=True, kw_only=True):
+    """What its makers say of a model; ``context_length``: tokens that it sees at once."""
+
+    size: str = ""
+    context_length: int | None = None
+    languages: list[str] = []
+
+
+class ModelPricing(Struct, frozen=True, kw_only=True):
+    """What a model costs.
+
+    Attributes:
+        per_unit: of a ``unit`` (``per_token`` the same of a token), in USDC: what the time comes to, to compare by.
+        max_per_hour: what a node is paid at most.
+    """
+
+    unit: str = "request"
+    per_unit: float = 0
+    per_token: float | None = None
+    max_per_hour: Decimal
+    currency: str = "USDC"
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """A model of the coordinator's catalogue."""
+
+    id: str
+    name: str
+    type: ModelType
+    category: str
+    description: str = ""
+    parameters: ModelParameters = ModelParameters()
+    pricing: ModelPricing
+    aliases: list[str] = []
+    licence: str = ""
+    docker_image: str = ""
+    timeout_seconds: int = 0
+    concurrency: int = 0
+
+
+class ModelPage(Struct, frozen=True, kw_only=True):
+    """The models that there are."""
+
+    models: list[ModelInfo]
+    total: int
+
+
+class TokenUsage(Struct, frozen=True, kw_only=True):
+    """Tokens that a model has read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ModelAnswer(Struct, frozen=True, kw_only=True):
+    """What every model answers with.
+
+    Attributes:
+        id: of the task: `Tasks.get`, `Tasks.get_receipt` and the rest take it.
+        model: its id, also where it was asked for by an alias.
+        execution_time: seconds of the model alone.
+        cost_usdc: what was paid for.
+    """
+
+    id: str
+    model: str
+    node_id: str | None = None
+    execution_time: float
+    cost: float
+    cost_usdc: Decimal
+
+
+class TextAnswer(ModelAnswer, frozen=True, kw_only=True):
+    """A text; ``finish_reason`` is "stop" or "length"."""
+
+    generated_text: str
+    finish_reason: str = "stop"
+    usage: TokenUsage
+    seed: int | None = None
+
+
+class TranscriptSegment(Struct, frozen=True, kw_only=True):
+    """A piece of a recording: seconds from its start."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Transcription(ModelAnswer, frozen=True, kw_only=True):
+    """What was said; ``confidence`` is 0 to 1, where the model says it."""
+
+    transcription: str
+    language: str = ""
+    confidence: float | None = None
+    segments: list[TranscriptSegment] = []
+
+
+class ImageParametersUsed(Struct, frozen=True, kw_only=True):
+    """How an image was made."""
+
+    width: int
+    height: int
+    steps: int
+    seed: int | None = None
+
+
+class ImageAnswer(ModelAnswer, frozen=True, kw_only=True):
+    """An image: an output of the task ``id``."""
+
+    image_url: str
+    parameters_used: ImageParametersUsed

@@ -1,0 +1,118 @@
+"""``/api/v1/events``: an account's events as a list and as a stream."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from coordinator.api_world import TASK, Customer, World, open_world
+from coordinator.error_answers import check_error
+from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.api.native import events as event_routes
+from neurogrid_coordinator.store import events
+
+URL = "/api/v1/events"
+
+
+async def completed(world: World, customer: Customer) -> str:
+    task_id = str((await customer.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"])
+    await world.start(task_id)
+    await world.finish(task_id)
+    return task_id
+
+
+def read(answer: httpx.Response) -> list[tuple[str, str, Any]]:
+    """(id, name, data) of each event of a stream that has ended."""
+    found = []
+    for block in answer.text.split("\n\n"):
+        fields = dict(
+            line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")
+        )
+        if "data" in fields:
+            found.append((fields["id"], fields["event"], json.loads(fields["data"])))
+    return found
+
+
+@on_asyncio
+async def test_a_list_is_paged_by_sequence_and_is_the_accounts_alone(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice, mallory = await world.customer("alice"), await world.customer("mallory")
+        task_id = await completed(world, alice)
+        seen: list[Any] = []
+        after = 0
+        while True:
+            page = (await alice.http.get(URL, params={"after": after, "limit": 2})).json()["data"]
+            if page["next_after"] == after:
+                break
+            assert len(page["events"]) <= 2
+            seen += page["events"]
+            after = page["next_after"]
+        assert [event["sequence"] for event in seen] == sorted({e["sequence"] for e in seen})
+        assert {event["task_id"] for event in seen} == {task_id}
+        assert (seen[0]["type"], seen[-1]["type"]) == ("task.created", "task.completed")
+        assert (await mallory.http.get(URL)).json()["data"]["events"] == []
+        only = await alice.http.get(URL, params={"types": "task.complete, task.failed"})
+        assert [event["type"] for event in only.json()["data"]["events"]] == ["task.completed"]
+        # A page is full of what was asked for, whatever else lies between; an empty one is the end.
+        for name in ("task.started", "task.completed"):
+            page = await alice.http.get(URL, params={"types": name, "limit": 1})
+            (event,) = page.json()["data"]["events"]
+            assert event["type"] == name
+            rest = {"types": name, "after": event["sequence"]}
+            assert (await alice.http.get(URL, params=rest)).json()["data"]["events"] == []
+
+
+@on_asyncio
+async def test_a_stream_tells_what_is_to_come_and_resumes_after_the_last(tmp_path: Path) -> None:
+    async with open_world(tmp_path, event_stream_s=1.0) as world:
+        alice = await world.customer("alice")
+        await completed(world, alice)
+        streaming = asyncio.create_task(alice.http.get(URL, params={"follow": True}))
+        await asyncio.sleep(0.2)
+        task_id = await completed(world, alice)
+        await world.database.write(
+            events.append,
+            "batch_1",
+            alice.account.id,
+            world.now_ms,
+            "batch.created",
+            {"batch_id": "1"},
+        )
+        world.feed.notify()
+        answer = await streaming
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        opened, *told = read(answer)
+        assert (opened[0], opened[1]) == (str(told[0][2]["sequence"] - 1), "open")
+        assert told[0][1] == "task.created"
+        assert {data["task_id"] for _, _, data in told[:-1]} == {task_id}
+        assert (told[-1][1], told[-1][2]["batch_id"]) == ("batch.created", "1")
+        rest = await alice.http.get(
+            URL, params={"follow": True}, headers={"Last-Event-ID": told[-2][0]}
+        )
+        assert [name for _, name, _ in read(rest)] == ["open", "batch.created"]
+
+
+@on_asyncio
+async def test_bad_requests_and_too_many_streams_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        for query, headers in [
+            ({"types": "task.eaten"}, {}),
+            ({"limit": 0}, {}),
+            ({"after": 10**16}, {}),
+            ({}, {"Last-Event-ID": "x"}),
+            ({}, {"Last-Event-ID": "9" * 30}),
+        ]:
+            answer = await alice.http.get(URL, params=query, headers=headers)  # type: ignore[arg-type]  # mixed on purpose
+            check_error(answer, 422, "INVALID_REQUEST")
+        monkeypatch.setattr(event_routes, "STREAMS_MAX", 1)
+        first = asyncio.create_task(alice.http.get(URL, params={"follow": True}))
+        await asyncio.sleep(0.05)
+        check_error(await alice.http.get(URL, params={"follow": True}), 429, "RATE_LIMITED")
+        await first
+        assert (await alice.http.get(URL, params={"follow": True})).status_code == 200

@@ -1,0 +1,87 @@
+"""Asking models in the SDK. What the api answers is tests/coordinator/test_api_model_answers.py's."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from coordinator.served import ServedWorld
+from neurogrid import Client
+from neurogrid.cli.group import neurogrid
+from neurogrid.errors import NotFoundError, ServerError
+
+_COMMON = {"id": "task_1", "node_id": "n", "execution_time": 0.5, "cost": 0.01, "cost_usdc": "0.01"}
+_TEXT = {
+    **_COMMON,
+    "model": "small",
+    "generated_text": " or not",
+    "finish_reason": "stop",
+    "usage": {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4},
+    "seed": 7,
+}
+_IMAGE = {
+    **_COMMON,
+    "model": "large",
+    "image_url": "/api/v1/tasks/task_1/outputs/image.png",
+    "parameters_used": {"width": 64, "height": 32, "steps": 3, "seed": 42},
+}
+
+
+def test_a_model_is_asked_and_its_answer_is_typed() -> None:
+    sent: list[tuple[str, dict[str, object]]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["idempotency-key"]
+        sent.append((request.url.path, json.loads(request.content)))
+        if "nobody" in request.content.decode():
+            error = {"code": "MODEL_UNAVAILABLE", "message": "there is no model 'nobody'"}
+            return httpx.Response(404, json={"success": False, "error": error})
+        data = _TEXT if request.url.path.endswith("/text") else _IMAGE
+        return httpx.Response(200, json={"success": True, "data": data})
+
+    with Client("ng_key", "http://world", transport=httpx.MockTransport(answer)) as client:
+        text = client.models.generate_text("small", "To be", parameters={"seed": 7}, region="eu")
+        assert (text.generated_text, text.usage.total_tokens, text.seed) == (" or not", 4, 7)
+        assert text.cost_usdc == Decimal("0.01")
+        image = client.models.generate_image("large", "A castle", negative_prompt="fog")
+        assert image.parameters_used.width == 64
+        with pytest.raises(NotFoundError):
+            client.models.generate_text("nobody", "To be")
+    places = {"region": "eu", "min_performance_score": 0}
+    assert sent[0] == (
+        "/api/v1/models/generate/text",
+        {
+            "model": "small",
+            "prompt": "To be",
+            "messages": [],
+            "parameters": {"seed": 7},
+            "node_preferences": places,
+        },
+    )
+
+
+def test_a_recording_is_sent_as_a_form(api: ServedWorld, tmp_path: Path) -> None:
+    recording = tmp_path / "speech.wav"
+    recording.write_bytes(b"sound")
+    alice = api.run(lambda world: world.customer("alice"))
+    with Client(alice.key, api.address, retries_max=0) as client:
+        # Nobody answers in that world; its task shows what arrived.
+        with pytest.raises(ServerError, match="did not end in time"):
+            client.models.transcribe("ear", recording, language="en")
+        (listed,) = client.tasks.list()
+        task = client.tasks.get(listed.id)
+    assert {each.path: each.size for each in task.inputs}["recording.wav"] == 5
+
+
+def test_a_catalogue_is_checked_without_a_coordinator(tmp_path: Path) -> None:
+    file = Path(__file__).parents[2] / "configs/models.toml"
+    told = CliRunner().invoke(neurogrid, ["models", "validate", str(file)])
+    assert (told.exit_code, "no mistake" in told.output) == (0, True)
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(file.read_text().replace('type = "text"', 'type = "smell"'))
+    told = CliRunner().invoke(neurogrid, ["models", "validate", str(wrong)])
+    assert told.exit_code == 1
+    assert "model[0] (bard-1m): Invalid enum value 'smell'" in told.output
