@@ -9,11 +9,13 @@ from typing import Any, Self
 import httpx
 
 from .api_keys import ApiKeys
+from .applications import Applications
 from .artifacts import Artifacts
 from .asking import Models
 from .audit import Audit
 from .batches import Batches
 from .billing import Billing
+from .error_log import ErrorLog
 from .events import Events
 from .figures import Analytics, Limits
 from .models import (
@@ -153,6 +155,8 @@ class Client:
         self.analytics = Analytics(self._transport)
         self.limits = Limits(self._transport)
         self.audit = Audit(self._transport)
+        self.error_log = ErrorLog(self._transport)
+        self.applications = Applications(self._transport)
 
     def sign_with(self, wallet_key: str | PathLike[str]) -> None:
         """Sign requests that the coordinator wants signed with this key file, in place of NEUROGRID_WALLET_KEY's."""

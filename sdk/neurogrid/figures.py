@@ -70,8 +70,13 @@ class Limits:
     ) -> AccountLimits:
         """Replace the account's own limits; what is None has none from now on. Amounts are USDC."""
         body = {
-            "monthly_budget": None if monthly_budget is None else str(monthly_budget),
+            "monthly_budget": _text(monthly_budget),
             "monthly_tasks": monthly_tasks,
-            "task_budget": None if task_budget is None else str(task_budget),
+            "task_budget": _text(task_budget),
         }
         return self._transport.call(AccountLimits, "PUT", "/account/limits", json=body)
+
+
+def _text(amount: str | Decimal | None) -> str | None:
+    # Of a Decimal, str would write 1E+2.
+    return f"{amount:f}" if isinstance(amount, Decimal) else amount

@@ -237,8 +237,10 @@ SPECIAL: dict[tuple[str, str], dict[str, object]] = {
     ("GET", f"{_API}/audit/logs"): _ANY_ROLE,
     ("GET", f"{_API}/operator/audit/logs"): {"role": OPERATOR_ROLE},
     ("GET", f"{_API}/errors"): _ANY_ROLE,
+    ("GET", f"{_API}/errors/{{error_id}}"): _ANY_ROLE,
     ("PATCH", f"{_API}/errors/{{error_id}}"): {"body": {"resolution": "Mended."}, **_ANY_ROLE},
     ("GET", f"{_API}/operator/errors"): {"role": OPERATOR_ROLE},
+    ("GET", f"{_API}/operator/errors/{{error_id}}"): {"is_owned": False, "role": OPERATOR_ROLE},
     ("PATCH", f"{_API}/operator/errors/{{error_id}}"): {
         "body": {"resolution": "Mended."},
         "is_owned": False,

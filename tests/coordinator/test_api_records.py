@@ -210,7 +210,11 @@ async def test_a_failed_task_is_in_its_owners_error_log_until_somebody_says_what
         answer = await alice.http.patch(f"{ERRORS}/{error_id}", json=words)
         assert answer.json()["data"]["resolution"] == words["resolution"]
         assert answer.json()["data"]["resolved_at"]
+        assert (await alice.http.get(f"{ERRORS}/{error_id}")).json()["data"] == answer.json()[
+            "data"
+        ]
         check_error(await mallory.http.patch(f"{ERRORS}/{error_id}", json=words), 404, "NOT_FOUND")
+        check_error(await mallory.http.get(f"{ERRORS}/{error_id}"), 404, "NOT_FOUND")
         assert (await mallory.http.get(ERRORS)).json()["data"]["total"] == 0
         for wrong in ("yesterday", "0h", "10w", "h"):
             answer = await alice.http.get(f"{ERRORS}?timeframe={wrong}")

@@ -32,6 +32,14 @@ class FailureLog:
             lambda conn: failures.list_rows(conn, which, limit=min(limit, LIST_MAX), offset=offset)
         )
 
+    async def get(self, failure_id: str, account_id: str | None) -> Failure:
+        """A failure (of this account, if one is named).
+
+        Raises:
+            NotFound: there is none, or it is somebody else's.
+        """
+        return await self._database.read(lambda conn: _found(conn, failure_id, account_id))
+
     async def resolve(
         self, failure_id: str, resolution: str | None, account_id: str | None
     ) -> Failure:
@@ -43,14 +51,9 @@ class FailureLog:
         now_ms = time.time_ns() // 1_000_000
 
         def save(conn: Connection) -> Failure:
-            if failures.get(conn, failure_id, account_id) is None:
-                raise NotFound(
-                    f"there is no error {failure_id[:80]}", {"error_id": failure_id[:80]}
-                )
+            _found(conn, failure_id, account_id)
             failures.resolve(conn, failure_id, resolution, now_ms)
-            saved = failures.get(conn, failure_id, account_id)
-            assert saved is not None, "saved a moment ago"
-            return saved
+            return _found(conn, failure_id, account_id)
 
         return await self._database.write(save)
 
@@ -76,6 +79,13 @@ class FailureLog:
             await self._database.write(add)
         except (Overloaded, DatabaseClosed) as busy:
             _log.warning("%s: the error log has no place for it: %s", request_id, busy)
+
+
+def _found(conn: Connection, failure_id: str, account_id: str | None) -> Failure:
+    found = failures.get(conn, failure_id, account_id)
+    if found is None:
+        raise NotFound(f"there is no error {failure_id[:80]}", {"error_id": failure_id[:80]})
+    return found
 
 
 def _places(error: Exception) -> str:

@@ -59,9 +59,12 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "funds": (".funds:funds", "Deposit and withdraw; your wallet's key signs here."),
         "billing": (".billing:billing", "See what your tasks cost, and get invoices."),
         "usage": (".figures:usage", "Show what you have used this month, and your limits."),
+        "limits": (".limits:limits", "See and set what your account may spend."),
         "stats": (".figures:stats", "Show figures of the market."),
         "audit": (".audit:audit", "Export who changed what of your account."),
+        "errors": (".errors:errors", "See what failed, and write down what you did about it."),
         "api-keys": (".api_keys:api_keys", "List, create, rotate and revoke your API keys."),
+        "apps": (".apps:apps", "Register applications, and see what you allow them."),
     },
 }
 _COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}

@@ -69,6 +69,10 @@ def add_failure_routes(app: FastAPI, log: FailureLog, gate: Gate, schemas: Schem
         200: schemas.answer(FailureView, "With its resolution."),
         **errors(*_ERRORS, "NOT_FOUND", "PAYLOAD_TOO_LARGE"),
     }
+    shown: dict[int | str, dict[str, Any]] = {
+        200: schemas.answer(FailureView, "As it is now."),
+        **errors(*_ERRORS[1:], "NOT_FOUND"),
+    }
     body = schemas.body(ResolutionRequest, _EXAMPLE)
 
     @app.get(
@@ -92,6 +96,19 @@ def add_failure_routes(app: FastAPI, log: FailureLog, gate: Gate, schemas: Schem
         which = FailureFilter(caller.account.id, task_id, severity, since_ms(timeframe), resolved)
         found, total = await log.list(which, limit=limit, offset=offset)
         return success(FailureListView([_view(each) for each in found], total, limit, offset))
+
+    @app.get(
+        f"{API}/errors/{{error_id}}",
+        tags=["Audit"],
+        summary="Show an error",
+        response_class=Response,
+        responses=shown,
+    )
+    async def get_error(
+        error_id: str, caller: Annotated[Caller, Depends(gate.for_everybody)]
+    ) -> Response:
+        """Of your own account."""
+        return success(_view(await log.get(error_id, caller.account.id)))
 
     @app.patch(
         f"{API}/errors/{{error_id}}",
@@ -130,6 +147,19 @@ def add_failure_routes(app: FastAPI, log: FailureLog, gate: Gate, schemas: Schem
         which = FailureFilter(account_id, task_id, severity, since_ms(timeframe), resolved)
         found, total = await log.list(which, limit=limit, offset=offset)
         return success(FailureListView([_view(each) for each in found], total, limit, offset))
+
+    @app.get(
+        f"{API}/operator/errors/{{error_id}}",
+        tags=["Operator"],
+        summary="Show any error",
+        response_class=Response,
+        responses=shown,
+    )
+    async def get_any_error(
+        error_id: str, _: Annotated[Caller, Depends(gate.for_operators)]
+    ) -> Response:
+        """Of any account, or of none."""
+        return success(_view(await log.get(error_id, None)))
 
     @app.patch(
         f"{API}/operator/errors/{{error_id}}",
