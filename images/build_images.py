@@ -3,7 +3,8 @@
     neurogrid/python:V    Python V with a shell: this machine's CPython, Debian's static busybox
     neurogrid/job:1       the same with numpy and Pillow, from the wheels that requirements.lock pins
     neurogrid/operations:1 the same as job:1 with the program of operations, operations/operation.py
-    neurogrid/model-text:1 the same as job:1 with a small language model of ours, from models/text/
+    neurogrid/model-server:1 the same as job:1 with what the servers of all models share, from models/serving/
+    neurogrid/model-text:1 the same as model-server:1 with a small language model of ours, from models/text/
     neurogrid/true:1      the shell alone
     neurogrid/gang-link:1 the link of a gang's network: one static program, from gang-link/link.c
     neurogrid/egress-link:1 a job's way to its node's proxy: one static program, from egress-link/link.c
@@ -47,6 +48,8 @@ IMAGES = Path(__file__).parent
 REPOSITORY = IMAGES.parent
 BUSYBOX = REPOSITORY / "build/debian/busybox-static/bin/busybox"
 LABEL = "io.neurogrid.fingerprint"
+# Where our programs are in an image.
+PROGRAMS = "/opt/neurogrid"
 
 PYTHON_IMAGE = f"neurogrid/python:{sys.version_info.major}.{sys.version_info.minor}"
 JOB_IMAGE = "neurogrid/job:1"
@@ -55,7 +58,9 @@ OPERATION_PROGRAM = IMAGES / "operations/operation.py"
 MODEL_TEXT = IMAGES / "models/text"
 MODEL_TEXT_IMAGE = "neurogrid/model-text:1"
 # What its image has of the folder: neither the recipe nor the page.
-MODEL_TEXT_FILES = ("byte_pairs.py", "generate.py", "transformer.py", "weights.npz")
+MODEL_TEXT_FILES = ("byte_pairs.py", "generate.py", "serve.py", "transformer.py", "weights.npz")
+MODEL_SERVING = IMAGES / "models/serving"
+MODEL_SERVER_IMAGE = "neurogrid/model-server:1"
 TRUE_IMAGE = "neurogrid/true:1"
 GANG_LINK_IMAGE = "neurogrid/gang-link:1"
 EGRESS_LINK_IMAGE = "neurogrid/egress-link:1"
@@ -64,6 +69,18 @@ SCRUB_IMAGE = "neurogrid/scrub:1"
 PROBE_IMAGE = "neurogrid/probe:1"
 
 JOB_PACKAGES = ("numpy", "pillow")
+# HTTP of the servers of models, and what it stands on.
+SERVER_PACKAGES = (
+    "anyio",
+    "click",
+    "h11",
+    "idna",
+    "msgspec",
+    "python-multipart",
+    "starlette",
+    "typing-extensions",
+    "uvicorn",
+)
 # Once installed, packages are trees of files. These parts are for those who develop them or compile
 # against them.
 _SKIPPED_IN_PACKAGES = {"bin", "tests", "include", "uv_cache.json"}
@@ -99,7 +116,9 @@ def recipes() -> list[Recipe]:
     """All images, each after the one it is built on."""
     busybox = hashlib.sha256(BUSYBOX.read_bytes()).hexdigest()
     interpreter = tuple(fingerprint_parts())
-    pins = locked(JOB_PACKAGES, (REPOSITORY / "requirements.lock").read_text())
+    lock = (REPOSITORY / "requirements.lock").read_text()
+    pins = locked(JOB_PACKAGES, lock)
+    server_pins = locked(SERVER_PACKAGES, lock)
     python = Recipe(
         tag=PYTHON_IMAGE,
         folder="python",
@@ -123,19 +142,31 @@ def recipes() -> list[Recipe]:
         ingredients=(job.fingerprint(), OPERATION_PROGRAM.read_text()),
         build_arguments={"BASE_IMAGE": JOB_IMAGE},
     )
+    model_server = Recipe(
+        tag=MODEL_SERVER_IMAGE,
+        folder="models/serving",
+        layer="server.tar",
+        tree=lambda scratch: model_server_tree(server_pins, scratch),
+        ingredients=(
+            job.fingerprint(),
+            server_pins,
+            *(file.read_text() for file in sorted(MODEL_SERVING.glob("*.py"))),
+        ),
+        build_arguments={"BASE_IMAGE": JOB_IMAGE},
+    )
     model_text = Recipe(
         tag=MODEL_TEXT_IMAGE,
         folder="models/text",
         layer="model.tar",
         tree=lambda _: model_text_tree(),
         ingredients=(
-            job.fingerprint(),
+            model_server.fingerprint(),
             *(
                 hashlib.sha256((MODEL_TEXT / name).read_bytes()).hexdigest()
                 for name in MODEL_TEXT_FILES
             ),
         ),
-        build_arguments={"BASE_IMAGE": JOB_IMAGE},
+        build_arguments={"BASE_IMAGE": MODEL_SERVER_IMAGE},
     )
     true = Recipe(
         tag=TRUE_IMAGE,
@@ -171,6 +202,7 @@ def recipes() -> list[Recipe]:
         python,
         job,
         operations,
+        model_server,
         model_text,
         true,
         gang_link,
@@ -223,7 +255,14 @@ def packages_tree(pins: str, scratch: Path) -> Tree:
 def operations_tree() -> Tree:
     """The program of operations alone."""
     tree = Tree()
-    tree.add_file("/opt/neurogrid/operation.py", OPERATION_PROGRAM)
+    tree.add_file(f"{PROGRAMS}/operation.py", OPERATION_PROGRAM)
+    return tree
+
+
+def model_server_tree(pins: str, scratch: Path) -> Tree:
+    """What the servers of all models share, and the packages that it needs."""
+    tree = packages_tree(pins, scratch)
+    tree.add_python(f"{PROGRAMS}/models/serving", MODEL_SERVING, lambda path: path.suffix != ".py")
     return tree
 
 
@@ -231,7 +270,7 @@ def model_text_tree() -> Tree:
     """The program of the text model and its weights."""
     tree = Tree()
     for name in MODEL_TEXT_FILES:
-        tree.add_file(f"/opt/neurogrid/models/text/{name}", MODEL_TEXT / name)
+        tree.add_file(f"{PROGRAMS}/models/text/{name}", MODEL_TEXT / name)
     return tree
 
 

@@ -1,12 +1,12 @@
 """The models that clients ask for by name: which there are, what each needs, and what it takes.
 
 An operator writes them into a TOML file (`configs/models.toml` is the default one, with each field's meaning). A
-model is a container image whose program reads `REQUEST_FILE` below /inputs and leaves `RESULT_FILE` below /outputs
-(docs/models.md has both forms).
+model is a container image with a program for one request, which reads `REQUEST_FILE` below /inputs and leaves
+`RESULT_FILE` below /outputs, or with a server that stays (`model_server`), or both; docs/models.md has both contracts.
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -16,7 +16,10 @@ from msgspec import Meta
 
 from .errors import InvalidValue
 from .fields import Argument, ImageRef
+from .model_server import ModelServer, Route
 from .money import MS_PER_HOUR, parse_usdc
+from .resources import ComputeCapability
+from .unit_price import ModelUnit, UnitPrices
 
 REQUEST_FILE = "request.json"
 RESULT_FILE = "result.json"
@@ -57,16 +60,22 @@ class ModelParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelNeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one request takes of a node; sizes in 10^9 bytes.
+    """What a container of the model takes of a node, for one request or as a replica; sizes in 10^9 bytes.
 
     Attributes:
         vram_gb: memory of one GPU; 0: it computes on processors.
+        compute_capability: the least of that GPU, as "8.0"; "0.0": any.
     """
 
     memory_gb: Annotated[float, Meta(gt=0, le=100_000)]
     disk_gb: Annotated[float, Meta(gt=0, le=100_000)] = 0.1
     cpu_cores: Annotated[float, Meta(ge=0.01, le=1000)] = 1
     vram_gb: Annotated[float, Meta(ge=0, le=10_000)] = 0
+    compute_capability: ComputeCapability = "0.0"
+
+    def __post_init__(self) -> None:
+        if self.compute_capability != "0.0" and not self.vram_gb:
+            raise ValueError("compute_capability is of a GPU: say vram_gb, too")
 
     @property
     def memory_bytes(self) -> int:
@@ -90,7 +99,7 @@ class ModelNeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model costs. Nodes are paid by the time; the unit says what that comes to.
+    """What a task costs, which is one request. Nodes are paid by the time; the unit says what that comes to.
 
     Attributes:
         max_usdc_per_hour: the most that is paid for a node where the client names no price.
@@ -114,6 +123,23 @@ class ModelTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return a_second / self.units_per_second
 
 
+# Which routes and which prices a model of a type can have.
+_ROUTES: Mapping[ModelType, frozenset[Route]] = {
+    ModelType.TEXT: frozenset({Route.CHAT, Route.COMPLETIONS, Route.EMBEDDINGS}),
+    ModelType.IMAGE: frozenset({Route.IMAGES}),
+    ModelType.AUDIO: frozenset({Route.TRANSCRIPTIONS, Route.TRANSLATIONS, Route.SPEECH}),
+    ModelType.EMBEDDING: frozenset({Route.EMBEDDINGS}),
+}
+_READ = {ModelUnit.INPUT_TOKEN, ModelUnit.CACHED_INPUT_TOKEN, ModelUnit.REQUEST}
+_UNITS: Mapping[ModelType, frozenset[ModelUnit]] = {
+    ModelType.TEXT: frozenset({*_READ, ModelUnit.OUTPUT_TOKEN}),
+    ModelType.IMAGE: frozenset({ModelUnit.IMAGE, ModelUnit.REQUEST}),
+    ModelType.AUDIO: frozenset({ModelUnit.AUDIO_SECOND, ModelUnit.REQUEST}),
+    ModelType.EMBEDDING: frozenset(_READ),
+}
+_NO_TERMS = ModelTerms("0")
+
+
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An entry of the catalogue.
 
@@ -123,6 +149,10 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         image, command: what computes it; without a command the image's own.
         timeout_s: how long one request may take where the client does not say.
         concurrency: how many requests of one account may be at work with it at once; 0: as many as may be.
+        tasks: its image has the program for one request, which a task runs.
+        price: what such a task costs; without tasks there is none.
+        server: how it is served by a container that stays; None: it is not.
+        unit_price: the most that nodes may ask for what such a server does.
     """
 
     id: ModelName
@@ -131,7 +161,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
     image: ImageRef
     needs: ModelNeeds
-    price: ModelTerms
+    price: ModelTerms = _NO_TERMS
     description: _Sentence = ""
     licence: Annotated[str, Meta(max_length=200)] = ""
     aliases: Annotated[tuple[ModelName, ...], Meta(max_length=50)] = ()
@@ -139,6 +169,39 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: Annotated[tuple[Argument, ...], Meta(max_length=64)] = ()
     timeout_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 120
     concurrency: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    tasks: bool = True
+    server: ModelServer | None = None
+    unit_price: UnitPrices = UnitPrices()
+
+    def __post_init__(self) -> None:
+        if self.tasks and self.price is _NO_TERMS:
+            raise ValueError("price is missing: what a task with it costs; or say tasks = false")
+        if not self.tasks and self.server is None:
+            raise ValueError("server is missing: with tasks = false nothing else answers")
+        if self.server is not None:
+            self._check_server(self.server)
+
+    @property
+    def name_at_server(self) -> str:
+        """What its server calls it."""
+        return (self.server.name if self.server is not None else "") or self.id
+
+    def _check_server(self, server: ModelServer) -> None:
+        kind = self.type.value
+        for route in server.routes:
+            if route not in _ROUTES[self.type]:
+                allowed = ", ".join(sorted(_ROUTES[self.type]))
+                raise ValueError(
+                    f"server.routes: a model of type {kind} serves {allowed}, not {route}"
+                )
+        prices = self.unit_price.micro_usdc_per_million()
+        if not prices:
+            raise ValueError("unit_price is missing: what nodes may ask for what the server does")
+        for unit in prices:
+            if unit not in _UNITS[self.type]:
+                raise ValueError(
+                    f"unit_price: a model of type {kind} has no {unit.value} to pay for"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from build_images import MODEL_TEXT_IMAGE
+from models.serving.sampling import Sampling, choose
 from models.text.byte_pairs import BytePairs, learn
-from models.text.generate import WEIGHTS, Sampling, answer, choose
+from models.text.generate import WEIGHTS, answer
 from models.text.transformer import load
 from neurogrid_coordinator.models_config import read_catalogue
 from neurogrid_marketplace.model_catalogue import ModelType

@@ -7,6 +7,7 @@ import pytest
 from neurogrid_coordinator.models_config import ModelsConfig, read_catalogue
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.model_catalogue import parse_catalogue
+from neurogrid_marketplace.model_server import Route
 
 _ENTRY = """[[model]]
 id = "one"
@@ -17,6 +18,24 @@ image = "neurogrid/one:1"
 needs = { memory_gb = 1 }
 price = { max_usdc_per_hour = "1" }
 """
+_SERVED = (
+    _ENTRY
+    + """[model.unit_price]
+output_per_million = "0.1"
+[model.server]
+routes = ["/v1/completions"]
+"""
+)
+
+
+def test_a_server_has_the_name_of_its_model_and_a_port_that_a_job_can_have() -> None:
+    (model,) = parse_catalogue(_SERVED, "f.toml").models
+    assert model.server is not None
+    assert (model.name_at_server, model.server.routes) == ("one", (Route.COMPLETIONS,))
+    service = model.server.service()
+    assert (service.port, service.health, service.start_s) == (8000, "/health", 600)
+    (named,) = parse_catalogue(_SERVED + 'name = "org/One"', "f.toml").models
+    assert named.name_at_server == "org/One"
 
 
 def test_the_shipped_catalogue_is_read_where_the_operator_names_none(tmp_path: Path) -> None:
@@ -46,6 +65,22 @@ def test_the_shipped_catalogue_is_read_where_the_operator_names_none(tmp_path: P
         (_ENTRY + "colour = 1", "f.toml: model[0] (one): Object contains unknown field `colour`"),
         (_ENTRY.replace('image = "neurogrid/one:1"', ""), "missing required field `image`"),
         ("model = [3]", "f.toml: model[0]: Expected `object`"),
+        (_ENTRY.replace("price", "# price"), "price is missing: what a task with it costs"),
+        (_ENTRY + "tasks = false", "server is missing"),
+        (_ENTRY + 'server = { routes = ["/v1/completions"] }', "unit_price is missing"),
+        (
+            _SERVED.replace("/v1/completions", "/v1/images/generations"),
+            "a model of type text serves",
+        ),
+        (_SERVED.replace("/v1/completions", "/v2/x"), "at `$.server.routes[0]`"),
+        (_SERVED.replace("output_per_million", "per_image"), "type text has no image to pay for"),
+        (_SERVED + "replicas_max = 1\nreplicas_min = 2", "replicas_min is above replicas_max"),
+        (_SERVED + "port = 3128", "port 3128 is the one of the node's proxy"),
+        (_SERVED + 'features = ["seed", "seed"]', "features: one stands there twice"),
+        (
+            _ENTRY.replace("memory_gb = 1", 'memory_gb = 1, compute_capability = "8.0"'),
+            "say vram_gb",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_file_entry_and_field(text: str, words: str) -> None:

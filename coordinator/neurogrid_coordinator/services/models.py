@@ -152,6 +152,11 @@ def submission_of(
         InvalidRequest: it takes no such parameter, or has nothing to work on.
     """
     model = find_model(settings, wanted.model, model_type)
+    if not model.tasks:
+        raise InvalidRequest(
+            f"{model.id} is answered by a server that stays, and not by tasks: ask it at /v1",
+            "model",
+        )
     try:
         check_input(model.type, wanted.asked)
     except InvalidValue as error:
@@ -181,6 +186,7 @@ def submission_of(
             disk_bytes=needs.disk_bytes,
             gpu_count=1 if needs.vram_bytes else 0,
             gpu_memory_bytes=needs.vram_bytes,
+            compute_capability=needs.compute_capability,
             regions=wanted.regions,
         ),
         queue_timeout_s=wanted.queue_timeout_s,

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.serving.sampling import Sampling, choose
 from models.text.byte_pairs import END, BytePairs
-from models.text.transformer import Array, Transformer, load
+from models.text.transformer import Transformer, load
 
 INPUTS, OUTPUTS = Path("/inputs"), Path("/outputs")
 WEIGHTS = Path(__file__).with_name("weights.npz")
@@ -26,41 +26,31 @@ _KEPT = 2
 _SPEAKERS = {"user": "FIRST CITIZEN", "assistant": "SECOND CITIZEN"}
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen."""
-
-    temperature: float
-    top_p: float
-
-
 def prompt_of(request: dict[str, Any]) -> tuple[str, list[str]]:
     """The text to go on after, and what ends the answer beside the request's own stop sequences."""
     messages = request.get("messages", [])
     if not messages:
         return request["prompt"], []
-    turns = [
-        f"[{each['content']}]"
-        if each["role"] == "system"
-        else f"{_SPEAKERS[each['role']]}.\n{each['content']}"
-        for each in messages
+    return play([(each["role"], each["content"]) for each in messages])
+
+
+def play(turns: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
+    """A conversation, roles and words, in the form of a play that goes on, and what ends the next speech."""
+    speeches = [
+        f"[{words}]" if role == "system" else f"{_SPEAKERS[role]}.\n{words}"
+        for role, words in turns
     ]
-    return "\n\n".join([*turns, f"{_SPEAKERS['assistant']}.\n"]), ["\n\n"]
+    return "\n\n".join([*speeches, f"{_SPEAKERS['assistant']}.\n"]), ["\n\n"]
 
 
-def choose(logits: Array, how: Sampling, random: np.random.Generator) -> int:
-    """A token: the likeliest, or by chance among the likely ones."""
-    if how.temperature == 0:
-        return int(logits.argmax())
-    scaled = logits / how.temperature
-    order = np.argsort(-scaled, kind="stable")
-    share = np.exp(scaled[order] - scaled[order[0]])
-    share /= share.sum()
-    # The first that reaches top_p is the last that counts.
-    count = int(np.searchsorted(share.cumsum(), how.top_p)) + 1
-    share = share[:count].cumsum()
-    place = int(np.searchsorted(share, random.random() * share[-1], side="right"))
-    return int(order[min(place, len(share) - 1)])
+def clean(text: str) -> bytes:
+    """A text as the model reads it: byte 0, which no text has, ends what it has read."""
+    return text.replace("\0", "").encode("utf-8", "replace")
+
+
+def kept(tokens: list[int], context: int) -> list[int]:
+    """What it still sees of a text when it has seen as much as it can."""
+    return tokens[-context // _KEPT :]
 
 
 def written(
@@ -74,8 +64,8 @@ def written(
         token = choose(logits, how, random)
         yield token
         seen.append(token)
-        if model.seen == model.context:
-            seen = seen[-model.context // _KEPT :]
+        if model.seen[0] == model.context:
+            seen = kept(seen, model.context)
             model.forget()
             logits = model.read(seen)
         else:
@@ -88,8 +78,7 @@ def answer(model: Transformer, pairs: BytePairs, request: dict[str, Any]) -> dic
     prompt, ends = prompt_of(request)
     stops = [stop.encode() for stop in [*wanted["stop_sequences"], *ends]]
     seed = secrets.randbits(32) if wanted["seed"] is None else wanted["seed"]
-    # A text has no byte 0: that ends what the model has read.
-    tokens = pairs.encode(prompt.replace("\0", "").encode("utf-8", "replace"))
+    tokens = pairs.encode(clean(prompt))
     how = Sampling(wanted["temperature"], wanted["top_p"])
     made: list[int] = []
     text, finish = b"", "length"

@@ -1,0 +1,115 @@
+"""How a model is served: a container that stays, and speaks OpenAI's own HTTP at one port. Pure.
+
+It is the ``[model.server]`` of an entry of the catalogue (`model_catalogue`); docs/models.md has the contract that
+such a server keeps.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from .fields import Argument, EnvName
+from .service import Service, ServicePort, StartS
+
+_GB = 10**9
+# A name as another program has it: a path, or a repository with a revision.
+_ServerName = Annotated[str, Meta(pattern=r"^[!-~]{0,200}\Z")]
+_Path = Annotated[str, Meta(pattern=r"^/[!-~]{1,255}\Z")]
+_Health = Annotated[str, Meta(pattern=r"^/[!-~]{0,255}\Z")]
+
+
+class Route(StrEnum):
+    """What a server may be asked; the paths are OpenAI's."""
+
+    CHAT = "/v1/chat/completions"
+    COMPLETIONS = "/v1/completions"
+    EMBEDDINGS = "/v1/embeddings"
+    IMAGES = "/v1/images/generations"
+    TRANSCRIPTIONS = "/v1/audio/transcriptions"
+    TRANSLATIONS = "/v1/audio/translations"
+    SPEECH = "/v1/audio/speech"
+
+
+# What a server does with a request beside the plain ones: fields that it may be passed.
+Feature = Literal[
+    "json",
+    "json_schema",
+    "logprobs",
+    "seed",
+    "stream",
+    "tokenize",
+    "tools",
+    "usage_in_stream",
+    "vision",
+    "words",
+]
+
+
+class ModelWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Weights that are not in the image: a node fetches them once, and keeps them.
+
+    Attributes:
+        source: where they are from, as the server's own program names it: "hf:meta-llama/Llama-3.1-8B-Instruct@main".
+        cache_path: where the server looks for them in its container.
+        size_gb: on the disk, 10^9 bytes.
+        needs_token: their makers give them to those alone who have accepted their terms.
+    """
+
+    source: Annotated[str, Meta(min_length=1, max_length=500)]
+    cache_path: _Path
+    size_gb: Annotated[float, Meta(gt=0, le=10_000)]
+    needs_token: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """The same in bytes."""
+        return round(self.size_gb * _GB)
+
+
+class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A server of a model.
+
+    Attributes:
+        routes: what it may be asked.
+        port: TCP, at 127.0.0.1 or all addresses of a network of its own.
+        command: with its arguments; without one the image's own.
+        health_path: answers with less than 400 when it can be asked, and with 503 while it is being loaded.
+        start_s: how long that may take; weights that have to be fetched are not counted.
+        stop_s: how long requests may go on after SIGTERM.
+        concurrency: how many requests one replica is at, at once; more wait in the market's own queue.
+        name: what it calls the model; "": the id.
+        features: what may be passed on to it; the rest is refused before it is asked.
+        replicas_min, replicas_max: how many there are in all.
+        idle_s: without a request for so long, a replica above the least ends.
+    """
+
+    routes: Annotated[tuple[Route, ...], Meta(min_length=1, max_length=7)]
+    port: ServicePort = 8000
+    command: Annotated[tuple[Argument, ...], Meta(max_length=64)] = ()
+    environment: Annotated[Mapping[EnvName, Argument], Meta(max_length=64)] = {}
+    health_path: _Health = "/health"
+    start_s: StartS = 600
+    stop_s: Annotated[int, Meta(ge=0, le=600)] = 30
+    concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    name: _ServerName = ""
+    features: Annotated[tuple[Feature, ...], Meta(max_length=16)] = ()
+    weights: ModelWeights | None = None
+    replicas_min: Annotated[int, Meta(ge=0, le=1000)] = 0
+    replicas_max: Annotated[int, Meta(ge=1, le=1000)] = 1
+    idle_s: Annotated[int, Meta(ge=10, le=7 * 24 * 3600)] = 600
+
+    def __post_init__(self) -> None:
+        for name, listed in (("routes", self.routes), ("features", self.features)):
+            if len(set(listed)) != len(listed):
+                raise ValueError(f"{name}: one stands there twice")
+        if self.replicas_min > self.replicas_max:
+            raise ValueError("replicas_min is above replicas_max")
+        # It refuses the port that is another's.
+        self.service()
+
+    def service(self) -> Service:
+        """The port that its job has."""
+        return Service(self.port, self.health_path, self.start_s)
