@@ -23,6 +23,7 @@ from .groups.dialects import add_dialects
 from .groups.market import add_market
 from .groups.records import add_records
 from .groups.work import add_work
+from .head import head_layer
 from .repeating import repeats_layer
 from .scene import scene_layer
 from .shared import Shared, share
@@ -64,7 +65,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    layers = _layers(shared, elsewhere)
+    layers = _layers(app, shared, elsewhere)
     # Each stands around those before it.
     for layer in layers:
         app.add_middleware(layer)
@@ -81,10 +82,13 @@ def create_app(
     return app
 
 
-def _layers(shared: Shared, elsewhere: Elsewhere | None) -> list[Callable[[ASGIApp], ASGIApp]]:
+def _layers(
+    app: FastAPI, shared: Shared, elsewhere: Elsewhere | None
+) -> list[Callable[[ASGIApp], ASGIApp]]:
     """What each request passes before it comes to a route, from the innermost on."""
     forms = shared.forms
     layers: list[Callable[[ASGIApp], ASGIApp]] = [
+        head_layer(lambda: app.routes),
         repeats_layer(shared.world.database, forms),
         scene_layer(shared.failures),
         addresses_layer(shared.settings.proxies, shared.limits, forms),

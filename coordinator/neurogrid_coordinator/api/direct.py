@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..services.errors import Refused
 from ..store.database import DatabaseClosed, Overloaded
 from .errors import answer
+from .head import GET, HEAD
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 # Where the endpoint is, until the layers have been passed.
@@ -81,6 +82,8 @@ class Direct:
 
     def _find(self, scope: Scope) -> Endpoint | None:
         method, path = scope["method"], scope["path"]
+        if method == HEAD:
+            method = GET
         endpoint = self._whole.get((method, path))
         if endpoint is not None:
             return endpoint

@@ -30,6 +30,7 @@ from ..store.database import DatabaseClosed, Overloaded
 from .body import MalformedJson
 from .envelope import json_response
 from .explanations import explanation_view
+from .head import GET, HEAD
 from .last_word import LastWord
 
 _log = logging.getLogger(__name__)
@@ -240,6 +241,9 @@ def _of_router(request: Request, error: HTTPException) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return problem("NOT_FOUND", f"there is nothing at {request.url.path}")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        there = headers.get("Allow", "").split(", ")
+        if GET in there and HEAD not in there:
+            headers["Allow"] = ", ".join([*there, HEAD])
         return problem(
             "METHOD_NOT_ALLOWED",
             f"{request.method} is not possible at {request.url.path}",

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from ..api.client_address import Proxies
 from ..api.errors import Forms, answer
+from ..api.head import GET, HEAD
 from ..api.job_socket import deny
 from ..api.paths import API
 from ..api.request_ids import REQUEST_ID_STATE
@@ -71,7 +72,7 @@ class Following:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
-        elif scope["path"] in _ABOUT_US and scope["method"] == "GET":
+        elif scope["path"] in _ABOUT_US and scope["method"] in (GET, HEAD):
             await self._about_us(scope, receive, send)
         else:
             await self._http(scope, receive, send)
