@@ -203,6 +203,7 @@ class RetentionConfig(_Section, frozen=True):
         evidence_days: what was signed about their leases, where receipts have it too.
         failures_days: what failed; of each account no more than 10,000 are kept anyway.
         deliveries_days: what webhooks were told; of each webhook no more than 1000 are kept anyway.
+        idempotency_hours: how long a request with an idempotency key is answered as before.
     """
 
     logs_days: _Days = 0
@@ -211,6 +212,7 @@ class RetentionConfig(_Section, frozen=True):
     evidence_days: _Days = 0
     failures_days: _Days = 0
     deliveries_days: _Days = 30
+    idempotency_hours: Annotated[int, Meta(ge=1, le=90 * 24)] = 24
 
 
 class FetchConfig(_Section, frozen=True):

@@ -91,7 +91,13 @@ async def test_after_auth_it_sends_the_accounts_events_and_nobody_elses(tmp_path
         # A reader that was away resumes after what it saw last.
         again = await authenticated(address, alice.key, after=seen[-2]["sequence"])
         assert (await receive(again))["type"] == "task.completed"
-        for one in (socket, others, again):
+        # What it says that it saw last is no event: told so, and of what is to come.
+        lost = await authenticated(address, alice.key, after=seen[-1]["sequence"] + 1000)
+        reset = await receive(lost)
+        assert (reset["type"], reset["asked_after"]) == ("reset", seen[-1]["sequence"] + 1000)
+        anew = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        assert (await receive(lost))["task_id"] == anew
+        for one in (socket, others, again, lost):
             await one.close()
 
 
@@ -122,6 +128,7 @@ async def test_a_wrong_key_and_one_that_may_not_read_end_the_connection(tmp_path
                 await socket.send(json.dumps({"type": "auth", "token": key}))
                 refused = await receive(socket)
                 assert (refused["type"], refused["error"]["code"]) == ("error", code)
+                assert refused["timestamp"].endswith("Z")
                 with pytest.raises(ConnectionClosed) as closed:
                     await receive(socket)
                 assert closed.value.rcvd is not None
@@ -161,7 +168,10 @@ async def test_a_reader_that_takes_nothing_is_dropped_with_a_reason(
         stuck = StuckSocket(alice.key)
         sockets = Sockets(
             gate=Gate(
-                world.database, RequestLimits(UNLIMITED), Signatures(world.database, "a network")
+                world.database,
+                RequestLimits(UNLIMITED),
+                Signatures(world.database, "a network"),
+                repeats_kept_s=60,
             ),
             events=Events(world.database, world.feed),
             nodes=world.nodes,

@@ -212,7 +212,7 @@ async def test_a_refused_request_leaves_its_key_free(tmp_path: Path) -> None:
 @contextmanager
 def served_as(account_id: str, key: str) -> Iterator[None]:
     with repeats.scene():
-        repeats.expect(repeats.Repeat(account_id, key, lambda: "0" * 64))
+        repeats.expect(repeats.Repeat(account_id, key, lambda: "0" * 64, 24 * 3600 * 1000))
         yield
 
 
@@ -254,6 +254,27 @@ async def test_a_key_is_claimed_with_the_effect_or_not_at_all_and_forgotten_afte
         with served_as(account_id, "two"):
             await database.write(rename, "a day later")
         assert await claims() == 1, "the old one is gone"
+
+
+@on_asyncio
+async def test_the_operator_says_how_long_an_answer_is_kept(tmp_path: Path) -> None:
+    async with open_world(tmp_path, repeats_kept_s=2 * 3600) as world:
+        alice = await world.customer("alice")
+        hook = (await webhook(world, alice, "hook")).parameters["webhook_id"]
+        path, headers = f"/api/v1/webhooks/{hook}/pause", {"Idempotency-Key": "p"}
+        await alice.http.post(path, headers=headers)
+
+        def age(conn: Connection, by_ms: int) -> None:
+            then = idempotent_answers.c.created_at_ms - by_ms
+            conn.execute(update(idempotent_answers).values(created_at_ms=then))
+
+        await world.database.write(age, 119 * 60_000)
+        again = await alice.http.post(path, headers=headers)
+        assert again.headers["idempotent-replayed"] == "true"
+        await world.database.write(age, 2 * 60_000)
+        anew = await alice.http.post(path, headers=headers)
+        assert anew.is_success
+        assert "idempotent-replayed" not in anew.headers
 
 
 @on_asyncio

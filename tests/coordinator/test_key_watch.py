@@ -111,7 +111,10 @@ async def test_looking_goes_on_after_it_has_failed(
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")
         gate = Gate(
-            world.database, RequestLimits(UNLIMITED), Signatures(world.database, "a network")
+            world.database,
+            RequestLimits(UNLIMITED),
+            Signatures(world.database, "a network"),
+            repeats_kept_s=60,
         )
         key = await key_of(world, alice)
         monkeypatch.setattr(key_watch, "state_of", None)

@@ -107,10 +107,19 @@ class Gate:
 
     Args:
         limits: of requests per account, and of those without a good key per address.
+        repeats_kept_s: how long a request with an idempotency key is answered as before.
     """
 
-    def __init__(self, database: Database, limits: RequestLimits, signatures: Signatures) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limits: RequestLimits,
+        signatures: Signatures,
+        *,
+        repeats_kept_s: int,
+    ) -> None:
         self._database = database
+        self._repeats_kept_ms = repeats_kept_s * 1000
         self._signatures = signatures
         self._limits = limits
         self._watch = KeyWatch(database)
@@ -233,7 +242,9 @@ class Gate:
                     request_id=str(request.scope.get("state", {}).get(REQUEST_ID_STATE, "")),
                 )
             )
-            await repeating.expect(request, self._database, caller.account.id)
+            await repeating.expect(
+                request, self._database, caller.account.id, self._repeats_kept_ms
+            )
         return caller
 
     async def _require_signature(

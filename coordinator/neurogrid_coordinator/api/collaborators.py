@@ -47,6 +47,7 @@ class Settings:
         public_url: how clients reach us, without a slash at the end; "" for relative links.
         event_stream_s: how long a stream of events lasts, until its client has to come back.
         fetch_s: how long the files may take that one request names by URL.
+        repeats_kept_s: how long a request with an idempotency key is answered as before.
         requests: how many requests are taken, from whom.
         proxies: who may say whose request it is.
         cors_origins: of web pages whose scripts may call.
@@ -61,6 +62,7 @@ class Settings:
     limits: Limits
     public_url: str = ""
     fetch_s: int = 300
+    repeats_kept_s: int = 24 * 3600
     event_stream_s: float = 3600
     requests: RequestRules = UNLIMITED
     proxies: Proxies = NO_PROXIES

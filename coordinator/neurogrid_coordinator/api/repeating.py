@@ -44,8 +44,13 @@ class _Answer(msgspec.Struct, frozen=True):
     body: str
 
 
-async def expect(connection: HTTPConnection, database: Database, account_id: str) -> None:
+async def expect(
+    connection: HTTPConnection, database: Database, account_id: str, kept_ms: int
+) -> None:
     """Have this request claim its idempotency key with its first change, if it brings one.
+
+    Args:
+        kept_ms: for how long it is answered as before.
 
     Raises:
         Replayed: it was carried out before.
@@ -56,12 +61,12 @@ async def expect(connection: HTTPConnection, database: Database, account_id: str
     key = idempotency_key(connection, keeps_it=False)
     if key is None:
         return
-    now_ms = time.time_ns() // 1_000_000
-    kept = await database.read_briefly(repeats.find, account_id, key, now_ms)
+    since_ms = time.time_ns() // 1_000_000 - kept_ms
+    kept = await database.read_briefly(repeats.find, account_id, key, since_ms)
     if kept is not None:
         await read_body(connection, JSON_BYTES_MAX)
         raise Replayed(_replay(kept, key, _digest(connection)))
-    repeats.expect(Repeat(account_id, key, lambda: _digest(connection)))
+    repeats.expect(Repeat(account_id, key, lambda: _digest(connection), kept_ms))
 
 
 def _replay(kept: Kept, key: str, digest: str) -> Response:

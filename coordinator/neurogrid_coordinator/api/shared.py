@@ -80,7 +80,12 @@ class Shared:
 def share(settings: Settings, world: Collaborators) -> Shared:
     """Make what the routes share."""
     limits = RequestLimits(settings.requests, world.counts)
-    gate = Gate(world.database, limits, Signatures(world.database, settings.network))
+    gate = Gate(
+        world.database,
+        limits,
+        Signatures(world.database, settings.network),
+        repeats_kept_s=settings.repeats_kept_s,
+    )
     balances = Balances(world.database, world.funds)
     tasks = Tasks(
         database=world.database,

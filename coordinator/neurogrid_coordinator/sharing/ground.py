@@ -79,6 +79,7 @@ class Ground:
             cors_origins=config.http.cors_origins,
             sockets_per_address=config.http.websockets_per_address,
             fetch_s=config.fetch.timeout_s,
+            repeats_kept_s=config.retention.idempotency_hours * 3600,
             operations=config.operations.settings,
             models=model_settings(config.models, self.directory),
             anonymous_account=config.dialects.anonymous_account,

@@ -15,8 +15,6 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from .prepared import Prepared
 from .tables import idempotent_answers as answers
 
-# Whoever repeats a request does so within minutes; a day is what such services usually promise.
-KEPT_MS = 86_400_000
 # So many old ones are deleted with a new one, so that there is never a long pause.
 _DELETED_AT_ONCE = 100
 
@@ -34,12 +32,14 @@ class Repeat:
 
     Attributes:
         digest: tells its hash, once its body is read.
+        kept_ms: for how long it is known, and what is older is forgotten.
         claimed: whether its effect is there.
     """
 
     account_id: str
     key: str
     digest: Callable[[], str]
+    kept_ms: int
     claimed: bool = False
 
 
@@ -88,11 +88,12 @@ def claim(conn: Connection) -> None:
     if repeat is None or repeat.claimed:
         return
     now_ms = time.time_ns() // 1_000_000
-    if find(conn, repeat.account_id, repeat.key, now_ms) is not None:
+    since_ms = now_ms - repeat.kept_ms
+    if find(conn, repeat.account_id, repeat.key, since_ms) is not None:
         raise Taken
     old = conn.execute(
         select(answers.c.account_id, answers.c.idempotency_key)
-        .where(answers.c.created_at_ms < now_ms - KEPT_MS)
+        .where(answers.c.created_at_ms < since_ms)
         .order_by(answers.c.created_at_ms)
         .limit(_DELETED_AT_ONCE)
     ).all()
@@ -120,10 +121,10 @@ def claimed() -> None:
         repeat.claimed = True
 
 
-def find(conn: Connection, account_id: str, key: str, now_ms: int) -> Kept | None:
-    """What is known of the request with this key, for a day."""
+def find(conn: Connection, account_id: str, key: str, since_ms: int) -> Kept | None:
+    """What is known of the request with this key, if it came since."""
     row = _BY_KEY.first(conn, {"the_account": account_id, "the_key": key})
-    if row is None or row.created_at_ms < now_ms - KEPT_MS:
+    if row is None or row.created_at_ms < since_ms:
         return None
     return Kept(row.request_sha256, row.answer_json)
 
