@@ -12,6 +12,7 @@ from coordinator.owned_things import failure, finished_task
 from neurogrid_coordinator.services import health
 from neurogrid_coordinator.services.health import Services
 from neurogrid_coordinator.services.pulse import Pulse
+from neurogrid_marketplace.faults import Outcome
 
 API = "/api/v1"
 
@@ -87,6 +88,36 @@ async def test_figures_are_what_happened(tmp_path: Path) -> None:
         for wrong in ("timeframe=2h", "metric=luck"):
             answer = await bob.http.get(f"{API}/analytics/performance?{wrong}")
             check_error(answer, 422, "INVALID_REQUEST")
+
+
+@pytest.mark.both_databases
+@on_asyncio
+async def test_the_networks_uptime_counts_what_nodes_failed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+
+        async def leased(outcome: Outcome) -> None:
+            answer = await alice.http.post(f"{API}/tasks", json=TASK)
+            task_id = answer.json()["data"]["id"]
+            await world.start(task_id)
+            await world.finish(task_id, outcome=outcome)
+
+        # Of an image that nobody has, of the network, of the client's program, and none at all.
+        for outcome in (
+            Outcome.PULL_STALLED,
+            Outcome.IMAGE_NOT_FOUND,
+            Outcome.INPUT_UNAVAILABLE,
+            Outcome.EXIT_NONZERO,
+            Outcome.COMPLETED,
+        ):
+            await leased(outcome)
+        assert (await get(world, alice, "/analytics/stats"))["network_uptime"] == 100.0
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("bob")
+        await leased(Outcome.START_FAILED)
+        assert (await get(world, alice, "/analytics/stats"))["network_uptime"] == 83.33
 
 
 @on_asyncio

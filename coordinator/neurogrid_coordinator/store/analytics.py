@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
+from neurogrid_marketplace.faults import CONSEQUENCES, Fault
 from neurogrid_marketplace.reputation import FindingKind
 from neurogrid_marketplace.task import Phase
 
 from .tables import findings, leases, tasks
 
+# As `findings.add` writes down how a run ended: by its node's fault.
+_BY_NODE = [
+    f'"outcome":"{outcome.value}"'
+    for outcome, follows in CONSEQUENCES.items()
+    if follows.fault is Fault.NODE
+]
 _FAILED = [Phase.FAILED.value, Phase.EXPIRED.value]
 
 
@@ -104,12 +111,20 @@ def metered_ms(conn: Connection, account_id: str | None = None, since_ms: int = 
 
 
 def leases_and_failed(conn: Connection, since_ms: int) -> tuple[int, int]:
-    """How many leases were made since, and of how many the node failed."""
+    """How many leases were made since, and of how many the node failed: by its own fault, not by an image that
+    nobody has, nor by the network."""
     made = conn.scalar(select(func.count()).where(leases.c.created_at_ms >= since_ms)) or 0
     failed = (
         conn.scalar(
             select(func.count()).where(
-                findings.c.at_ms >= since_ms, findings.c.kind == FindingKind.FAILED.value
+                findings.c.at_ms >= since_ms,
+                findings.c.kind == FindingKind.FAILED.value,
+                or_(
+                    *(
+                        findings.c.finding_json.contains(words, autoescape=True)
+                        for words in _BY_NODE
+                    )
+                ),
             )
         )
         or 0
