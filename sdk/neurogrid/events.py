@@ -31,15 +31,18 @@ class AccountEvent(Struct, frozen=True, kw_only=True):
 
 
 class EventPage(Struct, frozen=True, kw_only=True):
-    """Some events, oldest first; ``next_after``: ask for what comes after it."""
+    """Some events, oldest first; ``next_after``: ask for what comes after it; ``reset``: the coordinator knows no event
+    of the sequence that was asked for, so what you keep of earlier ones may be another now."""
 
     events: list[AccountEvent]
     next_after: int
+    reset: bool = False
 
 
 class _Listed(Struct, frozen=True):
     events: list[dict[str, Any]]
     next_after: int
+    reset: bool = False
 
 
 class Events:
@@ -60,13 +63,16 @@ class Events:
         params: dict[str, str | int] = {"after": after, "limit": limit, **_types(types)}
         found = self._transport.call(_Listed, "GET", "/events", params=params)
         return EventPage(
-            events=[_event(each) for each in found.events], next_after=found.next_after
+            events=[_event(each) for each in found.events],
+            next_after=found.next_after,
+            reset=found.reset,
         )
 
     def follow(
         self, *, after: int | None = None, types: Sequence[str] = ()
     ) -> Iterator[AccountEvent]:
-        """Events as they come, for ever; resumed after the last that arrived when a connection breaks.
+        """Events as they come, for ever; resumed after the last that arrived when a connection breaks. One of type
+        ``reset`` says that the coordinator does not know that event (any more), and what follows is what is to come.
 
         Args:
             after: begin after this sequence; None: with what is to come.

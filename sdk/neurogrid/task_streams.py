@@ -34,6 +34,9 @@ def updates(transport: Transport, task_id: str) -> Iterator[TaskUpdate]:
                 if event.event == "end":
                     return
                 last = event.id
+                # The coordinator does not know what came last; all of it comes again.
+                if event.event == "reset":
+                    continue
                 yield msgspec.json.decode(event.data, type=TaskUpdate)
         raise _stream_cut()
 

@@ -31,7 +31,7 @@ def read(answer: httpx.Response) -> list[tuple[str, str, Any]]:
         fields = dict(
             line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")
         )
-        if "data" in fields:
+        if "data" in fields and "id" in fields:
             found.append((fields["id"], fields["event"], json.loads(fields["data"])))
     return found
 
@@ -93,6 +93,38 @@ async def test_a_stream_tells_what_is_to_come_and_resumes_after_the_last(tmp_pat
             URL, params={"follow": True}, headers={"Last-Event-ID": told[-2][0]}
         )
         assert [name for _, name, _ in read(rest)] == ["open", "batch.created"]
+
+
+@on_asyncio
+async def test_who_resumes_after_an_event_that_there_is_not_is_told_so(tmp_path: Path) -> None:
+    async with open_world(tmp_path, event_stream_s=1.0) as world:
+        alice = await world.customer("alice")
+        task_id = await completed(world, alice)
+        newest = (await alice.http.get(URL)).json()["data"]["events"][-1]["sequence"]
+        gone = {"Last-Event-ID": str(newest + 100)}
+        streaming = asyncio.create_task(alice.http.get(URL, params={"follow": True}, headers=gone))
+        await asyncio.sleep(0.2)
+        await completed(world, alice)
+        opened, reset, first, *_ = read(await streaming)
+        assert opened == (str(newest), "open", {"sequence": newest})
+        assert reset[:2] == (str(newest), "reset")
+        assert (reset[2]["sequence"], reset[2]["asked_after"]) == (newest, newest + 100)
+        assert (first[0], first[1]) == (str(newest + 1), "task.created")
+        # A list says it, too, and where to go on.
+        newest = (await alice.http.get(URL)).json()["data"]["events"][-1]["sequence"]
+        for after, is_reset, next_after in ((newest, False, newest), (newest + 9, True, newest)):
+            page = (await alice.http.get(URL, params={"after": after})).json()["data"]
+            assert page == {"events": [], "next_after": next_after, "reset": is_reset}
+        # A task's stream has an end, so all of it comes again; a log's goes on where the log ends.
+        told = read(await alice.http.get(f"/api/v1/tasks/{task_id}/events", headers=gone))
+        assert [name for _, name, _ in told][:2] == ["reset", "task.created"]
+        log = f"/api/v1/tasks/{task_id}/logs"
+        lease_id = (await alice.http.get(log)).json()["data"]["lease_id"]
+        answer = await alice.http.get(
+            log, params={"follow": True}, headers={"Last-Event-ID": f"{lease_id}:999999"}
+        )
+        ((_, name, data),) = read(answer)
+        assert (name, data["offset"], data["next_offset"]) == ("log", 0, 0)
 
 
 @on_asyncio

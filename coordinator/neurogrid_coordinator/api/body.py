@@ -13,6 +13,7 @@ from starlette.requests import Request
 from ..services.errors import InvalidRequest, PayloadTooLarge
 from .choices import choices
 from .headers import header
+from .json_numbers import decoded
 
 T = TypeVar("T")
 
@@ -181,7 +182,7 @@ def from_json(
         MalformedJson, InvalidRequest: the message names the field.
     """
     try:
-        return decode(body)
+        return decoded(body, decode)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), kind, rules or {}, place) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

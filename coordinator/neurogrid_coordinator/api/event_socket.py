@@ -25,6 +25,8 @@ from .auth import CREDENTIAL_CHARS_MAX, Caller, Gate
 from .envelope import iso
 from .errors import error_body
 from .event_dialects import GREETINGS, Dialect
+from .event_views import reset_fields
+from .json_numbers import decoded
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +100,9 @@ class _Received(msgspec.Struct):
     token: Annotated[str, Meta(max_length=CREDENTIAL_CHARS_MAX)] = ""
     after: Annotated[int, Meta(ge=0, le=10**15)] | None = None
     dialect: Dialect | None = None
+
+
+_received = msgspec.json.Decoder(_Received).decode
 
 
 class EventSocket:
@@ -183,8 +188,8 @@ class EventSocket:
             try:
                 if len(text) > _RECEIVED_CHARS_MAX:
                     raise Close(TRY_AGAIN_LATER, "a message is too long")
-                message = msgspec.json.decode(text, type=_Received)
-            except msgspec.DecodeError as error:
+                message = decoded(text.encode(), _received)
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 problem = error_body("INVALID_REQUEST", f"not a message: {error}")
                 self._say(said("error", error=problem))
                 continue
@@ -209,12 +214,12 @@ class EventSocket:
         self.dialect = message.dialect or self.dialect
         known(caller.account)
         tasks.create_task(self._end(caller))
-        after = message.after
-        if after is None:
-            after = await self._shared.events.newest()
+        after, is_reset = await self._shared.events.beginning(message.after)
         self.is_told_of_nodes = True
         # Only now, so that nothing that happens after this word is missed.
         self._say(said("authenticated", account_id=self.account.id))
+        if is_reset and message.after is not None:
+            self._say(told(reset_fields(after, message.after)))
         tasks.create_task(self._follow(self.account, after, self.dialect))
 
     async def _authenticate(self, message: _Received) -> Caller:
@@ -223,7 +228,7 @@ class EventSocket:
         except (Unauthorized, Forbidden) as error:
             body = error_body(error.code, error.message, dict(error.details))
             # Past what waits: the connection ends with it.
-            await self._websocket.send_text(told({"type": "error", "error": body}).text)
+            await self._websocket.send_text(said("error", error=body).text)
             code = _FORBIDDEN if isinstance(error, Forbidden) else _UNAUTHORIZED
             raise Close(code, error.message) from error
 

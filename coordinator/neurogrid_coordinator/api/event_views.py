@@ -1,5 +1,8 @@
 """How an event is shown on ``/ws``, in event streams and to webhooks."""
 
+import time
+from typing import Final
+
 from msgspec import Struct, convert
 from sqlalchemy import Connection
 
@@ -20,6 +23,8 @@ from .native.schemas import TaskStatus
 from .native.task_schemas import TaskFailure
 from .native.task_views import failure_view
 from .native.words import STATUS_OF_PHASE
+
+RESET: Final = "reset"
 
 
 class UsageNowView(Struct, frozen=True):
@@ -101,6 +106,22 @@ def webhook_body(conn: Connection, webhook: WebhookRow, delivery: DeliveryRow) -
         data=event_view(event),
         is_test=False,
     )
+
+
+def reset_fields(sequence: int, asked_after: int) -> dict[str, object]:
+    """What a listener is told who has seen an event last that we do not know.
+
+    Args:
+        sequence: after which it is told of events now.
+    """
+    return {
+        "type": RESET,
+        "sequence": sequence,
+        "timestamp": iso(time.time_ns() // 1_000_000),
+        "asked_after": asked_after,
+        "message": f"there is no event {asked_after}: what was known of earlier events may have changed, so ask anew "
+        "for what you keep",
+    }
 
 
 def node_fields(node: KnownNode) -> dict[str, object]:

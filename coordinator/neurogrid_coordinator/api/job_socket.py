@@ -34,6 +34,7 @@ from ..store.accounts import Account
 from ..store.database import DatabaseClosed, Overloaded
 from .auth import Caller, Gate
 from .errors import CODES, answer, error_body
+from .json_numbers import decoded
 
 T = TypeVar("T")
 
@@ -166,8 +167,9 @@ async def first_message(websocket: WebSocket, kind: type[T], what: str) -> T:
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1005))
     try:
-        return msgspec.json.decode(message.get("text") or "", type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+        text = (message.get("text") or "").encode()
+        return decoded(text, lambda data: msgspec.json.decode(data, type=kind))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidRequest(f"the first message names the {what}: {error}") from error
 
 
@@ -226,8 +228,8 @@ class _Joined:
 
     async def _take(self, text: str) -> None:
         try:
-            said = msgspec.json.decode(text, type=_Said)
-        except (msgspec.DecodeError, RecursionError) as error:
+            said = decoded(text.encode(), lambda data: msgspec.json.decode(data, type=_Said))
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise _refusing(InvalidRequest(f"not a message: {error}")) from error
         match said:
             case _EndOfInput():

@@ -110,10 +110,19 @@ class Events:
         """The position of the newest event: where somebody begins who wants what is to come."""
         return await self._database.read(events.last_seq)
 
+    async def beginning(self, after_seq: int | None) -> tuple[int, bool]:
+        """After which event somebody begins who has seen ``after_seq`` last; and whether that is an event that we
+        do not know, as when the database is of an older backup. None: with what is to come."""
+        newest = await self.newest()
+        if after_seq is None or after_seq > newest:
+            return newest, after_seq is not None
+        return after_seq, False
+
     async def page(
         self, account: Account, after_seq: int, limit: int, kinds: Collection[str] = ()
     ) -> tuple[list[Happening | Notice], int]:
-        """Some of the account's events after ``after_seq``, oldest first, and how far that is.
+        """Some of the account's events after ``after_seq``, oldest first, and how far that is: less than
+        ``after_seq`` where that is an event that we do not know.
 
         Args:
             kinds: public names of those that are wanted; none for all. An empty list means that there are no
@@ -131,7 +140,7 @@ class Events:
                 # What is not told of, such as runs that only verify, may fill a page.
                 if told or len(page) < limit:
                     break
-            return told, seq
+            return told, seq if told else min(seq, events.last_seq(conn))
 
         return await self._database.read(read)
 

@@ -95,7 +95,7 @@ class Logs:
         max_bytes: int = logs.READ_BYTES_MAX,
         lease_id: str | None = None,
     ) -> LogPiece:
-        """A piece of the log from ``offset`` on.
+        """A piece of the log from ``offset`` on; from what is its end now, if that is beyond it.
 
         Raises:
             NotFound: no such task of this account, or no such lease of the task.
@@ -153,8 +153,9 @@ def _piece(
     ended = row.phase in TERMINAL
     if lease is None:
         return LogPiece(None, "", 0, 0, 0, complete=ended, ended=ended)
-    part = logs.read(conn, lease.id, offset, min(max_bytes, logs.READ_BYTES_MAX))
     stored = logs.stored_bytes(lease.log_bytes)
+    offset = min(offset, stored)
+    part = logs.read(conn, lease.id, offset, min(max_bytes, logs.READ_BYTES_MAX))
     if offset < stored and max_bytes and not part.data:
         raise Expired("this log is no longer kept: the task ended too long ago")
     expected = row.state.result.logs_bytes if row.state.result is not None else 0

@@ -23,6 +23,8 @@ def events(
             _print(session, event)
         return
     page = room.list(after=after or 0, types=types, limit=limit)
+    if page.reset:
+        click.echo(f"There is no event {after}; the newest is {page.next_after}.", err=True)
     if session.as_json:
         print_json([event.fields for event in page.events])
         return

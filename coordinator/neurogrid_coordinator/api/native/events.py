@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from ...event_kinds import UnknownEvent, wanted_kinds
@@ -18,7 +18,7 @@ from ...store.accounts import Account
 from .. import sse
 from ..auth import Caller, Gate
 from ..envelope import success
-from ..event_views import event_view
+from ..event_views import RESET, event_view, reset_fields
 from ..openapi import Schemas, errors
 from ..paths import API
 
@@ -36,6 +36,10 @@ class EventListView(Struct, frozen=True):
 
     events: list[dict[str, Any]]
     next_after: int
+    reset: Annotated[
+        bool,
+        Meta(description="`after` is of an event that there is not (any more): begin anew."),
+    ]
 
 
 def add_event_routes(
@@ -96,18 +100,21 @@ def add_event_routes(
         ] = None,
     ) -> Response:
         """What `/ws` tells of the account. A stream begins with `open`, whose id says where, and ends after an
-        hour; its client comes back with `Last-Event-ID` and misses nothing."""
+        hour; its client comes back with `Last-Event-ID` and misses nothing. Where that is no event (any more),
+        `reset` comes second, and then what is to come."""
         kinds = _kinds(types)
         since = _sequence(last_event_id) if last_event_id is not None else after
         account = caller.account
         if not follow:
             found, looked_to = await events.page(account, since or 0, limit, kinds)
             views = [event_view(event) for event in found]
-            return success({"events": views, "next_after": looked_to})
+            is_reset = looked_to < (since or 0)
+            return success({"events": views, "next_after": looked_to, "reset": is_reset})
         if open_streams[account.id] >= STREAMS_MAX:
             raise RateLimited(_RETRY_AFTER_S)
-        begin = await events.newest() if since is None else since
-        stream = _stream(events, account, begin, kinds, stream_s, open_streams, words)
+        begin, is_reset = await events.beginning(since)
+        asked = since if is_reset else None
+        stream = _stream(events, account, begin, asked, kinds, stream_s, open_streams, words)
         return sse.EventStream(stream, stopping, partial(gate.ended, caller))
 
 
@@ -115,6 +122,7 @@ async def _stream(
     events: Events,
     account: Account,
     after: int,
+    unknown: int | None,
     kinds: Collection[str],
     stream_s: float,
     open_streams: Counter[str],
@@ -126,6 +134,8 @@ async def _stream(
     try:
         # Whoever is cut off before the first event knows where to go on, too.
         yield sse.event("open", {"sequence": after}, str(after))
+        if unknown is not None:
+            yield sse.event(RESET, reset_fields(after, unknown), str(after))
         async with aclosing(events.of_account(account, after)) as coming:
             while True:
                 try:

@@ -18,7 +18,7 @@ from ...store.logs import READ_BYTES_MAX
 from .. import sse
 from ..auth import Caller, Gate
 from ..envelope import success
-from ..event_views import update_view
+from ..event_views import RESET, reset_fields, update_view
 from ..openapi import Schemas, errors
 from ..paths import API
 from .files import file_response
@@ -77,7 +77,11 @@ def add_result_routes(
         lines: Annotated[int, Query(ge=0, le=LINES_MAX, description="So many at the end.")] = 100,
         offset: Annotated[
             int | None,
-            Query(ge=0, le=_OFFSET_MAX, description="From this byte on, instead of `lines`."),
+            Query(
+                ge=0,
+                le=_OFFSET_MAX,
+                description="From this byte on, instead of `lines`; beyond its end, from there on.",
+            ),
         ] = None,
         limit: Annotated[
             int, Query(ge=1, le=READ_BYTES_MAX, description="Bytes.")
@@ -187,12 +191,15 @@ def add_result_routes(
         last_event_id: Annotated[str | None, _LAST_EVENT_ID] = None,
     ) -> Response:
         """Server-sent events from the task's beginning (`task.created`, `task.started`,
-        `task.progress`, ...) until it has ended, then `end`."""
-        after = _sequence(last_event_id)
+        `task.progress`, ...) until it has ended, then `end`. `Last-Event-ID` resumes; where that is no event (any
+        more), `reset` comes first, and then all of them."""
+        seen = _sequence(last_event_id)
+        after, is_reset = await events.beginning(seen)
+        asked = seen if is_reset else None
         # Asked before the stream begins, so that a wrong id is an ordinary 404.
         await results.outputs(caller.account, task_id)
         return sse.EventStream(
-            _task_events(events, caller.account, task_id, after),
+            _task_events(events, caller.account, task_id, 0 if is_reset else after, asked),
             stopping,
             partial(gate.ended, caller),
         )
@@ -220,8 +227,10 @@ def _log_position(event_id: str) -> tuple[str | None, int]:
 
 
 async def _task_events(
-    events: Events, account: Account, task_id: str, after: int
+    events: Events, account: Account, task_id: str, after: int, unknown: int | None
 ) -> AsyncGenerator[bytes]:
+    if unknown is not None:
+        yield sse.event(RESET, {"task_id": task_id, **reset_fields(after, unknown)}, str(after))
     async for happening in events.of_task(account, task_id, after):
         yield sse.event(happening.name, update_view(happening), str(happening.seq))
     yield sse.event("end", {"task_id": task_id})
