@@ -30,8 +30,10 @@ from neurogrid_marketplace import (
     offer,
     price_sheet,
     resources,
+    serving,
     spot,
     task,
+    units,
     usage,
 )
 from neurogrid_marketplace.advert import Advert
@@ -43,12 +45,13 @@ from neurogrid_marketplace.gang_packets import Greeting
 from neurogrid_marketplace.messages import MESSAGE_TYPES
 from neurogrid_marketplace.price_sheet import PriceSheet
 from neurogrid_marketplace.receipt_kinds import KINDS, SettlementStatement
+from neurogrid_marketplace.units import Units
 
 PAGE = (Path(__file__).parent.parent / "docs/protocol.md").read_text()
 # Where the bounded types have their names.
 _TYPE_MODULES = (
     *(fields, resources, spot, comparator, conditions, checkpoint),
-    *(gang, network, offer, demand, messages, advert, price_sheet, usage),
+    *(gang, network, offer, demand, messages, advert, price_sheet, usage, units, serving),
 )
 
 
@@ -187,7 +190,8 @@ def _default(item: "dataclasses.Field[Any]") -> str:
         return "64 zeros"
     if isinstance(value, Enum):
         value = value.value
-    return f"`{json.dumps(value)}`"
+    mark = ", omitted" if fields.is_omitted(item) else ""
+    return f"`{json.dumps(value)}`{mark}"
 
 
 DATACLASSES = [kind for kind in travellers().values() if dataclasses.is_dataclass(kind)]
@@ -292,4 +296,14 @@ def test_a_message_hash_has_every_field() -> None:
         messages.Result,
         {"outcome": "completed", "exit_code": 0, "message": "", "metered_ms": 1, "later": 2},
     )
-    assert set(plain(decoded)) == {item.name for item in dataclasses.fields(messages.Result)}
+    assert set(plain(decoded)) == {
+        item.name for item in dataclasses.fields(messages.Result) if not fields.is_omitted(item)
+    }
+
+
+def test_a_later_field_is_in_a_hash_only_where_it_says_something() -> None:
+    """So that what was signed before it existed keeps its hash."""
+    meter = messages.Meter("lease_" + "1" * 32, 1, 2)
+    assert set(plain(meter)) == {"lease_id", "metered_ms", "cumulative_micro_usdc", "voucher_hash"}
+    counted = dataclasses.replace(meter, served=Units(output_tokens=1))
+    assert plain(counted)["served"] == plain(Units(output_tokens=1))

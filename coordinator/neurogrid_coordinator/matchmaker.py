@@ -128,9 +128,13 @@ def _take_accept(
     bought: PriceClass,
     now_ms: int,
 ) -> Step | None:
-    """Store an accept, and note what it cleared at; one that was known already clears nothing."""
+    """Store an accept, and note what it cleared at; one that was known already clears nothing.
+
+    What a replica is kept for, and what its use costs, say nothing of what machines cost by the hour.
+    """
     step = node_messages.take_accept(conn, lease.node_id, answer, accept, award, now_ms)
-    if step is not None and step.moved:
+    of_time = lease.unit_prices is None
+    if step is not None and step.moved and of_time:
         prices.add(conn, bought, lease.price_micro_usdc_per_hour, lease.bid_start_ms, now_ms)
     return step
 
@@ -154,4 +158,5 @@ def award_of(conn: Connection, task: Task, lease: Lease) -> Award:
         job_hash=demand.job_hash,
         start_factors_permille=lease.start_factors_permille,
         reveal_hash=decode(Reveal, reveals[0].body).hash() if reveals else "",
+        unit_prices=lease.unit_prices,
     )

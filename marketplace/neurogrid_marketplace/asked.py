@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from .bid import Bid
 from .demand import Demand
 from .messages import Award
-from .money import cost_micro_usdc
 from .sealing import Reveal
 
 # Times that one bid is signed; an award names one of them.
@@ -32,7 +31,7 @@ class Asked:
     def is_met_by(self, award: Award) -> bool:
         """Whether an award is of this bid, and says what was demanded and bid."""
         demand = self.demand
-        cost = cost_micro_usdc(award.price_micro_usdc_per_hour, award.timeout_s * 1000)
+        cost = demand.max_cost_at_micro_usdc(award.price_micro_usdc_per_hour)
         return (
             award.bid_hash in self.bid_hashes
             and award.demand_hash == demand.hash()
@@ -42,4 +41,5 @@ class Asked:
             and award.price_micro_usdc_per_hour >= self.bid.price_micro_usdc_per_hour
             and award.max_cost_micro_usdc >= cost
             and award.reveal_hash == (self.reveal.hash() if self.reveal else "")
+            and award.unit_prices == self.bid.unit_prices
         )

@@ -80,6 +80,10 @@ class NodeFacts:
     @property
     def quote(self) -> int:
         """What the node asks for it, micro-USDC per hour."""
+        if self.demand.use is not None:
+            return 0
+        if self.demand.serves is not None and self.offer.serving is not None:
+            return self.offer.serving.retainer_micro_usdc_per_hour
         return self.offer.quote(self.need, preemptible=self.demand.preemptible)
 
 

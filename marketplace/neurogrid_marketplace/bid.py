@@ -1,10 +1,11 @@
 """Answers to a demand: a bid, or a decline with a code that explains it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .fields import Address, Bytes, Id, MaybeSha256, MicroUsdc, Millis, Sha256, Text
+from .fields import OMITTED, Address, Bytes, Id, MaybeSha256, MicroUsdc, Millis, Sha256, Text
 from .spot import ReclaimWindowS
+from .units import UnitPrices
 
 
 class DeclineCode(StrEnum):
@@ -24,6 +25,8 @@ class DeclineCode(StrEnum):
     DEADLINE_TOO_CLOSE = "deadline_too_close"
     NO_GANGS = "no_gangs"
     NO_NETWORK = "no_network"
+    NO_MODELS = "no_models"
+    NO_REPLICA = "no_replica"
 
 
 MEANINGS: dict[DeclineCode, str] = {
@@ -41,6 +44,8 @@ MEANINGS: dict[DeclineCode, str] = {
     DeclineCode.DEADLINE_TOO_CLOSE: "it could not end before the deadline, with all of its time limit",
     DeclineCode.NO_GANGS: "it can't make the network of a gang, or its owner does not let it",
     DeclineCode.NO_NETWORK: "its owner lets jobs reach no network, or not all hosts of the task's list",
+    DeclineCode.NO_MODELS: "its owner serves no models, or not this one",
+    DeclineCode.NO_REPLICA: "the replica that it would use does not run here, or has other prices",
 }
 
 
@@ -59,6 +64,7 @@ class Bid:
         nonce: in a sealed auction, the secret of its commitment (`sealing`): 32 random bytes, hex.
         reclaim_window_s: of a preemptible task: how long the node warns before it takes its machine
             back; 0: it does not.
+        unit_prices: of a replica: what its use will cost, at most what was demanded; of a use lease: the same again.
     """
 
     demand_id: Id
@@ -71,6 +77,7 @@ class Bid:
     cached_bytes: Bytes = 0
     nonce: MaybeSha256 = ""
     reclaim_window_s: ReclaimWindowS = 0
+    unit_prices: UnitPrices | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,8 @@ class Call:
     def _fault(self, node_id: str, bid: Bid) -> BidFault | None:
         if bid.demand_hash != self._demand_hash or not _warns(self.demand, bid):
             return BidFault.OTHER_TERMS
+        if not self.demand.takes(bid.unit_prices):
+            return BidFault.OTHER_TERMS if bid.unit_prices is None else BidFault.TOO_DEAR
         if self.demand.sealed_bids:
             committed = self.commitments.get(node_id)
             if committed is None:

@@ -109,6 +109,14 @@ _NETWORK = Constraint(
     lambda f: not missed(f.offer.network, f.demand.network),
     lambda f: missed(f.offer.network, f.demand.network),
 )
+_SERVING = Constraint(
+    "serving",
+    lambda f: (
+        f.demand.serves is None
+        or (f.offer.serving is not None and f.offer.serving.allows(f.demand.serves.model))
+    ),
+    lambda f: f"serves no {'models' if f.offer.serving is None else 'such model'} by use",
+)
 _PRICE = Constraint(
     MAX_PRICE,
     lambda f: f.quote <= f.demand.max_price_micro_usdc_per_hour,
@@ -130,7 +138,9 @@ def constraints_of(demand: Demand) -> tuple[Constraint, ...]:
 
 def standing_constraints_of(demand: Demand) -> tuple[Constraint, ...]:
     """Those of a demand's constraints that do not depend on the moment."""
-    return _standing(demand.where, demand.network is not None)
+    return _standing(
+        demand.where, has_network=demand.network is not None, serves=demand.serves is not None
+    )
 
 
 def least_stake(micro_usdc: int) -> Constraint:
@@ -179,11 +189,12 @@ def of_clause(clause: Clause) -> Constraint:
 
 
 @lru_cache(maxsize=256)
-def _standing(where: Where, has_network: bool) -> tuple[Constraint, ...]:
+def _standing(where: Where, *, has_network: bool, serves: bool) -> tuple[Constraint, ...]:
     clauses = [of_clause(clause) for clause in where]
     together = [TOGETHER] if any(map(is_about_gpus, where)) else []
     network = [_NETWORK] if has_network else []
-    return (*_HARDWARE, _RECLAIM_WINDOW, *network, *clauses, *together, _PRICE)
+    serving = [_SERVING] if serves else []
+    return (*_HARDWARE, _RECLAIM_WINDOW, *network, *serving, *clauses, *together, _PRICE)
 
 
 def _has_gpus_for_all(facts: NodeFacts) -> bool:

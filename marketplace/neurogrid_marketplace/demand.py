@@ -1,6 +1,6 @@
 """What is auctioned: everything a node must know to price a task, and nothing more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,12 +9,15 @@ from msgspec import Meta
 from .canonical import sha256_hex
 from .comparator import Comparator
 from .conditions import Where
-from .fields import Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
+from .errors import InvalidValue
+from .fields import OMITTED, Address, Bytes, Id, ImageRef, MicroUsdc, Millis, Sha256, plain
 from .gang import Gang
 from .money import cost_micro_usdc
 from .network import Network
 from .resources import Requirements
+from .serving import Serves, Use
 from .spot import ReclaimWindowS
+from .units import UnitPrices
 
 # Bounds of what a client may ask for. 30 days is beyond any unbonding period we run with.
 MAX_TIMEOUT_S = 30 * 24 * 3600
@@ -55,6 +58,8 @@ class Demand:
         gang: so many nodes are sought, each for such a lease, and none is taken alone.
         comparator: by what a verified result is compared with others'; None: by its bytes.
         network: what its job wants to reach; None: nothing.
+        serves: the job is a replica of a model; None: it is none.
+        use: the lease is for asking such a replica, and has no container; None: it has one. Its price per hour is 0.
     """
 
     demand_id: Id
@@ -77,14 +82,40 @@ class Demand:
     gang: Gang | None = None
     comparator: Comparator | None = None
     network: Network | None = None
+    serves: Serves | None = field(default=None, metadata=OMITTED)
+    use: Use | None = field(default=None, metadata=OMITTED)
+
+    def __post_init__(self) -> None:
+        if self.use is None:
+            return
+        if self.serves is not None or self.max_price_micro_usdc_per_hour:
+            raise InvalidValue("a lease for use has no price per hour, and serves nothing itself")
+        if self.gang is not None or self.preemptible or self.verify is not VerifyMode.NONE:
+            raise InvalidValue(
+                "a lease for use is alone, as lasting as its replica, and unverified"
+            )
 
     def hash(self) -> str:
         """What bids and awards refer to; the same for every node that was asked."""
         return sha256_hex(plain(self))
 
     def max_cost_micro_usdc(self) -> int:
-        """The most this task can cost: the client's price for the whole time limit."""
-        return cost_micro_usdc(self.max_price_micro_usdc_per_hour, self.timeout_s * 1000)
+        """The most this task can cost."""
+        return self.max_cost_at_micro_usdc(self.max_price_micro_usdc_per_hour)
+
+    def max_cost_at_micro_usdc(self, price_micro_usdc_per_hour: int) -> int:
+        """What its escrow holds where it was awarded at this price: the whole time limit, or all of its use."""
+        if self.use is not None:
+            return self.use.max_cost_micro_usdc
+        return cost_micro_usdc(price_micro_usdc_per_hour, self.timeout_s * 1000)
+
+    def takes(self, prices: UnitPrices | None) -> bool:
+        """Whether a bid may ask these for units; None: it asks none."""
+        if self.use is not None:
+            return prices == self.use.prices
+        if self.serves is not None:
+            return prices is not None and prices.is_within(self.serves.max_prices)
+        return prices is None
 
     @property
     def seats(self) -> int:

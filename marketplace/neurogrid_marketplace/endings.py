@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from .charging import abandon, settle
-from .exposure import signable_micro_usdc
+from .exposure import signable_for_use_micro_usdc, signable_micro_usdc
 from .faults import CONSEQUENCES, Fault, Outcome
 from .gang_seats import leave
 from .membership import Left
@@ -21,7 +21,9 @@ MAX_ATTEMPTS = 4
 def conclude(task: Task, lease: Lease, result: Result, now_ms: int) -> Decision:
     """End as a run with this result ends, or try again; pay what it is owed."""
     consequence = CONSEQUENCES[result.outcome]
-    cost = cost_of(lease, result, now_ms) if consequence.charged else 0
+    # What was used was used, however the lease ends.
+    charged = consequence.charged or lease.counts_use
+    cost = cost_of(lease, result, now_ms) if charged else 0
     task, paid = settle(task, lease, cost)
     if result.outcome is Outcome.PREEMPTED and not task.cancel_requested:
         return _preempted(task, paid, now_ms)
@@ -112,6 +114,10 @@ def retry(task: Task, outcome: Outcome, message: str, now_ms: int) -> Decision:
         # All begin again, or none; rank 0 counts the attempts.
         avoid = task.lease.node_id if of_node else ""
         return Decision(leave(task, Left(message, outcome.value.upper(), avoid), now_ms), (blame,))
+    if task.demand.use is not None:
+        # No other node has its replica.
+        code = outcome.value.upper()
+        return Decision(end(task, Phase.FAILED, Ending(code, message), now_ms), (blame,))
     attempts = task.attempts + 1
     excluded = (*task.excluded, task.lease.node_id) if of_node else task.excluded
     if attempts >= MAX_ATTEMPTS:
@@ -144,9 +150,16 @@ def end(task: Task, phase: Phase, ending: Ending, now_ms: int) -> Task:
 
 
 def cost_of(lease: Lease, result: Result, now_ms: int) -> int:
-    """What a run is owed in micro-USDC: by its metered time, within what the coordinator saw it run."""
+    """What a run is owed in micro-USDC: by its metered time, within what the coordinator saw it run.
+
+    A lease for use: by what was passed on to the client, whatever its node says.
+    """
     if not lease.started_at_ms:
         return 0
+    if lease.counts_use and lease.unit_prices is not None:
+        return signable_for_use_micro_usdc(
+            lease.unit_prices, lease.max_cost_micro_usdc, lease.billed
+        )
     return signable_micro_usdc(
         lease.price_micro_usdc_per_hour,
         lease.max_cost_micro_usdc,

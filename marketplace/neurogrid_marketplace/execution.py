@@ -7,7 +7,7 @@ still needs, so that a restarted node asks it for every lease in its journal and
 
 from dataclasses import dataclass, replace
 
-from . import snapshot_steps, snapshots
+from . import snapshot_steps, snapshots, use_steps
 from .errors import IllegalTransition
 from .exposure import must_pause, voucher_due
 from .faults import Outcome
@@ -35,6 +35,7 @@ from .lease import (
     SendClaimed,
     SendEvents,
     SendMeter,
+    Served,
     SnapshotAsked,
     SnapshotEnded,
     StartReceived,
@@ -58,6 +59,7 @@ from .messages import (
 )
 from .money import cost_micro_usdc
 from .offer import LeasePhase
+from .serving import Use
 
 # A lease that was accepted but never started is dropped after this: the coordinator has long
 # given it to another node (its own limits in `orchestration` are shorter).
@@ -95,12 +97,15 @@ def accept(
     reclaim_window_s: int = 0,
     *,
     may_pause: bool = True,
+    use: Use | None = None,
+    max_unpaid_micro_usdc: int = 0,
 ) -> NodeLease:
     """A lease that this node has just accepted, and the key that inputs may be sealed to.
 
     Args:
         reclaim_window_s: as it was bid.
         may_pause: whether a job can be made to stand still here.
+        use: as it was demanded; max_unpaid_micro_usdc: how far a lease for use may be ahead of its vouchers.
     """
     return NodeLease(
         lease_id=award.lease_id,
@@ -113,6 +118,8 @@ def accept(
         sealing_key=sealing_key,
         reclaim_window_s=reclaim_window_s,
         may_pause=may_pause,
+        use=use,
+        max_unpaid_micro_usdc=max_unpaid_micro_usdc,
     )
 
 
@@ -198,6 +205,8 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
             return LeaseDecision(snapshot_steps.on_asked(lease))
         case SnapshotEnded():
             return LeaseDecision(*snapshot_steps.on_ended(lease, event))
+        case Served() if lease.phase is LeasePhase.RUNNING:
+            return LeaseDecision(use_steps.on_served(lease, event, metered_ms(lease, now_ms)))
         case Collected() if lease.phase is LeasePhase.COLLECTING:
             return _on_collected(lease, event, now_ms)
         case ClaimConfirmed(transaction) if lease.phase is LeasePhase.CLAIMING:
@@ -216,6 +225,9 @@ def _on_start(lease: NodeLease, start: Start, now_ms: int) -> LeaseDecision:
     if start.job.hash() != lease.award.job_hash:
         message = "the job is not the one that was auctioned"
         return _report(lease, Result(Outcome.CANCELLED, -1, message, 0), now_ms)
+    if start.job.uses != (lease.use.replica if lease.use is not None else None):
+        message = "the job is for the use of another replica than was agreed"
+        return _report(lease, Result(Outcome.JOB_REFUSED, -1, message, 0), now_ms)
     lease = _milestone(lease, EventKind.PREPARING, now_ms)
     return LeaseDecision(_move(lease, LeasePhase.PREPARING, now_ms), (SendEvents(), Prepare(start)))
 
@@ -252,6 +264,8 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
     match lease.phase:
         case LeasePhase.ACCEPTED if waited_ms > ACCEPTED_LIMIT_MS:
             return _close(lease, now_ms)
+        case LeasePhase.RUNNING if lease.use is not None:
+            return _on_use_tick(lease, lease.use, now_ms)
         case LeasePhase.RUNNING | LeasePhase.PAUSED if _escrow_ends(lease, now_ms):
             return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
         case LeasePhase.RUNNING | LeasePhase.PAUSED if 0 < lease.stops_at_ms <= now_ms:
@@ -260,9 +274,8 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
             run_ms = metered_ms(lease, now_ms)
             if run_ms > award.timeout_s * 1000:
                 return _stop(lease, Outcome.TIME_EXCEEDED, now_ms)
-            held = lease.voucher.cumulative_micro_usdc if lease.voucher else 0
             price = award.price_micro_usdc_per_hour
-            if must_pause(price, run_ms, held, lease.max_unpaid_ms):
+            if must_pause(price, run_ms, lease.held_micro_usdc, lease.max_unpaid_ms):
                 if not lease.may_pause:
                     return _stop(lease, Outcome.EXPOSURE_EXHAUSTED, now_ms)
                 lease = replace(lease, paused_at_ms=now_ms)
@@ -286,6 +299,19 @@ def _on_tick(lease: NodeLease, now_ms: int) -> LeaseDecision:
         case LeasePhase.CLAIMING if lease.claim_transaction and waited_ms > SETTLE_LIMIT_MS:
             # Paid, and nobody is left to be told.
             return _close(lease, now_ms)
+    return LeaseDecision(lease)
+
+
+def _on_use_tick(lease: NodeLease, use: Use, now_ms: int) -> LeaseDecision:
+    run_ms = metered_ms(lease, now_ms)
+    why = use_steps.ending(lease, use, run_ms)
+    if _escrow_ends(lease, now_ms):
+        why = "its escrow is about to end"
+    if why:
+        return _stop(lease, Outcome.COMPLETED, now_ms, why)
+    if use_steps.is_meter_due(lease, use, run_ms):
+        lease = replace(lease, covered_ms=run_ms)
+        return LeaseDecision(lease, (SendMeter(_meter(lease, now_ms)),))
     return LeaseDecision(lease)
 
 
@@ -339,7 +365,8 @@ def _on_ended(lease: NodeLease, ran: Ran, now_ms: int) -> LeaseDecision:
     if lease.phase not in (LeasePhase.RUNNING, LeasePhase.PAUSED, LeasePhase.STOPPING):
         return LeaseDecision(lease)
     if lease.stop_reason is not None and ran.outcome is not Outcome.COMPLETED:
-        ran = replace(ran, outcome=lease.stop_reason, message=_STOP_WORDS[lease.stop_reason])
+        words = lease.stop_words or _STOP_WORDS[lease.stop_reason]
+        ran = replace(ran, outcome=lease.stop_reason, message=words)
     elif lease.reclaimed_at_ms and ran.outcome is Outcome.EXIT_NONZERO:
         # It was told to go, and went. What it has come to is for the next run to find out.
         ran = replace(ran, outcome=Outcome.PREEMPTED, message=_STOP_WORDS[Outcome.PREEMPTED])
@@ -379,6 +406,7 @@ def _on_collected(lease: NodeLease, collected: Collected, now_ms: int) -> LeaseD
         resumed=lease.start.resumed if lease.start else None,
         checkpoint=collected.checkpoint or lease.snapshots.last,
         network=collected.network,
+        served=lease.served.most(collected.served) if lease.use is not None else None,
     )
     return _report(lease, result, now_ms)
 
@@ -391,8 +419,9 @@ _STOP_WORDS = {outcome: outcome.value.replace("_", " ") for outcome in Outcome} 
 }
 
 
-def _stop(lease: NodeLease, reason: Outcome, now_ms: int) -> LeaseDecision:
-    lease = _move(replace(lease, stop_reason=reason), LeasePhase.STOPPING, now_ms)
+def _stop(lease: NodeLease, reason: Outcome, now_ms: int, words: str = "") -> LeaseDecision:
+    stopped = replace(lease, stop_reason=reason, stop_words=words)
+    lease = _move(stopped, LeasePhase.STOPPING, now_ms)
     return LeaseDecision(lease, (Kill(reason), Watch()))
 
 
@@ -430,6 +459,8 @@ def _milestone(
 
 def _meter(lease: NodeLease, now_ms: int) -> Meter:
     run_ms = metered_ms(lease, now_ms)
+    if lease.use is not None:
+        return use_steps.meter_of(lease, lease.use, run_ms)
     cost = cost_micro_usdc(lease.award.price_micro_usdc_per_hour, run_ms)
     amount = min(cost, lease.award.max_cost_micro_usdc)
     return Meter(lease.lease_id, run_ms, amount, lease.voucher_hash)

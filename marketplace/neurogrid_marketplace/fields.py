@@ -5,10 +5,12 @@ untrusted JSON or msgpack into frozen dataclasses and refuses whatever does not 
 """
 
 import dataclasses
+from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from threading import Lock
-from typing import Annotated, Any, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +19,10 @@ from .canonical import Json
 from .errors import MalformedMessage
 
 T = TypeVar("T")
+
+# Metadata of a field that came later: it has no place in a canonical form while it has its default, so that what was
+# signed and hashed before there was such a field stays what it was.
+OMITTED: Final[Mapping[str, bool]] = MappingProxyType({"omitted": True})
 
 # JSON numbers are exact up to 2^53 in every language; 9 * 10^15 micro-USDC is nine billion USDC.
 _EXACT_MAX = 2**53 - 1
@@ -102,7 +108,10 @@ def _make_ready(kind: type) -> None:
 
 
 def plain(value: object) -> dict[str, Json]:
-    """A dataclass as the dictionary that travels; enums become their values, tuples lists."""
+    """A dataclass as the dictionary that travels; enums become their values, tuples lists.
+
+    A field marked `OMITTED` is not there while it has its default.
+    """
     result = _plain(value)
     assert isinstance(result, dict), "only dataclasses travel"
     return result
@@ -116,7 +125,19 @@ def _field_names(kind: type) -> tuple[str, ...] | None:
     """Of a dataclass; None for other types. Kept, because every message asks for several."""
     if not dataclasses.is_dataclass(kind):
         return None
-    return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(field.name for field in dataclasses.fields(kind) if not is_omitted(field))
+
+
+@cache
+def _omitted(kind: type) -> tuple[tuple[str, object], ...]:
+    """Of a dataclass, the fields that may not be there, and their defaults."""
+    fields = dataclasses.fields(kind)
+    return tuple((field.name, field.default) for field in fields if is_omitted(field))
+
+
+def is_omitted(field: "dataclasses.Field[Any]") -> bool:
+    """Whether it is left out while it has its default."""
+    return "omitted" in field.metadata
 
 
 def _plain(value: Any) -> Json:
@@ -124,7 +145,12 @@ def _plain(value: Any) -> Json:
         return value  # type: ignore[no-any-return]  # the test above leaves the four types of a leaf
     names = _field_names(value.__class__)
     if names is not None:
-        return {name: _plain(getattr(value, name)) for name in names}
+        result = {name: _plain(getattr(value, name)) for name in names}
+        for name, default in _omitted(value.__class__):
+            item = getattr(value, name)
+            if item != default:
+                result[name] = _plain(item)
+        return result
     if isinstance(value, Enum):
         return _plain(value.value)
     if isinstance(value, dict):

@@ -9,7 +9,7 @@ from msgspec import Meta
 from .canonical import sha256_hex
 from .checkpoint import CheckpointPlan
 from .errors import InvalidValue
-from .fields import Argument, Bytes, EnvName, FilePath, ImageRef, Sha256, plain
+from .fields import OMITTED, Argument, Bytes, EnvName, FilePath, Id, ImageRef, Sha256, plain
 from .network import Network
 from .service import Service
 
@@ -49,6 +49,7 @@ class Job:
     whoever passes such commands on could read.
     ``network``: what it may reach through its node's proxy; None: nothing.
     ``service``: the port of its own that its client may reach; None: none. Not with sealed inputs either.
+    ``uses``: of a use lease: the lease of the replica that is asked; nothing is run, and the image is the replica's.
     """
 
     image: ImageRef
@@ -61,6 +62,7 @@ class Job:
     interactive: bool = False
     network: Network | None = None
     service: Service | None = None
+    uses: Id | None = field(default=None, metadata=OMITTED)
 
     def __post_init__(self) -> None:
         text = sum(len(item.encode("utf-8", "surrogatepass")) for item in self.command) + sum(

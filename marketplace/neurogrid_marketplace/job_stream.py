@@ -79,6 +79,9 @@ class StreamRefusal(StrEnum):
     TOO_MANY = "too_many"
     NOT_READY = "not_ready"
     NODE_AWAY = "node_away"
+    PER_USE = "per_use"
+    UNPAID = "unpaid"
+    USED_UP = "used_up"
 
 
 REFUSALS: Final[dict[StreamRefusal, str]] = {
@@ -91,6 +94,9 @@ REFUSALS: Final[dict[StreamRefusal, str]] = {
     StreamRefusal.TOO_MANY: "as many streams are open as this lease, or this node, may have",
     StreamRefusal.NOT_READY: "the node's container engine does not answer, or refused",
     StreamRefusal.NODE_AWAY: "the node is not connected to the coordinator now",
+    StreamRefusal.PER_USE: "the job serves a model for units: it is reached by leases for its use alone",
+    StreamRefusal.UNPAID: "what the lease has served is too far ahead of its vouchers",
+    StreamRefusal.USED_UP: "what the lease has served comes to all that its escrow holds",
 }
 
 

@@ -20,7 +20,9 @@ from .messages import Award, CheckpointTaken, Event, Funded, Meter, Start, Vouch
 from .network import NetworkUse
 from .offer import LeasePhase
 from .payment_chain import NO_VOUCHER
+from .serving import Use
 from .snapshots import NO_SNAPSHOTS, Snapshots
+from .units import NOTHING_SERVED, Units
 
 TRANSITIONS: dict[LeasePhase, frozenset[LeasePhase]] = {
     LeasePhase.ACCEPTED: frozenset({LeasePhase.PREPARING, LeasePhase.REPORTED, LeasePhase.CLOSED}),
@@ -95,6 +97,12 @@ class NodeLease:
         may_pause: whether its engine can make its job stand still.
         boot: of the machine, by the clock that the times here are of; None until it is known.
         stepped_ms: how far the clock has been set ahead, in all, since the start.
+        use: what a lease for use is for; None: it has a container.
+        max_unpaid_micro_usdc: of one for use: how far it may be ahead of its vouchers.
+        served: of one for use: what it has passed on; as it was when something else was saved last.
+        at_work: of one for use: the requests that are being answered now.
+        active_ms: of one for use: running time when a request was being answered last.
+        stop_words: why it is being stopped, where that is no outcome's own words.
     """
 
     lease_id: str
@@ -127,6 +135,22 @@ class NodeLease:
     boot: Boot | None = None
     stepped_ms: int = 0
     funded: Funded | None = None
+    use: Use | None = None
+    max_unpaid_micro_usdc: int = 0
+    served: Units = NOTHING_SERVED
+    at_work: int = 0
+    active_ms: int = 0
+    stop_words: str = ""
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it serves a model for units: nobody comes to its port but by leases for its use."""
+        return self.use is None and self.award.unit_prices is not None
+
+    @property
+    def held_micro_usdc(self) -> int:
+        """What the best voucher that it holds is over."""
+        return self.voucher.cumulative_micro_usdc if self.voucher else 0
 
     @property
     def escrow_named(self) -> Start | Funded | None:
@@ -226,6 +250,7 @@ class Collected:
 
     ``checkpoint``: of what a run left that did not complete, uploaded.
     ``network``: what the job did with the network that it asked for, if it did.
+    ``served``: of a lease for use: all that it has passed on.
     """
 
     outputs: tuple[OutputFile, ...]
@@ -236,6 +261,15 @@ class Collected:
     message: str = ""
     checkpoint: Checkpoint | None = None
     network: NetworkUse | None = None
+    served: Units = NOTHING_SERVED
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a lease for use has passed on so far, and how many requests are being answered."""
+
+    units: Units
+    at_work: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +321,7 @@ LeaseEvent = (
     | SnapshotAsked
     | SnapshotEnded
     | Collected
+    | Served
     | VoucherReceived
     | StopReceived
     | Reclaim

@@ -3,7 +3,6 @@
 import hashlib
 
 from .auction import RankedBid
-from .money import cost_micro_usdc
 from .resuming import resumes_from
 from .task import Lease, Task
 
@@ -22,8 +21,8 @@ def lease_for(task: Task, ranked: RankedBid) -> Lease:
         node_id=ranked.node_id,
         wallet=ranked.bid.wallet,
         price_micro_usdc_per_hour=ranked.award_price_micro_usdc_per_hour,
-        max_cost_micro_usdc=cost_micro_usdc(
-            ranked.award_price_micro_usdc_per_hour, task.demand.timeout_s * 1000
+        max_cost_micro_usdc=task.demand.max_cost_at_micro_usdc(
+            ranked.award_price_micro_usdc_per_hour
         ),
         demand_id=ranked.bid.demand_id,
         bid_hash=ranked.bid_hash,
@@ -32,4 +31,6 @@ def lease_for(task: Task, ranked: RankedBid) -> Lease:
         region=ranked.region,
         reclaim_window_s=ranked.bid.reclaim_window_s,
         resumed=resumes_from(task),
+        unit_prices=ranked.bid.unit_prices,
+        counts_use=task.demand.use is not None,
     )

@@ -19,7 +19,9 @@ from .attributes import NodeFacts
 from .constraints import constraints_of, meets
 from .demand import Demand
 from .offer import Offer
+from .serving import Use
 from .standing import UNKNOWN, Standing
+from .units import UnitPrices
 
 # How many nodes one order asks: 2k + 3 messages an order, however large the market is.
 SAMPLE_SIZE = 8
@@ -31,6 +33,9 @@ POOL_SIZE = 64
 # A node nobody knows yet draws half as often as the best, so that newcomers get work.
 NEUTRAL_WEIGHT = 500
 MAX_WEIGHT = 1000
+
+# Which replica a lease is for stands in the demand's conditions, as the node that has it.
+_ANY_USE = Use("", "", UnitPrices(), 1)
 
 Place = tuple[int, str]
 """Where a node stands on the ring: its hash, then its id for those of the same hash."""
@@ -50,7 +55,8 @@ def start_of(demand_id: str) -> Place:
 
 def shape_of(demand: Demand) -> Demand:
     """All of a demand that the standing constraints see: the same for tasks of one kind."""
-    return replace(demand, demand_id="", job_hash="", input_bytes=0, client=None, finish_by_ms=0)
+    shape = replace(demand, demand_id="", job_hash="", input_bytes=0, client=None, finish_by_ms=0)
+    return replace(shape, use=_ANY_USE) if demand.use is not None else shape
 
 
 def eligible(

@@ -19,6 +19,7 @@ from .demand import Demand, TimeoutS
 from .errors import InvalidValue, MalformedMessage, UnknownMessage
 from .faults import Outcome
 from .fields import (
+    OMITTED,
     Address,
     Bytes,
     Count,
@@ -44,6 +45,7 @@ from .network import NetworkUse
 from .offer import LeaseStatus, Offer
 from .resources import Capacity
 from .sealing import Commit, Reveal
+from .units import UnitPrices, Units
 from .usage import GpuUses
 
 PROTOCOL_ID = "/neurogrid/control/1"
@@ -119,6 +121,7 @@ class Award:
         start_factors_permille: bid hash -> what its time to start was multiplied by, for every bid
             whose node was not taken at its word.
         reveal_hash: `Reveal.hash` of a sealed auction, "" of an open one.
+        unit_prices: as they were bid.
     """
 
     lease_id: Id
@@ -135,6 +138,7 @@ class Award:
         default_factory=dict
     )
     reveal_hash: MaybeSha256 = ""
+    unit_prices: UnitPrices | None = field(default=None, metadata=OMITTED)
 
     def hash(self) -> str:
         """What the accept refers to: the terms, however often they were sent."""
@@ -268,6 +272,7 @@ class Result:
         resumed: the checkpoint that the job began from.
         checkpoint: the last complete one that this run has left, all uploaded.
         network: what it did with the network that it asked for; None: it asked for none.
+        served: of a use lease: all that it has passed on, as the node counted.
     """
 
     outcome: Outcome
@@ -283,6 +288,7 @@ class Result:
     resumed: Checkpoint | None = None
     checkpoint: Checkpoint | None = None
     network: NetworkUse | None = None
+    served: Units | None = field(default=None, metadata=OMITTED)
 
     def __post_init__(self) -> None:
         if not outputs_travel(self.outputs):
@@ -322,12 +328,14 @@ class Meter:
 
     ``voucher_hash`` is `VoucherMessage.hash` of the last linked voucher that the node holds: with it
     the node confirms that voucher and every one before it (`payment_chain`).
+    ``served``: of a use lease: what it has passed on so far, as the node counted; it is that which costs.
     """
 
     lease_id: Id
     metered_ms: Millis
     cumulative_micro_usdc: MicroUsdc
     voucher_hash: Sha256 = "0" * 64
+    served: Units | None = field(default=None, metadata=OMITTED)
 
     def hash(self) -> str:
         """What the voucher that answers it refers to."""

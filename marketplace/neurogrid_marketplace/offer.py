@@ -1,12 +1,13 @@
 """What a node offers: its hello and its heartbeats, and the view of it that the auction filters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
 
 from .fields import (
+    OMITTED,
     Address,
     Bytes,
     Id,
@@ -22,6 +23,7 @@ from .fields import (
 from .gang import MAX_MEMBER_ADDRESSES
 from .network import NetworkTerms
 from .resources import Capacity, Requirements
+from .serving import ServingTerms
 from .spot import SpotTerms
 from .usage import LeaseUsage
 
@@ -111,6 +113,7 @@ class Offer:
         reclaimable: what would be free if it took back what it may; None: no more than is.
         network: what its owner lets jobs reach; None: no network.
         addresses: where members of a gang that this node is in may dial it; none: through a relay alone.
+        serving: how it takes replicas of models; None: it takes none.
     """
 
     node_id: PeerId
@@ -134,6 +137,7 @@ class Offer:
     reclaimable: Capacity | None = None
     network: NetworkTerms | None = None
     addresses: Annotated[tuple[Multiaddr, ...], Meta(max_length=MAX_MEMBER_ADDRESSES)] = ()
+    serving: ServingTerms | None = field(default=None, metadata=OMITTED)
 
     def quote(self, need: Requirements, *, preemptible: bool) -> int:
         """What the node asks for a task, micro-USDC per hour."""

@@ -38,8 +38,11 @@ from .receipt_money import (
     check_settlement,
     check_vouchers,
     escrow_job_id,
+    use_of,
 )
 from .receipt_sealing import check_sealing
+from .serving import Use
+from .units import Units
 
 __all__ = [
     "MAX_RECEIPT_BYTES",
@@ -78,6 +81,7 @@ class Verification:
         paid_micro_usdc: what the client paid, as the coordinator says.
         settlement: what it says of the chain.
         comparator: by what the demand has its result compared with others'.
+        use: what a lease for use was for; billed: what was passed on of it. None of one that counts time.
     """
 
     network: str
@@ -92,6 +96,8 @@ class Verification:
     settlement: SettlementStatement
     items: tuple[Item, ...]
     comparator: Comparator = EXACT
+    use: Use | None = None
+    billed: Units | None = None
 
 
 def build_receipt(
@@ -144,4 +150,6 @@ def verify_receipt(data: bytes) -> Verification:
         settlement=parts.settlement,
         items=(whole, *items),
         comparator=parts.one(Demand).message.comparator or EXACT,
+        use=use_of(parts),
+        billed=parts.settlement.billed,
     )

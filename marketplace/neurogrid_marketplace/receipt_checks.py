@@ -15,7 +15,7 @@ from .errors import ReceiptInvalid
 from .faults import Outcome
 from .fields import PUNCTUAL_PERMILLE
 from .messages import Accept, Award, Event, EventKind, Result
-from .money import cost_micro_usdc, format_usdc
+from .money import format_usdc
 from .receipt_items import BOTH, COORDINATOR, NODE, Item, absent, claimed, proven
 from .receipt_kinds import Link, Parts
 
@@ -43,9 +43,16 @@ def check_terms(parts: Parts) -> tuple[Item, ...]:
         or award.voucher_interval_s != demand.voucher_interval_s
     ):
         raise ReceiptInvalid("the award changes what was demanded")
-    cost = cost_micro_usdc(award.price_micro_usdc_per_hour, award.timeout_s * 1000)
-    if award.max_cost_micro_usdc != cost:
-        raise ReceiptInvalid("the award's most is not the cost of its whole time limit")
+    if award.max_cost_micro_usdc != demand.max_cost_at_micro_usdc(award.price_micro_usdc_per_hour):
+        raise ReceiptInvalid("the award's most is not the cost of its whole time limit or use")
+    if not demand.takes(award.unit_prices):
+        raise ReceiptInvalid("the award's prices for units are not what was demanded")
+    if demand.use is not None:
+        words = (
+            f"use of {demand.use.model} as {demand.use.replica} serves it, for units at the prices in "
+            f"the demand, at most {format_usdc(demand.use.max_cost_micro_usdc)} USDC"
+        )
+        return (proven("terms", COORDINATOR, words),)
     return (
         proven(
             "terms",
@@ -72,6 +79,8 @@ def check_auction(parts: Parts) -> tuple[Item, ...]:
     place, ranked = _awarded(bids, demand, award)
     if ranked.node_id != parts.node_id:
         raise ReceiptInvalid("the lease was accepted by a node that did not place the winning bid")
+    if ranked.bid.unit_prices != award.unit_prices:
+        raise ReceiptInvalid("the award's prices for units are not those of its bid")
     price = format_usdc(award.price_micro_usdc_per_hour)
     if demand.gang is not None:
         if place >= demand.gang.size:

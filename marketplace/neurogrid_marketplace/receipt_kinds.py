@@ -5,7 +5,7 @@ the kinds. The order of the table is the order in the file.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from .demand import Demand
 from .envelope import Envelope, check_envelope, parse_envelope
 from .errors import BadSignature, ReceiptInvalid
 from .fields import (
+    OMITTED,
     U64,
     Address,
     MicroUsdc,
@@ -28,6 +29,7 @@ from .fields import (
 from .messages import Accept, Award, Claimed, Event, Meter, VoucherMessage
 from .payment_chain import MAX_LINKS
 from .sealing import Commit, Reveal
+from .units import Units
 
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ class SettlementStatement:
         escrow_bump: with it anybody can derive the escrow from the client account and the lease.
         transaction: that closed the escrow.
         paid_micro_usdc: what left the client's account, the market's fee included.
+        billed: of a use lease: what was passed on to the client, as the coordinator counted.
     """
 
     program_id: Address
@@ -54,6 +57,7 @@ class SettlementStatement:
     transaction: TransactionSignature
     paid_micro_usdc: MicroUsdc
     closed_at_ms: Millis
+    billed: Units | None = field(default=None, metadata=OMITTED)
 
 
 class Signer(StrEnum):

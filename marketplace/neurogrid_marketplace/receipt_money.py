@@ -2,6 +2,7 @@
 
 import hashlib
 
+from .demand import Demand
 from .errors import BadSignature, ReceiptInvalid
 from .faults import CONSEQUENCES
 from .identity import address_bytes, check_signature
@@ -11,6 +12,8 @@ from .payment_chain import NO_VOUCHER
 from .receipt_checks import result_of
 from .receipt_items import BOTH, COORDINATOR, NODE, Item, absent, claimed, proven
 from .receipt_kinds import Parts
+from .serving import Use
+from .units import NOTHING_SERVED
 from .voucher import Voucher
 
 _VOUCHER_KEY = "voucher key"
@@ -60,11 +63,15 @@ def check_metering(parts: Parts) -> tuple[Item, ...]:
         held = vouchers[number].message.hash()
     if not meters:
         return (absent("metering", "the job ended before a meter was answered"),)
+    last = meters[-1].message
+    upto = f"{last.metered_ms / 1000:.3f} s"
+    if use_of(parts) is not None:
+        upto = (last.served or NOTHING_SERVED).words()
     return (
         proven(
             "metering",
             NODE,
-            f"{len(meters)} meters up to {meters[-1].message.metered_ms / 1000:.3f} s, none left out between "
+            f"{len(meters)} meters up to {upto}, none left out between "
             "them: each names the voucher before it, and a voucher names it",
         ),
     )
@@ -93,7 +100,8 @@ def check_vouchers(parts: Parts) -> tuple[Item, ...]:
         previous, amount = voucher.hash(), voucher.cumulative_micro_usdc
         _check_signature(parts, number, voucher)
     price = award.price_micro_usdc_per_hour
-    for number, meter in enumerate(meters):
+    # What use came to is not for the node to say: `check_charge` has it.
+    for number, meter in enumerate(meters if use_of(parts) is None else ()):
         if vouchers[number].cumulative_micro_usdc > cost_micro_usdc(
             price, meter.message.metered_ms
         ):
@@ -121,6 +129,11 @@ def check_charge(parts: Parts) -> tuple[Item, ...]:
     amount = final.cumulative_micro_usdc
     if settlement.paid_micro_usdc > amount or amount > award.max_cost_micro_usdc:
         raise ReceiptInvalid("more was paid than was signed or held in escrow")
+    use = use_of(parts)
+    if use is not None:
+        return _check_use(parts, use, amount)
+    if settlement.billed is not None:
+        raise ReceiptInvalid("units are billed of a lease that counts time")
     # A node's last meter may say a few milliseconds more than its result, whose times are the engine's.
     metered = min(
         cost_micro_usdc(award.price_micro_usdc_per_hour, _metered_ms(parts)),
@@ -135,6 +148,35 @@ def check_charge(parts: Parts) -> tuple[Item, ...]:
     if not CONSEQUENCES[result.outcome].charged:
         words += f"; {result.outcome.value} is not charged beyond what was signed before it"
     return (proven("charge", BOTH, words),)
+
+
+def _check_use(parts: Parts, use: Use, amount: int) -> tuple[Item, ...]:
+    """What was paid for use is what was passed on, as the coordinator says; the node has counted too."""
+    billed = parts.settlement.billed
+    if billed is None:
+        raise ReceiptInvalid("nothing says what was passed on")
+    if amount > use.prices.cost_micro_usdc(billed):
+        raise ReceiptInvalid("the voucher is over more than what was passed on costs")
+    counted = [link.message.served for link in parts.all(Meter)]
+    served = NOTHING_SERVED
+    for units in (*counted, result_of(parts).served):
+        served = served.most(units or NOTHING_SERVED)
+    charge = claimed(
+        "charge",
+        COORDINATOR,
+        f"{format_usdc(amount)} USDC for what it passed on, at the agreed prices: {billed.words()}",
+    )
+    if served.covers(billed):
+        words = f"the node counted no less: {served.words()}"
+        return (charge, proven("served", NODE, words))
+    # It loses what it had counted since its last meter when it is killed.
+    words = f"that it served less than was passed on: {served.words()}"
+    return (charge, claimed("served", NODE, words))
+
+
+def use_of(parts: Parts) -> Use | None:
+    """What the lease is for, where it counts units."""
+    return parts.one(Demand).message.use
 
 
 def check_settlement(parts: Parts) -> tuple[Item, ...]:

@@ -14,6 +14,7 @@ from .membership import Membership
 from .messages import Result
 from .needs import NOTHING, Needs
 from .spread import Spread
+from .units import NOTHING_SERVED, UnitPrices, Units
 from .verification import UNVERIFIED, Verdict, Verification
 
 
@@ -89,6 +90,9 @@ class Lease:
         reclaim_window_s: how long the node warns before it takes its machine back; 0: it may not.
         reclaimed_at_ms: when it did warn, 0 before.
         resumed: the checkpoint that its run begins from.
+        unit_prices: that its node bid, where it serves a model or is for its use.
+        counts_use: whether it is for use (`Demand.use`): it comes to units, not to time.
+        billed: of one for use: what was passed on to the client so far; who loads the task says so.
     """
 
     lease_id: str
@@ -109,6 +113,9 @@ class Lease:
     reclaim_window_s: int = 0
     reclaimed_at_ms: int = 0
     resumed: Checkpoint | None = None
+    unit_prices: UnitPrices | None = None
+    counts_use: bool = False
+    billed: Units = NOTHING_SERVED
 
 
 @dataclass(frozen=True, slots=True)

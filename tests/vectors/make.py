@@ -18,9 +18,10 @@ from .identity import adverts, keys
 from .job_stream import job_stream
 from .lease_story import tell
 from .market import auctions, conditions, sampling
-from .messages import canonical, messages, versions
+from .messages import canonical, messages, messages_of_use, versions
 from .payments import money, vouchers
 from .signed_requests import signed_requests
+from .use_story import tell_use, units
 
 FOLDER = Path(__file__).parent
 
@@ -31,6 +32,8 @@ def files() -> dict[str, bytes]:
         "keys.json": keys(),
         "canonical.json": canonical(),
         "messages.json": messages(),
+        "messages_of_use.json": messages_of_use(),
+        "units.json": units(),
         "versions.json": versions(),
         "vouchers.json": vouchers(),
         "auctions.json": auctions(),
@@ -49,10 +52,11 @@ def files() -> dict[str, bytes]:
         name: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
         for name, document in documents.items()
     }
-    receipt = tell().receipt
-    verify_receipt(receipt)
-    # Byte for byte the file that a client gets; it has only this form.
-    return made | {"receipt.json": receipt}
+    receipts = {"receipt.json": tell().receipt, "receipt_of_use.json": tell_use().receipt}
+    for receipt in receipts.values():
+        verify_receipt(receipt)
+    # Byte for byte the files that a client gets; they have only this form.
+    return made | receipts
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What is signed and sent: canonical JSON, each message, and what an older peer makes of a newer one's."""
 
 import hashlib
+from collections.abc import Iterable
 
 from neurogrid_marketplace.canonical import Json, canonical_bytes, sha256_hex
 from neurogrid_marketplace.demand import Demand
@@ -16,7 +17,8 @@ from neurogrid_marketplace.messages import (
 )
 from neurogrid_marketplace.wire import encode_frame
 
-from .lease_story import LEASE_ID, tell
+from .lease_story import LEASE_ID, Stream, tell
+from .use_story import tell_use
 
 
 def canonical() -> Json:
@@ -47,6 +49,14 @@ def canonical() -> Json:
 
 
 def messages() -> Json:
+    return _told(tell().streams)
+
+
+def messages_of_use() -> Json:
+    return _told(tell_use().streams)
+
+
+def _told(streams: Iterable[Stream]) -> Json:
     return [
         {
             "protocol": stream.protocol,
@@ -59,7 +69,7 @@ def messages() -> Json:
             # A map's order is free on the wire; this is one of many frames of this envelope.
             "frame_hex": encode_frame(dict(envelope.to_dict())).hex(),
         }
-        for stream in tell().streams
+        for stream in streams
         for name in (stream.node.name,)
         for envelope in stream.said
     ]

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import click
 
 from neurogrid_marketplace.errors import ReceiptInvalid
+from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.receipt import MAX_RECEIPT_BYTES, Verification, verify_receipt
 from neurogrid_marketplace.receipt_chain import beside_chain, is_seen
@@ -97,7 +98,7 @@ def _print(found: Verification) -> None:
             ("network", found.network),
             ("coordinator", found.coordinator),
             ("node", found.node_id),
-            ("price", f"{format_usdc(found.price_micro_usdc_per_hour)} USDC per hour"),
+            _price(found),
             ("paid", f"{format_usdc(found.paid_micro_usdc)} USDC"),
             ("transaction", found.transaction),
         ]
@@ -105,6 +106,14 @@ def _print(found: Verification) -> None:
     click.echo()
     for item in found.items:
         print_item(item)
+
+
+def _price(found: Verification) -> tuple[str, str]:
+    if found.use is None:
+        return ("price", f"{format_usdc(found.price_micro_usdc_per_hour)} USDC per hour")
+    named = plain(found.use.prices).items()
+    each = [f"{name} {format_usdc(int(str(price)))}" for name, price in named if price]
+    return ("prices", f"USDC for a million: {', '.join(each) or 'nothing'}")
 
 
 def _plain(found: Verification) -> dict[str, object]:
@@ -118,4 +127,6 @@ def _plain(found: Verification) -> dict[str, object]:
         "price_per_hour": format_usdc(found.price_micro_usdc_per_hour),
         "paid": format_usdc(found.paid_micro_usdc),
         "transaction": found.transaction,
+        "use": found.use,
+        "billed": found.billed,
     }

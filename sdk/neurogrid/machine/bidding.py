@@ -78,6 +78,10 @@ def answer(
 
     if not offer.accepting:
         return decline(DeclineCode.NOT_ACCEPTING)
+    if demand.serves is not None:
+        return decline(DeclineCode.NO_MODELS)
+    if demand.use is not None:
+        return decline(DeclineCode.NO_REPLICA)
     if demand.timeout_s > policy.max_timeout_s:
         return decline(DeclineCode.TOO_LONG, f"at most {policy.max_timeout_s} s")
     if policy.images and not demand.image.startswith(policy.images):

@@ -19,7 +19,7 @@ import { jobFrame, readFrame } from './job-stream.mjs';
 import { parseJson } from './json.mjs';
 import { KeyPair, base58, fromBase58, isSigned, publicKeyOf } from './keys.mjs';
 import { hash64, pool, ranking, sample } from './market.mjs';
-import { cost, escrowJobId, mustPause, quote, signable, usdc, voucherMessage } from './money.mjs';
+import { cost, escrowJobId, mustPause, quote, signable, unitCost, usdc, voucherMessage } from './money.mjs';
 import { Malformed, SAID_BY, Unknown, parse, parseBody } from './page.mjs';
 import { verifyReceipt } from './receipt.mjs';
 import { openFile, unwrapKey } from './sealed.mjs';
@@ -34,6 +34,43 @@ const parties = Object.fromEntries(parseJson(read('keys.json')).parties.map((par
 function each(list, check) {
   assert.ok(list.length > 0);
   for (const one of list) check(one);
+}
+
+/** What was said on streams is what this implementation would have said, and heard. */
+function told(vectors) {
+  const sessions = new Map();
+  each(vectors, (vector) => {
+    const { envelope } = vector;
+    const [sender, recipient] = [parties[vector.sender], parties[vector.recipient]];
+    assert.deepEqual([envelope.sender, envelope.recipient], [sender.peer_id, recipient.peer_id]);
+    assert.deepEqual(new Frames().feed(Buffer.from(vector.frame_hex, 'hex')), [envelope]);
+    assert.deepEqual(new Frames().feed(frame(envelope)), [envelope]);
+    assert.equal(String(signedText(envelope)), vector.signed_text);
+    assert.equal(envelopeHash(envelope), vector.envelope_hash);
+    const { network, session, type } = envelope;
+    const key = `${session} ${sender.name}`;
+    const by = sender.name === 'coordinator' ? 'C' : 'N';
+    const ends = { network, session, sender: sender.peer_id, recipient: recipient.peer_id, by };
+    if (!sessions.has(key)) sessions.set(key, new Receiver(ends));
+    sessions.get(key).open(envelope, envelope.sent_at_ms);
+    if (vector.message_hash) assert.equal(messageHash(type, envelope.body), vector.message_hash);
+    // What this implementation signs is, time aside, what is in the file.
+    const keys = new KeyPair(Buffer.from(sender.seed_hex, 'hex'));
+    const ours = new Sender({ keys, network, recipient: recipient.peer_id, session });
+    ours.sequence = envelope.sequence;
+    const sealed = ours.seal(type, envelope.body);
+    const again = { ...sealed, sent_at_ms: envelope.sent_at_ms };
+    assert.equal(keys.sign(signedText(again)).toString('hex'), envelope.signature);
+  });
+}
+
+/** A receipt holds, and no digit of its links may be another. */
+function receiptHolds(receipt, text) {
+  assert.equal(verifyReceipt(text).outcome, 'completed');
+  each(receipt.links, ({ hash }) => {
+    const other = hash.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
+    assert.throws(() => verifyReceipt(text.replace(hash, other)));
+  });
 }
 
 const CHECKS = {
@@ -87,30 +124,7 @@ const CHECKS = {
   },
 
   'messages.json': (vectors) => {
-    const sessions = new Map();
-    each(vectors, (vector) => {
-      const { envelope } = vector;
-      const [sender, recipient] = [parties[vector.sender], parties[vector.recipient]];
-      assert.deepEqual([envelope.sender, envelope.recipient], [sender.peer_id, recipient.peer_id]);
-      assert.deepEqual(new Frames().feed(Buffer.from(vector.frame_hex, 'hex')), [envelope]);
-      assert.deepEqual(new Frames().feed(frame(envelope)), [envelope]);
-      assert.equal(String(signedText(envelope)), vector.signed_text);
-      assert.equal(envelopeHash(envelope), vector.envelope_hash);
-      const { network, session, type } = envelope;
-      const key = `${session} ${sender.name}`;
-      const by = sender.name === 'coordinator' ? 'C' : 'N';
-      const ends = { network, session, sender: sender.peer_id, recipient: recipient.peer_id, by };
-      if (!sessions.has(key)) sessions.set(key, new Receiver(ends));
-      sessions.get(key).open(envelope, envelope.sent_at_ms);
-      if (vector.message_hash) assert.equal(messageHash(type, envelope.body), vector.message_hash);
-      // What this implementation signs is, time aside, what is in the file.
-      const keys = new KeyPair(Buffer.from(sender.seed_hex, 'hex'));
-      const ours = new Sender({ keys, network, recipient: recipient.peer_id, session });
-      ours.sequence = envelope.sequence;
-      const sealed = ours.seal(type, envelope.body);
-      const again = { ...sealed, sent_at_ms: envelope.sent_at_ms };
-      assert.equal(keys.sign(signedText(again)).toString('hex'), envelope.signature);
-    });
+    told(vectors);
     const said = (type) => vectors.map(({ envelope }) => envelope).filter((one) => one.type === type);
     each(said('commit'), ({ sender, body }) => {
       const [bid] = said('bid').filter((one) => one.sender === sender && one.body.demand_id === body.demand_id);
@@ -120,6 +134,25 @@ const CHECKS = {
     assert.deepEqual(heard, new Set(Object.keys(SAID_BY)));
   },
 
+  'messages_of_use.json': (vectors) => {
+    told(vectors);
+    const later = vectors.filter(({ envelope: { body } }) => 'use' in body || 'serves' in body || 'served' in body);
+    assert.deepEqual(later.map(({ envelope }) => envelope.type), ['demand', 'demand', 'meter']);
+  },
+
+  'units.json': ({ costs, of_requests: { prices, requests }, holds_back: held }) => {
+    each(costs, (one) => assert.equal(String(unitCost(one.prices, one.units)), one.cost_micro_usdc));
+    const sum = Object.fromEntries(Object.keys(prices).map((name) => [name, 0]));
+    each(requests, ({ units, cost_micro_usdc: expected }) => {
+      const before = unitCost(prices, sum);
+      for (const name of Object.keys(units)) sum[name] += units[name];
+      assert.equal(Number(unitCost(prices, sum) - before), expected);
+    });
+    each(held, (one) => {
+      const unpaid = Number(unitCost(one.prices, one.units)) - one.voucher_micro_usdc;
+      assert.equal(unpaid > one.max_unpaid_micro_usdc, one.holds_back);
+    });
+  },
   'versions.json': (cases) =>
     each(cases, ({ type, body, verdict }) => {
       let found = 'taken';
@@ -253,14 +286,8 @@ const CHECKS = {
     each(noFrames, (hex) => assert.throws(() => readFrame(Buffer.from(hex, 'hex'))));
   },
 
-  'receipt.json': (receipt, text) => {
-    assert.equal(verifyReceipt(text).outcome, 'completed');
-    // No digit of it may be another.
-    each(receipt.links, ({ hash }) => {
-      const other = hash.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
-      assert.throws(() => verifyReceipt(text.replace(hash, other)));
-    });
-  },
+  'receipt.json': receiptHolds,
+  'receipt_of_use.json': receiptHolds,
 };
 
 const wrong = {};

@@ -38,6 +38,12 @@ export function mustPause(pricePerHour, meteredMs, voucher, maxUnpaidMs) {
   return cost(pricePerHour, meteredMs) - voucher > cost(pricePerHour, maxUnpaidMs);
 }
 
+/** What units cost, rounded up once: a BigInt. */
+export function unitCost(prices, units) {
+  const exact = Object.keys(prices).reduce((sum, name) => sum + BigInt(prices[name]) * BigInt(units[name]), 0n);
+  return ceilDiv(exact, 1_000_000n);
+}
+
 /** An amount for people: two to six decimals. */
 export function usdc(amount) {
   const digits = String(amount).padStart(7, '0');

@@ -41,12 +41,16 @@ export const SAID_BY = Object.fromEntries(rows('Messages').map(([name, by]) => [
 function fields(name) {
   const found = rows(`\`${name}\``);
   if (found.length === 0) throw new Error(`docs/protocol.md has no table of ${name}`);
-  return found.map(([field, type, fallback]) => ({
-    name: bare(field),
-    type,
-    fallback:
-      fallback === '64 zeros' ? '0'.repeat(64) : fallback === '' ? undefined : JSON.parse(bare(fallback)),
-  }));
+  return found.map(([field, type, words]) => {
+    const fallback = words.replace(/, omitted$/, '');
+    return {
+      name: bare(field),
+      type,
+      omitted: fallback !== words,
+      fallback:
+        fallback === '64 zeros' ? '0'.repeat(64) : fallback === '' ? undefined : JSON.parse(bare(fallback)),
+    };
+  });
 }
 
 const number = (text) => (text === '2^53 - 1' ? SAFE : Number(text));
@@ -122,6 +126,8 @@ function struct(name, value, path) {
     const has = Object.hasOwn(given, field.name);
     if (!has && field.fallback === undefined) refuse(path, `lacks ${field.name}`);
     const item = has ? given[field.name] : field.fallback;
+    // Every later field so far is null where it says nothing.
+    if (field.omitted && item === field.fallback) continue;
     result[field.name] = read(field.type, item, `${path}.${field.name}`);
   }
   return result;

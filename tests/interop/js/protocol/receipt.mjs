@@ -5,7 +5,7 @@ import { checkEnvelope, envelopeHash, messageHash } from './envelope.mjs';
 import { parseJson } from './json.mjs';
 import { fromBase58, isSigned, publicKeyOf } from './keys.mjs';
 import { ranking } from './market.mjs';
-import { cost, escrowJobId, voucherMessage } from './money.mjs';
+import { cost, escrowJobId, unitCost, voucherMessage } from './money.mjs';
 import { LINK_KINDS, Malformed, parse } from './page.mjs';
 import { commitment } from './sealing.mjs';
 
@@ -114,7 +114,10 @@ function auction({ demand: [asked], bid: bids, award: [award], accept: [accept] 
   const place = ranked.find(({ node_id }) => node_id === winner.sender);
   demand(place.award_price_micro_usdc_per_hour === body.price_micro_usdc_per_hour, 'another price');
   demand(winner.sender === accept.sender, 'somebody else accepted');
-  demand(body.max_cost_micro_usdc >= cost(body.price_micro_usdc_per_hour, body.timeout_s * 1000), 'too little');
+  const whole = terms.use?.max_cost_micro_usdc ?? cost(body.price_micro_usdc_per_hour, body.timeout_s * 1000);
+  demand(body.max_cost_micro_usdc >= whole, 'too little');
+  demand(canonical(body.unit_prices ?? null) === canonical(winner.body.unit_prices ?? null), 'other prices for units');
+  if (terms.use) demand(canonical(body.unit_prices) === canonical(terms.use.prices), 'other prices than were demanded');
 }
 
 function sealing({ demand: [asked], commit: commits, reveal: reveals, bid: bids, award: [award] }) {
@@ -171,8 +174,16 @@ function vouchers({ voucher: all, meter: meters, event: events, settlement: [sai
   demand(named === ZEROS || hashes.includes(named), 'the result names an unknown voucher');
 }
 
-function charge({ voucher: all, meter: meters, event: events, award: [award], claimed, settlement: [said] }) {
+function charge({ demand: [asked], voucher: all, meter: meters, event: events, award: [award], claimed, settlement: [said] }) {
   const price = award.body.price_micro_usdc_per_hour;
+  const { use } = parse('demand', asked.body);
+  if (use) {
+    const last = all.at(-1).cumulative_micro_usdc;
+    demand(said.paid_micro_usdc <= last, 'more was paid than the final voucher is over');
+    demand(last <= unitCost(use.prices, said.billed), 'the final voucher is over more than what was passed on costs');
+    demand(last <= award.body.max_cost_micro_usdc, 'the final voucher is over more than the escrow holds');
+    return;
+  }
   for (const [number, voucher] of all.slice(0, -1).entries()) {
     demand(voucher.cumulative_micro_usdc <= cost(price, meters[number].body.metered_ms), 'more than was metered');
   }

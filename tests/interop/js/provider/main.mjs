@@ -130,6 +130,8 @@ class Provider {
   asked(demand) {
     const decline = (code) => this.link.send('decline', { demand_id: demand.demand_id, code });
     const { requirements: need, demand_id: id } = demand;
+    if (demand.serves) return decline('no_models');
+    if (demand.use) return decline('no_replica');
     const free = this.free();
     const fits =
       need.cpu_millis <= free.cpu_millis &&
