@@ -88,6 +88,7 @@ from .store.feed import Feed
 from .store.places import Server as ServerPlace
 from .store.size import size_bytes
 from .transfer_follower import TransferFollower
+from .unit_counting import keep_counting
 from .uploads import Uploads
 from .url_fetch import UrlFetcher
 from .verifier import Verifier
@@ -421,6 +422,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 group.create_task(scheduler.run(), name="schedules"),
                 group.create_task(follower.run(), name="transfers"),
                 group.create_task(keep_invoicing(database, _now_ms), name="invoices"),
+                group.create_task(keep_counting(database, feed, blobs), name="unit counts"),
                 group.create_task(BlobSweeper(database, blobs).run(), name="unneeded blobs"),
                 group.create_task(
                     forget(database, config.retention, _now_ms, pruned), name="retention"

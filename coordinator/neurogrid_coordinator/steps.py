@@ -24,6 +24,7 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.key_wait import needs_key
+from neurogrid_marketplace.model_catalogue import RESULT_FILE
 from neurogrid_marketplace.preemption import is_reclaimed
 from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
@@ -31,7 +32,7 @@ from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import Abandon, Action, Blame, Decision, OpenEscrow, Settle
 from neurogrid_marketplace.task_events import CutOff, Event, InputsFixed
 
-from .store import events, evidence, failures, findings, leases, needs, tasks
+from .store import events, evidence, failures, findings, leases, needs, tasks, unit_counts
 from .store.tasks import NewTask
 
 # All seats taken, all stopped, all dismissed, begun again, ended: a gang takes fewer passes than that.
@@ -198,6 +199,18 @@ def _take(
     return Step(found.task, decision.task, found.account_id, found.priority, decision.actions)
 
 
+def _leaves_an_answer(task: Task) -> bool:
+    """Whether it has just completed and may be a model's: what that read and made is to be counted, of the task itself and
+    not of runs that verify it."""
+    result = task.result
+    return (
+        task.phase is Phase.COMPLETED
+        and not task.belongs_to
+        and result is not None
+        and any(output.path == RESULT_FILE for output in result.outputs)
+    )
+
+
 def _note_failure(conn: Connection, task: Task, account_id: str, now_ms: int) -> None:
     """For its owner's error log: what the task itself says of its end."""
     ending = task.ending
@@ -268,6 +281,8 @@ def _save(conn: Connection, before: Task, decision: Decision, account_id: str, n
         # A lease that was left before any escrow was wanted has nothing to settle.
         _settle(conn, before.lease, partial(_close_unopened, now_ms=now_ms), now_ms)
     if after.phase is not before.phase:
+        if _leaves_an_answer(after):
+            unit_counts.expect(conn, after.task_id)
         kind = f"task.{after.phase.value}"
         events.append(conn, after.task_id, account_id, now_ms, kind, _news(after))
         if after.phase in (Phase.FAILED, Phase.EXPIRED):

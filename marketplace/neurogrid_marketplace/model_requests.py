@@ -14,6 +14,7 @@ from .canonical import Json
 from .errors import InvalidValue
 from .fields import FilePath
 from .model_catalogue import RESULT_BYTES_MAX, ModelType
+from .unit_price import ModelUnit
 
 # Together with its JSON escapes a request stays below what the API takes.
 PROMPT_CHARS_MAX = 256 * 1024
@@ -239,6 +240,21 @@ def request_bytes(
         **({"reproducible": True} if compared else {}),
     }
     return msgspec.json.encode(whole, order="sorted")
+
+
+def units_of(result: ModelResult | None) -> dict[ModelUnit, int]:
+    """What was read and made, by its program's word; nothing of what could not be read.
+
+    Seconds of a recording are not among it: no program says how long that was.
+    """
+    if result is None:
+        return {}
+    return {
+        ModelUnit.REQUEST: 1,
+        ModelUnit.INPUT_TOKEN: result.usage.prompt_tokens,
+        ModelUnit.OUTPUT_TOKEN: result.usage.completion_tokens,
+        ModelUnit.IMAGE: int(result.image is not None),
+    }
 
 
 def read_result(data: bytes) -> ModelResult | None:

@@ -9,8 +9,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.unit_price import ModelUnit
 
-from ..store import account_limits, analytics, task_lists
+from ..store import account_limits, analytics, task_lists, unit_counts
 from ..store.account_limits import AccountLimits
 from ..store.accounts import Account
 from ..store.analytics import TaskFigures
@@ -47,10 +48,15 @@ class MarketFigures:
 
 @dataclass(frozen=True, slots=True)
 class MonthFigures:
-    """Of an account in this month, and its limits."""
+    """Of an account in this month, and its limits.
+
+    Attributes:
+        tokens: that models have written for it.
+    """
 
     ended: TaskFigures
     metered_ms: int
+    tokens: int
     limits: AccountLimits
 
 
@@ -134,6 +140,7 @@ class Analytics:
             lambda conn: MonthFigures(
                 analytics.of_ended(conn, since_ms, account_id=account.id),
                 analytics.metered_ms(conn, account.id, since_ms),
+                unit_counts.total(conn, account.id, (ModelUnit.OUTPUT_TOKEN,), since_ms),
                 account_limits.get(conn, account.id),
             ),
         )

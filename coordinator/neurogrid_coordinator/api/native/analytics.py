@@ -111,7 +111,7 @@ class MonthView(Struct, frozen=True):
     total_cost: Annotated[float, Meta(description="USDC, of the tasks that have ended.")]
     compute_time: Annotated[str, Meta(examples=["2h 15m"])]
     tokens_generated: Annotated[
-        int, Meta(description="0: not counted yet; each model's answer has its own `usage`.")
+        int, Meta(description="That models have written, by the `usage` of their answers.")
     ]
 
 
@@ -265,7 +265,7 @@ def add_analytics_routes(
                     month.ended.completed,
                     usdc_number(month.ended.cost_micro_usdc),
                     _hours_and_minutes(month.metered_ms),
-                    tokens_generated=0,
+                    tokens_generated=month.tokens,
                 ),
                 UsageLimitsView(
                     month.limits.monthly_tasks, None if budget is None else usdc_number(budget)

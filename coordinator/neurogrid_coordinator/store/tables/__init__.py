@@ -17,6 +17,8 @@ from .results import (
     log_chunks,
     receipts,
     task_events,
+    uncounted_tasks,
+    unit_counts,
     unneeded_blobs,
     usage_samples,
 )
@@ -73,6 +75,8 @@ __all__ = [
     "task_needs",
     "tasks",
     "transfers",
+    "uncounted_tasks",
+    "unit_counts",
     "unneeded_blobs",
     "usage_samples",
     "used_signatures",

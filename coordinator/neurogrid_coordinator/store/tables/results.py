@@ -39,6 +39,24 @@ usage_samples = Table(
     Column("memory_peak_bytes", BigInteger, nullable=False),
 )
 
+# What an account's models have read and made on a day (days since 1970, UTC), by unit (marketplace `ModelUnit`).
+unit_counts = Table(
+    "unit_counts",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True, nullable=False),
+    Column("day", Integer, primary_key=True, nullable=False),
+    Column("model", Text, primary_key=True, nullable=False),
+    Column("unit", Text, primary_key=True, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
+# Tasks of models that have completed, and whose answers are not counted yet.
+uncounted_tasks = Table(
+    "uncounted_tasks",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id"), primary_key=True, nullable=False),
+)
+
 # Files by content; the blob lies once on disk, each account that uploaded it has a row.
 artifacts = Table(
     "artifacts",

@@ -1,0 +1,2 @@
+drop table uncounted_tasks;
+drop table unit_counts;
