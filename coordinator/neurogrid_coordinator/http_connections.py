@@ -6,17 +6,22 @@ length, and lets an answer wait for a client that does not read it.
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.protocol import State
 
 from .api.client_address import IpNetwork, group_of, is_within
-from .ready_frames import EXTENSION
+from .ready_frames import EXTENSION as READY_FRAMES
+from .whole_exchanges import EXTENSION as WHOLE_EXCHANGE
 
 # Of a request: its line and all of its headers. Ours have a few hundred bytes, a browser's a few thousand.
 HEAD_BYTES_MAX = 32 * 1024
@@ -151,6 +156,11 @@ class BoundedHttp(HttpToolsProtocol):
                 self._refuse(431, "the head of the request is too long")
                 return
         super().on_headers_complete()
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope:
+            # The application begins in a later turn of the loop.
+            extensions: dict[str, Any] = {WHOLE_EXCHANGE: Exchange(cycle)}
+            self.scope["extensions"] = extensions
 
     def on_body(self, body: bytes) -> None:
         if self.cycle is not None:
@@ -213,6 +223,65 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
+class Exchange:
+    """One request and its answer; see `whole_exchanges.WholeExchange`."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def arrived(self) -> bytes | None:
+        """The body, if it is all there; as if it had been received."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or cycle.response_complete:
+            return None
+        body = bytes(cycle.body)
+        cycle.body = bytearray()
+        cycle.message_event.clear()
+        return body
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send a message of ASGI's, or a whole answer.
+
+        Raises:
+            RuntimeError: an answer has begun, or a header would be more than one line.
+        """
+        cycle = self._cycle
+        if message["type"] != WHOLE_EXCHANGE:
+            await cycle.send(cast("Any", message))
+            return
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        if cycle.response_started:
+            raise RuntimeError("a whole answer, after one had begun")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        body: bytes = message["body"]
+        head = _head(message["status"], cycle.default_headers + message["headers"], len(body))
+        ends = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        cycle.transport.write(
+            head + ends if cycle.scope["method"] == "HEAD" else head + ends + body
+        )
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]], length: int) -> bytes:
+    """The head of an answer, up to the empty line."""
+    head = STATUS_LINE[status] + b"content-length: %d\r\n" % length
+    head += b"".join([b"%b: %b\r\n" % header for header in headers])
+    # Two lines are ours. Whoever could put a line's end into a value could write answers of their own.
+    lines = len(headers) + 2
+    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+        raise RuntimeError("a header of an answer has more than one line")
+    return head
+
+
 class BoundedSocket(WebSocketsSansIOProtocol):
     """One connection that has become a WebSocket; it takes `ready_frames`."""
 
@@ -222,7 +291,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             # The application begins in a later turn of the loop.
-            extensions: dict[str, Any] = {**self.scope["extensions"], EXTENSION: self}
+            extensions: dict[str, Any] = {**self.scope["extensions"], READY_FRAMES: self}
             self.scope["extensions"] = extensions
 
     def offer(self, frames: bytes) -> bool:

@@ -280,7 +280,7 @@ async def test_a_change_that_is_undone_leaves_no_row(tmp_path: Path) -> None:
         def fail(_: Connection) -> None:
             raise ZeroDivisionError
 
-        with audit.scene():
+        with audit.Scene():
             audit.act(audit.Acting("api", "info", None, "POST /nothing"))
             with pytest.raises(ZeroDivisionError):
                 await database.write(fail)

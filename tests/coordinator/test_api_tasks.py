@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from coordinator.api_world import TASK, USDC, Customer, World, node_id, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
 from neurogrid_coordinator import services
 from neurogrid_coordinator.client_funds import ClientFunds
-from neurogrid_coordinator.store import task_lists
+from neurogrid_coordinator.store import events, task_lists, tasks
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.offer import PriceList
@@ -333,6 +334,50 @@ async def test_a_running_task_shows_its_node_price_and_cost(tmp_path: Path) -> N
         assert names[0] == "task.created"
         assert names.index("task.started") < names.index("task.completed")
         assert shown["timeline"][-1]["data"]["cost_usdc"] == "0.001"
+
+
+@on_asyncio
+async def test_a_task_that_is_looked_at_again_is_shown_as_it_is_stored(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice, bob = await world.customer("alice"), await world.customer("bob")
+        task_id = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+
+        async def shown() -> Any:
+            first = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+            again = (await alice.http.get(f"/api/v1/tasks/{task_id}")).json()["data"]
+            assert first == again
+            return first
+
+        assert (await shown())["phase"] == "queued"
+        await world.start(task_id)
+        assert (await shown())["phase"] == "running"
+        lease = (await world.state(task_id)).lease
+        assert lease is not None
+        lease_id = lease.lease_id
+
+        def change(conn: Connection) -> None:
+            conn.exec_driver_sql("update leases set metered_ms = 36000")
+            tasks.save_progress(conn, task_id, 500, "half")
+            events.append(conn, task_id, alice.account.id, 1, "task.verdict", {"verdict": ""})
+
+        # Whoever writes it, and however little: its lease, its row and its events.
+        await world.database.write(change)
+        task = await shown()
+        assert (task["progress"], task["progress_note"], task["cost_usdc"]) == (
+            50.0,
+            "half",
+            "0.0036",
+        )
+        assert task["timeline"][-1]["event"] == "task.verdict"
+        # What is remembered is its owner's.
+        assert (await bob.http.get(f"/api/v1/tasks/{task_id}")).status_code == 404
+        await world.finish(task_id)
+        assert (await shown())["status"] == "completed"
+        await world.pay(task_id)
+        assert (await shown())["settled"] is True
+        assert task["leases"][0]["id"] == lease_id
+        assert (await alice.http.delete(f"/api/v1/tasks/{task_id}")).status_code == 200
+        assert (await alice.http.get(f"/api/v1/tasks/{task_id}")).status_code == 404
 
 
 @on_asyncio

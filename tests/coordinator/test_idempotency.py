@@ -211,7 +211,7 @@ async def test_a_refused_request_leaves_its_key_free(tmp_path: Path) -> None:
 
 @contextmanager
 def served_as(account_id: str, key: str) -> Iterator[None]:
-    with repeats.scene():
+    with repeats.Scene():
         repeats.expect(repeats.Repeat(account_id, key, lambda: "0" * 64, 24 * 3600 * 1000))
         yield
 

@@ -69,7 +69,8 @@ def create_app(
     # Each stands around those before it.
     for layer in layers:
         app.add_middleware(layer)
-    direct = app.direct = Direct(layers)
+    # CORS puts its headers on answers that begin apart.
+    direct = app.direct = Direct(layers, whole=not settings.cors_origins)
     errors.install(app, shared.forms)
     # Routes are tried in this order, so those that are asked for most come first.
     add_work(app, direct, shared)

@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 
 from ..services.errors import InvalidRequest, PayloadTooLarge
+from ..whole_exchanges import whole_exchange
 from .choices import choices
 from .headers import header
 from .json_numbers import decoded
@@ -64,6 +65,17 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         if len(kept) > limit_bytes:
             raise PayloadTooLarge(limit_bytes)
         return kept
+    exchange = whole_exchange(request.scope)
+    whole = exchange.arrived() if exchange is not None else None
+    if whole is None:
+        whole = await _received(request, limit_bytes)
+    elif len(whole) > limit_bytes:
+        raise PayloadTooLarge(limit_bytes)
+    request.scope.setdefault("state", {})[_READ_STATE] = whole
+    return whole
+
+
+async def _received(request: Request, limit_bytes: int) -> bytes:
     if (announced_bytes(request) or 0) > limit_bytes:
         raise PayloadTooLarge(limit_bytes)
     body = bytearray()
@@ -76,9 +88,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
                     raise PayloadTooLarge(limit_bytes)
     except TimeoutError:
         raise InvalidRequest(f"the body did not arrive within {SILENCE_S:g} s") from None
-    whole = bytes(body)
-    request.scope.setdefault("state", {})[_READ_STATE] = whole
-    return whole
+    return bytes(body)
 
 
 def sha256_of_body(request: Request) -> str:

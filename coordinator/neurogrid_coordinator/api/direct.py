@@ -16,12 +16,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..services.errors import Refused
 from ..store.database import DatabaseClosed, Overloaded
+from ..whole_exchanges import whole_exchange
+from .envelope import JsonAnswer
 from .errors import answer
 from .head import GET, HEAD
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 # Where the endpoint is, until the layers have been passed.
 _ENDPOINT = "neurogrid.endpoint"
+# Set where all that stands around the endpoint passes whole answers on.
+_WHOLE = "neurogrid.whole"
 
 
 class Direct:
@@ -29,9 +33,13 @@ class Direct:
 
     Args:
         layers: what stands around them, from the innermost on.
+        whole: whether these take whole answers (`whole_exchanges`).
     """
 
-    def __init__(self, layers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> None:
+    def __init__(
+        self, layers: Iterable[Callable[[ASGIApp], ASGIApp]], *, whole: bool = False
+    ) -> None:
+        self._whole_answers = whole
         self._answer: ASGIApp = _answer
         for layer in layers:
             self._answer = layer(self._answer)
@@ -77,6 +85,9 @@ class Direct:
         if endpoint is None:
             return False
         scope[_ENDPOINT] = endpoint
+        if self._whole_answers and (exchange := whole_exchange(scope)) is not None:
+            scope[_WHOLE] = True
+            send = exchange.send
         await self._answer(scope, receive, send)
         return True
 
@@ -102,7 +113,10 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
         response = await endpoint(Request(scope, receive, send))
     except (Refused, Overloaded, DatabaseClosed) as error:
         response = answer(error)
-    await response(scope, receive, send)
+    if _WHOLE in scope and isinstance(response, JsonAnswer):
+        await send(response.whole())
+    else:
+        await response(scope, receive, send)
 
 
 def path_parameter(name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ..whole_exchanges import EXTENSION as WHOLE_ANSWER
 from .errors import Forms, error_response, internal_error
 from .job_socket import deny
 from .request_ids import REQUEST_ID_STATE
@@ -29,6 +30,8 @@ _SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+# Messages with an answer's headers.
+_BEGINNINGS = frozenset({"http.response.start", "websocket.http.response.start", WHOLE_ANSWER})
 _HTTP_DENIAL = "websocket.http.response"
 
 
@@ -59,7 +62,7 @@ class Door:
         async def send_with_headers(message: Message) -> None:
             nonlocal started
             kind = message["type"]
-            if kind in ("http.response.start", "websocket.http.response.start"):
+            if kind in _BEGINNINGS:
                 started = True
                 message = {**message, "headers": _complete(message["headers"], request_id, state)}
             elif kind == "websocket.accept":

@@ -11,25 +11,38 @@ from functools import lru_cache
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import Message
+
+from ..whole_exchanges import whole_answer
 
 _encode = msgspec.json.Encoder().encode
 # An answer names a few moments, and many answers the same.
 _SECONDS_KEPT = 1024
 
 
-class _JsonAnswer(Response):
+class JsonAnswer(Response):
     """Bytes that are JSON, with the headers that starlette's own would work out."""
+
+    body: bytes
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str] | None) -> None:
         self.status_code = status
         self.background = None
         self.body = body
+        # The length first, which `whole` leaves to the connection.
         self.raw_headers = [
             (b"content-length", b"%d" % len(body)),
             (b"content-type", b"application/json"),
         ]
         if headers:
-            self.headers.update(headers)
+            self.raw_headers += [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in headers.items()
+            ]
+
+    def whole(self) -> Message:
+        """All of it as one message, for a connection that takes one."""
+        return whole_answer(self.status_code, self.raw_headers[1:], self.body)
 
 
 def iso(unix_ms: int) -> str:
@@ -72,4 +85,4 @@ def json_response(
     body: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Any JSON, encoded by msgspec."""
-    return _JsonAnswer(_encode(body), status, headers)
+    return JsonAnswer(_encode(body), status, headers)

@@ -20,6 +20,7 @@ from ..services.errors import Conflict, IdempotencyMismatch
 from ..store import repeats
 from ..store.database import Database, DatabaseClosed, Overloaded
 from ..store.repeats import Kept, Repeat, Taken
+from ..whole_exchanges import in_parts
 from .body import JSON_BYTES_MAX, read_body, sha256_of_body
 from .errors import Forms, answer
 from .idempotency import idempotency_key
@@ -105,8 +106,9 @@ def repeats_layer(database: Database, forms: Forms) -> Callable[[ASGIApp], ASGIA
                 if repeat is None or not repeat.claimed:
                     await send(message)
                     return
-                held.append(message)
-                if message["type"] == "http.response.body" and not message.get("more_body"):
+                held.extend(in_parts(message))
+                last = held[-1]
+                if last["type"] == "http.response.body" and not last.get("more_body"):
                     await _keep(database, repeat, held)
                 elif sum(len(m.get("body", b"")) for m in held) <= _ANSWER_BYTES_MAX:
                     return
@@ -114,7 +116,7 @@ def repeats_layer(database: Database, forms: Forms) -> Callable[[ASGIApp], ASGIA
                     await send(each)
                 held.clear()
 
-            with repeats.scene():
+            with repeats.Scene():
                 try:
                     await app(scope, receive, send_when_kept)
                 except Replayed as replayed:

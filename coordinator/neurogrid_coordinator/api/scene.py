@@ -18,7 +18,7 @@ def scene_layer(failures: FailureLog) -> Callable[[ASGIApp], ASGIApp]:
             if scope["type"] not in ("http", "websocket"):
                 await app(scope, receive, send)
                 return
-            with audit.scene():
+            with audit.Scene():
                 try:
                     await app(scope, receive, send)
                 except ClientDisconnect:

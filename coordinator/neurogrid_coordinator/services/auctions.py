@@ -13,7 +13,7 @@ from ..store import evidence, leases
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
-from .tasks import owned
+from .task_details import owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ..store import checkpoints
 from ..store.accounts import Account
 from ..store.database import Database
 from .errors import NotFound
-from .tasks import owned
+from .task_details import owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ..store.events import PAGE_MAX, PROGRESS, TaskEvent
 from ..store.feed import Feed
 from ..store.tasks import TaskRow
 from .event_tail import EventTail
-from .tasks import owned
+from .task_details import owned
 
 # Of events that nobody is told of, before a list says how far it has looked.
 _PAGES_MAX = 100

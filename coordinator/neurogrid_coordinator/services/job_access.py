@@ -18,7 +18,7 @@ from ..market.job_stream import JobStream, JobStreamBroken
 from ..store.accounts import Account
 from ..store.database import Database
 from . import errors
-from .tasks import owned
+from .task_details import owned
 
 # Open at once.
 COMMANDS_PER_ACCOUNT = 32

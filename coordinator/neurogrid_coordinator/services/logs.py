@@ -19,7 +19,7 @@ from ..store.database import Database
 from ..store.leases import LeaseRow
 from ..store.tasks import TaskRow
 from .errors import Expired, NotFound
-from .tasks import owned
+from .task_details import owned
 
 # More lines than a person scrolls through; programs read by offset.
 LINES_MAX = 10_000

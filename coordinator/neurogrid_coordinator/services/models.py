@@ -51,7 +51,8 @@ from .artifacts import Artifacts, Upload
 from .errors import IdempotencyMismatch, InvalidRequest, ModelUnavailable, RateLimited
 from .result_wait import ResultWait, output_bytes
 from .submission import InputWanted, ModelAsked, Submission
-from .tasks import TaskDetail, Tasks
+from .task_details import TaskDetail
+from .tasks import Tasks
 
 _UNFINISHED = frozenset(Phase) - TERMINAL
 # When a place may be free again: models answer in seconds.
@@ -277,7 +278,7 @@ class Models:
             yield request
 
         # The request that this is for may still be refused: this is neither its effect nor what its sender did.
-        with audit.scene(), repeats.scene():
+        with audit.Scene(), repeats.Scene():
             await self._artifacts.put(account, Upload(digest, chunks(), len(request)))
 
     async def admit(self, account: Account, wanted: Submission) -> None:

@@ -15,7 +15,7 @@ from ..store.database import Database
 from ..store.leases import LeaseRow
 from ..store.tasks import TaskRow
 from .errors import Expired, NotFound, NotSettled
-from .tasks import owned
+from .task_details import owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ..store.accounts import Account
 from ..store.database import Database
 from ..store.tasks import TaskRow
 from .errors import Conflict
-from .tasks import owned
+from .task_details import owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from .intake import Draft
 from .kept_requests import submission_of
 from .models import Models
 from .submission import Submission
-from .tasks import TaskDetail, Tasks, detail, owned
+from .task_details import TaskDetail, detail, owned
+from .tasks import Tasks
 
 # An auction is decided within its window and an award within two seconds; a little more.
 DECIDING_S = 5.0

@@ -11,7 +11,7 @@ from ..store.accounts import Account
 from ..store.database import Database
 from ..store.tasks import TaskRow
 from ..usage_series import SAMPLES_MAX, Sample, Totals, cpu_percent, totals
-from .tasks import owned
+from .task_details import owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.constraints import MAX_PRICE
-from neurogrid_marketplace.demand import Demand, VerifyMode
-from neurogrid_marketplace.dependencies import waiting_on
+from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.explain import Explanation
 from neurogrid_marketplace.matching import shape_of
 from neurogrid_marketplace.settlement import SettlementPhase
@@ -21,7 +20,6 @@ from ..market.errors import MarketAway
 from ..store import (
     artifacts,
     checkpoints,
-    events,
     leases,
     needs,
     request_records,
@@ -30,7 +28,6 @@ from ..store import (
 )
 from ..store.accounts import Account
 from ..store.database import Database, TakesLong
-from ..store.events import TaskEvent
 from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.leases import LeaseRow
@@ -48,6 +45,7 @@ from .errors import (
 )
 from .intake import Draft
 from .submission import Submission, Terms
+from .task_details import KnownTasks, TaskDetail, detail, find, owned, waits
 
 # A list is a page for people; programs page on.
 LIST_MAX = 100
@@ -56,25 +54,6 @@ _SERVABLE_S = 1.0
 _SERVABLE_MAX = 1000
 # How many waiting tasks a refusal names.
 _NAMED_MAX = 5
-
-
-@dataclass(frozen=True, slots=True)
-class TaskDetail:
-    """A task with what became of it.
-
-    Attributes:
-        timeline: its milestones, oldest first.
-        further_runs: the runs that verify it.
-        members: of a gang: all, by rank; none before the first attempt.
-        waits: which tasks it waits for, in words; "" where it waits for none.
-    """
-
-    row: TaskRow
-    leases: tuple[LeaseRow, ...] = ()
-    timeline: tuple[TaskEvent, ...] = ()
-    waits: str = ""
-    further_runs: tuple[TaskRow, ...] = ()
-    members: tuple[TaskRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +107,7 @@ class Tasks:
         self._wake = wake
         self._request_cancel = request_cancel
         self._servable: dict[Demand, float] = {}
+        self._known = KnownTasks()
 
     async def submit(
         self,
@@ -166,7 +146,7 @@ class Tasks:
             if not created:
                 return None
             also(conn, row)
-            return TaskDetail(row, waits=_waits(conn, row))
+            return TaskDetail(row, waits=waits(conn, row))
 
         try:
             stored = None
@@ -262,10 +242,10 @@ class Tasks:
             NotFound: there is none, or it is somebody else's.
         """
 
-        def read(conn: Connection) -> TaskDetail:
-            return detail(conn, owned(conn, account, task_id))
-
-        return await self._database.read_briefly(read)
+        known = self._known.of(task_id)
+        found = await self._database.read_briefly(find, account, task_id, known)
+        self._known.keep(found)
+        return found.detail
 
     async def some(self, account: Account, task_ids: Sequence[str]) -> list[TaskRow]:
         """Those of these tasks that are the account's, in this order."""
@@ -390,44 +370,6 @@ class Tasks:
         self._servable[shape] = now_s
 
 
-def owned(conn: Connection, account: Account, task_id: str) -> TaskRow:
-    """The account's task: the one place where a task's tenancy is checked.
-
-    Raises:
-        NotFound: there is none, or it is somebody else's.
-    """
-    row = tasks.get(conn, task_id, account.id)
-    if row is None:
-        raise NotFound(f"there is no task {task_id[:80]}", {"task_id": task_id[:80]})
-    return row
-
-
-def detail(conn: Connection, row: TaskRow) -> TaskDetail:
-    """The task with its leases and milestones."""
-    return TaskDetail(
-        row,
-        tuple(leases.of_task(conn, row.id)),
-        tuple(events.milestones(conn, row.id)),
-        _waits(conn, row),
-        _further_runs(conn, row),
-        _members(conn, row),
-    )
-
-
-def _further_runs(conn: Connection, row: TaskRow) -> tuple[TaskRow, ...]:
-    if row.state.verification.mode is VerifyMode.NONE or row.belongs_to is not None:
-        return ()
-    return tuple(tasks.group_of(conn, row.id)[1:])
-
-
-def _members(conn: Connection, row: TaskRow) -> tuple[TaskRow, ...]:
-    """The members of its gang by rank, where it is rank 0 and there has been an attempt."""
-    membership = row.state.membership
-    if membership is None or row.belongs_to is not None or not membership.attempt:
-        return ()
-    return tuple(tasks.group_of(conn, row.id))
-
-
 def delete_settled(
     conn: Connection, account: Account, task_ids: Sequence[str], now_ms: int
 ) -> None:
@@ -500,12 +442,6 @@ def _require_inputs(wanted: Submission, sizes: Mapping[str, int], place: str) ->
                 f"PUT /api/v1/artifacts/{item.sha256}",
                 f"{where}.sha256",
             )
-
-
-def _waits(conn: Connection, row: TaskRow) -> str:
-    if row.phase is not Phase.WAITING:
-        return ""
-    return waiting_on(tasks.states_of(conn, row.state.needs.task_ids))
 
 
 def _now_ms() -> int:

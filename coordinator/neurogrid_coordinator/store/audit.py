@@ -4,8 +4,7 @@
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
@@ -54,14 +53,16 @@ class Acting:
 _acting: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 
-@contextmanager
-def scene() -> Iterator[None]:
+class Scene:
     """Where somebody may act: whoever does is forgotten at its end."""
-    token = _acting.set(None)
-    try:
-        yield
-    finally:
-        _acting.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _acting.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        _acting.reset(self._token)
 
 
 def act(acting: Acting) -> None:

@@ -5,8 +5,9 @@ the id of what it happened to in place of a task's and a kind that does not begi
 shown to clients as it is. Public names stand in `event_kinds`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, insert, select
@@ -145,6 +146,16 @@ def milestones(conn: Connection, task_id: str) -> list[TaskEvent]:
     """What happened to a task, without progress and checkpoints, oldest first: the newest ``PAGE_MAX``."""
     rows = _MILESTONES.all(conn, {"the_task": task_id})
     return [_task_event(row) for row in reversed(rows)]
+
+
+def stored_milestones(conn: Connection, task_id: str) -> Sequence[Any]:
+    """As `milestones`, the rows as they are stored, newest first."""
+    return _MILESTONES.plain(conn, {"the_task": task_id})
+
+
+def read_milestones(rows: Sequence[Any]) -> list[TaskEvent]:
+    """What `stored_milestones` has found, oldest first."""
+    return [_task_event(row) for row in reversed(_MILESTONES.named(rows))]
 
 
 def last_seq(conn: Connection) -> int:

@@ -1,6 +1,8 @@
 """Leases: a task's agreement with one node, its money, and how far its messages are stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
@@ -103,6 +105,16 @@ def get(conn: Connection, lease_id: str) -> LeaseRow | None:
 def of_task(conn: Connection, task_id: str) -> list[LeaseRow]:
     """The task's leases, oldest first."""
     return [_lease_row(row) for row in _OF_TASK.all(conn, {"the_task": task_id})]
+
+
+def stored_of_task(conn: Connection, task_id: str) -> Sequence[Any]:
+    """As `of_task`, the rows as they are stored."""
+    return _OF_TASK.plain(conn, {"the_task": task_id})
+
+
+def read(rows: Sequence[Any]) -> list[LeaseRow]:
+    """The leases that `stored_of_task` has found."""
+    return [_lease_row(row) for row in _OF_TASK.named(rows)]
 
 
 def of_node(conn: Connection, node_id: str, *, limit: int = 100, offset: int = 0) -> list[LeaseRow]:

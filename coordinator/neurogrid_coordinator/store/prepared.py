@@ -13,6 +13,7 @@ what SQLAlchemy would.
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Executable
@@ -57,6 +58,21 @@ class Prepared:
         cursor, ready = self._on_sqlite(conn, values)
         found = cursor.fetchall()
         return [ready.row(cursor, each) for each in found] if found else found
+
+    def plain(self, conn: Connection, values: Mapping[str, object]) -> Sequence[Any]:
+        """All rows as they come, to be compared with others of the same statement; see `named`."""
+        if conn.dialect.name != "sqlite":
+            return conn.execute(self._statement, values).all()
+        cursor, ready = self._on_sqlite(conn, values)
+        ready.learn_columns(cursor)
+        return cursor.fetchall()
+
+    def named(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Rows that `plain` has given, with their columns as attributes."""
+        if not rows or hasattr(rows[0], "_mapping"):
+            return rows
+        assert self._ready is not None, "it has given them"
+        return [self._ready.named(row) for row in rows]
 
     def scalar(self, conn: Connection, values: Mapping[str, object]) -> Any:
         """The first column of the first row; None: there is none."""
@@ -106,23 +122,34 @@ class _Ready:
         unknown = set(given) - set(names)
         assert not unknown, f"no parameters of the statement: {sorted(unknown)}"
         self.text = text
-        self._names = tuple(names)
+        # One call for all of them; of one, `itemgetter` gives no tuple.
+        self._in_order: Callable[[Mapping[str, object]], Sequence[object]] = (
+            itemgetter(*names) if len(names) > 1 else lambda values: [values[n] for n in names]
+        )
         # What the statement itself compares with.
         self._constants = {name: params[name] for name in names if name not in given}
         self._count = len(given)
         self._make_row: Callable[[Sequence[object]], Any] | None = None
 
-    def parameters(self, values: Mapping[str, object]) -> list[object]:
+    def parameters(self, values: Mapping[str, object]) -> Sequence[object]:
         """Their values in order. Raises KeyError, AssertionError: others than the first time are given."""
         assert len(values) == self._count, "the same parameters each time"
         if self._constants:
             values = {**self._constants, **values}
-        return [values[name] for name in self._names]
+        return self._in_order(values)
 
     def row(self, cursor: sqlite3.Cursor, found: Sequence[object]) -> Any:
         """A row, by its columns' names."""
+        self.learn_columns(cursor)
+        return self.named(found)
+
+    def learn_columns(self, cursor: sqlite3.Cursor) -> None:
+        """Have `named` know them from now on."""
         if self._make_row is None:
             make: Callable[..., Any] = namedtuple
             self._make_row = make("Row", [column[0] for column in cursor.description])._make
-            assert self._make_row is not None, "made"
+
+    def named(self, found: Sequence[object]) -> Any:
+        """A row, by its columns' names, which were learnt."""
+        assert self._make_row is not None, "learnt"
         return self._make_row(found)

@@ -5,8 +5,7 @@ an effect. Routes that keep the key with what they make (tasks, workflows, keys,
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -58,14 +57,16 @@ class Taken(Exception):
 _present: ContextVar[Repeat | None] = ContextVar("repeat", default=None)
 
 
-@contextmanager
-def scene() -> Iterator[None]:
+class Scene:
     """Where one request is served."""
-    token = _present.set(None)
-    try:
-        yield
-    finally:
-        _present.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _present.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        _present.reset(self._token)
 
 
 def expect(repeat: Repeat | None) -> None:

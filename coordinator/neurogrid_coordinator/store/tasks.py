@@ -1,6 +1,6 @@
 """Tasks: what was submitted, and the orchestration state that moves it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,6 +238,17 @@ def get(conn: Connection, task_id: str, account_id: str | None = None) -> TaskRo
     else:
         row = _BY_ID_OF_ACCOUNT.first(conn, {"the_id": task_id, "the_account": account_id})
     return task_row(row) if row else None
+
+
+def stored(conn: Connection, task_id: str, account_id: str) -> Sequence[Any]:
+    """As `get`, the row as it is stored: one, or none."""
+    return _BY_ID_OF_ACCOUNT.plain(conn, {"the_id": task_id, "the_account": account_id})
+
+
+def read(rows: Sequence[Any]) -> TaskRow:
+    """The task that `stored` has found."""
+    (row,) = _BY_ID_OF_ACCOUNT.named(rows)
+    return task_row(row)
 
 
 def state_of(conn: Connection, task_id: str) -> TaskState | None:

@@ -22,7 +22,8 @@ from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from ...event_kinds import public_name
 from ...services.logs import LogPiece
 from ...services.submission import MODEL_KIND, OPERATION_KIND, fetched_files
-from ...services.tasks import TaskDetail, settled
+from ...services.task_details import TaskDetail
+from ...services.tasks import settled
 from ...store.leases import LeaseRow
 from ...store.tasks import TaskRow
 from ..envelope import iso, iso_or_none, seconds_or_none

@@ -28,6 +28,7 @@ from .model_schemas import ModelRequest
 from .operation_schemas import OperationRequest
 from .requests import TaskRequest
 from .schemas import TaskKind, TaskStatus
+from .shown_tasks import ShownTasks
 from .task_kinds import ByName, read_submission
 from .task_schemas import CancelView, TaskListView, TaskView
 from .task_views import summary_view, task_view
@@ -69,6 +70,8 @@ def add_task_routes(
     Args:
         is_ready: whether a lease's service is well, by its node's word.
     """
+
+    shown = ShownTasks()
 
     async def create_task(request: Request) -> Response:
         """Everything that can be known to fail is refused now: values, missing inputs, the budget,
@@ -127,7 +130,7 @@ def add_task_routes(
             and detail.row.job.service is not None
             and await is_ready(lease.node_id, lease.lease_id)
         )
-        return success(task_view(detail, ready=ready))
+        return success(shown.of(detail, ready=ready))
 
     direct.add(
         app,
