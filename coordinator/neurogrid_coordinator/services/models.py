@@ -51,7 +51,7 @@ from ..store.tasks import TaskRow
 from .artifacts import Artifacts, Upload
 from .errors import IdempotencyMismatch, InvalidRequest, ModelUnavailable, RateLimited
 from .result_wait import ResultWait, output_bytes
-from .submission import InputWanted, ModelAsked, Submission
+from .submission import MODEL_KIND, InputWanted, ModelAsked, Submission
 from .task_details import TaskDetail
 from .tasks import Tasks
 
@@ -369,7 +369,9 @@ class Models:
         model = self.settings.catalogue.find(model_id)
         if model is None or not model.concurrency:
             return
-        which = TaskFilter(account.id, phases=_UNFINISHED, model=model.id)
+        which = TaskFilter(
+            account.id, phases=_UNFINISHED, kinds=frozenset({MODEL_KIND}), model=model.id
+        )
         there = await self._database.read(task_lists.count, which)
         if there + places > model.concurrency:
             raise RateLimited(
