@@ -10,9 +10,10 @@ They are written in SQLite's dialect, a column a line; for PostgreSQL a few word
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from sqlalchemy import Connection, create_engine, delete, func, insert, inspect, select, text
@@ -77,7 +78,8 @@ class NoWayBack(Exception):
     """A step on the way to an older schema cannot be undone; restore a backup of that time instead."""
 
 
-def known() -> list[Migration]:
+@cache
+def known() -> Sequence[Migration]:
     """Every migration of this release, oldest first."""
     found = []
     folder = resources.files(__package__)
@@ -92,7 +94,7 @@ def known() -> list[Migration]:
             found.append(Migration(int(match[1]), entry.name, entry.read_text("utf-8"), *texts))
     found.sort(key=lambda migration: migration.version)
     assert [migration.version for migration in found] == list(range(1, len(found) + 1)), found
-    return found
+    return tuple(found)
 
 
 def apply(conn: Connection) -> int:

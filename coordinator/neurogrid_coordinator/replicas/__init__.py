@@ -1,1 +1,0 @@
-"""Replicas: warm servers of models, kept as standing tasks, and requests to them."""
