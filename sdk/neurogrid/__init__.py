@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         ProviderUnavailableError,
         RateLimitError,
         ServerError,
-        TaskFailedError,
         TaskNotFoundError,
         WaitTimeout,
     )
@@ -68,7 +67,6 @@ __all__ = [
     "ProviderUnavailableError",
     "RateLimitError",
     "ServerError",
-    "TaskFailedError",
     "TaskNotFoundError",
     "TaskOutput",
     "WaitTimeout",

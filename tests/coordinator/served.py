@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,10 +64,8 @@ class ServedWorld:
         folder: Path,
         loop: asyncio.AbstractEventLoop,
         open_job_stream: OpenJobStream | None = None,
-        changes: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder = folder
-        self._changes = changes or {}
         self._open_job_stream = open_job_stream
         self._loop = loop
         self._stop = asyncio.Event()
@@ -78,7 +76,7 @@ class ServedWorld:
     async def serve(self) -> None:
         """Until `stop`."""
         async with (
-            open_world(self._folder, self._open_job_stream, **self._changes) as self.world,
+            open_world(self._folder, self._open_job_stream) as self.world,
             served(self.world) as address,
         ):
             self.address = f"http://{address}"
@@ -97,12 +95,12 @@ class ServedWorld:
 
 @contextmanager
 def served_in_thread(
-    folder: Path, open_job_stream: OpenJobStream | None = None, **changes: Any
+    folder: Path, open_job_stream: OpenJobStream | None = None
 ) -> Iterator[ServedWorld]:
-    """A world that is served while the block runs; ``changes`` are of its `Settings`."""
+    """A world that is served while the block runs."""
     folder.mkdir(exist_ok=True)
     loop = asyncio.new_event_loop()
-    served_world = ServedWorld(folder, loop, open_job_stream, changes)
+    served_world = ServedWorld(folder, loop, open_job_stream)
 
     def serve() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
