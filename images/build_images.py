@@ -240,6 +240,13 @@ def locked(packages: Iterable[str], lock: str) -> str:
 
 def packages_tree(pins: str, scratch: Path) -> Tree:
     """The packages that ``pins`` names, installed where the image's Python looks for them."""
+    tree = Tree()
+    tree.add_python(SITE_PACKAGES, installed_packages(pins, scratch), _skip_in_packages)
+    return tree
+
+
+def installed_packages(pins: str, scratch: Path) -> Path:
+    """The folder into which the packages that ``pins`` names have been installed."""
     requirements = scratch / "requirements.txt"
     requirements.write_text(pins)
     installed = scratch / "installed"
@@ -247,9 +254,7 @@ def packages_tree(pins: str, scratch: Path) -> Tree:
     install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", sys.executable]
     install += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", requirements]
     subprocess.run([*install, "--target", installed], check=True)
-    tree = Tree()
-    tree.add_python(SITE_PACKAGES, installed, _skip_in_packages)
-    return tree
+    return installed
 
 
 def operations_tree() -> Tree:

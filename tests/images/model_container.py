@@ -70,6 +70,10 @@ def served(model: Model, *arguments: str) -> Iterator[Served]:
         address = container.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
         url = f"http://{address}:{server.port}"
         yield Served(url, container, _wait(url + server.health_path, container))
+    except BaseException:
+        if container is not None:
+            print(container.logs(tail=100).decode("utf-8", "replace"))
+        raise
     finally:
         if container is not None:
             container.remove(force=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from conformance.recording import SPOKEN
 from images.model_image import ask
+from models.serving.transcripts import Transcript
+from models.speech.hearing import spoken
 from models.speech.transcribe import answer
 from neurogrid_marketplace.model_requests import ModelInput
 
@@ -33,16 +36,21 @@ def test_what_goes_round_in_a_circle_was_no_speech() -> None:
             start=0.0,
             end=2.0,
             text=text,
+            tokens=[1],
             avg_logprob=math.log(likely),
             compression_ratio=packed,
+            no_speech_prob=0.1,
+            words=None,
         )
 
-    spoken = heard(" Hello.", 0.75, 1.1)
-    assert answer([spoken, heard(" beep" * 90, 0.99, 30)]) == {
+    def said(*pieces: SimpleNamespace) -> dict[str, Any]:
+        return answer(Transcript("en", 4, spoken(pieces, lambda: None)))
+
+    assert said(heard(" Hello.", 0.75, 1.1), heard(" beep" * 90, 0.99, 30)) == {
         "text": "Hello.",
         "language": "en",
         "confidence": 0.75,
         "segments": [{"start": 0.0, "end": 2.0, "text": "Hello."}],
     }
-    silence = answer([])
+    silence = said()
     assert (silence["text"], silence["segments"], silence["confidence"]) == ("", [], None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,16 +38,29 @@ async def body_of(request: Request, bytes_max: int = JSON_BYTES_MAX) -> bytes:
         Refused: it is too large, or too slow.
     """
     check_announced(request, bytes_max)
-    read = bytearray()
+
+    async def read() -> bytes:
+        whole = bytearray()
+        async for piece in request.stream():
+            whole += piece
+            if len(whole) > bytes_max:
+                raise too_large(bytes_max)
+        return bytes(whole)
+
+    return await within(BODY_S, read())
+
+
+async def within(limit_s: float, reading: Awaitable[_T]) -> _T:
+    """What is read of a body, if it comes in time.
+
+    Raises:
+        Refused: it does not.
+    """
     try:
-        async with asyncio.timeout(BODY_S):
-            async for piece in request.stream():
-                read += piece
-                if len(read) > bytes_max:
-                    raise too_large(bytes_max)
+        async with asyncio.timeout(limit_s):
+            return await reading
     except TimeoutError:
-        raise Refused(408, f"The body did not come within {BODY_S:g} s.") from None
-    return bytes(read)
+        raise Refused(408, f"The body did not come within {limit_s:g} s.") from None
 
 
 async def json_of(request: Request, form: type[_T]) -> _T:
