@@ -16,6 +16,7 @@ EVENT_KINDS: dict[str, str] = {
     "task.updated": "its owner asks for it otherwise while it waits; `data.message` says what of it",
     "task.started": "its container runs; again after each retry",
     "task.progress": "the job has said how far it is; only the newest of a task waits to be delivered",
+    "task.ready": "it is a replica of a model, and takes requests; `data.cold_start_ms` says how long that took",
     "task.completed": "it has ended well",
     "task.failed": "it has ended otherwise, or its time in the queue was over",
     "task.cancelled": "its owner has ended it",

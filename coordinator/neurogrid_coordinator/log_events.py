@@ -17,4 +17,7 @@ class CoordinatorEvent(StrEnum):
     LEASE_SETTLED = "lease_settled"
     CHALLENGE_MARKED = "challenge_marked"
     BOOKS_DIFFER = "books_differ"
+    REPLICA_BEGUN = "replica_begun"
+    REPLICA_READY = "replica_ready"
+    REPLICA_LOST = "replica_lost"
     WEBHOOK_DISABLED = "webhook_disabled"

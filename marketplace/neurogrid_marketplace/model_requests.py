@@ -18,7 +18,7 @@ from .unit_price import ModelUnit
 
 # Together with its JSON escapes a request stays below what the API takes.
 PROMPT_CHARS_MAX = 256 * 1024
-_MESSAGES_MAX = 1000
+MESSAGES_MAX = 1000
 _TEXTS_MAX = 256
 _TEXT_CHARS_MAX = 32 * 1024
 _SEED_MAX = 2**32 - 1
@@ -98,7 +98,7 @@ class ModelInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     """
 
     prompt: Annotated[str, Meta(max_length=PROMPT_CHARS_MAX)] = ""
-    messages: Annotated[tuple[Message, ...], Meta(max_length=_MESSAGES_MAX)] = ()
+    messages: Annotated[tuple[Message, ...], Meta(max_length=MESSAGES_MAX)] = ()
     negative_prompt: Annotated[str, Meta(max_length=PROMPT_CHARS_MAX)] = ""
     file: FilePath | None = None
     texts: Annotated[

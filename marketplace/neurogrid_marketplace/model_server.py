@@ -12,11 +12,14 @@ import msgspec
 from msgspec import Meta
 
 from .fields import Argument, EnvName
+from .money import parse_usdc
+from .replica_scaling import REPLICAS_MAX
 from .service import Service, ServicePort, StartS
 
 _GB = 10**9
 # A name as another program has it: a path, or a repository with a revision.
 _ServerName = Annotated[str, Meta(pattern=r"^[!-~]{0,200}\Z")]
+_Usdc = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?\Z")]
 _Path = Annotated[str, Meta(pattern=r"^/[!-~]{1,255}\Z")]
 _Health = Annotated[str, Meta(pattern=r"^/[!-~]{0,255}\Z")]
 
@@ -84,6 +87,8 @@ class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         features: what may be passed on to it; the rest is refused before it is asked.
         replicas_min, replicas_max: how many there are in all.
         idle_s: without a request for so long, a replica above the least ends.
+        first_byte_goal_ms: where answers begin later, one more replica is begun; 0: that is no reason.
+        retainer_usdc_per_hour: the most that a node is paid for keeping a replica warm, whoever asks it.
     """
 
     routes: Annotated[tuple[Route, ...], Meta(min_length=1, max_length=7)]
@@ -97,9 +102,11 @@ class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: _ServerName = ""
     features: Annotated[tuple[Feature, ...], Meta(max_length=16)] = ()
     weights: ModelWeights | None = None
-    replicas_min: Annotated[int, Meta(ge=0, le=1000)] = 0
-    replicas_max: Annotated[int, Meta(ge=1, le=1000)] = 1
+    replicas_min: Annotated[int, Meta(ge=0, le=REPLICAS_MAX)] = 0
+    replicas_max: Annotated[int, Meta(ge=1, le=REPLICAS_MAX)] = 1
     idle_s: Annotated[int, Meta(ge=10, le=7 * 24 * 3600)] = 600
+    first_byte_goal_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0
+    retainer_usdc_per_hour: _Usdc = "0.10"
 
     def __post_init__(self) -> None:
         for name, listed in (("routes", self.routes), ("features", self.features)):
@@ -109,6 +116,11 @@ class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("replicas_min is above replicas_max")
         # It refuses the port that is another's.
         self.service()
+
+    @property
+    def retainer_micro_usdc_per_hour(self) -> int:
+        """The same in micro-USDC."""
+        return parse_usdc(self.retainer_usdc_per_hour)
 
     def service(self) -> Service:
         """The port that its job has."""

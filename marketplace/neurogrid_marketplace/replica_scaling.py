@@ -12,9 +12,9 @@ from typing import Final
 from .errors import InvalidValue
 
 # More than this nobody keeps of one model at one coordinator.
-REPLICAS_MAX: Final = 64
+REPLICAS_MAX: Final = 100
 # One that cannot be begun is tried again after so long, and twice as long each time.
-_AGAIN_MS: Final = 5_000
+_AGAIN_MS: Final = 1_000
 _AGAIN_MAX_MS: Final = 600_000
 
 
@@ -136,18 +136,16 @@ def plan(replicas: Sequence[Standing], wanted: int, now_ms: int, lead_ms: int) -
     """What to do so that there are as many as wanted; nothing where all is as it should be.
 
     One whose time is over within ``lead_ms`` still serves, but counts as if it were gone: its successor is
-    begun, and it leaves once enough others take requests. Of those that are too many the ones go first that take no requests yet,
-    then those that work at the least, then those whose time is over first.
+    begun, and it leaves once enough others take requests. Of those that are too many the ones go first that take no
+    requests yet, then those that leave already, that work at the least, whose time is over first.
 
     Args:
         lead_ms: how long a successor is given to become ready.
     """
-    lasting = [each for each in replicas if each.ends_at_ms - now_ms > lead_ms]
-    staying = sorted((each for each in lasting if not each.leaving), key=_last_to_go_first)
-    back = sorted((each for each in lasting if each.leaving), key=_last_to_go_first)
-    lacking = max(0, wanted - len(staying))
-    stay, gone = back[:lacking], back[lacking:]
-    kept, leave = [*staying[:wanted], *stay], staying[wanted:]
+    lasting = sorted(
+        (each for each in replicas if each.ends_at_ms - now_ms > lead_ms), key=_last_to_go_first
+    )
+    kept, gone = lasting[:wanted], lasting[wanted:]
     ageing = sorted(
         (each for each in replicas if each.ends_at_ms - now_ms <= lead_ms),
         key=lambda each: (
@@ -159,8 +157,8 @@ def plan(replicas: Sequence[Standing], wanted: int, now_ms: int, lead_ms: int) -
     )
     # As many of them go on as others do not serve yet.
     short = max(0, wanted - sum(each.ready for each in kept))
-    leaving = [*leave, *gone, *ageing[short:]]
-    stay += [each for each in ageing[:short] if each.leaving and each.ends_at_ms > now_ms]
+    leaving = [*gone, *ageing[short:]]
+    stay = [*kept, *(each for each in ageing[:short] if each.ends_at_ms > now_ms)]
     return Plan(
         # Whatever times and leads say: never more than one successor for each.
         begin=max(0, min(wanted - len(kept), 2 * wanted - len(replicas))),
@@ -177,5 +175,5 @@ def again_after_ms(failures: int) -> int:
     return int(min(_AGAIN_MAX_MS, _AGAIN_MS * 2 ** min(failures - 1, 16)))
 
 
-def _last_to_go_first(each: Standing) -> tuple[bool, int, int, str]:
-    return (not each.ready, -each.at_work, -each.ends_at_ms, each.replica_id)
+def _last_to_go_first(each: Standing) -> tuple[bool, bool, int, int, str]:
+    return (not each.ready, each.leaving, -each.at_work, -each.ends_at_ms, each.replica_id)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ProviderUnavailableError,
         RateLimitError,
         ServerError,
+        TaskFailedError,
         TaskNotFoundError,
         WaitTimeout,
     )
@@ -67,6 +68,7 @@ __all__ = [
     "ProviderUnavailableError",
     "RateLimitError",
     "ServerError",
+    "TaskFailedError",
     "TaskNotFoundError",
     "TaskOutput",
     "WaitTimeout",

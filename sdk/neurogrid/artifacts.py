@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -58,6 +58,13 @@ class Artifacts:
         """See `Tasks.download`."""
         return self.download_files(f"/tasks/{task_id}/outputs", directory, outputs, paths)
 
+    def save_output(
+        self, task_id: str, outputs: Sequence[OutputFile], path: str, target: Path
+    ) -> None:
+        """See `Tasks.save_output`."""
+        output = _found({each.path: each for each in outputs}, path)
+        self._download(f"/tasks/{task_id}/outputs/{quote(path)}", output, target)
+
     def download_files(
         self,
         url: str,
@@ -70,11 +77,7 @@ class Artifacts:
         wanted = list(by_path) if paths is None else list(paths)
         written = []
         for path in wanted:
-            output = by_path.get(path)
-            if output is None:
-                raise NotFoundError(
-                    f"there is no file {path!r}", code="NOT_FOUND", status=404, details={}
-                )
+            output = _found(by_path, path)
             target = directory / inside(output.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             self._download(f"{url}/{quote(output.path)}", output, target)
@@ -115,6 +118,13 @@ class Artifacts:
             with suppress(FileNotFoundError):
                 part.unlink()
             raise
+
+
+def _found(files: Mapping[str, OutputFile], path: str) -> OutputFile:
+    found = files.get(path)
+    if found is None:
+        raise NotFoundError(f"there is no file {path!r}", code="NOT_FOUND", status=404, details={})
+    return found
 
 
 def inside(path: str) -> PurePosixPath:

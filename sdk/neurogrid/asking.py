@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
 
 import httpx
 
+from .errors import InvalidRequestError
 from .models.catalogue import (
     ImageAnswer,
     ModelAnswer,
@@ -22,6 +23,8 @@ from .transport import Transport
 _PATH = "/models"
 # Longer than coordinators wait for a model by themselves.
 _ANSWER_S = 400.0
+# As docs/models.md has it.
+_RECORDING_BYTES_MAX = 25 * 1024 * 1024
 
 A = TypeVar("A", bound=ModelAnswer)
 
@@ -103,7 +106,7 @@ class Models:
     def transcribe(
         self,
         model: str,
-        file: str | PathLike[str],
+        file: str | PathLike[str] | BinaryIO,
         *,
         language: str | None = None,
         idempotency_key: str | None = None,
@@ -111,19 +114,18 @@ class Models:
         """Have a model write down what a recording says, and wait for it.
 
         Args:
-            file: at most 25 MiB.
+            file: a path, or what is open for reading; at most 25 MiB.
             language: as "en"; left out, it is found out.
             idempotency_key: as of `generate_text`.
 
         Raises:
             OSError: the file can't be read.
+            InvalidRequestError: it is empty or too large.
             ApiError: as of `generate_text`.
         """
-        path = Path(file)
+        name, data = _recording(file)
         fields = {"model": model} if language is None else {"model": model, "language": language}
-        form = httpx.Request(
-            "POST", "", data=fields, files={"file": (path.name, path.read_bytes())}
-        )
+        form = httpx.Request("POST", "", data=fields, files={"file": (name, data)})
         return self._transport.call(
             Transcription,
             "POST",
@@ -155,3 +157,18 @@ class Models:
             headers={"Idempotency-Key": idempotency_key or str(uuid4())},
             silence_s=_ANSWER_S,
         )
+
+
+def _recording(file: str | PathLike[str] | BinaryIO) -> tuple[str, bytes]:
+    """Its name, and what is in it."""
+    if isinstance(file, str | PathLike):
+        with Path(file).open("rb") as opened:
+            return _recording(opened)
+    name = Path(str(getattr(file, "name", ""))).name or "recording"
+    data = file.read(_RECORDING_BYTES_MAX + 1)
+    if 0 < len(data) <= _RECORDING_BYTES_MAX:
+        return name, data
+    words = "is empty" if not data else "has more than 25 MiB: compress it, or send it in pieces"
+    raise InvalidRequestError(
+        f"{name} {words}", code="INVALID_REQUEST", status=422, details={"field": "file"}
+    )

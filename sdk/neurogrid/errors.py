@@ -17,6 +17,7 @@ NeuroGridError
     ├── ConflictError              CONFLICT, IDEMPOTENCY_MISMATCH, DEPENDENCY_UNMET
     │   └── NotSettledError        NOT_SETTLED: the receipt is not complete yet
     ├── InsufficientFundsError     INSUFFICIENT_CREDITS: ``needed``, ``available``
+    ├── TaskFailedError            TASK_FAILED: of a model or operation that was waited for: ``task_id``
     ├── ProviderUnavailableError   NODE_UNAVAILABLE: ``explanation`` says which constraint to relax
     ├── RateLimitError             RATE_LIMITED: ``retry_after`` seconds
     └── ServerError                the coordinator's own fault; repeating may help
@@ -186,6 +187,20 @@ class ProviderUnavailableError(ApiError):
             return None
 
 
+class TaskFailedError(ApiError):
+    """The program of a model, or of what else was waited for, failed; the coordinator is well."""
+
+    @property
+    def task_id(self) -> str:
+        """The task that it was."""
+        return str(self.details.get("task_id", ""))
+
+    @property
+    def hint(self) -> str:  # type: ignore[override]  # the base's is the same for each error
+        """Where its program's words are."""
+        return f"`neurogrid logs {self.task_id}` shows what its program printed."
+
+
 class RateLimitError(ApiError):
     """Too many requests; ``retry_after`` is how many seconds to wait."""
 
@@ -221,6 +236,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "NOT_SETTLED": NotSettledError,
     "INSUFFICIENT_CREDITS": InsufficientFundsError,
     "NODE_UNAVAILABLE": ProviderUnavailableError,
+    "TASK_FAILED": TaskFailedError,
 }
 
 

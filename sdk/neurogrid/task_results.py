@@ -109,6 +109,17 @@ class TaskResults:
             task_id, Path(directory), self.outputs(task_id), paths
         )
 
+    def save_output(self, task_id: str, path: str, file: str | PathLike[str]) -> Path:
+        """Fetch one output into this file, checked against its hash.
+
+        Raises:
+            NotFoundError: the task has no such output.
+            IntegrityError: it is not what its hash says; the file is as it was before.
+        """
+        target = Path(file)
+        self._artifacts.save_output(task_id, self.outputs(task_id), path, target)
+        return target
+
     def checkpoints(self, task_id: str) -> list[CheckpointInfo]:
         """What is kept of the task's work, oldest first. It stays until the task is deleted."""
         return self._transport.call(

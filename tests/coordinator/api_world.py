@@ -491,9 +491,9 @@ class World:
         )
         return await self.step(task_id, EscrowOpened(lease_id))
 
-    async def start(self, task_id: str, owner: str = "") -> Task:
-        """Queued to running; ``owner``: see `accept`."""
-        task = await self.award(task_id, owner=owner)
+    async def start(self, task_id: str, owner: str = "", name: str = "one") -> Task:
+        """Queued to running, on this node; ``owner``: see `accept`."""
+        task = await self.award(task_id, name, owner=owner)
         assert task.lease is not None
         return await self.step(task_id, Started(task.lease.lease_id, self.now_ms))
 

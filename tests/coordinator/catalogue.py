@@ -39,6 +39,15 @@ needs = { memory_gb = 1 }
 price = { max_usdc_per_hour = "1" }
 
 [[model]]
+id = "vectors"
+name = "Vectors"
+type = "embedding"
+category = "embedding"
+image = "neurogrid/vectors:1"
+needs = { memory_gb = 0.5 }
+price = { max_usdc_per_hour = "0.36" }
+
+[[model]]
 id = "talker"
 # The names that document 001 prints.
 aliases = ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo"]

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from neurogrid_coordinator.api.dialects import bolt, openruntime, runner_form
+from neurogrid_coordinator.api.openai.headers import PREFIX
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def error_of(answer: httpx.Response) -> ErrorAnswer:
         assert set(body["error"]) == {"code", "message", "details"}
         error = body["error"]
         said = ErrorAnswer(error["code"], error["message"], error["details"])
+    elif answer.request.url.path.startswith(PREFIX):
+        said = _of_openai(body)
     else:
         assert set(body) == {"success", "error"}
         assert body["success"] is False
@@ -51,6 +54,15 @@ def _of_bolt(body: dict[str, Any]) -> ErrorAnswer:
     assert set(body) == {"error", "message", "details"}
     assert body["error"] == body["error"].lower()
     return ErrorAnswer(body["error"].upper(), body["message"], body["details"])
+
+
+def _of_openai(body: dict[str, Any]) -> ErrorAnswer:
+    """As OpenAI has it, with the native code and details beside that."""
+    assert set(body) == {"error"}
+    error = body["error"]
+    assert set(error) == {"message", "type", "param", "code", "neurogrid"}
+    native = error["neurogrid"]
+    return ErrorAnswer(native["code"], error["message"], native["details"])
 
 
 def _is_below(path: str, claimed: tuple[str, ...]) -> bool:

@@ -43,6 +43,9 @@ def _shown(value: Any) -> Any:
 def _is_empty(example: Any) -> bool:
     """Whether it is a list of nothing."""
     data = example.get("data", example)
+    if isinstance(data, list):
+        # As OpenAI has lists.
+        return not data
     return any(value == [] for value in data.values()) and data.get("total") in (0, None)
 
 

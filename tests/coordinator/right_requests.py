@@ -34,6 +34,7 @@ _PREDICTED = json.dumps({**COMPUTED, **RESULT}).encode()
 _PICTURE = json.dumps(
     {"image": "image.png", "width": 64, "height": 32, "steps": 3, "seed": 1, "execution_time_s": 1}
 ).encode()
+_EMBEDDED = json.dumps({"embeddings": [[0.5, -0.25]], "usage": {"prompt_tokens": 1}}).encode()
 _HEARD = json.dumps(
     {"text": "Hello", "language": "en", "confidence": 0.9, "segments": [], "execution_time_s": 1}
 ).encode()
@@ -124,11 +125,14 @@ def _waited(path: str, body: object, left: bytes | None = None, **files: bytes) 
     return make
 
 
-async def _recording(_world: World, _who: Customer, _text: str) -> Right:
-    form = httpx.Request(
-        "POST", "http://api", data={"model": "ear"}, files={"file": ("a.mp3", b"a recording")}
-    )
-    return Right(f"{_MODELS}/transcribe", form.read(), form.headers["content-type"], left=_HEARD)
+def _recording(path: str) -> _Maker:
+    async def make(_world: World, _who: Customer, _text: str) -> Right:
+        form = httpx.Request(
+            "POST", "http://api", data={"model": "ear"}, files={"file": ("a.mp3", b"ID3 recording")}
+        )
+        return Right(path, form.read(), form.headers["content-type"], left=_HEARD)
+
+    return make
 
 
 async def _sign_in(world: World, who: Customer, _text: str) -> Right:
@@ -232,7 +236,25 @@ _MADE: dict[tuple[str, str], _Maker] = {
         _PICTURE,
         image_png=b"an image",
     ),
-    ("POST", f"{_MODELS}/transcribe"): _recording,
+    ("POST", f"{_MODELS}/transcribe"): _recording(f"{_MODELS}/transcribe"),
+    ("POST", "/v1/chat/completions"): _waited(
+        "/v1/chat/completions",
+        {"model": "small", "messages": [{"role": "user", "content": "To be"}]},
+        _PREDICTED,
+    ),
+    ("POST", "/v1/completions"): _waited(
+        "/v1/completions", {"model": "small", "prompt": "To be"}, _PREDICTED
+    ),
+    ("POST", "/v1/embeddings"): _waited(
+        "/v1/embeddings", {"model": "vectors", "input": "one"}, _EMBEDDED
+    ),
+    ("POST", "/v1/images/generations"): _waited(
+        "/v1/images/generations",
+        {"model": "makers/large", "prompt": "A castle"},
+        _PICTURE,
+        image_png=b"an image",
+    ),
+    ("POST", "/v1/audio/transcriptions"): _recording("/v1/audio/transcriptions"),
     ("POST", "/api/v1/auth/token"): _sign_in,
     ("GET", f"{_OAUTH}/authorize"): _leave_page,
     ("POST", f"{_OAUTH}/authorize"): _leave,

@@ -267,6 +267,21 @@ SPECIAL: dict[tuple[str, str], dict[str, object]] = {
     # A form, not JSON.
     ("POST", f"{_API}/models/transcribe"): {"right": 422},
     ("GET", f"{_API}/models/{{model_id:path}}"): _ANY_ROLE,
+    ("GET", "/v1/models"): _ANY_ROLE,
+    ("GET", "/v1/models/{model_id:path}"): _ANY_ROLE,
+    ("POST", "/v1/chat/completions"): {
+        "body": {"model": "small", "messages": [{"role": "user", "content": "To be"}]},
+        "right": 503,
+    },
+    ("POST", "/v1/completions"): {"body": {"model": "small", "prompt": "To be"}, "right": 503},
+    ("POST", "/v1/embeddings"): {"body": {"model": "vectors", "input": "one"}, "right": 503},
+    ("POST", "/v1/images/generations"): {
+        "body": {"model": "makers/large", "prompt": "A castle"},
+        "right": 503,
+    },
+    # Forms, not JSON; nobody translates.
+    ("POST", "/v1/audio/transcriptions"): {"right": 400},
+    ("POST", "/v1/audio/translations"): {"right": 400},
     ("GET", f"{_API}/market/prices"): _ANY_ROLE,
     ("GET", _KEYS): {"scope": "keys", **_ANY_ROLE},
     # Of another key than the one that asks.

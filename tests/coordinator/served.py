@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,8 +64,10 @@ class ServedWorld:
         folder: Path,
         loop: asyncio.AbstractEventLoop,
         open_job_stream: OpenJobStream | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder = folder
+        self._changes = changes or {}
         self._open_job_stream = open_job_stream
         self._loop = loop
         self._stop = asyncio.Event()
@@ -76,7 +78,7 @@ class ServedWorld:
     async def serve(self) -> None:
         """Until `stop`."""
         async with (
-            open_world(self._folder, self._open_job_stream) as self.world,
+            open_world(self._folder, self._open_job_stream, **self._changes) as self.world,
             served(self.world) as address,
         ):
             self.address = f"http://{address}"
@@ -95,12 +97,12 @@ class ServedWorld:
 
 @contextmanager
 def served_in_thread(
-    folder: Path, open_job_stream: OpenJobStream | None = None
+    folder: Path, open_job_stream: OpenJobStream | None = None, **changes: Any
 ) -> Iterator[ServedWorld]:
-    """A world that is served while the block runs."""
+    """A world that is served while the block runs; ``changes`` are of its `Settings`."""
     folder.mkdir(exist_ok=True)
     loop = asyncio.new_event_loop()
-    served_world = ServedWorld(folder, loop, open_job_stream)
+    served_world = ServedWorld(folder, loop, open_job_stream, changes)
 
     def serve() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

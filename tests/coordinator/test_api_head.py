@@ -10,7 +10,7 @@ from coordinator.served import served
 from neurogrid_coordinator.store.accounts import ROLES, SCOPES
 
 # The same on any two answers only by chance.
-_OF_THE_MOMENT = ("x-request-id", "x-ratelimit-remaining", "date")
+_OF_THE_MOMENT = ("x-request-id", "openai-processing-ms", "x-ratelimit-remaining", "date")
 
 
 @on_asyncio

@@ -21,6 +21,7 @@ async def test_the_catalogue_is_listed_as_document_002_has_it(tmp_path: Path) ->
             "small",
             "makers/large",
             "ear",
+            "vectors",
             "talker",
             "huge",
         ]
@@ -62,8 +63,9 @@ async def test_the_catalogue_is_listed_as_document_002_has_it(tmp_path: Path) ->
         for name, of in (("small", "small"), ("gpt-small", "small"), ("makers/large",) * 2):
             assert (await alice.http.get(f"/api/v1/models/{name}")).json()["data"]["id"] == of
         answer = await alice.http.get("/api/v1/models/gpt-9")
-        assert "there are: small, makers/large, ear, talker, huge" in check_error(
-            answer, 404, "MODEL_UNAVAILABLE"
+        assert (
+            "did you mean gpt-4? There are: small, makers/large, ear, vectors, talker, huge"
+            in check_error(answer, 404, "MODEL_UNAVAILABLE")
         )
 
 
@@ -151,7 +153,7 @@ async def test_what_is_wrong_with_a_request_is_said(tmp_path: Path) -> None:
         check_error(answer, 404, "MODEL_UNAVAILABLE")
         assert error_of(answer).details == {
             "model": "gpt-9",
-            "models": ["small", "makers/large", "ear", "talker", "huge"],
+            "models": ["small", "makers/large", "ear", "vectors", "talker", "huge"],
         }
         # Nothing of all that is a task; and a conversation is asked as well as a prompt.
         assert (await alice.http.get("/api/v1/tasks")).json()["data"]["total"] == 0

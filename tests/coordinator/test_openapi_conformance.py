@@ -36,6 +36,7 @@ _LANGUAGE = (
     "a text in a language of its own: a condition, a cron expression, a URL, a transaction, a key"
 )
 _THERE = "names what has to be there: a model, an operation, an event"
+_FEATURES = "a model can do less than OpenAI's fields ask for"
 _MONEY = "the account may not be able to pay it"
 _REFUSES = {
     "POST /api/v1/tasks": f"{_FIELDS}; {_LANGUAGE}; {_MONEY}",
@@ -56,6 +57,12 @@ _REFUSES = {
     "POST /api/v1/models/generate/text": f"{_THERE}; {_MONEY}",
     "POST /api/v1/models/generate/image": f"{_THERE}; {_MONEY}",
     "POST /api/v1/models/transcribe": f"{_THERE}; {_FIELDS}",
+    "POST /v1/chat/completions": f"{_THERE}; {_FEATURES}",
+    "POST /v1/completions": f"{_THERE}; {_FEATURES}",
+    "POST /v1/embeddings": f"{_THERE}; {_FEATURES}",
+    "POST /v1/images/generations": f"{_THERE}; {_FEATURES}",
+    "POST /v1/audio/transcriptions": f"{_THERE}; a recording begins as one",
+    "POST /v1/audio/translations": "always",
     "POST /api/v1/auth/challenge": _LANGUAGE,
     "POST /api/v1/auth/token": _LANGUAGE,
     "POST /oauth/token": _FIELDS,
@@ -93,6 +100,8 @@ _REFUSES = {
 _ELSEWHERE = ("ignored_auth",)
 # Of all operations, those whose right request is not answered with success here.
 _NOT_SHOWN = {
+    # No model does.
+    "POST /v1/audio/translations": 400,
     # They are WebSockets', which tests/coordinator/test_api_exec.py and test_api_port.py open.
     "GET /api/v1/tasks/{task_id}/exec": 426,
     "GET /api/v1/tasks/{task_id}/port": 426,

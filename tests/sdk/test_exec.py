@@ -1,19 +1,13 @@
 """`exec` and `shell`, of the SDK and of the command line, into a real job; and what a terminal is left like."""
 
-import fcntl
 import json
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +18,9 @@ from coordinator.served import served_in_thread
 from engine.job_host import JobHost, job_host
 from neurogrid import Client, CommandLost, ConflictError, ConnectionFailed, TaskNotFoundError
 from neurogrid.cli.terminal import Escapes, handling
+from sdk.screens import PATIENCE_S, screen
 
 pytestmark = pytest.mark.engine
-
-PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -205,56 +198,8 @@ def test_a_signal_is_handled_whichever_thread_the_kernel_gives_it_to() -> None:
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
-class Screen:
-    """A terminal, and a command in it."""
-
-    def __init__(self, master: int, child: "subprocess.Popen[bytes]") -> None:
-        self.master = master
-        self.child = child
-        self.text = b""
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def until(self, words: bytes) -> None:
-        """Read until it shows this."""
-        deadline = time.monotonic() + PATIENCE_S
-        while words not in self.text:
-            ready, _, _ = select.select([self.master], [], [], deadline - time.monotonic())
-            assert ready, f"not shown: {self.text!r}"
-            self.text += os.read(self.master, 65_536)
-        self.text = self.text.partition(words)[2]
-
-    def resize(self, rows: int, columns: int) -> None:
-        size = struct.pack("HHHH", rows, columns, 0, 0)
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
-        # The kernel tells the foreground process; ours is none here.
-        self.child.send_signal(signal.SIGWINCH)
-
-
-@contextmanager
-def screen(here: Place, *arguments: str) -> Iterator[Screen]:
-    """A command in a terminal of 80 by 24, which is as it was afterwards."""
-    master, slave = pty.openpty()
-    try:
-        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        before = termios.tcgetattr(slave)
-        with subprocess.Popen(
-            here.command(*arguments), stdin=slave, stdout=slave, stderr=slave, env=here.environment
-        ) as child:
-            try:
-                yield Screen(master, child)
-                child.wait(PATIENCE_S)
-            finally:
-                child.kill()
-        assert termios.tcgetattr(slave) == before
-    finally:
-        os.close(master)
-        os.close(slave)
-
-
 def test_a_shell_has_size_resize_ctrl_c_and_exit_code(here: Place) -> None:
-    with screen(here, "shell", here.task_id) as shown:
+    with screen(here.command("shell", here.task_id), here.environment) as shown:
         shown.until(b"$ ")
         shown.type(b"stty size; echo $TERM\r")
         shown.until(b"24 80")
@@ -273,7 +218,10 @@ def test_a_shell_has_size_resize_ctrl_c_and_exit_code(here: Place) -> None:
 
 
 def test_a_person_leaves_a_shell_that_hangs(here: Place) -> None:
-    with screen(here, "shell", here.task_id, "--", "sh", "-c", "echo up; sleep 630") as shown:
+    with screen(
+        here.command("shell", here.task_id, "--", "sh", "-c", "echo up; sleep 630"),
+        here.environment,
+    ) as shown:
         shown.until(b"up")
         shown.type(b"\r~.")
         shown.until(b"the command was ended")
@@ -284,14 +232,14 @@ def test_a_person_leaves_a_shell_that_hangs(here: Place) -> None:
 def test_a_shell_that_is_told_to_end_puts_the_terminal_back(
     here: Place, number: signal.Signals
 ) -> None:
-    with screen(here, "shell", here.task_id) as shown:
+    with screen(here.command("shell", here.task_id), here.environment) as shown:
         shown.until(b"$ ")
         shown.child.send_signal(number)
         assert shown.child.wait(PATIENCE_S) == 128 + number
 
 
 def test_a_coordinator_that_stops_puts_the_terminal_back(here: Place) -> None:
-    with screen(here, "shell", here.task_id) as shown:
+    with screen(here.command("shell", here.task_id), here.environment) as shown:
         shown.until(b"$ ")
         here.stop()
         shown.until(b"the connection broke")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .dialects import bolt, openruntime, runner
+from .openai.models import NAME as OPENAI
 
 DESCRIPTION = """
 A marketplace for GPU compute: submit a container job, nodes bid for it, the winner runs it and is paid
@@ -17,6 +18,7 @@ again, and another one is refused with 409 `IDEMPOTENCY_MISMATCH`. `X-RateLimit-
 TAGS = [
     {"name": "Tasks", "description": "Submit, watch and end container jobs."},
     {"name": "Models", "description": "Ask a model by its name."},
+    {"name": OPENAI, "description": "The same as OpenAI's clients do."},
     {"name": "Workflows", "description": "Tasks that depend on each other."},
     {"name": "Batches", "description": "Many tasks, a few of them at a time."},
     {"name": "Scheduled tasks", "description": "What runs again and again, by cron."},
@@ -41,6 +43,10 @@ TAGS = [
     runner.TAG,
 ]
 
+_STAINLESS = (
+    *("Arch", "Lang", "OS", "Package-Version", "Runtime", "Runtime-Version"),
+    *("Helper-Method", "Retry-Count", "Timeout"),
+)
 # Keys travel in a header that a page's script has to set, so no browser sends them by itself, and no cookie is allowed to.
 CORS: dict[str, Any] = {
     "allow_credentials": False,
@@ -48,6 +54,8 @@ CORS: dict[str, Any] = {
     "allow_headers": [
         *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"),
         *("Range", "Traceparent", "X-Request-Id", "X-Timestamp", "X-Wallet-Signature"),
+        # OpenAI's client says of itself what it is, also in a browser.
+        *(f"X-Stainless-{what}" for what in _STAINLESS),
     ],
     "expose_headers": [
         *("Content-Disposition", "Content-Range", "ETag", "Idempotent-Replayed", "Location"),

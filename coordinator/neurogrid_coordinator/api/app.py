@@ -21,10 +21,12 @@ from .events import Sockets
 from .groups.account import add_account
 from .groups.dialects import add_dialects
 from .groups.market import add_market
+from .groups.openai import add_openai
 from .groups.records import add_records
 from .groups.work import add_work
 from .head import head_layer
 from .late_routes import LateRoute
+from .openai.headers import OpenAiHeaders
 from .repeating import repeats_layer
 from .scene import scene_layer
 from .shared import Shared, share
@@ -80,6 +82,7 @@ def create_app(
     add_account(app, shared)
     add_records(app, shared)
     add_dialects(app, shared)
+    add_openai(app, shared)
     shared.schemas.install(app)
     _add_sockets_and_docs(app, shared)
     return app
@@ -99,7 +102,7 @@ def _layers(
     if elsewhere is not None:
         answered: Elsewhere = elsewhere
         layers.append(lambda app: answered(app, forms))
-    layers.append(partial(Door, forms=forms))
+    layers += [OpenAiHeaders, partial(Door, forms=forms)]
     if shared.settings.cors_origins:
         # Pages of other origins get to read errors too, so CORS is outermost.
         origins = shared.settings.cors_origins

@@ -15,7 +15,9 @@ from .body import BODY_SHA256_STATE, announced_bytes, arriving
 
 # Beside its file a form has a few words.
 _FIELD_BYTES_MAX = 64 * 1024
-_FIELDS_MAX = 16
+_FIELDS_MAX = 32
+# As PHP began it, and OpenAI's clients send lists.
+_LIST = "[]"
 _PIECE_BYTES = 64 * 1024
 
 
@@ -25,10 +27,12 @@ class Form:
 
     Attributes:
         fields: name -> text.
+        lists: the same of those whose name ends with ``[]``, which may come more than once; without that end.
         file: what was sent as a file; its name is its sender's and may be anything.
     """
 
     fields: dict[str, str]
+    lists: dict[str, list[str]]
     file: UploadFile
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -77,13 +81,20 @@ async def read_form(
     try:
         await require_signature(request.scope["state"][BODY_SHA256_STATE])
         items = form.multi_items()
-        if len({name for name, _ in items}) != len(items):
+        once = [name for name, _ in items if not name.endswith(_LIST)]
+        if len(set(once)) != len(once):
             raise InvalidRequest("the body: has a field twice")
         file = form.get(file_field)
         if not isinstance(file, UploadFile):
             raise InvalidRequest(f"{file_field}: has to be a file", file_field)
-        fields = {name: value for name, value in items if isinstance(value, str)}
-        yield Form(fields, file)
+        fields: dict[str, str] = {}
+        lists: dict[str, list[str]] = {}
+        for name, value in items:
+            if isinstance(value, str) and name.endswith(_LIST):
+                lists.setdefault(name.removesuffix(_LIST), []).append(value)
+            elif isinstance(value, str):
+                fields[name] = value
+        yield Form(fields, lists, file)
     finally:
         await form.close()
 

@@ -10,8 +10,9 @@ from starlette.types import Receive, Scope, Send
 from .body import announced_bytes
 
 # A connection that is closed with bytes unread is reset, which throws away what the other side has not read
-# yet (RFC 9112, 9.6): so some of the rest is read, and thrown away, first. Beyond this it is not worth it.
-DRAINED_BYTES_MAX = 16 * 1024 * 1024
+# yet (RFC 9112, 9.6): so some of the rest is read, and thrown away, first: clients send all of a recording or a batch before
+# they read. Beyond this it is not worth it.
+DRAINED_BYTES_MAX = 128 * 1024 * 1024
 DRAINING_S_MAX = 5.0
 
 

@@ -27,6 +27,8 @@ Refused                        ``code`` is the word that clients see, ``details`
 ├── QuotaExceeded              QUOTA_EXCEEDED        more than the account lets itself spend
 │   └── MonthExhausted                               … in this month
 ├── NodeUnavailable            NODE_UNAVAILABLE      no node can serve this; carries the explanation
+├── NobodyAnswered             NODE_UNAVAILABLE      no node took in time what somebody waited for
+├── NotAnswered                TASK_FAILED           what somebody waited for failed
 ├── RateLimited                RATE_LIMITED          too many requests
 └── Unavailable                UNAVAILABLE           our side can't answer now; try again
     └── ArtifactStoreUnavailable  STORE_UNAVAILABLE  … because what keeps its files doesn't
@@ -161,14 +163,22 @@ class ModelUnavailable(NotFound):
     Args:
         there: ids of those that could be meant.
         model_type: what it had to be; None: anything.
+        nearest: names that are most like it, best first.
     """
 
     code = "MODEL_UNAVAILABLE"
 
-    def __init__(self, name: str, there: Sequence[str], model_type: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        there: Sequence[str],
+        model_type: str | None = None,
+        nearest: Sequence[str] = (),
+    ) -> None:
         kind = f"{model_type} model" if model_type else "model"
+        meant = f"did you mean {' or '.join(nearest)}? There" if nearest else "there"
         super().__init__(
-            f"there is no {kind} {name[:80]!r}; there are: {', '.join(there) or 'none'}",
+            f"there is no {kind} {name[:80]!r}; {meant} are: {', '.join(there) or 'none'}",
             {"model": name[:80], "models": list(there)},
         )
 
@@ -268,6 +278,18 @@ class NodeUnavailable(Refused):
             "until a node comes that fits"
         )
         self.explanation = explanation
+
+
+class NobodyAnswered(Refused):
+    """Nobody took in time what somebody waited for, or is there who could; ``details`` have the task's id."""
+
+    code = "NODE_UNAVAILABLE"
+
+
+class NotAnswered(Refused):
+    """The task failed whose result somebody waited for, or left none; ``details`` have its id and why."""
+
+    code = "TASK_FAILED"
 
 
 class RateLimited(Refused):

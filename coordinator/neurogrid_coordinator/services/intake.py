@@ -203,7 +203,7 @@ def store(
             idempotency_key=draft.wanted.idempotency_key,
             workflow_id=workflow_id,
             workflow_key=workflow_key,
-            model=None if draft.wanted.model is None else draft.wanted.model.model_id,
+            model=draft.wanted.model_id,
         ),
         now_ms,
     )

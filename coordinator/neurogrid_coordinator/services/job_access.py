@@ -78,7 +78,8 @@ class JobAccess:
         """
         lease = await self.lease(account, task_id)
         with _one_more(self._commands, account, COMMANDS_PER_ACCOUNT, "commands"):
-            async with self._opened(lease, replace(wanted, lease_id=lease.lease_id)) as stream:
+            its = replace(wanted, lease_id=lease.lease_id)
+            async with opened(self._open_stream, lease.node_id, its) as stream:
                 yield stream
 
     @asynccontextmanager
@@ -91,7 +92,8 @@ class JobAccess:
         """
         lease = await self.serving(account, task_id)
         with _one_more(self._connections, account, CONNECTIONS_PER_ACCOUNT, "connections"):
-            async with self._opened(lease, OpenPort(lease.lease_id)) as stream:
+            wanted = OpenPort(lease.lease_id)
+            async with opened(self._open_stream, lease.node_id, wanted) as stream:
                 yield stream
 
     async def _lease(self, account: Account, task_id: str, require: Callable[[Job], None]) -> Lease:
@@ -108,19 +110,29 @@ class JobAccess:
 
         return await self._database.read(read)
 
-    @asynccontextmanager
-    async def _opened(self, lease: Lease, wanted: Open | OpenPort) -> AsyncIterator[JobStream]:
-        try:
-            stream = await self._open_stream(lease.node_id)
-        except MarketAway as error:
-            raise errors.Unavailable(
-                "the market is being restarted; try again in a moment"
-            ) from error
-        try:
-            await _begin(stream, wanted)
-            yield stream
-        finally:
-            stream.close()
+
+@asynccontextmanager
+async def opened(
+    open_stream: Callable[[str], Awaitable[JobStream]], node_id: str, wanted: Open | OpenPort
+) -> AsyncIterator[JobStream]:
+    """A stream into a job that its node has let in; leaving ends it.
+
+    Args:
+        open_stream: see `JobAccess`.
+
+    Raises:
+        Conflict: the node refuses it.
+        Unavailable: the node, or our side, can't do it now; or nothing listens there yet.
+    """
+    try:
+        stream = await open_stream(node_id)
+    except MarketAway as error:
+        raise errors.Unavailable("the market is being restarted; try again in a moment") from error
+    try:
+        await _begin(stream, wanted)
+        yield stream
+    finally:
+        stream.close()
 
 
 def _require_interactive(job: Job) -> None:

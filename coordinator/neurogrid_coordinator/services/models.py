@@ -6,6 +6,7 @@ its program leaves. So it is auctioned, paid, retried and receipted like any tas
 """
 
 import asyncio
+import difflib
 import hashlib
 import math
 from collections import Counter
@@ -50,7 +51,7 @@ from ..store.tasks import TaskRow
 from .artifacts import Artifacts, Upload
 from .errors import IdempotencyMismatch, InvalidRequest, ModelUnavailable, RateLimited
 from .result_wait import ResultWait, output_bytes
-from .submission import InputWanted, ModelAsked, Submission
+from .submission import MODEL_KIND, InputWanted, ModelAsked, Submission
 from .task_details import TaskDetail
 from .tasks import Tasks
 
@@ -59,6 +60,9 @@ _UNFINISHED = frozenset(Phase) - TERMINAL
 _RETRY_AFTER_S = 5
 # As many as a message lists.
 _IDS_SHOWN_MAX = 50
+# Of a name that nothing has: so many that are like it, by so much of it.
+_NEAREST = 3
+_NAME_CHARS_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,15 @@ def find_model(settings: ModelSettings, name: str, model_type: ModelType | None 
     model = settings.catalogue.find(name)
     if model is None or model_type not in (None, model.type):
         wanted = None if model_type is None else model_type.value
-        there = [each.id for each in settings.catalogue.listed(wanted)][:_IDS_SHOWN_MAX]
-        raise ModelUnavailable(name, there, wanted)
+        there = settings.catalogue.listed(wanted)
+        names = {each.lower(): each for model in there for each in (model.id, *model.aliases)}
+        near = difflib.get_close_matches(name[:_NAME_CHARS_MAX].lower(), names, _NEAREST)
+        raise ModelUnavailable(
+            name,
+            [each.id for each in there][:_IDS_SHOWN_MAX],
+            wanted,
+            [names[each] for each in near],
+        )
     return model
 
 
@@ -358,7 +369,9 @@ class Models:
         model = self.settings.catalogue.find(model_id)
         if model is None or not model.concurrency:
             return
-        which = TaskFilter(account.id, phases=_UNFINISHED, model=model.id)
+        which = TaskFilter(
+            account.id, phases=_UNFINISHED, kinds=frozenset({MODEL_KIND}), model=model.id
+        )
         there = await self._database.read(task_lists.count, which)
         if there + places > model.concurrency:
             raise RateLimited(

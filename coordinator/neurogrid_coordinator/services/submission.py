@@ -37,6 +37,8 @@ _INPUTS_MAX = 256
 OPERATION_KIND = "operation"
 # ... and rows of requests to models.
 MODEL_KIND = "model"
+# ... and of warm servers of models.
+REPLICA_KIND = "replica"
 # Stands for a hash that is not known yet.
 NOT_KNOWN = "0" * 64
 # Only nodes that have made such a network say so.
@@ -166,6 +168,7 @@ class Submission:
         network: hosts that the job may reach; None: none.
         operation: which one the job computes; None: none.
         model: which one it asks; None: none, and without an operation it is a container job of the client's own.
+        replica_of: the model that it is a warm server of; "": of none. Only the coordinator itself submits such.
         execution_of: the task that it is a further execution of; None: of none.
         idempotency_key: the same key with the same request is the same task.
         trace: what its spans belong to; no part of the request.
@@ -206,6 +209,7 @@ class Submission:
     network: Network | None = None
     operation: OperationAsked | None = None
     model: ModelAsked | None = None
+    replica_of: str = ""
     execution_of: str | None = None
     idempotency_key: str | None = None
     trace: str = ""
@@ -215,7 +219,14 @@ class Submission:
         """What lists of tasks can be asked for."""
         if self.model is not None:
             return MODEL_KIND
+        if self.replica_of:
+            return REPLICA_KIND
         return self.kind if self.operation is None else OPERATION_KIND
+
+    @property
+    def model_id(self) -> str | None:
+        """The model that it asks, or serves."""
+        return self.model.model_id if self.model is not None else self.replica_of or None
 
     @property
     def runs_held(self) -> int:

@@ -13,7 +13,7 @@ _API = (
     *("wallet", "webhook-events", "webhooks", "workflows"),
 )
 _OWN = re.compile(
-    rf"/api/v1/({'|'.join(_API)})(/.*)?|/oauth/.*|/\.well-known/.*|/docs|/openapi\.json|/tasks(/.*)?"
+    rf"/api/v1/({'|'.join(_API)})(/.*)?|/oauth/.*|/\.well-known/.*|/docs|/openapi\.json|/tasks(/.*)?|/v1/.*"
 )
 # Into a job that runs: over its node's connection.
 _INTO_A_JOB = re.compile(r"/api/v1/tasks/[^/]*/(exec|port)/?")

@@ -30,6 +30,8 @@ RECLAIMED = "task.reclaimed"
 CREATED = "task.created"
 # Its owner asks for it otherwise, while it waits.
 UPDATED = "task.updated"
+# A replica of a model takes requests.
+READY = "task.ready"
 # What the job has done so far is kept; like progress, this may come very often.
 CHECKPOINT = "task.checkpoint"
 # Of batches; their subject is the batch, not a task.

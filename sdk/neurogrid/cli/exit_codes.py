@@ -16,7 +16,7 @@ UNREAD = 141
 EPILOG = """\b
 Exit codes:
   0  done; a job that was waited for has completed
-  1  the job failed or was cancelled, the receipt is not valid, or a file is not what it should be
+  1  the job or model failed or was cancelled, the receipt is not valid, or a file is not what it should be
   2  wrong usage, or a request that breaks a rule
   3  the API key is missing, unknown, expired, or may not do this
   4  no such task, node or file
@@ -37,6 +37,7 @@ _OF_CLASS = {
     "InsufficientFundsError": FUNDS,
     "ProviderUnavailableError": NO_NODE,
     "RateLimitError": UNREACHABLE,
+    "TaskFailedError": FAILED,
     "ServerError": UNREACHABLE,
     "ConnectionFailed": UNREACHABLE,
     "CommandLost": UNREACHABLE,

@@ -36,6 +36,13 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "webhooks": (".webhooks:webhooks", "Have a URL of yours told of what happens."),
         "outputs": (".results:outputs", "List or download a task's output files."),
     },
+    "Models": {
+        "generate": (".generate:generate", "Have a model write a text."),
+        "chat": (".chat:chat", "Talk with a model, turn by turn."),
+        "image": (".image:image", "Have a model make an image."),
+        "transcribe": (".transcribe:transcribe", "Have a model write down what is said."),
+        "models": (".models:models", "See which models can be asked for by name."),
+    },
     "Receipts": {
         "receipt": (".results:receipt", "Fetch a task's signed receipt."),
         "verify": (".verify:verify", "Check a receipt file; needs no network."),
@@ -48,7 +55,6 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             ".provider_moves:provider",
             "See your machines, what they earn, and your stake; move it.",
         ),
-        "models": (".models:models", "See which models can be asked for by name."),
         "reputation": (".market:reputation", "Show a node's score, and what it is made of."),
         "evidence": (".evidence:evidence", "Show what was found out about a node's hardware."),
         "explain": (".market:explain", "Ask how a job would meet the market, before paying."),

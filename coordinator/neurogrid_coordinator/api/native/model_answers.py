@@ -193,7 +193,7 @@ def add_model_answer_routes(
         async with read_form(
             request, "file", RECORDING_BYTES_MAX, sender.require_signature
         ) as form:
-            unknown = form.fields.keys() - {"model", "language"}
+            unknown = (form.fields.keys() | form.lists.keys()) - {"model", "language"}
             if unknown or "model" not in form.fields:
                 raise InvalidRequest("model: a form has file, model and perhaps language", "model")
             model = find_model(models.settings, form.fields["model"], ModelType.AUDIO)

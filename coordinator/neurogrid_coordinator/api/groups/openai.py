@@ -1,0 +1,35 @@
+"""OpenAI's API, over the services of the native one."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from ...services.inference import FileUrl, Inference
+from ..native.task_views import output_url
+from ..openai.audio import add_openai_audio_routes
+from ..openai.errors import error_form
+from ..openai.headers import PREFIX
+from ..openai.models import add_openai_model_routes
+from ..openai.texts import add_openai_text_routes
+from ..shared import Shared
+
+
+def add_openai(app: FastAPI, shared: Shared) -> None:
+    """Add the routes."""
+    settings, gate, schemas = shared.settings, shared.gate, shared.schemas
+    shared.forms.claim(error_form, PREFIX)
+    inference = Inference(shared.models, shared.world.blobs)
+    add_openai_text_routes(app, inference, gate, schemas, _file_url(settings.public_url))
+    add_openai_audio_routes(app, inference, shared.artifacts, gate, schemas)
+    add_openai_model_routes(app, settings.models, gate, schemas)
+
+
+def _file_url(public_url: str) -> Callable[[Request], FileUrl]:
+    """Absolute URLs, as OpenAI's are: below the one that the operator names, else the one that was asked."""
+
+    def of(request: Request) -> FileUrl:
+        host = public_url or str(request.base_url).rstrip("/")
+        return lambda task_id, path: output_url(task_id, path, host)
+
+    return of

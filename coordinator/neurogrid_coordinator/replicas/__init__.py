@@ -1,0 +1,1 @@
+"""Replicas: warm servers of models, kept as standing tasks, and requests to them."""

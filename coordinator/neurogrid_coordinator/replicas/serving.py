@@ -1,0 +1,233 @@
+"""Requests to models, answered by their replicas: a place, a connection, a stream; and another replica where one fails.
+
+This is what whoever speaks with clients asks (`ModelServing.ask`). A replica that fails before the first byte of its answer is
+replaced unseen; after it nobody could tell what the client has had, so the answer breaks off with a clear reason.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from neurogrid_marketplace.job_stream import OpenPort
+from neurogrid_marketplace.replica_routing import ANYBODY, Preferences
+from neurogrid_marketplace.task import Lease
+from neurogrid_marketplace.tenant_queue import QueueFull, Ticket
+
+from ..gateway.connection import ServiceBroken, ServiceConnection
+from ..market.job_stream import JobStream
+from ..services.errors import Conflict, RateLimited, Unavailable
+from ..services.job_access import opened
+from .asking import LIMITS, Answer, AskLimits, Question, ask
+from .pool import NobodyAllowed, Pool, Replica, Wish, with_failure
+
+# Replicas that one request is tried at. With rests between them a market process that is started again is outlived.
+TRIES_MAX: Final = 3
+# What a server says that does not take the request: it is full, is being loaded, or is about to end.
+_NOT_TAKEN: Final = frozenset((429, 502, 503, 504))
+_RETRY_AFTER_S: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to a model.
+
+    Attributes:
+        model_id: of the catalogue.
+        tenant: whose it is: the account's id.
+        question: as the server gets it.
+        session: see `Wish`.
+        wait_s: how long it waits for a replica, at most.
+    """
+
+    model_id: str
+    tenant: str
+    question: Question
+    preferences: Preferences = ANYBODY
+    session: str = ""
+    wait_s: float = 300.0
+    limits: AskLimits = LIMITS
+
+
+class Served:
+    """An answer that has begun.
+
+    Attributes:
+        answer: its status and headers.
+        task_id, lease: of the replica.
+        waited_ms: until it began.
+        tries: at how many replicas.
+    """
+
+    def __init__(
+        self, pool: Pool, replica: Replica, lease: Lease, answer: Answer, at_replica_ms: int
+    ) -> None:
+        self.answer = answer
+        self.task_id = replica.task_id
+        self.lease = lease
+        self.waited_ms = 0
+        self.tries = 1
+        self.ended = False
+        self.broken = False
+        self._pool = pool
+        self._replica = replica
+        self.at_replica_ms = at_replica_ms
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The answer's body as it comes; once.
+
+        Raises:
+            ServiceBroken: it broke off; says where and why.
+        """
+        loop = asyncio.get_running_loop()
+        since_s, size = loop.time(), 0
+        try:
+            async for piece in self.answer.pieces():
+                size += len(piece)
+                yield piece
+        except ServiceBroken as error:
+            self.broken = True
+            self._pool.failed(self._replica)
+            raise ServiceBroken(
+                f"the replica at node {self.lease.node_id} broke off after {size} bytes of its answer: {error}"
+            ) from error
+        self.ended = True
+        took_s = loop.time() - since_s
+        self._pool.answered(
+            self._replica, self.at_replica_ms, round(size / took_s) if took_s > 0.01 else 0
+        )
+
+
+class ModelServing:
+    """See the module.
+
+    Args:
+        pools: by the model's id.
+        open_stream: to a node; raises `MarketAway`.
+    """
+
+    def __init__(
+        self,
+        pools: Mapping[str, Pool],
+        open_stream: Callable[[str], Awaitable[JobStream]],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.pools = pools
+        self._open_stream = open_stream
+        self._now_ms = now_ms
+
+    @asynccontextmanager
+    async def ask(self, asked: Asked) -> AsyncIterator[Served]:
+        """Have a replica answer; whoever leaves before the end has the container stop.
+
+        Raises:
+            RateLimited: too many requests wait, in all or of this account.
+            Unavailable: no replica answered; says why.
+        """
+        pool = self.pools.get(asked.model_id)
+        if pool is None:
+            raise Unavailable(f"no replicas of {asked.model_id} are kept by this coordinator")
+        wish = Wish(asked.tenant, asked.preferences, asked.session)
+        ticket = self._admitted(pool, wish, asked)
+        async with AsyncExitStack() as stack:
+            try:
+                served = await self._begin(stack, pool, asked, ticket, wish)
+            except BaseException as error:
+                failed = isinstance(error, Unavailable)
+                pool.tally.requests["failed" if failed else "left"] += 1
+                raise
+            try:
+                yield served
+            finally:
+                how = "answered" if served.ended else "broken" if served.broken else "left"
+                pool.tally.requests[how] += 1
+
+    @asynccontextmanager
+    async def connection(self, lease: Lease) -> AsyncIterator[ServiceConnection]:
+        """A connection to a replica's server; leaving closes it.
+
+        Raises:
+            Unavailable, Conflict: it cannot be had.
+        """
+        wanted = OpenPort(lease.lease_id)
+        async with opened(self._open_stream, lease.node_id, wanted) as stream:
+            yield ServiceConnection(stream)
+
+    def _admitted(self, pool: Pool, wish: Wish, asked: Asked) -> Ticket:
+        if pool.tenant_max and pool.unfinished(wish.tenant) >= pool.tenant_max:
+            pool.tally.requests["refused"] += 1
+            raise RateLimited(
+                _RETRY_AFTER_S,
+                what=f"requests to {pool.model_id} at once (at most {pool.tenant_max})",
+            )
+        try:
+            return pool.admit(wish, self._now_ms() + round(1000 * asked.wait_s))
+        except QueueFull as error:
+            pool.tally.requests["refused"] += 1
+            whose = "of this account" if error.of_tenant else "of all accounts"
+            raise RateLimited(
+                _RETRY_AFTER_S, what=f"requests {whose} that wait for {pool.model_id}"
+            ) from error
+        except NobodyAllowed as error:
+            pool.tally.requests["refused"] += 1
+            why = ", ".join(f"{count} by {name}" for name, count in sorted(error.reasons.items()))
+            raise Unavailable(
+                f"the request allows none of the replicas of {pool.model_id}: {why} left out",
+                {"left_out": dict(error.reasons)},
+            ) from error
+
+    async def _begin(
+        self, stack: AsyncExitStack, pool: Pool, asked: Asked, ticket: Ticket, wish: Wish
+    ) -> Served:
+        tries, why = 0, ""
+        while tries < TRIES_MAX:
+            replica = await pool.take(ticket, wish)
+            if replica is None:
+                raise _no_replica(pool, asked, why)
+            tries += 1
+            async with AsyncExitStack() as attempt:
+                attempt.callback(pool.give_back, replica, wish.tenant)
+                try:
+                    served = await self._attempt(attempt, pool, replica, asked)
+                except (ServiceBroken, Unavailable, Conflict) as error:
+                    why = f"node {_node(replica)}: {error}"
+                    pool.failed(replica)
+                else:
+                    answer = served.answer
+                    if answer.status not in _NOT_TAKEN or tries == TRIES_MAX:
+                        served.tries = tries
+                        served.waited_ms = self._now_ms() - ticket.since_ms
+                        pool.began(wish, replica, served.waited_ms, served.at_replica_ms)
+                        stack.push_async_exit(attempt.pop_all())
+                        return served
+                    why = f"node {_node(replica)}: its server answered {answer.status}"
+                    again = answer.header(b"retry-after")
+                    rest_s = int(again) if again.isascii() and again.isdigit() else 0
+                    pool.busy(replica, 1000 * min(rest_s, 3600))
+            wish = with_failure(wish, replica)
+        raise Unavailable(
+            f"{tries} replicas of {pool.model_id} did not answer; the last one, {why}"
+        )
+
+    async def _attempt(
+        self, attempt: AsyncExitStack, pool: Pool, replica: Replica, asked: Asked
+    ) -> Served:
+        lease = replica.lease
+        if lease is None:
+            raise Unavailable("its container has just ended")
+        since_ms = self._now_ms()
+        connection = await attempt.enter_async_context(self.connection(lease))
+        answer = await attempt.enter_async_context(ask(connection, asked.question, asked.limits))
+        return Served(pool, replica, lease, answer, self._now_ms() - since_ms)
+
+
+def _node(replica: Replica) -> str:
+    return replica.lease.node_id if replica.lease is not None else "?"
+
+
+def _no_replica(pool: Pool, asked: Asked, why: str) -> Unavailable:
+    said = f"no replica of {pool.model_id} had a place for this request within {asked.wait_s:g} s"
+    more = why or pool.problem
+    details = {"replicas": len(pool.replicas), "waiting": pool.waiting}
+    return Unavailable(f"{said}: {more}" if more else said, {**details})

@@ -1,0 +1,81 @@
+"""What the commands ask models, and what they hear: the one place that knows by which requests.
+
+A text comes in pieces, so that commands show it as it is written. The native API answers when all of it is there;
+so there is one piece, and the answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from ..client import Client
+from ..errors import ConnectionFailed
+from ..models.catalogue import ImageAnswer, TextAnswer, Transcription
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a model is asked.
+
+    Attributes:
+        model: its id, or an alias.
+        parameters: by their names in the API; what is not there is the model's default.
+        region: where it has to run; None: anywhere.
+        score_min: of the node, 0 to 100.
+    """
+
+    model: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    region: str | None = None
+    score_min: float = 0
+
+
+def written(
+    client: Client, asking: Asking, prompt: str = "", messages: Sequence[Mapping[str, str]] = ()
+) -> Iterator[str | TextAnswer]:
+    """The pieces of a text as they come, and in the end the answer that they are together.
+
+    Args:
+        messages: in place of a prompt.
+    """
+    answer = client.models.generate_text(
+        asking.model,
+        prompt,
+        messages=messages,
+        parameters=asking.parameters,
+        region=asking.region,
+        min_performance_score=asking.score_min,
+    )
+    if answer.generated_text:
+        yield answer.generated_text
+    yield answer
+
+
+def drawn(
+    client: Client, asking: Asking, prompt: str, negative_prompt: str, target: Path
+) -> ImageAnswer:
+    """Have an image made, and fetched into a file.
+
+    Raises:
+        ConnectionFailed: the answer names no output of its task.
+    """
+    answer = client.models.generate_image(
+        asking.model,
+        prompt,
+        negative_prompt=negative_prompt,
+        parameters=asking.parameters,
+        region=asking.region,
+        min_performance_score=asking.score_min,
+    )
+    _, found, path = urlsplit(answer.image_url).path.partition(f"/tasks/{answer.id}/outputs/")
+    if not found or not path:
+        raise ConnectionFailed(f"{answer.image_url!r} is no output of {answer.id}")
+    client.tasks.save_output(answer.id, unquote(path), target)
+    return answer
+
+
+def heard(client: Client, model: str, file: BinaryIO, language: str | None) -> Transcription:
+    """Have a recording written down."""
+    return client.models.transcribe(model, file, language=language)

@@ -1,0 +1,76 @@
+"""``neurogrid transcribe``: have a model write down what is said."""
+
+import sys
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import click
+
+from ..models.catalogue import Transcription
+from .billing import FILE, write_to
+from .model_calls import heard
+from .model_options import say, say_what_it_took
+from .output import print_json
+from .session import Session, with_session
+from .subtitles import srt, vtt
+from .waiting import given_up_by_ctrl_c, waiting
+
+_Form = Literal["text", "srt", "vtt"]
+_FORMS: tuple[_Form, ...] = ("text", "srt", "vtt")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("recording", type=click.File("rb"))
+@click.option("--language", help="As en; found out, if left out.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMS),
+    default="text",
+    show_default=True,
+    help="srt and vtt: subtitles, with times.",
+)
+@click.option("-o", "--output", "file", type=FILE, default="-", help="A file; - for here.")
+@with_session
+def transcribe(
+    session: Session,
+    *,
+    model: str,
+    recording: BinaryIO,
+    language: str | None,
+    form: _Form,
+    file: Path,
+) -> None:
+    """Have MODEL write down what is said in RECORDING, a file of at most 25 MiB, or - for standard input.
+
+    \b
+    neurogrid transcribe whisper-tiny-en speech.mp3
+    neurogrid transcribe whisper-tiny-en talk.mp3 --format srt -o talk.srt
+
+    What was said alone goes to standard output; what it took and cost to standard error. `neurogrid models list
+    --type audio` names the models. Ctrl-C cancels.
+    """
+    if recording.isatty():
+        raise click.UsageError("RECORDING: - is for a pipe; name a file")
+    with given_up_by_ctrl_c(model), waiting(model, quiet=session.as_json):
+        answer = heard(session.client, model, recording, language)
+    text = _formed(answer, form)
+    if str(file) != "-":
+        write_to(file, [text.encode()])
+    elif not session.as_json:
+        say(text)
+        sys.stdout.flush()
+    if session.as_json:
+        print_json(answer)
+        return
+    sure = "" if answer.confidence is None else f"{answer.confidence:.0%} sure"
+    say_what_it_took(answer, answer.language, sure)
+
+
+def _formed(answer: Transcription, form: _Form) -> str:
+    if form == "srt":
+        return srt(answer.segments)
+    if form == "vtt":
+        return vtt(answer.segments)
+    return f"{answer.transcription.rstrip()}\n"

@@ -1,0 +1,229 @@
+"""A coordinator that keeps replicas: its real store and rules, nodes and servers that do as told, and a clock that a test turns."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from coordinator.api_world import TERMS, Customer, World, node_view, open_world
+from coordinator.fake_jobs import FakeJobs, Serve
+from neurogrid_coordinator.replicas.asking import AskLimits, Question
+from neurogrid_coordinator.replicas.orders import ReplicaSettings, limits_of
+from neurogrid_coordinator.replicas.pool import Pool
+from neurogrid_coordinator.replicas.serving import Asked, ModelServing
+from neurogrid_coordinator.replicas.upkeep import ReplicaUpkeep
+from neurogrid_coordinator.services.balances import Balances
+from neurogrid_coordinator.services.submission import REPLICA_KIND
+from neurogrid_coordinator.services.tasks import Tasks
+from neurogrid_coordinator.store import task_lists
+from neurogrid_coordinator.store.task_lists import TaskFilter
+from neurogrid_coordinator.store.tasks import TaskRow
+from neurogrid_marketplace.model_catalogue import Model, parse_catalogue
+from neurogrid_marketplace.service import PORTS
+from neurogrid_marketplace.task import TERMINAL
+
+MODEL = "warm"
+DAY_S = 24 * 3600
+HASTY = AskLimits(first_byte_s=20, between_s=20, whole_s=60)
+CATALOGUE = """
+[[model]]
+id = "warm"
+name = "Warm"
+type = "text"
+category = "generation"
+image = "neurogrid/warm:1"
+needs = { memory_gb = 0.25, cpu_cores = 1 }
+price = { max_usdc_per_hour = "0.36" }
+concurrency = 20
+[model.server]
+command = ["serve"]
+port = 8000
+health_path = "/health"
+start_s = 60
+routes = ["/v1/completions"]
+concurrency = 2
+replicas_max = 2
+idle_s = 60
+retainer_usdc_per_hour = "0.05"
+[model.unit_price]
+output_per_million = "0.10"
+"""
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+def model(**changes: Any) -> Model:
+    """The catalogue's only one, with another server."""
+    (made,) = parse_catalogue(CATALOGUE, "tests").models
+    assert made.server is not None
+    return msgspec.structs.replace(made, server=msgspec.structs.replace(made.server, **changes))
+
+
+async def words(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that is well, and writes three words."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"GET /health "):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return
+    writer.write(HEAD)
+    for word in (b"to ", b"be ", b"or"):
+        writer.write(word)
+        await writer.drain()
+
+
+def well_but(serve: Serve) -> Serve:
+    """A server whose health is well, and that does this with all other requests once it has read their head."""
+
+    async def both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET /health "):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
+        await serve(reader, writer)
+
+    return both
+
+
+@dataclass
+class ReplicaWorld:
+    """See the module.
+
+    Attributes:
+        operator: pays.
+        serving, upkeep: of the coordinator's present life.
+    """
+
+    world: World
+    operator: Customer
+    jobs: FakeJobs
+    settings: ReplicaSettings
+    serving: ModelServing
+    upkeep: ReplicaUpkeep
+
+    @property
+    def pool(self) -> Pool:
+        """Of the model."""
+        return self.serving.pools[MODEL]
+
+    def turn(self, seconds: float) -> None:
+        """Time passes."""
+        self.world.now_ms += round(1000 * seconds)
+
+    async def rows(self) -> list[TaskRow]:
+        """Replicas that have not ended, oldest first."""
+        rows = await self.world.database.read(
+            task_lists.list_rows, TaskFilter(kinds=frozenset({REPLICA_KIND})), oldest_first=True
+        )
+        return [row for row in rows if row.phase not in TERMINAL]
+
+    async def up(self, task_id: str, name: str = "one", serve: Serve = words) -> str:
+        """A replica's container runs, with this server, until it takes requests; its lease."""
+        task = await self.world.start(task_id, name=name)
+        assert task.lease is not None
+        self.jobs.servers[task.lease.lease_id] = serve
+        await self.upkeep.look()
+        await self.until(lambda: bool(self.pool.replicas[task_id].ready_at_ms))
+        return task.lease.lease_id
+
+    async def two_up(self, first: Serve, second: Serve) -> tuple[str, str]:
+        """Two replicas, of nodes one and two; their tasks."""
+        asking = [asyncio.create_task(self.ask()) for _ in range(3)]
+        await self.until(lambda: self.pool.waiting == 3)
+        await self.upkeep.look()
+        one, two = await self.rows()
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        await self.up(one.id, "one", first)
+        await self.up(two.id, "two", second)
+        return one.id, two.id
+
+    async def ask(self, tenant: str = "alice", **changes: Any) -> tuple[int, bytes, str]:
+        """A request, answered to its end: status, body, and the replica that served it."""
+        values: dict[str, Any] = {"limits": HASTY, "wait_s": 30}
+        question = Question("POST", "/v1/completions", body=b"{}")
+        asked = Asked(MODEL, tenant, question, **(values | changes))
+        async with self.serving.ask(asked) as served:
+            body = b"".join([piece async for piece in served.pieces()])
+            return served.answer.status, body, served.task_id
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something has happened that takes no time but its own."""
+        async with asyncio.timeout(30):
+            while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+                await asyncio.sleep(0.005)
+
+    def node_of(self, task_id: str) -> str:
+        """Where a replica runs."""
+        lease = self.pool.replicas[task_id].lease
+        assert lease is not None
+        return lease.node_id
+
+    async def restart(self, database: Any = None, **changes: Any) -> None:
+        """The coordinator is another process now; what it only knew is forgotten."""
+        await self.stop()
+        self.settings = replace(self.settings, **changes)
+        self.serving, self.upkeep = made(self.world, self.jobs, self.settings, database)
+
+    async def stop(self) -> None:
+        """It dies."""
+        for probe in self.upkeep.probes:
+            probe.cancel()
+        await asyncio.gather(*self.upkeep.probes, return_exceptions=True)
+
+
+def made(
+    world: World, jobs: FakeJobs, settings: ReplicaSettings, database: Any = None
+) -> tuple[ModelServing, ReplicaUpkeep]:
+    """What a coordinator has for replicas when it has just started."""
+    database = database or world.database
+
+    def now_ms() -> int:
+        return world.now_ms
+
+    pools = {
+        name: Pool(name, limits_of(each), now_ms, tenant_max=each.concurrency)
+        for name, each in settings.models.items()
+    }
+    serving = ModelServing(pools, jobs.open_stream, now_ms)
+    tasks = Tasks(
+        database=database,
+        feed=world.feed,
+        terms=TERMS,
+        explain=world.market.explain,
+        may_return=world.nodes.may_return,
+        balances=Balances(database, world.chain.funds),
+        wake=lambda state: world.woken.append(state.task.task_id),
+        request_cancel=world.collaborators.request_cancel,
+    )
+    return serving, ReplicaUpkeep(
+        settings,
+        serving,
+        database=database,
+        feed=world.feed,
+        tasks=tasks,
+        request_cancel=world.collaborators.request_cancel,
+        connected=world.nodes.connected_ids,
+        now_ms=now_ms,
+    )
+
+
+@asynccontextmanager
+async def open_replica_world(
+    folder: Path, timeout_s: int = DAY_S, **changes: Any
+) -> AsyncGenerator[ReplicaWorld]:
+    """Two nodes that take clients to ports; ``changes`` are of the model's server."""
+    jobs = FakeJobs()
+    async with open_world(folder, jobs.open_stream) as world:
+        operator = await world.customer("operator")
+        world.market.views = [node_view(name, access=(PORTS,)) for name in ("one", "two")]
+        settings = ReplicaSettings(operator.account.id, timeout_s, {MODEL: model(**changes)})
+        here = ReplicaWorld(world, operator, jobs, settings, *made(world, jobs, settings))
+        try:
+            yield here
+        finally:
+            await here.stop()
+            await jobs.aclose()
