@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -37,6 +37,7 @@ from .store.batch_items import ItemRow
 from .store.batches import BatchRow
 from .store.database import Database, Overloaded
 from .store.feed import Feed
+from .store.request_records import SUBMITTED_AT_MS
 from .store.tasks import TaskRow
 
 _log = logging.getLogger(__name__)
@@ -298,6 +299,7 @@ def _store(
         return None
     intake.require_budget(conn, account, funds, [draft], now_ms)
     intake.require_room(conn, account, [draft])
+    draft = replace(draft, record={**draft.record, SUBMITTED_AT_MS: row.created_at_ms})
     stored, _ = intake.store(conn, account, draft, now_ms)
     batch_items.release(conn, item, stored.id, needed)
     return stored

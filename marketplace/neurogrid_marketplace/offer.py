@@ -103,7 +103,7 @@ class Offer:
         accepting: False while draining or paused.
         enforcement: "hard" where the disk limit is a file system's own, else "watched".
         engine: container engine and version.
-        summary: one line for people, e.g. the CPU's name.
+        summary: one line for people.
         gpu_driver: its version.
         runtimes: of the container engine, those that jobs run in.
         privacy: what the node does to keep a job's data to itself, each a word of its own.
@@ -114,6 +114,7 @@ class Offer:
         network: what its owner lets jobs reach; None: no network.
         addresses: where members of a gang that this node is in may dial it; none: through a relay alone.
         serving: how it takes replicas of models; None: it takes none.
+        cpu_model: of its processors, as their maker names them; "" where it is not known, or of several machines.
     """
 
     node_id: PeerId
@@ -138,6 +139,7 @@ class Offer:
     network: NetworkTerms | None = None
     addresses: Annotated[tuple[Multiaddr, ...], Meta(max_length=MAX_MEMBER_ADDRESSES)] = ()
     serving: ServingTerms | None = field(default=None, metadata=OMITTED)
+    cpu_model: Text = field(default="", metadata=OMITTED)
 
     def quote(self, need: Requirements, *, preemptible: bool) -> int:
         """What the node asks for a task, micro-USDC per hour."""

@@ -12,6 +12,7 @@ from neurogrid_contracts.chain_payments import open_outbox
 from neurogrid_marketplace import __version__
 from neurogrid_marketplace.addresses import Surroundings
 from neurogrid_marketplace.envelope import network_id
+from neurogrid_marketplace.fields import MAX_TEXT_CHARS
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.input_seal import SEALED_INPUTS
 from neurogrid_marketplace.lease import NodeLease
@@ -67,6 +68,7 @@ from .log_events import NodeEvent
 from .machine.clock import now_ms, read_boot
 from .machine.gpu import GpuReader
 from .machine.gpu_use import gpu_use
+from .machine.host import cpu_model
 from .machine.inventory import take_inventory
 from .machine.monitor import Monitor
 from .machine.proof_file import read_proofs
@@ -301,6 +303,7 @@ async def _run(
                 engine=f"{config.engine.kind} {engine.info.version}",
                 images=await cache.offered(await engine.images()),
                 summary=summary,
+                cpu_model=cpu_model()[:MAX_TEXT_CHARS] if fleet is None else "",
                 privacy=(SEALED_INPUTS, *([REGISTRY_AUTH] if able.logins else [])),
                 gpu_driver=monitor.inventory.driver_version,
                 runtimes=engine.info.offered,

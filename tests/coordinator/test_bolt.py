@@ -333,6 +333,27 @@ async def test_a_task_asks_a_model_and_shows_what_came_of_it(tmp_path: Path) -> 
 
 
 @on_asyncio
+async def test_a_deadline_that_cannot_be_kept_is_refused_in_the_documents_words(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        options = {"customPriority": {"deadline": "2001-01-01T00:00:00Z"}, "timeout": 30000}
+        asked = {"model": "small", "input": "one", "options": options}
+        answer = await alice.http.post(TASKS, json=asked)
+        check_error(answer, 422, "INVALID_REQUEST")
+        refused = error_of(answer)
+        assert refused.details["field"] == "options.customPriority.deadline"
+        assert "may take 30 s" in refused.message
+        # Of a batch it is said when a task's turn comes.
+        batch = (await alice.http.post(BATCH, json={"tasks": [asked]})).json()
+        await world.batch_runner().look()
+        told = (await read(alice.http, f"{TASKS}/{batch['taskIds'][0]}"))["error"]["message"]
+        for native in ("timeout_seconds", "deadline_policy", "_"):
+            assert native not in refused.message + told
+
+
+@on_asyncio
 async def test_a_task_that_asked_no_model_has_no_models_result(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")
@@ -422,9 +443,13 @@ async def test_a_batchs_tasks_have_ids_before_their_turn_and_keep_them(tmp_path:
         assert (await read(mallory.http, "/api/tasks/statuses", ids=ids))["statuses"] == []
         check_error(await mallory.http.get(f"{TASKS}/{first}"), 404, "NOT_FOUND")
 
+        submitted = {each["createdAt"] for each in found["statuses"]}
         runner = world.batch_runner()
+        world.now_ms += 60_000
         await runner.look()
         assert world.woken == [first], "one after the other"
+        shown = await read(alice.http, f"{TASKS}/{first}")
+        assert {shown["createdAt"]} == submitted, "its turn is no other submission"
         task = (await read(alice.http, f"/api/v1/tasks/{first}"))["data"]
         assert (task["timeout_seconds"], task["priority"]) == (30, "high")
         waiting = await read(alice.http, f"{TASKS}/{second}")

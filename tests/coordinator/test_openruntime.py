@@ -87,7 +87,7 @@ async def test_figures_are_what_nodes_say(tmp_path: Path) -> None:
         view = node_view("one")
         total = view.offer.total
         free = Capacity(1000, total.memory_bytes // 2, total.disk_bytes, ())
-        busy = node_view("one", free=free)
+        busy = node_view("one", free=free, cpu_model="AMD EPYC 9554")
         await world.nodes.on_node(node_id("one"), "heartbeat", busy)
         alice = await world.customer("alice")
         task = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]
@@ -100,6 +100,8 @@ async def test_figures_are_what_nodes_say(tmp_path: Path) -> None:
         devices = (await alice.http.get("/devices")).json()["devices"]
         mine = {each["id"]: each for each in devices if each["id"].startswith(node_id("one"))}
         assert mine[f"{node_id('one')}:cpu"]["memory_available"] == total.memory_bytes // 2
+        names = [each["name"] for each in devices if each["type"] == "cpu"]
+        assert sorted(names) == ["AMD EPYC 9554", "CPU"], "of who does not say"
         assert mine[f"{node_id('one')}:gpu0"] == {
             "id": f"{node_id('one')}:gpu0",
             "name": "NVIDIA L4",

@@ -328,6 +328,27 @@ async def test_files_of_prompts_become_batches_now_and_by_cron(tmp_path: Path) -
             False,
             None,
         )
+        # Another file, and of its configuration what is named; each run then goes by them.
+        (folder / "others.csv").write_text(_CSV)
+        moved = {"inputFile": "/path/to/others.csv", "config": {"maxTokens": 99, "model": None}}
+        refused = error_of(await http.patch(url, json=moved))
+        assert "model" in refused.message, "a row of the file names none"
+        moved["config"] = {"maxTokens": 99, "temperature": None, "maxConcurrency": 2}
+        changed = _data(await http.patch(url, json=moved))
+        assert (changed["inputFile"], changed["name"]) == (
+            "path/to/others.csv",
+            "Updated Task Name",
+        )
+        native = _data(await http.get(f"/api/v1/scheduled-tasks/{made['id']}"))["batch"]
+        assert (native["max_concurrency"], native["retries"]) == (2, 3)
+        assert native["defaults"] == {
+            "kind": "model",
+            "model": "gpt-4",
+            "parameters": {"max_tokens": 99},
+        }
+        for wrong in ({"inputFile": "/no/such.csv"}, {"config": {"maxTokens": 1.5}}):
+            check_error(await http.patch(url, json=wrong), 400, "VALIDATION_ERROR")
+        _data(await http.patch(url, json={"inputFile": "/path/to/tasks.csv"}))
         enabled = await http.post(f"{url}/enable")
         assert enabled.json()["message"] == "Scheduled task enabled"
         assert _data(enabled)["isActive"] is True

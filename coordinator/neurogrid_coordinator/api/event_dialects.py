@@ -78,7 +78,7 @@ def measures_of(event: Happening, known: Known) -> Measures:
     said = event.data.get("memory_peak_bytes")
     demand = event.task.state.demand
     return measure(
-        created_at_ms=event.task.created_at_ms,
+        created_at_ms=event.task.submitted_at_ms,
         started_at_ms=event.task.started_at_ms,
         ended_at_ms=event.task.ended_at_ms if event.phase is event.task.phase else None,
         at_ms=event.at_ms,

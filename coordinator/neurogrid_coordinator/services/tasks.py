@@ -426,9 +426,10 @@ def _require_deadline(wanted: Submission, place: str) -> None:
         return
     late_s = (_now_ms() - wanted.finish_by_ms) // 1000 + wanted.timeout_s
     if late_s > 0:
+        # In no document's words: each has others for the time limit.
         raise InvalidRequest(
-            f"{place}deadline: with timeout_seconds of {wanted.timeout_s} it could end {late_s} s too "
-            'late even if it began now; give it more time, or deadline_policy "run"',
+            f"{place}deadline: the task may take {wanted.timeout_s} s, and would end {late_s} s too late even if it "
+            "began now; let it end later, or limit its time to less",
             f"{place}deadline",
         )
 

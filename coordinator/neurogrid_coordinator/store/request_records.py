@@ -7,8 +7,11 @@ import msgspec
 
 from neurogrid_marketplace.canonical import Json
 
+# When its owner asked for a task that was stored later, with its batch: no part of what was asked.
+SUBMITTED_AT_MS = "submitted_at_ms"
 # Of the record of the request that made a task, where the task has been changed since.
 _FIRST = "first_sha256"
+_BESIDE = (SUBMITTED_AT_MS, _FIRST)
 
 
 def is_same(kept: Mapping[str, Json], asked: Mapping[str, Json]) -> bool:
@@ -18,14 +21,17 @@ def is_same(kept: Mapping[str, Json], asked: Mapping[str, Json]) -> bool:
 
 def amended(kept: Mapping[str, Json], asked: Mapping[str, Json]) -> dict[str, Json]:
     """The record of a task that is asked for otherwise from now on."""
-    return {**asked, _FIRST: kept.get(_FIRST, _digest(kept))}
+    beside = {name: kept[name] for name in _BESIDE if name in kept}
+    return {**asked, _FIRST: _digest(kept), **beside}
 
 
 def differences(kept: Mapping[str, Json], asked: Mapping[str, Json]) -> tuple[str, ...]:
     """The fields of the two that are not the same."""
     names = dict.fromkeys((*kept, *asked))
     return tuple(
-        name for name in names if name != _FIRST and _json(kept.get(name)) != _json(asked.get(name))
+        name
+        for name in names
+        if name not in _BESIDE and _json(kept.get(name)) != _json(asked.get(name))
     )
 
 

@@ -141,6 +141,12 @@ class TaskRow:
     belongs_to: str | None
     model: str | None
 
+    @property
+    def submitted_at_ms(self) -> int:
+        """When its owner asked for it: with its batch, which may be long before it was stored."""
+        said = self.spec.get(request_records.SUBMITTED_AT_MS)
+        return said if isinstance(said, int) else self.created_at_ms
+
 
 @dataclass(frozen=True, slots=True)
 class TaskState:

@@ -85,7 +85,7 @@ def read_host(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Host:
     threads = max(1, psutil.cpu_count() or 1)
     cores = psutil.cpu_count(logical=False) or threads
     return Host(
-        cpu_model=_cpu_model(proc),
+        cpu_model=cpu_model(proc),
         cpu_cores=_bounded(cores, _CORES_MAX),
         cpu_threads=_bounded(threads, _CORES_MAX),
         numa_nodes=_numa_nodes(sysfs),
@@ -96,7 +96,8 @@ def read_host(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Host:
     )
 
 
-def _cpu_model(proc: Path) -> str:
+def cpu_model(proc: Path = Path("/proc")) -> str:
+    """Of this machine's processors, as their maker names them; "" when unknown."""
     try:
         with (proc / "cpuinfo").open("rb") as file:
             text = file.read(_CPUINFO_BYTES_MAX).decode(errors="replace")

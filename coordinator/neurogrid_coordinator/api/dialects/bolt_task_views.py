@@ -98,7 +98,7 @@ def _fields(row: TaskRow, nodes: Nodes, now_ms: int) -> dict[str, Any]:
             if ending is None or status != "error"
             else BoltFailure(ending.code, ending.message)
         ),
-        "created_at": iso(row.created_at_ms),
+        "created_at": iso(row.submitted_at_ms),
         "started_at": iso_or_none(row.started_at_ms),
         "completed_at": iso_or_none(row.ended_at_ms),
     }
@@ -109,7 +109,7 @@ def _metrics(row: TaskRow, nodes: Nodes, now_ms: int) -> BoltMetrics:
     result = row.state.result
     known_bytes = nodes.memory_peak_bytes(node_id, lease_id)
     found = measure(
-        created_at_ms=row.created_at_ms,
+        created_at_ms=row.submitted_at_ms,
         started_at_ms=row.started_at_ms,
         ended_at_ms=row.ended_at_ms,
         at_ms=now_ms if row.ended_at_ms is None else row.ended_at_ms,

@@ -335,7 +335,7 @@ def _devices(offer: Offer) -> Iterator[Device]:
     free = offer.free
     yield Device(
         id=device_id(offer.node_id, CPU_DEVICE),
-        name=offer.summary or "CPU",
+        name=offer.cpu_model or "CPU",
         type="cpu",
         status=_status(offer, free.cpu_millis >= min(1000, offer.total.cpu_millis)),
         capabilities=["container", *offer.runtimes],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from neurogrid_marketplace.canonical import Json
 
@@ -16,6 +16,7 @@ from .runner_schemas import (
     RunnerAsked,
     RunnerBatch,
     RunnerConfig,
+    RunnerConfigPatch,
     RunnerMessage,
     RunnerTask,
     RunnerTaskPatch,
@@ -112,6 +113,28 @@ def schedule_batch(input_file: str, config: RunnerConfig) -> BatchRequest:
     return BatchRequest(**_run_as(input_file, config))
 
 
+def changed_template(
+    before: Mapping[str, Json], input_file: str | UnsetType, config: RunnerConfigPatch | UnsetType
+) -> dict[str, Json]:
+    """The batch that each run of a schedule is, as it is stored, with a patch's file and configuration."""
+    template = dict(before)
+    defaults: dict[str, Json] = dict(_object(before.get("defaults")))
+    if input_file is not UNSET:
+        # A file takes the place of what a schedule that was made natively may have instead.
+        template = {name: value for name, value in before.items() if name not in ("tasks", "csv")}
+        template["input_file"] = input_file.lstrip("/") or input_file
+        defaults.setdefault("kind", _KIND)
+    if config is not UNSET:
+        parameters: dict[str, Json] = dict(_object(defaults.get("parameters")))
+        _change(defaults, "model", config.model)
+        _change(parameters, "temperature", config.temperature)
+        _change(parameters, "max_tokens", config.max_tokens)
+        _change(defaults, "parameters", parameters or None)
+        _change(template, "max_concurrency", config.max_concurrency)
+        _change(template, "retries", config.max_retries)
+    return {**template, "defaults": defaults}
+
+
 def shown(request: Mapping[str, Json]) -> Shown:
     """A native request as the document shows a task; of one that asks no model, nothing."""
     if request.get("kind") != _KIND:
@@ -199,6 +222,13 @@ def _last_of_user(messages: Sequence[RunnerMessage]) -> str | None:
 def _parameters(temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
     given: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _change(place: dict[str, Json], name: str, value: Any) -> None:
+    if value is None:
+        place.pop(name, None)
+    elif value is not UNSET:
+        place[name] = value
 
 
 def _object(value: object) -> dict[str, Any]:

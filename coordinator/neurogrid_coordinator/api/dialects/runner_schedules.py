@@ -17,7 +17,7 @@ from ..leaving import while_there
 from ..native.schedule_requests import ScheduleRequest, schedule_wanted
 from ..openapi import Schemas
 from .runner_form import NAME, PREFIX, Order, Paging, done, paging_if_asked, refusals
-from .runner_requests import schedule_batch
+from .runner_requests import changed_template, schedule_batch
 from .runner_schemas import (
     RunnerSchedule,
     RunnerScheduleList,
@@ -123,9 +123,13 @@ def add_runner_schedule_routes(
     async def update_schedule(
         request: Request, schedule_id: str, caller: Annotated[Caller, Depends(gate)]
     ) -> Response:
-        """Runs that go on stay as they are."""
+        """Runs that go on stay as they are. Of `config` what is not named stays, too."""
         body = await read_json(request, RunnerSchedulePatch)
-        row = await schedules.update(caller.account, schedule_id, _changes(body))
+        changes = _changes(body)
+        if body.input_file is not UNSET or body.config is not UNSET:
+            before = await schedules.get(caller.account, schedule_id)
+            changes["template"] = changed_template(before.template, body.input_file, body.config)
+        row = await while_there(request, schedules.update(caller.account, schedule_id, changes))
         return done(_view(row), message="Scheduled task updated successfully")
 
     @app.post(

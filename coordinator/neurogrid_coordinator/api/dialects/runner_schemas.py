@@ -146,6 +146,16 @@ class RunnerSchedule(Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     config: RunnerConfig = RunnerConfig()
 
 
+class RunnerConfigPatch(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is changed of a `RunnerConfig`; the rest stays. null: as if it had not been said."""
+
+    model: _Model | UnsetType | None = UNSET
+    temperature: _Temperature | UnsetType | None = UNSET
+    max_tokens: _MaxTokens | UnsetType | None = UNSET
+    max_concurrency: Annotated[int, Meta(ge=1, le=CONCURRENCY_MAX)] | UnsetType = UNSET
+    max_retries: Annotated[int, Meta(ge=0, le=RETRIES_MAX)] | UnsetType = UNSET
+
+
 class RunnerSchedulePatch(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What is changed; the rest stays."""
 
@@ -153,7 +163,9 @@ class RunnerSchedulePatch(Struct, frozen=True, forbid_unknown_fields=True, renam
     schedule: CronText | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
     is_dry_run: bool | UnsetType = UNSET
+    input_file: _Path | UnsetType = UNSET
     output_file: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
+    config: RunnerConfigPatch | UnsetType = UNSET
 
 
 class RunnerUsage(Struct, frozen=True, rename="camel"):
