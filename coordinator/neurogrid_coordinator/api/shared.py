@@ -21,6 +21,7 @@ from ..services.schedules import Schedules
 from ..services.signatures import Signatures
 from ..services.task_changes import TaskChanges
 from ..services.tasks import Tasks
+from ..services.webhook_deliveries import WebhookDeliveries
 from ..services.webhooks import Webhooks
 from . import errors
 from .auth import Gate
@@ -68,6 +69,7 @@ class Shared:
     schedules: Schedules
     events: Events
     webhooks: Webhooks
+    webhook_deliveries: WebhookDeliveries
     api_keys: ApiKeys
     overview: Overview
     analytics: Analytics
@@ -149,7 +151,10 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         sources=sources,
         schedules=schedules,
         events=Events(world.database, world.feed),
-        webhooks=Webhooks(world.database, world.feed, world.webhook_outbound, iso),
+        webhooks=Webhooks(world.database, world.feed, world.webhook_outbound),
+        webhook_deliveries=WebhookDeliveries(
+            world.database, world.feed, world.webhook_outbound, iso
+        ),
         api_keys=ApiKeys(world.database, forget=gate.forget),
         overview=Overview(world.database),
         analytics=Analytics(world.database),

@@ -1,10 +1,10 @@
-"""Webhooks: where an account wants to be told of events, and what became of telling it."""
+"""Webhooks: where an account wants to be told of events. What became of telling it: `webhook_deliveries`."""
 
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -17,28 +17,21 @@ from neurogrid_marketplace.input_url import InputUrl
 from ..event_filter import EventFilter
 from ..event_kinds import UnknownEvent, wanted_kinds
 from ..outbound import Outbound, Unreachable
-from ..store import webhook_deliveries, webhooks
+from ..store import webhooks
 from ..store.accounts import READ_SCOPE, Account, ApiKey
 from ..store.database import Database
 from ..store.feed import Feed
 from ..store.ids import new_id
-from ..store.webhook_deliveries import AttemptRow, DeliveryRow, DeliveryState
 from ..store.webhooks import Signature, WebhookRow, WebhookState
-from ..webhook_message import body_of
 from .errors import Conflict, IdempotencyMismatch, InvalidRequest, NotFound, Unavailable
 from .key_rules import require_scope
 
 LIST_MAX = 100
 # Of an account: one for each program that listens, and some.
 WEBHOOKS_MAX = 20
-# Tests and redeliveries of one webhook that have not ended.
-_BY_HAND_MAX = 20
-# However often a delivery is sent again.
-_ATTEMPTS_EVER_MAX = 100
 _SECRET_BYTES = 32
 
 _ID = re.compile(r"webhook_[0-9a-f]{32}\Z", re.ASCII)
-_DELIVERY_ID = re.compile(r"delivery_[0-9a-f]{32}\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +69,17 @@ class WebhookPage:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
-    """Some deliveries; ``total`` counts all that were asked for."""
-
-    rows: tuple[DeliveryRow, ...]
-    total: int
-
-
 class Webhooks:
     """What an account does with its webhooks.
 
     Args:
         outbound: says where a host may be reached; None where the operator lets none be told.
-        iso: writes a moment of Unix milliseconds for clients.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        feed: Feed,
-        outbound: Outbound | None,
-        iso: Callable[[int], str],
-    ) -> None:
+    def __init__(self, database: Database, feed: Feed, outbound: Outbound | None) -> None:
         self._database = database
         self._feed = feed
         self._outbound = outbound
-        self._iso = iso
 
     async def create(
         self, account: Account, key: ApiKey, wanted: WantedWebhook, idempotency_key: str | None
@@ -181,7 +158,7 @@ class Webhooks:
 
     async def _new(self, account: Account, wanted: WantedWebhook) -> WebhookRow:
         """As it would be stored."""
-        kinds = _kinds(wanted.events)
+        kinds = kinds_named(wanted.events)
         url = await self._reachable(wanted.url)
         now_ms = _now_ms()
         return WebhookRow(
@@ -223,7 +200,7 @@ class Webhooks:
         Raises:
             NotFound: there is none, or it is somebody else's.
         """
-        return await self._database.read(_owned, account, webhook_id)
+        return await self._database.read(owned, account, webhook_id)
 
     async def update(
         self, account: Account, key: ApiKey, webhook_id: str, change: WebhookChange
@@ -241,7 +218,7 @@ class Webhooks:
             if getattr(change, name) is not None
         }
         if change.events is not None:
-            changes["events"] = _kinds(change.events)
+            changes["events"] = kinds_named(change.events)
         if change.url is not None:
             url = await self._reachable(change.url)
             changes |= {"url": url.text, "host": url.authority}
@@ -305,120 +282,11 @@ class Webhooks:
             lambda row: replace(row, state=WebhookState.DELETED, secret="", idempotency_key=None),
         )
 
-    async def test(self, account: Account, webhook_id: str, kind: str) -> DeliveryRow:
-        """Send it a made-up event, once, also where it is paused or disabled.
-
-        Raises:
-            InvalidRequest: there is no such event.
-            NotFound: see `get`.
-            Conflict: too many tests and redeliveries are under way.
-            Unavailable: the operator lets no webhook be told.
-        """
-        self._require_outbound()
-        name = _kinds((kind,), "event")[0]
-
-        def add(conn: Connection) -> DeliveryRow:
-            row = _owned(conn, account, webhook_id)
-            _require_room(conn, webhook_id)
-            now_ms = _now_ms()
-            delivery_id = new_id("delivery")
-            body = body_of(
-                delivery_id=delivery_id,
-                webhook_id=row.id,
-                kind=name,
-                created_at=self._iso(now_ms),
-                data={"type": name, "message": "This is a test: nothing has happened."},
-                is_test=True,
-            )
-            return webhook_deliveries.add(
-                conn,
-                row,
-                kind=name,
-                subject_id=row.id,
-                at_ms=now_ms,
-                delivery_id=delivery_id,
-                body=body,
-                by_hand=True,
-                attempts_max=1,
-            )
-
-        delivery = await self._database.write(add)
-        self._feed.notify()
-        return delivery
-
-    async def deliveries(
-        self,
-        account: Account,
-        webhook_id: str,
-        *,
-        state: DeliveryState | None,
-        kind: str | None,
-        limit: int,
-        offset: int,
-    ) -> DeliveryPage:
-        """A webhook's deliveries, newest first.
-
-        Raises:
-            NotFound: see `get`.
-        """
-
-        def read(conn: Connection) -> DeliveryPage:
-            _owned(conn, account, webhook_id)
-            rows, total = webhook_deliveries.of_webhook(
-                conn, webhook_id, state=state, kind=kind, limit=min(limit, LIST_MAX), offset=offset
-            )
-            return DeliveryPage(tuple(rows), total)
-
-        return await self._database.read(read)
-
-    async def delivery(
-        self, account: Account, webhook_id: str, delivery_id: str
-    ) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
-        """One delivery with its attempts.
-
-        Raises:
-            NotFound: there is none, or it is somebody else's.
-        """
-
-        def read(conn: Connection) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
-            _owned(conn, account, webhook_id)
-            row = _delivery(conn, webhook_id, delivery_id)
-            return row, webhook_deliveries.attempts_of(conn, delivery_id)
-
-        return await self._database.read(read)
-
-    async def redeliver(self, account: Account, webhook_id: str, delivery_id: str) -> DeliveryRow:
-        """Send a delivery that has ended once more, with the same id; also where its webhook is disabled.
-
-        One that has not ended stays as it is.
-
-        Raises:
-            NotFound: see `delivery`.
-            Conflict: it was sent too often, or too many tests and redeliveries are under way.
-            Unavailable: the operator lets no webhook be told.
-        """
-        self._require_outbound()
-
-        def again(conn: Connection) -> DeliveryRow:
-            webhook = _owned(conn, account, webhook_id)
-            row = _delivery(conn, webhook_id, delivery_id)
-            if row.state is DeliveryState.PENDING:
-                return row
-            if row.attempts >= _ATTEMPTS_EVER_MAX:
-                raise Conflict(f"the delivery was sent {row.attempts} times; look at its attempts")
-            _require_room(conn, webhook_id)
-            webhook_deliveries.send_again(conn, row, _now_ms(), webhook.max_attempts)
-            return _delivery(conn, webhook_id, delivery_id)
-
-        row = await self._database.write(again)
-        self._feed.notify()
-        return row
-
     async def _change(
         self, account: Account, webhook_id: str, change: Callable[[WebhookRow], WebhookRow]
     ) -> WebhookRow:
         def save(conn: Connection) -> WebhookRow:
-            row = _owned(conn, account, webhook_id)
+            row = owned(conn, account, webhook_id)
             changed = change(row)
             if changed == row:
                 return row
@@ -428,16 +296,9 @@ class Webhooks:
 
         return await self._database.write(save)
 
-    def _require_outbound(self) -> Outbound:
-        if self._outbound is None:
-            raise Unavailable(
-                "this coordinator tells no webhooks: its operator has turned them off"
-            )
-        return self._outbound
-
     async def _reachable(self, text: str) -> InputUrl:
         """A URL that can be told something now, as far as its name says."""
-        outbound = self._require_outbound()
+        outbound = require_outbound(self._outbound)
         if "#" in text:
             raise InvalidRequest("url: leave out the fragment, which no server sees", "url")
         try:
@@ -446,6 +307,17 @@ class Webhooks:
         except (InvalidValue, Unreachable) as error:
             raise InvalidRequest(f"url: {error}", "url") from error
         return url
+
+
+def require_outbound(outbound: Outbound | None) -> Outbound:
+    """What says where a host may be reached.
+
+    Raises:
+        Unavailable: the operator lets no webhook be told.
+    """
+    if outbound is None:
+        raise Unavailable("this coordinator tells no webhooks: its operator has turned them off")
+    return outbound
 
 
 def _insert(conn: Connection, row: WebhookRow) -> None:
@@ -464,40 +336,28 @@ def _insert(conn: Connection, row: WebhookRow) -> None:
     webhooks.insert_new(conn, row)
 
 
-def _kinds(names: tuple[str, ...], field: str = "events") -> tuple[str, ...]:
+def kinds_named(names: tuple[str, ...], field: str = "events") -> tuple[str, ...]:
+    """The events that are called so.
+
+    Raises:
+        InvalidRequest: there is no such event.
+    """
     try:
         return wanted_kinds(names)
     except UnknownEvent as error:
         raise InvalidRequest(f"{field}: {error}", field) from error
 
 
-def _owned(conn: Connection, account: Account, webhook_id: str) -> WebhookRow:
+def owned(conn: Connection, account: Account, webhook_id: str) -> WebhookRow:
+    """A webhook of this account.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
     row = webhooks.get(conn, account.id, webhook_id) if _ID.match(webhook_id) else None
     if row is None:
         raise NotFound(f"there is no webhook {webhook_id[:80]}", {"webhook_id": webhook_id[:80]})
     return row
-
-
-def _delivery(conn: Connection, webhook_id: str, delivery_id: str) -> DeliveryRow:
-    row = (
-        webhook_deliveries.get(conn, webhook_id, delivery_id)
-        if _DELIVERY_ID.match(delivery_id)
-        else None
-    )
-    if row is None:
-        raise NotFound(
-            f"there is no delivery {delivery_id[:80]}", {"delivery_id": delivery_id[:80]}
-        )
-    return row
-
-
-def _require_room(conn: Connection, webhook_id: str) -> None:
-    under_way = webhook_deliveries.count_by_hand(conn, webhook_id)
-    if under_way >= _BY_HAND_MAX:
-        raise Conflict(
-            f"{under_way} tests and redeliveries of this webhook are under way; wait for one to end",
-            {"under_way": under_way},
-        )
 
 
 def _digest(wanted: WantedWebhook) -> str:

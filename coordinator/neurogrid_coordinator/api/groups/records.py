@@ -27,7 +27,7 @@ def add_records(app: FastAPI, shared: Shared) -> None:
         stream_s=settings.event_stream_s,
     )
     add_webhook_routes(app, shared.webhooks, gate, schemas)
-    add_webhook_delivery_routes(app, shared.webhooks, gate, schemas)
+    add_webhook_delivery_routes(app, shared.webhook_deliveries, gate, schemas)
     add_account_limit_routes(app, Budgets(world.database), settings.requests, gate, schemas)
     add_audit_routes(app, shared.audit_log, gate, schemas)
     add_failure_routes(app, shared.failures, gate, schemas)

@@ -6,7 +6,8 @@ import msgspec
 from fastapi import Depends, FastAPI, Query, Request
 from starlette.responses import Response
 
-from ...services.webhooks import LIST_MAX, Webhooks
+from ...services.webhook_deliveries import WebhookDeliveries
+from ...services.webhooks import LIST_MAX
 from ...store.webhook_deliveries import AttemptRow, DeliveryRow, DeliveryState
 from ..auth import Caller, Gate
 from ..body import read_json
@@ -28,7 +29,7 @@ _ERRORS = ("UNAUTHORIZED", "KEY_EXPIRED", "FORBIDDEN", "NOT_FOUND", "RATE_LIMITE
 
 
 def add_webhook_delivery_routes(
-    app: FastAPI, webhooks: Webhooks, gate: Gate, schemas: Schemas
+    app: FastAPI, deliveries: WebhookDeliveries, gate: Gate, schemas: Schemas
 ) -> None:
     """Add the routes."""
 
@@ -52,7 +53,7 @@ def add_webhook_delivery_routes(
         """Signed like any other, with `"test": true` in its body; tried once. Goes out also where the
         webhook is paused or disabled."""
         body = await read_json(request, WebhookTest)
-        return _accepted(await webhooks.test(caller.account, webhook_id, body.event))
+        return _accepted(await deliveries.test(caller.account, webhook_id, body.event))
 
     @app.get(
         _DELIVERIES,
@@ -73,7 +74,7 @@ def add_webhook_delivery_routes(
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     ) -> Response:
         """Of those that have ended, the newest 1,000 are kept, and 30 days at most."""
-        page = await webhooks.deliveries(
+        page = await deliveries.list(
             caller.account, webhook_id, state=state, kind=event, limit=limit, offset=offset
         )
         views = [DeliveryView(**_fields(row)) for row in page.rows]
@@ -93,7 +94,7 @@ def add_webhook_delivery_routes(
         webhook_id: str, delivery_id: str, caller: Annotated[Caller, Depends(gate)]
     ) -> Response:
         """Of each answer its first kilobyte is kept."""
-        row, attempts = await webhooks.delivery(caller.account, webhook_id, delivery_id)
+        row, attempts = await deliveries.get(caller.account, webhook_id, delivery_id)
         return success(
             DeliveryDetailView(
                 **_fields(row),
@@ -118,7 +119,7 @@ def add_webhook_delivery_routes(
     ) -> Response:
         """The same body under the same id, with as many attempts as the webhook has; also where it is
         paused or disabled. A delivery that has not ended stays as it is."""
-        return _accepted(await webhooks.redeliver(caller.account, webhook_id, delivery_id))
+        return _accepted(await deliveries.redeliver(caller.account, webhook_id, delivery_id))
 
 
 def _accepted(row: DeliveryRow) -> Response:
