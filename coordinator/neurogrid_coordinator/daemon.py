@@ -63,6 +63,7 @@ from .retention import forget
 from .scheduler import Scheduler
 from .services.artifacts import Artifacts, Limits
 from .services.balances import Balances
+from .services.batch_intake import BatchIntake
 from .services.batch_tasks import BatchTasks
 from .services.batches import Batches
 from .services.models import Models
@@ -308,12 +309,12 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             request_cancel=orchestrator.request_cancel,
             now_ms=_now_ms,
         )
-        batches = Batches(database=database, feed=feed, tasks=batch_tasks)
+        batches = Batches(database, feed)
         uploads = Uploads(config.uploads.folder, writable=config.uploads.write)
         scheduler = Scheduler(
             database=database,
             feed=feed,
-            batches=batches,
+            intake=BatchIntake(database=database, feed=feed, tasks=batch_tasks),
             read_template=Templates(BatchSources(artifacts, blobs, uploads)).read,
             results=lambda account, batch_id: results_file(
                 batches.results(account, batch_id), "csv", place.url

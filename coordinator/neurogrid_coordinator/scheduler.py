@@ -23,7 +23,7 @@ from .artifacts import BlobStore, DiskFull, StoreUnavailable
 from .batch_rules import ENDED, BatchState
 from .schedule_rules import Begin, InvalidCron, RunState, begin, due
 from .services.artifacts import Artifacts, Upload
-from .services.batches import Batches
+from .services.batch_intake import BatchIntake
 from .services.errors import Refused, Unavailable
 from .services.pulse import Pulse
 from .services.schedules import ReadTemplate
@@ -66,7 +66,7 @@ class Scheduler:
         *,
         database: Database,
         feed: Feed,
-        batches: Batches,
+        intake: BatchIntake,
         read_template: ReadTemplate,
         results: Results,
         artifacts: Artifacts,
@@ -76,7 +76,7 @@ class Scheduler:
     ) -> None:
         self._database = database
         self._feed = feed
-        self._batches = batches
+        self._intake = intake
         self._read_template = read_template
         self._results = results
         self._artifacts = artifacts
@@ -142,7 +142,7 @@ class Scheduler:
                 account, schedule.template, f"scheduled-run:{run.id}"
             )
             if schedule.dry_run:
-                tasks, most = await self._batches.preview(account, wanted, source)
+                tasks, most = await self._intake.preview(account, wanted, source)
                 would = f"would have run {tasks} tasks for at most {format_usdc(most)} USDC"
                 await self._end(run, RunState.DRY, would)
                 return
@@ -155,7 +155,7 @@ class Scheduler:
                 # The same run is the same batch, also if its template was changed before a kill was noticed.
                 request_sha256=run.id,
             )
-            batch, _ = await self._batches.create(account, wanted, source)
+            batch, _ = await self._intake.create(account, wanted, source)
         except Unavailable:
             raise
         except Refused as error:

@@ -39,6 +39,7 @@ from neurogrid_coordinator.outbound import Outbound
 from neurogrid_coordinator.scheduler import Scheduler
 from neurogrid_coordinator.services.artifacts import Artifacts, Limits
 from neurogrid_coordinator.services.balances import Balances
+from neurogrid_coordinator.services.batch_intake import BatchIntake
 from neurogrid_coordinator.services.batch_tasks import BatchTasks
 from neurogrid_coordinator.services.batches import Batches
 from neurogrid_coordinator.services.mailboxes import OpenStream
@@ -366,15 +367,15 @@ class World:
             wake=lambda state: self.woken.append(state.task.task_id),
             request_cancel=self._request_cancel,
         )
-        batches = Batches(
-            database=database, feed=self.feed, tasks=self._batch_tasks(database, tasks)
-        )
+        batches = Batches(database, self.feed)
         artifacts = self._artifacts(database)
         uploads = Uploads(self.uploads, writable=True)
         return Scheduler(
             database=database,
             feed=self.feed,
-            batches=batches,
+            intake=BatchIntake(
+                database=database, feed=self.feed, tasks=self._batch_tasks(database, tasks)
+            ),
             read_template=Templates(BatchSources(artifacts, self.blobs, uploads)).read,
             results=lambda account, batch_id: results_file(
                 batches.results(account, batch_id), "csv", ""

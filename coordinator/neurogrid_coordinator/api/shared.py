@@ -8,6 +8,7 @@ from ..services.api_keys import ApiKeys
 from ..services.artifacts import Artifacts
 from ..services.audit import AuditLog
 from ..services.balances import Balances
+from ..services.batch_intake import BatchIntake
 from ..services.batch_tasks import BatchTasks, ReadTask
 from ..services.batches import Batches
 from ..services.events import Events
@@ -64,6 +65,7 @@ class Shared:
     task_changes: TaskChanges
     artifacts: Artifacts
     models: Models
+    batch_intake: BatchIntake
     batches: Batches
     sources: BatchSources
     schedules: Schedules
@@ -113,7 +115,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
     )
     by_name = ByName(settings.operations, settings.models)
     read_task = task_reader(by_name)
-    batches = Batches(
+    batch_intake = BatchIntake(
         database=world.database,
         feed=world.feed,
         tasks=BatchTasks(world.database, tasks, read_task, models.keep),
@@ -122,7 +124,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
     schedules = Schedules(
         database=world.database,
         feed=world.feed,
-        batches=batches,
+        intake=batch_intake,
         read_template=Templates(sources).read,
         uploads=world.uploads,
     )
@@ -147,7 +149,8 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         ),
         artifacts=artifacts,
         models=models,
-        batches=batches,
+        batch_intake=batch_intake,
+        batches=Batches(world.database, world.feed),
         sources=sources,
         schedules=schedules,
         events=Events(world.database, world.feed),

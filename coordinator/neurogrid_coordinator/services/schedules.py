@@ -19,8 +19,8 @@ from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.schedules import RunRow, ScheduleOrder, ScheduleRow
 from ..uploads import Uploads, UploadsRefused
+from .batch_intake import BatchIntake, BatchWanted
 from .batch_tasks import Source
-from .batches import Batches, BatchWanted
 from .errors import (
     Conflict,
     IdempotencyMismatch,
@@ -112,13 +112,13 @@ class Schedules:
         *,
         database: Database,
         feed: Feed,
-        batches: Batches,
+        intake: BatchIntake,
         read_template: ReadTemplate,
         uploads: Uploads,
     ) -> None:
         self._database = database
         self._feed = feed
-        self._batches = batches
+        self._intake = intake
         self._read_template = read_template
         self._uploads = uploads
 
@@ -177,7 +177,7 @@ class Schedules:
         _require_times(Cron(wanted.cron, wanted.time_zone))
         self._require_output(wanted.output_file)
         batch, source = await self._read_template(account, wanted.template, None)
-        tasks, most = await self._batches.preview(account, batch, source)
+        tasks, most = await self._intake.preview(account, batch, source)
         times = Cron(wanted.cron, wanted.time_zone).several_after(
             _now_ms(), count, wanted.ends_at_ms
         )
@@ -248,7 +248,7 @@ class Schedules:
         self._require_output(after.output_file)
         if "template" in changes:
             batch, source = await self._read_template(account, after.template, None)
-            await self._batches.preview(account, batch, source)
+            await self._intake.preview(account, batch, source)
         return await self._change(account, schedule_id, changes)
 
     async def set_active(self, account: Account, schedule_id: str, is_active: bool) -> ScheduleRow:

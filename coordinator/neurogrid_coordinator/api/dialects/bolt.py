@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from ...services.analytics import Analytics
 from ...services.api_keys import ApiKeys
 from ...services.audit import AuditLog
+from ...services.batch_intake import BatchIntake
 from ...services.batches import Batches
 from ...services.failures import FailureLog
 from ...services.gpus import Gpus
@@ -51,6 +52,7 @@ def add_bolt_routes(
     gate: Gate,
     tasks: Tasks,
     models: Models,
+    intake: BatchIntake,
     batches: Batches,
     sources: BatchSources,
     nodes: Nodes,
@@ -65,7 +67,7 @@ def add_bolt_routes(
     """Add the routes."""
     forms.claim(error_form, *PATHS)
     add_bolt_task_routes(app, tasks, batches, models, nodes, gate, schemas)
-    add_bolt_batch_route(app, batches, sources, models, gate, schemas)
+    add_bolt_batch_route(app, intake, batches, sources, models, gate, schemas)
     add_bolt_resource_route(app, gpus, analytics, gate, schemas)
     add_bolt_record_routes(app, audit, failures, gate, schemas)
     add_bolt_access_routes(app, keys, webhooks, gate, schemas)

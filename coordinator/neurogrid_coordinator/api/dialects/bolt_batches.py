@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
+from ...services.batch_intake import BatchIntake
 from ...services.batches import Batches
 from ...services.models import Models
 from ..auth import Caller, Gate
@@ -30,6 +31,7 @@ _EXAMPLE = {
 
 def add_bolt_batch_route(
     app: FastAPI,
+    intake: BatchIntake,
     batches: Batches,
     sources: BatchSources,
     models: Models,
@@ -81,7 +83,7 @@ def add_bolt_batch_route(
             wanted = batch_wanted(native, key)
             source = await sources.of(caller.account, native)
             batch, created = await while_there(
-                request, batches.create(caller.account, wanted, source)
+                request, intake.create(caller.account, wanted, source)
             )
         row = batch.row
         view = BoltBatch(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from ...services.analytics import Analytics
+from ...services.batch_intake import BatchIntake
 from ...services.batches import Batches
 from ...services.health import Services
 from ...services.models import Models
@@ -31,6 +32,7 @@ def add_runner_routes(
     forms: Forms,
     *,
     named: NamedTasks,
+    intake: BatchIntake,
     batches: Batches,
     sources: BatchSources,
     schedules: Schedules,
@@ -45,7 +47,7 @@ def add_runner_routes(
     """Add the routes."""
     forms.claim(error_form, PREFIX, f"{PREFIX}/")
     add_runner_task_routes(app, named, models, gate, schemas)
-    add_runner_batch_routes(app, batches, sources, models, gate, schemas)
+    add_runner_batch_routes(app, intake, batches, sources, models, gate, schemas)
     add_runner_schedule_routes(app, schedules, gate, schemas)
     add_runner_status_routes(
         app,

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from neurogrid_marketplace.money import format_usdc
 
 from ...batch_rules import ENDED
+from ...services.batch_intake import BatchIntake
 from ...services.batches import Batch, Batches, ItemResult
 from ...services.models import Models
 from ...store.named_tasks import EntryState, state_of_item
@@ -50,6 +51,7 @@ _EXAMPLE = {
 
 def add_runner_batch_routes(
     app: FastAPI,
+    intake: BatchIntake,
     batches: Batches,
     sources: BatchSources,
     models: Models,
@@ -78,7 +80,7 @@ def add_runner_batch_routes(
         native = batch_request(body)
         wanted = batch_wanted(native)
         source = await sources.of(caller.account, native)
-        batch, _ = await while_there(request, batches.create(caller.account, wanted, source))
+        batch, _ = await while_there(request, intake.create(caller.account, wanted, source))
         row = batch.row
         view = RunnerBatchMade(
             row.client_id or row.id,

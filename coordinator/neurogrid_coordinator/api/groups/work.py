@@ -89,6 +89,7 @@ def add_work(app: FastAPI, direct: Direct, shared: Shared) -> None:
     )
     add_batch_routes(
         app,
+        intake=shared.batch_intake,
         batches=shared.batches,
         sources=shared.sources,
         gate=gate,

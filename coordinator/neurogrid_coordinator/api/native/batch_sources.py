@@ -12,8 +12,8 @@ import msgspec
 from ...artifacts import BlobStore, DiskFull
 from ...batch_csv import CSV_BYTES_MAX
 from ...services.artifacts import Artifacts
+from ...services.batch_intake import BatchWanted
 from ...services.batch_tasks import Source, Wanted, from_csv, listed
-from ...services.batches import BatchWanted
 from ...services.errors import InvalidRequest, NotFound, Unavailable
 from ...store.accounts import Account
 from ...uploads import Uploads

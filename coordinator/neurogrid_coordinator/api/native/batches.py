@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from ...batch_rules import BatchState, ItemState
+from ...services.batch_intake import BatchIntake
 from ...services.batches import ITEMS_MAX, LIST_MAX, Batches
 from ..auth import Caller, Gate
 from ..body import read_json
@@ -52,6 +53,7 @@ _STATES_OF_STATUS: dict[TaskStatus, frozenset[ItemState]] = {
 def add_batch_routes(
     app: FastAPI,
     *,
+    intake: BatchIntake,
     batches: Batches,
     sources: BatchSources,
     gate: Gate,
@@ -92,7 +94,7 @@ def add_batch_routes(
         body = await read_json(request, BatchRequest, BATCH_RULES, limit_bytes=BODY_BYTES_MAX)
         wanted = batch_wanted(body, key)
         source = await sources.of(caller.account, body)
-        made, created = await while_there(request, batches.create(caller.account, wanted, source))
+        made, created = await while_there(request, intake.create(caller.account, wanted, source))
         location = {"Location": f"{API}/batches/{made.row.id}"}
         return success(batch_view(made), status=201 if created else 200, headers=location)
 

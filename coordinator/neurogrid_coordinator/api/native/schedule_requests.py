@@ -11,8 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from neurogrid_marketplace.canonical import Json
 
 from ...schedule_rules import Missed, Overlap
+from ...services.batch_intake import BatchWanted
 from ...services.batch_tasks import Source
-from ...services.batches import BatchWanted
 from ...services.errors import InvalidRequest
 from ...services.schedules import ScheduleWanted
 from ...store.accounts import Account
