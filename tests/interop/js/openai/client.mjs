@@ -1,0 +1,59 @@
+// OpenAI's own client against a coordinator: OPENAI_BASE_URL and OPENAI_API_KEY say which, RECORDING is a file with speech.
+//
+// Prints a line of JSON for each thing that it has seen; the last one is {"done": true}.
+import assert from 'node:assert/strict'
+import { File } from 'node:buffer'
+import { readFile } from 'node:fs/promises'
+
+import OpenAI from 'openai'
+
+// Node.js has it from version 20 on.
+globalThis.File ??= File
+
+const client = new OpenAI({ maxRetries: 0 })
+const say = (seen) => console.log(JSON.stringify(seen))
+const messages = [{ role: 'user', content: 'To be, or not to be?' }]
+
+const models = []
+for await (const model of client.models.list()) models.push(model.id)
+say({ models })
+
+const stream = await client.chat.completions.create({
+  model: 'bard-1m', messages, max_completion_tokens: 12, temperature: 0, stream: true, stream_options: { include_usage: true }
+})
+let streamed = ''
+let finish = null
+let usage = null
+for await (const chunk of stream) {
+  streamed += chunk.choices[0]?.delta.content ?? ''
+  finish = chunk.choices[0]?.finish_reason ?? finish
+  usage = chunk.usage ?? usage
+}
+assert.ok(streamed.length > 0)
+say({ streamed, finish, usage })
+
+const { data: vectors } = await client.embeddings.create({ model: 'all-minilm-l6-v2', input: 'A cat.' })
+say({ dimensions: vectors[0].embedding.length })
+
+const sound = await readFile(process.env.RECORDING)
+const recording = () => ({ model: 'whisper-tiny-en', file: new File([sound], 'speech.wav') })
+const heard = await client.audio.transcriptions.create(recording())
+say({ heard: heard.text })
+
+await assert.rejects(client.chat.completions.create({ model: 'bard-1', messages }), (error) => {
+  assert.ok(error instanceof OpenAI.NotFoundError)
+  say({ unknown: error.code, param: error.param, message: error.message })
+  return true
+})
+await assert.rejects(client.chat.completions.create({ model: 'bard-1m', messages, n: 2 }), OpenAI.BadRequestError)
+const stranger = new OpenAI({ apiKey: 'ng_wrong', maxRetries: 0 })
+await assert.rejects(stranger.models.list(), OpenAI.AuthenticationError)
+
+// Long enough to be a task, and not long enough to be written down.
+const abort = new AbortController()
+setTimeout(() => abort.abort(), 500)
+await assert.rejects(
+  client.audio.transcriptions.create(recording(), { signal: abort.signal }),
+  OpenAI.APIUserAbortError
+)
+say({ done: true })
