@@ -115,7 +115,7 @@ def test_the_market_in_words(run: Run) -> None:
     assert "10.00 USDC per million tokens" in models
     assert "There is no such model" in run("models", "list", "--category", "none").stderr
     assert "256 tokens" in run("models", "show", "gpt-small").stdout
-    assert "there are: small" in run("models", "show", "gpt-9").stderr
+    assert "There are: small" in run("models", "show", "gpt-9").stderr
     for command in (
         ("resources",),
         ("tasks",),

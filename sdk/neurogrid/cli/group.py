@@ -41,7 +41,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "chat": (".chat:chat", "Talk with a model, turn by turn."),
         "image": (".image:image", "Have a model make an image."),
         "transcribe": (".transcribe:transcribe", "Have a model write down what is said."),
-        "models": (".models:models", "See which models can be asked for by name."),
+        "models": (".models:models", "See which models can be asked for; write a catalogue."),
     },
     "Receipts": {
         "receipt": (".results:receipt", "Fetch a task's signed receipt."),

@@ -1,12 +1,12 @@
-"""``neurogrid models list | show | validate``."""
+"""``neurogrid models list | show``; what works on a catalogue's file is in `model_files`."""
 
 from decimal import Decimal
-from pathlib import Path
 from typing import get_args
 
 import click
 
 from ..models.catalogue import ModelInfo, ModelPricing, ModelType
+from .model_files import add, pin, schema, validate
 from .output import print_fields, print_json, print_table, printable, usdc
 from .session import Session, with_session
 
@@ -15,7 +15,11 @@ _TYPES: tuple[ModelType, ...] = get_args(ModelType)
 
 @click.group()
 def models() -> None:
-    """See which models can be asked for by name."""
+    """See which models can be asked for by name; write a catalogue of them."""
+
+
+for _command in (validate, schema, add, pin):
+    models.add_command(_command)
 
 
 @models.command("list")
@@ -61,21 +65,6 @@ def show_model(session: Session, *, model: str) -> None:
             ("Time limit", f"{found.timeout_seconds} s"),
         ]
     )
-
-
-@models.command("validate")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def validate(file: Path) -> None:
-    """Say what is wrong with a catalogue's FILE; needs no coordinator."""
-    from neurogrid_marketplace.errors import InvalidValue
-    from neurogrid_marketplace.model_catalogue import parse_catalogue
-
-    try:
-        catalogue = parse_catalogue(file.read_text("utf-8"), str(file))
-    except (InvalidValue, UnicodeDecodeError) as error:
-        raise click.ClickException(str(error)) from error
-    count = len(catalogue.models)
-    click.echo(f"{file}: {count} {'model' if count == 1 else 'models'}, no mistake")
 
 
 def _row(model: ModelInfo) -> tuple[str, ...]:
