@@ -8,11 +8,12 @@ import pytest
 
 from neurogrid_marketplace.task import Phase
 
+from .seeds import seeds
 from .test_invariants import CALM, RESTARTS, STORM
 from .world import World
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_in_a_storm_no_run_begins_from_a_checkpoint_that_is_not_whole_or_anothers(
     seed: int,
 ) -> None:
@@ -21,7 +22,7 @@ def test_in_a_storm_no_run_begins_from_a_checkpoint_that_is_not_whole_or_another
     world.check()
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 def test_restarts_around_checkpoints_blame_nobody(seed: int) -> None:
     world = World(seed, RESTARTS, tasks=6, spot=True, keeps=True)
     world.run()

@@ -6,6 +6,7 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.task import Phase
 
 from .clockwork import Chaos
+from .seeds import seeds
 from .world import DEAD_AFTER_S, World
 
 STORM = Chaos(
@@ -22,14 +23,14 @@ RESTARTS = Chaos(crash=0.02, down_ms=4_000, chain_loss=0.1)
 CALM = Chaos()
 
 
-@pytest.mark.parametrize("seed", range(400))
+@pytest.mark.parametrize("seed", seeds(200))
 def test_a_storm_loses_no_task_and_no_money(seed: int) -> None:
     world = World(seed, STORM)
     world.run()
     world.check()
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", seeds(75))
 def test_restarts_end_no_lease(seed: int) -> None:
     world = World(seed, RESTARTS)
     world.run()
@@ -43,7 +44,7 @@ def test_restarts_end_no_lease(seed: int) -> None:
         assert task.attempts == 0, f"a lease was closed by a restart: {task.last_explanation}"
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", seeds(75))
 def test_a_storm_runs_every_task_after_what_it_needs_or_not_at_all(seed: int) -> None:
     world = World(seed, STORM, tasks=6, linked=True)
     for task_id in world.task_ids[: seed % 3]:
@@ -57,7 +58,7 @@ def test_a_storm_runs_every_task_after_what_it_needs_or_not_at_all(seed: int) ->
     world.check()
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", seeds(25))
 def test_a_storm_never_puts_two_of_a_group_on_one_node(seed: int) -> None:
     """`SimCoordinator` asserts it at every award."""
     world = World(seed, STORM, tasks=5, apart=True)

@@ -10,20 +10,21 @@ from neurogrid_marketplace.money import cost_micro_usdc
 from neurogrid_marketplace.preemption import MAX_PREEMPTIONS
 from neurogrid_marketplace.task import Phase
 
+from .seeds import seeds
 from .test_invariants import CALM, RESTARTS, STORM
 from .world import World
 
 MOST_MICRO_USDC = cost_micro_usdc(100_000, 600_000)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_a_storm_of_reclaims_loses_no_task_and_no_money(seed: int) -> None:
     world = World(seed, STORM, tasks=6, spot=True)
     world.run()
     world.check()
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 def test_restarts_around_reclaims_blame_nobody_and_cost_no_more_than_was_held(seed: int) -> None:
     world = World(seed, RESTARTS, tasks=6, spot=True)
     world.run()
