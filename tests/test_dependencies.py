@@ -18,10 +18,15 @@ TELEMETRY = "telemetry/neurogrid_telemetry"
 EXPORTED_TRACES = f"{TELEMETRY}/exported_traces.py"
 KUBE_API = "node/neurogrid_node/kube/api.py"
 BUCKET = "coordinator/neurogrid_coordinator/s3_bucket.py"
-POSTGRESQL = "coordinator/neurogrid_coordinator/store/postgresql.py"
-LEAD = "coordinator/neurogrid_coordinator/store/lead.py"
-HINTS = "coordinator/neurogrid_coordinator/store/hints.py"
-COUNTING = "coordinator/neurogrid_coordinator/sharing/counting.py"
+STORE = "coordinator/neurogrid_coordinator/store"
+POSTGRESQL = (
+    f"{STORE}/postgresql.py",
+    f"{STORE}/postgresql_connection.py",
+    f"{STORE}/postgresql_schema.py",
+    f"{STORE}/lead.py",
+    f"{STORE}/hints.py",
+    "coordinator/neurogrid_coordinator/sharing/counting.py",
+)
 # What each extra is for ("": without any), as folders or files of our code.
 ROLES = {
     "": ("sdk/neurogrid", MARKETPLACE),
@@ -36,7 +41,7 @@ ROLES = {
     ),
     "traces": (EXPORTED_TRACES,),
     "kubernetes": (KUBE_API,),
-    "postgresql": (POSTGRESQL, LEAD, HINTS, COUNTING),
+    "postgresql": POSTGRESQL,
     "s3": (BUCKET,),
     "devnet": ("devnet/neurogrid_devnet",),
 }
@@ -44,7 +49,7 @@ ROLES = {
 NOT_OF = {
     "": {f"{MARKETPLACE}/wire.py"},
     "node": {EXPORTED_TRACES, KUBE_API},
-    "coordinator": {EXPORTED_TRACES, POSTGRESQL, LEAD, HINTS, COUNTING, BUCKET},
+    "coordinator": {EXPORTED_TRACES, BUCKET, *POSTGRESQL},
 }
 # `compression` came with Python 3.14; what stands in for it before is declared.
 STANDARD = sys.stdlib_module_names | {"compression"}

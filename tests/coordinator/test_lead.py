@@ -10,8 +10,7 @@ from solders.pubkey import Pubkey
 
 from coordinator.on_asyncio import on_asyncio
 from coordinator.postgresql_server import PostgresqlServer
-from neurogrid_coordinator.store import accounts, migrations
-from neurogrid_coordinator.store import postgresql as driver
+from neurogrid_coordinator.store import accounts, migrations, postgresql_schema
 from neurogrid_coordinator.store.away import LeadLost
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.lead import Lead
@@ -32,7 +31,7 @@ OTHER = Intent(PAYER, (Instruction(PAYER, b"other", []),), (), ComputeBudget())
 def server(postgresql: PostgresqlServer) -> Server:
     """A database with a coordinator's tables."""
     place = postgresql.new()
-    with driver.alone(place) as conn:
+    with postgresql_schema.alone(place) as conn:
         migrations.apply(conn)
     return place
 

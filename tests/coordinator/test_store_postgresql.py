@@ -19,7 +19,16 @@ from sqlalchemy.pool import NullPool
 from coordinator.on_asyncio import on_asyncio
 from coordinator.postgresql_server import PostgresqlServer
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_coordinator.store import accounts, events, migrations, tables, task_lists, tasks
+from neurogrid_coordinator.store import (
+    accounts,
+    events,
+    migrations,
+    postgresql_connection,
+    postgresql_schema,
+    tables,
+    task_lists,
+    tasks,
+)
 from neurogrid_coordinator.store import postgresql as driver
 from neurogrid_coordinator.store.away import DatabaseAway, DatabaseInUse, ServerUnfit
 from neurogrid_coordinator.store.database import Database
@@ -188,8 +197,11 @@ async def test_a_server_that_stays_away_is_said_to_be_and_used_again_when_it_is_
 async def test_a_coordinator_that_is_stopped_in_a_transaction_holds_the_others_up_for_a_moment(
     postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = ("set idle_in_transaction_session_timeout = '300ms'", *driver._SETTINGS[2:])
-    monkeypatch.setattr(driver, "_SETTINGS", short)
+    short = (
+        "set idle_in_transaction_session_timeout = '300ms'",
+        *postgresql_connection.SETTINGS[2:],
+    )
+    monkeypatch.setattr(postgresql_connection, "SETTINGS", short)
     place = postgresql.new()
     lives = 0
 
@@ -310,26 +322,26 @@ def schema(server: Server) -> dict[str, set[tuple[object, ...]]]:
 def test_back_undoes_exactly_what_forward_did(postgresql: PostgresqlServer) -> None:
     server = postgresql.new()
     newest = len(migrations.known())
-    with driver.alone(server) as conn:
+    with postgresql_schema.alone(server) as conn:
         migrations.apply(conn)
         migrations.go_to(conn, 1)
     there: dict[int, Any] = {1: schema(server)}
     for version in range(2, newest + 1):
-        with driver.alone(server) as conn:
+        with postgresql_schema.alone(server) as conn:
             migrations.go_to(conn, version)
         there[version] = schema(server)
     for version in range(newest - 1, 0, -1):
-        with driver.alone(server) as conn:
+        with postgresql_schema.alone(server) as conn:
             migrations.go_to(conn, version)
         assert schema(server) == there[version], version
-    with driver.alone(server) as conn:
+    with postgresql_schema.alone(server) as conn:
         migrations.go_to(conn, newest)
     assert schema(server) == there[newest]
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(postgresql: PostgresqlServer) -> None:
     server = postgresql.new()
-    with driver.alone(server) as conn:
+    with postgresql_schema.alone(server) as conn:
         migrations.apply(conn)
     declared = {Integer: "BIGINT", BigInteger: "BIGINT", Text: "TEXT", LargeBinary: "BYTEA"}
     engine = engine_of(
@@ -394,10 +406,10 @@ async def test_coordinators_that_start_at_once_on_an_empty_database_make_one_sch
 async def test_the_schema_does_not_change_under_a_running_coordinator(
     postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "_MIGRATING_S", 0.1)
+    monkeypatch.setattr(postgresql_schema, "_MIGRATING_S", 0.1)
     place = postgresql.new()
     async with Database.open(place):
-        with pytest.raises(DatabaseInUse), driver.alone(place):
+        with pytest.raises(DatabaseInUse), postgresql_schema.alone(place):
             pass
         older = migrations.known()[:-1]
         monkeypatch.setattr(migrations, "known", lambda: older)

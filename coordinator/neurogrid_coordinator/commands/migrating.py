@@ -105,7 +105,7 @@ def _alone(place: Place) -> AbstractContextManager[Connection]:
     if isinstance(place, Path):
         return open_alone(place)
     try:
-        from ..store.postgresql import alone
+        from ..store.postgresql_schema import alone
     except ModuleNotFoundError as error:
         raise ServerUnfit(DRIVER_MISSING) from error
     return alone(place)

@@ -14,7 +14,7 @@ import psycopg
 from ..api.rate_limit import Taken
 from ..api.request_limits import RequestCounts
 from ..store.places import Server
-from ..store.postgresql import CONNECTION
+from ..store.postgresql_connection import CONNECTION
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from .heard import Heard
 from .places import Server
-from .postgresql import CONNECTION
+from .postgresql_connection import CONNECTION
 
 _log = logging.getLogger(__name__)
 

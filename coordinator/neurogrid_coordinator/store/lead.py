@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from .away import DatabaseAway, LeadLost
 from .places import Server
-from .postgresql import BEGIN_WRITE, connect, undone
+from .postgresql_connection import BEGIN_WRITE, connect, undone
 
 _log = logging.getLogger(__name__)
 
