@@ -97,6 +97,7 @@ def accept(
     reclaim_window_s: int = 0,
     *,
     may_pause: bool = True,
+    serves: str = "",
     use: Use | None = None,
     max_unpaid_micro_usdc: int = 0,
 ) -> NodeLease:
@@ -105,7 +106,7 @@ def accept(
     Args:
         reclaim_window_s: as it was bid.
         may_pause: whether a job can be made to stand still here.
-        use: as it was demanded; max_unpaid_micro_usdc: how far a lease for use may be ahead of its vouchers.
+        serves: of a replica: which model; use: as it was demanded; max_unpaid_micro_usdc: how far a lease for use may be ahead of its vouchers.
     """
     return NodeLease(
         lease_id=award.lease_id,
@@ -118,6 +119,7 @@ def accept(
         sealing_key=sealing_key,
         reclaim_window_s=reclaim_window_s,
         may_pause=may_pause,
+        serves=serves,
         use=use,
         max_unpaid_micro_usdc=max_unpaid_micro_usdc,
     )

@@ -97,6 +97,7 @@ class NodeLease:
         may_pause: whether its engine can make its job stand still.
         boot: of the machine, by the clock that the times here are of; None until it is known.
         stepped_ms: how far the clock has been set ahead, in all, since the start.
+        serves: of a replica: the model that it serves, for units; "" of anything else.
         use: what a lease for use is for; None: it has a container.
         max_unpaid_micro_usdc: of one for use: how far it may be ahead of its vouchers.
         served: of one for use: what it has passed on; as it was when something else was saved last.
@@ -135,17 +136,13 @@ class NodeLease:
     boot: Boot | None = None
     stepped_ms: int = 0
     funded: Funded | None = None
+    serves: str = ""
     use: Use | None = None
     max_unpaid_micro_usdc: int = 0
     served: Units = NOTHING_SERVED
     at_work: int = 0
     active_ms: int = 0
     stop_words: str = ""
-
-    @property
-    def is_replica(self) -> bool:
-        """Whether it serves a model for units: nobody comes to its port but by leases for its use."""
-        return self.use is None and self.award.unit_prices is not None
 
     @property
     def held_micro_usdc(self) -> int:

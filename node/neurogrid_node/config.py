@@ -36,6 +36,7 @@ from .settings import (
     GangConfig,
     ImageConfig,
     MetricsConfig,
+    ModelsConfig,
     OfferConfig,
     PeersConfig,
     PriceConfig,
@@ -80,6 +81,7 @@ class Config:
     images: ImageConfig = field(default_factory=ImageConfig)
     exec: ExecConfig = field(default_factory=ExecConfig)
     services: ServicesConfig = field(default_factory=ServicesConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
     direct: DirectConfig = field(default_factory=DirectConfig)
     gang: GangConfig = field(default_factory=GangConfig)
     egress: EgressConfig = field(default_factory=EgressConfig)
@@ -170,6 +172,7 @@ RULES: Final = (
     Rule(("peers",), lambda config: config.peers.lists()),
     Rule(("engine.shared", "engine.kind"), _shares_a_folder),
     Rule(("images",), lambda config: config.images.rules()),
+    Rule(("models",), lambda config: config.models.terms()),
     Rule(("egress",), lambda config: config.egress.terms()),
     Rule(("egress.deny_networks",), lambda config: config.egress.denied()),
     Rule(("egress.private",), lambda config: config.egress.pinned()),

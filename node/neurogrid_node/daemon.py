@@ -91,6 +91,7 @@ from .money.earnings_check import EarningsCheck
 from .money.left_market import has_left
 from .money.staking import Staking
 from .status_file import show_status
+from .use.place import UsePlace
 
 _log = logging.getLogger(__name__)
 
@@ -265,6 +266,7 @@ async def _run(
             runner = provider.runners.get(lease_id)
             return runner.lease if runner is not None else None
 
+        uses = UsePlace(lease_of, earnings.await_escrow, now_ms)
         job_door = JobDoor(
             engine,
             lease_of,
@@ -272,14 +274,17 @@ async def _run(
             config.services,
             may_end=may_signal(),
             may_enter=able.links and may_enter(engine.info.job_runtimes),
+            uses=uses,
+            requests=config.models.requests,
         )
+        models = policy.models if job_door.takes_connections else None
 
         def start_runner(lease: NodeLease, *, resumed: bool = False) -> LeaseRunner:
             link = links.get(lease.coordinator)
             runner = LeaseRunner(
                 lease,
                 journal=journal,
-                sandbox=sandbox,
+                sandbox=sandbox if lease.use is None else uses,
                 earnings=earnings,
                 link=LeaseStream(lease.lease_id, link) if link else NoStream(),
                 now_ms=now_ms,
@@ -309,6 +314,7 @@ async def _run(
                 runtimes=engine.info.offered,
                 spot=policy.spot,
                 access=job_door.ways,
+                serving=models.offered if models is not None else None,
             ),
             policy=policy,
             max_unpaid_ms=config.risk.max_unpaid_s * 1000,

@@ -33,6 +33,7 @@ def policy_of(config: Config, wallet: str) -> Policy:
         # Whoever goes for another would have to be on the same machine.
         displaces=config.spot.take and config.spot.displace and config.engine.kind == "docker",
         network=config.egress.terms() if config.egress.serve else None,
+        models=config.models.terms(),
     )
 
 

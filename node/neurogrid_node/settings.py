@@ -1,6 +1,6 @@
 """The sections of node.toml, a frozen dataclass for each. configs/node.toml says the same to people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,16 +19,19 @@ from neurogrid_marketplace.addresses import IpAddress, IpNetwork, read_networks,
 from neurogrid_marketplace.condition_text import MAX_TEXT_CHARS
 from neurogrid_marketplace.conditions import Clause
 from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.fields import PeerId, Permille
+from neurogrid_marketplace.fields import PeerId, Permille, Word
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.network import MAX_OWNER_RULES, NetworkTerms
 from neurogrid_marketplace.offer import PriceList
+from neurogrid_marketplace.serving import MAX_MODELS, ServingTerms
 from neurogrid_marketplace.spot import RECLAIM_WINDOW_MAX_S, SpotTerms
+from neurogrid_marketplace.units import MILLION, UnitPrices
 from neurogrid_p2p.discovery.settings import POINTS_MAX
 from neurogrid_p2p.peer_lists import MAX_LISTED, PeerLists
 
 from .container.registry_rules import EVERY, LISTED_MAX, RegistryRules
 from .egress.caps import Caps
+from .market.model_terms import ModelTerms
 from .market.terms import read_own
 
 # A price in a bid has to stay exact in every language; nobody asks for a million dollars an hour.
@@ -261,6 +264,89 @@ class SpotConfig:
     def terms(self) -> SpotTerms | None:
         """As they are offered."""
         return SpotTerms(self.discount_permille, self.reclaim_window_s) if self.take else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPriceConfig:
+    """What the use of one model costs, decimal USDC.
+
+    Attributes:
+        input, cached_input, output: for a million tokens; cached ones: read that the server still knew.
+        image, audio_second, request: for each.
+    """
+
+    input: _Usdc = "0.00"
+    cached_input: _Usdc = "0.00"
+    output: _Usdc = "0.00"
+    image: _Usdc = "0.00"
+    audio_second: _Usdc = "0.00"
+    request: _Usdc = "0.00"
+
+    def prices(self, model: str) -> UnitPrices:
+        """As micro-USDC for a million units.
+
+        Raises:
+            InvalidValue: one is no amount, or absurd.
+        """
+
+        def read(key: str, text: str) -> int:
+            return amount(f"[models.prices.{model!r}] {key}", text)
+
+        return UnitPrices(
+            input_tokens=read("input", self.input),
+            cached_input_tokens=read("cached_input", self.cached_input),
+            output_tokens=read("output", self.output),
+            images=read("image", self.image) * MILLION,
+            # A million milliseconds are a thousand seconds.
+            audio_ms=read("audio_second", self.audio_second) * 1000,
+            requests=read("request", self.request) * MILLION,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsConfig:
+    """Models that stay here and are paid by what is asked of them (docs/provider-operations.md).
+
+    Attributes:
+        serve: whether we take any.
+        allow: ids of those that we take; empty: any that a coordinator asks for.
+        retainer: USDC an hour for keeping one, used or not, whatever its size.
+        share_permille: how much of the most that a coordinator offers for units we ask, in thousandths.
+        max_unpaid_usdc: what one client's use may come to beyond what it has signed for.
+        requests: that one replica answers at a time.
+        prices: by model id, what its use costs, in place of that share.
+    """
+
+    serve: bool = False
+    allow: Annotated[tuple[Word, ...], Meta(max_length=MAX_MODELS)] = ()
+    retainer: _Usdc = "0.00"
+    share_permille: Permille = 1000
+    max_unpaid_usdc: _Usdc = "0.05"
+    requests: Annotated[int, Meta(ge=1, le=256)] = 16
+    prices: Annotated[dict[Word, ModelPriceConfig], Meta(max_length=MAX_MODELS)] = field(
+        default_factory=dict
+    )
+
+    def terms(self) -> ModelTerms | None:
+        """As they are bid.
+
+        Raises:
+            InvalidValue: an amount is none, or absurd.
+        """
+        retainer = amount("[models] retainer", self.retainer)
+        if retainer > _PRICE_MAX_MICRO_USDC:
+            raise InvalidValue(
+                f"[models] retainer: {self.retainer} USDC per hour; at most a million"
+            )
+        prices = {model: config.prices(model) for model, config in self.prices.items()}
+        terms = ModelTerms(
+            offered=ServingTerms(retainer, self.allow),
+            prices=prices,
+            share_permille=self.share_permille,
+            max_unpaid_micro_usdc=amount("[models] max_unpaid_usdc", self.max_unpaid_usdc),
+            requests=self.requests,
+        )
+        return terms if self.serve else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,13 @@ from neurogrid_marketplace.job_stream import (
     write_words,
 )
 from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
 from neurogrid_node.access.door import COMMANDS_PER_LEASE, JobDoor
 from neurogrid_node.access.frames import FrameStream
 from neurogrid_node.settings import ExecConfig, ServicesConfig
+from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.errors import ChannelClosed
@@ -54,6 +56,7 @@ class Node:
     coordinator: Person
     connection: Connection
     leases: dict[str, NodeLease]
+    uses: UsePlace
     # How to leave each of the streams that were opened.
     leave: dict[FrameStream, Callable[[], None]] = field(default_factory=dict)
 
@@ -103,7 +106,9 @@ async def node(
         open_host(coordinator.seed) as dialling,
     ):
         connection = await dialling.connect(host.addresses[0])
-        here = Node(container_id, coordinator, connection, {LEASE: lease})
+        leases = {LEASE: lease}
+        uses = UsePlace(leases.get, _no_escrow, lambda: 1)
+        here = Node(container_id, coordinator, connection, leases, uses)
         door = JobDoor(
             bench.engine,
             here.leases.get,
@@ -111,10 +116,16 @@ async def node(
             ServicesConfig(connections=2),
             may_end=True,
             may_enter=True,
+            uses=uses,
+            requests=2,
         )
         await door.open_on(host, [LEASE])
         with trio.fail_after(PATIENCE_S):
             yield here
+
+
+async def _no_escrow(lease: NodeLease, start: Start) -> int:
+    return 0
 
 
 async def heard(stream: FrameStream) -> tuple[dict[FrameKind, bytes], Exited]:

@@ -18,7 +18,7 @@ from neurogrid_marketplace.checkpoint_manifest import Manifest
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
-from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, Ran
+from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, Ran, Served
 from neurogrid_marketplace.messages import (
     Acknowledge,
     Attach,
@@ -152,6 +152,9 @@ class FakeSandbox:
 
     def usage(self, lease_id: str) -> LeaseUsage | None:
         return self.uses.get(lease_id)
+
+    def served(self, lease_id: str) -> Served | None:
+        return None
 
     def memory_peak_bytes(self, lease_id: str) -> int:
         return 0

@@ -12,14 +12,16 @@ from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.lease import Boot, NodeLease
-from neurogrid_marketplace.messages import Acknowledge, Log, Result, Stop, VoucherMessage
+from neurogrid_marketplace.messages import Acknowledge, Log, Result, Start, Stop, VoucherMessage
 from neurogrid_marketplace.offer import LeasePhase
+from neurogrid_marketplace.serving import Use
 from neurogrid_node.journal import Journal
 from neurogrid_node.lease.executor import LeaseRunner, Reports
 from neurogrid_node.lease.sandbox import Sandbox
 from neurogrid_node.market.reservations import Reservation
 from neurogrid_node.market.start_history import StartTook
 from neurogrid_node.money.earnings import Earnings
+from neurogrid_node.use.place import UsePlace
 from node.fakes import (
     GOOD_SIGNATURE,
     GRANT_BYTES,
@@ -52,6 +54,7 @@ class LeaseWorld:
         max_unpaid_ms: int,
         reclaim_window_s: int,
         job: Job,
+        use: Use | None = None,
     ) -> None:
         self.job = job
         self.journal = InlineJournal(journal)
@@ -59,18 +62,25 @@ class LeaseWorld:
         self.boot_id = "first"
         self.sandbox = FakeSandbox(self.now_ms)
         self.earnings = FakeEarnings()
+        self.replica: NodeLease | None = None
+        self.uses = self._new_uses()
         self.link = FakeStream()
         self.started: list[StartTook] = []
         self.cleared: list[str] = []
         self.forgotten: list[str] = []
         self._nursery = nursery
         self._life = trio.CancelScope()
+        asked = demand(timeout_s=600)
+        if use is not None:
+            asked = demand(timeout_s=600, max_price_micro_usdc_per_hour=0, use=use)
         lease = accept(
-            award("0" * 64, demand(timeout_s=600), job_hash=job.hash()),
+            award("0" * 64, asked, job_hash=job.hash()),
             COORDINATOR,
             max_unpaid_ms,
             self.now_ms(),
             reclaim_window_s=reclaim_window_s,
+            use=use,
+            max_unpaid_micro_usdc=100,
         )
         journal.add(lease, HELD)
         self.runner = self._run(lease, resumed=False)
@@ -117,6 +127,7 @@ class LeaseWorld:
     async def restart(self) -> None:
         """kill -9 and a new daemon."""
         await self.crash()
+        self.uses = self._new_uses()
         for lease, _ in self.journal.inline.load():
             self.runner = self._run(lease, resumed=True)
 
@@ -190,6 +201,16 @@ class LeaseWorld:
         self.acknowledge(closed=True)
         await self.until(lambda: bool(self.forgotten))
 
+    def _new_uses(self) -> UsePlace:
+        async def await_escrow(lease: NodeLease, start: Start) -> int:
+            await self.earnings.await_escrow(lease, start)
+            return 0
+
+        return UsePlace(self._lease_of, await_escrow, self.now_ms)
+
+    def _lease_of(self, lease_id: str) -> NodeLease | None:
+        return self.lease if lease_id == LEASE else self.replica
+
     async def _note_start(self, took: StartTook) -> None:
         self.started.append(took)
 
@@ -197,7 +218,7 @@ class LeaseWorld:
         runner = LeaseRunner(
             lease,
             journal=self.journal,
-            sandbox=cast(Sandbox, self.sandbox),
+            sandbox=cast(Sandbox, self.sandbox) if lease.use is None else self.uses,
             earnings=cast(Earnings, self.earnings),
             link=self.link,
             now_ms=self.now_ms,
@@ -221,12 +242,13 @@ async def lease_world(
     max_unpaid_ms: int = 10**9,
     reclaim_window_s: int = 0,
     job: Job = JOB,
+    use: Use | None = None,
 ) -> AsyncIterator[LeaseWorld]:
     """An accepted lease whose runner runs."""
     journal = Journal(directory / "journal.db")
     try:
         async with trio.open_nursery() as nursery:
-            yield LeaseWorld(journal, nursery, max_unpaid_ms, reclaim_window_s, job)
+            yield LeaseWorld(journal, nursery, max_unpaid_ms, reclaim_window_s, job, use)
             nursery.cancel_scope.cancel()
     finally:
         journal.close()

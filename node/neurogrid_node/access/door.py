@@ -6,7 +6,7 @@ nobody can be given a way into a job that was submitted without one.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import trio
@@ -17,6 +17,7 @@ from neurogrid_marketplace.job_stream import (
     JOB_STREAM_PROTOCOL_ID,
     REFUSALS,
     Exited,
+    ExitReason,
     FrameKind,
     Open,
     OpenPort,
@@ -41,14 +42,17 @@ from ..container.ports import NotListening, PortConnection, connect
 from ..container.spec import CONTAINER_NAME_PREFIX
 from ..log_events import NodeEvent
 from ..settings import ExecConfig, ServicesConfig
+from ..use.connection import UseConnection
+from ..use.place import UsePlace
 from .frames import FrameStream
 from .session import Program, Session
 
 COMMANDS_PER_LEASE = 8
 _COMMANDS_MAX = 64
 _CONNECTIONS_MAX = 256
+_REQUESTS_MAX = 256
 # Of a node at once.
-STREAMS_MAX = _COMMANDS_MAX + _CONNECTIONS_MAX
+STREAMS_MAX = _COMMANDS_MAX + _CONNECTIONS_MAX + _REQUESTS_MAX
 _OPEN_LIMIT_S = 15.0
 
 _log = logging.getLogger(__name__)
@@ -81,6 +85,8 @@ class JobDoor:
 
     Args:
         lease_of: the lease of this id, None if there is none.
+        uses: the leases for use; None: there are none here.
+        requests: that one replica answers at a time.
         may_end: whether this daemon can end the commands that it starts.
         may_enter: whether it can go into the networks of jobs.
     """
@@ -94,6 +100,8 @@ class JobDoor:
         *,
         may_end: bool,
         may_enter: bool,
+        uses: UsePlace | None = None,
+        requests: int = 1,
     ) -> None:
         self._engine = engine
         self._lease_of = lease_of
@@ -103,6 +111,13 @@ class JobDoor:
         self._takes_connections = services.allow and may_enter
         self._commands = _Places(COMMANDS_PER_LEASE, _COMMANDS_MAX)
         self._connections = _Places(services.connections, _CONNECTIONS_MAX)
+        self._uses = uses
+        self._requests = _Places(requests, _REQUESTS_MAX)
+
+    @property
+    def takes_connections(self) -> bool:
+        """Whether anybody gets to a job's port here."""
+        return self._takes_connections
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -150,8 +165,12 @@ class JobDoor:
             await _refuse(stream, StreamRefusal.NO_LEASE)
             return
         with about(lease=wanted.lease_id, peer=stream.remote_id):
-            if isinstance(wanted, Open):
+            if lease.serves:
+                await _refuse(stream, StreamRefusal.PER_USE)
+            elif isinstance(wanted, Open):
                 await self._command(stream, wanted, lease)
+            elif lease.use is not None:
+                await self._request(stream, lease)
             else:
                 await self._connection(stream, lease)
 
@@ -198,17 +217,8 @@ class JobDoor:
             await _refuse(stream, refusal or StreamRefusal.NO_SERVICE)
             return
         with self._connections.one_more(lease.lease_id):
-            try:
-                connection = await self._connected(lease.lease_id, service)
-            except ContainerGone:
-                await _refuse(stream, StreamRefusal.NOT_RUNNING)
-                return
-            except NotListening:
-                await _refuse(stream, StreamRefusal.NOT_LISTENING)
-                return
-            except (EngineError, OSError) as error:
-                _log.warning("no way to the port of lease %s: %s", lease.lease_id, error)
-                await _refuse(stream, StreamRefusal.NOT_READY)
+            connection = await self._connected(stream, lease.lease_id, service)
+            if connection is None:
                 return
             try:
                 exited = await _follow(stream, connection, self._port_idle_s)
@@ -216,9 +226,53 @@ class JobDoor:
                 await connection.aclose()
             await stream.finish(write_words(exited))
 
-    async def _connected(self, lease_id: str, service: Service) -> PortConnection:
-        view = await self._engine.inspect(_container(lease_id))
-        return await connect(view.pid, view.container_id, service.port)
+    async def _request(self, stream: FrameStream, lease: NodeLease) -> None:
+        """One request to the replica that a lease for use is for."""
+        uses = self._uses
+        replica = uses.replica_of(lease) if uses is not None else None
+        service = replica.start.job.service if replica is not None and replica.start else None
+        if uses is None or replica is None or service is None:
+            await _refuse(stream, StreamRefusal.NOT_RUNNING)
+            return
+        refusal = _refusal(
+            lease, self._requests, uses.refusal(lease), allowed=self._takes_connections
+        ) or _refusal(replica, self._requests, None, allowed=True)
+        if refusal is not None:
+            await _refuse(stream, refusal)
+            return
+        # What one replica has at work is what its owner limits, whoever asks.
+        with self._requests.one_more(replica.lease_id):
+            port = await self._connected(stream, replica.lease_id, service)
+            if port is None:
+                return
+            lease_id = lease.lease_id
+            exchange = UseConnection(port, uses.tally_of(lease), lambda: uses.must_wait(lease_id))
+            exited = Exited(-1, ExitReason.LOST)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_cancel_when, uses.until_stopped(lease_id), nursery)
+                    exited = await _follow(stream, exchange, self._port_idle_s)
+                    nursery.cancel_scope.cancel()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await exchange.aclose()
+            await stream.finish(write_words(exited))
+
+    async def _connected(
+        self, stream: FrameStream, lease_id: str, service: Service
+    ) -> PortConnection | None:
+        """A connection to the port of a lease's job; None where the stream is refused."""
+        try:
+            view = await self._engine.inspect(_container(lease_id))
+            return await connect(view.pid, view.container_id, service.port)
+        except ContainerGone:
+            await _refuse(stream, StreamRefusal.NOT_RUNNING)
+        except NotListening:
+            await _refuse(stream, StreamRefusal.NOT_LISTENING)
+        except (EngineError, OSError) as error:
+            _log.warning("no way to the port of lease %s: %s", lease_id, error)
+            await _refuse(stream, StreamRefusal.NOT_READY)
+        return None
 
 
 def _refusal(
@@ -233,6 +287,11 @@ def _refusal(
     if not_asked_for is not None:
         return not_asked_for
     return StreamRefusal.TOO_MANY if places.is_full(lease.lease_id) else None
+
+
+async def _cancel_when(over: Awaitable[None], nursery: trio.Nursery) -> None:
+    await over
+    nursery.cancel_scope.cancel()
 
 
 async def _follow(stream: FrameStream, program: Program, idle_s: float) -> Exited:

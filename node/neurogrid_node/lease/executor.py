@@ -41,6 +41,7 @@ from neurogrid_marketplace.lease import (
     SendClaimed,
     SendEvents,
     SendMeter,
+    Served,
     SnapshotAsked,
     SnapshotEnded,
     StartReceived,
@@ -75,8 +76,8 @@ from ..money.earnings import Earnings
 from .log_sender import Link as LogLink
 from .log_sender import LogSender
 from .past import past
+from .place import Place
 from .progress import Progress
-from .sandbox import Sandbox
 from .steps import RETRY_FIRST_S, RETRY_MAX_S, Steps
 from .work import LeaseWork
 
@@ -142,7 +143,7 @@ class LeaseRunner:
         lease: NodeLease,
         *,
         journal: JournalThread,
-        sandbox: Sandbox,
+        sandbox: Place,
         earnings: Earnings,
         link: Link,
         now_ms: Callable[[], int],
@@ -285,6 +286,8 @@ class LeaseRunner:
                 event: LeaseEvent = Tick()
                 with trio.move_on_at(tick_at_s):
                     event = await self._inbox.receive()
+                if isinstance(event, Tick):
+                    await self._count_use()
                 await self._take(event)
                 if isinstance(event, Tick):
                     tick_at_s = trio.current_time() + TICK_S
@@ -325,6 +328,11 @@ class LeaseRunner:
         else:
             for action in snapshot_steps.unsent(lease):
                 await self._perform(action)
+
+    async def _count_use(self) -> None:
+        served = self._sandbox.served(self.lease.lease_id)
+        if served is not None and served != Served(self.lease.served, self.lease.at_work):
+            await self._take(served)
 
     async def _look_after_checkpoints(self) -> None:
         if self._sandbox.asks_for_checkpoint(self.lease.lease_id):
@@ -372,8 +380,10 @@ class LeaseRunner:
                 for event in self.lease.events[self.lease.events_stored :]:
                     await self._link.send(event)
             case SendMeter(meter):
-                # A paused lease asks at every tick.
-                if trio.current_time() - self._metered_at_s >= RESEND_S:
+                # A paused lease asks at every tick, and so does one for use that nears its limit: who waits
+                # for the next token has no three seconds.
+                pause_s = RESEND_S if self.lease.use is None else 0.0
+                if trio.current_time() - self._metered_at_s >= pause_s:
                     self._metered_at_s = trio.current_time()
                     await self._link.send(meter)
             case RedeemEscrow(voucher):
@@ -493,5 +503,13 @@ class LeaseRunner:
 
 
 def _is_worth_saving(before: NodeLease, after: NodeLease) -> bool:
-    """Log progress alone is not: a restarted node is told by the coordinator."""
-    return replace(before, log_bytes_stored=after.log_bytes_stored) != after
+    """Log progress alone is not: a restarted node is told by the coordinator. Nor is what was served: it is saved with
+    the next meter, and until then somebody's word against ours."""
+    same = replace(
+        before,
+        log_bytes_stored=after.log_bytes_stored,
+        served=after.served,
+        at_work=after.at_work,
+        active_ms=after.active_ms,
+    )
+    return same != after

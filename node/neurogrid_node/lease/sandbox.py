@@ -18,7 +18,7 @@ from neurogrid_marketplace.canonical import sha256_hex
 from neurogrid_marketplace.checkpoint import Checkpoint
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import OutputFile
-from neurogrid_marketplace.lease import Collected, NodeLease, Ran
+from neurogrid_marketplace.lease import Collected, NodeLease, Ran, Served
 from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.service import Service
 from neurogrid_marketplace.usage import LeaseUsage
@@ -113,6 +113,10 @@ class Sandbox:
         if job is None:
             return None
         return lease_usage(job.usage, self._networks.use(lease_id), self._gpus.states(lease_id))
+
+    def served(self, lease_id: str) -> Served | None:
+        """A job is paid by the time."""
+        return None
 
     def asks_for_checkpoint(self, lease_id: str) -> bool:
         """Whether the program has asked for one since this was asked last."""

@@ -32,8 +32,8 @@ from ..journal import Journal, JournalThread
 from ..market.start_history import StartTook
 from ..money.earnings import Earnings, EscrowGone, VoucherRefused
 from .past import past
+from .place import Place
 from .preparation import PrepareError
-from .sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class LeaseWork:
         lease: Callable[[], NodeLease],
         *,
         journal: JournalThread,
-        sandbox: Sandbox,
+        sandbox: Place,
         earnings: Earnings,
         now_ms: Callable[[], int],
         started: Callable[[StartTook], Awaitable[None]],

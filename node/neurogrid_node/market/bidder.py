@@ -23,6 +23,7 @@ from neurogrid_marketplace.spot import SpotTerms
 
 from ..container.registry_rules import EVERY_REGISTRY, RegistryRules
 from ..container.spec import MEMORY_BYTES_MIN
+from .model_terms import ModelTerms
 from .reservations import with_inputs
 from .start_history import StartHistory
 from .terms import refusal
@@ -53,6 +54,7 @@ class Policy:
         spot: how preemptible tasks are taken; None: as any other.
         network: what jobs may reach, where this machine can let them; None: nothing.
         displaces: whether an ordinary task may take the place of preemptible ones.
+        models: how replicas of models are taken; None: not at all.
     """
 
     prices: PriceList
@@ -64,6 +66,7 @@ class Policy:
     conditions: tuple[Clause, ...] = ()
     spot: SpotTerms | None = None
     displaces: bool = False
+    models: ModelTerms | None = None
     network: NetworkTerms | None = None
     registries: RegistryRules = EVERY_REGISTRY
 
@@ -112,6 +115,14 @@ class Machine:
     clears_ms: int = 0
 
 
+def valid_until_ms(demand: Demand, now_ms: int) -> int:
+    """How long a bid on this stands."""
+    window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
+    if demand.sealed_bids:
+        window_ms += REVEAL_LIMIT_MS
+    return now_ms + window_ms + BID_VALID_MS
+
+
 def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid | Decline:
     """Bid or decline."""
 
@@ -129,6 +140,18 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
     unreached = missed(machine.offer.network, demand.network)
     if unreached:
         return decline(DeclineCode.NO_NETWORK, unreached)
+    serves, unit_prices = demand.serves, None
+    if serves is not None:
+        # What is offered of it needs a way to jobs' ports, too.
+        if (
+            policy.models is None
+            or not (terms := machine.offer.serving)
+            or not terms.allows(serves.model)
+        ):
+            return decline(DeclineCode.NO_MODELS)
+        unit_prices = policy.models.asked(serves)
+        if unit_prices is None:
+            return decline(DeclineCode.PRICE_TOO_LOW, "asks more for units")
     facts = NodeFacts(machine.offer, demand)
     refused = refusal(facts, policy.conditions)
     if refused is not None:
@@ -162,9 +185,6 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         return decline(
             DeclineCode.DEADLINE_TOO_CLOSE, f"it would begin here in {start_ms // 1000} s"
         )
-    window_ms = min(demand.bid_window_ms, BID_WINDOW_MAX_MS)
-    if demand.sealed_bids:
-        window_ms += REVEAL_LIMIT_MS
     return Bid(
         demand_id=demand.demand_id,
         demand_hash=demand.hash(),
@@ -172,7 +192,8 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         start_ms=start_ms,
         start_p95_ms=machine.clears_ms + predicted.start_p95_ms,
         cached_bytes=machine.image_bytes,
-        valid_until_ms=now_ms + window_ms + BID_VALID_MS,
+        valid_until_ms=valid_until_ms(demand, now_ms),
         wallet=policy.wallet,
         reclaim_window_s=policy.spot.reclaim_window_s if policy.spot and demand.preemptible else 0,
+        unit_prices=unit_prices,
     )

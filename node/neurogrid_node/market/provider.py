@@ -25,8 +25,9 @@ from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.messages import Award, Deny, Heartbeat, Hello, Message
 from neurogrid_marketplace.network import NetworkTerms
 from neurogrid_marketplace.offer import LeaseStatus, Offer
-from neurogrid_marketplace.resources import Capacity
+from neurogrid_marketplace.resources import Capacity, Requirements
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
+from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.usage import GpuUse
 from neurogrid_telemetry.about import about
 from neurogrid_telemetry.log_lines import named
@@ -36,14 +37,18 @@ from ..lease.executor import LeaseRunner
 from ..log_events import NodeEvent
 from ..machine.inventory import Inventory
 from ..metrics.tally import Tally
-from .bidder import LEASES_MAX, Machine, Policy, answer
+from .bidder import LEASES_MAX, Machine, Policy, answer, valid_until_ms
 from .displacing import Displacing
+from .model_terms import answer_use
 from .reclaiming import CLEARING_MS
 from .reservations import BidName, Reservation, Reservations, with_inputs
 from .standing_bids import StandingBids
 from .start_history import NOTHING_MEASURED, StartHistory, StartTook
 
 _log = logging.getLogger(__name__)
+
+# What a lease for use takes of the machine: all that it uses is its replica's.
+_NOTHING = Requirements(cpu_millis=0, memory_bytes=0, disk_bytes=0)
 
 
 def _random_nonce() -> str:
@@ -262,6 +267,11 @@ class Provider:
         now_ms = self._now_ms()
         name = (link.coordinator, demand.demand_id)
         asked = self._bids.of_demand(name, demand, now_ms) if self.accepting else None
+        if asked is None and demand.use is not None:
+            self._bids.forget(name)
+            asked = await self._asked_use(link, demand, demand.use, now_ms)
+            if asked is None:
+                return
         if asked is None:
             self._bids.forget(name)
             offer = replace(self.offer, total=self._reservations.total)
@@ -305,6 +315,32 @@ class Provider:
         else:
             await self._show(link, name, asked)
 
+    async def _asked_use(
+        self, link: ControlLink, demand: Demand, use: Use, now_ms: int
+    ) -> Asked | None:
+        """A bid on the use of a replica, which needs nothing more of the machine; None where it was declined."""
+        runner = self.runners.get(use.replica)
+        is_theirs = runner is not None and runner.lease.coordinator == link.coordinator
+        reply = answer_use(
+            demand,
+            use,
+            runner.lease if runner is not None and is_theirs else None,
+            self.offer,
+            accepting=self.accepting,
+            is_full=len(self.runners) >= LEASES_MAX,
+            max_timeout_s=self._policy.max_timeout_s,
+            conditions=self._policy.conditions,
+            valid_until_ms=valid_until_ms(demand, now_ms),
+        )
+        self.tally.demands["bid" if isinstance(reply, Bid) else reply.code] += 1
+        if not isinstance(reply, Bid):
+            await link.send(reply)
+            return None
+        name = (link.coordinator, demand.demand_id)
+        held = self._reservations.hold(name, _NOTHING, now_ms, reply.valid_until_ms)
+        assert held, "nothing always fits"
+        return Asked(demand, replace(reply, nonce=self._nonce() if demand.sealed_bids else ""))
+
     async def _on_reveal(self, link: ControlLink, reveal: Reveal) -> None:
         """Show the bid that we committed to, once the list of commitments stands and has ours."""
         name = (link.coordinator, reveal.demand_id)
@@ -340,6 +376,9 @@ class Provider:
         name = (link.coordinator, award.demand_id)
         asked = self._bids.find(name, now_ms)
         window_s = asked.bid.reclaim_window_s if asked else 0
+        use = asked.demand.use if asked else None
+        serves = asked.demand.serves if asked else None
+        models = self._policy.models
         refusal = self._refusal(asked, award)
         if refusal is not None:
             await self._refuse(link, refusal)
@@ -361,6 +400,9 @@ class Provider:
             sealing_key,
             window_s,
             may_pause=self._may_pause,
+            serves=serves.model if serves is not None else "",
+            use=use,
+            max_unpaid_micro_usdc=models.max_unpaid_micro_usdc if models is not None else 0,
         )
         try:
             # Saved before it is said: a node that accepts and dies still knows.

@@ -1,0 +1,43 @@
+"""What a lease for use has passed on: of the answers that are over, and of those under way. Pure."""
+
+from neurogrid_marketplace.units import NOTHING_SERVED, Units
+
+
+class Tally:
+    """Of one lease. What it counts while the node lives, the journal knows as of the last meter.
+
+    Args:
+        before: what the journal knows.
+    """
+
+    def __init__(self, before: Units = NOTHING_SERVED) -> None:
+        self._done = before
+        self._under_way: dict[int, Units] = {}
+        self._next = 0
+
+    @property
+    def units(self) -> Units:
+        """All of it."""
+        total = self._done
+        for units in self._under_way.values():
+            total += units
+        return total
+
+    @property
+    def at_work(self) -> int:
+        """Requests that are being answered."""
+        return len(self._under_way)
+
+    def begin(self) -> int:
+        """A request is taken; what it is called from here on."""
+        self._next += 1
+        self._under_way[self._next] = NOTHING_SERVED
+        return self._next
+
+    def passed(self, request: int, units: Units) -> None:
+        """So much of its answer has been passed on in all."""
+        self._under_way[request] = units
+
+    def end(self, request: int) -> None:
+        """There will be no more of it."""
+        self._done += self._under_way.pop(request)

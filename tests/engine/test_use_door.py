@@ -1,0 +1,201 @@
+"""Requests to a replica in a real container, by a lease for its use: what passes, what counts, and who is refused."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+import trio
+
+from engine.bench import Bench
+from engine.test_job_door import LEASE, Node, heard, node
+from engine.test_job_ports import asked, refusal
+from neurogrid_marketplace.execution import accept
+from neurogrid_marketplace.job import Job
+from neurogrid_marketplace.job_stream import (
+    Credit,
+    Exited,
+    ExitReason,
+    FrameKind,
+    StreamRefusal,
+    write_bytes,
+    write_words,
+)
+from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.messages import VoucherMessage
+from neurogrid_marketplace.offer import LeasePhase
+from neurogrid_marketplace.service import Service
+from neurogrid_marketplace.serving import Use
+from neurogrid_marketplace.units import UnitPrices, Units
+from neurogrid_node.access.frames import FrameStream
+from neurogrid_node.container import ports
+from neurogrid_p2p.errors import ChannelClosed
+from node.market import award, start
+
+pytestmark = pytest.mark.engine
+
+PORT = 8000
+USE_LEASE = "lease_" + "5" * 32
+PRICES = UnitPrices(output_tokens=1_000_000)
+# As OpenAI's servers do, with what the path says: whole, in events, or in events without an end.
+SERVER = f"""
+import http.server, json, time
+USAGE = {{"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}}
+class Server(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/whole":
+            data = json.dumps({{"choices": [{{"message": {{"content": "one"}}}}], "usage": USAGE}}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        words = ["one", "two", "three"] if self.path == "/events" else ["again"] * 10**6
+        for word in words:
+            self.say({{"choices": [{{"delta": {{"content": word}}}}]}})
+            time.sleep(0.02)
+        self.say({{"choices": [], "usage": USAGE}})
+        self.wfile.write(b"0\\r\\n\\r\\n")
+    def say(self, value):
+        data = b"data: " + json.dumps(value).encode() + b"\\n\\n"
+        self.wfile.write(b"%x\\r\\n%s\\r\\n" % (len(data), data))
+http.server.ThreadingHTTPServer(("127.0.0.1", {PORT}), Server).serve_forever()
+"""
+
+
+def request(path: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: m\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+
+
+@asynccontextmanager
+async def replica(bench: Bench, max_unpaid_micro_usdc: int = 10**6) -> AsyncIterator[Node]:
+    """A node with a replica that answers, and a lease for its use."""
+    async with node(bench, program=SERVER, service=Service(PORT)) as here:
+        lease = here.leases[LEASE]
+        here.leases[LEASE] = replace(lease, serves="m")
+        made = accept(
+            award("0" * 64, lease_id=USE_LEASE, max_cost_micro_usdc=1_000),
+            lease.coordinator,
+            60_000,
+            1,
+            use=Use(LEASE, "m", PRICES, 1_000),
+            max_unpaid_micro_usdc=max_unpaid_micro_usdc,
+        )
+        begun = start(lease_id=USE_LEASE, job=Job("neurogrid/job:1", uses=LEASE))
+        here.leases[USE_LEASE] = replace(made, start=begun, phase=LeasePhase.RUNNING)
+        view = await bench.engine.inspect(here.container_id)
+        while True:
+            try:
+                connection = await ports.connect(view.pid, view.container_id, PORT)
+                break
+            except ports.NotListening:
+                await trio.sleep(0.02)
+        await connection.aclose()
+        yield here
+
+
+async def sent(here: Node, words: bytes) -> FrameStream:
+    stream = await asked(here, USE_LEASE)
+    assert (await stream.receive()).kind is FrameKind.OPENED
+    await stream.send(write_bytes(FrameKind.INPUT, words))
+    return stream
+
+
+def units(here: Node) -> Units:
+    return here.uses.tally_of(here.leases[USE_LEASE]).units
+
+
+def signed(lease: NodeLease, amount: int) -> NodeLease:
+    return replace(lease, voucher=VoucherMessage(lease.lease_id, amount, "0" * 128, False))
+
+
+async def test_requests_are_answered_and_counted(bench: Bench) -> None:
+    async with replica(bench) as here:
+        said, exited = await heard(await sent(here, request("/whole")))
+        assert exited == Exited(0)
+        assert json.loads(said[FrameKind.OUTPUT].partition(b"\r\n\r\n")[2])["usage"]
+        assert units(here) == Units(input_tokens=4, output_tokens=3, requests=1)
+        said, exited = await heard(await sent(here, request("/events")))
+        assert (exited, said[FrameKind.OUTPUT].count(b"data:")) == (Exited(0), 4)
+        assert units(here) == Units(input_tokens=8, output_tokens=6, requests=2)
+
+
+async def test_who_goes_pays_what_was_passed_on_and_the_server_stops(bench: Bench) -> None:
+    async with replica(bench) as here:
+        stream = await sent(here, request("/endless"))
+        passed = b""
+        while passed.count(b"data:") < 5:
+            frame = await stream.receive()
+            passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+        here.leave[stream]()
+        tally = here.uses.tally_of(here.leases[USE_LEASE])
+        for _ in range(500):
+            if not tally.at_work:
+                break
+            await trio.sleep(0.02)
+        assert not tally.at_work
+        # What was on its way when the client left counts, too.
+        assert 5 <= units(here).output_tokens <= 8
+        assert units(here).requests == 1
+
+
+async def test_nothing_passes_beyond_what_may_be_unpaid(bench: Bench) -> None:
+    async with replica(bench, max_unpaid_micro_usdc=4) as here:
+        stream = await sent(here, request("/endless"))
+        passed = b""
+        with trio.move_on_after(0.5):
+            while True:
+                frame = await stream.receive()
+                passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+        assert passed.count(b"data:") == units(here).output_tokens == 5
+        assert await refusal(here, USE_LEASE) is StreamRefusal.UNPAID
+        here.leases[USE_LEASE] = signed(here.leases[USE_LEASE], 5)
+        while passed.count(b"data:") < 9:
+            frame = await stream.receive()
+            passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+            if frame.kind is FrameKind.OUTPUT:
+                await stream.send(write_words(Credit(len(frame.payload))))
+        # Its end breaks off what is under way.
+        await here.uses.stop(USE_LEASE)
+        assert (await heard(stream))[1] == Exited(-1, ExitReason.LOST)
+        assert await refusal(here, USE_LEASE) is StreamRefusal.NOT_RUNNING
+
+
+async def test_who_is_not_served(bench: Bench) -> None:
+    async with replica(bench) as here:
+        # Nobody comes to the replica itself, nor beside it.
+        assert await refusal(here) is StreamRefusal.PER_USE
+        assert await here.refusal() is StreamRefusal.PER_USE
+        streams = [await sent(here, request("/endless")) for _ in range(2)]
+        assert await refusal(here, USE_LEASE) is StreamRefusal.TOO_MANY
+        for stream in streams:
+            here.leave[stream]()
+        lease, serving = here.leases[USE_LEASE], here.leases[LEASE]
+        assert lease.use is not None
+        dear = replace(lease.use, prices=UnitPrices(requests=10**12))
+        for of, changed, reason in (
+            (LEASE, replace(serving, phase=LeasePhase.STOPPING), StreamRefusal.NOT_RUNNING),
+            (LEASE, replace(serving, paused_at_ms=1), StreamRefusal.NOT_RUNNING),
+            (LEASE, replace(serving, coordinator="another"), StreamRefusal.NOT_RUNNING),
+            (USE_LEASE, replace(lease, phase=LeasePhase.STOPPING), StreamRefusal.NOT_RUNNING),
+            (USE_LEASE, replace(lease, use=dear), StreamRefusal.USED_UP),
+            (USE_LEASE, replace(lease, coordinator="another"), StreamRefusal.NO_LEASE),
+        ):
+            before, here.leases[of] = here.leases[of], changed
+            assert await refusal(here, USE_LEASE) is reason, changed
+            here.leases[of] = before
+
+
+async def test_what_is_no_request_ends_the_stream(bench: Bench) -> None:
+    async with replica(bench) as here:
+        stream = await sent(here, b"SSH-2.0-client\r\n\r\n")
+        with pytest.raises(ChannelClosed):
+            await heard(stream)
