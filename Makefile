@@ -22,7 +22,8 @@ help: ## list the targets
 demo: setup ## bring the whole market up, run the main job through it, take it down
 	@.venv/bin/neurogrid devnet demo
 
-test: setup $(test_files) compiler javascript namespaces systemd postgresql nginx ## the whole test suite
+test: $(packages) engine $(debian_files) $(test_files) ## the whole test suite
+	@scripts/test_setup.sh
 	@scripts/test.sh $(TESTS)
 
 check: $(packages) ## formatting, lint, direction of imports, types

@@ -101,8 +101,9 @@ def test_everything_is_killed_at_once(devnet: Devnet) -> None:
 def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devnet) -> None:
     devnet.until_idle()
     before = devnet.ledger.money()
-    # Long enough that it is not over before the command that loses its machine has started.
-    task = devnet.submit("sh", "-c", "echo begun; sleep 25; echo done")
+    # It runs until it is told to end, so that it is not over before its machine is lost.
+    script = "echo begun; until [ -e /tmp/go ]; do sleep 0.1; done; echo done"
+    task = devnet.submit("sh", "-c", script, interactive=True, timeout_seconds=600)
     task = devnet.until_phase(task.id, "running")
     lost = str(task.node_id)
     gone = neurogrid("devnet", "lose", lost, "--data", str(devnet.data))
@@ -111,6 +112,8 @@ def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devn
     until(lambda: len(devnet.client.tasks.get(task.id).leases) == 2, "it is leased again")
     back = neurogrid("devnet", "restore", lost, "--data", str(devnet.data))
     assert back.returncode == 0, back.stderr
+    devnet.until_phase(task.id, "running")
+    assert devnet.client.tasks.exec(task.id, ["touch", "/tmp/go"]).exit_code == 0
     task = devnet.until_settled(task.id)
     assert task.status == "completed", task.error
     assert task.node_id != lost
