@@ -63,8 +63,8 @@ setup: $(packages) engine images models ## all set-up that demo, test and bench 
 images: $(packages) engine $(debian_files) ## the container images of the jobs
 	@$(python) images/build_images.py
 
-models: images ## the container images of models that other people trained: some hundred megabytes of packages
-	@PYTHONPATH=images $(python) -m models.build_models
+models: images ## the container images of models that other people trained: some hundred megabytes of packages; MODELS=gemma for one with terms of its own
+	@PYTHONPATH=images $(python) -m models.build_models $(MODELS) $(if $(ACCEPT),--accept "$(ACCEPT)")
 
 engine: ## a Docker engine that answers
 	@scripts/engine.sh

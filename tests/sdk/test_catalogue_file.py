@@ -118,7 +118,7 @@ def test_tags_become_digests_and_comments_stay(tmp_path: Path) -> None:
     assert file.read_text() == entry
 
 
-@pytest.mark.parametrize("name", ["models.toml", "models-production.toml"])
+@pytest.mark.parametrize("name", ["models.toml", "models-production.toml", "models-gemma.toml"])
 def test_the_shipped_files_are_valid_by_reader_and_schema(name: str) -> None:
     file = _CONFIGS / name
     assert _run("validate", file)[0] == 0
