@@ -42,9 +42,11 @@ from .auctions import Auctions, Offered
 from .bidding import Policy, left
 from .journal import Held, Journal
 from .keys import Key
-from .leases import RESEND_MS, Leases
+from .leases import Leases
 from .link import Link
 from .mailbox import Mailbox
+from .redeeming import Redeem, Redeeming
+from .threads import Threads
 
 _TICK_S = 0.5
 _JOIN_PATIENCE_S = 20.0
@@ -55,10 +57,6 @@ _BEAT_APART_MS = 1_000
 _LEAVE_S = 10.0
 
 _log = logging.getLogger(__name__)
-
-# Redeems a lease's last voucher, or (None) gives its escrow up; the transaction, "" where it was closed otherwise.
-# Takes as long as it takes, and returns None only when told to stop.
-Redeem = Callable[[str, VoucherMessage | None, threading.Event], str | None]
 
 
 def _now_ms() -> int:
@@ -95,7 +93,7 @@ class Machine:
         self.leases = Leases(
             journal,
             tell=self._tell,
-            redeem=self._begin_redeeming,
+            redeem=lambda lease_id, voucher: self._redeeming.begin(lease_id, voucher),
             changed=self.changed.notify_all,
             now_ms=now_ms,
         )
@@ -103,7 +101,6 @@ class Machine:
         self._key = key
         self._offer = offer
         self._journal = journal
-        self._redeem = redeem
         self._max_unpaid_ms = max_unpaid_s * 1000
         self._now_ms = now_ms
         self._auctions = Auctions(self.id, policy, lambda: secrets.token_hex(32))
@@ -111,9 +108,8 @@ class Machine:
         self._pulsed_at_ms = 0
         self._beaten_at_ms = 0
         self._beat_is_due = False
-        self._redeeming: set[str] = set()
-        self._closing = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads = Threads(f"neurogrid {self.id[-6:]}")
+        self._redeeming = Redeeming(redeem, self._threads, self.changed, self.leases.redeemed)
 
     # --- its life -------------------------------------------------------------------------------------
 
@@ -125,7 +121,7 @@ class Machine:
         """
         link = self._connect()
         for run in (partial(self._stay_connected, link), self._keep_time):
-            self._begin(run)
+            self._threads.begin(run)
         deadline_s = time.monotonic() + _JOIN_PATIENCE_S
         with self.changed:
             while not self._pulsed_at_ms:
@@ -143,21 +139,18 @@ class Machine:
 
     def close(self) -> None:
         """Leave. What is taken stays in the journal, and is gone on with when the machine is started again."""
-        self._closing.set()
+        self._threads.closing.set()
         with self.changed:
             if self._link is not None:
                 self._link.end()
             self.changed.notify_all()
-        deadline_s = time.monotonic() + _LEAVE_S
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._threads.join(_LEAVE_S)
         self._journal.close()
 
     @property
     def is_closed(self) -> bool:
         """Whether it has left."""
-        return self._closing.is_set()
+        return self._threads.closing.is_set()
 
     @property
     def offer(self) -> Offer:
@@ -324,14 +317,6 @@ class Machine:
 
     # --- the threads --------------------------------------------------------------------------------------
 
-    def _begin(self, run: Callable[[], object]) -> None:
-        thread = threading.Thread(target=run, name=f"neurogrid {self.id[-6:]}", daemon=True)
-        with self.changed:
-            if not self._closing.is_set():
-                self._threads = [each for each in self._threads if each.is_alive()]
-                thread.start()
-                self._threads.append(thread)
-
     def _connect(self) -> Link:
         mailbox = Mailbox(self._transport, self.id)
         with self.changed:
@@ -341,12 +326,12 @@ class Machine:
     def _stay_connected(self, first: Link) -> None:
         link: Link | None = first
         pause_s = _BACKOFF_FIRST_S
-        while not self._closing.is_set():
+        while not self._threads.closing.is_set():
             began_s = time.monotonic()
             problem: NeuroGridError | None = None
             try:
                 link = link or self._connect()
-                self._begin(partial(link.speak, self))
+                self._threads.begin(partial(link.speak, self))
                 link.listen(self)
                 problem = link.problem
             except NeuroGridError as error:
@@ -357,17 +342,17 @@ class Machine:
                     with self.changed:
                         link.end()
             link = None
-            if self._closing.is_set():
+            if self._threads.closing.is_set():
                 return
             why = problem or "the coordinator has ended it; is another program this machine, too?"
             _log.warning("machine %s is not connected: %s; it tries again", self.id, why)
             if time.monotonic() - began_s > 2 * _BACKOFF_MAX_S:
                 pause_s = _BACKOFF_FIRST_S
-            self._closing.wait(pause_s)
+            self._threads.closing.wait(pause_s)
             pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
 
     def _keep_time(self) -> None:
-        while not self._closing.wait(_TICK_S):
+        while not self._threads.closing.wait(_TICK_S):
             try:
                 with self.changed:
                     self._tick(self._now_ms())
@@ -404,27 +389,6 @@ class Machine:
         for lease_id, held in self.leases.held.items():
             if held.lease.coordinator == link.coordinator:
                 link.want(lease_id)
-
-    def _begin_redeeming(self, lease_id: str, voucher: VoucherMessage | None) -> None:
-        if lease_id in self._redeeming or self._closing.is_set():
-            return
-        self._redeeming.add(lease_id)
-
-        def run() -> None:
-            try:
-                transaction = self._redeem(lease_id, voucher, self._closing)
-            except Exception:  # noqa: BLE001 - a thread's outermost boundary: it is begun again soon
-                if self._closing.is_set():
-                    return
-                _log.exception("task %s could not be redeemed", lease_id)
-                self._closing.wait(RESEND_MS / 1000)
-                transaction = None
-            with self.changed:
-                self._redeeming.discard(lease_id)
-                if transaction is not None and not self._closing.is_set():
-                    self.leases.redeemed(lease_id, transaction)
-
-        self._begin(run)
 
 
 def conflict(message: str) -> ConflictError:
