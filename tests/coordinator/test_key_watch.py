@@ -10,10 +10,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from coordinator.api_world import TASK, Customer, World, open_world
+from coordinator.event_sockets import authenticated
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS
 from coordinator.served import served
-from coordinator.test_api_events import authenticated
 from neurogrid_coordinator.api import key_watch
 from neurogrid_coordinator.api.auth import Caller, Gate
 from neurogrid_coordinator.api.key_watch import KeyWatch
