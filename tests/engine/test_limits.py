@@ -9,6 +9,7 @@ import trio
 
 from engine.bench import MIB, Bench
 from neurogrid_marketplace.faults import Outcome
+from neurogrid_node.container import cgroup_use
 
 pytestmark = pytest.mark.engine
 
@@ -181,3 +182,22 @@ async def test_endless_output_costs_a_bounded_file_and_a_bounded_log(bench: Benc
     log = Path(api.inspect_container(container_id)["LogPath"])
     api.close()
     assert sum(file.stat().st_size for file in log.parent.glob(log.name + "*")) < 17 * MIB
+
+
+async def test_what_a_job_of_fifty_milliseconds_used_is_known(bench: Bench) -> None:
+    """Before a cgroup goes, its last figures are read; the engine has none of a job as short as this."""
+    program = (
+        "import time\n"
+        "x = bytearray(30 << 20)\n"
+        "for i in range(0, len(x), 4096): x[i] = 1\n"
+        "end = time.process_time() + 0.03\n"
+        "while time.process_time() < end: pass"
+    )
+    for _ in range(5):
+        container_id = await bench.start(program)
+        view = await bench.engine.inspect(container_id)
+        readings = [each async for each in cgroup_use.follow(view.pid, container_id)]
+        assert (await bench.engine.wait(container_id)).code == 0
+        last = readings[-1]
+        assert last.cpu_ns >= 30_000_000
+        assert 30 * MIB <= last.memory_peak_bytes <= 128 * MIB

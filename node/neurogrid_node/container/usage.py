@@ -1,8 +1,10 @@
 """What a running container has used so far, from the engine's statistics. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from .cgroup_use import CgroupUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +14,7 @@ class Usage:
     Attributes:
         cpu_ns: processor time of all its processes.
         memory_bytes: now, without file cache that the kernel would give back.
-        memory_peak_bytes: the highest `memory_bytes` of all samples; a short peak can be missed.
+        memory_peak_bytes: the highest `memory_bytes` of all samples, or what the kernel counted (`beyond`) if that is more.
         pids: processes and threads now.
         pids_peak: likewise.
         disk_read_bytes, disk_written_bytes: from and to block devices; None where the kernel counts none.
@@ -51,6 +53,15 @@ def add_sample(so_far: Usage, statistics: Mapping[str, Any]) -> Usage | None:
         pids_peak=max(so_far.pids_peak, pids),
         disk_read_bytes=read,
         disk_written_bytes=written,
+    )
+
+
+def beyond(sampled: Usage, counted: CgroupUse) -> Usage:
+    """What was sampled, and what the kernel counted by itself: of each the more, for neither says too much."""
+    return replace(
+        sampled,
+        cpu_ns=max(sampled.cpu_ns, counted.cpu_ns),
+        memory_peak_bytes=max(sampled.memory_peak_bytes, counted.memory_peak_bytes),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from ..container.cgroup_use import CgroupUse
 from ..container.usage import Usage
 from .job_log import JobLog
 
@@ -13,6 +14,7 @@ class JobState:
     """One job.
 
     Attributes:
+        counted: what the kernel counted last; `usage` has it, too.
         note: what the preparation is at, for people.
         disk_full: the disk was seen full while it ran.
         link_lost: what it had no way to any more, its gang or its hosts; "" while it has.
@@ -26,6 +28,7 @@ class JobState:
 
     log: JobLog
     usage: Usage = field(default_factory=Usage)
+    counted: CgroupUse = field(default_factory=CgroupUse)
     note: str = ""
     disk_full: bool = False
     link_lost: str = ""

@@ -1,6 +1,7 @@
 """Following a container to its end: its log, its usage, its disk, and how it ended."""
 
 import logging
+from contextlib import aclosing
 from dataclasses import replace
 
 import trio
@@ -9,10 +10,12 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.lease import Ran
 from neurogrid_marketplace.service import Service
 
+from ..container import cgroup_use
 from ..container.errors import ContainerGone, EngineError
 from ..container.forks import fork_refused
 from ..container.job_engine import JobEngine
 from ..container.outcome import Verdict, classify
+from ..container.usage import beyond
 from ..container.views import ContainerState
 from ..egress.jobs import JobNetworks
 from ..files.workspace import Workspaces
@@ -88,6 +91,8 @@ class Watcher:
             nursery.start_soon(self._follow_link, self._networks, lease_id, job, "network")
             nursery.start_soon(self._follow_gpus, lease_id, pid, job)
             nursery.start_soon(_follow_forks, pid, job)
+            if self._engine.abilities.usage:
+                nursery.start_soon(_follow_cgroup, pid, job)
             if service is not None:
                 nursery.start_soon(self._follow_service, lease_id, service, job)
             try:
@@ -152,7 +157,7 @@ class Watcher:
     async def _follow_usage(self, job: JobState) -> None:
         try:
             async for usage in self._engine.follow_usage(job.container_id):
-                job.usage = usage
+                job.usage = beyond(usage, job.counted)
         except EngineError as error:
             _log.info("usage of %s: %s", job.container_id[:12], error)
 
@@ -195,6 +200,13 @@ class Watcher:
             except EngineError as error:
                 _log.warning("%s: %s", why, error)
                 await trio.sleep(_RETRY_S)
+
+
+async def _follow_cgroup(pid: int, job: JobState) -> None:
+    async with aclosing(cgroup_use.follow(pid, job.container_id)) as readings:
+        async for counted in readings:
+            job.counted = counted
+            job.usage = beyond(job.usage, counted)
 
 
 async def _follow_forks(pid: int, job: JobState) -> None:
