@@ -51,6 +51,7 @@ from .messages import (
     Award,
     Event,
     EventKind,
+    Funded,
     Meter,
     Result,
     Start,
@@ -183,8 +184,7 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
         case StartReceived(start):
             return _on_start(lease, start, now_ms)
         case FundedReceived(funded) if lease.phase is LeasePhase.REPORTED:
-            # Of a job that was started it says nothing new.
-            return LeaseDecision(lease if lease.escrow_named else replace(lease, funded=funded))
+            return _on_funded(lease, funded, now_ms)
         case Reclaim() if lease.is_reclaimable:
             return _on_reclaim(lease, now_ms)
         case StopReceived(reason):
@@ -240,6 +240,17 @@ def _on_stop(lease: NodeLease, reason: Outcome, now_ms: int) -> LeaseDecision:
             return _report(lease, Result(reason, -1, "stopped before it started", 0), now_ms)
         case LeasePhase.PREPARING | LeasePhase.RUNNING | LeasePhase.PAUSED:
             return _stop(lease, reason, now_ms)
+    return LeaseDecision(lease)
+
+
+def _on_funded(lease: NodeLease, funded: Funded, now_ms: int) -> LeaseDecision:
+    if lease.escrow_named is not None:
+        # Of a job that was started it says nothing new.
+        return LeaseDecision(lease)
+    lease = replace(lease, funded=funded)
+    if lease.voucher is not None and lease.voucher.final:
+        # The two are sent together, and may be heard in either order.
+        return _claim(lease, now_ms)
     return LeaseDecision(lease)
 
 
@@ -324,7 +335,7 @@ def _on_voucher(lease: NodeLease, voucher: VoucherMessage, now_ms: int) -> Lease
     link = voucher.link
     if link is not None and link.number >= lease.vouchers_linked:
         lease = replace(lease, vouchers_linked=link.number + 1, voucher_hash=voucher.hash())
-    if lease.phase is LeasePhase.REPORTED and voucher.final:
+    if lease.phase is LeasePhase.REPORTED and voucher.final and lease.escrow_named is not None:
         return _claim(lease, now_ms)
     if lease.phase is LeasePhase.PAUSED and lease.voucher is not None:
         owed = (

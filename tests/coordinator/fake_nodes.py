@@ -182,8 +182,8 @@ class FakeNode:
                 await self.step(lease_id, StopReceived(reason))
             case Funded(lease_id):
                 await self.step(lease_id, FundedReceived(message))
-            # One for an escrow that it has not been told of is nothing to it (`lease_work`).
-            case VoucherMessage(lease_id) if self._knows_escrow_of(lease_id):
+            # One for an escrow that it has not been told of is nothing to it, unless it is over nothing (`lease_work`).
+            case VoucherMessage(lease_id, amount) if not amount or self._knows_escrow_of(lease_id):
                 await self.step(lease_id, VoucherReceived(message))
             case Acknowledge(lease_id, events, log_bytes, closed):
                 await self.step(lease_id, Stored(events, log_bytes, closed))

@@ -285,6 +285,17 @@ def test_a_lease_stopped_before_its_start_gives_up_its_escrow_when_it_hears_of_i
     assert isinstance(closing.actions[-1], RedeemEscrow)
 
 
+def test_a_final_voucher_that_is_heard_before_its_escrow_waits_for_it() -> None:
+    lease = after((1, StopReceived(Outcome.CANCELLED)))
+    early = decide(lease, voucher(0, final=True), 5)
+    assert (early.lease.phase, early.actions) == (LeasePhase.REPORTED, ())
+    funded = FundedReceived(Funded(LEASE_ID, ADDRESS, ADDRESS, ADDRESS))
+    closing = decide(early.lease, funded, 6)
+    assert closing.lease.phase is LeasePhase.CLAIMING
+    assert isinstance(closing.actions[-1], RedeemEscrow)
+    assert decide(closing.lease, funded, 7).lease == closing.lease
+
+
 def test_a_lease_that_runs_is_not_told_of_another_escrow() -> None:
     funded = FundedReceived(Funded(LEASE_ID, ADDRESS, ADDRESS, person("another").address))
     for lease in (after(), after(*RUNNING), after(*REPORTED)):

@@ -172,7 +172,8 @@ class SimNode(Process):
                 self._feed(lease_id, StopReceived(reason))
             case VoucherMessage(lease_id):
                 lease = self.journal.get(lease_id)
-                if lease and lease.escrow_named:
+                # One over nothing needs no escrow to be checked against (`lease_work`).
+                if lease and (lease.escrow_named or not message.cumulative_micro_usdc):
                     self._feed(lease_id, VoucherReceived(message))
             case Acknowledge(lease_id, events, log_bytes, closed, _, checkpoint):
                 self._feed(lease_id, Stored(events, log_bytes, closed, checkpoint))

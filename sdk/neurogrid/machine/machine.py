@@ -18,12 +18,19 @@ from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.execution import accept, agreement
-from neurogrid_marketplace.lease import StartReceived, StopReceived, Stored, VoucherReceived
+from neurogrid_marketplace.lease import (
+    FundedReceived,
+    StartReceived,
+    StopReceived,
+    Stored,
+    VoucherReceived,
+)
 from neurogrid_marketplace.messages import (
     HEARTBEAT_INTERVAL_S,
     SILENCE_LIMIT_S,
     Acknowledge,
     Award,
+    Funded,
     Heartbeat,
     Hello,
     Message,
@@ -256,7 +263,7 @@ class Machine:
                     self._show(bid)
             case Award():
                 self._on_award(message, now_ms)
-            case Start() | Stop() | VoucherMessage() | Acknowledge() if (
+            case Start() | Funded() | Stop() | VoucherMessage() | Acknowledge() if (
                 message.lease_id == lease_id
             ):
                 self._on_lease(message)
@@ -272,11 +279,13 @@ class Machine:
             self._say(denied)
         self.changed.notify_all()
 
-    def _on_lease(self, message: Start | Stop | VoucherMessage | Acknowledge) -> None:
+    def _on_lease(self, message: Start | Funded | Stop | VoucherMessage | Acknowledge) -> None:
         lease_id = message.lease_id
         match message:
             case Start():
                 self.leases.happened(lease_id, StartReceived(message))
+            case Funded():
+                self.leases.happened(lease_id, FundedReceived(message))
             case Stop(_, reason):
                 self.leases.happened(lease_id, StopReceived(reason))
             case VoucherMessage():
