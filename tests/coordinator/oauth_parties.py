@@ -93,6 +93,8 @@ async def tokens(world: World, app: dict[str, Any], who: Customer) -> dict[str, 
 
 
 def check_oauth_error(answer: httpx.Response, status: int, code: str) -> None:
+    # Once: two make no type that anybody knows.
+    assert answer.headers.get_list("content-type") == ["application/json"]
     assert (answer.status_code, answer.json()["error"]) == (status, code), answer.text
     assert set(answer.json()) <= {"error", "error_description"}
     assert answer.headers["cache-control"] == "no-store"

@@ -116,7 +116,9 @@ def add_oauth_routes(
             return _wrong("A field has a character that it must not have.")
         sent = Sent("POST", fields, request.headers.get("authorization", ""))
         status, body, headers = await act(sent)
-        return json_response(body, status, dict(headers) | {"Cache-Control": "no-store"})
+        # JSON answers say themselves that they are.
+        more = {name: value for name, value in headers if name.lower() != "content-type"}
+        return json_response(body, status, more | {"Cache-Control": "no-store"})
 
     @app.post(
         "/oauth/token",
