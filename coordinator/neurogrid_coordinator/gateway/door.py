@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..api.auth import Caller, Gate
@@ -22,6 +22,7 @@ from ..api.paths import API
 from ..services.errors import NotFound, Refused, Unavailable
 from ..services.job_access import JobAccess
 from ..store.database import DatabaseClosed, Overloaded
+from .answering import Answer, until_one_ends
 from .connection import ServiceBroken, ServiceConnection
 from .exchange import ClientGone, exchange
 from .headers import Headers, passed_back, passed_on
@@ -51,13 +52,7 @@ class Gateway:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        sent = Answer(send)
         refusal: Response
         try:
             task_id, prefix, target = _place(scope)
@@ -71,7 +66,7 @@ class Gateway:
                     connection,
                     scope,
                     receive,
-                    send_on,
+                    sent,
                     target=target,
                     headers=_headers(scope, prefix),
                     back=partial(passed_back, prefix=prefix),
@@ -84,7 +79,7 @@ class Gateway:
             refusal = answer(Unavailable(f"the task's service failed: {error}"))
         except ClientGone:
             raise ClientDisconnect from None
-        if has_begun:
+        if sent.has_begun:
             # The connection is closed, and so the client knows that this is not the whole.
             raise ClientDisconnect
         await refusal(scope, receive, send)
@@ -118,18 +113,13 @@ class Gateway:
         Raises:
             ClientGone: it ended for that.
         """
-        doing = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        ended = asyncio.ensure_future(self._gate.ended(caller))
-        try:
-            await asyncio.wait({doing, stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        async with until_one_ends(work, self._stopping.wait(), self._gate.ended(caller)) as (
+            doing,
+            *_,
+        ):
             if not doing.done():
                 raise ClientGone
             doing.result()
-        finally:
-            for task in (doing, stopping, ended):
-                task.cancel()
-            await asyncio.gather(doing, stopping, ended, return_exceptions=True)
 
 
 def gateway_routes(gateway: Gateway) -> list[BaseRoute]:

@@ -1,13 +1,12 @@
 """The api of a coordinator that does not lead: its own answers, and those of who leads, passed on as they are."""
 
-import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..api.client_address import Proxies
@@ -16,6 +15,7 @@ from ..api.head import GET, HEAD
 from ..api.job_socket import deny
 from ..api.paths import API
 from ..api.request_ids import REQUEST_ID_STATE
+from ..gateway.answering import Answer, until_one_ends
 from ..gateway.connection import ServiceBroken
 from ..gateway.exchange import HEAD_LIMIT_S, ClientGone, exchange
 from ..gateway.headers import Headers, end_to_end
@@ -79,38 +79,26 @@ class Following:
 
     async def _about_us(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the leader says, or what is said without one."""
-        has_begun = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        sent = Answer(send)
         try:
             headers = self._headers(scope)
             async with await self._leader.connect(wait_s=0) as connection:
-                await self._exchange(connection, scope, receive, send_on, headers, ABOUT_US_LIMIT_S)
+                await self._exchange(connection, scope, receive, sent, headers, ABOUT_US_LIMIT_S)
         except (Refused, Overloaded, DatabaseClosed, ServiceBroken):
-            if has_begun:
+            if sent.has_begun:
                 raise ClientDisconnect from None
             await self._app(scope, receive, send)
         except ClientGone:
             raise ClientDisconnect from None
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        sent = Answer(send)
         limit_s = HEAD_LIMIT_S if scope["path"].startswith(_SERVICES) else _ANSWER_LIMIT_S
         why: Refused | Overloaded | DatabaseClosed
         try:
             headers = self._headers(scope)
             async with await self._leader.connect() as connection:
-                await self._exchange(connection, scope, receive, send_on, headers, limit_s)
+                await self._exchange(connection, scope, receive, sent, headers, limit_s)
                 self._counts.answered += 1
                 return
         except (Refused, Overloaded, DatabaseClosed) as error:
@@ -120,7 +108,7 @@ class Following:
         except ClientGone:
             raise ClientDisconnect from None
         self._counts.unanswered += 1
-        if has_begun:
+        if sent.has_begun:
             # The connection is closed, and so the client knows that this is not the whole.
             raise ClientDisconnect
         await answer(why, self._forms.of(scope["path"]))(scope, receive, send)
@@ -152,16 +140,10 @@ class Following:
         self, connection: LeaderConnection, passing_on: Coroutine[Any, Any, None]
     ) -> None:
         """Until it is done, or raises, or who leads is replaced: then ServiceBroken."""
-        passing = asyncio.create_task(passing_on)
-        following = asyncio.create_task(self._leader.follow(connection))
-        try:
-            done, _ = await asyncio.wait((passing, following), return_when=asyncio.FIRST_COMPLETED)
+        both = until_one_ends(passing_on, self._leader.follow(connection))
+        async with both as (passing, following):
             # What was passed on to its end counts, whoever leads now.
-            await (passing if passing in done else following)
-        finally:
-            for task in (passing, following):
-                task.cancel()
-            await asyncio.gather(passing, following, return_exceptions=True)
+            (passing if passing.done() else following).result()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)

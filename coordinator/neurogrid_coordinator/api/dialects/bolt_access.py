@@ -1,5 +1,6 @@
 """Document 000's ``/api/keys/generate`` and ``/api/webhooks/configure``."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from ...services.api_keys import ApiKeys, NewKey
 from ...services.errors import InvalidRequest
 from ...services.webhooks import WantedWebhook, Webhooks
 from ...store.accounts import SCOPES
-from ...store.webhooks import Signature, WebhookRow
+from ...store.webhooks import Signature, WebhookRow, WebhookState
 from ...webhook_schedule import ATTEMPTS, ATTEMPTS_MAX, BACKOFF_MAX_S, BACKOFF_S
 from ..auth import Caller, Gate
 from ..body import read_json
@@ -45,6 +46,14 @@ _WEBHOOK_EXAMPLE = {
 # No cache on the way shall keep a secret.
 _SECRET_HEADERS = {"Cache-Control": "no-store"}
 _KEY_FIELDS = {"expires_at": "expiry", "scopes": "permissions"}
+
+_State = Literal["active", "paused", "disabled"]
+# Nobody is shown one that is deleted.
+_STATES: Mapping[WebhookState, _State] = {
+    WebhookState.ACTIVE: "active",
+    WebhookState.PAUSED: "paused",
+    WebhookState.DISABLED: "disabled",
+}
 
 
 class BoltKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,7 +139,7 @@ class BoltWebhook(Struct, frozen=True):
     events: Annotated[list[str], Meta(description="By their native names.")]
     security: BoltSecurity
     retries: BoltRetries
-    state: Literal["active", "paused", "disabled"]
+    state: _State
     secret: Annotated[str | None, Meta(description="Where it was made here, this once; null else.")]
 
 
@@ -234,6 +243,6 @@ def _webhook_view(row: WebhookRow, secret: str | None) -> BoltWebhook:
             headers=BoltHeaders("HMAC-SHA256 of the body, in hex", "Unix seconds")
         ),
         retries=BoltRetries(row.max_attempts, row.backoff_s),
-        state=row.state.value,  # type: ignore[arg-type]  # what is deleted is not shown
+        state=_STATES[row.state],
         secret=secret,
     )
