@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.network import Devnet
-from conformance.document_001 import put_file
+from conformance.document_001_batches import put_file
 from conformance.recording import SPOKEN
 from neurogrid.profile import WALLET_KEY_VARIABLE
 from neurogrid_devnet.layout import Layout

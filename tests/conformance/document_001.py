@@ -4,13 +4,11 @@ Its ids are chosen by clients, and good once in an account: `{unique}` stands be
 are in the account's folder on the coordinator; where there is none, those requests differ.
 """
 
-from pathlib import Path
-
+from conformance.document_001_batches import BATCHES, DONE, SCHEDULES
 from conformance.exchanges import Document, Exchange
 
 _STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 _HEALTH = ("healthy", "degraded", "unhealthy")
-_DONE = {"success": (True,)}
 
 _ERROR = """
 {
@@ -23,15 +21,6 @@ _ERROR = """
   "timestamp": "2025-01-01T00:00:00.000Z"
 }
 """
-
-
-def put_file(folder: Path) -> None:
-    """Put the file that it names into an account's folder."""
-    place = folder / "path/to"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "tasks.csv").write_text(
-        "id,prompt\nfirst,Write a haiku about programming\nsecond,Write a short story about AI\n"
-    )
 
 
 def _error(request: str, status: int, code: str, body: str = "", **more: str) -> Exchange:
@@ -86,7 +75,7 @@ _TASKS = (
   "message": "Task created successfully"
 }
 """,
-        words={**_DONE, "data.status": ("pending",), "message": ("Task created successfully",)},
+        words={**DONE, "data.status": ("pending",), "message": ("Task created successfully",)},
     ),
     Exchange(
         "GET /tasks/task-001-{unique}",
@@ -112,7 +101,7 @@ _TASKS = (
 }
 """,
         words={
-            **_DONE,
+            **DONE,
             "data.status": ("completed",),
             "data.prompt": ("Write a haiku about programming",),
         },
@@ -157,7 +146,7 @@ _TASKS = (
 }
 """,
         words={
-            **_DONE,
+            **DONE,
             "data.tasks[].status": _STATUSES,
             "data.pagination.page": (1,),
             "data.pagination.limit": (10,),
@@ -185,7 +174,7 @@ _TASKS = (
 }
 """,
         answer='{"success": true, "data": {"id": "task-001", "prompt": "text"}}',
-        words={**_DONE, "data.prompt": ("Updated prompt text",)},
+        words={**DONE, "data.prompt": ("Updated prompt text",)},
     ),
     Exchange(
         "POST /tasks/task-001-{unique}/execute",
@@ -199,7 +188,7 @@ _TASKS = (
   "message": "Task execution started"
 }
 """,
-        words={**_DONE, "data.status": ("running",), "message": ("Task execution started",)},
+        words={**DONE, "data.status": ("running",), "message": ("Task execution started",)},
     ),
     Exchange(
         "DELETE /tasks/task-001-{unique}",
@@ -209,7 +198,7 @@ _TASKS = (
   "message": "Task deleted successfully"
 }
 """,
-        words={**_DONE, "message": ("Task deleted successfully",)},
+        words={**DONE, "message": ("Task deleted successfully",)},
     ),
     # Its first example.
     Exchange(
@@ -224,211 +213,12 @@ _TASKS = (
 """,
         status=201,
         answer='{"success": true, "data": {"id": "example-task", "status": "pending"}}',
-        words=_DONE,
+        words=DONE,
     ),
     Exchange(
         "DELETE /tasks/example-task-{unique}",
         answer='{"success": true, "message": "Task deleted successfully"}',
-        words=_DONE,
-    ),
-)
-
-_BATCHES = (
-    Exchange(
-        "POST /batches",
-        body="""
-{
-  "id": "batch-001-{unique}",
-  "name": "Creative Writing Tasks",
-  "description": "A collection of creative writing tasks",
-  "tasks": [
-    {
-      "id": "task-001",
-      "prompt": "Write a haiku about programming"
-    },
-    {
-      "id": "task-002",
-      "prompt": "Write a short story about AI"
-    }
-  ],
-  "config": {
-    "model": "gpt-4",
-    "temperature": 0.7,
-    "maxConcurrency": 5
-  }
-}
-""",
-        status=201,
-        answer="""
-{
-  "success": true,
-  "data": {
-    "id": "batch-001",
-    "status": "pending",
-    "taskCount": 2,
-    "createdAt": "2025-01-01T00:00:00.000Z"
-  }
-}
-""",
-        words={**_DONE, "data.status": ("pending",), "data.taskCount": (2,)},
-    ),
-    Exchange(
-        "POST /batches/batch-001-{unique}/execute",
-        answer="""
-{
-  "success": true,
-  "data": {
-    "executionId": "batch-exec-001",
-    "status": "running"
-  },
-  "message": "Batch execution started"
-}
-""",
-        words={**_DONE, "data.status": ("running",), "message": ("Batch execution started",)},
-    ),
-    Exchange(
-        "GET /batches/batch-001-{unique}",
-        until=("data.status", "completed"),
-        answer="""
-{
-  "success": true,
-  "data": {
-    "id": "batch-001",
-    "name": "Creative Writing Tasks",
-    "status": "completed",
-    "progress": {
-      "total": 2,
-      "completed": 2,
-      "failed": 0,
-      "pending": 0
-    },
-    "tasks": [
-      {
-        "id": "task-001",
-        "status": "completed",
-        "result": "..."
-      }
-    ],
-    "createdAt": "2025-01-01T00:00:00.000Z",
-    "completedAt": "2025-01-01T00:00:10.000Z"
-  }
-}
-""",
-        words={
-            **_DONE,
-            "data.status": ("completed",),
-            "data.tasks[].status": ("completed",),
-            "data.progress.completed": (2,),
-        },
-        filled=("data.tasks",),
-    ),
-    # Its second example.
-    Exchange(
-        "POST /batches",
-        body="""
-{
-    "id": "csv-batch-{unique}",
-    "name": "CSV Processing",
-    "inputFile": "/path/to/tasks.csv",
-    "config": {
-      "model": "gpt-3.5-turbo",
-      "maxConcurrency": 10
-    }
-  }
-""",
-        status=201,
-        answer='{"success": true, "data": {"id": "csv-batch", "status": "pending", "taskCount": 2}}',
-        words=_DONE,
-    ),
-)
-
-_SCHEDULES = (
-    Exchange(
-        "POST /scheduled-tasks",
-        body="""
-{
-  "name": "Daily Report Generator",
-  "schedule": "0 9 * * *",
-  "inputFile": "/path/to/tasks.csv",
-  "outputFile": "/path/to/results.csv",
-  "isDryRun": false,
-  "config": {
-    "model": "gpt-4",
-    "temperature": 0.7,
-    "maxRetries": 3
-  }
-}
-""",
-        status=201,
-        answer="""
-{
-  "success": true,
-  "data": {
-    "id": "sched-001",
-    "name": "Daily Report Generator",
-    "schedule": "0 9 * * *",
-    "isActive": true,
-    "createdAt": "2025-01-01T00:00:00.000Z",
-    "nextRun": "2025-01-02T09:00:00.000Z"
-  }
-}
-""",
-        words={**_DONE, "data.schedule": ("0 9 * * *",), "data.isActive": (True,)},
-        keeps={"schedule": "data.id"},
-    ),
-    Exchange(
-        "GET /scheduled-tasks?isActive=true&name=report",
-        # Its time of the last run is null before there was one.
-        answer="""
-{
-  "success": true,
-  "data": {
-    "tasks": [
-      {
-        "id": "sched-001",
-        "name": "Daily Report Generator",
-        "schedule": "0 9 * * *",
-        "isActive": true,
-        "lastRun": null,
-        "nextRun": "2025-01-02T09:00:00.000Z"
-      }
-    ]
-  }
-}
-""",
-        words={**_DONE, "data.tasks[].isActive": (True,)},
-        filled=("data.tasks",),
-    ),
-    Exchange(
-        "POST /scheduled-tasks/{schedule}/enable",
-        answer="""
-{
-  "success": true,
-  "data": {
-    "id": "sched-001",
-    "isActive": true
-  },
-  "message": "Scheduled task enabled"
-}
-""",
-        words={**_DONE, "data.isActive": (True,), "message": ("Scheduled task enabled",)},
-    ),
-    Exchange(
-        "POST /scheduled-tasks/{schedule}/disable",
-        answer='{"success": true, "data": {"id": "sched-001", "isActive": false}, "message": "text"}',
-        words={**_DONE, "data.isActive": (False,)},
-    ),
-    Exchange(
-        "PATCH /scheduled-tasks/{schedule}",
-        body="""
-{
-  "name": "Updated Task Name",
-  "schedule": "0 12 * * *",
-  "isActive": false
-}
-""",
-        answer='{"success": true, "data": {"name": "text", "schedule": "text", "isActive": false}}',
-        words={**_DONE, "data.name": ("Updated Task Name",), "data.schedule": ("0 12 * * *",)},
+        words=DONE,
     ),
 )
 
@@ -459,18 +249,18 @@ _FIGURES = (
   }
 }
 """,
-        words=_DONE,
+        words=DONE,
     ),
     Exchange(
         "GET /metrics/tasks?period=hour&status=completed&model=gpt-4",
         answer='{"success": true, "data": {}}',
-        words=_DONE,
+        words=DONE,
     ),
     *(
         Exchange(
             f"GET /metrics/tasks?period={period}",
             answer='{"success": true, "data": {}}',
-            words=_DONE,
+            words=DONE,
         )
         for period in ("day", "week", "month")
     ),
@@ -478,7 +268,7 @@ _FIGURES = (
         Exchange(
             f"GET /metrics/tasks?status={status}",
             answer='{"success": true, "data": {}}',
-            words=_DONE,
+            words=DONE,
         )
         for status in ("pending", "running", "completed", "failed")
     ),
@@ -501,7 +291,7 @@ _FIGURES = (
 }
 """,
         words={
-            **_DONE,
+            **DONE,
             "data.status": ("healthy",),
             "data.services.database": _HEALTH,
             "data.services.openai": _HEALTH,
@@ -524,7 +314,7 @@ _FIGURES = (
   }
 }
 """,
-        words={**_DONE, "data.service": ("database",), "data.status": ("healthy",)},
+        words={**DONE, "data.service": ("database",), "data.status": ("healthy",)},
     ),
 )
 
@@ -548,6 +338,6 @@ _ERRORS = (
 DOCUMENT = Document(
     number="001",
     name="GPT task runner",
-    exchanges=(*_TASKS, *_BATCHES, *_SCHEDULES, *_FIGURES, *_ERRORS),
+    exchanges=(*_TASKS, *BATCHES, *SCHEDULES, *_FIGURES, *_ERRORS),
     prefix="/runner/api/v1",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from conformance.asking import check
 from conformance.document_000 import DOCUMENT as DOCUMENT_000
 from conformance.document_001 import DOCUMENT as DOCUMENT_001
-from conformance.document_001 import put_file
+from conformance.document_001_batches import put_file
 from conformance.document_002 import DOCUMENT as DOCUMENT_002
 from conformance.document_004 import DOCUMENT as DOCUMENT_004
 from coordinator.answering import RESULT, answering
