@@ -10,13 +10,15 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
+from coordinator.api_loops import Loops
+from coordinator.api_surroundings import FakeChain, FakeMarket, Web
 from coordinator.catalogue import CATALOGUE
 from coordinator.fake_wallet_chain import FakeWalletChain
 from coordinator.places import place_in
@@ -24,10 +26,6 @@ from coordinator.records import NOW_MS, wallet
 from neurogrid_coordinator import steps
 from neurogrid_coordinator.api.app import create_app
 from neurogrid_coordinator.api.collaborators import Collaborators, Settings
-from neurogrid_coordinator.api.native.batch_sources import BatchSources
-from neurogrid_coordinator.api.native.batch_views import results_file
-from neurogrid_coordinator.api.native.schedule_requests import Templates
-from neurogrid_coordinator.api.native.task_kinds import ByName, task_reader
 from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
 from neurogrid_coordinator.batch_runner import BatchRunner
 from neurogrid_coordinator.client_funds import ClientFunds
@@ -35,21 +33,15 @@ from neurogrid_coordinator.disk_blobs import DiskBlobs
 from neurogrid_coordinator.market.errors import MarketAway
 from neurogrid_coordinator.market.job_stream import JobStream
 from neurogrid_coordinator.market.reports import NodeView, Traffic
-from neurogrid_coordinator.outbound import Outbound
 from neurogrid_coordinator.scheduler import Scheduler
-from neurogrid_coordinator.services.artifacts import Artifacts, Limits
-from neurogrid_coordinator.services.balances import Balances
-from neurogrid_coordinator.services.batch_intake import BatchIntake
-from neurogrid_coordinator.services.batch_tasks import BatchTasks
-from neurogrid_coordinator.services.batches import Batches
+from neurogrid_coordinator.services.artifacts import Limits
 from neurogrid_coordinator.services.mailboxes import OpenStream
-from neurogrid_coordinator.services.models import Models, ModelSettings
+from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_coordinator.services.nodes import Nodes
 from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_coordinator.services.pulse import Pulse
 from neurogrid_coordinator.services.submission import Terms
 from neurogrid_coordinator.services.task_changes import TaskChanges
-from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.spot_checks import SpotChecks
 from neurogrid_coordinator.store import accounts, leases, logs, tasks
 from neurogrid_coordinator.store.accounts import USUAL_ROLES, Account
@@ -59,13 +51,10 @@ from neurogrid_coordinator.uploads import Uploads
 from neurogrid_coordinator.url_fetch import UrlFetcher
 from neurogrid_coordinator.vouchers import VoucherDesk
 from neurogrid_marketplace import settlement
-from neurogrid_marketplace.addresses import IpAddress, Surroundings
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.checkpoint import CHECKPOINT_RUNTIME
-from neurogrid_marketplace.demand import Demand
-from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.gang import GANG_RUNTIME
 from neurogrid_marketplace.identity import peer_id_of
@@ -73,13 +62,8 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.messages import Result
 from neurogrid_marketplace.network import NetworkUse
 from neurogrid_marketplace.offer import Offer, PriceList
-from neurogrid_marketplace.request_signing import (
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    request_text,
-)
+from neurogrid_marketplace.request_signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, request_text
 from neurogrid_marketplace.resources import Capacity, Gpu
-from neurogrid_marketplace.spreading import Barred
 from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import Phase, Task
 from neurogrid_marketplace.task_events import (
@@ -94,7 +78,6 @@ from neurogrid_marketplace.task_events import (
     OutputsChecked,
     Started,
 )
-from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.keys import KeyPair
 
 OpenJobStream = Callable[[str], Awaitable[JobStream]]
@@ -139,70 +122,6 @@ def node_view(name: str, **changes: Any) -> NodeView:
     return NodeView(Offer(**(values | changes)), NOW_MS, NOW_MS + 90_000, ())
 
 
-@dataclass
-class FakeMarket:
-    """Explains by the real rules over the nodes it is given."""
-
-    views: list[NodeView] = field(default_factory=lambda: [node_view("one"), node_view("two")])
-    away: bool = False
-    bug: Exception | None = None
-
-    async def explain(self, demand: Demand, places: Barred) -> Explanation:
-        if self.bug is not None:
-            raise self.bug
-        if self.away:
-            raise MarketAway("the market process is being started")
-        return explain([view.offer for view in self.views], demand, places=places)
-
-
-@dataclass
-class FakeChain:
-    """Wallets with what tests give them."""
-
-    funds_of: dict[str, ClientFunds] = field(default_factory=dict)
-    away: bool = False
-
-    async def funds(self, owner: str) -> ClientFunds:
-        if self.away:
-            raise RpcUnavailable("getMultipleAccounts", "connection refused")
-        return self.funds_of.get(owner, ClientFunds(0, 0, 0, 0))
-
-
-@dataclass(frozen=True)
-class _WithSomeOutside(Surroundings):
-    """This machine, where some of its own addresses pass for the internet's."""
-
-    outside: tuple[IpAddress, ...] = ()
-
-    def admits(self, address: IpAddress) -> bool:
-        return address in self.outside or super().admits(address)
-
-
-@dataclass
-class Web:
-    """The web as the coordinator sees it.
-
-    Attributes:
-        names: what the resolver says, one answer after the other; the last one stays.
-        private: what the operator says of hosts.
-        outside: addresses that pass for the internet's.
-    """
-
-    names: dict[str, list[list[str]]] = field(default_factory=dict)
-    private: dict[tuple[str, int], IpAddress] = field(default_factory=dict)
-    outside: tuple[IpAddress, ...] = ()
-
-    def outbound(self) -> Outbound:
-        """Dials what is there."""
-        return Outbound(
-            lambda: _WithSomeOutside(pinned=self.private, outside=self.outside), self._look_up
-        )
-
-    async def _look_up(self, host: str) -> Sequence[str]:
-        answers = self.names.get(host, [[]])
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-
 @dataclass(frozen=True)
 class Customer:
     """An account with a key, a client that sends it, and the key pair of its wallet."""
@@ -243,7 +162,7 @@ class World:
         self.feed = Feed()
         self.settings = settings
         self.limits = settings.limits
-        self.market = FakeMarket()
+        self.market = FakeMarket([node_view("one"), node_view("two")])
         self.chain = FakeChain()
         self.wallets = FakeWalletChain(self.chain.funds_of)
         self.web = Web()
@@ -287,7 +206,7 @@ class World:
             transfer_submitted=lambda: None,
             voucher=VoucherDesk(KeyPair(b"v" * 32), 7).voucher,
             wake=lambda state: self.woken.append(state.task.task_id),
-            request_cancel=self._request_cancel,
+            request_cancel=self.request_cancel,
             request_cancel_all=self._request_cancel_all,
             send_key=self._send_key,
             open_job_stream=open_job_stream,
@@ -300,109 +219,15 @@ class World:
 
     def task_changes(self, database: Any = None, *, deciding_s: float = 0) -> TaskChanges:
         """What changes tasks, with this database."""
-        database = database or self.database
-        balances = Balances(database, self.chain.funds)
-        tasks = Tasks(
-            database=database,
-            feed=self.feed,
-            terms=TERMS,
-            explain=self.market.explain,
-            may_return=self.nodes.may_return,
-            balances=balances,
-            wake=lambda state: self.woken.append(state.task.task_id),
-            request_cancel=self._request_cancel,
-        )
-        models = Models(
-            database=database,
-            feed=self.feed,
-            blobs=self.blobs,
-            artifacts=self._artifacts(database),
-            tasks=tasks,
-            settings=self.settings.models,
-            stopping=self.stopping,
-        )
-        return TaskChanges(
-            database=database,
-            feed=self.feed,
-            tasks=tasks,
-            models=models,
-            balances=balances,
-            deciding_s=deciding_s,
-        )
+        return Loops(self, database or self.database).task_changes(deciding_s)
 
     def batch_runner(self, database: Database | None = None) -> BatchRunner:
         """What moves batches, with this database: tests call its `look`."""
-        database = database or self.database
-        balances = Balances(database, self.chain.funds)
-        tasks = Tasks(
-            database=database,
-            feed=self.feed,
-            terms=TERMS,
-            explain=self.market.explain,
-            may_return=self.nodes.may_return,
-            balances=balances,
-            wake=lambda state: self.woken.append(state.task.task_id),
-            request_cancel=self._request_cancel,
-        )
-        return BatchRunner(
-            database=database,
-            feed=self.feed,
-            tasks=tasks,
-            batch_tasks=self._batch_tasks(database, tasks),
-            balances=balances,
-            request_cancel=self._request_cancel,
-            now_ms=lambda: self.now_ms,
-        )
+        return Loops(self, database or self.database).batch_runner()
 
     def scheduler(self, database: Database | None = None) -> Scheduler:
         """What runs schedules, with this database: tests call its `look`."""
-        database = database or self.database
-        tasks = Tasks(
-            database=database,
-            feed=self.feed,
-            terms=TERMS,
-            explain=self.market.explain,
-            may_return=self.nodes.may_return,
-            balances=Balances(database, self.chain.funds),
-            wake=lambda state: self.woken.append(state.task.task_id),
-            request_cancel=self._request_cancel,
-        )
-        batches = Batches(database, self.feed)
-        artifacts = self._artifacts(database)
-        uploads = Uploads(self.uploads, writable=True)
-        return Scheduler(
-            database=database,
-            feed=self.feed,
-            intake=BatchIntake(
-                database=database, feed=self.feed, tasks=self._batch_tasks(database, tasks)
-            ),
-            read_template=Templates(BatchSources(artifacts, self.blobs, uploads)).read,
-            results=lambda account, batch_id: results_file(
-                batches.results(account, batch_id), "csv", ""
-            ),
-            artifacts=artifacts,
-            blobs=self.blobs,
-            uploads=uploads,
-            now_ms=lambda: self.now_ms,
-        )
-
-    def _artifacts(self, database: Database) -> Artifacts:
-        return Artifacts(
-            database=database, blobs=self.blobs, tokens=self.tokens, limits=self.limits
-        )
-
-    def _batch_tasks(self, database: Database, tasks: Tasks) -> BatchTasks:
-        models = Models(
-            database=database,
-            feed=self.feed,
-            blobs=self.blobs,
-            artifacts=self._artifacts(database),
-            tasks=tasks,
-            settings=self.settings.models,
-            stopping=self.stopping,
-        )
-        by_name = ByName(self.settings.operations, self.settings.models)
-        return BatchTasks(database, tasks, task_reader(by_name), models.keep)
+        return Loops(self, database or self.database).scheduler()
 
     async def customer(
         self,
@@ -567,7 +392,7 @@ class World:
         assert row is not None
         return row.state
 
-    async def _request_cancel(self, task_id: str) -> Phase:
+    async def request_cancel(self, task_id: str) -> Phase:
         return (await self.step(task_id, CancelRequested())).phase
 
     def _mailbox_stream(self, node_id: str, mailbox: str, is_lease: bool) -> socket.socket:
