@@ -58,6 +58,11 @@ class UnitPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ):
                 raise ValueError("cached_input_per_million is higher than input_per_million")
 
+    def said(self) -> dict[str, str]:
+        """Those that there are, by their field, in USDC as they were written."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: price for name, price in fields.items() if price is not None}
+
     def micro_usdc_per_million(self) -> dict[ModelUnit, int]:
         """Micro-USDC for a million units, of those that cost anything."""
         cached = self.cached_input_per_million

@@ -8,7 +8,10 @@ from coordinator.answering import RESULT
 from coordinator.api_world import TASK, open_world
 from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
+from neurogrid_coordinator.services.models import ModelSettings
+from neurogrid_marketplace.model_catalogue import parse_catalogue
 
+_PRODUCTION = Path(__file__).parents[2] / "configs/models-production.toml"
 _ASKED: dict[str, Any] = {"kind": "model", "model": "small", "prompt": "To be,"}
 
 
@@ -39,6 +42,7 @@ async def test_the_catalogue_is_listed_as_document_002_has_it(tmp_path: Path) ->
                 "per_unit": 0.00001,
                 "max_per_hour": "0.36",
                 "currency": "USDC",
+                "units": {},
             },
             "aliases": ["gpt-small", "llama2-7b"],
             "licence": "none",
@@ -51,6 +55,8 @@ async def test_the_catalogue_is_listed_as_document_002_has_it(tmp_path: Path) ->
             },
             "timeout_seconds": 60,
             "concurrency": 2,
+            "tasks": True,
+            "server": None,
         }
         for query, found in (
             ("type=audio", ["ear"]),
@@ -67,6 +73,25 @@ async def test_the_catalogue_is_listed_as_document_002_has_it(tmp_path: Path) ->
             "did you mean gpt-4? There are: small, makers/large, ear, vectors, talker, huge"
             in check_error(answer, 404, "MODEL_UNAVAILABLE")
         )
+
+
+@on_asyncio
+async def test_a_model_with_a_server_alone_says_so_and_is_no_task(tmp_path: Path) -> None:
+    settings = ModelSettings(parse_catalogue(_PRODUCTION.read_text(), "production"))
+    async with open_world(tmp_path, models=settings) as world:
+        alice = await world.customer("alice")
+        path = "/api/v1/models/llama-3.1-8b-instruct"
+        shown = (await alice.http.get(path)).json()["data"]
+        assert shown["pricing"]["units"] == {
+            "input_per_million": "0.10",
+            "output_per_million": "0.30",
+        }
+        assert shown["tasks"] is False
+        assert shown["server"]["routes"] == ["/v1/chat/completions", "/v1/completions"]
+        assert (shown["server"]["concurrency"], shown["server"]["replicas_max"]) == (32, 1)
+        wanted = _ASKED | {"model": "llama-3.1-8b-instruct"}
+        refused = await alice.http.post("/api/v1/tasks", json=wanted)
+        assert "ask it at /v1" in check_error(refused, 422, "INVALID_REQUEST")
 
 
 @on_asyncio

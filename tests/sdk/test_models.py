@@ -8,10 +8,12 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from coordinator.served import ServedWorld
+from coordinator.served import ServedWorld, served_in_thread
 from neurogrid import Client
 from neurogrid.cli.group import neurogrid
 from neurogrid.errors import NotFoundError, ServerError
+from neurogrid_coordinator.services.models import ModelSettings
+from neurogrid_marketplace.model_catalogue import parse_catalogue
 
 _COMMON = {"id": "task_1", "node_id": "n", "execution_time": 0.5, "cost": 0.01, "cost_usdc": "0.01"}
 _TEXT = {
@@ -61,6 +63,27 @@ def test_a_model_is_asked_and_its_answer_is_typed() -> None:
             "node_preferences": places,
         },
     )
+
+
+def test_a_model_with_a_server_is_shown_with_the_prices_of_its_units(tmp_path: Path) -> None:
+    catalogue = Path(__file__).parents[2] / "configs/models-production.toml"
+    settings = ModelSettings(parse_catalogue(catalogue.read_text(), "production"))
+    with served_in_thread(tmp_path / "api", models=settings) as api:
+        alice = api.run(lambda world: world.customer("alice"))
+        with Client(alice.key, api.address) as client:
+            model = client.models.get("whisper-large-v3")
+        assert model.pricing.units == {"per_audio_second": Decimal("0.00005")}
+        assert model.server is not None
+        assert model.server.features == ["words"]
+        environment = {"NEUROGRID_API_URL": api.address, "NEUROGRID_API_KEY": alice.key}
+        told = [
+            CliRunner().invoke(neurogrid, ["models", *arguments], env=environment).stdout
+            for arguments in (["show", "whisper-large-v3"], ["list", "--type", "text"])
+        ]
+    assert "0.00005 USDC per second of audio at most" in told[0]
+    assert "/v1/audio/transcriptions" in told[0]
+    assert "per hour" not in told[0], "no task runs it"
+    assert "0.10 USDC per million tokens read; 0.30 USDC per million tokens written" in told[1]
 
 
 def test_a_recording_is_sent_as_a_form(api: ServedWorld, tmp_path: Path) -> None:

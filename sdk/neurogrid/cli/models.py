@@ -11,6 +11,14 @@ from .output import print_fields, print_json, print_table, printable, usdc
 from .session import Session, with_session
 
 _TYPES: tuple[ModelType, ...] = get_args(ModelType)
+_UNITS = {
+    "input_per_million": "million tokens read",
+    "cached_input_per_million": "million tokens read again",
+    "output_per_million": "million tokens written",
+    "per_image": "image",
+    "per_audio_second": "second of audio",
+    "per_request": "request",
+}
 
 
 @click.group()
@@ -60,9 +68,8 @@ def show_model(session: Session, *, model: str) -> None:
             ("Context", "" if made.context_length is None else f"{made.context_length} tokens"),
             ("Languages", ", ".join(made.languages)),
             ("Image", found.docker_image),
-            ("Price", f"{usdc(found.pricing.max_per_hour)} per hour at most"),
-            ("", f"about {_by_unit(found.pricing)}"),
-            ("Time limit", f"{found.timeout_seconds} s"),
+            *_task_fields(found),
+            *_server_fields(found),
         ]
     )
 
@@ -74,9 +81,40 @@ def _row(model: ModelInfo) -> tuple[str, ...]:
         model.type,
         model.category,
         printable(model.parameters.size),
-        f"{usdc(price.max_per_hour)}/h",
-        _by_unit(price),
+        f"{usdc(price.max_per_hour)}/h" if model.tasks else "-",
+        _by_unit(price) if model.tasks else "; ".join(_by_units(price)),
     )
+
+
+def _task_fields(model: ModelInfo) -> list[tuple[str, str]]:
+    if not model.tasks:
+        return []
+    return [
+        ("Price", f"{usdc(model.pricing.max_per_hour)} per hour at most, by tasks"),
+        ("", f"about {_by_unit(model.pricing)}"),
+        ("Time limit", f"{model.timeout_seconds} s"),
+    ]
+
+
+def _server_fields(model: ModelInfo) -> list[tuple[str, str]]:
+    server = model.server
+    if server is None:
+        return []
+    prices = [f"{price} at most" for price in _by_units(model.pricing)]
+    return [
+        *zip(["By a server", *[""] * len(prices)], prices, strict=False),
+        ("Asked at", ", ".join(map(printable, server.routes))),
+        ("Passed on", ", ".join(map(printable, server.features))),
+        ("Replicas", f"{server.replicas_max} at most, {server.concurrency} requests at once each"),
+    ]
+
+
+def _by_units(price: ModelPricing) -> list[str]:
+    """As ``0.15 USDC per million tokens read``."""
+    return [
+        f"{format(amount, 'f')} USDC per {_UNITS.get(unit, printable(unit))}"
+        for unit, amount in price.units.items()
+    ]
 
 
 def _by_unit(price: ModelPricing) -> str:

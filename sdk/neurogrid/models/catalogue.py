@@ -22,6 +22,7 @@ class ModelPricing(Struct, frozen=True, kw_only=True):
     Attributes:
         per_unit: of a ``unit`` (``per_token`` the same of a token), in USDC: what the time comes to, to compare by.
         max_per_hour: what a node is paid at most.
+        units: the most that nodes ask for what its server does, as ``input_per_million``, ``per_image``; empty: no server.
     """
 
     unit: str = "request"
@@ -29,10 +30,20 @@ class ModelPricing(Struct, frozen=True, kw_only=True):
     per_token: float | None = None
     max_per_hour: Decimal
     currency: str = "USDC"
+    units: dict[str, Decimal] = {}
+
+
+class ModelServerInfo(Struct, frozen=True, kw_only=True):
+    """How a model is served: ``routes`` are OpenAI's, ``features`` what is passed on to it beside the plain fields."""
+
+    routes: list[str]
+    features: list[str] = []
+    concurrency: int = 1
+    replicas_max: int = 1
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):
-    """A model of the coordinator's catalogue."""
+    """A model of the coordinator's catalogue; ``tasks``: whether tasks may ask it, or its server alone."""
 
     id: str
     name: str
@@ -46,6 +57,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     docker_image: str = ""
     timeout_seconds: int = 0
     concurrency: int = 0
+    tasks: bool = True
+    server: ModelServerInfo | None = None
 
 
 class ModelPage(Struct, frozen=True, kw_only=True):

@@ -115,14 +115,34 @@ class ModelParametersView(Struct, frozen=True):
 
 
 class ModelPricing(Struct, frozen=True):
-    """What a model costs. Nodes are paid by the time; a unit's price is what that comes to at the highest price
-    and the speed that was measured: to compare by, not what is charged."""
+    """What a model costs. A task's node is paid by the time; a unit's price is what that comes to at the highest price
+    and the speed that was measured: to compare by, not what is charged. `units` is for what a model's server does."""
 
     per_token: Annotated[float | None, Meta(description="USDC, where the unit is a token.")]
     unit: Literal["token", "image", "second", "request"]
     per_unit: Annotated[float, Meta(description="USDC.")]
     max_per_hour: Annotated[str, Meta(description="USDC, exact: paid for a node at most.")]
     currency: Literal["USDC"]
+    units: Annotated[
+        dict[str, str],
+        Meta(
+            description="The most that nodes ask for what its server does, USDC, exact: `input_per_million`, "
+            "`cached_input_per_million`, `output_per_million` (tokens), `per_image`, `per_audio_second`, `per_request`. "
+            "Empty: no server.",
+            examples=[{"input_per_million": "0.02", "output_per_million": "0.10"}],
+        ),
+    ]
+
+
+class ModelServerView(Struct, frozen=True):
+    """How a model is served by containers that stay."""
+
+    routes: Annotated[list[str], Meta(description="OpenAI's, that it may be asked at.")]
+    features: Annotated[
+        list[str], Meta(description="What is passed on to it, beside the plain fields.")
+    ]
+    concurrency: Annotated[int, Meta(description="Requests that a replica is at, at once.")]
+    replicas_max: int
 
 
 class ModelNeedsView(Struct, frozen=True):
@@ -152,6 +172,10 @@ class ModelView(Struct, frozen=True):
     concurrency: Annotated[
         int, Meta(description="Requests of an account at once; 0: as many as you like.")
     ]
+    tasks: Annotated[
+        bool, Meta(description="Whether tasks may ask it; else its server alone does.")
+    ]
+    server: Annotated[ModelServerView | None, Meta(description="Null: tasks alone.")]
 
 
 class ModelListView(Struct, frozen=True):

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.model_requests import ModelInput
+from neurogrid_marketplace.model_server import ModelServer
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.needs import OutputWanted
 
@@ -24,6 +25,7 @@ from .model_schemas import (
     ModelParametersView,
     ModelPricing,
     ModelRequest,
+    ModelServerView,
     ModelView,
 )
 from .task_submissions import finish_by_ms, verification_of
@@ -141,6 +143,7 @@ def model_view(model: Model) -> ModelView:
             per_unit=per_unit,
             max_per_hour=format_usdc(price.max_micro_usdc_per_hour),
             currency="USDC",
+            units=model.unit_price.said(),
         ),
         aliases=list(model.aliases),
         licence=model.licence,
@@ -150,4 +153,15 @@ def model_view(model: Model) -> ModelView:
         ),
         timeout_seconds=model.timeout_s,
         concurrency=model.concurrency,
+        tasks=model.tasks,
+        server=None if model.server is None else _server_view(model.server),
+    )
+
+
+def _server_view(server: ModelServer) -> ModelServerView:
+    return ModelServerView(
+        [route.value for route in server.routes],
+        list(server.features),
+        server.concurrency,
+        server.replicas_max,
     )
