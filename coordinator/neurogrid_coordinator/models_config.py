@@ -31,6 +31,7 @@ class ModelsConfig(Section, frozen=True):
     catalogue: Annotated[str, Meta(max_length=1000)] = ""
     aliases: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(max_length=500)] = ()
     wait_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    batch_discount_percent: Annotated[int, Meta(ge=0, le=99)] = 50
 
     def settings(self, directory: Path) -> ModelSettings:
         """As they are kept to.
@@ -42,7 +43,9 @@ class ModelsConfig(Section, frozen=True):
             InvalidValue: the file can't be read, or an entry is none; it says where.
         """
         found = read_catalogue(self.catalogue, directory)
-        return ModelSettings(_with_aliases(found, self.aliases), self.wait_s)
+        return ModelSettings(
+            _with_aliases(found, self.aliases), self.wait_s, self.batch_discount_percent
+        )
 
 
 def _with_aliases(catalogue: Catalogue, aliases: Sequence[str]) -> Catalogue:

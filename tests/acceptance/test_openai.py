@@ -11,6 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 from openai import OpenAI
+from openai.types import Batch
 
 from acceptance.network import PATIENCE_S, Devnet, until
 from conformance.recording import SPOKEN
@@ -70,6 +71,40 @@ def test_every_kind_of_model_answers_the_python_package_and_its_cost_is_what_is_
         told = answer.model_dump()["neurogrid"]
         task = devnet.until_settled(told["request_id"])
         assert parse_usdc(f"{task.cost:f}") == told["cost_micro_usdc"] > 0
+
+
+def test_a_batch_is_answered_in_a_file_for_half_the_price(devnet: Devnet, client: OpenAI) -> None:
+    asked = [
+        {
+            "custom_id": text,
+            "method": "POST",
+            "url": "/v1/completions",
+            "body": {"model": "bard-1m", "prompt": text, "max_tokens": 4, "seed": 1},
+        }
+        for text in ("To be", "Or not")
+    ]
+    lines = "\n".join(map(json.dumps, asked)).encode()
+    file = client.files.create(file=("lines.jsonl", lines), purpose="batch")
+    made = client.batches.create(
+        input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
+    )
+
+    def done() -> Batch | None:
+        batch = client.batches.retrieve(made.id)
+        return batch if batch.status not in ("in_progress", "finalizing") else None
+
+    batch = until(done, "the batch has ended")
+    assert (batch.status, batch.error_file_id) == ("completed", None)
+    answers = [
+        json.loads(line)
+        for line in client.files.content(batch.output_file_id).text.split("\n")[:-1]
+    ]
+    assert [each["custom_id"] for each in answers] == ["To be", "Or not"]
+    most = devnet.client.models.get("bard-1m").pricing.max_per_hour
+    for each in answers:
+        assert each["response"]["body"]["choices"][0]["text"]
+        task = devnet.until_settled(each["response"]["request_id"])
+        assert task.max_price_per_hour == most / 2
 
 
 def test_the_npm_package_works_unchanged_and_who_leaves_stops_the_work(

@@ -285,6 +285,40 @@ async def provider(_world: World, _owner: Customer, _text: str) -> Thing:
     return Thing({"provider_id": wallet("one")})
 
 
+async def openai_file(_world: World, owner: Customer, text: str) -> Thing:
+    """Requests for a batch of OpenAI's API."""
+    answer = await owner.http.post(
+        "/v1/files", data={"purpose": "batch"}, files={"file": ("batch.jsonl", _lines(text))}
+    )
+    assert answer.status_code == 200, answer.text
+    return Thing({"file_id": answer.json()["id"]})
+
+
+async def openai_batch_request(world: World, owner: Customer, text: str) -> Thing:
+    """To have such a file answered."""
+    file = await openai_file(world, owner, text)
+    asked = {
+        "input_file_id": file.parameters["file_id"],
+        "endpoint": "/v1/completions",
+        "completion_window": "24h",
+    }
+    return Thing({}, json.dumps(asked).encode())
+
+
+async def openai_batch(world: World, owner: Customer, text: str) -> Thing:
+    """Of one request."""
+    asked = await openai_batch_request(world, owner, text)
+    answer = await owner.http.post("/v1/batches", content=asked.body)
+    assert answer.status_code == 200, answer.text
+    return Thing({"openai_batch_id": answer.json()["id"]})
+
+
+def _lines(text: str) -> bytes:
+    body = {"model": "small", "prompt": text}
+    line = {"custom_id": "one", "method": "POST", "url": "/v1/completions", "body": body}
+    return json.dumps(line).encode()
+
+
 async def model(_world: World, _owner: Customer, _text: str) -> Thing:
     """A model of the catalogue: everybody's to see."""
     return Thing({"model_id": "small"})

@@ -135,6 +135,13 @@ def _recording(path: str) -> _Maker:
     return make
 
 
+async def _openai_file(_world: World, _who: Customer, _text: str) -> Right:
+    form = httpx.Request(
+        "POST", "http://api", data={"purpose": "batch"}, files={"file": ("a.jsonl", b"{}")}
+    )
+    return Right("/v1/files", form.read(), form.headers["content-type"])
+
+
 async def _sign_in(world: World, who: Customer, _text: str) -> Right:
     asked = {"wallet": who.account.wallet}
     answer = await world.client().post("/api/v1/auth/challenge", json=asked)
@@ -254,6 +261,7 @@ _MADE: dict[tuple[str, str], _Maker] = {
         _PICTURE,
         image_png=b"an image",
     ),
+    ("POST", "/v1/files"): _openai_file,
     ("POST", "/v1/audio/transcriptions"): _recording("/v1/audio/transcriptions"),
     ("POST", "/api/v1/auth/token"): _sign_in,
     ("GET", f"{_OAUTH}/authorize"): _leave_page,

@@ -33,6 +33,9 @@ from coordinator.owned_things import (
     new_file,
     node,
     nothing,
+    openai_batch,
+    openai_batch_request,
+    openai_file,
     part,
     provider,
     resource,
@@ -72,6 +75,8 @@ THINGS: dict[str, tuple[Maker, bool]] = {
     "grant_id": (allowed_application, True),
     "error_id": (failure, True),
     "service": (part, False),
+    "file_id": (openai_file, True),
+    "openai_batch_id": (openai_batch, True),
     "model_id": (model, False),
 }
 
@@ -79,6 +84,7 @@ THINGS: dict[str, tuple[Maker, bool]] = {
 MISSING = {
     "batch_id": "BATCH_NOT_FOUND",
     "model_id": "MODEL_UNAVAILABLE",
+    "openai_batch_id": "BATCH_NOT_FOUND",
     "own_id": "TASK_NOT_FOUND",
     "schedule_id": "SCHEDULED_TASK_NOT_FOUND",
 }
@@ -282,6 +288,8 @@ SPECIAL: dict[tuple[str, str], dict[str, object]] = {
     # Forms, not JSON; nobody translates.
     ("POST", "/v1/audio/transcriptions"): {"right": 400},
     ("POST", "/v1/audio/translations"): {"right": 400},
+    ("POST", "/v1/files"): {"right": 400},
+    ("POST", "/v1/batches"): {"thing": openai_batch_request, "is_owned": False},
     ("GET", f"{_API}/market/prices"): _ANY_ROLE,
     ("GET", _KEYS): {"scope": "keys", **_ANY_ROLE},
     # Of another key than the one that asks.

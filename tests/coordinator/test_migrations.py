@@ -49,6 +49,7 @@ RELEASED = {
     "0026_write_marks.sql": "deb899653a132b9950f9e0000d6fd05e894eb721888f59c220afc92c908b3c9e",
     "0027_usage_samples.sql": "709f5bfce1350e832fbf7a3f1465095e3c613cedadd14a6348903c2de3b937ac",
     "0028_unit_counts.sql": "7b481c7c369a02cc186018fb10c90a9fa0bc24b26762e8a479fd24ae3dee32ae",
+    "0029_openai_files.sql": "6e4e073f0cd51334abe7cd8bb15707317a222607585d9a604e99e5ae86588c6e",
 }
 NEWEST = len(migrations.known())
 Rows = dict[str, list[tuple[object, ...]]]

@@ -63,6 +63,8 @@ _REFUSES = {
     "POST /v1/images/generations": f"{_THERE}; {_FEATURES}",
     "POST /v1/audio/transcriptions": f"{_THERE}; a recording begins as one",
     "POST /v1/audio/translations": "always",
+    "POST /v1/files": "a form has one purpose",
+    "POST /v1/batches": _THERE,
     "POST /api/v1/auth/challenge": _LANGUAGE,
     "POST /api/v1/auth/token": _LANGUAGE,
     "POST /oauth/token": _FIELDS,

@@ -56,6 +56,8 @@ def test_what_only_the_leader_knows_is_passed_on() -> None:
         "/api/v1/batches/b",
         "/oauth/token",
         "/tasks",
+        "/v1/chat/completions",
+        "/v1/batches/batch_1",
     )
     for path in own:
         assert is_own("http", path), path

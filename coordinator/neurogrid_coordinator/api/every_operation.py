@@ -76,6 +76,8 @@ _PARAMETERS = {
     "task_id": "The task's id.",
     "workflow_id": "The workflow's id.",
     "batch_id": "The batch's id, or your own for it.",
+    "file_id": "The file's id.",
+    "openai_batch_id": "The batch's id.",
     "own_id": "The id that the task was submitted with.",
     "schedule_id": "The schedule's id.",
     "run_id": "The run's id.",

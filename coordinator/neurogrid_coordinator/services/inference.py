@@ -112,22 +112,53 @@ class Inference:
             "X-NeuroGrid-Request-Id": bill.id,
             "X-NeuroGrid-Cost-Micro-USDC": str(bill.cost_micro_usdc),
         }
-        match asked.request:
-            case ChatRequest():
-                content = answers.chat(result, bill)
-            case CompletionRequest():
-                content = answers.completion(result, bill)
-            case EmbeddingRequest() as request:
-                content = _embeddings(request, result, row, bill)
-            case ImageRequest() as request:
-                shown = await self._shown(request, result, row, asked.file_url)
-                content = answers.image(result, shown, bill)
-            case TranscriptionRequest() as request:
-                words = _subtitles(request, result, row)
-                if words is not None:
-                    return Answer(words.encode("utf-8", "replace"), _TEXT, headers)
-                content = answers.transcription(request, result, bill)
+        if isinstance(asked.request, TranscriptionRequest):
+            words = _subtitles(asked.request, result, row)
+            if words is not None:
+                return Answer(words.encode("utf-8", "replace"), _TEXT, headers)
+        content = await self._content(asked.request, result, row, bill, asked.file_url)
         return Answer(_encode(content), headers=headers)
+
+    async def answered(
+        self, request: Request, row: TaskRow, file_url: FileUrl | None = None
+    ) -> dict[str, Any]:
+        """The answer to a request whose task has ended.
+
+        Raises:
+            Refused: there is none, and why.
+        """
+        model = find_model(self._models.settings, request.model, by_task.TYPES[type(request)])
+        result, bill = _read(request, model, await self._models.result(row))
+        return await self._content(request, result, row, bill, file_url)
+
+    def prepared(self, request: Request) -> tuple[Model, ForProgram, int | None]:
+        """A request as a program takes it: of which model, and what it may cost at most, micro-USDC.
+
+        Raises:
+            as `check`.
+        """
+        return self._prepared(request, "recording")
+
+    async def _content(
+        self,
+        request: Request,
+        result: ModelResult,
+        row: TaskRow,
+        bill: Bill,
+        file_url: FileUrl | None,
+    ) -> dict[str, Any]:
+        match request:
+            case ChatRequest():
+                return answers.chat(result, bill)
+            case CompletionRequest():
+                return answers.completion(result, bill)
+            case EmbeddingRequest():
+                return _embeddings(request, result, row, bill)
+            case ImageRequest():
+                shown = await self._shown(request, result, row, file_url)
+                return answers.image(result, shown, bill)
+            case TranscriptionRequest():
+                return answers.transcription(request, result, bill)
 
     async def pieces(self, account: Account, asked: Asked) -> AsyncGenerator[bytes]:
         """The same in pieces: the JSON of each event of a stream; closing it early is as being cancelled.
@@ -153,13 +184,8 @@ class Inference:
             asked.request, "" if recording is None else recording.path, asked.routing
         )
         run = await self._somewhere(account, asked, model, program, cap)
-        if run.result is None:
-            raise unanswered(run.row)
-        row = run.row
-        by_task.require_whole_prompt(asked.request, model, run.result.usage.prompt_tokens)
-        created_s = row.created_at_ms // _MS_PER_S
-        bill = Bill(row.id, created_s, model, row.node_id, row.cost_micro_usdc)
-        return run.result, row, bill
+        result, bill = _read(asked.request, model, run)
+        return result, run.row, bill
 
     async def _somewhere(
         self, account: Account, asked: Asked, model: Model, program: ForProgram, cap: int | None
@@ -210,6 +236,20 @@ class Inference:
         if data is None:
             raise _unreadable(row)
         return {"b64_json": base64.b64encode(data).decode()}
+
+
+def _read(request: Request, model: Model, run: ModelRun) -> tuple[ModelResult, Bill]:
+    """What an ended task has left for a request.
+
+    Raises:
+        Refused: nothing that answers it, and why.
+    """
+    row = run.row
+    if run.result is None:
+        raise unanswered(row)
+    by_task.require_whole_prompt(request, model, run.result.usage.prompt_tokens)
+    created_s = row.created_at_ms // _MS_PER_S
+    return run.result, Bill(row.id, created_s, model, row.node_id, row.cost_micro_usdc)
 
 
 def _cap(routing: ProviderPreferences, request: Request) -> int | None:

@@ -71,10 +71,12 @@ class ModelSettings:
 
     Attributes:
         wait_s: how long who waits for an answer waits, at most; time in the queue included.
+        batch_discount_percent: so much less than the catalogue's price is paid for requests of a batch of `/v1`.
     """
 
     catalogue: Catalogue = EMPTY
     wait_s: int = 300
+    batch_discount_percent: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from ...services.inference import FileUrl, Inference
+from ...services.openai_batches import OpenAiBatches
+from ...services.openai_files import OpenAiFiles
 from ..native.task_views import output_url
 from ..openai.audio import add_openai_audio_routes
+from ..openai.batches import add_openai_batch_routes
 from ..openai.errors import error_form
+from ..openai.files import add_openai_file_routes
 from ..openai.headers import PREFIX
 from ..openai.models import add_openai_model_routes
 from ..openai.texts import add_openai_text_routes
@@ -20,9 +24,22 @@ def add_openai(app: FastAPI, shared: Shared) -> None:
     settings, gate, schemas = shared.settings, shared.gate, shared.schemas
     shared.forms.claim(error_form, PREFIX)
     inference = Inference(shared.models, shared.world.blobs)
-    add_openai_text_routes(app, inference, gate, schemas, _file_url(settings.public_url))
+    file_url = _file_url(settings.public_url)
+    add_openai_text_routes(app, inference, gate, schemas, file_url)
     add_openai_audio_routes(app, inference, shared.artifacts, gate, schemas)
     add_openai_model_routes(app, settings.models, gate, schemas)
+    files = OpenAiFiles(shared.world.database, shared.artifacts)
+    batches = OpenAiBatches(
+        database=shared.world.database,
+        files=files,
+        artifacts=shared.artifacts,
+        intake=shared.batch_intake,
+        batches=shared.batches,
+        inference=inference,
+        discount_percent=settings.models.batch_discount_percent,
+    )
+    add_openai_file_routes(app, files, gate, schemas)
+    add_openai_batch_routes(app, batches, gate, schemas, file_url)
 
 
 def _file_url(public_url: str) -> Callable[[Request], FileUrl]:

@@ -9,6 +9,7 @@ from .access import account_limits, accounts, api_keys, oauth_clients, oauth_gra
 from .base import metadata, where
 from .bulk import batch_items, batches, schedule_runs, schedules
 from .money import invoices, payment, price_hours, transfers
+from .openai import openai_batches, openai_files
 from .records import audit_rows, failures, idempotent_answers
 from .results import (
     artifacts,
@@ -65,6 +66,8 @@ __all__ = [
     "named_tasks",
     "oauth_clients",
     "oauth_grants",
+    "openai_batches",
+    "openai_files",
     "payment",
     "price_hours",
     "receipts",
