@@ -58,6 +58,7 @@ from .payment_upkeep import forget_payments, stay_owner
 from .peer_lists import follow_lists
 from .price_telling import tell_prices
 from .reconciler import Reconciler
+from .request_writing import RequestWriter
 from .restored import let_go_if_restored
 from .retention import forget
 from .scheduler import Scheduler
@@ -423,6 +424,17 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 group.create_task(scheduler.run(), name="schedules"),
                 group.create_task(follower.run(), name="transfers"),
                 group.create_task(keep_invoicing(database, _now_ms), name="invoices"),
+                group.create_task(
+                    RequestWriter(
+                        database=database,
+                        feed=feed,
+                        blobs=blobs,
+                        artifacts=artifacts,
+                        follow=orchestrator.follow,
+                        now_ms=_now_ms,
+                    ).run(),
+                    name="requests to models",
+                ),
                 group.create_task(keep_counting(database, feed, blobs), name="unit counts"),
                 group.create_task(BlobSweeper(database, blobs).run(), name="unneeded blobs"),
                 group.create_task(

@@ -23,6 +23,7 @@ from neurogrid_marketplace import (
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.envelope import Envelope
+from neurogrid_marketplace.job import InputFile
 from neurogrid_marketplace.key_wait import needs_key
 from neurogrid_marketplace.model_catalogue import RESULT_FILE
 from neurogrid_marketplace.preemption import is_reclaimed
@@ -30,7 +31,7 @@ from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import Abandon, Action, Blame, Decision, OpenEscrow, Settle
-from neurogrid_marketplace.task_events import CutOff, Event, InputsFixed
+from neurogrid_marketplace.task_events import CutOff, DependencyUnmet, Event, InputsFixed
 
 from .store import events, evidence, failures, findings, leases, needs, tasks, unit_counts
 from .store.tasks import NewTask
@@ -149,10 +150,33 @@ def look(conn: Connection, task_id: str, now_ms: int) -> Step | None:
     needed = tasks.states_of(conn, found.task.needs.task_ids)
     event = dependencies.look(found.task, tasks.job_of(conn, task_id), needed)
     if event is None:
+        if dependencies.lacks_request_only(found.task, needed):
+            needs.expect_request(conn, task_id)
         return None
     if isinstance(event, InputsFixed):
         tasks.save_job(conn, task_id, event.job)
     return _take(conn, task_id, event, now_ms)
+
+
+def fix_request(
+    conn: Connection, task_id: str, request: InputFile | DependencyUnmet, now_ms: int
+) -> Step | None:
+    """What a waiting task asks a model is written, or can't be: let it go on, or end. None if it does not wait."""
+    needs.forget_request(conn, task_id)
+    found = tasks.state_of(conn, task_id)
+    if found is None or found.task.phase is not Phase.WAITING:
+        return None
+    event: InputsFixed | DependencyUnmet | None
+    if isinstance(request, DependencyUnmet):
+        event = request
+    else:
+        needed = tasks.states_of(conn, found.task.needs.task_ids)
+        event = dependencies.look(found.task, tasks.job_of(conn, task_id), needed, request)
+    if event is None:
+        return None
+    if isinstance(event, InputsFixed):
+        tasks.save_job(conn, task_id, event.job)
+    return take(conn, task_id, event, now_ms)
 
 
 def barred_for(conn: Connection, task: Task, account_id: str) -> spreading.Barred:

@@ -19,7 +19,7 @@ _CODES = {Phase.CANCELLED: "DEPENDENCY_CANCELLED"}
 
 
 def look(
-    task: Task, draft: Job, needed: Mapping[str, Task]
+    task: Task, draft: Job, needed: Mapping[str, Task], request: InputFile | None = None
 ) -> InputsFixed | DependencyUnmet | None:
     """What happens to a waiting task; None if it waits on.
 
@@ -28,6 +28,8 @@ def look(
     Args:
         draft: its job with the inputs that were known at once.
         needed: every task that it needs, by id.
+        request: what it asks a model, with the words that others have left; until it is written, a task that waits
+            for words waits on (`lacks_request_only`).
     """
     for task_id in task.needs.task_ids:
         other = needed[task_id]
@@ -42,10 +44,21 @@ def look(
         if file is None:
             return _missing(wanted.task_id, wanted.output, sorted(left))
         found.append(replace(file, path=wanted.path))
-    if any(needed[task_id].phase is not Phase.COMPLETED for task_id in task.needs.task_ids):
+    for part in task.needs.prompt:
+        left = _outputs(needed[part.task_id])
+        if left is not None and part.output not in left:
+            return _missing(part.task_id, part.output, sorted(left))
+    if not _all_completed(task, needed) or (task.needs.prompt and request is None):
         return None
-    inputs = sorted((*draft.inputs, *found), key=lambda item: item.path)
+    given = [item for item in draft.inputs if request is None or item.path != request.path]
+    found += [] if request is None else [request]
+    inputs = sorted((*given, *found), key=lambda item: item.path)
     return InputsFixed(replace(draft, inputs=tuple(inputs)))
+
+
+def lacks_request_only(task: Task, needed: Mapping[str, Task]) -> bool:
+    """Whether all that a waiting task needs has completed, and what it asks a model is to be written."""
+    return bool(task.needs.prompt) and _all_completed(task, needed)
 
 
 def waiting_on(needed: Mapping[str, Task]) -> str:
@@ -53,6 +66,10 @@ def waiting_on(needed: Mapping[str, Task]) -> str:
     left = sorted(task_id for task_id, other in needed.items() if other.phase not in TERMINAL)
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
     return f"Waits for {left[0]}{more}." if left else ""
+
+
+def _all_completed(task: Task, needed: Mapping[str, Task]) -> bool:
+    return all(needed[task_id].phase is Phase.COMPLETED for task_id in task.needs.task_ids)
 
 
 def _outputs(task: Task) -> dict[str, InputFile] | None:

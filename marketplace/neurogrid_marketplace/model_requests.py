@@ -20,7 +20,7 @@ from .unit_price import ModelUnit
 PROMPT_CHARS_MAX = 256 * 1024
 MESSAGES_MAX = 1000
 _TEXTS_MAX = 256
-_TEXT_CHARS_MAX = 32 * 1024
+TEXT_CHARS_MAX = 32 * 1024
 _SEED_MAX = 2**32 - 1
 _STOPS_MAX = 16
 
@@ -102,7 +102,7 @@ class ModelInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     negative_prompt: Annotated[str, Meta(max_length=PROMPT_CHARS_MAX)] = ""
     file: FilePath | None = None
     texts: Annotated[
-        tuple[Annotated[str, Meta(max_length=_TEXT_CHARS_MAX)], ...], Meta(max_length=_TEXTS_MAX)
+        tuple[Annotated[str, Meta(max_length=TEXT_CHARS_MAX)], ...], Meta(max_length=_TEXTS_MAX)
     ] = ()
 
 
@@ -131,7 +131,7 @@ class Segment(Struct, frozen=True):
 
     start: _Seconds
     end: _Seconds
-    text: Annotated[str, Meta(max_length=_TEXT_CHARS_MAX)]
+    text: Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 
 
 class ModelResult(Struct, frozen=True):

@@ -40,12 +40,31 @@ class OutputWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptPart:
+    """Words of a model's request that another task will leave (`prompts`).
+
+    Attributes:
+        name: ``{{name}}`` stands for them.
+        task_id: who leaves them; output: the file, below /outputs there.
+        field: of a JSON object; "": the whole file is the words.
+        chars_max: no more than so many of them.
+    """
+
+    name: str
+    task_id: str
+    output: str
+    field: str
+    chars_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What a task waits for.
 
     Attributes:
-        task_ids: must have completed; those of ``outputs`` are among them.
+        task_ids: must have completed; those of ``outputs`` and ``prompt`` are among them.
         outputs: files of theirs that become its inputs.
+        prompt: words of theirs that stand in what it asks a model: its request is written when all are there.
         depth: the longest chain of tasks that had not ended when it was submitted, itself counted;
             0 where it waits for nothing.
     """
@@ -53,6 +72,7 @@ class Needs:
     task_ids: tuple[str, ...] = ()
     outputs: tuple[OutputWanted, ...] = ()
     depth: int = 0
+    prompt: tuple[PromptPart, ...] = ()
 
 
 NOTHING = Needs()

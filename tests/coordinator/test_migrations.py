@@ -50,6 +50,7 @@ RELEASED = {
     "0027_usage_samples.sql": "709f5bfce1350e832fbf7a3f1465095e3c613cedadd14a6348903c2de3b937ac",
     "0028_unit_counts.sql": "7b481c7c369a02cc186018fb10c90a9fa0bc24b26762e8a479fd24ae3dee32ae",
     "0029_openai_files.sql": "6e4e073f0cd51334abe7cd8bb15707317a222607585d9a604e99e5ae86588c6e",
+    "0030_unwritten_requests.sql": "4c90055abe956455476fdcc99ab3c76e70d349c0d7f9031899555337632e1aba",
 }
 NEWEST = len(migrations.known())
 Rows = dict[str, list[tuple[object, ...]]]

@@ -14,9 +14,12 @@ from neurogrid_marketplace import dependencies
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.checkpoint import KeptCheckpoint
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.membership import Membership
-from neurogrid_marketplace.needs import MAX_DEPTH, MAX_NEEDS, NOTHING, Needs
+from neurogrid_marketplace.model_catalogue import ModelType
+from neurogrid_marketplace.needs import MAX_DEPTH, MAX_NEEDS, NOTHING, Needs, PromptPart
+from neurogrid_marketplace.prompts import check_source
 from neurogrid_marketplace.submission import submit
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from neurogrid_marketplace.task_events import DependencyUnmet
@@ -263,7 +266,25 @@ def _needed(
                 f"{place}depends_on: there is no task {name}", f"{place}depends_on"
             )
         found[name] = row.state
+        _require_words(row, [part for part in wanted.prompt_parts if part.task_id == name], place)
     return found
+
+
+def _require_words(row: TaskRow, parts: Sequence[PromptPart], place: str) -> None:
+    """Refuse words that the model which a task asks never leaves.
+
+    Raises:
+        InvalidRequest: it names them.
+    """
+    asked = row.spec.get("model")
+    if not isinstance(asked, dict):
+        return
+    for part in parts:
+        try:
+            check_source(ModelType(str(asked["type"])), part)
+        except InvalidValue as error:
+            field = f"{place}prompt_from.{part.name}"
+            raise InvalidRequest(f"{field}: {error}", field) from error
 
 
 def _needs(wanted: Submission, needed: Mapping[str, Task], place: str) -> Needs:
@@ -281,4 +302,7 @@ def _needs(wanted: Submission, needed: Mapping[str, Task], place: str) -> Needs:
     outputs = tuple(
         replace(item, task_id=needed[item.task_id].task_id) for item in wanted.outputs_wanted
     )
-    return Needs(tuple(task.task_id for task in needed.values()), outputs, depth)
+    prompt = tuple(
+        replace(part, task_id=needed[part.task_id].task_id) for part in wanted.prompt_parts
+    )
+    return Needs(tuple(task.task_id for task in needed.values()), outputs, depth, prompt)

@@ -10,9 +10,10 @@ from neurogrid_marketplace.conditions import Where
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.gang import Apart, Gang
 from neurogrid_marketplace.money import parse_usdc
-from neurogrid_marketplace.needs import OutputWanted
+from neurogrid_marketplace.needs import OutputWanted, PromptPart
 from neurogrid_marketplace.operations import Operation
 from neurogrid_marketplace.spread import NOWHERE, Avoid, Spread, SpreadBy
+from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 from ..store.tasks import TaskRow
@@ -58,6 +59,7 @@ class _Record(msgspec.Struct):
     avoid: Avoid = NOWHERE
     depends_on: tuple[str, ...] = ()
     from_outputs: tuple[tuple[str, str, str], ...] = ()
+    prompt_from: tuple[PromptPart, ...] = ()
     where: Where = ()
     client: str | None = None
     sealed_bids: bool = False
@@ -103,6 +105,8 @@ def submission_of(row: TaskRow) -> Submission:
         avoid=record.avoid,
         depends_on=record.depends_on,
         outputs_wanted=tuple(OutputWanted(*item) for item in record.from_outputs),
+        # Afterwards they stand in its request.
+        prompt_parts=record.prompt_from if row.phase is Phase.WAITING else (),
         where=record.where,
         client=record.client,
         sealed_bids=record.sealed_bids,

@@ -36,7 +36,8 @@ from neurogrid_marketplace.model_requests import (
     request_bytes,
     whole_parameters,
 )
-from neurogrid_marketplace.needs import OutputWanted
+from neurogrid_marketplace.needs import OutputWanted, PromptPart
+from neurogrid_marketplace.prompts import places_in
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
@@ -96,6 +97,7 @@ class ModelWanted:
         parameters: some or all.
         files: what ``asked.file`` names, where it is here.
         outputs_wanted: the same, where another task will leave it.
+        prompt_parts: words of ``asked`` that other tasks will leave.
         where: conditions on nodes.
     """
 
@@ -104,6 +106,7 @@ class ModelWanted:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     files: Sequence[FileGiven] = ()
     outputs_wanted: tuple[OutputWanted, ...] = ()
+    prompt_parts: tuple[PromptPart, ...] = ()
     name: str = ""
     priority: int = 5
     priority_reason: str = ""
@@ -176,6 +179,14 @@ def submission_of(
     except InvalidValue as error:
         name = str(error).partition(":")[0]
         raise InvalidRequest(str(error), name) from error
+    there = places_in(wanted.asked)
+    for part in wanted.prompt_parts:
+        if part.name not in there:
+            field = f"prompt_from.{part.name}"
+            raise InvalidRequest(
+                f"{field}: {{{{{part.name}}}}} stands in none of the prompt, the messages and the texts",
+                field,
+            )
     try:
         parameters = whole_parameters(model.type, wanted.parameters)
     except InvalidValue as error:
@@ -212,6 +223,7 @@ def submission_of(
         runs_late=wanted.runs_late,
         depends_on=wanted.depends_on,
         outputs_wanted=wanted.outputs_wanted,
+        prompt_parts=wanted.prompt_parts,
         command=model.command,
         environment={"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
         inputs=(
@@ -360,7 +372,9 @@ class Models:
         row = await self._database.read(tasks.by_idempotency_key, account.id, key)
         if row is None:
             return False
-        asked = (item.sha256 for item in row.job.inputs if item.path == REQUEST_FILE)
+        asked = {item.sha256 for item in row.job.inputs if item.path == REQUEST_FILE}
+        # What it was asked with, before others' words came into it.
+        asked.add(str(row.spec.get("template_sha256", "")))
         if digest not in asked:
             raise IdempotencyMismatch(
                 f"the idempotency key {key!r} was used for task {row.id}, which was another request"

@@ -18,7 +18,7 @@ from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.job_stream import EXEC
 from neurogrid_marketplace.model_catalogue import REQUEST_FILE
 from neurogrid_marketplace.money import MS_PER_HOUR, format_usdc
-from neurogrid_marketplace.needs import OutputWanted
+from neurogrid_marketplace.needs import OutputWanted, PromptPart
 from neurogrid_marketplace.network import Network
 from neurogrid_marketplace.operations import Operation
 from neurogrid_marketplace.registry_auth import REGISTRY_AUTH, auth_input
@@ -152,6 +152,7 @@ class Submission:
         avoid: nodes and wallets where it must not run.
         depends_on: ids of tasks that must have completed before; in a workflow, names in it too.
         outputs_wanted: inputs that other tasks will leave, which it therefore depends on as well.
+        prompt_parts: words of what it asks a model that other tasks will leave, likewise.
         where: conditions on nodes.
         client: the account's wallet, where it lets nodes know it before the start.
         sealed_bids: nodes commit to their bids before anybody sees one.
@@ -192,6 +193,7 @@ class Submission:
     avoid: Avoid = NOWHERE
     depends_on: tuple[str, ...] = ()
     outputs_wanted: tuple[OutputWanted, ...] = ()
+    prompt_parts: tuple[PromptPart, ...] = ()
     where: Where = ()
     client: str | None = None
     sealed_bids: bool = False
@@ -275,14 +277,14 @@ class Submission:
 
     def needed(self) -> tuple[str, ...]:
         """Whom it depends on, each once."""
-        return tuple(
-            dict.fromkeys((*self.depends_on, *(item.task_id for item in self.outputs_wanted)))
-        )
+        files = (item.task_id for item in self.outputs_wanted)
+        words = (part.task_id for part in self.prompt_parts)
+        return tuple(dict.fromkeys((*self.depends_on, *files, *words)))
 
     @property
     def stands_alone(self) -> bool:
         """Whether no other task has to be looked at to store it."""
-        return not self.depends_on and not self.outputs_wanted and self.resume_from is None
+        return not self.needed() and self.resume_from is None
 
     def job(self, sizes: Mapping[str, int]) -> Job:
         """The job, without those inputs that other tasks will leave.
@@ -424,6 +426,11 @@ class Submission:
                 "category": self.model.category,
                 "parameters": dict(self.model.parameters),
             }
+            if self.prompt_parts:
+                conditions["prompt_from"] = [plain(part) for part in self.prompt_parts]
+                conditions["template_sha256"] = next(
+                    item.sha256 for item in self.inputs if item.path == REQUEST_FILE
+                )
         if self.execution_of is not None:
             conditions["execution_of"] = self.execution_of
         verification: dict[str, Json] = {}

@@ -11,6 +11,7 @@ from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_marketplace.fields import FilePath, Sha256, Word
 from neurogrid_marketplace.model_catalogue import ModelName
 from neurogrid_marketplace.model_requests import PROMPT_CHARS_MAX, Message
+from neurogrid_marketplace.prompts import PARTS_MAX, FieldPath, PartName
 
 from .operation_schemas import ParameterName
 from .requests import (
@@ -43,6 +44,7 @@ MODEL_RULES = {
     "file.output": 'a plain relative path such as "speech.wav"',
     "file.from_task": "a task's id, or in a workflow the name of one of its tasks",
     "depends_on[]": "a task's id, or in a workflow the name of one of its tasks",
+    "prompt_from[].from_task": "a task's id, or in a workflow the name of one of its tasks",
     "regions[]": 'a region such as "eu-west"',
     "node_preferences.region": 'a region such as "eu-west"',
 }
@@ -63,6 +65,28 @@ class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
     path: Annotated[FilePath, Meta(description="Its name; the end says what it is.")] = "recording"
 
 
+class PromptFrom(Struct, frozen=True, forbid_unknown_fields=True):
+    """Words that another task will leave."""
+
+    from_task: Annotated[
+        TaskName, Meta(description="The task that will leave them; this one then depends on it.")
+    ]
+    output: Annotated[
+        FilePath | None,
+        Meta(description="Below /outputs there; a model's `result.json`, if left out."),
+    ] = None
+    field: Annotated[
+        FieldPath | None,
+        Meta(
+            description="Of a JSON object, with points between names: a text, a number, true or false. Without it "
+            "the whole file, in UTF-8; of `result.json`, if `output` is left out too, `text`."
+        ),
+    ] = None
+    max_chars: Annotated[
+        int, Meta(ge=1, le=PROMPT_CHARS_MAX, description="What is longer is cut off there.")
+    ] = PROMPT_CHARS_MAX
+
+
 class ModelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to a model of the catalogue, which says what computes it and what it needs."""
 
@@ -79,6 +103,14 @@ class ModelRequest(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(max_length=256, description="To embed."),
     ] = ()
     file: Annotated[ModelFile | None, Meta(description="To transcribe.")] = None
+    prompt_from: Annotated[
+        dict[PartName, PromptFrom],
+        Meta(
+            max_length=PARTS_MAX,
+            description="By names of yours: where `{{name}}` stands in the prompt, the messages or the texts, words come "
+            "that other tasks will leave.",
+        ),
+    ] = {}
     parameters: ModelParametersGiven = {}
     name: Annotated[str, Meta(max_length=200, description="The model's id, if left out.")] = ""
     priority: Priority = "normal"

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import Depends, FastAPI, Query
 from starlette.responses import Response
 
-from neurogrid_marketplace.model_catalogue import Model
+from neurogrid_marketplace.model_catalogue import RESULT_FILE, Model
 from neurogrid_marketplace.model_requests import ModelInput
 from neurogrid_marketplace.model_server import ModelServer
 from neurogrid_marketplace.money import format_usdc
-from neurogrid_marketplace.needs import OutputWanted
+from neurogrid_marketplace.needs import OutputWanted, PromptPart
 
 from ...services.errors import InvalidRequest
 from ...services.models import FileGiven, ModelSettings, ModelWanted, find_model
@@ -27,11 +27,14 @@ from .model_schemas import (
     ModelRequest,
     ModelServerView,
     ModelView,
+    PromptFrom,
 )
 from .task_submissions import finish_by_ms, verification_of
 from .words import priority_number
 
 _TOKEN = "token"
+# Of what a model that writes or hears leaves.
+_RESULT_WORDS = "text"
 
 
 def add_model_routes(app: FastAPI, settings: ModelSettings, gate: Gate, schemas: Schemas) -> None:
@@ -104,6 +107,7 @@ def model_wanted(request: ModelRequest, idempotency_key: str | None) -> ModelWan
             if file is None or file.from_task is None
             else (OutputWanted(file.path, file.from_task, file.output or file.path),)
         ),
+        prompt_parts=tuple(_part(name, part) for name, part in request.prompt_from.items()),
         name=request.name,
         priority=priority_number(request.priority),
         priority_reason=request.priority_reason,
@@ -122,6 +126,13 @@ def model_wanted(request: ModelRequest, idempotency_key: str | None) -> ModelWan
         verification=verification_of(request.verification, ""),
         idempotency_key=idempotency_key,
     )
+
+
+def _part(name: str, part: PromptFrom) -> PromptPart:
+    field = part.field or ""
+    if part.output is None and part.field is None:
+        field = _RESULT_WORDS
+    return PromptPart(name, part.from_task, part.output or RESULT_FILE, field, part.max_chars)
 
 
 def model_view(model: Model) -> ModelView:

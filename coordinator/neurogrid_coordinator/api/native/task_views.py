@@ -76,6 +76,7 @@ _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.item
     "RESULT_REFUTED": "Nothing: the task that it belongs to has the result that others agree on.",
     "VERIFICATION_UNDECIDED": "See docs/verification.md for what makes a job's results comparable.",
     "KEY_MISSING": "Submit it again and wait for it, or run `neurogrid keys serve` beside it.",
+    "PROMPT_UNFIT": "Name another output or field in prompt_from, or have that task leave a text.",
     "OUTPUT_MISSING": "Have that task write the file below /outputs, or name another one.",
 }
 

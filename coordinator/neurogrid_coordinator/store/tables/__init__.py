@@ -35,7 +35,15 @@ from .verification import (
     findings,
 )
 from .webhook import webhook_attempts, webhook_deliveries, webhooks
-from .work import account_holds, leases, named_tasks, task_needs, tasks, workflows
+from .work import (
+    account_holds,
+    leases,
+    named_tasks,
+    task_needs,
+    tasks,
+    unwritten_requests,
+    workflows,
+)
 
 __all__ = [
     "account_holds",
@@ -81,6 +89,7 @@ __all__ = [
     "uncounted_tasks",
     "unit_counts",
     "unneeded_blobs",
+    "unwritten_requests",
     "usage_samples",
     "used_signatures",
     "webhook_attempts",

@@ -99,6 +99,13 @@ task_needs = Table(
 )
 Index("task_needs_needed", task_needs.c.needed_id)
 
+# Waiting tasks that have all they need, but for what they ask a model: it is to be written with words that others have left.
+unwritten_requests = Table(
+    "unwritten_requests",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id"), primary_key=True, nullable=False),
+)
+
 # Tasks that were submitted together; `tasks.workflow_key` is a task's name in it. `spec_json`: as
 # submitted, to tell a repeated request from another one.
 workflows = Table(
