@@ -21,6 +21,8 @@ from neurogrid_marketplace.model_catalogue import Model
 pytestmark = pytest.mark.engine
 _MODEL, _MERGES = load(WEIGHTS)
 _PAIRS = BytePairs(_MERGES)
+# So that texts go on as long as they may.
+_NO_END = {"0": -100}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +182,7 @@ def test_who_leaves_takes_the_work_along_and_who_comes_too_late_is_told_when(
 ) -> None:
     def endless() -> openai.Stream[openai.types.Completion]:
         return client.completions.create(
-            model="bard-1m", prompt="To be", max_tokens=8192, stream=True, n=4, temperature=1
+            model="bard-1m", prompt="To be", max_tokens=8192, stream=True, n=4, logit_bias=_NO_END
         )
 
     with endless() as stream:
@@ -196,11 +198,11 @@ def test_who_leaves_takes_the_work_along_and_who_comes_too_late_is_told_when(
         next(stream)
         impatient = client.with_options(timeout=0.3).completions
         with pytest.raises(openai.APITimeoutError):
-            impatient.create(model="bard-1m", prompt="To be", max_tokens=8192)
+            impatient.create(model="bard-1m", prompt="To be", max_tokens=8192, logit_bias=_NO_END)
         assert server.load()["waiting"] == 0
     server.until_idle()
     with pytest.raises(openai.APITimeoutError):
-        impatient.create(model="bard-1m", prompt="To be", max_tokens=8192)
+        impatient.create(model="bard-1m", prompt="To be", max_tokens=8192, logit_bias=_NO_END)
     server.until_idle()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,13 @@ from models.serving.batch import Batch
 from models.serving.bodies import encoded, read_json
 from models.serving.errors import Refused
 from models.serving.sampling import Array, Sampling, chances, weighed
-from models.serving.text_requests import ChatAsked, CompletionAsked, chat_wanted, completion_wanted
+from models.serving.text_requests import (
+    ChatAsked,
+    CompletionAsked,
+    chat_wanted,
+    completion_wanted,
+    tokens_of,
+)
 from models.serving.texts import Piece, Wanted
 from models.serving.writing import Writing
 from models.text.byte_pairs import BytePairs
@@ -65,6 +73,24 @@ def test_what_is_said_is_the_text_before_its_first_stop(
     assert writing.stopped == (first is not None)
 
 
+def test_what_can_not_fit_is_refused_before_it_costs_anything() -> None:
+    began_s = time.process_time()
+    # One word, and words that are all different: both once took hours, and the latter stayed in memory.
+    for text in ("the" * 300_000, " ".join(map(str, range(100_000)))):
+        for asked in ({"prompt": text}, {"prompt": [text]}):
+            with pytest.raises(Refused) as caught:
+                completion_wanted(_asked_of(asked), _BARD)
+            assert caught.value.code == "context_length_exceeded"
+        with pytest.raises(Refused):
+            tokens_of(text, _BARD, "prompt")
+    pairs = BytePairs(_MERGES)
+    assert len(pairs.encode(b"the" * 20_000)) > 1000
+    for number in range(50_000):
+        pairs.encode(str(number).encode())
+    assert pairs.remembered <= 10_000
+    assert time.process_time() - began_s < 20
+
+
 def test_chances_are_of_the_model_itself_and_penalties_of_what_is_chosen() -> None:
     logits = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
     chosen, likeliest = chances(logits, 2, 2)
@@ -86,6 +112,11 @@ def _told(**fields: Any) -> ChatAsked:
 
 def _asked(**fields: Any) -> CompletionAsked:
     return read_json(encoded({"prompt": "To be", **fields}), CompletionAsked)
+
+
+def _asked_of(fields: dict[str, Any]) -> CompletionAsked:
+    """Without the bound of a body."""
+    return msgspec.convert(fields, CompletionAsked)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ class Gemma:
             token for token in range(self.vocabulary) if self._vocabulary.is_eog(token)
         )
         self._read = [0] * places
+        texts = (self._vocabulary.get_text(token) for token in range(self.vocabulary))
+        self.longest = max(len(text.encode()) for text in texts)
         self.piece = lru_cache(self.vocabulary)(self._piece)
 
     def encode(self, text: str) -> list[int]:
@@ -80,10 +82,10 @@ class Gemma:
         text: str = self._vocabulary.token_to_piece(token, 0, False)
         return text.encode()
 
-    def conversation(self, turns: Sequence[Turn]) -> tuple[list[int], list[str]]:
+    def conversation(self, turns: Sequence[Turn]) -> tuple[str, list[str]]:
         """As speeches under their speakers' names, which end with the speech."""
         said = [f"{_SPEAKERS[turn.role]}{turn.content}" for turn in turns]
-        return self.encode("\n".join([*said, "Assistant:"])), ["\nUser:", "\nAssistant:"]
+        return "\n".join([*said, "Assistant:"]), ["\nUser:", "\nAssistant:"]
 
     def begin(self, place: int, tokens: Sequence[int]) -> Array:
         """Read a new text, piece by piece."""

@@ -25,6 +25,7 @@ from models.serving.text_requests import (
     chat_wanted,
     completion_wanted,
     known_tokens,
+    tokens_of,
     turns_of,
 )
 from models.serving.texts import TextModel, Wanted
@@ -75,9 +76,10 @@ class TextServing(Serving):
         if (asked.prompt is None) == (not asked.messages):
             raise wrong("prompt", "a prompt or messages, one of them")
         if asked.prompt is not None:
-            tokens = self._model.encode(asked.prompt)
+            text = asked.prompt
         else:
-            tokens, _ = self._model.conversation(turns_of(asked.messages or []))
+            text, _ = self._model.conversation(turns_of(asked.messages or []))
+        tokens = tokens_of(text, self._model, "prompt")
         return json_answer(
             {"count": len(tokens), "max_model_len": self._model.context, "tokens": tokens}
         )

@@ -148,7 +148,8 @@ def chat_wanted(asked: ChatAsked, model: TextModel) -> list[Wanted]:
         Refused: it has something that this server can't do, or is too long.
     """
     _refuse_unserved(asked)
-    tokens, ends = model.conversation(turns_of(asked.messages))
+    text, ends = model.conversation(turns_of(asked.messages))
+    tokens = tokens_of(text, model, "messages")
     likeliest = asked.top_logprobs
     if likeliest is not None and not asked.logprobs:
         raise wrong("top_logprobs", "goes with logprobs = true")
@@ -209,6 +210,18 @@ def turns_of(messages: Sequence[_Message]) -> list[Turn]:
     return turns
 
 
+def tokens_of(text: str, model: TextModel, param: str) -> list[int]:
+    """The tokens of a text. One that can't fit is not even read: finding its tokens would take long.
+
+    Raises:
+        Refused: it has more tokens than the model sees, whatever they are.
+    """
+    least = len(text.encode("utf-8", "replace")) // model.longest
+    if least > model.context:
+        raise too_long(model.context, least, param)
+    return model.encode(text)
+
+
 def known_tokens(tokens: Sequence[int], model: TextModel, param: str) -> list[int]:
     """Tokens that the model has.
 
@@ -250,7 +263,9 @@ def _prompts(prompt: Any, model: TextModel) -> list[list[int]]:
     ):
         raise wrong("prompt", f"1 to {CHOICES_MAX} texts, or lists of tokens")
     return [
-        model.encode(each) if isinstance(each, str) else known_tokens(each, model, "prompt")
+        tokens_of(each, model, "prompt")
+        if isinstance(each, str)
+        else known_tokens(each, model, "prompt")
         for each in many
     ]
 

@@ -30,6 +30,7 @@ class TextModel(Protocol):
         places: how many texts it can be at.
         vocabulary: how many tokens there are.
         ends: tokens that end a text.
+        longest: bytes that a token stands for, at most.
     """
 
     context: int
@@ -37,6 +38,7 @@ class TextModel(Protocol):
     places: int
     vocabulary: int
     ends: frozenset[int]
+    longest: int
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text; at least one."""
@@ -46,7 +48,7 @@ class TextModel(Protocol):
         """What a token writes."""
         ...
 
-    def conversation(self, turns: Sequence[Turn]) -> tuple[list[int], list[str]]:
+    def conversation(self, turns: Sequence[Turn]) -> tuple[str, list[str]]:
         """What the model goes on after, and what ends its turn."""
         ...
 

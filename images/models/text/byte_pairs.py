@@ -14,7 +14,10 @@ from itertools import pairwise
 END = 0
 _BYTES = 256
 # No pair reaches over the border of two words. A word has its space before it.
-_WORD = re.compile(rb" ?[A-Za-z']+| ?[0-9]+| ?[^A-Za-z0-9\s]+|\s")
+# One that goes on for ever is several: merging takes as long as the square of a word.
+_WORD = re.compile(rb" ?[A-Za-z']{1,64}| ?[0-9]{1,64}| ?[^A-Za-z0-9\s]{1,64}|\s")
+# Words whose tokens are remembered; texts have fewer, unless somebody wants to fill a server's memory.
+_KNOWN_MAX = 10_000
 
 Merges = Sequence[tuple[int, int]]
 
@@ -38,12 +41,24 @@ class BytePairs:
         """How many tokens there are."""
         return len(self._texts)
 
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest token."""
+        return max(map(len, self._texts))
+
+    @property
+    def remembered(self) -> int:
+        """Words whose tokens are not to be found again."""
+        return len(self._known)
+
     def encode(self, text: bytes) -> list[int]:
         """The tokens of a text."""
         found: list[int] = []
         for word in _WORD.findall(text):
             known = self._known.get(word)
             if known is None:
+                if len(self._known) >= _KNOWN_MAX:
+                    self._known.clear()
                 known = self._known[word] = self._encode_word(word)
             found += known
         return found

@@ -23,6 +23,7 @@ class Bard:
 
     def __init__(self, model: Transformer, pairs: BytePairs) -> None:
         self.context, self.places, self.vocabulary = model.context, len(model.seen), pairs.size
+        self.longest = pairs.longest
         self._model, self._pairs = model, pairs
         self._seen: list[list[int]] = [[] for _ in model.seen]
 
@@ -34,10 +35,9 @@ class Bard:
         """What a token writes."""
         return self._pairs.decode([token])
 
-    def conversation(self, turns: Sequence[Turn]) -> tuple[list[int], list[str]]:
+    def conversation(self, turns: Sequence[Turn]) -> tuple[str, list[str]]:
         """As the scene of a play, which ends with the speech."""
-        text, ends = play([(turn.role, turn.content) for turn in turns])
-        return self.encode(text), ends
+        return play([(turn.role, turn.content) for turn in turns])
 
     def begin(self, place: int, tokens: Sequence[int]) -> Array:
         """Read a new text."""
