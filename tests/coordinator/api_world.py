@@ -17,12 +17,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from coordinator.api_lives import TaskLives
 from coordinator.api_loops import Loops
 from coordinator.api_surroundings import FakeChain, FakeMarket, Web
 from coordinator.catalogue import CATALOGUE
 from coordinator.fake_wallet_chain import FakeWalletChain
 from coordinator.places import place_in
-from coordinator.records import NOW_MS, wallet
+from coordinator.records import NOW_MS, node_id, wallet
 from neurogrid_coordinator import steps
 from neurogrid_coordinator.api.app import create_app
 from neurogrid_coordinator.api.collaborators import Collaborators, Settings
@@ -43,41 +44,22 @@ from neurogrid_coordinator.services.pulse import Pulse
 from neurogrid_coordinator.services.submission import Terms
 from neurogrid_coordinator.services.task_changes import TaskChanges
 from neurogrid_coordinator.spot_checks import SpotChecks
-from neurogrid_coordinator.store import accounts, leases, logs, tasks
+from neurogrid_coordinator.store import accounts
 from neurogrid_coordinator.store.accounts import USUAL_ROLES, Account
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
 from neurogrid_coordinator.uploads import Uploads
 from neurogrid_coordinator.url_fetch import UrlFetcher
 from neurogrid_coordinator.vouchers import VoucherDesk
-from neurogrid_marketplace import settlement
-from neurogrid_marketplace.auction import RankedBid
-from neurogrid_marketplace.awarding import demand_of
-from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.checkpoint import CHECKPOINT_RUNTIME
-from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.gang import GANG_RUNTIME
-from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import OutputFile
-from neurogrid_marketplace.messages import Result
-from neurogrid_marketplace.network import NetworkUse
 from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.request_signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, request_text
 from neurogrid_marketplace.resources import Capacity, Gpu
 from neurogrid_marketplace.standing import Standing
-from neurogrid_marketplace.task import Phase, Task
-from neurogrid_marketplace.task_events import (
-    Accepted,
-    AuctionClosed,
-    CancelRequested,
-    Due,
-    EscrowOpened,
-    Event,
-    Finished,
-    KeySent,
-    OutputsChecked,
-    Started,
-)
+from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task_events import CancelRequested, KeySent
 from neurogrid_wallet.keys import KeyPair
 
 OpenJobStream = Callable[[str], Awaitable[JobStream]]
@@ -93,11 +75,6 @@ TERMS = Terms(
     queue_timeout_s=600,
     timeout_s_max=7 * 24 * 3600,
 )
-
-
-def node_id(name: str) -> str:
-    """A peer id that nobody has the key of."""
-    return peer_id_of(hashlib.sha256(name.encode()).digest())
 
 
 def keys_of(name: str) -> KeyPair:
@@ -147,7 +124,7 @@ class Customer:
         return {SIGNATURE_HEADER: signature, TIMESTAMP_HEADER: str(at_s)}
 
 
-class World:
+class World(TaskLives):
     """One coordinator's api with everything behind it."""
 
     def __init__(
@@ -158,8 +135,7 @@ class World:
         open_job_stream: OpenJobStream,
         blobs: BlobStore | None,
     ) -> None:
-        self.database = database
-        self.feed = Feed()
+        super().__init__(database, Feed())
         self.settings = settings
         self.limits = settings.limits
         self.market = FakeMarket([node_view("one"), node_view("two")])
@@ -184,8 +160,6 @@ class World:
         self.orchestrator.beat()
         self.scheduler_pulse.beat()
         self.woken: list[str] = []
-        # The api reads the real clock; what the orchestrator does here goes on from there.
-        self.now_ms = time.time_ns() // 1_000_000
         self.collaborators = Collaborators(
             database=database,
             feed=self.feed,
@@ -272,86 +246,6 @@ class World:
         transport = httpx.ASGITransport(self.app)
         return httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers)
 
-    # --- what nodes and the orchestrator do -------------------------------------------------------
-
-    async def step(self, task_id: str, event: Event) -> Task:
-        """One step by the real rules."""
-        self.now_ms += 1000
-        step = await self.database.write(lambda conn: steps.take(conn, task_id, event, self.now_ms))
-        assert step is not None, "the task is there"
-        self.feed.notify()
-        return step.after
-
-    async def accept(
-        self, task_id: str, name: str = "one", sealing_key: str = "", owner: str = ""
-    ) -> Task:
-        """Queued to accepted by this node, which names this key; no money moves yet.
-
-        Args:
-            owner: the wallet that is paid; "" for the node's usual one.
-        """
-        task = await self.step(task_id, Due(self.now_ms))
-        price = 360_000
-        bid = Bid(
-            demand_of(task).demand_id,
-            demand_of(task).hash(),
-            price,
-            100,
-            2**50,
-            owner or wallet(name),
-        )
-        ranked = RankedBid(node_id(name), bid, "b" * 64, price, price)
-        closed = AuctionClosed(demand_of(task).demand_id, (ranked,), "1 of 1 nodes match.")
-        task = await self.step(task_id, closed)
-        assert task.lease is not None
-        return await self.step(task_id, Accepted(task.lease.lease_id, sealing_key))
-
-    async def award(self, task_id: str, name: str = "one", owner: str = "") -> Task:
-        """Queued to starting, on this node, with its escrow open; ``owner``: see `accept`."""
-        task = await self.accept(task_id, name, owner=owner)
-        assert task.lease is not None
-        lease_id = task.lease.lease_id
-        await self.settle(lease_id, lambda s: settlement.opened(s, self.now_ms))
-        await self.database.write(
-            lambda conn: leases.save_escrow(conn, lease_id, wallet("escrow"), 1, "5" * 88, NOW_MS)
-        )
-        return await self.step(task_id, EscrowOpened(lease_id))
-
-    async def start(self, task_id: str, owner: str = "", name: str = "one") -> Task:
-        """Queued to running, on this node; ``owner``: see `accept`."""
-        task = await self.award(task_id, name, owner=owner)
-        assert task.lease is not None
-        return await self.step(task_id, Started(task.lease.lease_id, self.now_ms))
-
-    async def finish(
-        self,
-        task_id: str,
-        *outputs: OutputFile,
-        outcome: Outcome = Outcome.COMPLETED,
-        network: NetworkUse | None = None,
-    ) -> Task:
-        """Running to its end, after ten seconds of work."""
-        task = await self.state(task_id)
-        assert task.lease is not None
-        exit_code = 0 if outcome is Outcome.COMPLETED else 3
-        result = Result(outcome, exit_code, "", metered_ms=10_000, outputs=outputs, network=network)
-        self.now_ms += 10_000
-        task = await self.step(task_id, Finished(task.lease.lease_id, result))
-        if task.phase is Phase.VERIFYING:
-            assert task.lease is not None
-            task = await self.step(task_id, OutputsChecked(task.lease.lease_id))
-        return task
-
-    async def pay(self, task_id: str, receipt: bytes = b'{"a": "receipt"}\n') -> None:
-        """Close the escrow of the task's lease, and write its receipt."""
-        rows = await self.database.read(lambda conn: leases.of_task(conn, task_id))
-        row = rows[-1]
-        due = row.settlement.due_micro_usdc or 0
-        await self.settle(row.id, lambda s: settlement.closed(s, "4" * 88, due, self.now_ms))
-        await self.database.write(
-            lambda conn: leases.insert_receipt(conn, row, receipt, self.now_ms)
-        )
-
     async def upload(self, task_id: str, path: str, data: bytes) -> OutputFile:
         """The node of the task's lease puts an output."""
         digest = hashlib.sha256(data).hexdigest()
@@ -361,36 +255,6 @@ class World:
         answer = await node.put(f"/api/v1/artifacts/{digest}", content=data)
         assert answer.status_code == 201, answer.text
         return OutputFile(path, digest, len(data))
-
-    async def settle(self, lease_id: str, change: Any) -> None:
-        """Change where the money of a lease is."""
-
-        def write(conn: Any) -> None:
-            row = leases.get(conn, lease_id)
-            assert row is not None
-            leases.save_settlement(conn, change(row.settlement), self.now_ms)
-
-        await self.database.write(write)
-
-    async def print(self, task_id: str, text: str | bytes) -> None:
-        """The job of the present lease prints something."""
-        data = text.encode() if isinstance(text, str) else text
-        task = await self.state(task_id)
-        assert task.lease is not None
-        lease_id = task.lease.lease_id
-
-        def write(conn: Any) -> None:
-            row = leases.get(conn, lease_id)
-            assert row is not None
-            logs.append(conn, lease_id, row.log_bytes, row.log_bytes, data, self.now_ms)
-
-        await self.database.write(write)
-
-    async def state(self, task_id: str) -> Task:
-        """The task's state."""
-        row = await self.database.read(lambda conn: tasks.get(conn, task_id))
-        assert row is not None
-        return row.state
 
     async def request_cancel(self, task_id: str) -> Phase:
         return (await self.step(task_id, CancelRequested())).phase

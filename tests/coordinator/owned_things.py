@@ -10,9 +10,9 @@ from typing import Any
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from coordinator.api_world import TASK, USDC, Customer, World, node_id, node_view
+from coordinator.api_world import TASK, USDC, Customer, World, node_view
 from coordinator.fake_wallet_chain import DAY_S, escrow_account, provider_account, signed_by
-from coordinator.records import wallet
+from coordinator.records import node_id, wallet
 from engine.serving import SERVICE_PORT
 from neurogrid_coordinator import node_messages
 from neurogrid_coordinator.checkpoints import CheckpointDesk

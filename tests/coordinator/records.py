@@ -7,6 +7,7 @@ from neurogrid_coordinator.store.tasks import NewTask
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.gang import Gang
+from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.membership import Membership
 from neurogrid_marketplace.resources import Requirements
@@ -16,6 +17,11 @@ from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
 NOW_MS = 1_800_000_000_000
 QUEUE_TIMEOUT_MS = 600_000
+
+
+def node_id(name: str) -> str:
+    """A peer id that nobody has the key of."""
+    return peer_id_of(hashlib.sha256(name.encode()).digest())
 
 
 def wallet(name: str) -> str:

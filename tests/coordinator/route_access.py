@@ -10,7 +10,7 @@ from enum import Enum
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from coordinator.api_world import OPERATION, TASK, node_id
+from coordinator.api_world import OPERATION, TASK
 from coordinator.owned_things import (
     Maker,
     allowed_application,
@@ -50,6 +50,7 @@ from coordinator.owned_things import (
     webhook_url,
     workflow,
 )
+from coordinator.records import node_id
 from neurogrid_coordinator.store.accounts import CLIENT_ROLE, OPERATOR_ROLE, PROVIDER_ROLE
 
 # A parameter of paths -> how what it names is made, so that it is somebody's; and whether it is only

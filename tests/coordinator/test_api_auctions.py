@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from coordinator.api_world import TASK, USDC, World, node_id, open_world
+from coordinator.api_world import TASK, USDC, World, open_world
 from coordinator.on_asyncio import on_asyncio
-from coordinator.records import wallet
+from coordinator.records import node_id, wallet
 from neurogrid_coordinator.store import evidence
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.awarding import demand_of

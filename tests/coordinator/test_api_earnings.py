@@ -12,21 +12,11 @@ import httpx
 import pytest
 from solders.message import from_bytes_versioned
 
-from coordinator.api_world import (
-    GIB,
-    TASK,
-    USDC,
-    Customer,
-    World,
-    keys_of,
-    node_id,
-    node_view,
-    open_world,
-)
+from coordinator.api_world import GIB, TASK, USDC, Customer, World, keys_of, node_view, open_world
 from coordinator.error_answers import check_error
 from coordinator.fake_wallet_chain import escrow_account, provider_account
 from coordinator.on_asyncio import on_asyncio
-from coordinator.records import wallet
+from coordinator.records import node_id, wallet
 from neurogrid_contracts.accounts import EscrowState
 from neurogrid_contracts.instructions.wire import Tag
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus

@@ -9,9 +9,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
-from coordinator.api_world import TASK, keys_of, node_id, open_world
+from coordinator.api_world import TASK, keys_of, open_world
 from coordinator.event_sockets import authenticated, receive
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from coordinator.served import served
 from neurogrid_coordinator.store import events as store_events
 from neurogrid_marketplace.standing import Standing

@@ -9,9 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from coordinator.api_world import TASK, node_id, node_view, open_world
+from coordinator.api_world import TASK, node_view, open_world
 from coordinator.event_sockets import authenticated, receive
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from coordinator.served import served
 from neurogrid_coordinator.api import events
 

@@ -1,8 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from coordinator.api_world import TASK, USDC, World, node_id, node_view, open_world
+from coordinator.api_world import TASK, USDC, World, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_marketplace.resources import Capacity
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from coordinator.api_world import OPERATION, TASK, node_id, open_world
+from coordinator.api_world import OPERATION, TASK, open_world
 from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_marketplace.operations import OPERATIONS
 

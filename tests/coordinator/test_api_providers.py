@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from coordinator.api_world import GIB, TASK, USDC, World, node_id, node_view, open_world
+from coordinator.api_world import GIB, TASK, USDC, World, node_view, open_world
 from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
-from coordinator.records import wallet
+from coordinator.records import node_id, wallet
 from neurogrid_coordinator.market.reports import NodeView
 from neurogrid_marketplace.offer import PriceList
 from neurogrid_marketplace.resources import Capacity, Gpu

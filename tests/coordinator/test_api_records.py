@@ -239,7 +239,7 @@ async def test_a_bug_of_ours_is_the_operators_to_see_without_what_was_in_the_req
         assert found.context["request_id"] == answer.headers["x-request-id"]
         assert (found.severity, found.account_id) == ("high", None)
         assert "ZeroDivisionError" in found.message
-        assert "api_world.py" in found.stack
+        assert "api_surroundings.py" in found.stack
         assert "swordfish" not in repr(found)
 
 

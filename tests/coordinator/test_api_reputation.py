@@ -1,8 +1,9 @@
 import time
 from pathlib import Path
 
-from coordinator.api_world import TASK, World, node_id, open_world
+from coordinator.api_world import TASK, World, open_world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator.store import findings
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.reputation import Finding, FindingKind

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.api_world import TASK, USDC, World, node_id, node_view, open_world
+from coordinator.api_world import TASK, USDC, World, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator import services
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.store import task_lists

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from coordinator.api_world import TASK, Customer, World, node_id, open_world
+from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator.config import RetentionConfig
 from neurogrid_coordinator.retention import forget_once
 from neurogrid_coordinator.store import events, usage

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from coordinator.api_world import TASK, Customer, node_id, open_world
+from coordinator.api_world import TASK, Customer, open_world
 from coordinator.on_asyncio import on_asyncio
-from coordinator.records import wallet
+from coordinator.records import node_id, wallet
 from neurogrid_coordinator.store import events, tasks
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.faults import Outcome

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from coordinator.api_world import TASK, node_id, node_view, open_world
+from coordinator.api_world import TASK, node_view, open_world
 from coordinator.error_answers import check_error
 from coordinator.hooks import HOOKS, completed, listed, made, shown
 from coordinator.on_asyncio import on_asyncio
 from coordinator.receiver import deliver_due, delivery_of, receiving
+from coordinator.records import node_id
 from neurogrid_coordinator.api.event_views import node_status_body
 from neurogrid_coordinator.store import events
 from neurogrid_coordinator.webhook_nodes import keep_node_status

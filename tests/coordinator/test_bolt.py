@@ -16,12 +16,13 @@ from websockets.asyncio.client import connect
 from conformance.document_000 import GPU, LIMITED, PROGRESS
 from conformance.shape import differences
 from coordinator.answering import RESULT
-from coordinator.api_world import OPERATION, TASK, node_id, node_view, open_world
+from coordinator.api_world import OPERATION, TASK, node_view, open_world
 from coordinator.computing import computing
 from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
 from coordinator.owned_things import failure
 from coordinator.receiver import deliver_due, receiving
+from coordinator.records import node_id
 from coordinator.served import served
 from neurogrid_coordinator.request_rules import RequestRules
 from neurogrid_coordinator.store.accounts import SCOPES

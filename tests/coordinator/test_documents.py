@@ -12,10 +12,11 @@ from conformance.document_001_batches import put_file
 from conformance.document_002 import DOCUMENT as DOCUMENT_002
 from conformance.document_004 import DOCUMENT as DOCUMENT_004
 from coordinator.answering import RESULT, answering
-from coordinator.api_world import keys_of, node_id, open_world
+from coordinator.api_world import keys_of, open_world
 from coordinator.catalogue import CATALOGUE
 from coordinator.computing import computing
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_coordinator.store.accounts import SCOPES

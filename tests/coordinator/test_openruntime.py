@@ -9,20 +9,12 @@ import httpx
 import pytest
 
 from coordinator.answering import answering
-from coordinator.api_world import (
-    OPERATION,
-    TASK,
-    USDC,
-    World,
-    keys_of,
-    node_id,
-    node_view,
-    open_world,
-)
+from coordinator.api_world import OPERATION, TASK, USDC, World, keys_of, node_view, open_world
 from coordinator.catalogue import CATALOGUE
 from coordinator.computing import RESULT, computing
 from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from neurogrid_coordinator.artifacts import content
 from neurogrid_coordinator.request_rules import RequestRules
 from neurogrid_coordinator.services.models import ModelSettings

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.api_world import node_id
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.on_asyncio import on_asyncio
+from coordinator.records import node_id
 from coordinator.replica_world import (
     HASTY,
     HEAD,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.api_world import node_id, node_view
+from coordinator.api_world import node_view
 from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.places import place_in
-from coordinator.records import NOW_MS, wallet
+from coordinator.records import NOW_MS, node_id, wallet
 from neurogrid_coordinator.market.directory import Directory
 from neurogrid_coordinator.standings import Standings
 from neurogrid_coordinator.store import challenges, findings

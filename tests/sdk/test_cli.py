@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from coordinator.api_world import USDC, World, node_id, node_view
-from coordinator.records import wallet
+from coordinator.api_world import USDC, World, node_view
+from coordinator.records import node_id, wallet
 from coordinator.served import ServedWorld
 from neurogrid.cli.group import neurogrid
 from neurogrid_coordinator.store import findings, usage

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
-from coordinator.api_world import World, node_id
+from coordinator.api_world import World
+from coordinator.records import node_id
 from coordinator.served import ServedWorld
 from coordinator.test_checkpoints import running
 from neurogrid_coordinator.store import prices

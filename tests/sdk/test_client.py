@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import neurogrid
-from coordinator.api_world import USDC, Customer, World, node_id
+from coordinator.api_world import USDC, Customer, World
+from coordinator.records import node_id
 from coordinator.served import ServedWorld
 from neurogrid import Client
 from neurogrid.models import Task

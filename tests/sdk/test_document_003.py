@@ -8,7 +8,8 @@ import pytest
 
 from conformance.document_003 import DOCUMENT
 from conformance.sdk_calls import Call, SdkDocument, ask_calls
-from coordinator.api_world import USDC, Customer, World, node_id
+from coordinator.api_world import USDC, Customer, World
+from coordinator.records import node_id
 from coordinator.served import ServedWorld
 from neurogrid_coordinator.store import usage
 from neurogrid_coordinator.store.usage import Said
