@@ -15,7 +15,7 @@ from engine.job_host import JobHost, job_host
 _START_TIMEOUT_S = 30
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A ledger; gives what its ``ledger.json`` says, and the ``control_key`` that moves its clock."""
     data = tmp_path_factory.mktemp("ledger")
@@ -39,7 +39,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobHost]:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     """A PostgreSQL server."""
     with postgresql_server() as server:

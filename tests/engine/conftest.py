@@ -28,14 +28,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]
         yield registry
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def swarm() -> Iterator[OwnSwarm]:
     # Short, because Unix sockets lie in it.
     with TemporaryDirectory(prefix="ng-") as folder, own_swarm(Path(folder) / "s") as made:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def remapped() -> Iterator[OwnDockerd]:
     """An engine in whose containers root is nobody in particular."""
     with TemporaryDirectory(prefix="ng-") as folder:
@@ -46,7 +46,7 @@ def remapped() -> Iterator[OwnDockerd]:
             yield own
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[OwnCluster]:
     with TemporaryDirectory(prefix="ng-") as folder, own_cluster(Path(folder) / "k") as made:
         yield made

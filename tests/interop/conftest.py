@@ -7,7 +7,7 @@ import pytest
 from contracts.ledger_process import LedgerProcess
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
     """As users start it, with slots of 400 ms: web3.js keeps a blockhash for 30 s, half of its life."""
     with LedgerProcess(tmp_path_factory.mktemp("ledger")) as process:

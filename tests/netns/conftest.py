@@ -7,7 +7,7 @@ import pytest
 from netns.market import World, running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A chain, two coordinators and a node, on machines of their own."""
     with running(tmp_path_factory.mktemp("market")) as world:
