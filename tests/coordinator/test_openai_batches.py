@@ -16,8 +16,9 @@ from coordinator.openai_world import openai_client
 from neurogrid_coordinator.batch_rules import BatchState
 from neurogrid_coordinator.openai.batch_lines import LINE_BYTES_MAX, read_line
 from neurogrid_coordinator.openai.batch_status import status_of
+from neurogrid_coordinator.services.artifacts import Limits
 from neurogrid_coordinator.services.errors import InvalidRequest
-from neurogrid_coordinator.store import openai_batches
+from neurogrid_coordinator.store import artifacts, openai_batches
 from neurogrid_coordinator.store.openai_batches import OpenAiBatchRow
 
 _CHAT = "/v1/chat/completions"
@@ -59,6 +60,7 @@ async def _lines_of(client: AsyncOpenAI, file_id: str | None) -> list[dict[str, 
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.both_databases
 @on_asyncio
 async def test_a_file_of_requests_is_answered_in_a_file_for_less(tmp_path: Path) -> None:
     async with openai_client(tmp_path) as (world, alice, client):
@@ -97,6 +99,10 @@ async def test_a_file_of_requests_is_answered_in_a_file_for_less(tmp_path: Path)
         with pytest.raises(openai.NotFoundError):
             await client.files.retrieve(made.input_file_id)
         assert (await client.batches.retrieve(made.id)).output_file_id == done.output_file_id
+        kept = await world.database.read(lambda conn: artifacts.total_bytes(conn, alice.account.id))
+        await client.files.delete(str(done.output_file_id))
+        left = await world.database.read(lambda conn: artifacts.total_bytes(conn, alice.account.id))
+        assert kept - left == output.bytes
 
 
 @on_asyncio
@@ -118,6 +124,21 @@ async def test_what_has_no_answer_is_in_the_file_of_errors(tmp_path: Path) -> No
             ("b", None),
         ]
         assert all(each["error"]["message"] for each in errors)
+
+
+@on_asyncio
+async def test_what_keeps_answers_from_being_written_is_said(tmp_path: Path) -> None:
+    limits = Limits(file_bytes=10**6, account_bytes=6000)
+    async with openai_client(tmp_path, limits=limits) as (world, _, client):
+        await client.files.create(file=("big", b"x" * 5000), purpose="batch")
+        made = await _begun(client, _line("a"))
+        async with answering(world):
+            runner = world.batch_runner()
+            while (found := await client.batches.retrieve(made.id)).status == "in_progress":
+                await runner.look()
+        assert found.status == "finalizing"
+        waits_for = found.model_dump()["neurogrid"]["waits_for"]
+        assert waits_for.startswith("the answers cannot be written: ")
 
 
 @on_asyncio

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -155,3 +156,25 @@ async def test_errors_raise_the_clients_own_classes(tmp_path: Path) -> None:
         assert often.value.code == "rate_limit_exceeded"
         assert int(often.value.response.headers["retry-after"]) > 0
         assert often.value.response.headers["x-ratelimit-reset-requests"].endswith("s")
+
+
+@on_asyncio
+async def test_a_page_of_another_origin_may_use_the_client_where_the_operator_lets_it(
+    tmp_path: Path,
+) -> None:
+    origin = "https://app.example"
+    async with openai_client(tmp_path, cors_origins=(origin,)) as (_, _, client):
+        # As npm's client sends them.
+        names = ("arch", "lang", "os", "package-version", "runtime", "runtime-version")
+        stainless = [f"x-stainless-{name}" for name in (*names, "retry-count", "timeout")]
+        asked = ",".join(["authorization", "content-type", *stainless])
+        async with httpx.AsyncClient() as http:
+            answer = await http.options(
+                f"{client.base_url}chat/completions",
+                headers={
+                    "Origin": origin,
+                    "Access-Control-Request-Method": "POST",
+                    "Access-Control-Request-Headers": asked,
+                },
+            )
+        assert answer.status_code == 200, answer.text

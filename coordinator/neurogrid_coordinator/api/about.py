@@ -45,7 +45,7 @@ TAGS = [
 
 _STAINLESS = (
     *("Arch", "Lang", "OS", "Package-Version", "Runtime", "Runtime-Version"),
-    *("Helper-Method", "Retry-Count", "Timeout"),
+    *("Custom-Poll-Interval", "Helper-Method", "Poll-Helper", "Retry-Count", "Timeout"),
 )
 # Keys travel in a header that a page's script has to set, so no browser sends them by itself, and no cookie is allowed to.
 CORS: dict[str, Any] = {

@@ -32,14 +32,14 @@ from ..store.accounts import Account
 from ..store.database import Database
 from ..store.ids import new_id
 from ..store.openai_batches import OpenAiBatchRow
-from ..store.openai_files import FileRow
+from ..store.openai_files import BATCH_OUTPUT, FileRow
 from .artifacts import Artifacts, Stored, Upload
 from .batch_intake import BatchIntake, BatchWanted
 from .batch_tasks import Source, Wanted
 from .batches import Batch, Batches, ItemResult
 from .errors import BatchNotFound, InvalidRequest, Refused
 from .inference import FileUrl, Inference
-from .openai_files import BATCH_OUTPUT, OpenAiFiles, new_row
+from .openai_files import OpenAiFiles, new_row
 
 _log = logging.getLogger(__name__)
 
@@ -48,15 +48,22 @@ _PIECE_LINES = 100
 # How long who asks for a batch waits while its files are written; after that it is "finalizing".
 _FINISHING_S = 5.0
 _FINISHED_AT_ONCE = 4
+_UNWRITTEN_MAX = 1000
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAiBatch:
-    """A batch; ``native``: what runs, None where there is nothing (see the module)."""
+    """A batch.
+
+    Attributes:
+        native: what runs, None where there is nothing (see the module).
+        waits_for: why nothing goes on; "": it does.
+    """
 
     row: OpenAiBatchRow
     native: Batch | None
+    waits_for: str = ""
 
     @property
     def status(self) -> Status:
@@ -105,6 +112,8 @@ class OpenAiBatches:
         self._discount_percent = discount_percent
         self._finishing: dict[str, asyncio.Task[None]] = {}
         self._at_once = asyncio.Semaphore(_FINISHED_AT_ONCE)
+        # Of batches whose files could not be written: why.
+        self._unwritten: dict[str, str] = {}
 
     async def create(
         self, account: Account, *, endpoint: str, input_file_id: str, metadata: Mapping[str, str]
@@ -195,9 +204,11 @@ class OpenAiBatches:
 
     async def _with_native(self, account: Account, row: OpenAiBatchRow) -> OpenAiBatch:
         try:
-            return OpenAiBatch(row, await self._batches.get(account, row.id))
+            native = await self._batches.get(account, row.id)
         except BatchNotFound:
             return OpenAiBatch(row, None)
+        waits_for = native.row.note or self._unwritten.get(row.id, "")
+        return OpenAiBatch(row, native, waits_for)
 
     async def _source(self, row: OpenAiBatchRow, stored: Stored) -> Source:
         piece: list[Wanted] = []
@@ -254,8 +265,13 @@ class OpenAiBatches:
 
     def _finished(self, batch_id: str, done: "asyncio.Task[None]") -> None:
         del self._finishing[batch_id]
+        self._unwritten.pop(batch_id, None)
         if not done.cancelled() and (error := done.exception()) is not None:
             _log.warning("the answers of %s are not written yet: %r", batch_id, error)
+            words = error.message if isinstance(error, Refused) else "the coordinator failed"
+            self._unwritten[batch_id] = f"the answers cannot be written: {words}"
+            if len(self._unwritten) > _UNWRITTEN_MAX:
+                del self._unwritten[next(iter(self._unwritten))]
 
     async def _write_files(
         self, account: Account, found: OpenAiBatch, file_url: FileUrl | None

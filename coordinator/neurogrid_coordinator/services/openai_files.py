@@ -10,12 +10,10 @@ from ..store import openai_files
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.ids import new_id
-from ..store.openai_files import FileRow
+from ..store.openai_files import BATCH, FileRow
 from .artifacts import Artifacts, Stored, Upload
 from .errors import InvalidRequest, NotFound
 
-BATCH = "batch"
-BATCH_OUTPUT = "batch_output"
 FILES_MAX = 10_000
 LIST_MAX = 10_000
 _NAME_CHARS_MAX = 255
@@ -85,7 +83,7 @@ class OpenAiFiles:
         return FilePage(tuple(rows[:limit]), len(rows) > limit)
 
     async def delete(self, account: Account, file_id: str) -> None:
-        """Forget a file's id and name; a batch that is made of it goes on.
+        """Forget a file's id and name, and the bytes of what we wrote; a batch that is made of it goes on.
 
         Raises:
             NotFound: there is none.
@@ -123,8 +121,10 @@ def _missing(file_id: str) -> NotFound:
 
 
 def _remove(conn: Connection, account: Account, file_id: str) -> None:
-    if not openai_files.remove(conn, account.id, file_id):
+    row = openai_files.get(conn, account.id, file_id)
+    if row is None:
         raise _missing(file_id)
+    openai_files.remove(conn, row)
 
 
 def _require_room(conn: Connection, account: Account) -> None:

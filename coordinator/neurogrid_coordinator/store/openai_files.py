@@ -4,7 +4,11 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from .tables import openai_files
+from . import checkpoints, retention
+from .tables import artifacts, openai_files
+
+BATCH = "batch"
+BATCH_OUTPUT = "batch_output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +16,7 @@ class FileRow:
     """A file: an artifact's bytes under a name.
 
     Attributes:
-        purpose: "batch" of what a client sends, "batch_output" of what we write.
+        purpose: `BATCH` of what a client sends, `BATCH_OUTPUT` of what we write.
     """
 
     id: str
@@ -71,11 +75,19 @@ def page(
     return [FileRow(*row) for row in conn.execute(found.order_by(order).limit(limit))]
 
 
-def remove(conn: Connection, account_id: str, file_id: str) -> bool:
-    """Forget a file; whether it was there."""
-    gone = conn.execute(
-        delete(openai_files).where(
-            openai_files.c.account_id == account_id, openai_files.c.id == file_id
+def remove(conn: Connection, row: FileRow) -> None:
+    """Forget a file. The bytes of what we wrote go with its last name, unless a task that has not ended needs them."""
+    conn.execute(delete(openai_files).where(openai_files.c.id == row.id))
+    same = (openai_files.c.account_id == row.account_id, openai_files.c.sha256 == row.sha256)
+    if row.purpose != BATCH_OUTPUT or conn.execute(select(openai_files).where(*same)).first():
+        return
+    if row.sha256 in retention.needed(conn, row.account_id)[1]:
+        return
+    conn.execute(
+        delete(artifacts).where(
+            artifacts.c.account_id == row.account_id,
+            artifacts.c.sha256 == row.sha256,
+            artifacts.c.lease_id.is_(None),
         )
     )
-    return bool(gone.rowcount)
+    checkpoints.let_go(conn, [row.sha256])

@@ -142,7 +142,7 @@ def _find_outputs(conn: Connection, before_ms: int, after: Place | None) -> list
         .join(tasks, tasks.c.id == leases.c.task_id)
         .where(*_ended(before_ms), *_behind(order, after))
     )
-    needed_ids, needed_sha256s = _needed(conn)
+    needed_ids, needed_sha256s = needed(conn)
     found = conn.execute(query.order_by(*order)).yield_per(BATCH_MAX)
     places = (
         (row.ended_at_ms, row.sha256, row.account_id, row.id, row.belongs_to)
@@ -157,7 +157,7 @@ def _find_outputs(conn: Connection, before_ms: int, after: Place | None) -> list
 def _delete_outputs(conn: Connection, places: Sequence[Place]) -> int:
     """The bytes go with `checkpoints.unneeded`, unless somebody else has them."""
     # A task may have been submitted since they were found.
-    needed_ids, needed_sha256s = _needed(conn)
+    needed_ids, needed_sha256s = needed(conn)
     gone = []
     for _, sha256, account_id, task_id, belongs_to in places:
         if sha256 in needed_sha256s or not needed_ids.isdisjoint((task_id, belongs_to)):
@@ -232,13 +232,14 @@ def _keys(places: Sequence[Place]) -> list[str]:
     return [place[1] for place in places]
 
 
-def _needed(conn: Connection) -> tuple[set[str], set[str]]:
-    """Tasks whose outputs, and files that, tasks need which have not ended."""
+def needed(conn: Connection, account_id: str | None = None) -> tuple[set[str], set[str]]:
+    """Tasks whose outputs, and files that, tasks need which have not ended; None: of all accounts."""
     ids: set[str] = set()
     sha256s: set[str] = set()
-    for row in conn.execute(
-        select(tasks.c.job_json, tasks.c.state_json).where(tasks.c.phase.not_in(_ENDED))
-    ).yield_per(256):
+    unfinished = select(tasks.c.job_json, tasks.c.state_json).where(tasks.c.phase.not_in(_ENDED))
+    if account_id is not None:
+        unfinished = unfinished.where(tasks.c.account_id == account_id)
+    for row in conn.execute(unfinished).yield_per(256):
         sha256s.update(item.sha256 for item in _read_job(row.job_json).inputs)
         ids.update(_read_task(row.state_json).needs.task_ids)
     return ids, sha256s

@@ -245,9 +245,7 @@ def _view(batch: OpenAiBatch) -> OpenAiBatchView:
             failed=0 if kept is None else kept.counts.failed,
         ),
         metadata=batch.metadata or None,
-        neurogrid=OpenAiBatchOrigin(
-            spent / MICRO_PER_USDC, spent, "" if kept is None else kept.note
-        ),
+        neurogrid=OpenAiBatchOrigin(spent / MICRO_PER_USDC, spent, batch.waits_for),
     )
 
 

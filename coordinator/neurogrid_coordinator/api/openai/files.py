@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from ...openai.batch_lines import FILE_BYTES_MAX
 from ...openai.fields import Unsupported
-from ...services.openai_files import BATCH, LIST_MAX, OpenAiFiles
-from ...store.openai_files import FileRow
+from ...services.openai_files import LIST_MAX, OpenAiFiles
+from ...store.openai_files import BATCH, FileRow
 from ..auth import Caller, FormCaller, Gate
 from ..envelope import json_response
 from ..form import read_form
