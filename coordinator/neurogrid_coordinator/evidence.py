@@ -15,7 +15,7 @@ from neurogrid_marketplace.receipt import (
     escrow_job_id,
 )
 
-from .store import evidence, leases
+from .store import evidence, leases, use
 from .store.leases import LeaseRow
 from .vouchers import VoucherDesk
 
@@ -64,7 +64,7 @@ class ReceiptDesk:
             coordinator=self._coordinator,
             task_id=row.task_id,
             lease_id=row.id,
-            evidence={**found, "settlement": [self._statement(row, client)]},
+            evidence={**found, "settlement": [self._statement(conn, row, client)]},
         )
         leases.insert_receipt(conn, row, receipt, now_ms)
 
@@ -97,7 +97,7 @@ class ReceiptDesk:
             ],
         }
 
-    def _statement(self, row: LeaseRow, client: str) -> SettlementStatement:
+    def _statement(self, conn: Connection, row: LeaseRow, client: str) -> SettlementStatement:
         owner, state = Pubkey.from_string(client), row.settlement
         client_account = self._deployment.client(owner)
         _, bump = Pubkey.find_program_address(
@@ -116,6 +116,7 @@ class ReceiptDesk:
             transaction=state.closed_by,
             paid_micro_usdc=state.paid_micro_usdc,
             closed_at_ms=state.since_ms,
+            billed=use.of_lease(conn, row.id) if row.lease.counts_use else None,
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace import payment_chain, settlement
 from neurogrid_marketplace.envelope import Envelope
-from neurogrid_marketplace.exposure import signable_micro_usdc
+from neurogrid_marketplace.exposure import signable_for_use_micro_usdc, signable_micro_usdc
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import (
     Accept,
@@ -45,7 +45,7 @@ from neurogrid_marketplace.task_events import (
 from . import checkpoints, steps
 from .steps import Step
 from .store import checkpoints as kept_checkpoints
-from .store import evidence, leases, logs, tasks
+from .store import evidence, leases, logs, tasks, use
 from .store.leases import LeaseRow
 from .vouchers import VoucherDesk, is_final
 
@@ -100,7 +100,9 @@ def take_event(
     elif event.kind is EventKind.STARTED:
         step = steps.take(conn, row.task_id, Started(row.id, event.at_ms), now_ms)
         lease = step.after.lease if step is not None and step.moved else None
-        if lease is not None and lease.funded_at_ms >= watching_since_ms:
+        # A lease for use starts nothing.
+        is_job = lease is not None and not lease.counts_use
+        if lease is not None and is_job and lease.funded_at_ms >= watching_since_ms:
             leases.save_start(conn, row.id, now_ms - lease.funded_at_ms, now_ms)
     elif event.kind is EventKind.RECLAIMED:
         step = steps.take(conn, row.task_id, Reclaimed(row.id, event.at_ms), now_ms)
@@ -171,12 +173,16 @@ def take_meter(
         # What is signed next rests on the voucher before it: the node has to have that one first.
         last = evidence.last_voucher(conn, row.id)
         return Taken((last,) if last is not None else ())
-    amount = signable_micro_usdc(
-        lease.price_micro_usdc_per_hour,
-        lease.max_cost_micro_usdc,
-        meter.metered_ms,
-        now_ms - lease.started_at_ms,
-    )
+    if lease.counts_use and lease.unit_prices is not None:
+        billed = use.of_lease(conn, row.id)
+        amount = signable_for_use_micro_usdc(lease.unit_prices, lease.max_cost_micro_usdc, billed)
+    else:
+        amount = signable_micro_usdc(
+            lease.price_micro_usdc_per_hour,
+            lease.max_cost_micro_usdc,
+            meter.metered_ms,
+            now_ms - lease.started_at_ms,
+        )
     signed = settlement.sign(row.settlement, amount)
     if signed == row.settlement:
         return Taken(_owed(conn, row, vouchers))

@@ -29,7 +29,7 @@ from .escrow_history import Closing
 from .evidence import ReceiptDesk
 from .log_events import CoordinatorEvent
 from .starts import StartDesk
-from .store import accounts, events, leases, tasks
+from .store import accounts, events, leases, tasks, use
 from .store.database import Database
 from .store.feed import Feed
 from .store.leases import LeaseRow
@@ -240,6 +240,7 @@ class Settler:
                 steps.take(conn, row.task_id, LeftUnpaid(unpaid), now_ms)
             present = replace(present, settlement=closed)
             self._receipts.write(conn, present, client, now_ms)
+            use.settled(conn, row.id)
             events.append(
                 conn,
                 row.task_id,

@@ -33,7 +33,7 @@ from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import Abandon, Action, Blame, Decision, OpenEscrow, Settle
 from neurogrid_marketplace.task_events import CutOff, DependencyUnmet, Event, InputsFixed
 
-from .store import events, evidence, failures, findings, leases, needs, tasks, unit_counts
+from .store import events, evidence, failures, findings, leases, needs, tasks, unit_counts, use
 from .store.tasks import NewTask
 
 # All seats taken, all stopped, all dismissed, begun again, ended: a gang takes fewer passes than that.
@@ -257,13 +257,15 @@ def _note_failure(conn: Connection, task: Task, account_id: str, now_ms: int) ->
 
 
 def _with_vouchers(conn: Connection, task: Task) -> Task:
-    """The task, told what its lease has been signed: what it comes to at least when it ends."""
+    """The task, told what its lease has been signed: what it comes to at least when it ends; and what of its use was billed."""
     if task.lease is None or not task.lease.escrow_open:
         return task
     row = leases.get(conn, task.lease.lease_id)
     assert row is not None, "a lease is stored when it is awarded"
-    signed = row.settlement.signed_micro_usdc
-    return replace(task, lease=replace(task.lease, signed_micro_usdc=signed))
+    lease = replace(task.lease, signed_micro_usdc=row.settlement.signed_micro_usdc)
+    if lease.counts_use:
+        lease = replace(lease, billed=use.of_lease(conn, lease.lease_id))
+    return replace(task, lease=lease)
 
 
 def _beside_its_group(conn: Connection, task: Task) -> Task:

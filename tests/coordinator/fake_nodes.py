@@ -118,6 +118,7 @@ class FakeNode:
         # Leases that have a container, running or not; it is removed before the lease is forgotten.
         self._containers: set[str] = set()
         self._windows_s: dict[str, int] = {}
+        self._asked: dict[str, Demand] = {}
         self._world = world
         self._price = price_micro_usdc_per_hour
 
@@ -160,7 +161,11 @@ class FakeNode:
         bid = Bid(demand.demand_id, demand.hash(), self._price, 1000, valid_ms, self.wallet)
         window_s = self.behaviour.reclaim_window_s if demand.preemptible else 0
         self._windows_s[demand.demand_id] = window_s
-        return replace(bid, reclaim_window_s=window_s)
+        self._asked[demand.demand_id] = demand
+        if demand.use is not None:
+            return replace(bid, price_micro_usdc_per_hour=0, unit_prices=demand.use.prices)
+        prices = demand.serves.max_prices if demand.serves is not None else None
+        return replace(bid, reclaim_window_s=window_s, unit_prices=prices)
 
     def take(self, award: Award) -> Accept:
         accept = execution.agreement(award)
@@ -171,6 +176,8 @@ class FakeNode:
                 300_000,
                 self._world.clock(),
                 reclaim_window_s=self._windows_s[award.demand_id],
+                use=self._asked[award.demand_id].use,
+                max_unpaid_micro_usdc=10**6,
             )
         return accept
 

@@ -51,6 +51,7 @@ RELEASED = {
     "0028_unit_counts.sql": "7b481c7c369a02cc186018fb10c90a9fa0bc24b26762e8a479fd24ae3dee32ae",
     "0029_openai_files.sql": "6e4e073f0cd51334abe7cd8bb15707317a222607585d9a604e99e5ae86588c6e",
     "0030_unwritten_requests.sql": "4c90055abe956455476fdcc99ab3c76e70d349c0d7f9031899555337632e1aba",
+    "0031_use_of_leases.sql": "e79aead26cd1221e7b7798eb68fc5ac6e0e9a35a683b711e0a5ceba85e5255f0",
 }
 NEWEST = len(migrations.known())
 Rows = dict[str, list[tuple[object, ...]]]

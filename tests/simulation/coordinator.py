@@ -10,7 +10,7 @@ from dataclasses import replace
 from neurogrid_marketplace import dependencies, orchestration, settlement, spreading, submission
 from neurogrid_marketplace.auction import Auction
 from neurogrid_marketplace.demand import Demand
-from neurogrid_marketplace.exposure import signable_micro_usdc
+from neurogrid_marketplace.exposure import signable_for_use_micro_usdc, signable_micro_usdc
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.messages import (
@@ -59,6 +59,7 @@ from neurogrid_marketplace.task_events import (
     Refused,
     Started,
 )
+from neurogrid_marketplace.units import NOTHING_SERVED, Units
 
 from .chain import ChainSilent, SimChain
 from .clockwork import Clockwork, Process
@@ -92,6 +93,8 @@ class SimCoordinator(Process):
         self.settlements: dict[str, Settlement] = {}
         self.leases: dict[str, tuple[str, Lease]] = {}  # lease id -> its task and terms
         self.events: dict[str, list[Event]] = {}
+        # Lease id -> what was passed on to its client, and noted.
+        self.billed: dict[str, Units] = {}
         self.lost: list[tuple[str, int]] = []
         self._heard: dict[str, int] = {}
         self._born_ms = clockwork.now_ms
@@ -207,12 +210,17 @@ class SimCoordinator(Process):
         lease = task.lease
         if lease is None or lease.lease_id != meter.lease_id or not lease.started_at_ms:
             return
-        amount = signable_micro_usdc(
-            lease.price_micro_usdc_per_hour,
-            lease.max_cost_micro_usdc,
-            meter.metered_ms,
-            self.clockwork.now_ms - lease.started_at_ms,
-        )
+        if lease.counts_use and lease.unit_prices is not None:
+            amount = signable_for_use_micro_usdc(
+                lease.unit_prices, lease.max_cost_micro_usdc, self._billed(lease.lease_id)
+            )
+        else:
+            amount = signable_micro_usdc(
+                lease.price_micro_usdc_per_hour,
+                lease.max_cost_micro_usdc,
+                meter.metered_ms,
+                self.clockwork.now_ms - lease.started_at_ms,
+            )
         self.crash_point()
         self._settle(settlement.sign(self.settlements[meter.lease_id], amount))
         self.crash_point()
@@ -272,8 +280,23 @@ class SimCoordinator(Process):
         """As it is loaded: with what its lease has been signed."""
         if task.lease is None:
             return task
-        signed = self.settlements[task.lease.lease_id].signed_micro_usdc
-        return replace(task, lease=replace(task.lease, signed_micro_usdc=signed))
+        lease_id = task.lease.lease_id
+        signed = self.settlements[lease_id].signed_micro_usdc
+        lease = replace(task.lease, signed_micro_usdc=signed, billed=self._billed(lease_id))
+        return replace(task, lease=lease)
+
+    def _billed(self, lease_id: str) -> Units:
+        return self.billed.get(lease_id, NOTHING_SERVED)
+
+    def note(self, lease_id: str, units: Units) -> None:
+        """So much more has reached the client: noted unless the lease's last amount is decided, or we die."""
+        self.guarded(lambda: self._note(lease_id, units))
+
+    def _note(self, lease_id: str, units: Units) -> None:
+        self.crash_point()
+        if self.settlements[lease_id].due_micro_usdc is None:
+            self.billed[lease_id] = self._billed(lease_id) + units
+        self.crash_point()
 
     def _barred(self, task: Task) -> spreading.Barred:
         if task.spread is None:
@@ -382,6 +405,7 @@ class SimCoordinator(Process):
             demand.timeout_s,
             demand.voucher_interval_s,
             demand.job_hash,
+            unit_prices=lease.unit_prices,
         )
 
     def _auction(self, task_id: str, demand: Demand, excluded: tuple[str, ...]) -> None:
@@ -393,7 +417,9 @@ class SimCoordinator(Process):
         ]
         auction = Auction(demand.max_price_micro_usdc_per_hour, frozenset(n.name for n in present))
         for node in present:
-            auction.bid(node.name, node.bid(demand), f"{node.price:064x}")
+            bid = node.bid(demand)
+            if bid is not None:
+                auction.bid(node.name, bid, f"{node.price:064x}")
         self._feed(task_id, AuctionClosed(demand.demand_id, auction.ranking(), "as simulated"))
 
     def _open(self, task_id: str, lease: Lease) -> None:

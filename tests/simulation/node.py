@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neurogrid_marketplace import execution, snapshot_steps
+from neurogrid_marketplace import execution, snapshot_steps, use_steps
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.checkpoint import Checkpoint
 from neurogrid_marketplace.checkpoint_manifest import manifest_of
@@ -25,6 +25,7 @@ from neurogrid_marketplace.lease import (
     NodeLease,
     Pause,
     Prepare,
+    PrepareFailed,
     Ran,
     Reclaim,
     RedeemEscrow,
@@ -33,6 +34,7 @@ from neurogrid_marketplace.lease import (
     SendClaimed,
     SendEvents,
     SendMeter,
+    Served,
     SnapshotEnded,
     StartReceived,
     StopReceived,
@@ -55,6 +57,8 @@ from neurogrid_marketplace.messages import (
     VoucherMessage,
 )
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
+from neurogrid_marketplace.serving import Use
+from neurogrid_marketplace.units import Units
 
 from .chain import ChainSilent, SimChain
 from .clockwork import Clockwork, Process
@@ -105,14 +109,20 @@ class SimNode(Process):
         self.max_unpaid_ms = clockwork.random.choice((5_000, 40_000, 600_000))
         self.dead = False
         self.preempted = 0
-        self._windows: dict[str, int] = {}
+        self.max_unpaid_micro_usdc = clockwork.random.choice((100, 1_000, 100_000))
+        # What leases for use have passed on in this life, and those that are being ended.
+        self.tallies: dict[str, Units] = {}
+        self._ending: set[str] = set()
+        self._asked: dict[str, Demand] = {}
         self._steps: set[tuple[str, str]] = set()
         self._sent_ms: dict[str, int] = {}
 
     def forget(self) -> None:
         self._steps.clear()
         self._sent_ms.clear()
-        self._windows.clear()
+        self._asked.clear()
+        self.tallies.clear()
+        self._ending.clear()
 
     def die(self) -> None:
         """The machine burns down: the process, its containers and its journal."""
@@ -135,11 +145,14 @@ class SimNode(Process):
 
     # --- what the coordinator sees ------------------------------------------------------------
 
-    def bid(self, demand: Demand) -> Bid:
-        """Always interested."""
+    def bid(self, demand: Demand) -> Bid | None:
+        """Always interested; but in use only of a replica that runs here."""
+        if demand.use is not None and not self._has_replica(demand.use):
+            return None
         valid = self.clockwork.now_ms + 3_000
         window_s = RECLAIM_WINDOW_S if demand.preemptible else 0
-        self._windows[demand.demand_id] = window_s
+        self._asked[demand.demand_id] = demand
+        prices = demand.serves.max_prices if demand.serves is not None else None
         return Bid(
             demand.demand_id,
             demand.hash(),
@@ -148,7 +161,29 @@ class SimNode(Process):
             valid,
             "1" * 32,
             reclaim_window_s=window_s,
+            unit_prices=demand.use.prices if demand.use is not None else prices,
         )
+
+    def _has_replica(self, use: Use) -> bool:
+        replica = self.journal.get(use.replica)
+        return replica is not None and replica.phase in (LeasePhase.RUNNING, LeasePhase.PAUSED)
+
+    def serve(self, lease_id: str, units: Units) -> bool:
+        """A request comes for a lease for use; whether it is answered."""
+        lease = self.journal.get(lease_id)
+        if not self.up or lease is None or lease.use is None:
+            return False
+        so_far = self._tally(lease)
+        runs = lease.phase is LeasePhase.RUNNING and lease_id not in self._ending
+        if not runs or not self._has_replica(lease.use):
+            return False
+        if use_steps.refusal(lease, lease.use, so_far) is not None:
+            return False
+        self.tallies[lease_id] = so_far + units
+        return True
+
+    def _tally(self, lease: NodeLease) -> Units:
+        return self.tallies.setdefault(lease.lease_id, lease.served)
 
     def reclaim(self) -> None:
         """The owner wants the machine back, from whoever may be asked."""
@@ -180,8 +215,9 @@ class SimNode(Process):
 
     def _on_award(self, award: Award) -> None:
         known = self.journal.get(award.lease_id)
+        asked = self._asked.get(award.demand_id)
         if known is None:
-            if self.clockwork.chance(0.05):
+            if self.clockwork.chance(0.05) or (asked is None and award.unit_prices is not None):
                 self._send(self.name, Deny(award.lease_id, DeclineCode.BUSY))
                 return
             self.crash_point()
@@ -190,7 +226,10 @@ class SimNode(Process):
                 "coordinator",
                 self.max_unpaid_ms,
                 self.clockwork.now_ms,
-                reclaim_window_s=self._windows.get(award.demand_id, 0),
+                reclaim_window_s=RECLAIM_WINDOW_S if asked and asked.preemptible else 0,
+                serves=asked.serves.model if asked and asked.serves else "",
+                use=asked.use if asked else None,
+                max_unpaid_micro_usdc=self.max_unpaid_micro_usdc,
             )
             self.crash_point()
         self._send(self.name, execution.agreement(award))
@@ -205,6 +244,8 @@ class SimNode(Process):
     def _tick(self) -> None:
         self.in_this_life(_TICK_MS, self._tick)
         for lease_id in list(self.journal):
+            if self.journal[lease_id].use is not None:
+                self._feed(lease_id, Served(self._tally(self.journal[lease_id]), 0))
             self._feed(lease_id, Tick())
             lease = self.journal.get(lease_id)
             if lease is None:
@@ -290,6 +331,13 @@ class SimNode(Process):
                 return False
         except ChainSilent:
             return False
+        use = self.journal[lease_id].use
+        if use is not None:
+            here = self._has_replica(use)
+            gone = PrepareFailed(Outcome.COMPLETED, "its replica had ended")
+            now_ms = self.clockwork.now_ms
+            self._feed(lease_id, ContainerRunning(now_ms) if here else gone)
+            return True
         container = self.engine.get(lease_id)
         if container is None:
             # One in twenty runs into its time limit of ten minutes.
@@ -306,7 +354,20 @@ class SimNode(Process):
         self._feed(lease_id, ContainerRunning(container.started_ms))
         return True
 
+    def _watch_use(self, lease_id: str, use: Use) -> bool:
+        now_ms = self.clockwork.now_ms
+        if lease_id in self._ending:
+            self._feed(lease_id, ContainerEnded(Ran(Outcome.EXIT_NONZERO, 0, "", now_ms)))
+            return True
+        if not self._has_replica(use):
+            self._feed(lease_id, ContainerEnded(Ran(Outcome.COMPLETED, 0, "", now_ms)))
+            return True
+        return False
+
     def _watch(self, lease_id: str) -> bool:
+        use = self.journal[lease_id].use
+        if use is not None:
+            return self._watch_use(lease_id, use)
         container = self.engine.get(lease_id)
         now_ms = self.clockwork.now_ms
         if container is None:
@@ -337,6 +398,7 @@ class SimNode(Process):
             container.warned_at_ms = self.clockwork.now_ms
 
     def _kill(self, lease_id: str, reason: Outcome) -> None:
+        self._ending.add(lease_id)
         container = self.engine.get(lease_id)
         if container and container.ended is None:
             now_ms = self.clockwork.now_ms
@@ -378,6 +440,11 @@ class SimNode(Process):
         return checkpoint
 
     def _collect(self, lease_id: str) -> bool:
+        lease = self.journal[lease_id]
+        if lease.use is not None:
+            served = self._tally(lease)
+            self._feed(lease_id, Collected((), "0" * 64, 0, "0" * 64, served=served))
+            return True
         digest = hashlib.sha256(lease_id.encode()).hexdigest()
         left = (OutputFile(OUTPUT, digest, 1),)
         number = snapshot_steps.final_number(self.journal[lease_id])

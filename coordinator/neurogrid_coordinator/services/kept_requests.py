@@ -124,6 +124,8 @@ def submission_of(row: TaskRow) -> Submission:
         interactive=job.interactive,
         service=job.service,
         network=job.network,
+        serves=demand.serves,
+        use=demand.use,
         operation=_operation(record.operation),
         model=_model(record.model),
         execution_of=record.execution_of,

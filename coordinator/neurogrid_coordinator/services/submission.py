@@ -24,6 +24,7 @@ from neurogrid_marketplace.operations import Operation
 from neurogrid_marketplace.registry_auth import REGISTRY_AUTH, auth_input
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.service import PORTS, Service
+from neurogrid_marketplace.serving import Serves, Use
 from neurogrid_marketplace.spread import NOWHERE, Avoid, Spread
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
@@ -39,6 +40,8 @@ OPERATION_KIND = "operation"
 MODEL_KIND = "model"
 # ... and of warm servers of models.
 REPLICA_KIND = "replica"
+# ... and of leases for asking one of them.
+USE_KIND = "use"
 # Stands for a hash that is not known yet.
 NOT_KNOWN = "0" * 64
 # Only nodes that have made such a network say so.
@@ -170,6 +173,8 @@ class Submission:
         operation: which one the job computes; None: none.
         model: which one it asks; None: none, and without an operation it is a container job of the client's own.
         replica_of: the model that it is a warm server of; "": of none. Only the coordinator itself submits such.
+        serves: the model, and the most that units of it may cost, of a replica that is asked by leases for its use.
+        use: the replica that it is for the use of; None: it is a job (`replicas.use_orders`).
         execution_of: the task that it is a further execution of; None: of none.
         idempotency_key: the same key with the same request is the same task.
         trace: what its spans belong to; no part of the request.
@@ -212,6 +217,8 @@ class Submission:
     operation: OperationAsked | None = None
     model: ModelAsked | None = None
     replica_of: str = ""
+    serves: Serves | None = None
+    use: Use | None = None
     execution_of: str | None = None
     idempotency_key: str | None = None
     trace: str = ""
@@ -223,11 +230,15 @@ class Submission:
             return MODEL_KIND
         if self.replica_of:
             return REPLICA_KIND
+        if self.use is not None:
+            return USE_KIND
         return self.kind if self.operation is None else OPERATION_KIND
 
     @property
     def model_id(self) -> str | None:
         """The model that it asks, or serves."""
+        if self.use is not None:
+            return self.use.model
         return self.model.model_id if self.model is not None else self.replica_of or None
 
     @property
@@ -313,6 +324,7 @@ class Submission:
                 interactive=self.interactive,
                 network=self.network,
                 service=self.service,
+                uses=self.use.replica if self.use is not None else None,
             )
         except InvalidValue as error:
             raise InvalidRequest(str(error)) from error
@@ -365,6 +377,8 @@ class Submission:
             reclaim_window_s=self.reclaim_window_s,
             gang=self.gang,
             network=job.network,
+            serves=self.serves,
+            use=self.use,
         )
 
     def record(self, job_hash: str) -> dict[str, Json]:
@@ -431,6 +445,9 @@ class Submission:
                 conditions["template_sha256"] = next(
                     item.sha256 for item in self.inputs if item.path == REQUEST_FILE
                 )
+        for name, item in (("serves", self.serves), ("use", self.use)):
+            if item is not None:
+                conditions[name] = plain(item)
         if self.execution_of is not None:
             conditions["execution_of"] = self.execution_of
         verification: dict[str, Json] = {}

@@ -42,6 +42,8 @@ from .work import (
     task_needs,
     tasks,
     unwritten_requests,
+    use_of_leases,
+    use_of_requests,
     workflows,
 )
 
@@ -91,6 +93,8 @@ __all__ = [
     "unneeded_blobs",
     "unwritten_requests",
     "usage_samples",
+    "use_of_leases",
+    "use_of_requests",
     "used_signatures",
     "webhook_attempts",
     "webhook_deliveries",

@@ -211,3 +211,21 @@ Index(
 )
 Index("leases_of_node", leases.c.node_id)
 Index("leases_settlement", leases.c.settlement_phase)
+
+_UNITS = ("input_tokens", "cached_input_tokens", "output_tokens", "images", "audio_ms", "requests")
+# What was passed on to the client of a lease for use, in all.
+use_of_leases = Table(
+    "use_of_leases",
+    metadata,
+    Column("lease_id", Text, ForeignKey("leases.id"), primary_key=True, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _UNITS),
+)
+# How far each of its answers is in that, until its money is settled.
+use_of_requests = Table(
+    "use_of_requests",
+    metadata,
+    Column("request_id", Text, primary_key=True, nullable=False),
+    Column("lease_id", Text, ForeignKey("leases.id"), nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _UNITS),
+)
+Index("use_of_requests_of_lease", use_of_requests.c.lease_id)

@@ -1,0 +1,2 @@
+drop table use_of_requests;
+drop table use_of_leases;

@@ -1,0 +1,87 @@
+"""What was passed on to clients of leases for use: noted after it has reached them, and what their vouchers are over.
+
+A note says how far an answer has come, not by how much: it may be written again after a commit whose end is not
+known. Once a lease's last amount is decided nothing is added: what came later was free.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Row, Table, bindparam, delete, select
+
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.units import NAMES, NOTHING_SERVED, Units
+
+from . import leases
+from .prepared import Prepared
+from .tables import use_of_leases, use_of_requests
+from .upserts import insert_or
+
+_OF_LEASE: Final = Prepared(
+    select(use_of_leases).where(use_of_leases.c.lease_id == bindparam("the_lease"))
+)
+_OF_REQUEST: Final = Prepared(
+    select(use_of_requests).where(use_of_requests.c.request_id == bindparam("the_request"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What a note has added to a lease: what it came to before, and after."""
+
+    before: Units
+    after: Units
+
+
+def note(conn: Connection, lease_id: str, request_id: str, units: Units) -> Billed | None:
+    """So much of an answer has reached its client, in all. None: the lease is over, or counts no use.
+
+    Raises:
+        InvalidValue: the request is another lease's.
+    """
+    row = leases.get(conn, lease_id)
+    if row is None or not row.lease.counts_use or row.settlement.due_micro_usdc is not None:
+        return None
+    known = _OF_REQUEST.first(conn, {"the_request": request_id})
+    if known is not None and known.lease_id != lease_id:
+        raise InvalidValue(f"request {request_id} is not of lease {lease_id}")
+    so_far = _units(known)
+    now = so_far.most(units)
+    before = of_lease(conn, lease_id)
+    if now == so_far:
+        return Billed(before, before)
+    after = before + _less(now, so_far)
+    _save(conn, use_of_requests, {"request_id": request_id, "lease_id": lease_id}, now)
+    _save(conn, use_of_leases, {"lease_id": lease_id}, after)
+    return Billed(before, after)
+
+
+def of_lease(conn: Connection, lease_id: str) -> Units:
+    """All that was passed on under it."""
+    return _units(_OF_LEASE.first(conn, {"the_lease": lease_id}))
+
+
+def settled(conn: Connection, lease_id: str) -> None:
+    """Its money is settled: which of its answers came to what is not needed any more."""
+    conn.execute(delete(use_of_requests).where(use_of_requests.c.lease_id == lease_id))
+
+
+def _units(row: Row[tuple[object, ...]] | None) -> Units:
+    if row is None:
+        return NOTHING_SERVED
+    return Units(*(getattr(row, name) for name in NAMES))
+
+
+def _less(units: Units, other: Units) -> Units:
+    return Units(*(getattr(units, name) - getattr(other, name) for name in NAMES))
+
+
+def _save(conn: Connection, table: Table, key: dict[str, str], units: Units) -> None:
+    values = plain(units)
+    (first, *_) = key
+    conn.execute(
+        insert_or(conn, table)
+        .values(**key, **values)
+        .on_conflict_do_update(index_elements=[first], set_=values)
+    )
