@@ -440,6 +440,7 @@ def parse_config(text: str, name: str) -> Config:
         check_relays(config.p2p.relays)
         config.discovery.check()
         config.artifacts.check()
+        config.models.check()
         for address in config.p2p.dial:
             if parse_address(address).peer_id is None:
                 raise ConfigError(

@@ -58,6 +58,8 @@ from .payment_upkeep import forget_payments, stay_owner
 from .peer_lists import follow_lists
 from .price_telling import tell_prices
 from .reconciler import Reconciler
+from .replicas.serving import serving_of
+from .replicas.upkeep import ReplicaUpkeep
 from .request_writing import RequestWriter
 from .restored import let_go_if_restored
 from .retention import forget
@@ -325,6 +327,20 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             uploads=uploads,
             now_ms=_now_ms,
         )
+        replica_settings = config.models.replica_settings(
+            models.catalogue, task_terms.timeout_s_max
+        )
+        serving = serving_of(replica_settings, market.open_job_stream, _now_ms)
+        replicas = ReplicaUpkeep(
+            replica_settings,
+            serving,
+            database=database,
+            feed=feed,
+            tasks=tasks,
+            request_cancel=orchestrator.request_cancel,
+            connected=nodes.connected_ids,
+            now_ms=_now_ms,
+        )
         challenger = Challenger(
             config.trust.challenges,
             database=database,
@@ -379,6 +395,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 chain_slot=lambda: rpc.block_height(),
                 api_connections=lambda: len(server.connections),
                 counts=ground.counts,
+                serving=serving if replica_settings.models else None,
             ),
         )
         overview = Overview(database)
@@ -401,6 +418,9 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 database_bytes=await database.read(size_bytes),
                 api_connections=len(server.connections),
                 passed_on=PassedOn(),
+                models=[
+                    (status, serving.pools[status.model_id].tally) for status in serving.status()
+                ],
             )
 
         async with asyncio.TaskGroup() as group:
@@ -420,6 +440,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 group.create_task(standings.run(), name="standings"),
                 group.create_task(tell_prices(database, market.set_prices, _now_ms), name="prices"),
                 group.create_task(challenger.run(), name="challenger"),
+                group.create_task(replicas.run(), name="replicas"),
                 group.create_task(batch_runner.run(), name="batches"),
                 group.create_task(scheduler.run(), name="schedules"),
                 group.create_task(follower.run(), name="transfers"),
@@ -493,7 +514,13 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             gc.freeze()
             # The API does not wait for the market process, which takes seconds to start.
             server.answer_with(
-                Leading(app, token=token_of(keys.session), explain=market.explain, nodes=nodes)
+                Leading(
+                    app,
+                    token=token_of(keys.session),
+                    explain=market.explain,
+                    nodes=nodes,
+                    serving=serving,
+                )
             )
             if isinstance(others, ServerPlace):
                 await database.write(lead_url.save, ground.internal_url)

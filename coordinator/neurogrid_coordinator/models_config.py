@@ -12,6 +12,7 @@ from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.model_catalogue import Catalogue, ModelName, parse_catalogue
 
 from .config_section import Section
+from .replicas.orders import ReplicaSettings
 from .services.models import ModelSettings
 
 CATALOGUE_NAME = "models.toml"
@@ -26,12 +27,38 @@ class ModelsConfig(Section, frozen=True):
 
     Attributes:
         aliases: other names for models, beside those that the catalogue says: "NAME=ID".
+        replicas: whether warm servers of models are kept; account: whose deposit pays for them, an account's id;
+            replica_hours: how long one runs before another takes its place.
     """
 
     catalogue: Annotated[str, Meta(max_length=1000)] = ""
     aliases: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(max_length=500)] = ()
     wait_s: Annotated[int, Meta(ge=1, le=3600)] = 300
     batch_discount_percent: Annotated[int, Meta(ge=0, le=99)] = 50
+    replicas: bool = False
+    account: Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32})?\Z")] = ""
+    replica_hours: Annotated[int, Meta(ge=1, le=7 * 24)] = 24
+
+    def check(self) -> None:
+        """Raise `InvalidValue` unless who is to pay is named."""
+        if self.replicas and not self.account:
+            raise InvalidValue(
+                "[models] replicas: say in account whose deposit pays for them, an account's id "
+                "(`neurogrid-coordinator account list`)"
+            )
+
+    def replica_settings(self, catalogue: Catalogue, timeout_s_max: int) -> ReplicaSettings:
+        """What holds of replicas.
+
+        Args:
+            timeout_s_max: the longest time limit for which an escrow can be opened.
+        """
+        served = {each.id: each for each in catalogue.models if each.server is not None}
+        return ReplicaSettings(
+            self.account,
+            min(3600 * self.replica_hours, timeout_s_max),
+            served if self.replicas else {},
+        )
 
     def settings(self, directory: Path) -> ModelSettings:
         """As they are kept to.

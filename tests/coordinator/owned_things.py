@@ -324,6 +324,11 @@ async def model(_world: World, _owner: Customer, _text: str) -> Thing:
     return Thing({"model_id": "small"})
 
 
+async def server_route(_world: World, _owner: Customer, _text: str) -> Thing:
+    """What a model's server may be asked."""
+    return Thing({"route": "v1/completions"})
+
+
 async def challenge(world: World, _owner: Customer, _text: str) -> Thing:
     """A challenge whose evidence is public."""
 

@@ -11,18 +11,20 @@ import msgspec
 
 from coordinator.api_world import TERMS, Customer, World, node_view, open_world
 from coordinator.fake_jobs import FakeJobs, Serve
+from neurogrid_coordinator.api.app import create_app
 from neurogrid_coordinator.replicas.asking import AskLimits, Question
-from neurogrid_coordinator.replicas.orders import ReplicaSettings, limits_of
+from neurogrid_coordinator.replicas.orders import ReplicaSettings
 from neurogrid_coordinator.replicas.pool import Pool
-from neurogrid_coordinator.replicas.serving import Asked, ModelServing
+from neurogrid_coordinator.replicas.serving import Asked, ModelServing, serving_of
 from neurogrid_coordinator.replicas.upkeep import ReplicaUpkeep
 from neurogrid_coordinator.services.balances import Balances
+from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_coordinator.services.submission import REPLICA_KIND
 from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.store import task_lists
 from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_coordinator.store.tasks import TaskRow
-from neurogrid_marketplace.model_catalogue import Model, parse_catalogue
+from neurogrid_marketplace.model_catalogue import Catalogue, Model, parse_catalogue
 from neurogrid_marketplace.service import PORTS
 from neurogrid_marketplace.task import TERMINAL
 
@@ -173,6 +175,7 @@ class ReplicaWorld:
         for probe in self.upkeep.probes:
             probe.cancel()
         await asyncio.gather(*self.upkeep.probes, return_exceptions=True)
+        await self.serving.connections.aclose()
 
 
 def made(
@@ -184,11 +187,7 @@ def made(
     def now_ms() -> int:
         return world.now_ms
 
-    pools = {
-        name: Pool(name, limits_of(each), now_ms, tenant_max=each.concurrency)
-        for name, each in settings.models.items()
-    }
-    serving = ModelServing(pools, jobs.open_stream, now_ms)
+    serving = serving_of(settings, jobs.open_stream, now_ms)
     tasks = Tasks(
         database=database,
         feed=world.feed,
@@ -217,11 +216,14 @@ async def open_replica_world(
 ) -> AsyncGenerator[ReplicaWorld]:
     """Two nodes that take clients to ports; ``changes`` are of the model's server."""
     jobs = FakeJobs()
-    async with open_world(folder, jobs.open_stream) as world:
+    models = ModelSettings(Catalogue((model(**changes),)), wait_s=30)
+    async with open_world(folder, jobs.open_stream, models=models) as world:
         operator = await world.customer("operator")
         world.market.views = [node_view(name, access=(PORTS,)) for name in ("one", "two")]
         settings = ReplicaSettings(operator.account.id, timeout_s, {MODEL: model(**changes)})
         here = ReplicaWorld(world, operator, jobs, settings, *made(world, jobs, settings))
+        world.collaborators = replace(world.collaborators, serving=here.serving)
+        world.app = create_app(world.settings, world.collaborators)
         try:
             yield here
         finally:

@@ -42,6 +42,7 @@ from coordinator.owned_things import (
     running_task,
     schedule,
     sealed_task,
+    server_route,
     staked,
     transfer,
     unclaimed_lease,
@@ -79,6 +80,7 @@ THINGS: dict[str, tuple[Maker, bool]] = {
     "file_id": (openai_file, True),
     "openai_batch_id": (openai_batch, True),
     "model_id": (model, False),
+    "route": (server_route, False),
 }
 
 # What others hear about it, where that is not NOT_FOUND.
@@ -159,6 +161,7 @@ _RUNNER = "/runner/api/v1"
 SCHEDULE = {"name": "one", "schedule": "0 0 1 1 *", "task": TASK}
 _TASK = f"{_API}/tasks/{{task_id}}"
 _SERVICES = f"{_API}/services/{{task_id}}"
+_MODEL_SERVERS = f"{_API}/model-servers/{{route:path}}"
 _KEYS = f"{_API}/api-keys"
 _MAILBOXES = f"{_API}/provider/mailboxes"
 _FILE = f"{_API}/artifacts/{{sha256}}"
@@ -384,6 +387,8 @@ SPECIAL: dict[tuple[str, str], dict[str, object]] = {
     ("POST", f"{_SERVICES}/{{path:path}}"): _SERVICE,
     (WEBSOCKET, _SERVICES): _SERVICE,
     (WEBSOCKET, f"{_SERVICES}/{{path:path}}"): _SERVICE,
+    # No replicas are kept here, which whoever is let in hears (tests/coordinator/test_model_servers.py has some).
+    ("POST", _MODEL_SERVERS): {"right": 404},
     ("GET", _FILE): {"other_lease": 404},
     ("HEAD", _FILE): {"other_lease": 404},
     # A hash names what its sender makes, not what is there.

@@ -57,6 +57,7 @@ async def test_the_catalogue_is_listed_as_document_002_has_it(tmp_path: Path) ->
             "concurrency": 2,
             "tasks": True,
             "server": None,
+            "replicas": None,
         }
         for query, found in (
             ("type=audio", ["ear"]),

@@ -15,10 +15,15 @@ from neurogrid_coordinator.metrics.catalogue import CATALOGUE
 from neurogrid_coordinator.metrics.reading import MarketReading, PassedOn, Reading, samples
 from neurogrid_coordinator.metrics.serving import serve_metrics
 from neurogrid_coordinator.metrics.tally import Tally
+from neurogrid_coordinator.replicas.pool import Pool
+from neurogrid_coordinator.replicas.status import status_of
+from neurogrid_marketplace.replica_scaling import ReplicaLimits
 from neurogrid_marketplace.submission import submit
 from neurogrid_marketplace.task import Ending, Phase, Task
 from neurogrid_telemetry.exposition import Exposition
 from node.market import demand
+
+MODEL_POOL = Pool("small", ReplicaLimits(least=1), lambda: 0)
 
 
 def task(phase: Phase, since_ms: int, number: int = 0) -> Task:
@@ -66,6 +71,7 @@ def reading(tasks: int = 1) -> Reading:
         database_bytes=8192,
         api_connections=4,
         passed_on=PassedOn(answered=3, unanswered=1),
+        models=[(status_of(MODEL_POOL, 0), MODEL_POOL.tally)],
     )
 
 

@@ -29,6 +29,8 @@ from neurogrid_coordinator.api.rate_limit import Taken, Verdict
 from neurogrid_coordinator.api.request_limits import RequestCounts
 from neurogrid_coordinator.market.errors import MarketAway
 from neurogrid_coordinator.metrics.reading import PassedOn
+from neurogrid_coordinator.replicas.orders import ReplicaSettings
+from neurogrid_coordinator.replicas.serving import serving_of
 from neurogrid_coordinator.sharing import leader as leader_module
 from neurogrid_coordinator.sharing import passing_on
 from neurogrid_coordinator.sharing.between import Leading
@@ -109,7 +111,13 @@ async def two(folder: Path, **settings: Any) -> AsyncGenerator[Two]:
             lambda app, forms: Following(app, leader, NO_PROXIES, forms, counts),
         )
         asked = Asked(world.app)
-        leading: Any = Leading(asked, token=TOKEN, explain=world.market.explain, nodes=world.nodes)
+        leading: Any = Leading(
+            asked,
+            token=TOKEN,
+            explain=world.market.explain,
+            nodes=world.nodes,
+            serving=serving_of(ReplicaSettings(), world.collaborators.open_job_stream, lambda: 0),
+        )
         world.app = leading
         async with served(world) as lead_at:
             await world.database.write(lead_url.save, f"http://{lead_at}")

@@ -17,6 +17,7 @@ from ..client_funds import ClientFunds
 from ..market.job_stream import JobStream
 from ..market.reports import Traffic
 from ..outbound import Outbound
+from ..replicas.serving import ModelServing
 from ..request_rules import UNLIMITED, RequestRules
 from ..services.artifacts import Limits
 from ..services.mailboxes import OpenStream
@@ -95,6 +96,7 @@ class Collaborators:
         chain_slot: where the chain is now; raises where it is away.
         api_connections: how many there are to the api now.
         counts: of requests.
+        serving: replicas of models; None where none are kept, or another coordinator has them.
     """
 
     database: Database
@@ -126,3 +128,4 @@ class Collaborators:
     chain_slot: Callable[[], Awaitable[int]] = no_slot
     api_connections: Callable[[], int] = lambda: 0
     counts: RequestCounts = field(default_factory=RequestCounts)
+    serving: ModelServing | None = None

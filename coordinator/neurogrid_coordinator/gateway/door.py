@@ -71,7 +71,7 @@ class Gateway:
                     headers=_headers(scope, prefix),
                     back=partial(passed_back, prefix=prefix),
                 )
-                await self._while_good(caller, work)
+                await while_good(self._gate, self._stopping, caller, work)
                 return
         except (Refused, Overloaded, DatabaseClosed) as error:
             refusal = answer(error)
@@ -98,7 +98,8 @@ class Gateway:
                 )
                 subprotocol = await service.open()
                 await websocket.accept(subprotocol)
-                await self._while_good(caller, join(service, receive, send))
+                work = join(service, receive, send)
+                await while_good(self._gate, self._stopping, caller, work)
         except (Refused, Overloaded, DatabaseClosed) as error:
             await deny(websocket, answer(error), receive)
         except ServiceBroken as error:
@@ -107,19 +108,19 @@ class Gateway:
         except ClientGone:
             return
 
-    async def _while_good(self, caller: Caller, work: Coroutine[Any, Any, None]) -> None:
-        """Do this; it ends when the coordinator does, or the caller's key.
 
-        Raises:
-            ClientGone: it ended for that.
-        """
-        async with until_one_ends(work, self._stopping.wait(), self._gate.ended(caller)) as (
-            doing,
-            *_,
-        ):
-            if not doing.done():
-                raise ClientGone
-            doing.result()
+async def while_good(
+    gate: Gate, stopping: asyncio.Event, caller: Caller, work: Coroutine[Any, Any, None]
+) -> None:
+    """Do this; it ends when the coordinator does, or the caller's key.
+
+    Raises:
+        ClientGone: it ended for that.
+    """
+    async with until_one_ends(work, stopping.wait(), gate.ended(caller)) as (doing, *_):
+        if not doing.done():
+            raise ClientGone
+        doing.result()
 
 
 def gateway_routes(gateway: Gateway) -> list[BaseRoute]:

@@ -1,6 +1,7 @@
 """Every metric of a coordinator. docs/telemetry.md has the same list.
 
-A label has few values that we choose; never a task, lease, node or account, which come without end.
+A label has few values that we, or the operator's catalogue of models, choose; never a task, lease, node or account, which come
+without end.
 """
 
 from typing import Final
@@ -18,8 +19,8 @@ def _counter(short: str, help: str, *labels: str) -> Metric:
     return Metric(_PREFIX + short, Kind.COUNTER, help, labels)
 
 
-def _histogram(short: str, help: str) -> Metric:
-    return Metric(_PREFIX + short, Kind.HISTOGRAM, help)
+def _histogram(short: str, help: str, *labels: str) -> Metric:
+    return Metric(_PREFIX + short, Kind.HISTOGRAM, help, labels)
 
 
 INFO = _gauge(
@@ -45,6 +46,28 @@ BOOKS_DIFFER = _gauge("books_differ", "On what books and chain do not agree now.
 DATABASE_BYTES = _gauge("database_bytes", "Size of the database, free pages included.")
 PRUNED = _counter("pruned", "What was deleted because it ended long ago, by kind.", "kind")
 PAYMENTS_UNDECIDED = _gauge("payments_undecided", "Transactions that have neither landed nor died.")
+MODEL_REPLICAS = _gauge("model_replicas", "Replicas of models, by how they are.", "model", "state")
+MODEL_REPLICAS_WANTED = _gauge("model_replicas_wanted", "How many there should be.", "model")
+MODEL_REPLICAS_BEGUN = _counter("model_replicas_begun", "Replicas that were asked for.", "model")
+MODEL_REPLICAS_LOST = _counter(
+    "model_replicas_lost", "Replicas that ended when nobody had let them go.", "model"
+)
+MODEL_WAITING = _gauge("model_waiting", "Requests that wait for a place at a replica.", "model")
+MODEL_AT_WORK = _gauge("model_at_work", "Requests that a replica works at.", "model")
+MODEL_REQUESTS = _counter(
+    "model_requests", "Requests to replicas, by what came of them.", "model", "result"
+)
+MODEL_FIRST_BYTE_SECONDS = _histogram(
+    "model_first_byte_seconds",
+    "From a request to the first byte of its answer, waiting included.",
+    "model",
+)
+MODEL_COLD_START_SECONDS = _histogram(
+    "model_cold_start_seconds",
+    "From a replica's being wanted to its taking requests, phase by phase.",
+    "model",
+    "phase",
+)
 
 CATALOGUE: Final = (
     INFO,
@@ -66,4 +89,13 @@ CATALOGUE: Final = (
     DATABASE_BYTES,
     PRUNED,
     PAYMENTS_UNDECIDED,
+    MODEL_REPLICAS,
+    MODEL_REPLICAS_WANTED,
+    MODEL_REPLICAS_BEGUN,
+    MODEL_REPLICAS_LOST,
+    MODEL_WAITING,
+    MODEL_AT_WORK,
+    MODEL_REQUESTS,
+    MODEL_FIRST_BYTE_SECONDS,
+    MODEL_COLD_START_SECONDS,
 )

@@ -1,12 +1,15 @@
 """A coordinator's numbers at one moment, and which metric each belongs to. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurogrid_marketplace.task import Phase
 from neurogrid_telemetry.metrics import Sample
 
 from ..market.reports import Traffic
+from ..replicas.pool import RESULTS, STATES
+from ..replicas.pool import Tally as ModelTally
+from ..replicas.status import ModelStatus
 from ..store.retention import KINDS
 from . import catalogue as names
 from .tally import Tally
@@ -47,6 +50,7 @@ class Reading:
     Attributes:
         market: None of a coordinator that does not lead.
         api_connections: of clients, now.
+        models: those that have replicas, of who leads.
     """
 
     peer_id: str
@@ -57,6 +61,7 @@ class Reading:
     database_bytes: int
     api_connections: int
     passed_on: PassedOn
+    models: Sequence[tuple[ModelStatus, ModelTally]] = ()
 
 
 def samples(reading: Reading) -> Iterator[Sample]:
@@ -72,6 +77,8 @@ def samples(reading: Reading) -> Iterator[Sample]:
     yield Sample(names.DATABASE_BYTES, (), reading.database_bytes)
     if reading.market is not None:
         yield from _of_market(reading.market)
+    for status, tally in reading.models:
+        yield from _of_model(status, tally)
 
 
 def _of_market(reading: MarketReading) -> Iterator[Sample]:
@@ -93,3 +100,19 @@ def _of_market(reading: MarketReading) -> Iterator[Sample]:
     yield Sample(names.PAYMENTS_UNDECIDED, (), reading.payments_undecided)
     for kind in KINDS:
         yield Sample(names.PRUNED, (kind,), reading.pruned.get(kind, 0))
+
+
+def _of_model(status: ModelStatus, tally: ModelTally) -> Iterator[Sample]:
+    model = status.model_id
+    for state in STATES:
+        yield Sample(names.MODEL_REPLICAS, (model, state), status.count(state))
+    yield Sample(names.MODEL_REPLICAS_WANTED, (model,), status.wanted)
+    yield Sample(names.MODEL_REPLICAS_BEGUN, (model,), tally.begun)
+    yield Sample(names.MODEL_REPLICAS_LOST, (model,), tally.lost)
+    yield Sample(names.MODEL_WAITING, (model,), status.waiting)
+    yield Sample(names.MODEL_AT_WORK, (model,), status.at_work)
+    for result in RESULTS:
+        yield Sample(names.MODEL_REQUESTS, (model, result), tally.requests[result])
+    yield Sample(names.MODEL_FIRST_BYTE_SECONDS, (model,), tally.first_byte)
+    for phase, took in tally.cold_start.items():
+        yield Sample(names.MODEL_COLD_START_SECONDS, (model, phase), took)

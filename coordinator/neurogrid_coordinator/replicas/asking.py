@@ -64,12 +64,13 @@ class Answer:
     """
 
     def __init__(
-        self, status: int, headers: Headers, first: bytes, rest: AsyncIterator[bytes]
+        self, response: h11.Response, first: bytes, rest: AsyncIterator[bytes], asking: "_Asking"
     ) -> None:
-        self.status = status
-        self.headers = headers
+        self.status = response.status_code
+        self.headers: Headers = end_to_end(response.headers)
         self._first = first
         self._rest = rest
+        self._asking = asking
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Its body, piece by piece as they come.
@@ -82,6 +83,11 @@ class Answer:
         async for piece in self._rest:
             yield piece
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all was said, both ways, and the connection may have another request."""
+        return self._asking.is_over
+
     def header(self, name: bytes) -> str:
         """The value of a header; "" where there is none."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
@@ -91,7 +97,7 @@ class Answer:
 async def ask(
     connection: Connection, question: Question, limits: AskLimits = LIMITS
 ) -> AsyncIterator[Answer]:
-    """Ask, and wait until the answer's body begins; whoever leaves closes the connection.
+    """Ask, and wait until the answer's body begins; whoever leaves before its end has to close the connection.
 
     Raises:
         ServiceBroken: what came is no answer, or it took too long.
@@ -109,13 +115,28 @@ async def ask(
                 first = await _body(service, connection)
         except TimeoutError:
             raise ServiceBroken(f"it did not answer for {limit_s:g} s") from None
-        headers = end_to_end(response.headers)
-        yield Answer(response.status_code, headers, first, pieces if first else _nothing())
+        yield Answer(response, first, pieces if first else _nothing(), _Asking(service, giving))
     finally:
         giving.cancel()
         await pieces.aclose()
         with suppress(asyncio.CancelledError, ServiceBroken, h11.LocalProtocolError):
             await giving
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    service: h11.Connection
+    giving: "asyncio.Task[None]"
+
+    @property
+    def is_over(self) -> bool:
+        service = self.service
+        return (
+            self.giving.done()
+            and service.our_state is h11.DONE
+            and service.their_state is h11.DONE
+            and not service.trailing_data[0]
+        )
 
 
 async def _give(service: h11.Connection, connection: Connection, question: Question) -> None:
@@ -127,7 +148,6 @@ async def _give(service: h11.Connection, connection: Connection, question: Quest
             ("host", "localhost"),
             *question.headers,
             ("content-length", str(len(question.body))),
-            ("connection", "close"),
         ],
     )
     head = service.send(request) or b""

@@ -87,6 +87,8 @@ class Replica:
         return "queued" if self.phase in (Phase.QUEUED, Phase.MATCHING) else "starting"
 
 
+# What can come of a request; see `Tally`.
+RESULTS: Final = ("answered", "broken", "failed", "left", "refused")
 STATES: Final = ("queued", "starting", "loading", "ready", "leaving", "away")
 
 

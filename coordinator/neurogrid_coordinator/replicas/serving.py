@@ -10,17 +10,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from neurogrid_marketplace.job_stream import OpenPort
 from neurogrid_marketplace.replica_routing import ANYBODY, Preferences
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.tenant_queue import QueueFull, Ticket
 
-from ..gateway.connection import ServiceBroken, ServiceConnection
+from ..gateway.connection import ServiceBroken
 from ..market.job_stream import JobStream
 from ..services.errors import Conflict, RateLimited, Unavailable
-from ..services.job_access import opened
 from .asking import LIMITS, Answer, AskLimits, Question, ask
+from .connections import Connections
+from .orders import ReplicaSettings, limits_of
 from .pool import NobodyAllowed, Pool, Replica, Wish, with_failure
+from .status import ModelStatus, status_of
 
 # Replicas that one request is tried at. With rests between them a market process that is started again is outlived.
 TRIES_MAX: Final = 3
@@ -48,6 +49,10 @@ class Asked:
     session: str = ""
     wait_s: float = 300.0
     limits: AskLimits = LIMITS
+
+
+class UsedConnectionBroken(Exception):
+    """A connection that has had requests before did not bear another."""
 
 
 class Served:
@@ -105,6 +110,7 @@ class ModelServing:
     Args:
         pools: by the model's id.
         open_stream: to a node; raises `MarketAway`.
+        payer_id: the account that pays for the replicas.
     """
 
     def __init__(
@@ -112,9 +118,11 @@ class ModelServing:
         pools: Mapping[str, Pool],
         open_stream: Callable[[str], Awaitable[JobStream]],
         now_ms: Callable[[], int],
+        payer_id: str,
     ) -> None:
         self.pools = pools
-        self._open_stream = open_stream
+        self.payer_id = payer_id
+        self.connections = Connections(open_stream)
         self._now_ms = now_ms
 
     @asynccontextmanager
@@ -143,16 +151,14 @@ class ModelServing:
                 how = "answered" if served.ended else "broken" if served.broken else "left"
                 pool.tally.requests[how] += 1
 
-    @asynccontextmanager
-    async def connection(self, lease: Lease) -> AsyncIterator[ServiceConnection]:
-        """A connection to a replica's server; leaving closes it.
+    def status(self) -> list[ModelStatus]:
+        """How the replicas of each model are, in the catalogue's order."""
+        return [status_of(pool, self._now_ms()) for pool in self.pools.values()]
 
-        Raises:
-            Unavailable, Conflict: it cannot be had.
-        """
-        wanted = OpenPort(lease.lease_id)
-        async with opened(self._open_stream, lease.node_id, wanted) as stream:
-            yield ServiceConnection(stream)
+    def status_of(self, model_id: str) -> ModelStatus | None:
+        """How those of one are; None where none are kept."""
+        pool = self.pools.get(model_id)
+        return None if pool is None else status_of(pool, self._now_ms())
 
     def _admitted(self, pool: Pool, wish: Wish, asked: Asked) -> Ticket:
         if pool.tenant_max and pool.unfinished(wish.tenant) >= pool.tenant_max:
@@ -217,9 +223,34 @@ class ModelServing:
         if lease is None:
             raise Unavailable("its container has just ended")
         since_ms = self._now_ms()
-        connection = await attempt.enter_async_context(self.connection(lease))
-        answer = await attempt.enter_async_context(ask(connection, asked.question, asked.limits))
+        try:
+            answer = await self._asked(attempt, lease, asked)
+        except UsedConnectionBroken:
+            # Its server has closed it meanwhile, as servers do: that is no failure.
+            answer = await self._asked(attempt, lease, asked, new=True)
         return Served(pool, replica, lease, answer, self._now_ms() - since_ms)
+
+    async def _asked(
+        self, attempt: AsyncExitStack, lease: Lease, asked: Asked, *, new: bool = False
+    ) -> Answer:
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self.connections.to(lease, new=new))
+            was_used = connection.was_used
+            try:
+                answer = await stack.enter_async_context(
+                    ask(connection, asked.question, asked.limits)
+                )
+            except ServiceBroken as error:
+                if was_used:
+                    raise UsedConnectionBroken from error
+                raise
+
+            def stay() -> None:
+                connection.may_stay = answer.is_over
+
+            stack.callback(stay)
+            attempt.push_async_exit(stack.pop_all())
+            return answer
 
 
 def _node(replica: Replica) -> str:
@@ -231,3 +262,25 @@ def _no_replica(pool: Pool, asked: Asked, why: str) -> Unavailable:
     more = why or pool.problem
     details = {"replicas": len(pool.replicas), "waiting": pool.waiting}
     return Unavailable(f"{said}: {more}" if more else said, {**details})
+
+
+def serving_of(
+    settings: ReplicaSettings,
+    open_stream: Callable[[str], Awaitable[JobStream]],
+    now_ms: Callable[[], int],
+) -> ModelServing:
+    """What serves these models, with no replica yet."""
+    pools = {
+        model_id: Pool(
+            model_id,
+            limits_of(model),
+            now_ms,
+            tenant_max=model.concurrency,
+            prices={
+                unit.value: price
+                for unit, price in model.unit_price.micro_usdc_per_million().items()
+            },
+        )
+        for model_id, model in settings.models.items()
+    }
+    return ModelServing(pools, open_stream, now_ms, settings.account_id)

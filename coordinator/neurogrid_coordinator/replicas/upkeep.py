@@ -106,6 +106,7 @@ class ReplicaUpkeep:
             for probe in self.probes:
                 probe.cancel()
             await asyncio.gather(*self.probes, return_exceptions=True)
+            await self._serving.connections.aclose()
 
     async def look(self) -> None:
         """See what there is, and do what follows from it."""
@@ -221,7 +222,7 @@ class ReplicaUpkeep:
         pause_s = _PROBE_S
         while replica.lease is not None and replica.lease.lease_id == lease.lease_id:
             try:
-                async with self._serving.connection(lease) as connection:
+                async with self._serving.connections.to(lease, new=True) as connection:
                     if service.health:
                         question = Question("GET", service.health)
                         async with ask(connection, question, _PROBE_LIMITS) as answer:

@@ -1,4 +1,5 @@
-"""What the leader answers other coordinators of its database, beside the api: JSON over POST, no part of it.
+"""What the leader answers other coordinators of its database, and its operator's commands, beside the api: JSON over POST, no
+part of it.
 
 They show a token that is made from the key that all of them have.
 """
@@ -20,12 +21,14 @@ from neurogrid_marketplace.spreading import Barred
 from neurogrid_wallet.keys import KeyPair
 
 from ..market.errors import MarketAway
+from ..replicas.serving import ModelServing
 from ..services.nodes import Nodes
 from ..services.tasks import could_serve
 
 _PREFIX = "/between-coordinators/"
 SERVABLE_PATH = f"{_PREFIX}servable"
 READY_PATH = f"{_PREFIX}ready"
+MODELS_PATH = f"{_PREFIX}models"
 _QUESTION_BYTES_MAX = 1024 * 1024
 
 
@@ -53,11 +56,13 @@ class Leading:
         token: str,
         explain: Callable[[Demand, Barred], Awaitable[Explanation]],
         nodes: Nodes,
+        serving: ModelServing,
     ) -> None:
         self._app = app
         self._expected = f"Bearer {token}".encode()
         self._explain = explain
         self._nodes = nodes
+        self._serving = serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -84,6 +89,8 @@ class Leading:
                     asked = msgspec.json.decode(data, type=_WhetherReady)
                     ready = await self._nodes.is_ready(asked.node_id, asked.lease_id)
                     return JSONResponse({"ready": ready})
+                case str(path) if path == MODELS_PATH:
+                    return JSONResponse(msgspec.to_builtins(self._serving.status()))
         except (msgspec.DecodeError, MalformedMessage, KeyError):
             return Response(status_code=400)
         except MarketAway:

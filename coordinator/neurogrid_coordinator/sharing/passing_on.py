@@ -33,7 +33,7 @@ _REQUEST_ID = b"x-request-id"
 _SAID_ANEW = (b"expect", _REQUEST_ID)
 _NOT_BACK = frozenset(("connection", "content-length", "transfer-encoding", "x-request-id"))
 # A service of a job may think for minutes; all else answers at once, or is stopped.
-_SERVICES = "/api/v1/services/"
+_SERVICES = ("/api/v1/services/", "/api/v1/model-servers/")
 _ANSWER_LIMIT_S = 60.0
 # RFC 6455's registry: come again.
 _SERVICE_RESTART = 1012

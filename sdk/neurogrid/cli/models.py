@@ -70,6 +70,7 @@ def show_model(session: Session, *, model: str) -> None:
             ("Image", found.docker_image),
             *_task_fields(found),
             *_server_fields(found),
+            ("Replicas", _replicas(found)),
         ]
     )
 
@@ -122,3 +123,18 @@ def _by_unit(price: ModelPricing) -> str:
     of, count = (f"million {price.unit}s", 1_000_000) if price.unit == "token" else (price.unit, 1)
     rounded = Decimal(f"{price.per_unit * count:.1e}")
     return f"{usdc(rounded)} per {of}"
+
+
+def _replicas(found: ModelInfo) -> str:
+    replicas = found.replicas
+    if replicas is None:
+        return ""
+    start = replicas.expected_start_ms
+    parts = [f"{replicas.ready} ready", f"{replicas.starting} starting of {replicas.most} at most"]
+    if replicas.waiting:
+        parts.append(f"{replicas.waiting} requests wait")
+    if start:
+        parts.append(f"one starts in about {start / 1000:.0f} s")
+    if replicas.problem:
+        parts.append(printable(replicas.problem))
+    return ", ".join(parts)

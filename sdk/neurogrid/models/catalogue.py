@@ -42,8 +42,32 @@ class ModelServerInfo(Struct, frozen=True, kw_only=True):
     replicas_max: int = 1
 
 
+class ModelReplicas(Struct, frozen=True, kw_only=True):
+    """Warm servers of a model.
+
+    Attributes:
+        ready: how many take requests; ``starting``: will soon; ``most``: there are never more.
+        waiting, at_work: requests.
+        expected_start_ms: how long a request that comes now waits until one is ready; None: nobody knows.
+        problem: why there are fewer than are wanted.
+    """
+
+    ready: int
+    starting: int = 0
+    most: int = 0
+    waiting: int = 0
+    at_work: int = 0
+    expected_start_ms: int | None = None
+    problem: str = ""
+
+
 class ModelInfo(Struct, frozen=True, kw_only=True):
-    """A model of the coordinator's catalogue; ``tasks``: whether tasks may ask it, or its server alone."""
+    """A model of the coordinator's catalogue.
+
+    Attributes:
+        tasks: whether tasks may ask it, or its server alone.
+        replicas: its warm servers; None where the coordinator keeps none.
+    """
 
     id: str
     name: str
@@ -59,6 +83,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     concurrency: int = 0
     tasks: bool = True
     server: ModelServerInfo | None = None
+    replicas: ModelReplicas | None = None
 
 
 class ModelPage(Struct, frozen=True, kw_only=True):

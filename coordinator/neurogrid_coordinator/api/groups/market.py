@@ -31,7 +31,7 @@ def add_market(app: FastAPI, shared: Shared) -> None:
     add_commitment_route(app, world.commitments, schemas)
     add_match_route(app, shared.tasks, gate, schemas, shared.by_name)
     add_operation_route(app, gate, schemas)
-    add_model_routes(app, settings.models, gate, schemas)
+    add_model_routes(app, settings.models, gate, schemas, world.serving)
     add_model_answer_routes(
         app, shared.models, shared.artifacts, gate, schemas, settings.public_url
     )

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from ...gateway.door import Gateway, gateway_routes
+from ...gateway.model_servers import ModelServers, model_servers_routes
 from ...services.auctions import Auctions
 from ...services.checkpoints import Checkpoints
 from ...services.fetching import Fetching
@@ -77,6 +78,9 @@ def add_work(app: FastAPI, direct: Direct, shared: Shared) -> None:
     add_exec_route(app, access, gate, world.stopping)
     add_port_route(app, access, gate, world.stopping)
     app.router.routes.extend(gateway_routes(Gateway(gate, access, world.stopping)))
+    app.router.routes.extend(
+        model_servers_routes(ModelServers(gate, world.serving, settings.models, world.stopping))
+    )
     workflows = Workflows(
         database=world.database,
         tasks=shared.tasks,

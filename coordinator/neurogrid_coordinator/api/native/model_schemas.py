@@ -186,6 +186,25 @@ class ModelNeedsView(Struct, frozen=True):
     gpu_memory_gb: Annotated[float, Meta(description="0: it computes on processors.")]
 
 
+class ModelReplicasView(Struct, frozen=True):
+    """Warm servers of a model; they come and go with what is asked."""
+
+    ready: Annotated[int, Meta(description="So many take requests.")]
+    starting: int
+    most: Annotated[int, Meta(description="There are never more that serve.")]
+    waiting: Annotated[int, Meta(description="Requests that no replica works at yet.")]
+    at_work: int
+    expected_start_ms: Annotated[
+        int | None,
+        Meta(
+            description="How long a request that comes now waits until one is ready: 0 where one is; null: nobody knows."
+        ),
+    ]
+    problem: Annotated[
+        str, Meta(description="Why there are fewer than are wanted, as why no node took one.")
+    ]
+
+
 class ModelView(Struct, frozen=True):
     """A model of the catalogue."""
 
@@ -208,6 +227,9 @@ class ModelView(Struct, frozen=True):
         bool, Meta(description="Whether tasks may ask it; else its server alone does.")
     ]
     server: Annotated[ModelServerView | None, Meta(description="Null: tasks alone.")]
+    replicas: Annotated[
+        ModelReplicasView | None, Meta(description="Null where this coordinator keeps none of it.")
+    ]
 
 
 class ModelListView(Struct, frozen=True):

@@ -11,6 +11,8 @@ from neurogrid_marketplace.model_server import ModelServer
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.needs import OutputWanted, PromptPart
 
+from ...replicas.serving import ModelServing
+from ...replicas.status import ModelStatus
 from ...services.errors import InvalidRequest
 from ...services.models import FileGiven, ModelSettings, ModelWanted, find_model
 from ..auth import Caller, Gate
@@ -24,6 +26,7 @@ from .model_schemas import (
     ModelNeedsView,
     ModelParametersView,
     ModelPricing,
+    ModelReplicasView,
     ModelRequest,
     ModelServerView,
     ModelView,
@@ -37,8 +40,17 @@ _TOKEN = "token"
 _RESULT_WORDS = "text"
 
 
-def add_model_routes(app: FastAPI, settings: ModelSettings, gate: Gate, schemas: Schemas) -> None:
+def add_model_routes(
+    app: FastAPI,
+    settings: ModelSettings,
+    gate: Gate,
+    schemas: Schemas,
+    serving: ModelServing | None = None,
+) -> None:
     """Add the routes."""
+
+    def shown(model: Model) -> ModelView:
+        return model_view(model, None if serving is None else serving.status_of(model.id))
 
     @app.get(
         f"{API}/models",
@@ -60,7 +72,7 @@ def add_model_routes(app: FastAPI, settings: ModelSettings, gate: Gate, schemas:
         ] = None,
     ) -> Response:
         """What `POST /tasks` takes with `"kind": "model"`, and what waits for an answer below `/models`."""
-        views = [model_view(model) for model in settings.catalogue.listed(type, category)]
+        views = [shown(model) for model in settings.catalogue.listed(type, category)]
         return success(ModelListView(views, len(views)))
 
     @app.get(
@@ -77,7 +89,7 @@ def add_model_routes(app: FastAPI, settings: ModelSettings, gate: Gate, schemas:
         model_id: str, _: Annotated[Caller, Depends(gate.for_everybody)]
     ) -> Response:
         """A model's id may have slashes."""
-        return success(model_view(find_model(settings, model_id)))
+        return success(shown(find_model(settings, model_id)))
 
 
 def model_wanted(request: ModelRequest, idempotency_key: str | None) -> ModelWanted:
@@ -135,8 +147,12 @@ def _part(name: str, part: PromptFrom) -> PromptPart:
     return PromptPart(name, part.from_task, part.output or RESULT_FILE, field, part.max_chars)
 
 
-def model_view(model: Model) -> ModelView:
-    """A model as clients see it."""
+def model_view(model: Model, status: ModelStatus | None = None) -> ModelView:
+    """A model as clients see it.
+
+    Args:
+        status: of its replicas; None where none are kept.
+    """
     needs, price, parameters = model.needs, model.price, model.parameters
     per_unit = float(f"{price.usdc_per_unit:.3g}")
     return ModelView(
@@ -166,6 +182,7 @@ def model_view(model: Model) -> ModelView:
         concurrency=model.concurrency,
         tasks=model.tasks,
         server=None if model.server is None else _server_view(model.server),
+        replicas=None if status is None else _replicas(status),
     )
 
 
@@ -175,4 +192,16 @@ def _server_view(server: ModelServer) -> ModelServerView:
         list(server.features),
         server.concurrency,
         server.replicas_max,
+    )
+
+
+def _replicas(status: ModelStatus) -> ModelReplicasView:
+    return ModelReplicasView(
+        ready=status.ready,
+        starting=status.starting,
+        most=status.most,
+        waiting=status.waiting,
+        at_work=status.at_work,
+        expected_start_ms=status.expected_ms,
+        problem=status.problem,
     )
