@@ -316,7 +316,7 @@ async def test_what_nobody_keeps_any_more_is_let_go(tmp_path: Path) -> None:
     async with open_replica_world(tmp_path, replicas_min=1) as here:
         await here.upkeep.look()
         await here.restart(models={})
-        await here.upkeep.look()
+        await here.upkeep.run()
         assert await here.rows() == []
         await here.restart(models={MODEL: model(replicas_min=1)})
         await here.upkeep.look()

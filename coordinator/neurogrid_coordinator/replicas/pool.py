@@ -267,7 +267,7 @@ class Pool:
 
     def dispatch(self) -> None:
         """Give places that are free to who waits."""
-        if not self._waiting or not any(each.has_place for each in self._candidates()):
+        if not self._waiting or not self._has_place():
             return
         now_ms = self._now_ms()
         for ticket in self._queue.in_turn(self._at_work):
@@ -283,6 +283,8 @@ class Pool:
             self._at_work[wish.tenant] += 1
             self._queue.served(ticket)
             future.set_result(replica)
+            if not self._has_place():
+                return
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -313,6 +315,9 @@ class Pool:
         if any(each.takes for each in self.replicas.values()):
             return 0
         return self.cold_starts.expected_ms()
+
+    def _has_place(self) -> bool:
+        return any(each.has_place for each in self._candidates())
 
     def _slow_ms(self) -> int:
         if len(self._first_bytes) < _FIRST_BYTES_MIN:

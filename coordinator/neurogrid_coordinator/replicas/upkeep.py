@@ -94,13 +94,15 @@ class ReplicaUpkeep:
         return list(self._probes.values())
 
     async def run(self) -> None:
-        """Keep them for ever; cancel it to stop. What runs then, runs on."""
+        """Keep them for ever; cancel it to stop. What runs then, runs on. Where none are to be kept, it ends with the last."""
         try:
             while True:
                 try:
                     await self.look()
                 except (Overloaded, Unavailable) as error:
                     _log.warning("replicas wait: %s", error)
+                if self._adopted and not self._pools:
+                    return
                 await self._until_changed()
         finally:
             for probe in self.probes:
@@ -121,10 +123,10 @@ class ReplicaUpkeep:
     async def _until_changed(self) -> None:
         waits = [asyncio.ensure_future(pool.changed.wait()) for pool in self._pools.values()]
         try:
-            await asyncio.wait(
-                [*waits, asyncio.ensure_future(asyncio.sleep(LOOK_S))],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            if waits:
+                await asyncio.wait(waits, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(LOOK_S)
         finally:
             for each in waits:
                 each.cancel()
