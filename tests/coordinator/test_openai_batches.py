@@ -174,6 +174,9 @@ async def test_a_wrong_line_is_refused_by_its_number_and_nothing_is_stored(tmp_p
                 completion_window="24h",
             )
         assert refused.value.param == "endpoint"
+        odd = await client.files.create(file=("a\x00b\x1bc", b"a"), purpose="batch")
+        assert "\x00" not in odd.filename
+        assert "\x1b" not in odd.filename
         mallory = client.with_options(api_key=(await world.customer("mallory")).key)
         theirs = await client.files.create(file=("a", b"a"), purpose="batch")
         with pytest.raises(openai.NotFoundError):

@@ -248,3 +248,24 @@ async def test_a_stream_whose_key_is_revoked_or_whose_coordinator_stops_ends_wit
             [chunk async for chunk in stopped]
         for task_id in world.woken:
             assert (await world.state(task_id)).phase is Phase.CANCELLED
+
+
+@on_asyncio
+async def test_the_same_request_with_the_same_key_has_the_same_answer_streamed_or_not(
+    tmp_path: Path,
+) -> None:
+    async with openai_client(tmp_path) as (world, _, client), answering(world):
+        ask: dict[str, Any] = {
+            "model": "small",
+            "messages": _ASKED,
+            "extra_headers": {"Idempotency-Key": "one"},
+        }
+        first = await client.chat.completions.create(**ask)
+        again = await client.chat.completions.create(**ask)
+        assert again == first
+        stream = await client.chat.completions.create(**ask, stream=True)
+        assert {chunk.id async for chunk in stream} == {first.id}
+        assert len(world.woken) == 1
+        with pytest.raises(openai.ConflictError) as other:
+            await client.chat.completions.create(**{**ask, "seed": 2})
+        assert other.value.code == "idempotency_mismatch"

@@ -110,7 +110,8 @@ def new_row(account: Account, stored: Stored, name: str, purpose: str) -> FileRo
         account_id=account.id,
         sha256=stored.sha256,
         size_bytes=stored.size_bytes,
-        filename=name[:_NAME_CHARS_MAX],
+        # Its sender's, who may have put anything into it.
+        filename="".join(filter(str.isprintable, name))[:_NAME_CHARS_MAX],
         purpose=purpose,
         created_at_ms=time.time_ns() // 1_000_000,
     )

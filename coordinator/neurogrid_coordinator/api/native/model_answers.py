@@ -200,7 +200,7 @@ def add_model_answer_routes(
             stored = await artifacts.put(
                 caller.account, Upload(None, form.pieces(), form.file.size)
             )
-            path = _recording(form.file.filename or "")
+            path = recording_path(form.file.filename or "")
         language = form.fields.get("language", "")
         wanted = ModelWanted(
             model=model.id,
@@ -212,7 +212,7 @@ def add_model_answer_routes(
         return await answered(request, caller.account, wanted, ModelType.AUDIO, _transcription)
 
 
-def _recording(name: str) -> str:
+def recording_path(name: str) -> str:
     """Where a model finds a recording: its name is its sender's, and only the end of it says anything."""
     end = _END.search(name)
     return f"recording{end[0].lower()}" if end else "recording"

@@ -1,6 +1,5 @@
 """``/v1/audio/transcriptions`` and ``/translations``: forms with a recording."""
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +19,7 @@ from ..body import from_json
 from ..form import Form, read_form
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
+from ..native.model_answers import RECORDING_BYTES_MAX, recording_path
 from ..openapi import Schemas
 from .errors import OpenAiErrorAnswer, refusals
 from .models import NAME
@@ -27,15 +27,10 @@ from .schemas import OpenAiTranscription
 from .streaming import stream_response
 from .texts import REFUSED, RULES
 
-# As OpenAI has it: half an hour of speech as MP3.
-RECORDING_BYTES_MAX = 25 * 1024 * 1024
-_END = re.compile(r"\.[A-Za-z0-9]{1,8}\Z", re.ASCII)
 # Fields that are no text; a form has nothing else.
-_NUMBERS = frozenset({"temperature"})
+_JSON = frozenset({"temperature", "provider"})
 _FLAGS = {"true": True, "false": False}
-_OBJECTS = frozenset({"provider"})
-_LANGUAGE = "language"
-_RULES = {**RULES, _LANGUAGE: 'two or three letters, as "en", or empty: found out'}
+_RULES = {**RULES, "language": 'two or three letters, as "en", or empty: found out'}
 _FORM: dict[str, Any] = {
     "required": True,
     "content": {
@@ -94,7 +89,7 @@ def add_openai_audio_routes(
             stored = await artifacts.put(
                 caller.account, Upload(None, form.pieces(), form.file.size)
             )
-            path = _path(form.file.filename or "")
+            path = recording_path(form.file.filename or "")
         asked = Asked(wanted, FileGiven(path, stored.sha256), idempotency_key=key)
         if given(wanted.stream, False):
             pieces = inference.pieces(caller.account, asked)
@@ -128,9 +123,7 @@ def _wanted(form: Form) -> TranscriptionRequest:
         InvalidRequest: there is one that OpenAI's API does not have, or a value breaks a rule.
     """
     sent: dict[str, Any] = {**form.fields, **form.lists}
-    for name in _NUMBERS & form.fields.keys():
-        sent[name] = _json(form.fields[name], name)
-    for name in _OBJECTS & form.fields.keys():
+    for name in _JSON & form.fields.keys():
         sent[name] = _json(form.fields[name], name)
     if "stream" in form.fields:
         sent["stream"] = _FLAGS.get(form.fields["stream"].lower(), form.fields["stream"])
@@ -156,12 +149,6 @@ async def _require_recording(form: Form) -> None:
         raise InvalidRequest(
             f"file: Invalid file format. Supported formats: {list(FORMATS)}", "file"
         )
-
-
-def _path(name: str) -> str:
-    """Where a model finds a recording: its name is its sender's, and only the end of it says anything."""
-    end = _END.search(name)
-    return f"recording{end[0].lower()}" if end else "recording"
 
 
 def _with_text(answer: dict[str, Any]) -> dict[str, Any]:
