@@ -40,7 +40,7 @@ from neurogrid_p2p.connection import Connection
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.limits import Limits
-from node.market import award, start
+from node.market import NOW_MS, award, start
 from p2p.peers import Person
 
 pytestmark = pytest.mark.engine
@@ -50,13 +50,18 @@ LEASE = "lease_" + "7" * 32
 
 @dataclass
 class Node:
-    """A node with one lease, whose job sleeps."""
+    """A node with one lease, whose job sleeps.
+
+    Attributes:
+        runners: by lease id, where a lease is that has a runner.
+    """
 
     container_id: str
     coordinator: Person
     connection: Connection
     leases: dict[str, NodeLease]
     uses: UsePlace
+    runners: dict[str, Callable[[], NodeLease]]
     # How to leave each of the streams that were opened.
     leave: dict[FrameStream, Callable[[], None]] = field(default_factory=dict)
 
@@ -107,11 +112,17 @@ async def node(
     ):
         connection = await dialling.connect(host.addresses[0])
         leases = {LEASE: lease}
-        uses = UsePlace(leases.get, _no_escrow, lambda: 1)
-        here = Node(container_id, coordinator, connection, leases, uses)
+        runners: dict[str, Callable[[], NodeLease]] = {}
+
+        def lease_of(lease_id: str) -> NodeLease | None:
+            running = runners.get(lease_id)
+            return leases.get(lease_id) if running is None else running()
+
+        uses = UsePlace(lease_of, _no_escrow, lambda: NOW_MS + round(trio.current_time() * 1000))
+        here = Node(container_id, coordinator, connection, leases, uses, runners)
         door = JobDoor(
             bench.engine,
-            here.leases.get,
+            lease_of,
             config or ExecConfig(),
             ServicesConfig(connections=2),
             may_end=True,

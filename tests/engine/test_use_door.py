@@ -4,14 +4,16 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import trio
 
-from engine.bench import Bench
+from engine.bench import PATIENCE_S, Bench
 from engine.test_job_door import LEASE, Node, heard, node
 from engine.test_job_ports import asked, refusal
 from neurogrid_marketplace.execution import accept
+from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.job_stream import (
     Credit,
@@ -23,7 +25,7 @@ from neurogrid_marketplace.job_stream import (
     write_words,
 )
 from neurogrid_marketplace.lease import NodeLease
-from neurogrid_marketplace.messages import VoucherMessage
+from neurogrid_marketplace.messages import Meter, VoucherMessage
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
 from neurogrid_marketplace.serving import Use
@@ -31,6 +33,7 @@ from neurogrid_marketplace.units import UnitPrices, Units
 from neurogrid_node.access.frames import FrameStream
 from neurogrid_node.container import ports
 from neurogrid_p2p.errors import ChannelClosed
+from node.lease_world import lease_world
 from node.market import award, start
 
 pytestmark = pytest.mark.engine
@@ -102,8 +105,8 @@ async def replica(bench: Bench, max_unpaid_micro_usdc: int = 10**6) -> AsyncIter
         yield here
 
 
-async def sent(here: Node, words: bytes) -> FrameStream:
-    stream = await asked(here, USE_LEASE)
+async def sent(here: Node, words: bytes, lease_id: str = USE_LEASE) -> FrameStream:
+    stream = await asked(here, lease_id)
     assert (await stream.receive()).kind is FrameKind.OPENED
     await stream.send(write_bytes(FrameKind.INPUT, words))
     return stream
@@ -151,10 +154,13 @@ async def test_nothing_passes_beyond_what_may_be_unpaid(bench: Bench) -> None:
     async with replica(bench, max_unpaid_micro_usdc=4) as here:
         stream = await sent(here, request("/endless"))
         passed = b""
-        with trio.move_on_after(0.5):
-            while True:
-                frame = await stream.receive()
-                passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+        # Five are more than four: the next one waits, however long.
+        while passed.count(b"data:") < 5:
+            frame = await stream.receive()
+            passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+        with trio.move_on_after(0.3):
+            frame = await stream.receive()
+            passed += frame.payload
         assert passed.count(b"data:") == units(here).output_tokens == 5
         assert await refusal(here, USE_LEASE) is StreamRefusal.UNPAID
         here.leases[USE_LEASE] = signed(here.leases[USE_LEASE], 5)
@@ -177,6 +183,8 @@ async def test_who_is_not_served(bench: Bench) -> None:
         streams = [await sent(here, request("/endless")) for _ in range(2)]
         assert await refusal(here, USE_LEASE) is StreamRefusal.TOO_MANY
         for stream in streams:
+            while (await stream.receive()).kind is not FrameKind.OUTPUT:
+                pass
             here.leave[stream]()
         lease, serving = here.leases[USE_LEASE], here.leases[LEASE]
         assert lease.use is not None
@@ -192,6 +200,39 @@ async def test_who_is_not_served(bench: Bench) -> None:
             before, here.leases[of] = here.leases[of], changed
             assert await refusal(here, USE_LEASE) is reason, changed
             here.leases[of] = before
+
+
+async def test_a_lease_for_use_is_served_metered_signed_and_redeemed(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with replica(bench) as here:
+        coordinator = here.leases[LEASE].coordinator
+        use = Use(LEASE, "m", PRICES, 1_000, idle_s=2)
+        job = Job("neurogrid/job:1", uses=LEASE)
+        async with lease_world(
+            tmp_path, job=job, use=use, uses=here.uses, coordinator=coordinator
+        ) as world:
+            here.runners[world.lease.lease_id] = lambda: world.lease
+            world.start()
+            await world.until_phase(LeasePhase.RUNNING, PATIENCE_S)
+            for _ in range(20):
+                said, exited = await heard(
+                    await sent(here, request("/events"), world.lease.lease_id)
+                )
+                assert (exited, said[FrameKind.OUTPUT].count(b"data:")) == (Exited(0), 4)
+            served = Units(input_tokens=80, output_tokens=60, requests=20)
+            # More than half of what may be unpaid: it asks before its interval is over.
+            await world.until(lambda: bool(world.all_sent(Meter)), PATIENCE_S)
+            meter = world.all_sent(Meter)[-1]
+            assert meter.served is not None
+            assert served.covers(meter.served)
+            assert meter.cumulative_micro_usdc == meter.served.output_tokens > 50
+            world.voucher(60)
+            await world.until_phase(LeasePhase.REPORTED, PATIENCE_S)
+            assert world.result().outcome is Outcome.COMPLETED
+            assert world.result().served == served
+            await world.settle()
+            assert world.earnings.redeemed == [60]
 
 
 async def test_what_is_no_request_ends_the_stream(bench: Bench) -> None:

@@ -55,6 +55,8 @@ class LeaseWorld:
         reclaim_window_s: int,
         job: Job,
         use: Use | None = None,
+        uses: UsePlace | None = None,
+        coordinator: str = COORDINATOR,
     ) -> None:
         self.job = job
         self.journal = InlineJournal(journal)
@@ -63,7 +65,7 @@ class LeaseWorld:
         self.sandbox = FakeSandbox(self.now_ms)
         self.earnings = FakeEarnings()
         self.replica: NodeLease | None = None
-        self.uses = self._new_uses()
+        self.uses = uses or self._new_uses()
         self.link = FakeStream()
         self.started: list[StartTook] = []
         self.cleared: list[str] = []
@@ -75,7 +77,7 @@ class LeaseWorld:
             asked = demand(timeout_s=600, max_price_micro_usdc_per_hour=0, use=use)
         lease = accept(
             award("0" * 64, asked, job_hash=job.hash()),
-            COORDINATOR,
+            coordinator,
             max_unpaid_ms,
             self.now_ms(),
             reclaim_window_s=reclaim_window_s,
@@ -243,12 +245,16 @@ async def lease_world(
     reclaim_window_s: int = 0,
     job: Job = JOB,
     use: Use | None = None,
+    uses: UsePlace | None = None,
+    coordinator: str = COORDINATOR,
 ) -> AsyncIterator[LeaseWorld]:
     """An accepted lease whose runner runs."""
     journal = Journal(directory / "journal.db")
     try:
         async with trio.open_nursery() as nursery:
-            yield LeaseWorld(journal, nursery, max_unpaid_ms, reclaim_window_s, job, use)
+            yield LeaseWorld(
+                journal, nursery, max_unpaid_ms, reclaim_window_s, job, use, uses, coordinator
+            )
             nursery.cancel_scope.cancel()
     finally:
         journal.close()

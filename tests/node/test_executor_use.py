@@ -156,6 +156,19 @@ async def test_a_killed_node_goes_on_with_what_it_saved(
         assert world.lease.held_micro_usdc == 60
 
 
+async def test_a_killed_node_takes_the_lease_up_again_before_its_replica(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with use_world(tmp_path) as world:
+        await running(world)
+        known, world.replica = world.replica, None
+        await world.restart()
+        await trio.sleep(3)
+        world.replica = known
+        await trio.sleep(30)
+        assert world.phase is LeasePhase.RUNNING
+
+
 async def test_another_coordinators_replica_is_none_of_its_own(
     tmp_path: Path, autojump_clock: object
 ) -> None:

@@ -232,7 +232,10 @@ class JobDoor:
         replica = uses.replica_of(lease) if uses is not None else None
         service = replica.start.job.service if replica is not None and replica.start else None
         if uses is None or replica is None or service is None:
-            await _refuse(stream, StreamRefusal.NOT_RUNNING)
+            is_there = replica is not None and replica.start is not None
+            await _refuse(
+                stream, StreamRefusal.NO_SERVICE if is_there else StreamRefusal.NOT_RUNNING
+            )
             return
         refusal = _refusal(
             lease, self._requests, uses.refusal(lease), allowed=self._takes_connections
@@ -256,7 +259,8 @@ class JobDoor:
             finally:
                 with trio.CancelScope(shield=True):
                     await exchange.aclose()
-            await stream.finish(write_words(exited))
+        # Its place is free already: the next request need not wait for this one's last words to be read.
+        await stream.finish(write_words(exited))
 
     async def _connected(
         self, stream: FrameStream, lease_id: str, service: Service
