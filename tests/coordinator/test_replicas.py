@@ -26,6 +26,7 @@ from neurogrid_coordinator.services.submission import REPLICA_KIND
 from neurogrid_coordinator.store import events
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.replica_routing import Preferences
+from neurogrid_marketplace.replica_scaling import Load
 from neurogrid_marketplace.task import Phase
 
 
@@ -309,6 +310,27 @@ async def test_whoever_dies_at_any_commit_leaves_no_orphan_and_no_double(
                 await here.up(row.id)
             await here.until(lambda: here.pool.expected_ms() == 0)
             assert (await here.ask())[2] == row.id
+
+
+@on_asyncio
+async def test_the_next_one_is_on_another_node_where_there_is_one(tmp_path: Path) -> None:
+    async with open_replica_world(tmp_path, replicas_min=1, retainer_usdc_per_hour="0.50") as here:
+        await here.upkeep.look()
+        (first,) = await here.rows()
+        await here.up(first.id)
+        for views in (here.world.market.views, here.world.market.views[:1]):
+            here.world.market.views = views
+            here.pool.need = here.pool.need.seen(
+                here.pool.limits, Load(waiting=3), here.world.now_ms
+            )
+            await here.upkeep.look()
+            second = next(row for row in await here.rows() if row.id != first.id)
+            barred = [each for each in second.state.demand.where if node_id("one") in str(each)]
+            assert bool(barred) is (len(views) == 2)
+            await here.world.collaborators.request_cancel(second.id)
+            here.turn(5)
+            await here.upkeep.look()
+            here.turn(5)
 
 
 @on_asyncio

@@ -8,18 +8,20 @@ between any two steps finds after it what there is, and goes on from that. Only 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.replica_scaling import Need, again_after_ms, plan
+from neurogrid_marketplace.spread import MAX_AVOIDED, Avoid
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_telemetry.log_lines import named
 
 from ..gateway.connection import ServiceBroken
 from ..log_events import CoordinatorEvent
 from ..services.errors import Conflict, Refused, Unavailable
-from ..services.submission import REPLICA_KIND
+from ..services.submission import REPLICA_KIND, Submission
 from ..services.tasks import Tasks
 from ..store import accounts, events, task_lists, tasks
 from ..store.accounts import Account
@@ -322,8 +324,9 @@ class ReplicaUpkeep:
                 raise TooMany
 
         try:
+            wanted = replica_submission(model, self._settings)
             detail, _ = await self._tasks.submit(
-                account, replica_submission(model, self._settings), once
+                account, await self._elsewhere(account, wanted, pool), once
             )
         except Refused as error:
             self._gave_up(pool, error.message)
@@ -343,6 +346,15 @@ class ReplicaUpkeep:
             extra=named(CoordinatorEvent.REPLICA_BEGUN),
         )
         return True
+
+    async def _elsewhere(self, account: Account, wanted: Submission, pool: Pool) -> Submission:
+        """The same on another node than the model's other replicas have, where one could take it now: nodes die whole."""
+        nodes = {each.lease.node_id for each in pool.replicas.values() if each.lease is not None}
+        if not nodes:
+            return wanted
+        apart = replace(wanted, avoid=Avoid(nodes=tuple(sorted(nodes))[:MAX_AVOIDED]))
+        explanation, _ = await self._tasks.explain(account, apart)
+        return apart if explanation.matching else wanted
 
     async def _end(self, task_id: str) -> None:
         try:
