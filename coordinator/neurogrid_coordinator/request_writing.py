@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 # Others of this database may have stored one, of which this process hears nothing.
 _LOOK_EVERY_S: Final = 5.0
 _AGAIN_S: Final = 5.0
+# So long after something has happened, the list is looked at: once for all that happens meanwhile.
+_GATHER_S: Final = 0.05
 # A request has at most a prompt, and JSON's escapes of it.
 _REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 _CODE: Final = "PROMPT_UNFIT"
@@ -78,6 +80,8 @@ class RequestWriter:
                         await changed.wait()
                 except TimeoutError:
                     continue
+                # Everything that happens to any task wakes this; the list is nearly always empty.
+                await asyncio.sleep(_GATHER_S)
 
     async def write_all(self) -> None:
         """Write all that can be written.

@@ -1,6 +1,8 @@
 """A task that asks a model with words that other tasks leave."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from coordinator.error_answers import error_of
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator.request_writing import RequestWriter
 from neurogrid_coordinator.services.artifacts import Artifacts
+from neurogrid_coordinator.steps import Step
 from neurogrid_coordinator.store import needs, tasks
 from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.task_events import CancelRequested
@@ -29,7 +32,7 @@ SUM_UP: dict[str, Any] = {
 PLAN: dict[str, Any] = {"tasks": {"sum": SUM_UP, "hear": HEAR, "cut": TASK}}
 
 
-def writer(world: World) -> RequestWriter:
+def writer(world: World, follow: Callable[[Step], None] = lambda step: None) -> RequestWriter:
     return RequestWriter(
         database=world.database,
         feed=world.feed,
@@ -37,7 +40,7 @@ def writer(world: World) -> RequestWriter:
         artifacts=Artifacts(
             database=world.database, blobs=world.blobs, tokens=world.tokens, limits=world.limits
         ),
-        follow=lambda step: None,
+        follow=follow,
         now_ms=lambda: world.now_ms,
     )
 
@@ -189,3 +192,20 @@ async def test_what_is_wrong_is_said_before_anything_is_stored(tmp_path: Path) -
             assert field in str(error.details.get("field", "")), (change, answer.text)
             assert words in answer.json()["error"]["message"], (change, answer.text)
         assert (await alice.http.get("/api/v1/tasks")).json()["data"]["total"] == 0
+
+
+@on_asyncio
+async def test_it_is_written_as_soon_as_the_last_task_has_ended(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        written = asyncio.Event()
+        working = asyncio.create_task(writer(world, lambda step: written.set()).run())
+        of = await submitted(alice, PLAN)
+        await run(world, of["cut"], CUT)
+        await run(world, of["hear"], said("Hello"))
+        world.feed.notify()
+        async with asyncio.timeout(4):
+            await written.wait()
+        assert (await world.state(of["sum"])).phase is Phase.QUEUED
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
