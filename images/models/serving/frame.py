@@ -124,7 +124,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Response]) -> 
         await asyncio.gather(doing, leaving, return_exceptions=True)
 
 
-class _Server:
+class Application:
     """The application: it answers from the beginning, and says that it is not ready until the model is loaded.
 
     Attributes:
@@ -261,7 +261,7 @@ def serve(
         "--drain-s", type=int, default=30, help="for what has begun at SIGTERM (%(default)s)"
     )
     options = Options(**vars(parser.parse_args()))
-    server = _Server(options, load)
+    server = Application(options, load)
     config = uvicorn.Config(
         server.app(),
         host=options.host,
