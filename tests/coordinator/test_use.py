@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.api_world import TASK, open_world
+from coordinator.api_world import World as ApiWorld
 from coordinator.crash_stories import crashes_in, outlive
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.fake_nodes import FakeNode
@@ -14,7 +16,9 @@ from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import new_task
 from neurogrid_coordinator.replicas.use_orders import use_submission
+from neurogrid_coordinator.services.balances import Balances
 from neurogrid_coordinator.services.submission import Terms
+from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.store import leases, tasks, use
 from neurogrid_coordinator.store.ids import new_id
 from neurogrid_coordinator.store.leases import LeaseRow
@@ -230,3 +234,51 @@ def test_whoever_dies_when_what_was_noted_is_what_is_paid(tmp_path: Path) -> Non
         assert verify_receipt(receipt).billed == BILLED
 
     assert crashes_in(story, tmp_path, range(1, 60)) >= 12
+
+
+@on_asyncio
+async def test_a_task_for_use_is_held_for_shown_and_no_way_to_the_replica_by_itself(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as here:
+        alice = await here.customer("alice")
+        replica_id = (await alice.http.post("/api/v1/tasks", json=TASK)).json()["data"]["id"]
+        of = await here.start(replica_id)
+        assert of.lease is not None
+        of = replace(
+            of,
+            demand=replace(of.demand, serves=Serves("m", PRICES)),
+            lease=replace(of.lease, unit_prices=PRICES),
+        )
+        wanted = use_submission(of, max_cost_micro_usdc=70_000, timeout_s=3_600, idle_s=60)
+        assert wanted is not None
+        # Nothing is asked of the machine, and nothing by the hour: any node that is free would do, and
+        # the condition leaves one.
+        shown, is_new = await tasks_of(here).submit(alice.account, wanted)
+        assert is_new
+        path = f"/api/v1/tasks/{shown.row.id}"
+        task = (await alice.http.get(path)).json()["data"]
+        assert (task["status"], task["model"]) == ("pending", "m")
+        assert task["max_price_per_hour"] == "0.00"
+        held = await here.database.read(tasks.get, shown.row.id)
+        assert held is not None
+        assert held.kind == "use"
+        assert held.state.demand.max_cost_micro_usdc() == 70_000
+        listed = (await alice.http.get("/api/v1/tasks")).json()["data"]
+        assert shown.row.id in [each["id"] for each in listed["tasks"]]
+        answer = await alice.http.get(f"/api/v1/services/{shown.row.id}/v1/models")
+        assert answer.status_code >= 400
+        assert (await alice.http.delete(path)).status_code == 200
+
+
+def tasks_of(here: ApiWorld) -> Tasks:
+    return Tasks(
+        database=here.database,
+        feed=here.feed,
+        terms=here.settings.terms,
+        explain=here.market.explain,
+        may_return=here.nodes.may_return,
+        balances=Balances(here.database, here.chain.funds),
+        wake=lambda state: None,
+        request_cancel=here.request_cancel,
+    )
