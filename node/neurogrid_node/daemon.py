@@ -390,7 +390,8 @@ async def _run(
             # Whoever was to make room for it may not have heard of it before we were killed.
             provider.displacing.make_room(lease_id)
         await sandbox.sweep(set(provider.runners))
-        nursery.start_soon(job_door.open_on, host, list(provider.runners))
+        jobs = [lease.lease_id for lease, _ in leases if lease.use is None]
+        nursery.start_soon(job_door.open_on, host, jobs)
         for link in dialled:
             nursery.start_soon(link.run)
         nursery.start_soon(finder.run)

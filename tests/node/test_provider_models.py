@@ -139,6 +139,16 @@ async def test_another_coordinators_replica_is_not_used(models: Seller) -> None:
     assert code_of(await models.say(use_of(), models.other)) is DeclineCode.NO_REPLICA
 
 
+async def test_an_owner_who_serves_no_models_any_more_takes_no_use_of_those_that_run(
+    models: Seller,
+) -> None:
+    await with_replica(models)
+    runners = models.provider.runners
+    with_terms(models, None)
+    models.provider.runners.update(runners)
+    assert code_of(await models.say(use_of())) is DeclineCode.NO_MODELS
+
+
 async def test_an_ordinary_lease_is_no_replica(models: Seller) -> None:
     await models.take()
     models.runners[0].lease = replace(models.runners[0].lease, phase=LeasePhase.RUNNING)

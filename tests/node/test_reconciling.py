@@ -10,6 +10,9 @@ from engine.bench import Bench, open_bench
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.lease import NodeLease
 from neurogrid_marketplace.offer import LeasePhase
+from neurogrid_marketplace.resources import Requirements
+from neurogrid_marketplace.serving import Use
+from neurogrid_marketplace.units import UnitPrices
 from neurogrid_node.files.workspace import Workspaces
 from neurogrid_node.journal import Journal, JournalThread
 from neurogrid_node.market.reconciling import Reconciler
@@ -88,6 +91,16 @@ async def test_a_lease_without_its_reservation_gets_what_the_journal_says(world:
     world.seller.book.release(lease.lease_id)
     assert await world.compare() == [("lease_without_reservation", lease.lease_id)]
     assert world.seller.book.held(lease.lease_id) == HELD
+
+
+async def test_a_lease_for_use_needs_no_container(world: World) -> None:
+    use = Use(FORGOTTEN, "m", UnitPrices(), 1_000)
+    made = accept(award("0" * 64), COORDINATOR, 60_000, NOW_MS, use=use)
+    nothing = Reservation(Requirements(cpu_millis=0, memory_bytes=0, disk_bytes=0), (), None)
+    lease = replace(made, phase=LeasePhase.RUNNING)
+    world.journal.add(lease, nothing)
+    world.seller.provider.take_up(lease, nothing)
+    assert await world.compare() == []
 
 
 async def test_a_container_and_files_of_nobody_are_removed(world: World) -> None:

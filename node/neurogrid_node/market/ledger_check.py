@@ -78,12 +78,14 @@ class Look:
         reserved: who the ledger holds something for, and which GPUs.
         leases: whose runners there are, and where they are.
         journal: what is saved.
+        uses: of these, the leases for use, which have no container.
         containers: what the engine has, ended ones too.
         files: whose directories there are.
     """
 
     reserved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     leases: Mapping[str, LeasePhase] = field(default_factory=dict)
+    uses: frozenset[str] = frozenset()
     journal: frozenset[str] | None = None
     containers: frozenset[str] | None = None
     files: frozenset[str] | None = None
@@ -101,6 +103,7 @@ def differences(look: Look) -> frozenset[Difference]:
             found.add(Difference(Leak.LEASE_WITHOUT_RESERVATION, lease_id))
         if (
             phase in _WITH_CONTAINER
+            and lease_id not in look.uses
             and look.containers is not None
             and lease_id not in look.containers
         ):

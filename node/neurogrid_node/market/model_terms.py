@@ -50,6 +50,7 @@ def answer_use(
     offer: Offer,
     *,
     accepting: bool,
+    serves: bool,
     is_full: bool,
     max_timeout_s: int,
     conditions: tuple[Clause, ...],
@@ -59,7 +60,7 @@ def answer_use(
 
     Args:
         replica: the lease that this coordinator has here under that id, if there is one.
-        accepting, is_full: of this node.
+        accepting, serves, is_full: of this node; it serves where its owner lets models stay at all.
         conditions: the owner's; those about clients count.
     """
 
@@ -68,6 +69,8 @@ def answer_use(
 
     if not accepting:
         return decline(DeclineCode.NOT_ACCEPTING)
+    if not serves:
+        return decline(DeclineCode.NO_MODELS)
     if demand.timeout_s > max_timeout_s:
         return decline(DeclineCode.TOO_LONG, f"at most {max_timeout_s} s")
     # What is said there of prices and times is about jobs; the replica was one, and is here.

@@ -327,6 +327,7 @@ class Provider:
             runner.lease if runner is not None and is_theirs else None,
             self.offer,
             accepting=self.accepting,
+            serves=self._policy.models is not None,
             is_full=len(self.runners) >= LEASES_MAX,
             max_timeout_s=self._policy.max_timeout_s,
             conditions=self._policy.conditions,

@@ -86,6 +86,9 @@ class Reconciler:
         return Look(
             reserved=self._reservations.leases(self._now_ms()),
             leases={id_: each.lease.phase for id_, each in self._provider.runners.items()},
+            uses=frozenset(
+                id_ for id_, each in self._provider.runners.items() if each.lease.use is not None
+            ),
             journal=None if journal is None else frozenset(journal),
             containers=containers,
             files=files,
