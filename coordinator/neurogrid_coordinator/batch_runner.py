@@ -118,6 +118,8 @@ class BatchRunner:
         """Take every batch a little further."""
         now_ms = self._now_ms()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now_ms}
+        if await self._database.read_briefly(batches.are_idle):
+            return
         for row in await self._database.read(batches.under_way, _BATCHES_MAX):
             try:
                 await self._move(row.id)

@@ -102,6 +102,9 @@ from .webhook_delivery import WebhookDelivery
 from .webhook_nodes import keep_node_status
 from .webhook_sender import WebhookSender
 
+# So many new objects before the collector looks at them; Python's own 700 are what three requests need.
+_YOUNG_OBJECTS = 10_000
+
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -512,6 +515,8 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             # What is there now stays: the collector need not go through all of it again, which takes a tenth of a second.
             gc.collect()
             gc.freeze()
+            # What requests under way need would else be gone through again and again, and pass for what stays.
+            gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
             # The API does not wait for the market process, which takes seconds to start.
             server.answer_with(
                 Leading(

@@ -112,6 +112,8 @@ class Scheduler:
 
     async def look(self) -> None:
         """Find what is due, start it, and see what has ended."""
+        if await self._database.read_briefly(schedules.are_idle, self._now_ms()):
+            return
         for schedule_id in await self._database.read(schedules.due, self._now_ms(), _AT_ONCE):
             await self._database.write(_fire, schedule_id, self._now_ms())
         for run in await self._database.read(schedules.open_runs, _AT_ONCE):

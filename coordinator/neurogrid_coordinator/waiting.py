@@ -27,7 +27,7 @@ from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import Task
 
 from .waiting_chances import Chance, Chances
-from .waiting_line import Key, Line, Shape, kin_of, shape_of
+from .waiting_line import Key, Line, Shape, demand_of_line, kin_of, shape_of
 
 # Waiting makes tasks more urgent: how often their places are made anew.
 _REORDER_MS = 60_000
@@ -269,7 +269,7 @@ class WaitingRoom:
         line = self._lines.get(shape)
         if line is None:
             self._created += 1
-            line = Line(self._created, shape, kin=kin_of(task))
+            line = Line(self._created, shape, demand_of_line(task), kin=kin_of(task))
             self._lines[shape] = self._numbered[line.number] = line
             for kin in line.kin:
                 self._kin.setdefault(kin, set()).add(line.number)

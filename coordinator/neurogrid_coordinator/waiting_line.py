@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 
 from neurogrid_marketplace.demand import Demand, VerifyMode
 from neurogrid_marketplace.openings import Opening
@@ -11,7 +12,9 @@ from neurogrid_marketplace.task import Task
 
 Key = tuple[int, int, str]
 """A task's place: smaller goes first (`deadlines.Urgency.key`); the last is its id."""
-Shape = tuple[Demand, tuple[str, ...], tuple[str, ...], tuple[str, ...], Spread | None]
+Shape = tuple[
+    tuple[object, ...], int, tuple[str, ...], tuple[str, ...], tuple[str, ...], Spread | None
+]
 
 # Tasks whose deadlines lie closer together wait in one line.
 _DEADLINE_STEP_MS = 60_000
@@ -19,16 +22,37 @@ _DEADLINE_STEP_MS = 60_000
 _STALE_MAX = 64
 
 
+# Of a demand, what all tasks of a line have in common; taken in one step, for every task that comes.
+_ALIKE = attrgetter(
+    *(
+        field.name
+        for field in fields(Demand)
+        if field.name not in {"demand_id", "job_hash", "input_bytes", "finish_by_ms"}
+    )
+)
+
+
 def shape_of(task: Task) -> Shape:
     """What all tasks of a line have in common."""
-    alike = replace(
+    return (
+        _ALIKE(task.demand),
+        task.demand.finish_by_ms // _DEADLINE_STEP_MS,
+        task.excluded,
+        tuple(task.resting),
+        task.owners_excluded,
+        task.spread,
+    )
+
+
+def demand_of_line(task: Task) -> Demand:
+    """What the line of this task asks for, whichever of its tasks has its turn."""
+    return replace(
         task.demand,
         demand_id="",
         job_hash="",
         input_bytes=0,
         finish_by_ms=task.demand.finish_by_ms // _DEADLINE_STEP_MS,
     )
-    return alike, task.excluded, tuple(task.resting), task.owners_excluded, task.spread
 
 
 def kin_of(task: Task) -> tuple[str, ...]:
@@ -46,6 +70,7 @@ class Line:
 
     Attributes:
         number: of all lines that there ever were.
+        demand: of all of them.
         tasks: by urgency; may hold entries of tasks that have left.
         places: the key of each task that waits, by its id.
         out: how many of its tasks have their turn.
@@ -60,6 +85,7 @@ class Line:
 
     number: int
     shape: Shape
+    demand: Demand
     tasks: list[Key] = field(default_factory=list)
     places: dict[str, Key] = field(default_factory=dict)
     out: int = 0
@@ -70,11 +96,6 @@ class Line:
     futile: int = 0
     kin: tuple[str, ...] = ()
     changed: int = 0
-
-    @property
-    def demand(self) -> Demand:
-        """Of all of them."""
-        return self.shape[0]
 
     def head(self) -> Key | None:
         """Whose turn is next; None if nobody waits."""
@@ -104,7 +125,7 @@ class Line:
 
     def may_use(self, opening: Opening, serves: Callable[[Demand], bool]) -> bool:
         """Whether an opening is something for these tasks; ``serves``: `could_serve` or `serves` of it."""
-        _, excluded, resting, owners, _ = self.shape
+        _, _, excluded, resting, owners, _ = self.shape
         offer = opening.offer
         named_out = offer.node_id in excluded or offer.node_id in resting
         return not named_out and offer.wallet not in owners and serves(self.demand)

@@ -119,6 +119,8 @@ class WebhookDelivery:
         free = _AT_ONCE - len(self._busy)
         if free <= 0:
             return []
+        if await self._database.read_briefly(webhook_deliveries.are_idle):
+            return []
         # A look costs a reader what it costs; the writer is asked only where there is something.
         if not await self._database.read(self._due, free):
             return []

@@ -112,6 +112,38 @@ async def test_a_brief_write_that_raises_undoes_itself_alone(tmp_path: Path) -> 
 
 @pytest.mark.both_databases
 @on_asyncio
+async def test_brief_writes_that_raise_early_late_or_in_between_leave_nothing(
+    tmp_path: Path,
+) -> None:
+    called: list[int] = []
+
+    def insert_and_raise(conn: Connection, number: int, *, before: bool) -> None:
+        called.append(number)
+        if not before:
+            insert_account(conn, number)
+        raise LookupError(str(number))
+
+    async with Database.open(place_in(tmp_path)) as db:
+        for first, before in ((0, True), (10, False)):
+            outcomes = await asyncio.gather(
+                db.write_briefly(insert_account, first),
+                db.write_briefly(insert_and_raise, first + 1, before=before),
+                db.write_briefly(insert_account, first + 2),
+                db.write_briefly(insert_and_raise, first + 3, before=before),
+                db.write(insert_account, first + 4),
+                return_exceptions=True,
+            )
+            assert [str(each) for each in outcomes if isinstance(each, LookupError)] == [
+                str(first + 1),
+                str(first + 3),
+            ]
+        assert await db.read(count_accounts) == 6
+        # Who has changed nothing is not done again.
+        assert (called.count(1), called.count(3)) == (1, 1)
+
+
+@pytest.mark.both_databases
+@on_asyncio
 async def test_a_brief_read_cannot_write_and_leaves_no_trace(tmp_path: Path) -> None:
     async with Database.open(place_in(tmp_path)) as db:
         with pytest.raises(Exception, match=r"read-?only"):

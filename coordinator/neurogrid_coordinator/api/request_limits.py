@@ -80,6 +80,7 @@ class RequestLimits:
     def __init__(self, rules: RequestRules, counts: RequestCounts | None = None) -> None:
         counts = counts or RequestCounts()
         self._rules = rules
+        self._limits_kinds = any(rules.kinds.values())
         self._accounts = counts.accounts
         self._addresses = counts.addresses
 
@@ -105,11 +106,14 @@ class RequestLimits:
         Raises:
             RateLimited: too many.
         """
-        kind = kind_of(str(connection.scope.get("method", "")), connection.scope["path"])
-        wanted = [(account_id, self._rules.per_minute(tier))]
-        if kind is not None:
-            wanted.append((f"{account_id} {kind}", self._rules.kinds.get(kind, 0)))
-        wanted = [(name, per_minute) for name, per_minute in wanted if per_minute]
+        per_minute = self._rules.per_minute(tier)
+        wanted = [(account_id, per_minute)] if per_minute else []
+        kind = None
+        if self._limits_kinds:
+            kind = kind_of(str(connection.scope.get("method", "")), connection.scope["path"])
+            of_kind = self._rules.kinds.get(kind, 0) if kind is not None else 0
+            if of_kind:
+                wanted.append((f"{account_id} {kind}", of_kind))
         if not wanted:
             return
         verdicts = self._accounts.take(wanted, time.time())

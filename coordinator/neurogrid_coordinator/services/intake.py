@@ -130,8 +130,8 @@ def require_room(conn: Connection, account: Account, drafts: Sequence[Draft]) ->
     Raises:
         InvalidRequest: too many of the account's tasks would wait for others, or be in one group.
     """
-    groups = Counter(draft.wanted.spread.group for draft in drafts if draft.wanted.spread)
-    for group, members in groups.items():
+    groups = [draft.wanted.spread.group for draft in drafts if draft.wanted.spread]
+    for group, members in Counter(groups).items() if groups else ():
         if tasks.count_of_spread(conn, account.id, group) + members > SPREAD_MAX:
             raise InvalidRequest(
                 f"spread.group: at most {SPREAD_MAX} tasks of {group} may wait or run at a time",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.demand import VerifyMode
@@ -17,12 +18,13 @@ from ..store.leases import LeaseRow
 from ..store.tasks import TaskRow
 from .errors import NotFound
 
-# Tasks that are remembered: some 20 KB each.
+# Tasks that are remembered, and how much text their rows may have: most have some 7,000 characters, a job's command alone
+# may have 160,000.
 _KNOWN_MAX = 256
+_CHARS_MAX = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDetail:
+class TaskDetail(msgspec.Struct, frozen=True):
     """A task with what became of it.
 
     Attributes:
@@ -52,6 +54,12 @@ class Found:
     detail: TaskDetail
 
     @property
+    def chars(self) -> int:
+        """How much text its rows have."""
+        values = (value for some in self.rows for row in some for value in row)
+        return sum(len(value) for value in values if isinstance(value, str))
+
+    @property
     def stands_alone(self) -> bool:
         """Whether it depends on these rows alone."""
         state = self.detail.row.state
@@ -72,8 +80,8 @@ class KnownTasks:
 
     def keep(self, found: Found) -> None:
         """This was read a moment ago."""
-        self._found.pop(found.detail.row.id, None)
-        if found.stands_alone:
+        before = self._found.pop(found.detail.row.id, None)
+        if found is before or (found.stands_alone and found.chars <= _CHARS_MAX):
             self._found[found.detail.row.id] = found
             if len(self._found) > _KNOWN_MAX:
                 del self._found[next(iter(self._found))]

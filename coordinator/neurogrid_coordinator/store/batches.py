@@ -8,13 +8,25 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
 
 from ..batch_rules import ENDED, BatchState, Counts, ending
 from . import events
+from .prepared import Prepared
 from .tables import batches
 
 _EVENT_OF_END = {
@@ -23,6 +35,13 @@ _EVENT_OF_END = {
     BatchState.CANCELLED: events.BATCH_CANCELLED,
 }
 _UNDER_WAY = (BatchState.RUNNING.value, BatchState.CANCELLING.value)
+# Asked again and again, mostly where there is none: one look at an index each.
+_ANY: Select[tuple[object]] = select(literal_column("1")).select_from(batches).limit(1)
+_ANY_UNDER_WAY = Prepared(_ANY.where(batches.c.state.in_(_UNDER_WAY)))
+_ANY_LOADING = Prepared(_ANY.where(batches.c.state == BatchState.LOADING.value))
+_ANY_DELETED = Prepared(
+    _ANY.where(batches.c.deleted_at_ms.is_not(None), batches.c.cleared_at_ms.is_(None))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +153,11 @@ def list_rows(
     )
     total = conn.scalar(select(sql.count()).select_from(batches).where(where)) or 0
     return [_batch(row) for row in rows], total
+
+
+def are_idle(conn: Connection) -> bool:
+    """Whether `under_way` and `to_clear` have nothing, now and until something is changed."""
+    return not any(each.scalar(conn, {}) for each in (_ANY_UNDER_WAY, _ANY_LOADING, _ANY_DELETED))
 
 
 def under_way(conn: Connection, limit: int) -> list[BatchRow]:

@@ -16,11 +16,12 @@ SQLite (`sqlite`) and on PostgreSQL (`postgresql`): while it writes nobody else 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -218,41 +219,59 @@ def _worker(place: Place, *, writes: bool) -> _Worker:
     return PostgresqlWorker(place, writes=writes)
 
 
-class _Call(NamedTuple):
+class _Call(Generic[T]):
     """What somebody waits for."""
 
-    fn: Callable[[Connection], Any]
-    done: asyncio.Future[Any]
-    brief: bool
+    __slots__ = ("_context", "_fn", "brief", "done")
+
+    def __init__(self, fn: Callable[[Connection], T], *, brief: bool) -> None:
+        self._fn = fn
+        # What it logs in the other thread is about the same as what its caller does.
+        self._context = copy_context()
+        self.done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.brief = brief
+
+    def carry_out(self, conn: Connection) -> T:
+        """Do it, as its caller would."""
+        return self._context.run(self._fn, conn)
 
 
 class _Lane:
     """Calls that wait for a worker; whoever is free takes all that are there, up to a batch."""
 
-    def __init__(self, name: str, queue_max: int) -> None:
+    def __init__(self, name: str, waiting_max: int) -> None:
         self._name = name
-        self._queue: asyncio.Queue[_Call] = asyncio.Queue(queue_max)
+        self._waiting_max = waiting_max
+        self._waiting: deque[_Call[Any]] = deque()
+        self._asked = asyncio.Event()
+        # Those that wait, and those that are carried out.
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.closed = False
 
     async def submit(self, fn: Callable[[Connection], T], *, brief: bool = False) -> T:
         if self.closed:
             raise DatabaseClosed(f"no more {self._name}: the coordinator is stopping")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        # What it logs in the other thread is about the same as what its caller does.
-        context = copy_context()
-        try:
-            self._queue.put_nowait(_Call(lambda conn: context.run(fn, conn), future, brief))
-        except asyncio.QueueFull:
-            raise Overloaded(f"{self._queue.maxsize} {self._name} are waiting") from None
-        return await future
+        if len(self._waiting) >= self._waiting_max:
+            raise Overloaded(f"{self._waiting_max} {self._name} are waiting")
+        call = _Call(fn, brief=brief)
+        self._waiting.append(call)
+        if not self._open:
+            self._idle.clear()
+        self._open += 1
+        self._asked.set()
+        return await call.done
 
     async def serve(self, worker: _Worker) -> None:
         while True:
             brief, others = await self._batch()
             batch = brief + others
-            outcomes = await worker.run_batch([call.fn for call in batch], brief=len(brief))
+            outcomes = await worker.run_batch([call.carry_out for call in batch], brief=len(brief))
+            self._open -= len(batch)
+            if not self._open:
+                self._idle.set()
             for call, (value, error) in zip(batch, outcomes, strict=True):
-                self._queue.task_done()
                 if call.done.cancelled():
                     continue
                 if error is not None:
@@ -260,25 +279,22 @@ class _Lane:
                 else:
                     call.done.set_result(value)
 
-    async def _batch(self) -> tuple[list[_Call], list[_Call]]:
+    async def _batch(self) -> tuple[list[_Call[Any]], list[_Call[Any]]]:
         """Calls that are to be carried out next, the brief ones apart; at least one."""
-        brief: list[_Call] = []
-        others: list[_Call] = []
-        call = await self._queue.get()
-        if call.brief:
-            # Whoever is about to ask, in this turn of the loop, goes along.
+        while not self._waiting:
+            self._asked.clear()
+            await self._asked.wait()
+        if self._waiting[0].brief:
+            # Whoever is about to ask, in this turn of the loop, goes along. Nobody else takes them: one writes.
             await asyncio.sleep(0)
-        while True:
+        brief: list[_Call[Any]] = []
+        others: list[_Call[Any]] = []
+        while self._waiting and len(brief) < _BRIEF_MAX and len(brief) + len(others) < _BATCH_MAX:
+            call = self._waiting.popleft()
             (brief if call.brief else others).append(call)
-            if (
-                self._queue.empty()
-                or len(brief) >= _BRIEF_MAX
-                or len(brief) + len(others) >= _BATCH_MAX
-            ):
-                return brief, others
-            call = self._queue.get_nowait()
+        return brief, others
 
     async def drain(self) -> None:
         """Refuse new calls and wait for those that are waiting."""
         self.closed = True
-        await self._queue.join()
+        await self._idle.wait()

@@ -3,6 +3,11 @@
 import os
 import time
 
+# Random numbers that were asked for together: a call of the system each would cost more than the rest of an id.
+_TOGETHER = 256
+_random: list[int] = []
+os.register_at_fork(after_in_child=_random.clear)
+
 
 def new_id(prefix: str) -> str:
     """A new id such as ``task_0198...``; later ones sort after earlier ones.
@@ -17,5 +22,15 @@ def new_id(prefix: str) -> str:
     value |= 0x7 << 76
     value |= fraction << 64
     value |= 0b10 << 62
-    value |= int.from_bytes(os.urandom(8)) >> 2
+    value |= _random_62_bits()
     return f"{prefix}_{value:032x}"
+
+
+def _random_62_bits() -> int:
+    while True:
+        # Taken in one step: ids are made in several threads.
+        try:
+            return _random.pop()
+        except IndexError:
+            some = os.urandom(8 * _TOGETHER)
+            _random.extend(int.from_bytes(some[at : at + 8]) >> 2 for at in range(0, len(some), 8))

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
@@ -13,11 +26,19 @@ from neurogrid_marketplace.canonical import Json
 from ..schedule_rules import Cron, Missed, Overlap, RunState
 from . import events
 from .ids import new_id
+from .prepared import Prepared
 from .tables import schedule_runs, schedules
 
 # Runs of a schedule that are remembered; older ones are forgotten.
 HISTORY_MAX = 1000
 _OPEN = (RunState.DUE.value, RunState.STARTED.value)
+# Asked again and again, mostly where there is none: one look at an index each.
+_ANY: Select[tuple[object]] = select(literal_column("1")).limit(1)
+_ANY_DUE = Prepared(
+    _ANY.select_from(schedules).where(schedules.c.next_run_at_ms <= bindparam("the_time"))
+)
+# As their index says it, which SQLite would not know in parameters.
+_ANY_OPEN = Prepared(_ANY.select_from(schedule_runs).where(text("state in ('due', 'started')")))
 
 
 class ScheduleOrder(StrEnum):
@@ -145,6 +166,12 @@ def lock(conn: Connection, schedule_id: str, now_ms: int) -> ScheduleRow | None:
         update(schedules).where(schedules.c.id == schedule_id).values(updated_at_ms=now_ms)
     )
     return get(conn, schedule_id)
+
+
+def are_idle(conn: Connection, now_ms: int) -> bool:
+    """Whether none is due and no run is open."""
+    due_then = _ANY_DUE.scalar(conn, {"the_time": now_ms})
+    return due_then is None and _ANY_OPEN.scalar(conn, {}) is None
 
 
 def due(conn: Connection, now_ms: int, limit: int) -> list[str]:

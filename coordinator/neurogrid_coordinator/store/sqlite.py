@@ -89,7 +89,7 @@ class SqliteWorker:
         outcomes: list[Outcome] = []
         if brief and session.begin_at_once():
             try:
-                outcomes = [session.one(job) for job in jobs[:brief]]
+                outcomes = session.briefly(jobs[:brief])
             except sqlite3.Error as error:
                 return session.failed(len(jobs), error)
         left = jobs[len(outcomes) :]
@@ -165,6 +165,31 @@ class _Session:
             return False
         return True
 
+    def briefly(self, jobs: Sequence[Callable[[Connection], Any]]) -> list[Outcome]:
+        """Carry brief calls out, in the transaction that is open; what each returned or raised. Nothing, if no
+        transaction is open any more: then they are still to be done.
+
+        Most change nothing where they raise, so there is nothing to undo, and a savepoint each would be a tenth of what
+        they cost. Where one did change something, all are done again, with savepoints.
+
+        Raises:
+            sqlite3.Error: the transaction can't go on.
+        """
+        outcomes: list[Outcome] = []
+        for job in jobs:
+            before = self.raw.total_changes
+            try:
+                outcomes.append((job(self.conn), None))
+            except Exception as error:  # noqa: BLE001 - the boundary of one call: it is its caller's
+                if self.raw.total_changes != before and self.raw.in_transaction:
+                    self._undo()
+                    return [self.one(each) for each in jobs] if self.begin_at_once() else []
+                outcomes.append((None, error))
+            if not self.raw.in_transaction:
+                # What others did is gone, and what comes would not wait for the commit.
+                raise sqlite3.OperationalError("the transaction has ended")
+        return outcomes
+
     def finish(
         self, outcomes: list[Outcome], jobs: Sequence[Callable[[Connection], Any]]
     ) -> list[Outcome]:
@@ -187,10 +212,8 @@ class _Session:
     def failed(self, count: int, error: Exception) -> list[Outcome]:
         """The disk is full, or the file is gone: nobody's change holds."""
         _log.error("a transaction of %d calls failed", count, exc_info=error)
-        with suppress(SQLAlchemyError):
-            self.conn.rollback()
         with suppress(sqlite3.Error):
-            self.raw.rollback()
+            self._undo()
         return [(None, error)] * count
 
     def one(self, job: Callable[[Connection], Any]) -> Outcome:
@@ -213,6 +236,12 @@ class _Session:
             self.conn.commit()
         else:
             self.raw.commit()
+
+    def _undo(self) -> None:
+        """Roll back, in SQLAlchemy's books too."""
+        with suppress(SQLAlchemyError):
+            self.conn.rollback()
+        self.raw.rollback()
 
     def close(self) -> None:
         """Let go of the connection, which somebody else closes."""

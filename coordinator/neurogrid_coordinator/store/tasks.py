@@ -111,8 +111,8 @@ class NewTask:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
+# A struct, because of a frozen dataclass Python's own code sets each of the fields, at a tenth of a microsecond.
+class TaskRow(msgspec.Struct, frozen=True):
     """A stored task. See `NewTask` and `tables` for the fields."""
 
     id: str
@@ -148,8 +148,7 @@ class TaskRow:
         return said if isinstance(said, int) else self.created_at_ms
 
 
-@dataclass(frozen=True, slots=True)
-class TaskState:
+class TaskState(msgspec.Struct, frozen=True):
     """A task as the orchestrator needs it."""
 
     task: Task

@@ -9,17 +9,36 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from neurogrid_marketplace.canonical import Json
 
 from ..event_filter import ids_in
 from . import webhooks as webhook_rows
 from .ids import new_id
+from .prepared import Prepared
 from .tables import tasks, webhook_attempts, webhook_deliveries, webhooks
 from .webhooks import WebhookRow, WebhookState
 
 PROGRESS = "task.progress"
+# Asked with each event, mostly where there is none. As their index says it, which SQLite would not know in a parameter.
+_ANY_PENDING = Prepared(
+    select(literal_column("1"))
+    .select_from(webhook_deliveries)
+    .where(text("state = 'pending'"))
+    .limit(1)
+)
 
 
 class DeliveryState(StrEnum):
@@ -142,6 +161,11 @@ def add(
         )
     )
     return row
+
+
+def are_idle(conn: Connection) -> bool:
+    """Whether none is to be made, now or later."""
+    return _ANY_PENDING.scalar(conn, {}) is None
 
 
 def due_webhooks(

@@ -7,8 +7,9 @@ import msgspec
 from ...services.task_details import TaskDetail
 from .task_views import task_view
 
-# As many as are remembered as they were read (`services.task_details`): some 4 KB each.
+# As many as are remembered as they were read (`services.task_details`): some 4 KB each, and no more than this.
 _SHOWN_MAX = 256
+_BYTES_MAX = 32 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -17,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 class _Shown:
     detail: TaskDetail
     ready: bool
-    text: msgspec.Raw
+    text: bytes
 
 
 class ShownTasks:
@@ -32,8 +33,9 @@ class ShownTasks:
         shown = self._shown.pop(task_id, None)
         # What was read of the same rows is the same value: no need to compare what is in it.
         if shown is None or shown.detail is not detail or shown.ready != ready:
-            shown = _Shown(detail, ready, msgspec.Raw(_encode(task_view(detail, ready=ready))))
-        self._shown[task_id] = shown
-        if len(self._shown) > _SHOWN_MAX:
-            del self._shown[next(iter(self._shown))]
-        return shown.text
+            shown = _Shown(detail, ready, _encode(task_view(detail, ready=ready)))
+        if len(shown.text) <= _BYTES_MAX:
+            self._shown[task_id] = shown
+            if len(self._shown) > _SHOWN_MAX:
+                del self._shown[next(iter(self._shown))]
+        return msgspec.Raw(shown.text)
