@@ -30,7 +30,7 @@ from .waiting import given_up_by_ctrl_c
 def generate(
     session: Session, *, model: str, prompt: str | None, system: str, file: Path, **options: Any
 ) -> None:
-    """Have MODEL write a text that begins with, or answers, PROMPT.
+    """Have MODEL write a text that goes on from PROMPT, or answers it.
 
     \b
     neurogrid generate bard-1m "To be, or not" --max-tokens 60
