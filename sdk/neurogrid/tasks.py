@@ -207,7 +207,7 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
         self,
         *,
         status: TaskStatus | None = None,
-        kind: Literal["container", "operation", "model"] | None = None,
+        kind: Literal["container", "operation", "model", "replica", "use"] | None = None,
         model: str | None = None,
         name: str | None = None,
         workflow_id: str | None = None,

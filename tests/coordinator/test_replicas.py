@@ -65,6 +65,9 @@ async def test_a_request_begins_a_replica_is_answered_by_it_and_it_goes_when_idl
             here.operator.account.id,
         )
         assert row.state.demand.max_price_micro_usdc_per_hour == 50_000
+        for kind, count in (("replica", 1), ("container", 0)):
+            listed = (await here.operator.http.get(f"/api/v1/tasks?kind={kind}")).json()["data"]
+            assert [task["kind"] for task in listed["tasks"]] == [kind] * count
         assert row.job.service is not None
         assert (row.job.command, row.job.service.port) == (("serve",), 8000)
         lease_id = await here.up(row.id)

@@ -21,7 +21,9 @@ from .session import Session, with_session
     help="Only these.",
 )
 @click.option(
-    "--kind", type=click.Choice(["container", "operation", "model"]), help="Only of this kind."
+    "--kind",
+    type=click.Choice(["container", "operation", "model", "replica", "use"]),
+    help="Only of this kind.",
 )
 @click.option("--model", help="Only those that ask this model.")
 @click.option("--name", help="Only those in whose name this occurs.")
@@ -35,7 +37,7 @@ def list_tasks(
     session: Session,
     *,
     status: TaskStatus | None,
-    kind: Literal["container", "operation", "model"] | None,
+    kind: Literal["container", "operation", "model", "replica", "use"] | None,
     model: str | None,
     name: str | None,
     after: datetime | None,

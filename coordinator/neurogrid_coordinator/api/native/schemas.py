@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-TaskKind = Literal["container", "operation", "model"]
+TaskKind = Literal["container", "operation", "model", "replica", "use"]
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 Amount = Annotated[
     str,

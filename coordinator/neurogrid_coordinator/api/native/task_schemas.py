@@ -208,7 +208,8 @@ class TaskSummary(Struct, frozen=True):
     kind: Annotated[
         TaskKind,
         Meta(
-            description="What was asked for: an image of its own, or a computation or a model by name."
+            description="What was asked for: an image of its own, or a computation or a model by name. A `replica` is a "
+            "warm server of a model, which the coordinator keeps; by a `use` a client pays for asking one."
         ),
     ]
     type: Annotated[str, Meta(description="`cpu` or `gpu`; of a model as `text-generation`.")]

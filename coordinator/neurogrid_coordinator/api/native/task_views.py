@@ -21,7 +21,7 @@ from neurogrid_marketplace.task import TERMINAL, Phase, Task
 
 from ...event_kinds import public_name
 from ...services.logs import LogPiece
-from ...services.submission import MODEL_KIND, OPERATION_KIND, fetched_files
+from ...services.submission import MODEL_KIND, OPERATION_KIND, REPLICA_KIND, USE_KIND, fetched_files
 from ...services.task_details import TaskDetail
 from ...services.tasks import settled
 from ...store.leases import LeaseRow
@@ -59,7 +59,7 @@ from .task_schemas import (
 )
 from .words import STATUS_OF_PHASE, priority_word
 
-_BY_NAME = (OPERATION_KIND, MODEL_KIND)
+_BY_NAME = (OPERATION_KIND, MODEL_KIND, REPLICA_KIND, USE_KIND)
 _NOWHERE = AvoidRequest()
 _EXACT = ComparatorRequest()
 _AMOUNT_NAMES = {
