@@ -310,7 +310,7 @@ class ModelsConfig:
     Attributes:
         serve: whether we take any.
         allow: ids of those that we take; empty: any that a coordinator asks for.
-        retainer: USDC an hour for keeping one, used or not, whatever its size.
+        retainer: USDC an hour for keeping one, used or not, whatever its size; not nothing, as each lease has an escrow.
         share_permille: how much of the most that a coordinator offers for units we ask, in thousandths.
         max_unpaid_usdc: what one client's use may come to beyond what it has signed for.
         requests: that one replica answers at a time.
@@ -319,7 +319,7 @@ class ModelsConfig:
 
     serve: bool = False
     allow: Annotated[tuple[Word, ...], Meta(max_length=MAX_MODELS)] = ()
-    retainer: _Usdc = "0.00"
+    retainer: _Usdc = "0.001"
     share_permille: Permille = 1000
     max_unpaid_usdc: _Usdc = "0.05"
     requests: Annotated[int, Meta(ge=1, le=256)] = 16
@@ -337,6 +337,10 @@ class ModelsConfig:
         if retainer > _PRICE_MAX_MICRO_USDC:
             raise InvalidValue(
                 f"[models] retainer: {self.retainer} USDC per hour; at most a million"
+            )
+        if not retainer:
+            raise InvalidValue(
+                "[models] retainer: at least 0.000001 USDC per hour: no escrow is opened over nothing"
             )
         prices = {model: config.prices(model) for model, config in self.prices.items()}
         terms = ModelTerms(

@@ -6,6 +6,7 @@ import pytest
 
 from neurogrid_marketplace.bid import Bid, DeclineCode
 from neurogrid_marketplace.demand import Demand
+from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.execution import agreement
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.messages import Award
@@ -192,3 +193,5 @@ def test_a_configuration_says_prices_as_people_do() -> None:
         requests=1_000_000_000,
     )
     assert ModelsConfig().terms() is None
+    with pytest.raises(InvalidValue, match="escrow"):
+        ModelsConfig(serve=True, retainer="0.00").terms()
