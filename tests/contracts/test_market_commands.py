@@ -135,6 +135,14 @@ def owner(key: KeyPair) -> Pubkey:
 
 
 @pytest.fixture(scope="module")
+def slow_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
+    with LedgerProcess(tmp_path_factory.mktemp("slow"), "--slot-ms", "1000", "--no-fsync") as process:
+        yield process
+
+
+
+
+@pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
     # Slow slots: what was sent "lately" is counted in them, and no test may depend on its speed.
     options = ("--slot-ms", "200", "--no-fsync")
@@ -208,14 +216,27 @@ def test_terms_change_after_notice_and_not_before(trade: Trade) -> None:
     assert trade.look("market show")["fee_bps"] == 300
 
 
+def test_the_same_command_soon_again_is_another_transaction(
+    slow_ledger: LedgerProcess, tmp_path: Path
+) -> None:
+    trade = Trade(slow_ledger, tmp_path)
+    trade.key("payer")
+    trade.begin()
+    new = trade.key("new")
+    for _ in range(2):
+        # Three commands in one slot, if each did not wait for the next one.
+        trade.do("admin propose", new.address, *trade.by("admin"))
+        trade.do("admin propose", "--cancel", *trade.by("admin"))
+    trade.do("admin propose", new.address, *trade.by("admin"))
+    trade.do("admin accept", *trade.by("new"))
+
+
 def test_the_administration_is_handed_over_in_two_steps(trade: Trade) -> None:
     new = trade.key("new")
     trade.do("admin propose", new.address, *trade.by("admin"))
     assert new.address in trade.refused(3, "admin accept")
     trade.do("admin propose", "--cancel", *trade.by("admin"))
     assert "offered to nobody" in trade.refused(1, "admin accept", *trade.by("new"))
-    # Over the same blockhash it would be the first proposal's bytes, which the chain executes once.
-    trade.wait(1)
     trade.do("admin propose", new.address, *trade.by("admin"))
     trade.do("admin accept", *trade.by("new"))
     trade.refused(3, "market pause", *trade.by("admin"))

@@ -81,6 +81,8 @@ async def send(
         else:
             await steps.check(instructions)
             landed = await steps.run(name, instructions)
+        # Nothing will be known of this transaction any more when the command is typed again.
+        await steps.until_signed_anew()
     shutil.rmtree(folder)
     return landed
 

@@ -31,6 +31,9 @@ from neurogrid_wallet.transactions import (
 # A transaction of a congested chain is signed anew after a minute or so; three of those.
 STEP_TIMEOUT_S: Final = 240.0
 _ATTEMPTS_MAX: Final = 100
+# A slot takes 0.4 s. A chain that stands still for so long includes nothing anyway.
+_NEW_BLOCKHASH_LIMIT_S: Final = 10.0
+_NEW_BLOCKHASH_LOOK_S: Final = 0.1
 # Public endpoints allow 40 calls of one method in 10 s.
 _PUBLIC: Final = OutboxPolicy(poll_first_s=0.5, poll_max_s=2.0, in_flight_max=32, sends_max=4)
 _LOCAL: Final = OutboxPolicy(check_interval_s=0.2, in_flight_max=64)
@@ -99,6 +102,17 @@ class Steps:
     async def finalized(self, payment: Payment) -> None:
         """Wait until a step cannot be undone any more."""
         await self._outbox.finalized(payment.payment_id, STEP_TIMEOUT_S)
+
+    async def until_signed_anew(self) -> None:
+        """Wait until what is signed next is signed over another blockhash than anything before.
+
+        The same instructions over the same blockhash are the same bytes, which the chain executes once and reports as
+        done twice. It takes a slot; a chain that stands still is not waited for.
+        """
+        before = (await self._rpc.latest_blockhash()).blockhash
+        with anyio.move_on_after(_NEW_BLOCKHASH_LIMIT_S):
+            while (await self._rpc.latest_blockhash()).blockhash == before:
+                await anyio.sleep(_NEW_BLOCKHASH_LOOK_S)
 
     async def refusal(self, instructions: Sequence[Instruction]) -> str | None:
         """Why the chain would refuse these instructions now, with the program's words; or None."""
