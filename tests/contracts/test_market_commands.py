@@ -136,10 +136,10 @@ def owner(key: KeyPair) -> Pubkey:
 
 @pytest.fixture(scope="module")
 def slow_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
-    with LedgerProcess(tmp_path_factory.mktemp("slow"), "--slot-ms", "1000", "--no-fsync") as process:
+    with LedgerProcess(
+        tmp_path_factory.mktemp("slow"), "--slot-ms", "1000", "--no-fsync"
+    ) as process:
         yield process
-
-
 
 
 @pytest.fixture(scope="module")
