@@ -50,6 +50,11 @@ class Constraint:
             NODE[each.attribute].subject is Subject.PRICE for each in self.clause.alternatives
         )
 
+    @property
+    def is_about_gpus(self) -> bool:
+        """Whether it is a clause that some of the node's GPUs have to meet."""
+        return self.clause is not None and is_about_gpus(self.clause)
+
 
 # The last constraint that does not depend on the moment.
 MAX_PRICE = "max_price"

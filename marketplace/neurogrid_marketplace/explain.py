@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .attributes import NodeFacts
 from .bid import Decline
-from .constraints import Constraint, constraints_of, misses
+from .constraints import TOGETHER, Constraint, constraints_of, misses
 from .demand import Demand
 from .offer import Offer
 from .relaxations import Relaxation, nodes_without, relaxation
@@ -136,7 +136,7 @@ def explain(
             for facts, reasons in near
         ),
         clearing_price_micro_usdc_per_hour=min(asks, default=None),
-        relaxation=None if matching else _best_relaxation(missed),
+        relaxation=None if matching else _best_relaxation(constraints, missed),
         declines={code: codes.count(code) for code in sorted(set(codes))},
         asks=_asks(missed),
     )
@@ -168,14 +168,23 @@ def _survivors(
 
 
 def _best_relaxation(
-    missed: list[tuple[NodeFacts, tuple[Constraint, ...]]],
+    constraints: tuple[Constraint, ...], missed: list[tuple[NodeFacts, tuple[Constraint, ...]]]
 ) -> Relaxation | None:
-    """Of the constraints that alone keep nodes out, the one that keeps out most."""
+    """Of the constraints that a client can give up, the one whose loss alone lets most nodes in."""
     # By name: a constraint that was built anew is the same one.
-    single: dict[str, tuple[Constraint, list[NodeFacts]]] = {}
+    kept_out = {each.name: (each, list[NodeFacts]()) for each in constraints if each.is_the_clients}
+    # Nobody asks for this one: it comes of the conditions on GPUs, and goes with any of them.
+    kept_out.pop(TOGETHER.name, None)
     for facts, reasons in missed:
-        if len(reasons) == 1 and reasons[0].is_the_clients:
-            single.setdefault(reasons[0].name, (reasons[0], []))[1].append(facts)
-    nodes = {name: nodes_without(*single[name]) for name in sorted(single)}
-    best = max(nodes, key=nodes.__getitem__, default=None)
-    return relaxation(*single[best]) if best is not None and nodes[best] else None
+        if len(reasons) != 1:
+            continue
+        for each, lacking in kept_out.values():
+            if each.name == reasons[0].name or (reasons[0] is TOGETHER and each.is_about_gpus):
+                lacking.append(facts)
+    let_in = {
+        name: nodes_without(each, lacking)
+        for name, (each, lacking) in sorted(kept_out.items())
+        if lacking
+    }
+    best = max(let_in, key=let_in.__getitem__, default=None)
+    return relaxation(*kept_out[best]) if best is not None and let_in[best] else None

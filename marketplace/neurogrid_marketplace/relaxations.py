@@ -74,7 +74,8 @@ def nodes_without(constraint: Constraint, kept_out: Sequence[NodeFacts]) -> int:
     """How many come in without this constraint.
 
     Args:
-        kept_out: the nodes that miss it and nothing else; at least one.
+        kept_out: the nodes that miss it and nothing else, and where it is about GPUs those that miss
+            nothing but `TOGETHER`; at least one.
     """
     dropped = _without(constraint, kept_out[0].demand)
     return len(kept_out) if dropped is None else _meeting(kept_out, dropped, (TOGETHER,))

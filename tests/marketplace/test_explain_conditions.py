@@ -206,6 +206,29 @@ def test_gpus_that_meet_one_condition_each_do_not_meet_both() -> None:
     assert "has GPUs for each of them; 1 must meet all at once" in found.nearest[0].reasons[0]
 
 
+def test_a_relaxation_counts_nodes_whose_gpus_meet_one_condition_each() -> None:
+    nodes = [_machine("a"), _machine("b", GPUS[0]), _machine("c", GPUS[0], GPUS[2])]
+    asked, found = _explained(nodes, "gpu.memory > 30GB and gpu.model ~ RTX")
+    relaxed = found.relaxation
+    assert relaxed is not None
+    assert (relaxed.constraint, relaxed.nodes) == ("gpu.memory > 30GB", 2)
+    assert [(step.constraint, step.nodes) for step in relaxed.steps] == [
+        ("gpu.memory >= 12.8GB", 2)
+    ]
+    for text in ("gpu.model ~ RTX", "gpu.model ~ RTX and gpu.memory >= 12.8GB"):
+        assert len(eligible(nodes, replace(asked, where=where(text)))) == 2
+
+
+def test_conditions_that_no_gpu_meets_together_are_relaxed_by_one_of_them() -> None:
+    nodes = [_machine("a", GPUS[0], GPUS[2]), _machine("b", GPUS[1], GPUS[2])]
+    _, found = _explained(nodes, "gpu.memory > 30GB and gpu.model ~ RTX")
+    assert found.relaxation is not None
+    assert (found.relaxation.constraint, found.relaxation.nodes) == ("gpu.memory > 30GB", 2)
+    apart = "gpu.model ~ 3060 and gpu.model ~ 4090 and gpu.model ~ H100"
+    _, found = _explained([_machine("a", *GPUS)], apart)
+    assert found.relaxation is None
+
+
 def test_a_node_whose_suitable_gpu_is_in_use_is_not_free() -> None:
     small, large = gpu(1, 12), gpu(2, 24)
     node = offer("a", total=capacity(gpus=(small, large)), free=capacity(gpus=(small,)))
