@@ -54,6 +54,8 @@ from .orchestrator import Orchestrator
 from .outbound import Outbound
 from .outgoing import Outgoing
 from .outputs import OutputCheck
+from .paid_use.leases import UseLeases
+from .paid_use.notes import UseNotes
 from .payment_upkeep import forget_payments, stay_owner
 from .peer_lists import follow_lists
 from .price_telling import tell_prices
@@ -333,7 +335,16 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
         replica_settings = config.models.replica_settings(
             models.catalogue, task_terms.timeout_s_max
         )
-        serving = serving_of(replica_settings, market.open_job_stream, _now_ms)
+        notes = UseNotes(database, _now_ms)
+        use_leases = UseLeases(
+            config.models.use_settings(replica_settings),
+            database=database,
+            feed=feed,
+            tasks=tasks,
+            notes=notes,
+            now_ms=_now_ms,
+        )
+        serving = serving_of(replica_settings, market.open_job_stream, _now_ms, use_leases)
         replicas = ReplicaUpkeep(
             replica_settings,
             serving,
@@ -342,6 +353,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             tasks=tasks,
             request_cancel=orchestrator.request_cancel,
             connected=nodes.connected_ids,
+            is_well=lambda lease: nodes.is_ready(lease.node_id, lease.lease_id),
             now_ms=_now_ms,
         )
         challenger = Challenger(
@@ -443,6 +455,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 group.create_task(standings.run(), name="standings"),
                 group.create_task(tell_prices(database, market.set_prices, _now_ms), name="prices"),
                 group.create_task(challenger.run(), name="challenger"),
+                group.create_task(notes.run(), name="notes of use"),
                 group.create_task(replicas.run(), name="replicas"),
                 group.create_task(batch_runner.run(), name="batches"),
                 group.create_task(scheduler.run(), name="schedules"),
@@ -532,6 +545,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             await server.ended()
             for task in background:
                 task.cancel()
+        await use_leases.aclose()
         await outgoing.aclose()
         traces.close()
         (directory / INFO_FILE).unlink(missing_ok=True)

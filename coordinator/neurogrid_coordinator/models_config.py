@@ -10,8 +10,10 @@ from msgspec import Meta
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.model_catalogue import Catalogue, ModelName, parse_catalogue
+from neurogrid_marketplace.money import parse_usdc
 
 from .config_section import Section
+from .paid_use.leases import UseSettings
 from .replicas.orders import ReplicaSettings
 from .services.models import ModelSettings
 
@@ -28,7 +30,8 @@ class ModelsConfig(Section, frozen=True):
     Attributes:
         aliases: other names for models, beside those that the catalogue says: "NAME=ID".
         replicas: whether warm servers of models are kept; account: whose deposit pays for them, an account's id;
-            replica_hours: how long one runs before another takes its place.
+            replica_hours: how long one runs before another takes its place; use_escrow_usdc: what an account's escrow for
+            asking one holds; use_idle_s: without a request for so long, it is settled.
     """
 
     catalogue: Annotated[str, Meta(max_length=1000)] = ""
@@ -38,6 +41,8 @@ class ModelsConfig(Section, frozen=True):
     replicas: bool = False
     account: Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32})?\Z")] = ""
     replica_hours: Annotated[int, Meta(ge=1, le=7 * 24)] = 24
+    use_escrow_usdc: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")] = "0.50"
+    use_idle_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
 
     def check(self) -> None:
         """Raise `InvalidValue` unless who is to pay is named."""
@@ -46,6 +51,8 @@ class ModelsConfig(Section, frozen=True):
                 "[models] replicas: say in account whose deposit pays for them, an account's id "
                 "(`neurogrid-coordinator account list`)"
             )
+        if not parse_usdc(self.use_escrow_usdc):
+            raise InvalidValue("[models] use_escrow_usdc: an escrow of nothing pays for nothing")
 
     def replica_settings(self, catalogue: Catalogue, timeout_s_max: int) -> ReplicaSettings:
         """What holds of replicas.
@@ -59,6 +66,10 @@ class ModelsConfig(Section, frozen=True):
             min(3600 * self.replica_hours, timeout_s_max),
             served if self.replicas else {},
         )
+
+    def use_settings(self, replicas: ReplicaSettings) -> UseSettings:
+        """What holds of leases for the use of replicas: none outlasts one."""
+        return UseSettings(parse_usdc(self.use_escrow_usdc), self.use_idle_s, replicas.timeout_s)
 
     def settings(self, directory: Path) -> ModelSettings:
         """As they are kept to.

@@ -77,5 +77,8 @@ def _share(layout: Layout, number: int, of: int) -> dict[str, Value]:
         # One that somebody runs on this machine, too.
         "images.registries": ("*", "127.0.0.1:*"),
         "spot.take": True,
+        # Replicas of models, for no more than they are asked.
+        "models.serve": True,
+        "models.retainer": "0.01",
         "spot.reclaim_window_s": _RECLAIM_WINDOW_S,
     }

@@ -58,7 +58,11 @@ class TaskLives:
             owner: the wallet that is paid; "" for the node's usual one.
         """
         task = await self.step(task_id, Due(self.now_ms))
-        price = 360_000
+        demand = demand_of(task)
+        asked = demand.use.prices if demand.use is not None else None
+        if demand.serves is not None:
+            asked = demand.serves.max_prices
+        price = 360_000 if demand.use is None else 0
         bid = Bid(
             demand_of(task).demand_id,
             demand_of(task).hash(),
@@ -66,6 +70,7 @@ class TaskLives:
             100,
             2**50,
             owner or wallet(name),
+            unit_prices=asked,
         )
         ranked = RankedBid(node_id(name), bid, "b" * 64, price, price)
         closed = AuctionClosed(demand_of(task).demand_id, (ranked,), "1 of 1 nodes match.")

@@ -12,21 +12,26 @@ import msgspec
 from coordinator.api_world import TERMS, Customer, World, node_view, open_world
 from coordinator.fake_jobs import FakeJobs, Serve
 from neurogrid_coordinator.api.app import create_app
-from neurogrid_coordinator.replicas.asking import AskLimits, Question
+from neurogrid_coordinator.gateway.connection import ServiceBroken
+from neurogrid_coordinator.paid_use.meter import Meter, PaidBy
+from neurogrid_coordinator.replicas.asking import AskLimits, Question, ask
 from neurogrid_coordinator.replicas.orders import ReplicaSettings
 from neurogrid_coordinator.replicas.pool import Pool
-from neurogrid_coordinator.replicas.serving import Asked, ModelServing, serving_of
+from neurogrid_coordinator.replicas.serving import Asked, ModelServing, Payments, serving_of
 from neurogrid_coordinator.replicas.upkeep import ReplicaUpkeep
 from neurogrid_coordinator.services.balances import Balances
+from neurogrid_coordinator.services.errors import Conflict, Unavailable
 from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_coordinator.services.submission import REPLICA_KIND
 from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.store import task_lists
+from neurogrid_coordinator.store.ids import new_id
 from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_coordinator.store.tasks import TaskRow
 from neurogrid_marketplace.model_catalogue import Catalogue, Model, parse_catalogue
 from neurogrid_marketplace.service import PORTS
-from neurogrid_marketplace.task import TERMINAL
+from neurogrid_marketplace.task import TERMINAL, Lease
+from neurogrid_marketplace.units import UnitPrices
 
 MODEL = "warm"
 DAY_S = 24 * 3600
@@ -54,6 +59,7 @@ retainer_usdc_per_hour = "0.05"
 [model.unit_price]
 output_per_million = "0.10"
 """
+_HEALTH = AskLimits(first_byte_s=5, between_s=5, whole_s=10)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
@@ -87,6 +93,24 @@ def well_but(serve: Serve) -> Serve:
         await serve(reader, writer)
 
     return both
+
+
+class AtNoPrice:
+    """Who asks a replica asks it by its own lease, and nothing is noted: for what has nothing to do with money."""
+
+    async def meter(self, account_id: str, model_id: str, task_id: str, of: Lease) -> Meter:
+        return Meter(
+            new_id("req"), PaidBy(task_id, of, UnitPrices(), 1, account_id, model_id), self
+        )
+
+    def gone(self, meter: Meter, of: Lease) -> None:
+        pass
+
+    def changed(self, meter: Meter) -> None:
+        pass
+
+    async def written(self, meter: Meter) -> None:
+        pass
 
 
 @dataclass
@@ -178,17 +202,9 @@ class ReplicaWorld:
         await self.serving.connections.aclose()
 
 
-def made(
-    world: World, jobs: FakeJobs, settings: ReplicaSettings, database: Any = None
-) -> tuple[ModelServing, ReplicaUpkeep]:
-    """What a coordinator has for replicas when it has just started."""
-    database = database or world.database
-
-    def now_ms() -> int:
-        return world.now_ms
-
-    serving = serving_of(settings, jobs.open_stream, now_ms)
-    tasks = Tasks(
+def tasks_of(world: World, database: Any) -> Tasks:
+    """What submits tasks, with this database."""
+    return Tasks(
         database=database,
         feed=world.feed,
         terms=TERMS,
@@ -198,6 +214,35 @@ def made(
         wake=lambda state: world.woken.append(state.task.task_id),
         request_cancel=world.collaborators.request_cancel,
     )
+
+
+def made(
+    world: World,
+    jobs: FakeJobs,
+    settings: ReplicaSettings,
+    database: Any = None,
+    payments: Payments | None = None,
+) -> tuple[ModelServing, ReplicaUpkeep]:
+    """What a coordinator has for replicas when it has just started."""
+    database = database or world.database
+
+    def now_ms() -> int:
+        return world.now_ms
+
+    serving = serving_of(settings, jobs.open_stream, now_ms, payments or AtNoPrice())
+
+    async def is_well(lease: Lease) -> bool:
+        """As its node finds out."""
+        try:
+            async with (
+                serving.connections.to(lease, new=True) as connection,
+                ask(connection, Question("GET", "/health"), _HEALTH) as answer,
+            ):
+                return answer.status < 400
+        except (ServiceBroken, Unavailable, Conflict):
+            return False
+
+    tasks = tasks_of(world, database)
     return serving, ReplicaUpkeep(
         settings,
         serving,
@@ -206,6 +251,7 @@ def made(
         tasks=tasks,
         request_cancel=world.collaborators.request_cancel,
         connected=world.nodes.connected_ids,
+        is_well=is_well,
         now_ms=now_ms,
     )
 

@@ -22,6 +22,7 @@ from coordinator.api_world import TASK, World, open_world
 from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
 from coordinator.postgresql_server import PostgresqlServer
+from coordinator.replica_world import AtNoPrice
 from coordinator.served import served
 from neurogrid_coordinator.api.app import create_app
 from neurogrid_coordinator.api.client_address import NO_PROXIES
@@ -116,7 +117,9 @@ async def two(folder: Path, **settings: Any) -> AsyncGenerator[Two]:
             token=TOKEN,
             explain=world.market.explain,
             nodes=world.nodes,
-            serving=serving_of(ReplicaSettings(), world.collaborators.open_job_stream, lambda: 0),
+            serving=serving_of(
+                ReplicaSettings(), world.collaborators.open_job_stream, lambda: 0, AtNoPrice()
+            ),
         )
         world.app = leading
         async with served(world) as lead_at:

@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurogrid_marketplace.answer_counting import (
+    Count,
+    EventCount,
+    NoCount,
+    WholeCount,
+    count_of,
+    usage_of,
+)
+from neurogrid_marketplace.json_outline import JsonOutline
 from neurogrid_marketplace.units import MAX_UNITS, NOTHING_SERVED, Units
-from neurogrid_node.use.counting import Count, EventCount, NoCount, WholeCount, count_of, usage_of
-from neurogrid_node.use.json_outline import JsonOutline
 from neurogrid_node.use.tally import Tally
 
 CHAT = {

@@ -172,6 +172,8 @@ async def _answer(serving: ModelServing, asked: Asked, send: Send) -> None:
         await _in_time(send(start))
         async for piece in served.pieces():
             await _in_time(send({"type": "http.response.body", "body": piece, "more_body": True}))
+            served.meter.passed(piece)
+        await served.meter.end()
         await _in_time(send({"type": "http.response.body", "body": b""}))
 
 

@@ -27,6 +27,7 @@ class Bill:
         created_s: Unix time.
         model: that has answered.
         node_id: on which node.
+        task_id: whose receipt has its cost, where that is not ``id``.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Bill:
     model: Model
     node_id: str | None
     cost_micro_usdc: int
+    task_id: str = ""
 
     @property
     def cost(self) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class Bill:
         """The object ``neurogrid`` of an answer."""
         return {
             "request_id": self.id,
+            "task_id": self.task_id or self.id,
             "node_id": self.node_id,
             "model": self.model.id,
             "cost_micro_usdc": self.cost_micro_usdc,

@@ -8,15 +8,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
+from neurogrid_marketplace.job_stream import StreamRefusal
 from neurogrid_marketplace.replica_routing import ANYBODY, Preferences
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.tenant_queue import QueueFull, Ticket
 
 from ..gateway.connection import ServiceBroken
 from ..market.job_stream import JobStream
-from ..services.errors import Conflict, RateLimited, Unavailable
+from ..paid_use.meter import Meter
+from ..services.errors import Conflict, RateLimited, Refused, Unavailable
 from .asking import LIMITS, Answer, AskLimits, Question, ask
 from .connections import Connections
 from .orders import ReplicaSettings, limits_of
@@ -28,6 +30,14 @@ TRIES_MAX: Final = 3
 # What a server says that does not take the request: it is full, is being loaded, or is about to end.
 _NOT_TAKEN: Final = frozenset((429, 502, 503, 504))
 _RETRY_AFTER_S: Final = 5
+# What a node says of a lease for use that has ended, or soon does.
+_ANOTHER: Final = frozenset(
+    each.value
+    for each in (StreamRefusal.NO_LEASE, StreamRefusal.NOT_RUNNING, StreamRefusal.USED_UP)
+)
+_LEASES_MAX: Final = 2
+_UNPAID_PAUSE_S: Final = 0.25
+_UNPAID_LIMIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ class Asked:
 
     Attributes:
         model_id: of the catalogue.
-        tenant: whose it is: the account's id.
+        tenant: whose it is, and who pays for it: the account's id.
         question: as the server gets it.
         session: see `Wish`.
         wait_s: how long it waits for a replica, at most.
@@ -51,6 +61,16 @@ class Asked:
     limits: AskLimits = LIMITS
 
 
+class Payments(Protocol):
+    """By which leases accounts pay for asking replicas; a `paid_use.leases.UseLeases`."""
+
+    async def meter(self, account_id: str, model_id: str, task_id: str, of: Lease) -> Meter:
+        """Of a new request to a replica."""
+
+    def gone(self, meter: Meter, of: Lease) -> None:
+        """Its node takes nothing more under that lease."""
+
+
 class UsedConnectionBroken(Exception):
     """A connection that has had requests before did not bear another."""
 
@@ -61,18 +81,28 @@ class Served:
     Attributes:
         answer: its status and headers.
         task_id, lease: of the replica.
+        meter: who passes pieces on tells it; see `paid_use.meter`.
         waited_ms: until it began.
         tries: at how many replicas.
+        began_s: when; Unix time.
     """
 
     def __init__(
-        self, pool: Pool, replica: Replica, lease: Lease, answer: Answer, at_replica_ms: int
+        self,
+        pool: Pool,
+        replica: Replica,
+        lease: Lease,
+        answer: Answer,
+        meter: Meter,
+        at_replica_ms: int,
     ) -> None:
         self.answer = answer
+        self.meter = meter
         self.task_id = replica.task_id
         self.lease = lease
         self.waited_ms = 0
         self.tries = 1
+        self.began_s = 0
         self.ended = False
         self.broken = False
         self._pool = pool
@@ -111,6 +141,7 @@ class ModelServing:
         pools: by the model's id.
         open_stream: to a node; raises `MarketAway`.
         payer_id: the account that pays for the replicas.
+        payments: by which leases accounts pay for asking them.
     """
 
     def __init__(
@@ -119,9 +150,11 @@ class ModelServing:
         open_stream: Callable[[str], Awaitable[JobStream]],
         now_ms: Callable[[], int],
         payer_id: str,
+        payments: Payments,
     ) -> None:
         self.pools = pools
         self.payer_id = payer_id
+        self.payments = payments
         self.connections = Connections(open_stream)
         self._now_ms = now_ms
 
@@ -131,6 +164,7 @@ class ModelServing:
 
         Raises:
             RateLimited: too many requests wait, in all or of this account.
+            InsufficientCredits, QuotaExceeded: the account cannot pay for any.
             Unavailable: no replica answered; says why.
         """
         pool = self.pools.get(asked.model_id)
@@ -142,7 +176,7 @@ class ModelServing:
             try:
                 served = await self._begin(stack, pool, asked, ticket, wish)
             except BaseException as error:
-                failed = isinstance(error, Unavailable)
+                failed = isinstance(error, Refused)
                 pool.tally.requests["failed" if failed else "left"] += 1
                 raise
             try:
@@ -203,6 +237,7 @@ class ModelServing:
                     answer = served.answer
                     if answer.status not in _NOT_TAKEN or tries == TRIES_MAX:
                         served.tries = tries
+                        served.began_s = self._now_ms() // 1000
                         served.waited_ms = self._now_ms() - ticket.since_ms
                         pool.began(wish, replica, served.waited_ms, served.at_replica_ms)
                         stack.push_async_exit(attempt.pop_all())
@@ -223,12 +258,37 @@ class ModelServing:
         if lease is None:
             raise Unavailable("its container has just ended")
         since_ms = self._now_ms()
-        try:
-            answer = await self._asked(attempt, lease, asked)
-        except UsedConnectionBroken:
-            # Its server has closed it meanwhile, as servers do: that is no failure.
-            answer = await self._asked(attempt, lease, asked, new=True)
-        return Served(pool, replica, lease, answer, self._now_ms() - since_ms)
+        meter, answer = await self._paid(attempt, pool, replica.task_id, lease, asked)
+        meter.begin(answer.status, answer.header)
+        return Served(pool, replica, lease, answer, meter, self._now_ms() - since_ms)
+
+    async def _paid(
+        self, attempt: AsyncExitStack, pool: Pool, task_id: str, of: Lease, asked: Asked
+    ) -> tuple[Meter, Answer]:
+        """Ask under a lease for use; under another one where the node lets nothing more through by the first."""
+        until_s = asyncio.get_running_loop().time() + _UNPAID_LIMIT_S
+        others = 0
+        while True:
+            meter = await self.payments.meter(asked.tenant, pool.model_id, task_id, of)
+            lease = meter.paid_by.lease
+            try:
+                try:
+                    return meter, await self._asked(attempt, lease, asked)
+                except UsedConnectionBroken:
+                    # Its server has closed it meanwhile, as servers do: that is no failure.
+                    return meter, await self._asked(attempt, lease, asked, new=True)
+            except Conflict as error:
+                reason = error.details.get("reason")
+                if reason == StreamRefusal.UNPAID.value:
+                    # Vouchers come twice a second.
+                    if asyncio.get_running_loop().time() > until_s:
+                        raise Unavailable(error.message) from error
+                    await asyncio.sleep(_UNPAID_PAUSE_S)
+                    continue
+                self.payments.gone(meter, of)
+                others += 1
+                if reason not in _ANOTHER or others >= _LEASES_MAX:
+                    raise
 
     async def _asked(
         self, attempt: AsyncExitStack, lease: Lease, asked: Asked, *, new: bool = False
@@ -268,6 +328,7 @@ def serving_of(
     settings: ReplicaSettings,
     open_stream: Callable[[str], Awaitable[JobStream]],
     now_ms: Callable[[], int],
+    payments: Payments,
 ) -> ModelServing:
     """What serves these models, with no replica yet."""
     pools = {
@@ -283,4 +344,4 @@ def serving_of(
         )
         for model_id, model in settings.models.items()
     }
-    return ModelServing(pools, open_stream, now_ms, settings.account_id)
+    return ModelServing(pools, open_stream, now_ms, settings.account_id, payments)

@@ -15,12 +15,11 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.replica_scaling import Need, again_after_ms, plan
 from neurogrid_marketplace.spread import MAX_AVOIDED, Avoid
-from neurogrid_marketplace.task import TERMINAL, Phase
+from neurogrid_marketplace.task import TERMINAL, Lease, Phase
 from neurogrid_telemetry.log_lines import named
 
-from ..gateway.connection import ServiceBroken
 from ..log_events import CoordinatorEvent
-from ..services.errors import Conflict, Refused, Unavailable
+from ..services.errors import Refused, Unavailable
 from ..services.submission import REPLICA_KIND, Submission
 from ..services.tasks import Tasks
 from ..store import accounts, events, task_lists, tasks
@@ -29,7 +28,6 @@ from ..store.database import Database, Overloaded
 from ..store.feed import Feed
 from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
-from .asking import AskLimits, Question, ask
 from .cold_start import phases
 from .orders import ReplicaSettings, replica_submission
 from .pool import Pool, Replica
@@ -41,7 +39,6 @@ LOOK_S: Final = 0.5
 # So often a server that is being loaded is asked whether it is ready.
 _PROBE_S: Final = 0.25
 _PROBE_MAX_S: Final = 2.0
-_PROBE_LIMITS: Final = AskLimits(first_byte_s=5, between_s=5, whole_s=10)
 # One that is not reached for so long is replaced; it may come back, and is let go then if it is one too many.
 LOST_AFTER_MS: Final = 20_000
 # One that was ready for so long has come to stay: those before it that did not are forgotten.
@@ -64,6 +61,7 @@ class ReplicaUpkeep:
     Args:
         request_cancel: of the orchestrator; raises `LookupError`.
         connected: ids of the nodes that are.
+        is_well: whether the server of a lease's job is, as far as is known.
     """
 
     def __init__(
@@ -76,6 +74,7 @@ class ReplicaUpkeep:
         tasks: Tasks,
         request_cancel: Callable[[str], Awaitable[Phase]],
         connected: Callable[[], Collection[str]],
+        is_well: Callable[[Lease], Awaitable[bool]],
         now_ms: Callable[[], int],
     ) -> None:
         self._settings = settings
@@ -86,6 +85,7 @@ class ReplicaUpkeep:
         self._tasks = tasks
         self._request_cancel = request_cancel
         self._connected = connected
+        self._is_well = is_well
         self._now_ms = now_ms
         self._adopted = False
         self._probes: dict[str, asyncio.Task[None]] = {}
@@ -219,24 +219,12 @@ class ReplicaUpkeep:
         pool.problem = why[:_PROBLEM_CHARS_MAX]
 
     async def _probe(self, pool: Pool, replica: Replica, row: TaskRow) -> None:
-        """Ask a server until it is ready, while its replica runs under this lease."""
-        lease, service = row.state.lease, row.job.service
+        """Look until its server is ready, while it runs under this lease: its node alone can ask it for nothing."""
+        lease = row.state.lease
         assert lease is not None, "it runs"
-        assert service is not None, "a replica's job has a port"
         pause_s = _PROBE_S
         while replica.lease is not None and replica.lease.lease_id == lease.lease_id:
-            try:
-                async with self._serving.connections.to(lease, new=True) as connection:
-                    if service.health:
-                        question = Question("GET", service.health)
-                        async with ask(connection, question, _PROBE_LIMITS) as answer:
-                            is_well = answer.status < 400
-                    else:
-                        is_well = True
-            except (ServiceBroken, Unavailable, Conflict) as error:
-                _log.debug("replica %s is not ready: %s", replica.task_id, error)
-                is_well = False
-            if is_well:
+            if await self._is_well(lease):
                 await self._ready(pool, replica, row)
                 return
             await asyncio.sleep(pause_s)

@@ -1,11 +1,13 @@
 """Asking a model in OpenAI's form: the one door between `/v1` and whatever computes the answer.
 
-Who asks here gets an answer as it is to be sent, or its pieces as they come, or a refusal; nothing here knows HTTP. Now a task
-computes it (`services.models`), so all of a text comes in one piece.
+Who asks here gets an answer as it is to be sent, or its pieces as they come, or a refusal; nothing here knows HTTP. A replica of
+the model answers where it has a server (`replica_answers`); else a task computes it (`services.models`), so all of a text
+comes in one piece.
 """
 
 import base64
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +40,7 @@ from ..store.accounts import Account
 from ..store.tasks import TaskRow
 from .errors import InvalidRequest, NobodyAnswered, NodeUnavailable, NotAnswered, Refused
 from .models import FileGiven, ModelRun, Models, ModelWanted, find_model
+from .replica_answers import ReplicaAnswers, Wanted
 from .result_wait import output_bytes
 from .unanswered import unanswered
 
@@ -84,9 +87,12 @@ class Answer:
 class Inference:
     """Asks models."""
 
-    def __init__(self, models: Models, blobs: BlobStore) -> None:
+    def __init__(
+        self, models: Models, blobs: BlobStore, replicas: ReplicaAnswers | None = None
+    ) -> None:
         self._models = models
         self._blobs = blobs
+        self._replicas = replicas
 
     def check(self, request: Request) -> None:
         """See that a request can be asked, as far as that is known before anybody is.
@@ -105,13 +111,14 @@ class Inference:
             as `check`.
             NodeUnavailable, NobodyAnswered: nobody could serve it, or did in time.
             NotAnswered: who computed it failed, or answered nothing that can be read.
-            others: see `Tasks.submit`.
+            others: see `Tasks.submit` and `ReplicaAnswers`.
         """
+        replicas = self._by_replica(asked)
+        if replicas is not None:
+            said, bill = await replicas.whole(account, self._wanted(asked))
+            return Answer(said, headers=_headers(bill))
         result, row, bill = await self._run(account, asked)
-        headers = {
-            "X-NeuroGrid-Request-Id": bill.id,
-            "X-NeuroGrid-Cost-Micro-USDC": str(bill.cost_micro_usdc),
-        }
+        headers = _headers(bill)
         if isinstance(asked.request, TranscriptionRequest):
             words = _subtitles(asked.request, result, row)
             if words is not None:
@@ -166,6 +173,12 @@ class Inference:
         Raises:
             as `answer`, before the first piece or after any.
         """
+        replicas = self._by_replica(asked)
+        if replicas is not None:
+            async with aclosing(replicas.pieces(account, self._wanted(asked))) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
         result, _, bill = await self._run(account, asked)
         events: Iterator[dict[str, Any]]
         match asked.request:
@@ -177,6 +190,32 @@ class Inference:
                 raise InvalidRequest("stream: this is not streamed", "stream")
         for event in events:
             yield _encode(event)
+
+    def _by_replica(self, asked: Asked) -> ReplicaAnswers | None:
+        """Who asks replicas, where one is to answer this; None: a task computes it.
+
+        The same answer again is kept of tasks alone, so who sends a key for that has one where there can be one.
+        """
+        if self._replicas is None:
+            return None
+        model = self._found(asked.request)
+        if not self._replicas.answers(asked.request, model):
+            return None
+        if asked.idempotency_key is None:
+            return self._replicas
+        if not model.tasks:
+            raise InvalidRequest(
+                f"Idempotency-Key: answers of {model.id} are not kept; send none", "Idempotency-Key"
+            )
+        return None
+
+    def _wanted(self, asked: Asked) -> Wanted:
+        return Wanted(
+            asked.request, self._found(asked.request), asked.routing, self._models.settings.wait_s
+        )
+
+    def _found(self, request: Request) -> Model:
+        return find_model(self._models.settings, request.model, by_task.TYPES[type(request)])
 
     async def _run(self, account: Account, asked: Asked) -> tuple[ModelResult, TaskRow, Bill]:
         recording = asked.recording
@@ -217,7 +256,7 @@ class Inference:
         model = find_model(self._models.settings, request.model, by_task.TYPES[type(request)])
         if not model.tasks:
             raise NobodyAnswered(
-                f"{model.id} is answered by servers that stay, and this coordinator keeps none yet",
+                f"{model.id} is answered by servers that stay, and this coordinator keeps none ([models] replicas)",
                 {},
             )
         program = by_task.for_program(request, model, recording)
@@ -236,6 +275,13 @@ class Inference:
         if data is None:
             raise _unreadable(row)
         return {"b64_json": base64.b64encode(data).decode()}
+
+
+def _headers(bill: Bill) -> dict[str, str]:
+    return {
+        "X-NeuroGrid-Request-Id": bill.id,
+        "X-NeuroGrid-Cost-Micro-USDC": str(bill.cost_micro_usdc),
+    }
 
 
 def _read(request: Request, model: Model, run: ModelRun) -> tuple[ModelResult, Bill]:

@@ -11,11 +11,11 @@ from typing import Final, Protocol
 import h11
 import trio
 
+from neurogrid_marketplace.answer_counting import Count, NoCount, count_of
 from neurogrid_p2p.errors import ChannelClosed
 
 from ..container.errors import EngineUnavailable
 from ..container.execs import Output
-from .counting import Count, NoCount, count_of
 from .tally import Tally
 
 # Between two looks at whether more may be passed on, and how long that may take: vouchers come in answer to meters,

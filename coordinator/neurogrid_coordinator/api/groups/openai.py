@@ -8,6 +8,7 @@ from starlette.requests import Request
 from ...services.inference import FileUrl, Inference
 from ...services.openai_batches import OpenAiBatches
 from ...services.openai_files import OpenAiFiles
+from ...services.replica_answers import ReplicaAnswers
 from ..native.task_views import output_url
 from ..openai.audio import add_openai_audio_routes
 from ..openai.batches import add_openai_batch_routes
@@ -23,7 +24,12 @@ def add_openai(app: FastAPI, shared: Shared) -> None:
     """Add the routes."""
     settings, gate, schemas = shared.settings, shared.gate, shared.schemas
     shared.forms.claim(error_form, PREFIX)
-    inference = Inference(shared.models, shared.world.blobs)
+    serving = shared.world.serving
+    inference = Inference(
+        shared.models,
+        shared.world.blobs,
+        ReplicaAnswers(serving) if serving is not None else None,
+    )
     file_url = _file_url(settings.public_url)
     add_openai_text_routes(app, inference, gate, schemas, file_url)
     add_openai_audio_routes(app, inference, shared.artifacts, gate, schemas)

@@ -13,11 +13,13 @@ class OpenAiOrigin(Struct, frozen=True):
     """Not OpenAI's: who computed it, and what it cost.
 
     Attributes:
-        request_id: `GET /api/v1/tasks/{request_id}` has its receipt.
+        request_id: of this one.
+        task_id: `GET /api/v1/tasks/{task_id}` has the receipt; of a lease for use, with the other requests that it paid for.
         seed: that was used, where one was.
     """
 
     request_id: str
+    task_id: str
     node_id: str | None
     model: str
     cost_micro_usdc: int

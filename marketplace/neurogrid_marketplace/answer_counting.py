@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from neurogrid_marketplace.units import MAX_UNITS, NOTHING_SERVED, Units
-
 from .json_outline import JsonOutline
+from .units import MAX_UNITS, NOTHING_SERVED, Units
 
 _EVENT_BYTES_MAX: Final = 256 * 1024
 _DATA: Final = b"data:"

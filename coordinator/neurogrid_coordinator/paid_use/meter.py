@@ -1,0 +1,114 @@
+"""What one request under a lease for use has come to: counted as it reaches its client, and noted soon after."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from neurogrid_marketplace.answer_counting import Count, NoCount, count_of
+from neurogrid_marketplace.task import Lease
+from neurogrid_marketplace.units import NOTHING_SERVED, UnitPrices, Units
+
+from ..store.use import Billed
+
+_REFUSED: Final = 400
+_WITHOUT_BODY: Final = frozenset((204, 304))
+
+
+@dataclass(frozen=True, slots=True)
+class PaidBy:
+    """Under what a request is paid.
+
+    Attributes:
+        task_id: of the lease for use; its receipt has the sum of all requests.
+        lease: that the node is asked by.
+        max_cost_micro_usdc: what its escrow holds: beyond it nothing is charged.
+        account_id, model_id: whose usage it counts as, of which model.
+    """
+
+    task_id: str
+    lease: Lease
+    prices: UnitPrices
+    max_cost_micro_usdc: int
+    account_id: str
+    model_id: str
+
+    def cost_micro_usdc(self, billed: Billed) -> int:
+        """What a note has added to the cost of the lease."""
+        after, before = (
+            min(self.prices.cost_micro_usdc(units), self.max_cost_micro_usdc)
+            for units in (billed.after, billed.before)
+        )
+        return after - before
+
+
+class Notes(Protocol):
+    """Writes down what meters have counted; a `notes.UseNotes`."""
+
+    def changed(self, meter: "Meter") -> None:
+        """It has counted more: write it down soon."""
+
+    async def written(self, meter: "Meter") -> None:
+        """Write down what it has counted now, and return when it is on the disk."""
+
+
+class Meter:
+    """Of one request.
+
+    Attributes:
+        request_id: a new one for each request that a node gets.
+        units: that have reached the client, in all.
+        cost_micro_usdc: what the notes so far have added to the lease's cost: such costs of all requests add up to it.
+    """
+
+    def __init__(self, request_id: str, paid_by: PaidBy, notes: Notes) -> None:
+        self.request_id = request_id
+        self.paid_by = paid_by
+        self.units = NOTHING_SERVED
+        self.cost_micro_usdc = 0
+        self._notes = notes
+        self._count: Count | None = None
+
+    def begin(self, status: int, header: Callable[[bytes], str]) -> None:
+        """The answer begins. An error costs nothing.
+
+        Args:
+            status: of HTTP; header: the value of a header, "" where there is none.
+        """
+        if status >= _REFUSED:
+            return
+        self._count = (
+            NoCount()
+            if status in _WITHOUT_BODY
+            else count_of(header(b"content-type"), header(b"content-encoding"))
+        )
+
+    def passed(self, data: bytes) -> None:
+        """So much more of the answer's body, as the server sent it, has reached the client."""
+        if self._count is None:
+            return
+        self._count.feed(data)
+        self._counted(self._count.units)
+
+    async def end(self) -> int:
+        """The answer is complete: what it costs, once that is noted.
+
+        Raises:
+            Unavailable: it cannot be noted now.
+        """
+        if self._count is None:
+            return 0
+        self._count.end()
+        self.units = self.units.most(self._count.units)
+        await self._notes.written(self)
+        return self.cost_micro_usdc
+
+    def noted(self, billed: Billed | None) -> None:
+        """A note of it is on the disk; None: its lease was over, and it is free."""
+        if billed is not None:
+            self.cost_micro_usdc += self.paid_by.cost_micro_usdc(billed)
+
+    def _counted(self, units: Units) -> None:
+        more = self.units.most(units)
+        if more != self.units:
+            self.units = more
+            self._notes.changed(self)

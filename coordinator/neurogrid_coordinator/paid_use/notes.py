@@ -1,0 +1,124 @@
+"""Notes of what has reached clients: one writer for all streams of the process, some twenty times a second.
+
+A note says how far an answer is (`store.use`), so one that was not written in time is overtaken by the next one of its stream, and
+whoever dies loses what a twentieth of a second came to: that was free.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from sqlalchemy import Connection
+
+from neurogrid_marketplace.unit_price import ModelUnit
+from neurogrid_marketplace.units import Units
+
+from ..services.errors import Unavailable
+from ..store import unit_counts, use
+from ..store.database import Database, Overloaded
+from ..store.use import Billed
+from .meter import Meter, PaidBy
+
+_log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 0.05
+_AGAIN_S: Final = 0.25
+# An answer that waits for its note waits no longer; the note is written all the same.
+_LIMIT_S: Final = 30.0
+# Sound is counted in milliseconds here and in seconds there, so it is left to what counts whole tasks.
+_COUNTED: Final = {
+    ModelUnit.INPUT_TOKEN: "input_tokens",
+    ModelUnit.CACHED_INPUT_TOKEN: "cached_input_tokens",
+    ModelUnit.OUTPUT_TOKEN: "output_tokens",
+    ModelUnit.IMAGE: "images",
+    ModelUnit.REQUEST: "requests",
+}
+Note = tuple[str, PaidBy, Units]
+
+
+class UseNotes:
+    """See the module."""
+
+    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._changed: dict[str, Meter] = {}
+        self._waiting: list[asyncio.Future[None]] = []
+        self._wanted = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    def changed(self, meter: Meter) -> None:
+        """See `meter.Notes`."""
+        self._changed[meter.request_id] = meter
+        self._wanted.set()
+
+    async def written(self, meter: Meter) -> None:
+        """See `meter.Notes`.
+
+        Raises:
+            Unavailable: the database takes nothing now.
+        """
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append(written)
+        self._urgent.set()
+        self.changed(meter)
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                await written
+        except TimeoutError:
+            raise Unavailable("what the answer costs cannot be noted now") from None
+
+    async def run(self) -> None:
+        """Write for ever; cancel it to stop: what is known then is written."""
+        try:
+            while True:
+                await self._wanted.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PAUSE_S):
+                        await self._urgent.wait()
+                if not await self._write():
+                    await asyncio.sleep(_AGAIN_S)
+        finally:
+            await self._write()
+
+    async def _write(self) -> bool:
+        """Write what has changed; whether that could be done."""
+        changed, self._changed = self._changed, {}
+        waiting, self._waiting = self._waiting, []
+        self._wanted.clear()
+        self._urgent.clear()
+        if not changed:
+            return True
+        meters = list(changed.values())
+        notes = [(meter.request_id, meter.paid_by, meter.units) for meter in meters]
+        try:
+            found = await self._database.write(write_all, notes, self._now_ms())
+        except Overloaded as error:
+            _log.warning("what has reached clients is noted later: %s", error)
+            self._changed = changed | self._changed
+            self._waiting = waiting + self._waiting
+            self._wanted.set()
+            return False
+        for meter, billed in zip(meters, found, strict=True):
+            meter.noted(billed)
+        for written in waiting:
+            if not written.done():
+                written.set_result(None)
+        return True
+
+
+def write_all(conn: Connection, notes: Sequence[Note], now_ms: int) -> list[Billed | None]:
+    """Write notes, and count as usage what each adds; what `use.note` says of each."""
+    found = []
+    for request_id, paid_by, units in notes:
+        billed = use.note(conn, paid_by.lease.lease_id, request_id, units)
+        if billed is not None:
+            more = {
+                unit: getattr(billed.after, name) - getattr(billed.before, name)
+                for unit, name in _COUNTED.items()
+            }
+            unit_counts.add(conn, paid_by.account_id, paid_by.model_id, now_ms, more)
+        found.append(billed)
+    return found

@@ -1,0 +1,201 @@
+"""Answers of replicas to requests in OpenAI's form: asked, passed on as they come, and billed for what has reached the client.
+
+A piece is counted when its client has it. Whoever leaves pays for those, and the way to the server is closed behind it.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from neurogrid_marketplace.model_catalogue import Model
+from neurogrid_marketplace.model_routing import ProviderPreferences
+
+from ..gateway.connection import ServiceBroken
+from ..openai import by_replica
+from ..openai.answers import Bill
+from ..openai.by_replica import Events, NoAnswer
+from ..openai.fields import given
+from ..openai.requests import Request
+from ..replicas.asking import Question
+from ..replicas.serving import Asked, ModelServing, Served
+from ..store.accounts import Account
+from .errors import InvalidRequest, NotAnswered, RateLimited, Unavailable
+
+# Embeddings of as many texts as may be asked at once.
+_ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+_ERROR_BYTES_MAX: Final = 64 * 1024
+_RETRY_AFTER_S: Final = 5
+_REFUSED: Final = 400
+_TOO_MANY: Final = 429
+_FAILED: Final = 500
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request to a model that has a server.
+
+    Attributes:
+        routing: who may answer it.
+        wait_s: how long it waits for a replica, at most.
+    """
+
+    request: Request
+    model: Model
+    routing: ProviderPreferences
+    wait_s: float
+
+
+class ReplicaAnswers:
+    """See the module."""
+
+    def __init__(self, serving: ModelServing) -> None:
+        self._serving = serving
+
+    def answers(self, request: Request, model: Model) -> bool:
+        """Whether a replica answers it: there is one, or there will be, or nothing else could.
+
+        Where no node takes any, a task computes what a task can.
+        """
+        route = by_replica.ROUTES.get(type(request))
+        status = self._serving.status_of(model.id)
+        if model.server is None or status is None or route not in model.server.routes:
+            return False
+        return bool(status.ready or not status.problem or not model.tasks)
+
+    async def whole(self, account: Account, wanted: Wanted) -> tuple[bytes, Bill]:
+        """The whole answer, and what it cost.
+
+        Raises:
+            as `pieces`.
+        """
+        async with self._asked(account, wanted) as served:
+            body = await _body(served, _ANSWER_BYTES_MAX)
+            try:
+                value = by_replica.read_object(body)
+                # It is seen to be one before it is billed.
+                by_replica.whole(wanted.request, value, _bill(served, wanted, 0))
+            except NoAnswer as error:
+                raise _failed(served, error) from error
+            served.meter.passed(body)
+            bill = _bill(served, wanted, await served.meter.end())
+            return _encode(by_replica.whole(wanted.request, value, bill)), bill
+
+    async def pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
+        """The JSON of each event of the answer, as they come; the last says what it cost.
+
+        Raises:
+            InvalidRequest: the model cannot do what is asked.
+            InsufficientCredits, QuotaExceeded: the account cannot pay for it.
+            RateLimited: too many requests wait.
+            Unavailable: no replica answered, or it broke off.
+            NotAnswered: what it answers is no answer.
+        """
+        request = wanted.request
+        async with self._asked(account, wanted) as served:
+            held, usage = None, None
+            try:
+                async for data in _events(served):
+                    value = by_replica.read_object(data)
+                    if isinstance(value.get("usage"), dict):
+                        usage = value
+                    is_last = by_replica.is_last(value)
+                    if value.get("choices"):
+                        if held is not None:
+                            yield _encode(held)
+                            held = None
+                        out = by_replica.chunk(request, value, _bill(served, wanted, 0))
+                        if is_last:
+                            held = out
+                        else:
+                            yield _encode(out)
+                    served.meter.passed(b"data: %b\n\n" % data)
+                if held is None:
+                    raise NoAnswer("it ended in the middle")
+            except NoAnswer as error:
+                raise _failed(served, error) from error
+            bill = _bill(served, wanted, await served.meter.end())
+            yield _encode({**held, "neurogrid": bill.origin})
+            if by_replica.wants_usage(request) and usage is not None:
+                yield _encode(by_replica.usage_chunk(request, usage, bill))
+
+    @asynccontextmanager
+    async def _asked(self, account: Account, wanted: Wanted) -> AsyncIterator[Served]:
+        """An answer that is no error."""
+        request, model = wanted.request, wanted.model
+        asked = Asked(
+            model_id=model.id,
+            tenant=account.id,
+            question=Question(
+                "POST",
+                by_replica.ROUTES[type(request)].value,
+                (("content-type", "application/json"), ("accept", "*/*")),
+                by_replica.for_server(request, model),
+            ),
+            preferences=by_replica.preferences(wanted.routing, request, model),
+            # Who continues a conversation finds what the server has read of it.
+            session=given(getattr(request, "prompt_cache_key", None), "")
+            or given(getattr(request, "user", None), ""),
+            wait_s=wanted.wait_s,
+        )
+        try:
+            async with self._serving.ask(asked) as served:
+                if served.answer.status >= _REFUSED:
+                    raise await _refusal(served)
+                yield served
+        except ServiceBroken as error:
+            raise Unavailable(str(error)) from error
+
+
+async def _events(served: Served) -> AsyncIterator[bytes]:
+    """The data of each event, to the one that says that it was the last."""
+    events = Events()
+    is_done = False
+    async for piece in served.pieces():
+        for data in events.feed(piece):
+            is_done = is_done or by_replica.is_done(data)
+            if not is_done:
+                yield data
+
+
+async def _body(served: Served, bytes_max: int) -> bytes:
+    body = bytearray()
+    async for piece in served.pieces():
+        body += piece
+        if len(body) > bytes_max:
+            raise _failed(served, NoAnswer(f"its answer has more than {bytes_max} bytes"))
+    return bytes(body)
+
+
+async def _refusal(served: Served) -> Exception:
+    """What a server says that does not do what it is asked."""
+    status = served.answer.status
+    try:
+        words = by_replica.error_words(msgspec.json.decode(await _body(served, _ERROR_BYTES_MAX)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        words = ""
+    if status == _TOO_MANY:
+        return RateLimited(_RETRY_AFTER_S, what="requests to this model's servers")
+    if status < _FAILED:
+        return InvalidRequest(words or f"the model's server refused it with status {status}")
+    return _failed(served, NoAnswer(words or f"its server answered {status}"))
+
+
+def _failed(served: Served, error: NoAnswer) -> NotAnswered:
+    details: dict[str, Any] = {"request_id": served.meter.request_id, "replica": served.task_id}
+    return NotAnswered(f"the replica at node {served.lease.node_id}: {error}", details)
+
+
+def _bill(served: Served, wanted: Wanted, cost_micro_usdc: int) -> Bill:
+    meter = served.meter
+    return Bill(
+        id=meter.request_id,
+        created_s=served.began_s,
+        model=wanted.model,
+        node_id=served.lease.node_id,
+        cost_micro_usdc=cost_micro_usdc,
+        task_id=meter.paid_by.task_id,
+    )

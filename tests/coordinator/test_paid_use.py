@@ -1,0 +1,269 @@
+"""Requests at `/v1` that replicas answer and leases for use pay for: every sum adds up, and nothing is paid that nobody got."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from coordinator.api_world import Customer
+from coordinator.fake_jobs import Serve
+from coordinator.on_asyncio import on_asyncio
+from coordinator.replica_world import (
+    HEAD,
+    MODEL,
+    ReplicaWorld,
+    open_replica_world,
+    tasks_of,
+    well_but,
+)
+from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.paid_use.leases import UseLeases, UseSettings
+from neurogrid_coordinator.paid_use.notes import UseNotes
+from neurogrid_coordinator.services.submission import USE_KIND
+from neurogrid_coordinator.store import task_lists, tasks, unit_counts, use
+from neurogrid_coordinator.store.task_lists import TaskFilter
+from neurogrid_coordinator.store.tasks import TaskRow
+from neurogrid_marketplace.task import TERMINAL
+from neurogrid_marketplace.unit_price import ModelUnit
+from neurogrid_marketplace.units import Units
+
+WORDS = 25
+READ = 7
+PASSED = Units(output_tokens=4, requests=1)
+
+
+def event(value: Any) -> bytes:
+    return f"data: {json.dumps(value)}\n\n".encode()
+
+
+def piece(text: str, finish: str | None = None) -> bytes:
+    return event({"choices": [{"index": 0, "text": text, "finish_reason": finish}]})
+
+
+USAGE = event({"choices": [], "usage": {"prompt_tokens": READ, "completion_tokens": WORDS}})
+
+
+def saying(*events: bytes, breaks: bool = False) -> Serve:
+    """A server that says this, in a stream, and breaks off where it is told to."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 100000\r\n\r\n") if breaks else HEAD
+        writer.write(head)
+        for each in events:
+            writer.write(each)
+            await writer.drain()
+
+    return well_but(serve)
+
+
+WHOLE = saying(*(piece("w ") for _ in range(WORDS)), piece("", "stop"), USAGE, b"data: [DONE]\n\n")
+
+
+@asynccontextmanager
+async def paid(
+    folder: Path, serve: Serve = WHOLE, settings: UseSettings | None = None
+) -> AsyncIterator[tuple[ReplicaWorld, Customer]]:
+    """A replica that runs, nodes that take leases for its use, and a customer."""
+    settings = settings or UseSettings()
+    changes: dict[str, Any] = {"features": ("stream", "usage_in_stream"), "replicas_min": 1}
+    async with open_replica_world(folder, **changes) as here:
+        world = here.world
+        notes = UseNotes(world.database, lambda: world.now_ms)
+        here.serving.payments = leases(here, notes, settings)
+        writing = asyncio.create_task(notes.run())
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        await here.up(row.id, serve=serve)
+        taking = asyncio.create_task(take_uses(here, serve))
+        try:
+            yield here, await world.customer("alice")
+        finally:
+            for task in (taking, writing):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+def leases(here: ReplicaWorld, notes: UseNotes, settings: UseSettings) -> UseLeases:
+    world = here.world
+    return UseLeases(
+        settings,
+        database=world.database,
+        feed=world.feed,
+        tasks=tasks_of(world, world.database),
+        notes=notes,
+        now_ms=lambda: world.now_ms,
+    )
+
+
+async def take_uses(here: ReplicaWorld, serve: Serve) -> None:
+    """Nodes take every lease for use, and pass its requests on."""
+    world = here.world
+    while True:
+        for task_id in list(world.woken):
+            world.woken.remove(task_id)
+            row = await world.database.read(tasks.get, task_id)
+            if row is not None and row.kind == USE_KIND:
+                # Its steps take seconds each, and a lease for use does not wait long.
+                world.now_ms = time.time_ns() // 1_000_000
+                task = await world.start(task_id)
+                assert task.lease is not None
+                here.jobs.servers[task.lease.lease_id] = serve
+        await asyncio.sleep(0.005)
+
+
+async def uses(here: ReplicaWorld, *customers: Customer) -> list[TaskRow]:
+    which = TaskFilter(kinds=frozenset({USE_KIND}))
+    rows = await here.world.database.read(task_lists.list_rows, which, oldest_first=True)
+    wanted = {each.account.id for each in customers}
+    return [row for row in rows if not wanted or row.account_id in wanted]
+
+
+async def billed(here: ReplicaWorld, row: TaskRow) -> Units:
+    assert row.state.lease is not None
+    return await here.world.database.read(use.of_lease, row.state.lease.lease_id)
+
+
+def events_of(answer: httpx.Response) -> list[Any]:
+    assert answer.status_code == 200, answer.text
+    found = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")]
+    return [each if each == "[DONE]" else json.loads(each) for each in found]
+
+
+async def ask(customer: Customer, **changes: Any) -> httpx.Response:
+    body = {"model": MODEL, "prompt": "To be", "stream": True, **changes}
+    return await customer.http.post("/v1/completions", json=body, timeout=60)
+
+
+@pytest.mark.both_databases
+@on_asyncio
+async def test_what_answers_cost_adds_up_to_what_their_lease_costs(tmp_path: Path) -> None:
+    async with paid(tmp_path) as (here, alice):
+        bob = await here.world.customer("bob")
+        told = {alice.account.id: 0, bob.account.id: 0}
+        for customer in (alice, bob, alice, alice):
+            wants = customer is alice
+            answer = await ask(customer, stream_options={"include_usage": wants})
+            *pieces, last, done = events_of(answer)
+            assert done == "[DONE]"
+            if wants:
+                *pieces, ended = pieces
+                assert last["usage"]["completion_tokens"] == WORDS
+                assert last["usage"]["cost_micro_usdc"] == ended["neurogrid"]["cost_micro_usdc"]
+                last = ended
+            assert [each["choices"][0]["text"] for each in pieces] == ["w "] * WORDS
+            assert all(("usage" in each) == wants for each in pieces)
+            assert last["choices"][0]["finish_reason"] == "stop"
+            told[customer.account.id] += last["neurogrid"]["cost_micro_usdc"]
+        rows = await uses(here)
+        assert {row.id for row in rows} >= {last["neurogrid"]["task_id"]}
+        # One of each account: the next requests found it.
+        assert {row.account_id for row in rows} == set(told)
+        assert len(rows) == 2
+        for row in rows:
+            units = await billed(here, row)
+            wanted = row.state.demand.use
+            assert wanted is not None
+            count = 3 if row.account_id == alice.account.id else 1
+            assert units == Units(READ * count, 0, WORDS * count, 0, 0, count)
+            # Prices of a million: 25 tokens are 2.5 micro-USDC, and nothing is rounded twice.
+            assert (
+                told[row.account_id] == wanted.prices.cost_micro_usdc(units) == -(-5 * count // 2)
+            )
+            counted = await here.world.database.read(
+                unit_counts.total, row.account_id, (ModelUnit.OUTPUT_TOKEN,), 0
+            )
+            assert counted == WORDS * count
+
+
+@on_asyncio
+async def test_of_an_answer_that_breaks_off_what_came_is_paid_and_its_end_is_clear(
+    tmp_path: Path,
+) -> None:
+    broken = saying(*(piece("w ") for _ in range(4)), breaks=True)
+    async with paid(tmp_path, broken) as (here, alice):
+        *pieces, error = events_of(await ask(alice))
+        assert [each["choices"][0]["text"] for each in pieces] == ["w "] * 4
+        assert "broke off" in error["error"]["message"]
+        (row,) = await uses(here, alice)
+        async with asyncio.timeout(10):
+            while await billed(here, row) != PASSED:  # noqa: ASYNC110 - nobody is told of a note
+                await asyncio.sleep(0.01)
+
+
+@on_asyncio
+async def test_a_stream_that_ends_without_saying_how_is_no_whole_answer(tmp_path: Path) -> None:
+    async with paid(tmp_path, saying(piece("w "))) as (_, alice):
+        *_, error = events_of(await ask(alice))
+        assert error["error"]["code"] == "inference_failed"
+        assert "ended in the middle" in error["error"]["message"]
+
+
+@on_asyncio
+async def test_who_cannot_pay_is_told_so_and_who_has_little_opens_a_smaller_escrow(
+    tmp_path: Path,
+) -> None:
+    async with paid(tmp_path) as (here, alice):
+        here.world.chain.funds_of[alice.account.wallet] = ClientFunds(900, 0, 900, 0)
+        answer = await ask(alice)
+        assert answer.status_code == 429
+        assert answer.json()["error"]["code"] == "insufficient_quota"
+        assert await uses(here, alice) == []
+        here.world.chain.funds_of[alice.account.wallet] = ClientFunds(40_000, 0, 40_000, 0)
+        assert events_of(await ask(alice))[-1] == "[DONE]"
+        (row,) = await uses(here, alice)
+        assert row.state.demand.max_cost_micro_usdc() == 500_000 // 16
+
+
+@on_asyncio
+async def test_a_lease_is_found_again_and_the_next_is_opened_before_it_is_used_up(
+    tmp_path: Path,
+) -> None:
+    settings = UseSettings(escrow_micro_usdc=8)
+    async with paid(tmp_path, settings=settings) as (here, alice):
+        await ask(alice)
+        (first,) = await uses(here, alice)
+        # Another process: what the database has is all that it knows.
+        notes = UseNotes(here.world.database, lambda: here.world.now_ms)
+        writing = asyncio.create_task(notes.run())
+        here.serving.payments = leases(here, notes, settings)
+        await ask(alice)
+        assert [row.id for row in await uses(here, alice)] == [first.id]
+        # 5 of 8 are used: this one is answered under it, and the next is opened meanwhile.
+        await ask(alice)
+        async with asyncio.timeout(10):
+            while len(await uses(here, alice)) < 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        *_, last, _ = events_of(await ask(alice))
+        assert last["neurogrid"]["task_id"] != first.id
+        assert all(row.phase not in TERMINAL for row in await uses(here, alice))
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+
+
+@on_asyncio
+async def test_what_cannot_be_asked_is_refused_before_anybody_is(tmp_path: Path) -> None:
+    async with paid(tmp_path) as (here, alice):
+        for changes, field in (
+            ({"seed": 1}, "seed"),
+            ({"logprobs": 2}, "logprobs"),
+            ({"provider": {"max_price": {"request": "0.000001"}}}, "provider.max_price.request"),
+            (
+                {"max_tokens": 100, "provider": {"max_price": {"request": "0.000001"}}},
+                "provider.max_price.request",
+            ),
+            ({"provider": {"max_price": {"completion": "-1"}}}, "provider.max_price.completion"),
+        ):
+            answer = await ask(alice, **changes)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, field), changes
+        answer = await ask(alice, provider={"max_price": {"completion": "0.09"}})
+        assert answer.status_code == 503
+        assert "max_price" in answer.json()["error"]["message"]
+        assert await uses(here, alice) == []
