@@ -30,6 +30,7 @@ from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_coordinator.store.tasks import TaskRow
 from neurogrid_marketplace.model_catalogue import Catalogue, Model, parse_catalogue
 from neurogrid_marketplace.service import PORTS
+from neurogrid_marketplace.serving import ServingTerms
 from neurogrid_marketplace.task import TERMINAL, Lease
 from neurogrid_marketplace.units import UnitPrices
 
@@ -265,7 +266,9 @@ async def open_replica_world(
     models = ModelSettings(Catalogue((model(**changes),)), wait_s=30)
     async with open_world(folder, jobs.open_stream, models=models) as world:
         operator = await world.customer("operator")
-        world.market.views = [node_view(name, access=(PORTS,)) for name in ("one", "two")]
+        world.market.views = [
+            node_view(name, access=(PORTS,), serving=ServingTerms(0)) for name in ("one", "two")
+        ]
         settings = ReplicaSettings(operator.account.id, timeout_s, {MODEL: model(**changes)})
         here = ReplicaWorld(world, operator, jobs, settings, *made(world, jobs, settings))
         world.collaborators = replace(world.collaborators, serving=here.serving)
