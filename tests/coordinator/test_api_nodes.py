@@ -67,9 +67,14 @@ async def test_a_node_has_a_record_here(tmp_path: Path) -> None:
             await world.pay(task_id)
         view = node_view("one")
         half = replace(view.offer.free, cpu_millis=2000)
-        changed = replace(view, offer=replace(view.offer, free=half))
+        cpu = "AMD EPYC 9554 64-Core Processor"
+        changed = replace(view, offer=replace(view.offer, free=half, cpu_model=cpu))
         await world.nodes.on_node(node_id("one"), "heartbeat", changed)
         data = (await alice.http.get(f"/api/v1/nodes/{node_id('one')}")).json()["data"]
+        listed = (await alice.http.get("/api/v1/nodes")).json()["data"]["nodes"]
+        models = {node["id"]: node["cpu_model"] for node in listed}
+        assert models == {node_id("one"): cpu, node_id("two"): ""}
+        assert data["cpu_model"] == cpu
         assert data["total_tasks_completed"] == 2
         assert data["earnings"] == {"total": "0.002", "currency": "USDC", "last_30_days": "0.002"}
         assert data["current_load"] == 0.5

@@ -50,6 +50,7 @@ def test_json_is_one_document_on_standard_output(run: Run, api: ServedWorld) -> 
         ("logs", task["id"]),
         ("outputs", task["id"]),
         ("nodes",),
+        ("nodes", node_id("one")),
         ("providers", "search"),
         ("provider", "earnings"),
         ("provider", "stake"),
@@ -103,6 +104,9 @@ def test_the_market_in_words(run: Run) -> None:
     nodes = run("nodes").stdout
     assert "NVIDIA L4 24GB" in nodes
     assert "0.10 USDC/h" in nodes
+    assert "processor" not in run("nodes", node_id("one")).stdout, "it does not say"
+    assert run("nodes", node_id("nobody")).exit_code == 4
+    assert "leave out --status" in run("nodes", node_id("one"), "--status", "online").stderr
     providers = run("providers", "search", "--gpu-model", "l4", "--cpu", "4", "--available").stdout
     assert "1 x NVIDIA L4 26GB" in providers
     assert "1.40 USDC/h" in providers
@@ -259,11 +263,13 @@ def test_colours_only_where_they_are_wanted(run: Run) -> None:
 
 
 def test_a_nodes_words_do_not_steer_the_terminal(run: Run, api: ServedWorld) -> None:
-    view = node_view("evil", summary="nice\x1b[2Jmachine\n")
+    view = node_view("evil", summary="nice\x1b[2Jmachine\n", cpu_model="\x1b[2JEPYC")
     api.run(lambda world: world.nodes.on_node(view.offer.node_id, "joined", view))
     listing = run("nodes").stdout
     assert "nice\N{REPLACEMENT CHARACTER}[2Jmachine⏎" in listing
-    assert "\x1b" not in listing
+    shown = run("nodes", node_id("evil"), "--api-url", api.address).stdout
+    assert "processor   \N{REPLACEMENT CHARACTER}[2JEPYC" in shown
+    assert "\x1b" not in listing + shown
 
 
 def test_help_lists_every_command_without_importing_any() -> None:

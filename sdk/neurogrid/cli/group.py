@@ -49,7 +49,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "verify-evidence": (".evidence:verify_evidence", "Check the evidence of a challenge."),
     },
     "Market and money": {
-        "nodes": (".market:nodes", "List the nodes of the market."),
+        "nodes": (".market:nodes", "List the nodes of the market, or show one."),
         "providers": (".providers:providers", "Find who offers machines."),
         "provider": (
             ".provider_moves:provider",

@@ -5,21 +5,43 @@ import click
 from ..models import NodeInfo
 from .durations import Duration
 from .exit_codes import NO_NODE
-from .output import print_explanation, print_json, print_table, short, usdc
+from .output import (
+    print_explanation,
+    print_fields,
+    print_json,
+    print_table,
+    short,
+    usdc,
+    when,
+)
 from .resources import Resources, resource_options
 from .session import Session, with_session
 
 
 @click.command()
+@click.argument("node", required=False)
 @click.option("--status", type=click.Choice(["online", "busy", "offline"]), help="Only these.")
 @click.option("--region", help="Only there.")
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0)
 @with_session
 def nodes(
-    session: Session, *, status: str | None, region: str | None, limit: int, offset: int
+    session: Session,
+    *,
+    node: str | None,
+    status: str | None,
+    region: str | None,
+    limit: int,
+    offset: int,
 ) -> None:
-    """List the nodes of the market and what they have free."""
+    """List the nodes of the market and what they have free; or show one NODE, by its peer id."""
+    if node is not None:
+        if status or region:
+            raise click.UsageError(
+                "a NODE is shown by its peer id: leave out --status and --region"
+            )
+        _show(session, session.client.nodes.get(node))
+        return
     page = session.client.nodes.list(status=status, region=region, limit=limit, offset=offset)
     if session.as_json:
         print_json(page)
@@ -104,6 +126,32 @@ def explain(
         print_explanation(explanation)
     if not explanation.matching:
         raise click.exceptions.Exit(NO_NODE)
+
+
+def _show(session: Session, node: NodeInfo) -> None:
+    if session.as_json:
+        print_json(node)
+        return
+    gpu, score, completed = node.gpu_info, node.performance_score, node.total_tasks_completed
+    print_fields(
+        [
+            ("node", node.id),
+            ("status", node.status),
+            ("region", node.region),
+            ("wallet", node.wallet),
+            ("machine", node.summary),
+            ("software", node.software),
+            ("processor", node.cpu_model),
+            ("cores", f"{node.cpu_cores_free:g} of {node.cpu_cores:g} free"),
+            ("ram", f"{node.ram_gb_free:.0f} of {node.ram_gb:.0f} GB free"),
+            ("storage", f"{node.storage_gb:.0f} GB"),
+            ("gpu", f"{gpu.count} x {gpu.model} {gpu.memory}" if gpu else None),
+            ("price from", f"{usdc(node.price_per_hour)}/h"),
+            ("score", None if score is None else f"{score:g}"),
+            ("completed", None if completed is None else f"{completed} tasks"),
+            ("last seen", when(node.last_seen)),
+        ]
+    )
 
 
 def _row(node: NodeInfo) -> tuple[str, ...]:

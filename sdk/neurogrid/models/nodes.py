@@ -21,6 +21,7 @@ class NodeInfo(Struct, frozen=True, kw_only=True):
 
     Attributes:
         start_factor: what its word on its starts is multiplied by in auctions; 1: it holds.
+        cpu_model: of its processors, as their maker names them; "" where it is not known.
     """
 
     id: str
@@ -34,6 +35,7 @@ class NodeInfo(Struct, frozen=True, kw_only=True):
     wallet: str = ""
     software: str = ""
     summary: str = ""
+    cpu_model: str = ""
     cpu_cores: float = 0
     cpu_cores_free: float = 0
     ram_gb: float = 0

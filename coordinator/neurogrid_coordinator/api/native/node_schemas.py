@@ -44,6 +44,14 @@ class NodeView(Struct, frozen=True):
     wallet: str
     software: str
     summary: str
+    cpu_model: Annotated[
+        str,
+        Meta(
+            description="Of its processors, as their maker names them. Empty: it is not known, or the node is "
+            "several machines.",
+            examples=["AMD EPYC 9554 64-Core Processor"],
+        ),
+    ]
     cpu_cores: float
     cpu_cores_free: float
     ram_gb: float

@@ -123,6 +123,7 @@ def node_fields(node: KnownNode) -> dict[str, Any]:
         "wallet": offer.wallet,
         "software": offer.software,
         "summary": offer.summary,
+        "cpu_model": offer.cpu_model,
         "cpu_cores": total.cpu_millis / 1000,
         "cpu_cores_free": free.cpu_millis / 1000,
         "ram_gb": gigabytes(total.memory_bytes),
