@@ -22,6 +22,7 @@ from coordinator.replica_world import (
     tasks_of,
     well_but,
 )
+from coordinator.served import served
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.paid_use.leases import UseLeases, UseSettings
 from neurogrid_coordinator.paid_use.notes import UseNotes
@@ -67,7 +68,7 @@ WHOLE = saying(*(piece("w ") for _ in range(WORDS)), piece("", "stop"), USAGE, b
 
 @asynccontextmanager
 async def paid(
-    folder: Path, serve: Serve = WHOLE, settings: UseSettings | None = None
+    folder: Path, serve: Serve = WHOLE, settings: UseSettings | None = None, *, takes: bool = True
 ) -> AsyncIterator[tuple[ReplicaWorld, Customer]]:
     """A replica that runs, nodes that take leases for its use, and a customer."""
     settings = settings or UseSettings()
@@ -80,7 +81,7 @@ async def paid(
         await here.upkeep.look()
         (row,) = await here.rows()
         await here.up(row.id, serve=serve)
-        taking = asyncio.create_task(take_uses(here, serve))
+        taking = asyncio.create_task(take_uses(here, serve) if takes else asyncio.sleep(0))
         try:
             yield here, await world.customer("alice")
         finally:
@@ -246,6 +247,52 @@ async def test_a_lease_is_found_again_and_the_next_is_opened_before_it_is_used_u
         writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
+
+
+@on_asyncio
+async def test_whom_a_node_does_not_let_in_takes_its_replica_from_nobody(tmp_path: Path) -> None:
+    async with paid(tmp_path, takes=False) as (here, alice):
+        world = here.world
+        asking = asyncio.create_task(ask(alice))
+        for number in range(3):
+            async with asyncio.timeout(10):
+                while len(rows := await uses(here, alice)) <= number:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.01)
+            await world.collaborators.request_cancel(rows[-1].id)
+        answer = await asking
+        assert answer.status_code == 503
+        assert "takes no requests of this account" in answer.json()["error"]["message"]
+        (replica,) = here.pool.replicas.values()
+        assert (replica.health.failures, replica.takes) == (0, True)
+
+
+@on_asyncio
+async def test_who_leaves_pays_for_what_came_and_the_server_stops(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + 3 * piece("w "))
+        await reader.read()
+        gone.set()
+
+    async with (
+        paid(tmp_path, well_but(endless)) as (here, alice),
+        served(here.world) as address,
+        httpx.AsyncClient(headers={"Authorization": f"Bearer {alice.key}"}) as http,
+    ):
+        body = {"model": MODEL, "prompt": "To be", "stream": True}
+        url = f"http://{address}/v1/completions"
+        async with http.stream("POST", url, json=body, timeout=60) as answer:
+            lines = (line async for line in answer.aiter_lines() if line)
+            for _ in range(3):
+                assert '"w "' in await anext(lines)
+        await asyncio.wait_for(gone.wait(), 30)
+        (row,) = await uses(here, alice)
+        async with asyncio.timeout(10):
+            while not (units := await billed(here, row)).requests:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        assert units.output_tokens in (2, 3)
+        assert here.pool.tally.requests == {"left": 1}
 
 
 @on_asyncio

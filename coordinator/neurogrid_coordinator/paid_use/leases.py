@@ -23,7 +23,6 @@ from ..services.errors import (
     NodeUnavailable,
     QuotaExceeded,
     Refused,
-    Unavailable,
 )
 from ..services.submission import USE_KIND
 from ..services.tasks import Tasks
@@ -33,7 +32,7 @@ from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
-from .meter import Meter, Notes, PaidBy
+from .meter import Meter, Notes, NotOpened, PaidBy
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +111,7 @@ class UseLeases:
 
         Raises:
             InsufficientCredits, QuotaExceeded: the account has, or lets itself spend, too little for any.
-            Unavailable: its node does not take it; or not in time.
+            NotOpened: its node does not take it; or not in time.
         """
         known = self._of(account_id, of)
         async with known.lock:
@@ -196,7 +195,7 @@ class UseLeases:
         account = await self._database.read(accounts.get, account_id)
         replica = await self._database.read(tasks.get, task_id)
         if account is None or replica is None or replica.state.lease != of:
-            raise Unavailable("the replica has just ended")
+            raise NotOpened("the replica has just ended")
         amount = self._settings.escrow_micro_usdc
         while True:
             wanted = use_submission(
@@ -206,7 +205,7 @@ class UseLeases:
                 idle_s=self._settings.idle_s,
             )
             if wanted is None:
-                raise Unavailable("the replica is not asked by leases for its use, or has ended")
+                raise NotOpened("the replica is not asked by leases for its use, or has ended")
             try:
                 detail, _ = await self._tasks.submit(account, wanted)
             except (InsufficientCredits, QuotaExceeded):
@@ -215,7 +214,7 @@ class UseLeases:
                     raise
                 continue
             except NodeUnavailable as error:
-                raise Unavailable(error.message) from error
+                raise NotOpened(error.message) from error
             break
         known.task_ids = [*(known.task_ids or []), detail.row.id]
         return await self._until_running(detail.row.id)
@@ -224,7 +223,7 @@ class UseLeases:
         """Wait for one that is being opened.
 
         Raises:
-            Unavailable: nobody takes it, or not in time.
+            NotOpened: nobody takes it, or not in time.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_LIMIT_S), self._feed.subscribe() as changed:
@@ -234,11 +233,11 @@ class UseLeases:
                     if found.row.phase in TERMINAL:
                         ending = found.row.state.ending
                         why = ending.message if ending is not None else "it was cancelled"
-                        raise Unavailable(f"its node takes no requests of this account: {why}")
+                        raise NotOpened(f"its node takes no requests of this account: {why}")
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_EVERY_S):
                             await changed.wait()
-        raise Unavailable(f"the escrow for asking it is not open after {_OPEN_LIMIT_S:g} s")
+        raise NotOpened(f"the escrow for asking it is not open after {_OPEN_LIMIT_S:g} s")
 
     async def _look(self, task_id: str) -> _Found | None:
         def read(conn: Connection) -> _Found | None:

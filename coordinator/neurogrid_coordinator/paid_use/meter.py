@@ -8,10 +8,15 @@ from neurogrid_marketplace.answer_counting import Count, NoCount, count_of
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.units import NOTHING_SERVED, UnitPrices, Units
 
+from ..services.errors import Unavailable
 from ..store.use import Billed
 
 _REFUSED: Final = 400
 _WITHOUT_BODY: Final = frozenset((204, 304))
+
+
+class NotOpened(Unavailable):
+    """No lease for use lets this account ask this replica now: that says nothing of the replica."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from neurogrid_marketplace.tenant_queue import QueueFull, Ticket
 
 from ..gateway.connection import ServiceBroken
 from ..market.job_stream import JobStream
-from ..paid_use.meter import Meter
+from ..paid_use.meter import Meter, NotOpened
 from ..services.errors import Conflict, RateLimited, Refused, Unavailable
 from .asking import LIMITS, Answer, AskLimits, Question, ask
 from .connections import Connections
@@ -232,7 +232,9 @@ class ModelServing:
                     served = await self._attempt(attempt, pool, replica, asked)
                 except (ServiceBroken, Unavailable, Conflict) as error:
                     why = f"node {_node(replica)}: {error}"
-                    pool.failed(replica)
+                    # Who cannot pay, or is not let in, takes it from nobody else.
+                    if not isinstance(error, NotOpened):
+                        pool.failed(replica)
                 else:
                     answer = served.answer
                     if answer.status not in _NOT_TAKEN or tries == TRIES_MAX:
@@ -282,7 +284,7 @@ class ModelServing:
                 if reason == StreamRefusal.UNPAID.value:
                     # Vouchers come twice a second.
                     if asyncio.get_running_loop().time() > until_s:
-                        raise Unavailable(error.message) from error
+                        raise NotOpened(error.message) from error
                     await asyncio.sleep(_UNPAID_PAUSE_S)
                     continue
                 self.payments.gone(meter, of)
