@@ -1,6 +1,6 @@
-"""npm's Solana clients against a real ledger process: @solana/web3.js, @solana/kit, @solana/spl-token.
+"""npm's Solana clients against a real ledger process (@solana/web3.js, kit, spl-token), and the provider's parts.
 
-The tests themselves are JavaScript, in js/*.test.mjs; each is reported here under its own name.
+The tests themselves are JavaScript, in js and js/provider, *.test.mjs; each is reported here under its own name.
 """
 
 import os
@@ -17,7 +17,11 @@ from interop.ledger import create_market, describe
 pytestmark = pytest.mark.processes
 
 JS = Path(__file__).parent / "js"
-SUITES = sorted(path.name for path in JS.glob("*.test.mjs"))
+SUITES = sorted(
+    path.relative_to(JS).as_posix()
+    for folder in (JS, JS / "provider")
+    for path in folder.glob("*.test.mjs")
+)
 # Far beyond what a suite takes (seconds), for one that hangs.
 _SUITE_S_MAX = 300
 

@@ -190,7 +190,12 @@ export class Lease {
 
   /** A better voucher than the one we have is kept. */
   async take(voucher) {
-    if (this.escrow && !(await this.chain.isGood(this.escrow, voucher))) return;
+    if (this.escrow) {
+      if (!(await this.chain.isGood(this.escrow, voucher))) return;
+    } else if (voucher.cumulative_micro_usdc !== 0) {
+      // Only one over nothing needs no escrow to be checked against, and may come before `funded`. Another comes again.
+      return;
+    }
     if (this.isClosed()) return;
     if (voucher.cumulative_micro_usdc < (this.voucher?.cumulative_micro_usdc ?? 0)) return;
     this.voucher = voucher;
@@ -227,7 +232,13 @@ export class Lease {
 
   /** It ended before it began, and its escrow has been opened since. */
   async giveUp(funded) {
-    this.escrow = await this.chain.escrow(funded, this.award.max_cost_micro_usdc);
+    try {
+      this.escrow = await this.chain.escrow(funded, this.award.max_cost_micro_usdc);
+    } catch (error) {
+      // `funded` comes again, and is looked at again.
+      this.start = null;
+      throw error;
+    }
     await this.claim();
   }
 
