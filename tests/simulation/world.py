@@ -125,11 +125,11 @@ class World:
                 assert self.coordinator.files.task_of(each.lease_id) == task_id
 
     def _check_deadline(self, task_id: str) -> None:
-        """What could not end in time any more, and so was not begun, costs nothing."""
+        """What could not end in time any more, and so was not begun, costs nothing beyond what runs before it did."""
         task = self.coordinator.tasks[task_id]
         if task.ending is not None and task.ending.code == "DEADLINE_MISSED":
             assert self.deadlines[task_id]
-            assert task.cost_micro_usdc == 0
+            assert task.attempts or task.cost_micro_usdc == 0
             if task.lease is not None:
                 assert self.coordinator.settlements[task.lease.lease_id].due_micro_usdc == 0
 
