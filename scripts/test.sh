@@ -16,7 +16,7 @@ files=$(mktemp -d /tmp/ng-XXXXXX)
 # What the acceptance tests do to a market takes little of the CPU and much time, so they are in two lanes: those that share
 # one market, and those that make markets of their own.
 acceptance=(tests/acceptance tests/engine tests/sdk)
-devnets=(tests/interop tests/netns tests/p2p)
+devnets=(tests/p2p tests/interop tests/netns)
 for name in cluster comparators deaths faults fleet gpus hostile_jobs liar paused provider_life service_unit \
     user_namespaces; do
     devnets+=("tests/acceptance/test_$name.py")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.engine]
 # Long enough that whatever is killed is back before the end on an idle machine, and sometimes not.
 STEPS = 5
 SCRIPT = (
+    "until [ -e /tmp/go ]; do sleep 0.1; done; "
     f"for i in $(seq {STEPS}); do echo step $i; sleep 1; done; echo $NEUROGRID > /outputs/answer"
 )
 LOG = "".join(f"step {number}\n" for number in range(1, STEPS + 1))
@@ -42,12 +44,19 @@ def start_pair(devnet: Devnet) -> Pair:
     devnet.until_idle()
     before = devnet.ledger.money()
     # Each fills a node, so that they run on different ones.
-    needs = {"cpu_cores": 2, "ram_gb": 0.2, "storage_gb": 0.05}
+    wanted: dict[str, Any] = {
+        "resource_requirements": {"cpu_cores": 2, "ram_gb": 0.2, "storage_gb": 0.05},
+        "interactive": True,
+        "timeout_seconds": 180,
+    }
     started = [
-        devnet.submit("sh", "-c", SCRIPT, env={"NEUROGRID": name}, resource_requirements=needs)
+        devnet.submit("sh", "-c", SCRIPT, env={"NEUROGRID": name}, **wanted)
         for name in ("one", "two")
     ]
     one, two = (devnet.until_phase(task.id, "running") for task in started)
+    # Neither is over before the other has begun, however slow a node is that another test has killed.
+    for task in (one, two):
+        assert devnet.client.tasks.exec(task.id, ["touch", "/tmp/go"]).exit_code == 0
     return Pair((one, two), before)
 
 

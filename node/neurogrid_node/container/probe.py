@@ -27,6 +27,9 @@ _PATIENCE_S: Final = 60
 _MEMORY_BYTES: Final = 512 << 20
 _PIDS: Final = 32
 _FACTS_BYTES_MAX: Final = 64 * 1024
+# For what an engine says of a container to catch up with what it did.
+_THAW_LIMIT_S: Final = 5
+_THAW_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,22 @@ async def probe_freezing(engine: JobEngine, image: ImageInfo) -> str:
             await engine.pause(container_id)
             frozen = (await engine.inspect(container_id)).state
             await engine.unpause(container_id)
-            thawed = (await engine.inspect(container_id)).state
+            thawed = await _state_at_last(engine, container_id)
         except (EngineRefused, ContainerGone) as error:
             return str(error)
     if frozen is not ContainerState.PAUSED:
         return f"a container that was to be frozen is {frozen}"
     return "" if thawed is ContainerState.RUNNING else f"one that was to go on is {thawed}"
+
+
+async def _state_at_last(engine: JobEngine, container_id: str) -> ContainerState:
+    """Whether it goes on, once that has been said everywhere: an engine may hear of the pause after it has ended it."""
+    late_s = trio.current_time() + _THAW_LIMIT_S
+    while True:
+        state = (await engine.inspect(container_id)).state
+        if state is not ContainerState.PAUSED or trio.current_time() > late_s:
+            return state
+        await trio.sleep(_THAW_LOOK_S)
 
 
 def judge(facts: Mapping[str, Any], spec: ContainerSpec, able: Abilities) -> tuple[str, ...]:
