@@ -25,7 +25,7 @@ from coordinator.route_access import Operation, operations, parameters
 from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_coordinator.store.accounts import ROLES, SCOPES
 
-_EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
+_EXAMPLES = int(os.environ.get("API_EXAMPLES", "20"))
 _ANSWER_LIMIT_S = 30
 # How long a request may wait for something that nobody says here.
 _PATIENCE = "wait_seconds"
