@@ -111,8 +111,7 @@ class Steps:
         """
         before = (await self._rpc.latest_blockhash()).blockhash
         with anyio.move_on_after(_NEW_BLOCKHASH_LIMIT_S):
-            # The chain tells nobody of a new one.
-            while (await self._rpc.latest_blockhash()).blockhash == before:  # noqa: ASYNC110 - see above
+            while (await self._rpc.latest_blockhash()).blockhash == before:  # noqa: ASYNC110 - nobody tells of one
                 await anyio.sleep(_NEW_BLOCKHASH_LOOK_S)
 
     async def refusal(self, instructions: Sequence[Instruction]) -> str | None:
