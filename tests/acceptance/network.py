@@ -15,7 +15,7 @@ import httpx
 
 from neurogrid import Client
 from neurogrid.models import Task
-from neurogrid_devnet.demo.money import Ledger, open_ledger
+from neurogrid_devnet.demo.money import Ledger, Money, open_ledger
 from neurogrid_devnet.network_file import Network, read_network
 
 JOB_IMAGE = "neurogrid/job:1"
@@ -134,6 +134,17 @@ class Devnet:
             return len(idle) == expected
 
         until(look, "every node is back and free")
+
+    def until_nothing_owed(self) -> Money:
+        """The client's money once nothing of it is locked: no earlier job has anything to pay any more."""
+
+        def look() -> Money | None:
+            money = self.ledger.money()
+            return money if money.locked == 0 else None
+
+        money = until(look, "every earlier job is paid")
+        assert isinstance(money, Money)
+        return money
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def failed(devnet: Devnet) -> dict[str, Task]:
     They run beside each other, because a registry that cannot be reached is tried for most of a minute.
     """
     devnet.until_idle()
-    before = devnet.ledger.money()
+    before = devnet.until_nothing_owed()
     needs = {"cpu_cores": 0.25, "ram_gb": 0.2, "storage_gb": 0.05}
     with registry.serve() as served:
         host = served.reference.split("/")[0]

@@ -37,7 +37,7 @@ def test_a_job_goes_on_elsewhere_from_its_checkpoint_and_each_run_is_paid_exactl
     devnet: Devnet, tmp_path: Path
 ) -> None:
     devnet.until_idle()
-    before = devnet.ledger.money()
+    before = devnet.until_nothing_owed()
     task = devnet.submit(
         *("sh", "-c", COUNTING),
         preemptible=True,

@@ -42,7 +42,7 @@ def spent(before: Money, after: Money) -> int:
 def start_pair(devnet: Devnet) -> Pair:
     """One job on each node."""
     devnet.until_idle()
-    before = devnet.ledger.money()
+    before = devnet.until_nothing_owed()
     # Each fills a node, so that they run on different ones.
     wanted: dict[str, Any] = {
         "resource_requirements": {"cpu_cores": 2, "ram_gb": 0.2, "storage_gb": 0.05},
@@ -109,7 +109,7 @@ def test_everything_is_killed_at_once(devnet: Devnet) -> None:
 
 def test_a_lost_machine_costs_nothing_twice_even_when_it_comes_back(devnet: Devnet) -> None:
     devnet.until_idle()
-    before = devnet.ledger.money()
+    before = devnet.until_nothing_owed()
     # It runs until it is told to end, so that it is not over before its machine is lost.
     script = "echo begun; until [ -e /tmp/go ]; do sleep 0.1; done; echo done"
     task = devnet.submit("sh", "-c", script, interactive=True, timeout_seconds=600)

@@ -68,7 +68,7 @@ def test_a_job_over_rest_gives_its_outputs_back_by_hash(devnet: Devnet, tmp_path
 
 
 def test_money_moves_from_escrow_to_the_nodes_wallet_on_the_chain(devnet: Devnet) -> None:
-    before = devnet.ledger.money()
+    before = devnet.until_nothing_owed()
     task = devnet.until_settled(devnet.submit("sleep", "2").id)
     after = devnet.ledger.money()
     (lease,) = task.leases

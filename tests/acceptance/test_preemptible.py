@@ -64,7 +64,7 @@ def test_an_ordinary_job_takes_a_preemptible_ones_place_and_both_are_paid_exactl
     devnet: Devnet, tmp_path: Path
 ) -> None:
     devnet.until_idle()
-    before = devnet.ledger.money()
+    before = devnet.until_nothing_owed()
     spot = submitted(devnet)
     first = spot.node_id
     ordinary = devnet.submit(
