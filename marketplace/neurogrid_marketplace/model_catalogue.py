@@ -19,7 +19,7 @@ from .fields import Argument, ImageRef
 from .model_server import ModelServer, Route
 from .money import MS_PER_HOUR, parse_usdc
 from .resources import ComputeCapability
-from .unit_price import ModelUnit, UnitPrices
+from .unit_price import CataloguePrices, ModelUnit, by_unit
 
 REQUEST_FILE = "request.json"
 RESULT_FILE = "result.json"
@@ -171,7 +171,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Annotated[int, Meta(ge=0, le=10_000)] = 0
     tasks: bool = True
     server: ModelServer | None = None
-    unit_price: UnitPrices = UnitPrices()
+    unit_price: CataloguePrices = CataloguePrices()
 
     def __post_init__(self) -> None:
         if self.tasks and self.price is _NO_TERMS:
@@ -194,7 +194,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(
                     f"server.routes: a model of type {kind} serves {allowed}, not {route}"
                 )
-        prices = self.unit_price.micro_usdc_per_million()
+        prices = by_unit(self.unit_price.exact())
         if not prices:
             raise ValueError("unit_price is missing: what nodes may ask for what the server does")
         for unit in prices:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from .unit_price import ModelUnit
+
 # A replica rests so long after it failed, and twice as long after each further time.
 _REST_MS: Final = 1_000
 _REST_MAX_MS: Final = 60_000
@@ -36,7 +38,7 @@ class Preferences:
     only: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     sort: Sort = ""
-    max_prices: Mapping[str, int] = field(default_factory=dict)
+    max_prices: Mapping[ModelUnit, int] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
 
 
@@ -93,7 +95,7 @@ class Candidate:
     at_work: int
     concurrency: int
     health: Health = Health()
-    prices: Mapping[str, int] = field(default_factory=dict)
+    prices: Mapping[ModelUnit, int] = field(default_factory=dict)
 
     @property
     def has_place(self) -> bool:

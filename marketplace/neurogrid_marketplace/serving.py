@@ -5,7 +5,6 @@ its bid names unit prices that hold for its life. A *use lease* is what a client
 the node of one replica, without a container of its own, whose meter counts units (docs/adr/0079-leases-that-count-use.md).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +12,6 @@ from msgspec import Meta
 
 from .errors import InvalidValue
 from .fields import Id, MicroUsdc, Word
-from .unit_price import ModelUnit
 from .units import UnitPrices
 
 # As many as a node says it serves.
@@ -55,26 +53,6 @@ class Use:
     def __post_init__(self) -> None:
         if self.max_cost_micro_usdc < 1:
             raise InvalidValue("a lease for use has an escrow of at least a micro-USDC")
-
-
-def most_of(catalogue: Mapping[ModelUnit, int]) -> UnitPrices:
-    """What a catalogue lets units cost (`unit_price`), as a replica's demand says it.
-
-    Args:
-        catalogue: micro-USDC for a million of each.
-
-    Raises:
-        InvalidValue: a price beyond `MAX_UNIT_PRICE`.
-    """
-    return UnitPrices(
-        input_tokens=catalogue.get(ModelUnit.INPUT_TOKEN, 0),
-        cached_input_tokens=catalogue.get(ModelUnit.CACHED_INPUT_TOKEN, 0),
-        output_tokens=catalogue.get(ModelUnit.OUTPUT_TOKEN, 0),
-        images=catalogue.get(ModelUnit.IMAGE, 0),
-        # Sound is counted in milliseconds: what a million of them cost is rounded down.
-        audio_ms=catalogue.get(ModelUnit.AUDIO_SECOND, 0) // 1000,
-        requests=catalogue.get(ModelUnit.REQUEST, 0),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,23 @@
-"""Prices of what a model reads and makes: so many micro-USDC for a million units, exactly. Pure.
+"""Prices of what a model reads and makes, as whoever writes a catalogue has them: decimal USDC. Pure.
 
-Whole micro-USDC would be too coarse for a token. So units are added up at the price of a million, and the sum is rounded
-once: bills, vouchers and the chain come to the same.
+What is demanded, bid, billed and signed has `units.UnitPrices`: whole micro-USDC for a million of each. A catalogue's are
+those exactly (`CataloguePrices.exact`), in the words that people compare prices by.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from .errors import InvalidValue
+from .units import UnitPrices
 
 # USDC of a million tokens: micro-USDC of a million of them is what it says.
 _PerMillion = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")]
 # USDC of one: a million of them in micro-USDC has twelve digits more.
 _PerOne = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,12})?\Z")]
-_MILLION = 10**6
 _PER_MILLION_DIGITS, _PER_ONE_DIGITS = 6, 12
+_MS_PER_S: Final = 1_000
 
 
 class ModelUnit(StrEnum):
@@ -32,8 +31,8 @@ class ModelUnit(StrEnum):
     REQUEST = "request"
 
 
-class UnitPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What units cost; None: nothing.
+class CataloguePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What units cost; None: nothing. A price that no bid could name (`MAX_UNIT_PRICE`) is refused.
 
     Attributes:
         input_per_million, cached_input_per_million, output_per_million: USDC for a million tokens that are read, that were
@@ -57,47 +56,43 @@ class UnitPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 self.input_per_million, _PER_MILLION_DIGITS
             ):
                 raise ValueError("cached_input_per_million is higher than input_per_million")
+        self.exact()
 
     def said(self) -> dict[str, str]:
         """Those that there are, by their field, in USDC as they were written."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: price for name, price in fields.items() if price is not None}
 
-    def micro_usdc_per_million(self) -> dict[ModelUnit, int]:
-        """Micro-USDC for a million units, of those that cost anything."""
+    def exact(self) -> UnitPrices:
+        """The same in micro-USDC for a million of each. Sound is counted in milliseconds there: what a million of them cost
+        is rounded down, so that nobody asks more than was written.
+        """
         cached = self.cached_input_per_million
-        said = {
-            ModelUnit.INPUT_TOKEN: (self.input_per_million, _PER_MILLION_DIGITS),
-            ModelUnit.CACHED_INPUT_TOKEN: (
-                self.input_per_million if cached is None else cached,
-                _PER_MILLION_DIGITS,
+        return UnitPrices(
+            input_tokens=_exact(self.input_per_million, _PER_MILLION_DIGITS),
+            cached_input_tokens=_exact(
+                self.input_per_million if cached is None else cached, _PER_MILLION_DIGITS
             ),
-            ModelUnit.OUTPUT_TOKEN: (self.output_per_million, _PER_MILLION_DIGITS),
-            ModelUnit.IMAGE: (self.per_image, _PER_ONE_DIGITS),
-            ModelUnit.AUDIO_SECOND: (self.per_audio_second, _PER_ONE_DIGITS),
-            ModelUnit.REQUEST: (self.per_request, _PER_ONE_DIGITS),
-        }
-        priced = {
-            unit: _exact(text, digits) for unit, (text, digits) in said.items() if text is not None
-        }
-        return {unit: price for unit, price in priced.items() if price}
+            output_tokens=_exact(self.output_per_million, _PER_MILLION_DIGITS),
+            images=_exact(self.per_image, _PER_ONE_DIGITS),
+            audio_ms=_exact(self.per_audio_second, _PER_ONE_DIGITS) // _MS_PER_S,
+            requests=_exact(self.per_request, _PER_ONE_DIGITS),
+        )
 
 
-def units_cost_micro_usdc(prices: Mapping[ModelUnit, int], counts: Mapping[ModelUnit, int]) -> int:
-    """What units come to, in micro-USDC; the sum is rounded up, once.
-
-    Args:
-        prices: micro-USDC for a million of each.
-
-    Raises:
-        InvalidValue: a count is negative.
-    """
-    if any(count < 0 for count in counts.values()):
-        raise InvalidValue("units are counted from 0")
-    whole = sum(prices.get(unit, 0) * count for unit, count in counts.items())
-    return -(-whole // _MILLION)
+def by_unit(prices: UnitPrices) -> dict[ModelUnit, int]:
+    """Micro-USDC for a million of each unit, of those that cost anything."""
+    priced = {
+        ModelUnit.INPUT_TOKEN: prices.input_tokens,
+        ModelUnit.CACHED_INPUT_TOKEN: prices.cached_input_tokens,
+        ModelUnit.OUTPUT_TOKEN: prices.output_tokens,
+        ModelUnit.IMAGE: prices.images,
+        ModelUnit.AUDIO_SECOND: _MS_PER_S * prices.audio_ms,
+        ModelUnit.REQUEST: prices.requests,
+    }
+    return {unit: price for unit, price in priced.items() if price}
 
 
-def _exact(text: str, digits: int) -> int:
-    whole, _, fraction = text.partition(".")
+def _exact(text: str | None, digits: int) -> int:
+    whole, _, fraction = (text or "").partition(".")
     return int(whole + fraction.ljust(digits, "0"))

@@ -105,3 +105,6 @@ class UnitPrices:
     def scaled(self, permille: int) -> "UnitPrices":
         """So many thousandths of each, rounded down."""
         return UnitPrices(*(getattr(self, name) * permille // 1000 for name in NAMES))
+
+
+NO_PRICES: Final = UnitPrices()

@@ -13,6 +13,7 @@ from neurogrid_marketplace.replica_routing import (
     objections,
     route,
 )
+from neurogrid_marketplace.unit_price import ModelUnit
 
 NOW_MS = 1_000_000
 
@@ -59,9 +60,9 @@ def test_a_request_says_by_whom_it_may_be_served(preferences: Preferences, who: 
 
 
 def test_who_asks_more_than_the_request_gives_is_left_out_and_counted() -> None:
-    dear = candidate("d", prices={"prompt": 200_000, "completion": 600_000})
-    cheap = candidate("e", prices={"prompt": 100_000})
-    limit = Preferences(max_prices={"prompt": 150_000, "image": 1})
+    dear = candidate("d", prices={ModelUnit.INPUT_TOKEN: 200_000, ModelUnit.OUTPUT_TOKEN: 600_000})
+    cheap = candidate("e", prices={ModelUnit.INPUT_TOKEN: 100_000})
+    limit = Preferences(max_prices={ModelUnit.INPUT_TOKEN: 150_000, ModelUnit.IMAGE: 1})
     assert objection(dear, limit) == "max_price"
     assert objection(cheap, limit) == ""
     assert objections([dear, cheap, A], replace(limit, only=("node d", "node e"))) == {
@@ -76,10 +77,10 @@ def test_who_asks_more_than_the_request_gives_is_left_out_and_counted() -> None:
 )
 def test_a_request_says_what_counts(sort: str, who: str) -> None:
     there = [
-        candidate("cheap", 1, prices={"prompt": 1}, health=Health(first_byte_ms=900)),
-        candidate("fast", 1, prices={"prompt": 9}, health=Health(0, 0, 900, 5000)),
-        candidate("prompt", 1, prices={"prompt": 9}, health=Health(first_byte_ms=20)),
-        candidate("idle", 0, prices={"prompt": 9}, health=Health(first_byte_ms=900)),
+        candidate("cheap", 1, prices={ModelUnit.INPUT_TOKEN: 1}, health=Health(first_byte_ms=900)),
+        candidate("fast", 1, prices={ModelUnit.INPUT_TOKEN: 9}, health=Health(0, 0, 900, 5000)),
+        candidate("prompt", 1, prices={ModelUnit.INPUT_TOKEN: 9}, health=Health(first_byte_ms=20)),
+        candidate("idle", 0, prices={ModelUnit.INPUT_TOKEN: 9}, health=Health(first_byte_ms=900)),
     ]
     found = route(there, Preferences(sort=sort), NOW_MS)  # type: ignore[arg-type]  # one of the words
     assert found is not None

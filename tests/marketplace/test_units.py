@@ -6,8 +6,6 @@ from hypothesis import strategies as st
 
 from neurogrid_marketplace.errors import InvalidValue, MalformedMessage
 from neurogrid_marketplace.fields import decode, plain
-from neurogrid_marketplace.serving import most_of
-from neurogrid_marketplace.unit_price import ModelUnit
 from neurogrid_marketplace.units import (
     MAX_UNIT_PRICE,
     MAX_UNITS,
@@ -86,10 +84,3 @@ def test_prices_are_scaled_down_and_compared_one_by_one() -> None:
 def test_units_are_told_without_what_there_is_none_of() -> None:
     assert Units(input_tokens=3, audio_ms=20).words() == "3 input tokens, 20 audio ms"
     assert NOTHING_SERVED.words() == "nothing"
-
-
-def test_a_catalogues_prices_are_what_a_replicas_demand_allows_at_most() -> None:
-    catalogue = {ModelUnit.INPUT_TOKEN: 150_000, ModelUnit.AUDIO_SECOND: 100_999_999}
-    assert most_of(catalogue) == UnitPrices(input_tokens=150_000, audio_ms=100_999)
-    with pytest.raises(InvalidValue, match="images"):
-        most_of({ModelUnit.IMAGE: MAX_UNIT_PRICE + 1})

@@ -21,6 +21,7 @@ from ..services.errors import InvalidRequest
 from .answers import Bill
 from .fields import NEEDS, NO_EFFECT, Unsupported, given, require_features
 from .requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request
+from .worst_case import most_units
 
 ROUTES: Final[Mapping[type, Route]] = {
     ChatRequest: Route.CHAT,
@@ -119,7 +120,7 @@ def preferences(routing: ProviderPreferences, request: Request, model: Model) ->
     only = routing.only
     if routing.order and not routing.allow_fallbacks:
         only = tuple(each for each in routing.order if not only or each in only) or ("nobody",)
-    caps: dict[str, int] = {}
+    caps: dict[ModelUnit, int] = {}
     if routing.max_price is not None:
         caps = _caps(routing.max_price)
         _require_below(routing.max_price, request, model)
@@ -133,15 +134,15 @@ def preferences(routing: ProviderPreferences, request: Request, model: Model) ->
     )
 
 
-def _caps(price: MaxPrice) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _caps(price: MaxPrice) -> dict[ModelUnit, int]:
+    found: dict[ModelUnit, int] = {}
     for name, units in (
         ("prompt", (ModelUnit.INPUT_TOKEN, ModelUnit.CACHED_INPUT_TOKEN)),
         ("completion", (ModelUnit.OUTPUT_TOKEN,)),
     ):
         amount = getattr(price, name)
         if amount is not None:
-            found |= {unit.value: _micro_usdc(amount, name) for unit in units}
+            found |= {unit: _micro_usdc(amount, name) for unit in units}
     return found
 
 
@@ -150,27 +151,16 @@ def _require_below(price: MaxPrice, request: Request, model: Model) -> None:
     if price.request is None:
         return
     most = _micro_usdc(price.request, "request")
-    context = model.parameters.context_length
-    sent = given(getattr(request, "max_completion_tokens", None), None) or given(
-        getattr(request, "max_tokens", None), None
-    )
-    written = 0 if isinstance(request, EmbeddingRequest) else sent or context
-    if written is None:
+    units = most_units(request, model)
+    if units is None:
         raise InvalidRequest(
             "provider.max_price.request: send max_tokens, too: how long an answer gets is not known",
             "provider.max_price.request",
         )
-    read = len(_encode(request)) if context is None else min(context, len(_encode(request)))
-    prices = model.unit_price.micro_usdc_per_million()
-    exact = (
-        prices.get(ModelUnit.INPUT_TOKEN, 0) * read
-        + prices.get(ModelUnit.OUTPUT_TOKEN, 0) * written * given(getattr(request, "n", None), 1)
-        + prices.get(ModelUnit.REQUEST, 0)
-    )
-    worst = -(-exact // 10**6)
+    worst = model.unit_price.exact().cost_micro_usdc(units)
     if worst > most:
         raise InvalidRequest(
-            f"provider.max_price.request: this may cost up to {worst} micro-USDC, and {most} are allowed; lower max_tokens",
+            f"provider.max_price.request: this may cost up to {worst} micro-USDC, and {most} are allowed; ask for less",
             "provider.max_price.request",
         )
 

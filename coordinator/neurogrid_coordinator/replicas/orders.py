@@ -8,7 +8,7 @@ from typing import Final
 from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.replica_scaling import ReplicaLimits
 from neurogrid_marketplace.resources import Requirements
-from neurogrid_marketplace.serving import Serves, most_of
+from neurogrid_marketplace.serving import Serves
 
 from ..services.submission import Submission
 
@@ -77,5 +77,5 @@ def replica_submission(model: Model, settings: ReplicaSettings) -> Submission:
         service=server.service(),
         wait_for_node=True,
         replica_of=model.id,
-        serves=Serves(model.id, most_of(model.unit_price.micro_usdc_per_million())),
+        serves=Serves(model.id, model.unit_price.exact()),
     )

@@ -21,8 +21,8 @@ from neurogrid_marketplace.replica_routing import (
 from neurogrid_marketplace.replica_scaling import Load, Need, ReplicaLimits, Standing
 from neurogrid_marketplace.task import Lease, Phase
 from neurogrid_marketplace.tenant_queue import TenantQueue, Ticket
-from neurogrid_marketplace.unit_price import ModelUnit
-from neurogrid_marketplace.units import UnitPrices
+from neurogrid_marketplace.unit_price import by_unit
+from neurogrid_marketplace.units import NO_PRICES, UnitPrices
 from neurogrid_telemetry.metrics import Durations
 
 from .cold_start import PHASES, ColdStarts
@@ -150,7 +150,7 @@ class Pool:
         changed: set when somebody should look at how many there are.
         problem: why there are fewer than are wanted, for people; "" where nothing is known to be wrong.
         failures: replicas in a row that did not come to stay; ``not_before_ms``: no further one is begun before.
-        prices: unit -> the most micro-USDC for a million of them, where a replica's bid does not say it.
+        prices: the most that is asked, where a replica's bid does not say it.
     """
 
     def __init__(
@@ -161,12 +161,12 @@ class Pool:
         *,
         tenant_max: int = 0,
         queue: TenantQueue | None = None,
-        prices: Mapping[str, int] | None = None,
+        prices: UnitPrices = NO_PRICES,
     ) -> None:
         self.model_id = model_id
         self.limits = limits
         self.tenant_max = tenant_max
-        self.prices = dict(prices or {})
+        self.prices = prices
         self.replicas: dict[str, Replica] = {}
         self.need = Need()
         self.changed = asyncio.Event()
@@ -339,20 +339,8 @@ class Pool:
                     each.at_work,
                     self.limits.concurrency,
                     each.health,
-                    self.prices if prices is None else by_unit(prices),
+                    by_unit(self.prices if prices is None else prices),
                 )
-
-
-def by_unit(prices: UnitPrices) -> dict[str, int]:
-    """What a replica's bid asks, as `replica_routing` has prices: unit -> micro-USDC for a million."""
-    return {
-        ModelUnit.INPUT_TOKEN.value: prices.input_tokens,
-        ModelUnit.CACHED_INPUT_TOKEN.value: prices.cached_input_tokens,
-        ModelUnit.OUTPUT_TOKEN.value: prices.output_tokens,
-        ModelUnit.IMAGE.value: prices.images,
-        ModelUnit.AUDIO_SECOND.value: 1000 * prices.audio_ms,
-        ModelUnit.REQUEST.value: prices.requests,
-    }
 
 
 def with_failure(wish: Wish, replica: Replica) -> Wish:

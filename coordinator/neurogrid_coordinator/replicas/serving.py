@@ -339,10 +339,7 @@ def serving_of(
             limits_of(model),
             now_ms,
             tenant_max=model.concurrency,
-            prices={
-                unit.value: price
-                for unit, price in model.unit_price.micro_usdc_per_million().items()
-            },
+            prices=model.unit_price.exact(),
         )
         for model_id, model in settings.models.items()
     }
