@@ -6,7 +6,7 @@ such a server keeps.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -36,19 +36,39 @@ class Route(StrEnum):
     SPEECH = "/v1/audio/speech"
 
 
-# What a server does with a request beside the plain ones: fields that it may be passed.
+# What a server does with a request beside the plain ones: fields that it may be passed (docs/models.md says which).
 Feature = Literal[
+    "audio_prompt",
+    "audio_temperature",
+    "background",
+    "chunking",
+    "diarization",
+    "dimensions",
+    "echo",
     "json",
     "json_schema",
+    "languages",
+    "logit_bias",
     "logprobs",
+    "min_p",
+    "n",
+    "output_format",
+    "partial_images",
+    "penalties",
+    "quality",
+    "reasoning",
+    "repetition_penalty",
     "seed",
     "stream",
+    "style",
     "tokenize",
     "tools",
+    "top_k",
     "usage_in_stream",
     "vision",
     "words",
 ]
+FEATURES: Final[frozenset[str]] = frozenset(get_args(Feature))
 
 
 class ModelWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +120,7 @@ class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_s: Annotated[int, Meta(ge=0, le=600)] = 30
     concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 1
     name: _ServerName = ""
-    features: Annotated[tuple[Feature, ...], Meta(max_length=16)] = ()
+    features: Annotated[tuple[Feature, ...], Meta(max_length=32)] = ()
     weights: ModelWeights | None = None
     replicas_min: Annotated[int, Meta(ge=0, le=REPLICAS_MAX)] = 0
     replicas_max: Annotated[int, Meta(ge=1, le=REPLICAS_MAX)] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from itertools import pairwise
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from models.serving.batch import Batch
 from models.serving.bodies import encoded, read_json
 from models.serving.errors import Refused
-from models.serving.sampling import Array, Sampling, chances, weighed
+from models.serving.sampling import Array, Sampling, chances, choose, weighed
 from models.serving.text_requests import (
     ChatAsked,
     CompletionAsked,
@@ -104,6 +105,23 @@ def test_chances_are_of_the_model_itself_and_penalties_of_what_is_chosen() -> No
     changed = weighed(logits, how, {0: 2})
     assert changed - logits == pytest.approx([-2, 0, 0, 100])
     assert weighed(logits, Sampling(0, 1), {0: 2}) is logits
+    repeated = weighed(
+        np.array([2.0, -2.0, 2.0]), Sampling(0, 1, repetition_penalty=2), {0: 1, 1: 3}
+    )
+    assert repeated.tolist() == [1, -4, 2]
+
+
+def test_only_the_likeliest_are_drawn_from() -> None:
+    logits = np.log(np.array([0.1, 0.4, 0.3, 0.2]))
+    random = np.random.default_rng(1)
+
+    def drawn(how: Sampling) -> set[int]:
+        return {choose(logits, how, random) for _ in range(200)}
+
+    assert drawn(Sampling(1, 1)) == {0, 1, 2, 3}
+    assert drawn(Sampling(1, 1, top_k=2)) == {1, 2}
+    assert drawn(Sampling(1, 1, min_p=0.5)) == {1, 2, 3}
+    assert drawn(Sampling(1, 1, top_k=1)) == {1}
 
 
 def _told(**fields: Any) -> ChatAsked:
@@ -142,7 +160,13 @@ def _asked_of(fields: dict[str, Any]) -> CompletionAsked:
         ({"logit_bias": {"5000": 1}}, "logit_bias"),
         ({"tools": [{}]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        (
+            {"response_format": {"type": "json_object"}, "max_tokens": 1},
+            "max_completion_tokens",
+        ),
+        ({"top_k": -2}, "top_k"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"store": True}, "store"),
         ({"colour": 1}, "colour"),
@@ -248,6 +272,27 @@ def test_many_at_once_write_what_each_would_alone() -> None:
             assert pieces[-1].finish == alone["finish_reason"]
             assert pieces[-1].written == alone["usage"]["completion_tokens"]
         assert (batch.running, batch.waiting) == (0, 0)
+
+    _in_a_batch(_BARD, story)
+
+
+def test_json_is_whole_in_as_many_tokens_as_there_are() -> None:
+    async def story(batch: Batch) -> None:
+        for most, warm in ((2, 1.0), (3, 0.0), (9, 1.0), (40, 0.0), (40, 1.0), (120, 1.0)):
+            (wanted,) = chat_wanted(
+                _told(
+                    response_format={"type": "json_object"},
+                    max_tokens=most,
+                    temperature=warm,
+                    seed=most,
+                    logit_bias={str(_PAIRS.encode(b'"')[0]): 4},
+                ),
+                _BARD,
+            )
+            pieces = await _read(batch, [wanted])
+            said = json.loads("".join(each.text for each in pieces))
+            assert isinstance(said, dict)
+            assert (pieces[-1].finish, pieces[-1].written <= most) == ("stop", True)
 
     _in_a_batch(_BARD, story)
 

@@ -57,6 +57,10 @@ _WRITING: Mapping[str, Needs] = {
     "logit_bias": _needs("logit_bias", {}),
     "logprobs": _needs("logprobs", False),
     "n": _needs("n", 1),
+    "min_p": _needs("min_p", 0),
+    "repetition_penalty": _needs("repetition_penalty", 1),
+    # Servers say "all of them" by one of these.
+    "top_k": _needs("top_k", 0, -1),
 }
 _CHAT: Mapping[str, Needs] = {
     **_WRITING,
@@ -119,6 +123,13 @@ NEEDS: Mapping[type, Mapping[str, Needs]] = {
     ImageRequest: _IMAGE,
     TranscriptionRequest: _TRANSCRIPTION,
 }
+# What no server of open models does: these fields mean services of OpenAI's own, or what such servers have given up.
+NOBODYS = frozenset(
+    {
+        *("audio_output", "moderation", "prediction", "service_tier", "store", "web_search"),
+        *("best_of", "suffix", "frames", "svg"),
+    }
+)
 _JSON_SCHEMA = "json_schema"
 # They say who asks or help a cache: no answer is another for them. `parallel_tool_calls` counts with tools alone.
 NO_EFFECT = frozenset(

@@ -71,7 +71,7 @@ class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Writing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all that write a text have in common."""
+    """What all that write a text have in common; from ``min_p`` on not OpenAI's, but usual with open models."""
 
     model: _Model
     frequency_penalty: _Penalty | UnsetType | None = UNSET
@@ -87,6 +87,9 @@ class _Writing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     temperature: _Temperature | UnsetType | None = UNSET
     top_p: _TopP | UnsetType | None = UNSET
     user: _Name | UnsetType | None = UNSET
+    min_p: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | UnsetType | None = UNSET
+    top_k: Annotated[int, Meta(ge=-1, le=_TOKENS_MAX)] | UnsetType | None = UNSET
 
 
 class ChatRequest(_Writing, frozen=True, forbid_unknown_fields=True, kw_only=True):

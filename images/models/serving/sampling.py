@@ -20,6 +20,9 @@ class Sampling:
     Attributes:
         frequency_penalty, presence_penalty: taken from a token's logit for each time it was written, and for having been.
         bias: added to the logits of some tokens.
+        repetition_penalty: what the logit of a token that was written is divided by, or multiplied where it is negative.
+        top_k: only so many of the likeliest are drawn from; 0: from all.
+        min_p: only those that are at least this part as likely as the likeliest.
     """
 
     temperature: float
@@ -27,6 +30,9 @@ class Sampling:
     frequency_penalty: float = 0
     presence_penalty: float = 0
     bias: Mapping[int, float] = field(default_factory=dict)
+    repetition_penalty: float = 1
+    top_k: int = 0
+    min_p: float = 0
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,9 @@ def choose(logits: Array, how: Sampling, random: np.random.Generator) -> int:
         return int(logits.argmax())
     scaled = logits / how.temperature
     likely = np.flatnonzero(scaled >= scaled.max() - _NEVER)
-    order = likely[np.argsort(-scaled[likely], kind="stable")]
+    order = likely[np.argsort(-scaled[likely], kind="stable")][: how.top_k or None]
     share = np.exp(scaled[order] - scaled[order[0]])
+    share = share[share >= how.min_p]
     share /= share.sum()
     # The first that reaches top_p is the last that counts.
     count = int(np.searchsorted(share.cumsum(), how.top_p)) + 1
@@ -59,11 +66,17 @@ def weighed(logits: Array, how: Sampling, written: Mapping[int, int]) -> Array:
     Args:
         written: how often each token stands in the answer so far.
     """
-    penalised = written if how.frequency_penalty or how.presence_penalty else {}
+    penalised = (
+        written
+        if how.frequency_penalty or how.presence_penalty or how.repetition_penalty != 1
+        else {}
+    )
     if not penalised and not how.bias:
         return logits
     changed = logits.copy()
     for token, count in penalised.items():
+        by = how.repetition_penalty
+        changed[token] *= 1 / by if changed[token] > 0 else by
         changed[token] -= count * how.frequency_penalty + how.presence_penalty
     for token, more in how.bias.items():
         changed[token] += more

@@ -24,6 +24,9 @@ _BIASES_MAX = 300
 # What OpenAI's completions write where nothing is said.
 _COMPLETION_TOKENS = 16
 _SEED_BITS = 32
+_JSON = "json_object"
+# "{}", a token each.
+_JSON_TOKENS_MIN = 2
 
 _Text = Annotated[str, Meta(max_length=1024 * 1024)]
 _Tokens = Annotated[int, Meta(ge=1, le=_TOKENS_MAX)]
@@ -64,6 +67,10 @@ class _Asked(Struct, kw_only=True, forbid_unknown_fields=True):
         Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=_BIASES_MAX)]
         | None
     ) = None
+    # Not OpenAI's, but usual with open models.
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    top_k: Annotated[int, Meta(ge=-1, le=1_000_000)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     # Who asks, and what for: it changes no answer.
     user: str | None = None
     metadata: Any = None
@@ -153,14 +160,17 @@ def chat_wanted(asked: ChatAsked, model: TextModel) -> list[Wanted]:
     likeliest = asked.top_logprobs
     if likeliest is not None and not asked.logprobs:
         raise wrong("top_logprobs", "goes with logprobs = true")
+    json = asked.response_format is not None and asked.response_format.type == _JSON
     return _wanted(
         asked,
         model,
         [tokens],
-        ends=ends,
+        # An object ends where it is whole.
+        ends=() if json else ends,
         tokens_max=asked.max_completion_tokens or asked.max_tokens,
         likeliest=(likeliest or 0) if asked.logprobs else None,
         param="messages",
+        json=json,
     )
 
 
@@ -240,7 +250,7 @@ def _refuse_unserved(asked: ChatAsked) -> None:
         "tool_choice": asked.tool_choice not in (None, "none", "auto"),
         "function_call": asked.function_call not in (None, "none", "auto"),
         "response_format": asked.response_format is not None
-        and asked.response_format.type != "text",
+        and asked.response_format.type not in ("text", _JSON),
         "modalities": asked.modalities not in (None, ["text"]),
         "audio": asked.audio is not None,
         "prediction": asked.prediction is not None,
@@ -279,6 +289,7 @@ def _wanted(
     tokens_max: int | None,
     likeliest: int | None,
     param: str,
+    json: bool = False,
 ) -> list[Wanted]:
     count = asked.n or 1
     if count * len(prompts) > CHOICES_MAX:
@@ -292,29 +303,36 @@ def _wanted(
         asked.frequency_penalty or 0,
         asked.presence_penalty or 0,
         _bias(asked.logit_bias or {}, model),
+        asked.repetition_penalty or 1,
+        # "All of them" is said by one of these.
+        asked.top_k if asked.top_k not in (None, -1) else 0,
+        asked.min_p or 0,
     )
     seed = secrets.randbits(_SEED_BITS) if asked.seed is None else asked.seed % 2**64
     return [
         Wanted(
             prompt=tuple(prompt),
-            tokens_max=_room(model, len(prompt), tokens_max, param),
+            tokens_max=_room(model, len(prompt), tokens_max, param, json=json),
             how=how,
             # Each text of one request is another; the first is what the seed alone has.
             seed=(seed + number) % 2**64,
             stops=(*stop, *ends),
             likeliest=likeliest,
+            json=json,
         )
         for prompt in prompts
         for number in range(count)
     ]
 
 
-def _room(model: TextModel, prompt: int, tokens_max: int | None, param: str) -> int:
+def _room(model: TextModel, prompt: int, tokens_max: int | None, param: str, *, json: bool) -> int:
     """How many tokens may follow a prompt.
 
     Raises:
-        Refused: so many do not fit.
+        Refused: so many do not fit, or they are too few for what is to be written.
     """
+    if json and (tokens_max or model.context - prompt) < _JSON_TOKENS_MIN:
+        raise wrong("max_completion_tokens", f"JSON takes {_JSON_TOKENS_MIN} tokens at least")
     if prompt >= model.context:
         raise too_long(model.context, prompt, param)
     room = model.context - prompt

@@ -9,8 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from models.serving.json_text import JsonText
 from models.serving.sampling import Array, Chance, Sampling, chances, choose, weighed
 from models.serving.writing import Writing
+
+# Tokens that a model likes best are tried first, since looking at all of a large vocabulary takes half a second.
+_TRIES = 32
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Wanted:
     Attributes:
         prompt: tokens to go on after.
         likeliest: how many alternatives to tell of each token; None: nothing of how likely it was.
+        json: it is to be a JSON object, which is whole where it has two tokens or more.
     """
 
     prompt: tuple[int, ...]
@@ -76,6 +81,7 @@ class Wanted:
     seed: int
     stops: tuple[str, ...] = ()
     likeliest: int | None = None
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,11 +126,17 @@ class Text:
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.wanted.seed)
         self._writing = Writing(self.wanted.stops)
+        self._json = JsonText() if self.wanted.json else None
 
     def take(self, logits: Array, model: TextModel) -> Piece:
         """Choose the next token."""
         wanted = self.wanted
-        token = choose(weighed(logits, wanted.how, self._seen), wanted.how, self._random)
+        changed = weighed(logits, wanted.how, self._seen)
+        token = (
+            choose(changed, wanted.how, self._random)
+            if self._json is None
+            else self._of_json(self._json, changed, model)
+        )
         told = None
         if wanted.likeliest is not None:
             told = Told(*chances(logits, token, wanted.likeliest))
@@ -132,7 +144,35 @@ class Text:
         self._count += 1
         self._seen[token] += 1
         ended = token in self.ends
+        if self._json is not None:
+            self._json = self._json.after(model.piece(token))
+            whole = self._json is None or self._json.is_done
+        else:
+            whole = False
         full = self._count >= wanted.tokens_max
-        text = self._writing.add(b"" if ended else model.piece(token), last=ended or full)
-        finish = "stop" if ended or self._writing.stopped else "length" if full else None
+        text = self._writing.add(b"" if ended else model.piece(token), last=ended or full or whole)
+        stopped = ended or whole or self._writing.stopped
+        finish = "stop" if stopped else "length" if full else None
         return Piece(text, self._count, finish, told)
+
+    def _of_json(self, json: JsonText, logits: Array, model: TextModel) -> int:
+        """A token after which it can still become an object within the tokens that there are."""
+        how, left = self.wanted.how, self.wanted.tokens_max - self._count - 1
+
+        def fits(token: int) -> bool:
+            data = b"" if token in self.ends else model.piece(token)
+            after = json.after(data) if data else None
+            # Each byte has a token of its own, so as many bytes can be written as there are tokens.
+            return after is not None and after.left <= left
+
+        changed = logits.copy()
+        for _ in range(_TRIES):
+            token = choose(changed, how, self._random)
+            if fits(token):
+                return token
+            changed[token] = -np.inf
+        allowed = np.fromiter(map(fits, range(len(changed))), bool, len(changed))
+        if not allowed.any():
+            # Its vocabulary has not each byte: the text ends here.
+            return token
+        return choose(np.where(allowed, changed, -np.inf), how, self._random)
