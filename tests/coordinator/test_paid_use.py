@@ -184,6 +184,24 @@ async def test_what_answers_cost_adds_up_to_what_their_lease_costs(tmp_path: Pat
 
 
 @on_asyncio
+async def test_what_a_server_counts_beyond_what_its_text_can_have_is_not_billed(
+    tmp_path: Path,
+) -> None:
+    claimed = event(
+        {"choices": [], "usage": {"prompt_tokens": 900_000, "completion_tokens": 50_000}}
+    )
+    texts = [piece("w ") for _ in range(WORDS)]
+    lying = saying(*texts, piece("", "stop"), claimed, b"data: [DONE]\n\n")
+    async with paid(tmp_path, lying) as (here, alice):
+        assert events_of(await ask(alice))[-1] == "[DONE]"
+        (row,) = await uses(here, alice)
+        units = await billed(here, row)
+        # Each byte of the text, and what writes none; the request as it was sent, and a template.
+        assert units.output_tokens == 2 * WORDS + 16
+        assert 1024 < units.input_tokens < 1024 + 200
+
+
+@on_asyncio
 async def test_of_an_answer_that_breaks_off_what_came_is_paid_and_its_end_is_clear(
     tmp_path: Path,
 ) -> None:

@@ -15,6 +15,7 @@ from neurogrid_marketplace.model_routing import MaxPrice, ProviderPreferences
 from neurogrid_marketplace.model_server import Route
 from neurogrid_marketplace.money import MICRO_PER_USDC
 from neurogrid_marketplace.replica_routing import Preferences
+from neurogrid_marketplace.text_bound import Asked
 from neurogrid_marketplace.unit_price import ModelUnit
 
 from ..services.errors import InvalidRequest
@@ -79,6 +80,31 @@ def for_server(request: Request, model: Model) -> bytes:
     else:
         body.pop("stream_options", None)
     return _encode(body)
+
+
+def asked_text(request: Request, body: bytes) -> Asked:
+    """What the text of a request lets its answer cost.
+
+    Args:
+        body: as the server gets it.
+    """
+    stop = given(getattr(request, "stop", None), None) or ()
+    stops = [stop] if isinstance(stop, str) else stop
+    return Asked(
+        len(body),
+        is_text=not isinstance(request, ChatRequest) or _is_text(request),
+        stop_bytes=max((len(each.encode("utf-8", "replace")) for each in stops), default=0),
+    )
+
+
+def _is_text(request: ChatRequest) -> bool:
+    parts = [
+        part
+        for message in request.messages
+        if isinstance(message.content, list)
+        for part in message.content
+    ]
+    return all(part.type in ("text", "refusal") for part in parts)
 
 
 def _json(name: str) -> bool:

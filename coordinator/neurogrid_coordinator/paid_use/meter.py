@@ -63,6 +63,7 @@ class Meter:
         request_id: a new one for each request that a node gets.
         units: that have reached the client, in all.
         cost_micro_usdc: what the notes so far have added to the lease's cost: such costs of all requests add up to it.
+        most: as much of the units that a server says as what was delivered allows; None: its word counts.
     """
 
     def __init__(self, request_id: str, paid_by: PaidBy, notes: Notes) -> None:
@@ -70,6 +71,7 @@ class Meter:
         self.paid_by = paid_by
         self.units = NOTHING_SERVED
         self.cost_micro_usdc = 0
+        self.most: Callable[[Units], Units] | None = None
         self._notes = notes
         self._count: Count | None = None
 
@@ -103,7 +105,7 @@ class Meter:
         if self._count is None:
             return 0
         self._count.end()
-        self.units = self.units.most(self._count.units)
+        self.units = self.units.most(self._allowed(self._count.units))
         await self._notes.written(self)
         return self.cost_micro_usdc
 
@@ -113,7 +115,10 @@ class Meter:
             self.cost_micro_usdc += self.paid_by.cost_micro_usdc(billed)
 
     def _counted(self, units: Units) -> None:
-        more = self.units.most(units)
+        more = self.units.most(self._allowed(units))
         if more != self.units:
             self.units = more
             self._notes.changed(self)
+
+    def _allowed(self, units: Units) -> Units:
+        return units if self.most is None else self.most(units)

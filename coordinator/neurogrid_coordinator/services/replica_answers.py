@@ -12,6 +12,7 @@ import msgspec
 
 from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.model_routing import ProviderPreferences
+from neurogrid_marketplace.text_bound import TextBound
 
 from ..gateway.connection import ServiceBroken
 from ..openai import by_replica
@@ -72,7 +73,7 @@ class ReplicaAnswers:
         Raises:
             as `pieces`.
         """
-        async with self._asked(account, wanted) as served:
+        async with self._asked(account, wanted) as (served, bound):
             body = await _body(served, _ANSWER_BYTES_MAX)
             try:
                 value = by_replica.read_object(body)
@@ -80,6 +81,7 @@ class ReplicaAnswers:
                 by_replica.whole(wanted.request, value, _bill(served, wanted, 0))
             except NoAnswer as error:
                 raise _failed(served, error) from error
+            bound.feed(value)
             served.meter.passed(body)
             bill = _bill(served, wanted, await served.meter.end())
             return _encode(by_replica.whole(wanted.request, value, bill)), bill
@@ -95,7 +97,7 @@ class ReplicaAnswers:
             NotAnswered: what it answers is no answer.
         """
         request = wanted.request
-        async with self._asked(account, wanted) as served:
+        async with self._asked(account, wanted) as (served, bound):
             held, usage = None, None
             try:
                 async for data in _events(served):
@@ -112,6 +114,7 @@ class ReplicaAnswers:
                             held = out
                         else:
                             yield _encode(out)
+                    bound.feed(value)
                     served.meter.passed(b"data: %b\n\n" % data)
                 if held is None:
                     raise NoAnswer("it ended in the middle")
@@ -123,9 +126,13 @@ class ReplicaAnswers:
                 yield _encode(by_replica.usage_chunk(request, usage, bill))
 
     @asynccontextmanager
-    async def _asked(self, account: Account, wanted: Wanted) -> AsyncIterator[Served]:
-        """An answer that is no error."""
+    async def _asked(
+        self, account: Account, wanted: Wanted
+    ) -> AsyncIterator[tuple[Served, TextBound]]:
+        """An answer that is no error, and what its text lets it cost."""
         request, model = wanted.request, wanted.model
+        body = by_replica.for_server(request, model)
+        bound = TextBound(by_replica.asked_text(request, body))
         asked = Asked(
             model_id=model.id,
             tenant=account.id,
@@ -133,7 +140,7 @@ class ReplicaAnswers:
                 "POST",
                 by_replica.ROUTES[type(request)].value,
                 (("content-type", "application/json"), ("accept", "*/*")),
-                by_replica.for_server(request, model),
+                body,
             ),
             preferences=by_replica.preferences(wanted.routing, request, model),
             # Who continues a conversation finds what the server has read of it.
@@ -145,7 +152,8 @@ class ReplicaAnswers:
             async with self._serving.ask(asked) as served:
                 if served.answer.status >= _REFUSED:
                     raise await _refusal(served)
-                yield served
+                served.meter.most = bound.most
+                yield served, bound
         except ServiceBroken as error:
             raise Unavailable(str(error)) from error
 
