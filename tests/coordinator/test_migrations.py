@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -52,6 +53,7 @@ RELEASED = {
     "0029_openai_files.sql": "6e4e073f0cd51334abe7cd8bb15707317a222607585d9a604e99e5ae86588c6e",
     "0030_unwritten_requests.sql": "4c90055abe956455476fdcc99ab3c76e70d349c0d7f9031899555337632e1aba",
     "0031_use_of_leases.sql": "e79aead26cd1221e7b7798eb68fc5ac6e0e9a35a683b711e0a5ceba85e5255f0",
+    "0032_audit_hashes.sql": "4bd5409e7449bc097532dbca0738b0a64048f157da316dbd31f3551c32e4478d",
 }
 NEWEST = len(migrations.known())
 Rows = dict[str, list[tuple[object, ...]]]
@@ -136,7 +138,8 @@ def test_released_files_are_what_they_were_and_each_has_a_way_back() -> None:
         "list the new one"
     )
     assert [m.version for m in migrations.known() if m.down is None] == [1]
-    downs = {entry.name for entry in folder.iterdir() if entry.name.endswith(".down.sql")}
+    names = {entry.name for entry in folder.iterdir()}
+    downs = {name for name in names if re.fullmatch(r"\w+\.down\.sql", name)}
     assert downs == {migration.down_name for migration in migrations.known()[1:]}
 
 

@@ -111,7 +111,7 @@ def recorded() -> None:
 
 
 def append(conn: Connection, acting: Acting, at_ms: int) -> None:
-    """Add a row to the chain. Whoever else does at the same time is refused one of the two."""
+    """Add a row to the chain. Whoever else does at the same time is refused one of the two: they have the same `seq`."""
     last = _LAST.first(conn, {})
     seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
     details = msgspec.json.encode(acting.details).decode()

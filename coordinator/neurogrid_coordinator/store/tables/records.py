@@ -27,8 +27,8 @@ audit_rows = Table(
     Column("level", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("details_json", Text, nullable=False),
-    Column("previous", Text, nullable=False, unique=True),
-    Column("hash", Text, nullable=False, unique=True),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
 )
 Index("audit_rows_of_account", audit_rows.c.account_id, audit_rows.c.seq)
 Index("audit_rows_by_age", audit_rows.c.at_ms)
