@@ -11,16 +11,20 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from .fields import Argument, EnvName
+from .fields import Argument, Bytes, EnvName, FilePath, Sha256
 from .money import parse_usdc
 from .replica_scaling import REPLICAS_MAX
 from .service import Service, ServicePort, StartS
 
 _GB = 10**9
+# Where a job finds its inputs.
+INPUTS: Final = "/inputs"
+# The largest open models come in fewer; a job has 256 inputs.
+WEIGHTS_FILES_MAX: Final = 250
 # A name as another program has it: a path, or a repository with a revision.
 _ServerName = Annotated[str, Meta(pattern=r"^[!-~]{0,200}\Z")]
 _Usdc = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?\Z")]
-_Path = Annotated[str, Meta(pattern=r"^/[!-~]{1,255}\Z")]
+_InputsPath = Annotated[str, Meta(pattern=r"^/inputs(/[A-Za-z0-9._-]{1,100}){0,4}\Z")]
 _Health = Annotated[str, Meta(pattern=r"^/[!-~]{0,255}\Z")]
 
 
@@ -71,25 +75,51 @@ Feature = Literal[
 FEATURES: Final[frozenset[str]] = frozenset(get_args(Feature))
 
 
+class WeightsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of weights; ``path``: where it is below `ModelWeights.cache_path`."""
+
+    path: FilePath
+    sha256: Sha256
+    size_bytes: Bytes
+
+
 class ModelWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Weights that are not in the image: a node fetches them once, and keeps them.
+    """Weights that are not in the image: inputs of a replica's job, which a node fetches once from the coordinator, and keeps.
 
     Attributes:
-        source: where they are from, as the server's own program names it: "hf:meta-llama/Llama-3.1-8B-Instruct@main".
-        cache_path: where the server looks for them in its container.
+        source: where they are from, as their hub names it: "hf:meta-llama/Llama-3.1-8B-Instruct@main". For people: nobody
+            fetches from there by itself.
+        cache_path: the folder below /inputs in which the server finds them, read-only.
         size_gb: on the disk, 10^9 bytes.
         needs_token: their makers give them to those alone who have accepted their terms.
+        files: all of them, by hash: artifacts of the account that pays for replicas. None yet: there are no replicas.
     """
 
     source: Annotated[str, Meta(min_length=1, max_length=500)]
-    cache_path: _Path
     size_gb: Annotated[float, Meta(gt=0, le=10_000)]
+    cache_path: _InputsPath = INPUTS
     needs_token: bool = False
+    files: Annotated[tuple[WeightsInput, ...], Meta(max_length=WEIGHTS_FILES_MAX)] = ()
+
+    def __post_init__(self) -> None:
+        # Two at one place, or one that leads out of it, are refused as inputs of a job are.
+        if len({each.path for each in self.files}) != len(self.files):
+            raise ValueError("files: two have the same path")
+        for each in self.files:
+            try:
+                msgspec.convert(self.input_path(each), FilePath)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"files: {each.path} below {self.cache_path}: {error}") from error
 
     @property
     def size_bytes(self) -> int:
         """The same in bytes."""
         return round(self.size_gb * _GB)
+
+    def input_path(self, file: WeightsInput) -> str:
+        """Where it is among the inputs of a replica's job."""
+        folder = self.cache_path.removeprefix(INPUTS).strip("/")
+        return f"{folder}/{file.path}" if folder else file.path
 
 
 class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

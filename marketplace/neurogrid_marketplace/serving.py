@@ -5,18 +5,28 @@ its bid names unit prices that hold for its life. A *use lease* is what a client
 the node of one replica, without a container of its own, whose meter counts units (docs/adr/0079-leases-that-count-use.md).
 """
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from .errors import InvalidValue
-from .fields import Id, MicroUsdc, Word
+from .fields import OMITTED, Bytes, Id, MicroUsdc, Sha256, Word
 from .units import UnitPrices
 
 # As many as a node says it serves.
 MAX_MODELS = 256
+# As many as a job has inputs.
+MAX_WEIGHTS: Final = 256
 UseIdleS = Annotated[int, Meta(ge=1, le=86_400)]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A file of a model's weights, which is an input of a replica's job and may be on the node already."""
+
+    sha256: Sha256
+    size_bytes: Bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +36,14 @@ class Serves:
     Attributes:
         model: its id in the coordinator's catalogue.
         max_prices: the most that a bid may ask for units.
+        weights: those of its inputs that stay on a node for the next replica: what is there already need not be fetched.
     """
 
     model: Word
     max_prices: UnitPrices
+    weights: Annotated[tuple[WeightsFile, ...], Meta(max_length=MAX_WEIGHTS)] = field(
+        default=(), metadata=OMITTED
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ from .engines import files_root, fleet_of, open_engine
 from .files.artifacts import http_client
 from .files.file_streams import FileStreams, OpenBytes
 from .files.scratch import remove_forsaken
-from .files.workspace import Enforcement, Workspaces
+from .files.weights import Weights, weights_limit_bytes
+from .files.workspace import WEIGHTS, Enforcement, Workspaces
 from .from_config import capacity, host_limits, own_hosts_of, policy_of, relays_of
 from .gang.gangs import Gangs
 from .gang.offer import gang_addresses
@@ -165,6 +166,8 @@ async def _run(
         reader = GpuReader() if gpus_offered else None
         inventory = await take_inventory(files, gpus=gpus_offered, reader=reader)
         leases = await journal.call(Journal.load)
+        # Beside the jobs' files, so that they can be linked there.
+        weights = Weights(files / WEIGHTS, weights_limit_bytes(config.models.weights_gib, files))
         # What is free does not count the disks that leases have already.
         is_hard = workspaces.enforcement is Enforcement.HARD
         in_use = sum(held.need.disk_bytes for _, held in leases) if is_hard else 0
@@ -236,6 +239,7 @@ async def _run(
                 images=cache,
                 pulls=pulls,
                 workspaces=workspaces,
+                weights=weights,
                 earnings=earnings,
                 gangs=gangs,
                 checkpoints=checkpoints,
@@ -321,6 +325,7 @@ async def _run(
             reservations=reservations,
             journal=journal,
             image_bytes=Images(cache).size_bytes,
+            weights_bytes=weights.here_bytes,
             start_runner=start_runner,
             now_ms=now_ms,
             starts=await journal.call(Journal.starts),
@@ -427,6 +432,7 @@ async def _run(
         )
         nursery.start_soon(follow_images, engine, cache, provider)
         nursery.start_soon(cache.run, lambda: frozenset(provider.runners))
+        nursery.start_soon(weights.run)
         nursery.start_soon(monitor.run)
         nursery.start_soon(scrubber.run)
         nursery.start_soon(reconciler.run)

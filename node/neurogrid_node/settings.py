@@ -314,6 +314,7 @@ class ModelsConfig:
         share_permille: how much of the most that a coordinator offers for units we ask, in thousandths.
         max_unpaid_usdc: what one client's use may come to beyond what it has signed for.
         requests: that one replica answers at a time.
+        weights_gib: how much of models' weights that no replica has is kept, those unused longest go first; 0: 30 % of the disk.
         prices: by model id, what its use costs, in place of that share.
     """
 
@@ -323,6 +324,7 @@ class ModelsConfig:
     share_permille: Permille = 1000
     max_unpaid_usdc: _Usdc = "0.05"
     requests: Annotated[int, Meta(ge=1, le=256)] = 16
+    weights_gib: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     prices: Annotated[dict[Word, ModelPriceConfig], Meta(max_length=MAX_MODELS)] = field(
         default_factory=dict
     )

@@ -3,19 +3,22 @@
 A change is made in the text, read as a whole, and written only if it says what was meant.
 """
 
+import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.model_catalogue import Catalogue, parse_catalogue
+from neurogrid_marketplace.model_server import ModelWeights, WeightsInput
 
 # As the coordinator reads it.
 _FILE_BYTES_MAX = 4 * 1024 * 1024
+_WEIGHTS = "[model.server.weights]"
 
 
 def read_catalogue_file(path: Path) -> tuple[str, Catalogue]:
@@ -84,6 +87,82 @@ def pin_images(path: Path, pin: Callable[[str], str], only: str | None = None) -
     if pinned:
         _write(path, text)
     return pinned
+
+
+def name_weights(path: Path, model_id: str, files: Sequence[WeightsInput]) -> None:
+    """Write down which files the weights of a model's server are, in place of those that are named there.
+
+    Raises:
+        InvalidValue: the file has a mistake, no such model, or none with weights beside its image; or its text is of a form
+            that is not changed by guessing.
+    """
+    text, catalogue = read_catalogue_file(path)
+    weights = weights_of(path, catalogue, model_id)
+    try:
+        meant = msgspec.convert(
+            {**msgspec.to_builtins(weights), "files": msgspec.to_builtins(files)}, ModelWeights
+        )
+    except msgspec.ValidationError as error:
+        raise InvalidValue(f"{path}: {model_id}: {error}") from error
+    changed = _with_files(text, catalogue.ids.index(model_id), files)
+    found = parse_catalogue(changed, str(path)).find(model_id) if changed is not None else None
+    if changed is None or found is None or found.server is None or found.server.weights != meant:
+        raise InvalidValue(f"{path}: write the weights as a table of their own: {_WEIGHTS}")
+    _write(path, changed)
+
+
+def weights_of(path: Path, catalogue: Catalogue, model_id: str) -> ModelWeights:
+    """The weights that a model's server has beside its image.
+
+    Raises:
+        InvalidValue: there is no such model, or it has none.
+    """
+    model = next((each for each in catalogue.models if each.id == model_id), None)
+    if model is None:
+        raise InvalidValue(
+            f"{path}: no model has the id {model_id}; there are {', '.join(catalogue.ids)}"
+        )
+    if model.server is None or model.server.weights is None:
+        raise InvalidValue(f"{path}: {model_id} has no {_WEIGHTS}: its weights are in its image")
+    return model.server.weights
+
+
+def _with_files(text: str, number: int, files: Sequence[WeightsInput]) -> str | None:
+    """The text with these files at the entry of this number; None: its weights' table is not found."""
+    lines = text.split("\n")
+    entries = [place for place, line in enumerate(lines) if line.strip() == "[[model]]"]
+    if number >= len(entries):
+        return None
+    ends = [*entries[1:], len(lines)][number]
+    heads = [
+        place for place in range(entries[number], ends) if lines[place].lstrip().startswith("[")
+    ]
+    table = next((place for place in heads if lines[place].strip() == _WEIGHTS), None)
+    if table is None:
+        return None
+    after = next((place for place in heads if place > table), ends)
+    kept = _without_files(lines[table + 1 : after])
+    blank = len(kept)
+    while blank and not kept[blank - 1].strip():
+        blank -= 1
+    new = ["files = [", *(f"  {_inline(each)}," for each in files), "]"]
+    whole = [*lines[: table + 1], *kept[:blank], *new, *kept[blank:], *lines[after:]]
+    return "\n".join(whole)
+
+
+def _without_files(lines: Sequence[str]) -> list[str]:
+    """A table's lines without what it says of its files, as `name_weights` writes it."""
+    if "files = [" not in lines:
+        return list(lines)
+    begin = lines.index("files = [")
+    end = lines.index("]", begin) if "]" in lines[begin:] else len(lines) - 1
+    return [*lines[:begin], *lines[end + 1 :]]
+
+
+def _inline(file: WeightsInput) -> str:
+    # A basic string of TOML has JSON's escapes.
+    path = json.dumps(file.path, ensure_ascii=False)
+    return f'{{ path = {path}, sha256 = "{file.sha256}", size_bytes = {file.size_bytes} }}'
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,13 +24,13 @@ COMPLETIONS = "/model-servers/v1/completions"
 
 
 @contextmanager
-def keeping_replicas(devnet: Devnet) -> Iterator[None]:
-    """The coordinator keeps them, paid by the devnet's client, for the length of the block."""
+def keeping_replicas(devnet: Devnet, more: str = "") -> Iterator[None]:
+    """The coordinator keeps them, paid by the devnet's client, for the length of the block; ``more``: entries of models."""
     config = devnet.data / "coordinator" / "coordinator.toml"
     before = config.read_text()
     shipped = resources.files("neurogrid_coordinator").joinpath("models.toml").read_text("utf-8")
     catalogue = devnet.data / "models.toml"
-    catalogue.write_text(shipped.replace("idle_s = 300", f"idle_s = {IDLE_S}"))
+    catalogue.write_text(shipped.replace("idle_s = 300", f"idle_s = {IDLE_S}") + more)
     account = devnet.http.get("/account").json()["data"]["id"]
     wanted = {"replicas": "true", "account": f'"{account}"', "catalogue": f'"{catalogue}"'}
     lines = before.splitlines()

@@ -23,6 +23,7 @@ from neurogrid_node.container.pulls import Pulls
 from neurogrid_node.container.registry import Registries
 from neurogrid_node.egress.jobs import JobNetworks
 from neurogrid_node.files.artifacts import http_client
+from neurogrid_node.files.weights import Weights
 from neurogrid_node.gang.gangs import Gangs
 from neurogrid_node.journal import Journal, JournalThread
 from neurogrid_node.lease.checkpoints import Checkpoints
@@ -153,6 +154,7 @@ class RealRig(Rig):
             images=images,
             pulls=pulls,
             workspaces=workspaces,
+            weights=Weights(self.directory.parent / "weights", 1 << 60),
             earnings=cast(Earnings, self.earnings),
             gangs=self.gangs,
             checkpoints=checkpoints,

@@ -61,6 +61,16 @@ def test_inputs_take_time_at_the_measured_rate() -> None:
     assert bid_on(demand(input_bytes=50_000_000)).start_ms == 300 + 5_000
 
 
+def test_weights_that_are_here_take_no_time_and_count_as_here() -> None:
+    asked = demand(input_bytes=50_000_000)
+    bid = bid_on(asked, replace(IDLE, weights_bytes=40_000_000))
+    assert bid.start_ms == 300 + 1_000
+    assert bid.cached_bytes == IMAGE_BYTES + 40_000_000
+    # A coordinator may name more as weights than there is input.
+    bid = bid_on(asked, replace(IDLE, weights_bytes=60_000_000))
+    assert (bid.start_ms, bid.cached_bytes) == (300, IMAGE_BYTES + 50_000_000)
+
+
 def test_an_image_that_must_be_pulled_takes_longer() -> None:
     bid = bid_on(demand(image="me/tool:1"), replace(IDLE, image_bytes=0))
     assert bid.start_ms == 300 + DEFAULT_PULL_MS

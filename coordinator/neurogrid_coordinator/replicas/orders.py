@@ -8,9 +8,9 @@ from typing import Final
 from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.replica_scaling import ReplicaLimits
 from neurogrid_marketplace.resources import Requirements
-from neurogrid_marketplace.serving import Serves
+from neurogrid_marketplace.serving import Serves, WeightsFile
 
-from ..services.submission import Submission
+from ..services.submission import InputWanted, Submission
 
 # As long as somebody may look for a node. One that nobody needs any more is cancelled before.
 _QUEUE_TIMEOUT_S: Final = 3600
@@ -46,10 +46,23 @@ def limits_of(model: Model) -> ReplicaLimits:
     )
 
 
+def missing_weights(model: Model) -> str:
+    """Why a model's server has nothing to load, for people; "" where it has all that its entry says it needs."""
+    weights = model.server.weights if model.server is not None else None
+    if weights is None or weights.files:
+        return ""
+    return (
+        f"the catalogue does not say which files the weights of {model.id} are: `neurogrid models upload` puts them there "
+        f"and among the files of the account that pays ({weights.source})"
+    )
+
+
 def replica_submission(model: Model, settings: ReplicaSettings) -> Submission:
     """One more replica of a model that has a server."""
     server, needs = model.server, model.needs
     assert server is not None, "only models with a server have replicas"
+    weights = server.weights
+    files = weights.files if weights is not None else ()
     # Libraries start a thread for each core that they see, and they see all of the machine's.
     threads = str(max(1, math.floor(needs.cpu_cores)))
     return Submission(
@@ -75,7 +88,17 @@ def replica_submission(model: Model, settings: ReplicaSettings) -> Submission:
             **server.environment,
         },
         service=server.service(),
+        inputs=tuple(
+            InputWanted(weights.input_path(each), each.sha256, index)
+            for index, each in enumerate(files)
+        )
+        if weights is not None
+        else (),
         wait_for_node=True,
         replica_of=model.id,
-        serves=Serves(model.id, model.unit_price.exact()),
+        serves=Serves(
+            model.id,
+            model.unit_price.exact(),
+            tuple(WeightsFile(each.sha256, each.size_bytes) for each in files),
+        ),
     )

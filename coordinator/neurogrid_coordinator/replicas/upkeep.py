@@ -29,7 +29,7 @@ from ..store.feed import Feed
 from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
 from .cold_start import phases
-from .orders import ReplicaSettings, replica_submission
+from .orders import ReplicaSettings, missing_weights, replica_submission
 from .pool import Pool, Replica
 from .serving import ModelServing
 
@@ -302,6 +302,10 @@ class ReplicaUpkeep:
         account = await self._database.read(accounts.get, self._settings.account_id)
         if account is None:
             self._gave_up(pool, "nobody pays: [models] account in coordinator.toml is no account")
+            return False
+        missing = missing_weights(model)
+        if missing:
+            self._gave_up(pool, missing)
             return False
         most = 2 * pool.limits.most + sum(
             bool(each.away_since_ms) for each in pool.replicas.values()

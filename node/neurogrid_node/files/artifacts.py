@@ -94,7 +94,7 @@ class Artifacts:
             _is_file_with, target, wanted.sha256
         ):
             return
-        await trio.to_thread.run_sync(_make_parents, target, directory)
+        await trio.to_thread.run_sync(make_parents, target, directory)
         # Outside: inside, its name could be another input's.
         partial = directory.with_name(directory.name + ".partial")
 
@@ -304,7 +304,7 @@ async def _receive(
         raise SealBroken(f"input {wanted.path}: {broken}")
 
 
-def _make_parents(target: Path, directory: Path) -> None:
+def make_parents(target: Path, directory: Path) -> None:
     """The folders between; readable for the job, whatever our umask is."""
     for folder in reversed(target.relative_to(directory).parents[:-1]):
         (directory / folder).mkdir(exist_ok=True)

@@ -10,6 +10,7 @@
     DATA/LEASE/outputs          instead, where mounting is not possible ("watched")
     DATA/LEASE/checkpoint       the same
     DATA/.removing              what is being deleted
+    DATA/.weights               what stays for the next replica of a model (`weights`)
 
 These lie one level below the mount: an engine that does not see the mount finds no such
 directory and refuses, instead of writing to the unlimited one beneath.
@@ -39,6 +40,7 @@ from neurogrid_node.files.workspace_outputs import (
 )
 
 __all__ = [
+    "WEIGHTS",
     "CollectedFile",
     "DiskError",
     "Enforcement",
@@ -54,6 +56,7 @@ _WATCH_INTERVAL_S: Final = 1.0
 _FULL_BYTES: Final = 2 << 20
 _FULL_SHARE: Final = 8
 _REMOVING: Final = ".removing"
+WEIGHTS: Final = ".weights"
 _TRIAL: Final = ".trial"
 _TRIAL_BYTES: Final = 1 << 20
 # Making a disk is short and mostly the kernel's work; more at once only wait for each other.

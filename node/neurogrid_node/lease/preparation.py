@@ -38,6 +38,7 @@ from ..container.spec import ContainerSpec, ImageInfo, SpecError
 from ..container.views import ContainerState
 from ..egress.jobs import JobNetworks
 from ..files.artifacts import ArtifactError, Artifacts
+from ..files.weights import Weights
 from ..files.workspace import DiskError, Workspace, Workspaces
 from ..gang.gangs import Gangs
 from ..journal import Journal, JournalError, JournalThread
@@ -88,6 +89,7 @@ class Preparation:
         images: ImageCache,
         pulls: Pulls,
         workspaces: Workspaces,
+        weights: Weights,
         earnings: Earnings,
         gangs: Gangs,
         checkpoints: Checkpoints,
@@ -114,6 +116,7 @@ class Preparation:
         self._images = images
         self._pulls = pulls
         self._workspaces = workspaces
+        self._weights = weights
         self._earnings = earnings
         self._gangs = gangs
         self._checkpoints = checkpoints
@@ -160,7 +163,7 @@ class Preparation:
         image: ImageInfo | None = None
         workspace: Workspace | None = None
         claim_until_ms = 0
-        pull_ms = pulled_bytes = inputs_ms = 0
+        pull_ms = pulled_bytes = inputs_ms = fetched_bytes = 0
         has_room = self._make_room(lease.lease_id)
 
         async def see_escrow() -> None:
@@ -175,11 +178,11 @@ class Preparation:
                 pull_ms = passed_ms()
 
         async def get_files() -> None:
-            nonlocal workspace, inputs_ms
+            nonlocal workspace, inputs_ms, fetched_bytes
             # Its disk, too, is another's before.
             await self._until_room(lease.lease_id, job)
-            workspace = await self._files(lease, start, held, job)
-            inputs_ms = passed_ms() if start.job.inputs else 0
+            workspace, fetched_bytes = await self._files(lease, start, held, job)
+            inputs_ms = passed_ms() if fetched_bytes else 0
 
         await _at_once(see_escrow, get_image, get_files)
         assert image is not None, "it was got"
@@ -213,7 +216,7 @@ class Preparation:
             pull_ms=pull_ms,
             pulled_bytes=pulled_bytes,
             inputs_ms=inputs_ms,
-            input_bytes=sum(wanted.size_bytes for wanted in start.job.inputs),
+            input_bytes=fetched_bytes,
         )
         running = ContainerRunning(self._now_ms(), claim_until_ms)
         return Prepared(running, None if resumed or not has_room else took)
@@ -268,19 +271,31 @@ class Preparation:
 
     async def _files(
         self, lease: NodeLease, start: Start, held: Reservation, job: JobState
-    ) -> Workspace:
+    ) -> tuple[Workspace, int]:
+        """Where its files lie, all that it begins from in their place, and how many bytes of that had to be fetched."""
         workspace = await self._workspaces.create(lease.lease_id, held.need.disk_bytes)
         artifacts = self._artifacts(lease, start)
+        fetched_bytes = 0
         content_key = await self._content_key(lease, start) if start.job.is_sealed else b""
         for wanted in start.job.inputs:
             if wanted == auth_input(start.job):
                 continue  # not the job's to see
+            is_weights = bool(lease.serves) and not wanted.sealed
+            if is_weights and await self._weights.place(
+                lease.coordinator, wanted, workspace.inputs
+            ):
+                continue
             job.note = f"fetching {wanted.path}"[:_NOTE_CHARS_MAX]
+            if is_weights:
+                await self._weights.make_room(wanted.size_bytes)
             await artifacts.fetch(wanted, workspace.inputs, content_key)
+            fetched_bytes += wanted.size_bytes
+            if is_weights:
+                await self._weights.keep(lease.coordinator, wanted, workspace.inputs)
         if start.resumed is not None:
             job.note = f"fetching checkpoint {start.resumed.sequence}"
             await self._checkpoints.restore(lease, start, workspace)
-        return workspace
+        return workspace, fetched_bytes
 
     def _artifacts(self, lease: NodeLease, start: Start) -> Artifacts:
         return Artifacts(

@@ -101,6 +101,7 @@ class Machine:
         accepting: False while draining, paused or not ready.
         leases: how many there are.
         image_bytes: size of the image if it is here, else 0; None: the engine cannot say now.
+        weights_bytes: how much of what the demand names as weights is here.
         starts: how long starts have taken here.
         offer: what is said of this machine; its ``free`` is of no moment.
     """
@@ -113,6 +114,7 @@ class Machine:
     starts: StartHistory
     offer: Offer
     clears_ms: int = 0
+    weights_bytes: int = 0
 
 
 def valid_until_ms(demand: Demand, now_ms: int) -> int:
@@ -177,8 +179,12 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
     refused_pull = "" if machine.image_bytes else policy.pull_refusal(demand.image)
     if refused_pull:
         return decline(DeclineCode.IMAGE_NOT_ALLOWED, f"not here, and {refused_pull}")
+    # What is said of them is a coordinator's; more than all inputs are not here.
+    weights_bytes = min(machine.weights_bytes, demand.input_bytes)
     predicted = machine.starts.predict(
-        demand.image, has_image=machine.image_bytes > 0, input_bytes=demand.input_bytes
+        demand.image,
+        has_image=machine.image_bytes > 0,
+        input_bytes=demand.input_bytes - weights_bytes,
     )
     start_ms = machine.clears_ms + predicted.start_ms
     if demand.finish_by_ms and now_ms + start_ms > demand.latest_begin_ms():
@@ -191,7 +197,7 @@ def answer(demand: Demand, machine: Machine, policy: Policy, now_ms: int) -> Bid
         price_micro_usdc_per_hour=price,
         start_ms=start_ms,
         start_p95_ms=machine.clears_ms + predicted.start_p95_ms,
-        cached_bytes=machine.image_bytes,
+        cached_bytes=machine.image_bytes + weights_bytes,
         valid_until_ms=valid_until_ms(demand, now_ms),
         wallet=policy.wallet,
         reclaim_window_s=policy.spot.reclaim_window_s if policy.spot and demand.preemptible else 0,

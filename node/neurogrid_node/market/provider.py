@@ -27,7 +27,7 @@ from neurogrid_marketplace.network import NetworkTerms
 from neurogrid_marketplace.offer import LeaseStatus, Offer
 from neurogrid_marketplace.resources import Capacity, Requirements
 from neurogrid_marketplace.sealing import Commit, Reveal, commitment
-from neurogrid_marketplace.serving import Use
+from neurogrid_marketplace.serving import Use, WeightsFile
 from neurogrid_marketplace.usage import GpuUse
 from neurogrid_telemetry.about import about
 from neurogrid_telemetry.log_lines import named
@@ -49,6 +49,10 @@ _log = logging.getLogger(__name__)
 
 # What a lease for use takes of the machine: all that it uses is its replica's.
 _NOTHING = Requirements(cpu_millis=0, memory_bytes=0, disk_bytes=0)
+
+
+async def _no_weights(coordinator: str, files: tuple[WeightsFile, ...]) -> int:
+    return 0
 
 
 def _random_nonce() -> str:
@@ -73,6 +77,10 @@ class ControlLink(Protocol):
 
     async def send_signed(self, message: Message) -> Envelope | None:
         """Send, and return what was signed; None if it could not be sent."""
+
+
+# How much of these files is here for this coordinator.
+WeightsHere = Callable[[str, tuple[WeightsFile, ...]], Awaitable[int]]
 
 
 class StartRunner(Protocol):
@@ -104,6 +112,7 @@ class Provider:
         image_bytes: Callable[[str], Awaitable[int | None]],
         start_runner: StartRunner,
         now_ms: Callable[[], int],
+        weights_bytes: WeightsHere = _no_weights,
         starts: StartHistory = NOTHING_MEASURED,
         may_pause: bool = True,
         nonce: Callable[[], str] = _random_nonce,
@@ -114,6 +123,7 @@ class Provider:
         Args:
             image_bytes: size of an image that is on this machine, 0 of one that is not; None:
                 nobody can say now.
+            weights_bytes: how much of these files a coordinator's earlier replicas have left on this machine.
             nonce: makes 32 random bytes in hex, for a sealed bid.
             starts: what earlier lives of this node have measured.
             may_pause: whether jobs can be made to stand still here.
@@ -132,6 +142,7 @@ class Provider:
         self._reservations = reservations
         self._journal = journal
         self._image_bytes = image_bytes
+        self._weights_bytes = weights_bytes
         self._start_runner = start_runner
         self._now_ms = now_ms
         self._new_sealing_key = new_sealing_key
@@ -264,6 +275,8 @@ class Provider:
 
     async def _on_demand(self, link: ControlLink, demand: Demand) -> None:
         image_bytes = await self._image_bytes(demand.image)
+        weights = demand.serves.weights if demand.serves is not None else ()
+        weights_bytes = await self._weights_bytes(link.coordinator, weights)
         now_ms = self._now_ms()
         name = (link.coordinator, demand.demand_id)
         asked = self._bids.of_demand(name, demand, now_ms) if self.accepting else None
@@ -288,6 +301,7 @@ class Provider:
                 starts=self._starts,
                 offer=offer,
                 clears_ms=max(windows_ms, default=0),
+                weights_bytes=weights_bytes,
             )
             reply = answer(demand, machine, self._policy, now_ms)
             if not isinstance(reply, Bid):

@@ -1,16 +1,23 @@
-"""``neurogrid models validate | schema | add | pin``: the file of a catalogue. They need no coordinator."""
+"""``neurogrid models validate | schema | add | pin``: the file of a catalogue. They need no coordinator; ``upload`` does."""
 
 from pathlib import Path
 
 import click
 
 from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.model_server import WeightsInput
 
-from ..catalogue_file import add_entry, pin_images, read_catalogue_file
+from ..catalogue_file import (
+    add_entry,
+    name_weights,
+    pin_images,
+    read_catalogue_file,
+    weights_of,
+)
 from ..errors import PinError
 from ..model_templates import TEMPLATES, filled
 from .output import print_json
-from .session import json_option
+from .session import Session, json_option, with_session
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _TEMPLATE_HELP = "Whose server it is: " + ", ".join(
@@ -28,11 +35,23 @@ def validate(file: Path, *, as_json: bool) -> None:
     except InvalidValue as error:
         raise click.ClickException(str(error)) from error
     unpinned = [each.id for each in catalogue.models if "@" not in each.image]
+    without = [
+        each.id
+        for each in catalogue.models
+        if each.server is not None and each.server.weights is not None
+        if not each.server.weights.files
+    ]
     if as_json:
-        print_json({"models": list(catalogue.ids), "not_pinned": unpinned})
+        told = {"models": list(catalogue.ids), "not_pinned": unpinned, "without_weights": without}
+        print_json(told)
         return
     count = len(catalogue.models)
     click.echo(f"{file}: {count} {'model' if count == 1 else 'models'}, no mistake")
+    if without:
+        click.echo(
+            f"There are no replicas of {', '.join(without)} until their weights are named: neurogrid models upload",
+            err=True,
+        )
 
 
 @click.command("schema")
@@ -115,3 +134,35 @@ def pin(file: Path, *, model_id: str | None, as_json: bool) -> None:
         click.echo(f"{old} is {new}")
     if not pinned:
         click.echo(f"{file}: all images are pinned", err=True)
+
+
+@click.command("upload")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("model_id", metavar="MODEL")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@with_session
+def upload(session: Session, *, file: Path, model_id: str, folder: Path) -> None:
+    """Upload the weights of a MODEL's server, all files in FOLDER, and name them in a catalogue's FILE.
+
+    They belong to the account of the key, which has to be the one that pays for replicas. What is there already is not sent
+    again, so a second try goes on where the first one ended. Files whose names begin with a dot are left out.
+    """
+    from ..weights_folder import weights_files
+
+    try:
+        _, catalogue = read_catalogue_file(file)
+        weights_of(file, catalogue, model_id)
+        found = weights_files(folder)
+        named = []
+        for number, (path, place) in enumerate(found, 1):
+            click.echo(f"{number} of {len(found)}: {path}", err=True)
+            sent = session.client.artifacts.upload(place)
+            named.append(WeightsInput(path, sent.sha256, sent.size))
+        name_weights(file, model_id, named)
+    except (InvalidValue, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    size_gb = sum(each.size_bytes for each in named) / 10**9
+    if session.as_json:
+        print_json({"model": model_id, "files": len(named), "size_gb": size_gb})
+        return
+    click.echo(f"{file}: {model_id} has {len(named)} files, {size_gb:.3g} GB")

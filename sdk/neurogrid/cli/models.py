@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from ..models.catalogue import ModelInfo, ModelPricing, ModelType
-from .model_files import add, pin, schema, validate
+from .model_files import add, pin, schema, upload, validate
 from .output import print_fields, print_json, print_table, printable, usdc
 from .session import Session, with_session
 
@@ -26,7 +26,7 @@ def models() -> None:
     """See which models can be asked for by name; write a catalogue of them."""
 
 
-for _command in (validate, schema, add, pin):
+for _command in (validate, schema, add, pin, upload):
     models.add_command(_command)
 
 

@@ -90,7 +90,7 @@ def filled(
         name=_quoted(name or model_id),
         image=_quoted(image or info.image),
         source=_quoted(source),
-        file=_quoted(f"/models/{file}"),
+        file=_quoted(f"/inputs/{file}"),
         weights=_quoted(f"hf:{source}"),
         vram_gb=f"{info.vram_gb if vram_gb is None else vram_gb:g}",
         size_gb=f"{info.size_gb if size_gb is None else size_gb:g}",
