@@ -69,6 +69,11 @@ def must_hold_back(
     return unpaid_use_micro_usdc(prices, served, voucher_micro_usdc) > max_unpaid_micro_usdc
 
 
+def is_beyond(prices: UnitPrices, max_cost_micro_usdc: int, served: Units) -> bool:
+    """Whether so much is more than an escrow can ever pay: a node passes on nothing of that."""
+    return prices.cost_micro_usdc(served) > max_cost_micro_usdc
+
+
 def is_used_up(prices: UnitPrices, max_cost_micro_usdc: int, served: Units) -> bool:
     """Whether nothing more of a lease for use can be paid: its escrow holds no more."""
     return prices.cost_micro_usdc(served) >= max_cost_micro_usdc

@@ -183,6 +183,8 @@ class ExitReason(StrEnum):
     """Nothing was said, and it said nothing, for as long as the node's owner lets that last."""
     LOST = "lost"
     """It is not known: the container engine went away."""
+    USED_UP = "used_up"
+    """Of one request under a lease for use: the rest of the answer is more than the lease's escrow can pay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,10 +99,13 @@ def well_but(serve: Serve) -> Serve:
 class AtNoPrice:
     """Who asks a replica asks it by its own lease, and nothing is noted: for what has nothing to do with money."""
 
-    async def meter(self, account_id: str, model_id: str, task_id: str, of: Lease) -> Meter:
+    async def meter(self, asked: Asked, task_id: str, of: Lease) -> Meter:
         return Meter(
-            new_id("req"), PaidBy(task_id, of, UnitPrices(), 1, account_id, model_id), self
+            new_id("req"), PaidBy(task_id, of, UnitPrices(), 1, asked.tenant, asked.model_id), self
         )
+
+    def over(self, meter: Meter, of: Lease) -> None:
+        pass
 
     def gone(self, meter: Meter, of: Lease) -> None:
         pass
@@ -121,6 +124,7 @@ class ReplicaWorld:
     Attributes:
         operator: pays.
         serving, upkeep: of the coordinator's present life.
+        takes_uses: whether nodes answer what asks for leases for use.
     """
 
     world: World
@@ -129,6 +133,7 @@ class ReplicaWorld:
     settings: ReplicaSettings
     serving: ModelServing
     upkeep: ReplicaUpkeep
+    takes_uses: bool = True
 
     @property
     def pool(self) -> Pool:

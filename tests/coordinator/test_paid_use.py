@@ -81,7 +81,8 @@ async def paid(
         await here.upkeep.look()
         (row,) = await here.rows()
         await here.up(row.id, serve=serve)
-        taking = asyncio.create_task(take_uses(here, serve) if takes else asyncio.sleep(0))
+        here.takes_uses = takes
+        taking = asyncio.create_task(take_uses(here, serve))
         try:
             yield here, await world.customer("alice")
         finally:
@@ -107,7 +108,7 @@ async def take_uses(here: ReplicaWorld, serve: Serve) -> None:
     """Nodes take every lease for use, and pass its requests on."""
     world = here.world
     while True:
-        for task_id in list(world.woken):
+        for task_id in list(world.woken if here.takes_uses else ()):
             world.woken.remove(task_id)
             row = await world.database.read(tasks.get, task_id)
             if row is not None and row.kind == USE_KIND:
@@ -129,6 +130,12 @@ async def uses(here: ReplicaWorld, *customers: Customer) -> list[TaskRow]:
 async def billed(here: ReplicaWorld, row: TaskRow) -> Units:
     assert row.state.lease is not None
     return await here.world.database.read(use.of_lease, row.state.lease.lease_id)
+
+
+async def tokens_of(here: ReplicaWorld, customer: Customer) -> int:
+    """What was written for it, as it is noted."""
+    rows = [row for row in await uses(here, customer) if row.state.lease is not None]
+    return sum([(await billed(here, row)).output_tokens for row in rows])
 
 
 def events_of(answer: httpx.Response) -> list[Any]:
@@ -265,6 +272,82 @@ async def test_a_lease_is_found_again_and_the_next_is_opened_before_it_is_used_u
         writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
+
+
+@on_asyncio
+async def test_while_the_next_lease_is_opened_the_one_that_there_is_pays(tmp_path: Path) -> None:
+    settings = UseSettings(escrow_micro_usdc=15)
+    async with paid(tmp_path, settings=settings) as (here, alice):
+        for _ in range(4):
+            await ask(alice, max_tokens=WORDS)
+        (first,) = await uses(here, alice)
+        # A chain that takes its time: nothing that is submitted now comes to run.
+        here.takes_uses = False
+        answer = await ask(alice, max_tokens=1)
+        assert events_of(answer)[-2]["neurogrid"]["task_id"] == first.id
+        async with asyncio.timeout(10):
+            while len(await uses(here, alice)) < 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        answer = await ask(alice, max_tokens=1)
+        assert events_of(answer)[-2]["neurogrid"]["task_id"] == first.id
+
+
+@on_asyncio
+async def test_an_answer_has_an_escrow_that_holds_all_that_it_may_come_to(tmp_path: Path) -> None:
+    async with paid(tmp_path, settings=UseSettings(escrow_micro_usdc=8)) as (here, alice):
+        # 400 tokens at a tenth of a micro-USDC.
+        asking = [asyncio.create_task(ask(alice, max_tokens=400)) for _ in range(2)]
+        for answer in await asyncio.gather(*asking):
+            assert events_of(answer)[-1] == "[DONE]"
+        most = sorted(row.state.demand.max_cost_micro_usdc() for row in await uses(here, alice))
+        assert most == [40, 40], "what one may take is not the other's"
+
+
+@on_asyncio
+async def test_an_answer_that_outgrows_its_accounts_money_ends_clearly_and_what_came_is_paid(
+    tmp_path: Path,
+) -> None:
+    noted = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + 25 * piece("w "))
+        await noted.wait()
+        with suppress(ConnectionError):
+            while True:
+                writer.write(piece("w "))
+                await writer.drain()
+                await asyncio.sleep(0)
+
+    settings = UseSettings(escrow_micro_usdc=2)
+    async with paid(tmp_path, well_but(endless), settings) as (here, alice):
+        here.world.chain.funds_of[alice.account.wallet] = ClientFunds(30, 0, 30, 0)
+        asking = asyncio.create_task(ask(alice, max_tokens=400))
+        # 2 micro-USDC are 20 tokens.
+        async with asyncio.timeout(10):
+            while await tokens_of(here, alice) < 25:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        noted.set()
+        *pieces, error = events_of(await asking)
+        assert len(pieces) >= 25
+        assert error["error"]["code"] == "insufficient_quota"
+        assert "what came of it is paid" in error["error"]["message"]
+        (row,) = await uses(here, alice)
+        wanted = row.state.demand.use
+        assert wanted is not None
+        assert wanted.prices.cost_micro_usdc(await billed(here, row)) >= 2
+        (replica,) = here.pool.replicas.values()
+        assert replica.health.failures == 0
+
+
+@on_asyncio
+async def test_an_answer_that_comes_whole_is_not_begun_where_it_could_not_be_paid(
+    tmp_path: Path,
+) -> None:
+    async with paid(tmp_path, settings=UseSettings(escrow_micro_usdc=2)) as (here, alice):
+        here.world.chain.funds_of[alice.account.wallet] = ClientFunds(30, 0, 30, 0)
+        answer = await ask(alice, max_tokens=400, stream=False)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "insufficient_quota")
+        assert await uses(here, alice) == []
 
 
 @on_asyncio

@@ -175,6 +175,17 @@ async def test_nothing_passes_beyond_what_may_be_unpaid(bench: Bench) -> None:
         assert await refusal(here, USE_LEASE) is StreamRefusal.NOT_RUNNING
 
 
+async def test_nothing_passes_that_its_escrow_could_not_pay(bench: Bench) -> None:
+    async with replica(bench) as here:
+        lease = here.leases[USE_LEASE]
+        assert lease.use is not None
+        here.leases[USE_LEASE] = replace(lease, use=replace(lease.use, max_cost_micro_usdc=4))
+        said, exited = await heard(await sent(here, request("/endless")))
+        assert said[FrameKind.OUTPUT].count(b"data:") == units(here).output_tokens == 4
+        assert exited == Exited(-1, ExitReason.USED_UP)
+        assert await refusal(here, USE_LEASE) is StreamRefusal.USED_UP
+
+
 async def test_who_is_not_served(bench: Bench) -> None:
     async with replica(bench) as here:
         # Nobody comes to the replica itself, nor beside it.

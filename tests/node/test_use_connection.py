@@ -37,7 +37,7 @@ class Server:
 
 
 def exchange(server: Server, tally: Tally | None = None) -> UseConnection:
-    return UseConnection(server, tally or Tally(), lambda: False)
+    return UseConnection(server, tally or Tally(), lambda: False, lambda _: False)
 
 
 async def answered(connection: UseConnection) -> bytes:
@@ -157,7 +157,9 @@ async def test_nothing_is_passed_on_before_it_is_signed_for(autojump_clock: obje
     signed = False
     whole = HEAD % len(ANSWER) + ANSWER
     tally = Tally()
-    connection = UseConnection(Server(whole[:90], whole[90:]), tally, lambda: not signed)
+    connection = UseConnection(
+        Server(whole[:90], whole[90:]), tally, lambda: not signed, lambda _: False
+    )
     await connection.write(ASKED + b"\r\n{}")
     with trio.move_on_after(10):
         await connection.read()
@@ -168,8 +170,31 @@ async def test_nothing_is_passed_on_before_it_is_signed_for(autojump_clock: obje
     assert tally.units == COUNTED
 
 
+async def test_what_no_escrow_could_pay_is_not_passed_on() -> None:
+    whole = HEAD % len(ANSWER) + ANSWER
+    before = Units(requests=1)
+    tally = Tally(before)
+    pays = Units(requests=2)
+
+    def is_beyond(served: Units) -> bool:
+        return not pays.covers(served)
+
+    connection = UseConnection(Server(whole), tally, lambda: False, is_beyond)
+    await connection.write(ASKED + b"\r\n{}")
+    with pytest.raises(EngineUnavailable, match="cannot pay"):
+        await connection.read()
+    assert connection.is_used_up
+    await connection.aclose()
+    assert tally.units == before
+    pays = before + COUNTED
+    connection = UseConnection(Server(whole), tally, lambda: False, is_beyond)
+    await connection.write(ASKED + b"\r\n{}")
+    assert await answered(connection) == whole
+    assert not connection.is_used_up
+
+
 async def test_what_is_not_signed_for_in_time_is_broken_off(autojump_clock: object) -> None:
-    connection = UseConnection(Server(HEAD % 0), Tally(), lambda: True)
+    connection = UseConnection(Server(HEAD % 0), Tally(), lambda: True, lambda _: False)
     await connection.write(ASKED + b"\r\n{}")
     began_s = trio.current_time()
     with pytest.raises(EngineUnavailable, match="no voucher"):

@@ -33,7 +33,7 @@ _WORDS: tuple[Words, ...] = (
     Resize(4096, 1),
     *(Signal(name) for name in SignalName),
     Credit(WINDOW_BYTES),
-    *(Exited(code, reason) for code, reason in zip((0, 255, -1), ExitReason, strict=True)),
+    *(Exited(code, reason) for code, reason in zip((0, 255, -1, -1), ExitReason, strict=True)),
 )
 _BYTES = (
     (FrameKind.OPENED, b""),

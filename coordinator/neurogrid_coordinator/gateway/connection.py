@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from neurogrid_marketplace.errors import MalformedMessage
-from neurogrid_marketplace.job_stream import FrameKind
+from neurogrid_marketplace.job_stream import Exited, ExitReason, FrameKind
 
 from ..market.job_stream import JobStream, JobStreamBroken
 
@@ -14,6 +14,10 @@ _STALL_LIMIT_S = 60.0
 
 class ServiceBroken(Exception):
     """The service, or the way to it, is gone, or what it says is not what was asked for."""
+
+
+class UsedUp(ServiceBroken):
+    """The rest of an answer is more than the escrow of its lease for use can pay."""
 
 
 class Connection(Protocol):
@@ -38,7 +42,7 @@ class ServiceConnection:
         """What comes next; b"" when the service says no more.
 
         Raises:
-            ServiceBroken: the way to it is gone.
+            ServiceBroken: the way to it is gone; `UsedUp`: nobody could pay for the rest.
         """
         try:
             while True:
@@ -47,6 +51,8 @@ class ServiceConnection:
                     case FrameKind.OUTPUT if frame.payload:
                         return frame.payload
                     case FrameKind.EXITED:
+                        if frame.words(Exited).reason is ExitReason.USED_UP:
+                            raise UsedUp("its escrow cannot pay for more")
                         return b""
                     case FrameKind.CREDIT | FrameKind.OUTPUT:
                         continue

@@ -1,22 +1,26 @@
 """Leases for use, by which accounts pay for asking replicas: found, opened before they are needed, and left to end by themselves.
 
 Which there are is what the database says: tasks of kind `USE_KIND` that have not ended. Here is only which of them an account asks a
-replica by now. The node ends one that is idle, used up, or whose replica is gone; nobody here has to remember that.
+replica by now, and what the answers under way may still take of each; `use_escrows` says which one pays for a request. The node ends
+one that is idle, used up, or whose replica is gone; nobody here has to remember that.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase
 from neurogrid_marketplace.units import Units
+from neurogrid_marketplace.use_escrows import Standing, chosen, escrows, roomiest, wants_next
 
+from ..replicas.serving import Asked
 from ..replicas.use_orders import use_submission
 from ..services.errors import (
     InsufficientCredits,
@@ -40,14 +44,8 @@ _UNFINISHED: Final = frozenset(Phase) - TERMINAL
 # An auction among one, and its escrow on the chain.
 _OPEN_LIMIT_S: Final = 60.0
 _LOOK_EVERY_S: Final = 1.0
-# From this part of its escrow on the next lease is opened, and from that on no request begins under it.
-_NEXT_AT_PERCENT: Final = 60
-_FULL_AT_PERCENT: Final = 90
 # A request may take so long: no lease ends by time while one is answered.
 _WHOLE_MS: Final = 1_800_000
-# Where an account cannot spare the usual escrow, smaller ones are tried, each a quarter of the one before.
-_LESS: Final = 4
-_ESCROW_MIN_MICRO_USDC: Final = 1_000
 _KNOWN_MAX: Final = 4096
 _FOUND_MAX: Final = 1000
 
@@ -68,18 +66,86 @@ class UseSettings:
 
 
 @dataclass(slots=True)
+class _UnderWay:
+    """A request that is being answered, or is about to.
+
+    Attributes:
+        most_micro_usdc: what its answer comes to at most; 0: nobody knows.
+        meter: what counts it, once it has begun.
+    """
+
+    most_micro_usdc: int
+    meter: Meter | None = None
+
+    @property
+    def promised_micro_usdc(self) -> int:
+        """What it may still take of its lease."""
+        if self.meter is None:
+            return self.most_micro_usdc
+        so_far = self.meter.paid_by.prices.cost_micro_usdc(self.meter.units)
+        return max(0, self.most_micro_usdc - so_far)
+
+
+@dataclass(slots=True)
 class _Known:
-    """What is known of an account at a replica: its leases, oldest first; None: the database was not asked yet."""
+    """What is known of an account at a replica.
+
+    Attributes:
+        lock: whoever looks which lease pays, and has another one opened, does so alone; nobody waits for a chain in it.
+        task_ids: its leases, oldest first; None: the database was not asked yet.
+        under_way: by lease and request.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     task_ids: list[str] | None = None
+    under_way: dict[str, dict[str, _UnderWay]] = field(default_factory=dict)
     opening: asyncio.Task[None] | None = None
+
+    def promised_micro_usdc(self, task_id: str) -> int:
+        """What the answers under way may still take of a lease."""
+        return sum(each.promised_micro_usdc for each in self.under_way.get(task_id, {}).values())
+
+    def over(self, task_id: str, request_id: str) -> None:
+        """A request under a lease is over."""
+        under_way = self.under_way.get(task_id, {})
+        under_way.pop(request_id, None)
+        if not under_way:
+            self.under_way.pop(task_id, None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     row: TaskRow
     billed: Units
+
+    @property
+    def use(self) -> Use:
+        """What it is for."""
+        wanted = self.row.state.demand.use
+        assert wanted is not None, "it is for use"
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks: an account, and the replica's task and lease."""
+
+    account_id: str
+    model_id: str
+    task_id: str
+    of: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an answer asks of its escrow; see `Asked`."""
+
+    most_micro_usdc: int | None = None
+    must_fit: bool = False
+
+    def fits(self, amount_micro_usdc: int) -> bool:
+        """Whether it may begin where so much is free."""
+        return not self.must_fit or amount_micro_usdc >= (self.most_micro_usdc or 0)
 
 
 class UseLeases:
@@ -103,33 +169,54 @@ class UseLeases:
         self._now_ms = now_ms
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
-    async def meter(self, account_id: str, model_id: str, task_id: str, of: Lease) -> Meter:
-        """Of a new request to a replica: by which lease its node is asked, and what counts it.
+    async def meter(self, asked: Asked, task_id: str, of: Lease) -> Meter:
+        """Of a new request to a replica: by which lease its node is asked, and what counts it. Say `over` when it is.
 
         Args:
             task_id, of: the replica's task, and the lease that it runs under.
 
         Raises:
-            InsufficientCredits, QuotaExceeded: the account has, or lets itself spend, too little for any.
+            InsufficientCredits, QuotaExceeded: the account has, or lets itself spend, too little for any; or for all of an
+                answer that has to fit.
             NotOpened: its node does not take it; or not in time.
         """
-        known = self._of(account_id, of)
-        async with known.lock:
-            found = await self._running(known, account_id, model_id, of)
-            if found is None:
-                found = await self._opened(known, account_id, task_id, of)
-        demand_use, lease = found.row.state.demand.use, found.row.state.lease
-        assert demand_use is not None, "it is for use"
-        assert lease is not None, "it runs"
-        paid_by = PaidBy(
-            *(found.row.id, lease, demand_use.prices, demand_use.max_cost_micro_usdc),
-            *(account_id, model_id),
+        if of.unit_prices is None:
+            raise NotOpened("the replica is not asked by leases for its use")
+        known = self._of(asked.tenant, of)
+        asker = _Asker(asked.tenant, asked.model_id, task_id, of)
+        wanted = _Wanted(
+            None if asked.most is None else of.unit_prices.cost_micro_usdc(asked.most),
+            must_fit=asked.must_fit,
         )
-        if _is_full(found, _NEXT_AT_PERCENT) and known.opening is None:
-            known.opening = asyncio.create_task(
-                self._open_next(known, account_id, model_id, task_id, of)
+        request_id = new_id("req")
+        async with known.lock:
+            there = await self._there(known, asker)
+            lease = chosen(_standings(known, there), wanted.most_micro_usdc)
+            use_id = (
+                await self._opened(known, there, asker, wanted) if lease is None else lease.name
             )
-        return Meter(new_id("req"), paid_by, self._notes)
+            under_way = _UnderWay(wanted.most_micro_usdc or 0)
+            known.under_way.setdefault(use_id, {})[request_id] = under_way
+        try:
+            found = await self._until_running(use_id)
+        except BaseException:
+            known.over(use_id, request_id)
+            raise
+        use_lease = found.row.state.lease
+        assert use_lease is not None, "it runs"
+        paid_by = PaidBy(
+            *(use_id, use_lease, found.use.prices, found.use.max_cost_micro_usdc),
+            *(asked.tenant, asked.model_id),
+        )
+        under_way.meter = Meter(request_id, paid_by, self._notes)
+        if known.opening is None and wants_next(_standings(known, there)):
+            known.opening = asyncio.create_task(self._open_next(known, asker))
+        return under_way.meter
+
+    def over(self, meter: Meter, of: Lease) -> None:
+        """Its request is over: nothing more is promised to it."""
+        paid_by = meter.paid_by
+        self._of(paid_by.account_id, of).over(paid_by.task_id, meter.request_id)
 
     def gone(self, meter: Meter, of: Lease) -> None:
         """Its node knows its lease no more, or takes nothing more under it: the next request needs another."""
@@ -152,52 +239,63 @@ class UseLeases:
             self._known.popitem(last=False)
         return known
 
-    async def _open_next(
-        self, known: _Known, account_id: str, model_id: str, task_id: str, of: Lease
-    ) -> None:
+    async def _open_next(self, known: _Known, asker: "_Asker") -> None:
         """Open another while the one that there is can still be used."""
         try:
             async with known.lock:
-                found = await self._running(known, account_id, model_id, of)
-                if found is not None and _is_full(found, _NEXT_AT_PERCENT):
-                    await self._opened(known, account_id, task_id, of)
+                there = await self._there(known, asker)
+                if wants_next(_standings(known, there)):
+                    await self._opened(known, {}, asker, _Wanted())
         except (Refused, Overloaded) as error:
-            _log.info("account %s has no further lease at %s yet: %s", account_id, task_id, error)
+            _log.info(
+                "account %s has no further lease at %s yet: %s",
+                *(asker.account_id, asker.task_id, error),
+            )
         finally:
             known.opening = None
 
-    async def _running(
-        self, known: _Known, account_id: str, model_id: str, of: Lease
-    ) -> _Found | None:
-        """The lease with the most left in its escrow; None: there is none that takes a request."""
+    async def _there(self, known: _Known, asker: "_Asker") -> dict[str, _Found]:
+        """The leases that take requests, or are about to."""
         if known.task_ids is None:
             # An earlier life of ours may have opened some.
             which = TaskFilter(
-                account_id, phases=_UNFINISHED, kinds=frozenset({USE_KIND}), model=model_id
+                asker.account_id,
+                phases=_UNFINISHED,
+                kinds=frozenset({USE_KIND}),
+                model=asker.model_id,
             )
             rows = await self._database.read(task_lists.list_rows, which, limit=_FOUND_MAX)
-            known.task_ids = [row.id for row in reversed(rows) if _replica(row) == of.lease_id]
-        fit = []
+            known.task_ids = [
+                row.id for row in reversed(rows) if _replica(row) == asker.of.lease_id
+            ]
+        there = {}
         for task_id in list(known.task_ids):
             found = await self._look(task_id)
             if found is None or found.row.phase in TERMINAL:
                 known.task_ids.remove(task_id)
-            elif not _is_full(found, _FULL_AT_PERCENT) and self._lasts(found.row):
-                fit.append(found)
-        fit.sort(key=lambda each: (each.row.phase is Phase.RUNNING, -_used_percent(each)))
-        if not fit:
-            return None
-        if fit[-1].row.phase is Phase.RUNNING:
-            return fit[-1]
-        return await self._until_running(fit[-1].row.id)
+            elif self._lasts(found.row):
+                there[task_id] = found
+        return there
 
-    async def _opened(self, known: _Known, account_id: str, task_id: str, of: Lease) -> _Found:
-        account = await self._database.read(accounts.get, account_id)
-        replica = await self._database.read(tasks.get, task_id)
-        if account is None or replica is None or replica.state.lease != of:
+    async def _opened(
+        self,
+        known: _Known,
+        there: Mapping[str, _Found],
+        asker: "_Asker",
+        request: "_Wanted",
+    ) -> str:
+        """Submit another one, or take the one with the most room, where the account can spare no more than that has."""
+        account = await self._database.read(accounts.get, asker.account_id)
+        replica = await self._database.read(tasks.get, asker.task_id)
+        if account is None or replica is None or replica.state.lease != asker.of:
             raise NotOpened("the replica has just ended")
-        amount = self._settings.escrow_micro_usdc
-        while True:
+        best = roomiest(_standings(known, there))
+        problem: Refused | None = None
+        for amount in escrows(self._settings.escrow_micro_usdc, request.most_micro_usdc):
+            if problem is not None and not request.fits(amount):
+                raise problem
+            if best is not None and problem is not None and best.free_micro_usdc >= amount:
+                return best.name
             wanted = use_submission(
                 replica.state,
                 max_cost_micro_usdc=amount,
@@ -205,19 +303,24 @@ class UseLeases:
                 idle_s=self._settings.idle_s,
             )
             if wanted is None:
-                raise NotOpened("the replica is not asked by leases for its use, or has ended")
+                raise NotOpened("the replica has just ended")
             try:
                 detail, _ = await self._tasks.submit(account, wanted)
-            except (InsufficientCredits, QuotaExceeded):
-                amount //= _LESS
-                if amount < _ESCROW_MIN_MICRO_USDC:
-                    raise
-                continue
+            except (InsufficientCredits, QuotaExceeded) as error:
+                problem = error
             except NodeUnavailable as error:
                 raise NotOpened(error.message) from error
-            break
-        known.task_ids = [*(known.task_ids or []), detail.row.id]
-        return await self._until_running(detail.row.id)
+            except BaseException:
+                # It may be stored, and its client gone: whoever asks next finds it.
+                known.task_ids = None
+                raise
+            else:
+                known.task_ids = [*(known.task_ids or []), detail.row.id]
+                return detail.row.id
+        if best is not None and request.fits(best.free_micro_usdc):
+            return best.name
+        assert problem is not None, "nothing was opened"
+        raise problem
 
     async def _until_running(self, task_id: str) -> _Found:
         """Wait for one that is being opened.
@@ -265,11 +368,14 @@ def _replica(row: TaskRow) -> str:
     return row.state.demand.use.replica if row.state.demand.use is not None else ""
 
 
-def _used_percent(found: _Found) -> int:
-    wanted = found.row.state.demand.use
-    assert wanted is not None, "it is for use"
-    return 100 * wanted.prices.cost_micro_usdc(found.billed) // wanted.max_cost_micro_usdc
-
-
-def _is_full(found: _Found, percent: int) -> bool:
-    return _used_percent(found) >= percent
+def _standings(known: _Known, there: Mapping[str, _Found]) -> list[Standing]:
+    return [
+        Standing(
+            task_id,
+            found.use.max_cost_micro_usdc,
+            found.use.prices.cost_micro_usdc(found.billed),
+            known.promised_micro_usdc(task_id),
+            takes=found.row.phase is Phase.RUNNING,
+        )
+        for task_id, found in there.items()
+    ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from neurogrid_marketplace.answer_counting import Count, NoCount, count_of
+from neurogrid_marketplace.exposure import is_used_up
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.units import NOTHING_SERVED, UnitPrices, Units
 
@@ -62,6 +63,7 @@ class Meter:
     Attributes:
         request_id: a new one for each request that a node gets.
         units: that have reached the client, in all.
+        is_used_up: whether nothing more of its lease can be paid, by all that was noted under it.
         cost_micro_usdc: what the notes so far have added to the lease's cost: such costs of all requests add up to it.
         most: as much of the units that a server says as what was delivered allows; None: its word counts.
     """
@@ -72,6 +74,7 @@ class Meter:
         self.units = NOTHING_SERVED
         self.cost_micro_usdc = 0
         self.most: Callable[[Units], Units] | None = None
+        self.is_used_up = False
         self._notes = notes
         self._count: Count | None = None
 
@@ -113,6 +116,9 @@ class Meter:
         """A note of it is on the disk; None: its lease was over, and it is free."""
         if billed is not None:
             self.cost_micro_usdc += self.paid_by.cost_micro_usdc(billed)
+            self.is_used_up = is_used_up(
+                self.paid_by.prices, self.paid_by.max_cost_micro_usdc, billed.after
+            )
 
     def _counted(self, units: Units) -> None:
         more = self.units.most(self._allowed(units))

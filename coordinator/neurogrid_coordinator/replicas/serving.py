@@ -14,8 +14,9 @@ from neurogrid_marketplace.job_stream import StreamRefusal
 from neurogrid_marketplace.replica_routing import ANYBODY, Preferences
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.tenant_queue import QueueFull, Ticket
+from neurogrid_marketplace.units import Units
 
-from ..gateway.connection import ServiceBroken
+from ..gateway.connection import ServiceBroken, UsedUp
 from ..market.job_stream import JobStream
 from ..paid_use.meter import Meter, NotOpened
 from ..services.errors import Conflict, RateLimited, Refused, Unavailable
@@ -50,6 +51,9 @@ class Asked:
         question: as the server gets it.
         session: see `Wish`.
         wait_s: how long it waits for a replica, at most.
+        most: what its answer comes to at most; None: nobody knows.
+        must_fit: it is not begun where the account cannot spare so much: of an answer that comes whole nothing can be paid
+            in part.
     """
 
     model_id: str
@@ -59,13 +63,18 @@ class Asked:
     session: str = ""
     wait_s: float = 300.0
     limits: AskLimits = LIMITS
+    most: Units | None = None
+    must_fit: bool = False
 
 
 class Payments(Protocol):
     """By which leases accounts pay for asking replicas; a `paid_use.leases.UseLeases`."""
 
-    async def meter(self, account_id: str, model_id: str, task_id: str, of: Lease) -> Meter:
-        """Of a new request to a replica."""
+    async def meter(self, asked: "Asked", task_id: str, of: Lease) -> Meter:
+        """Of a new request to the replica with this task and lease."""
+
+    def over(self, meter: Meter, of: Lease) -> None:
+        """That request is over."""
 
     def gone(self, meter: Meter, of: Lease) -> None:
         """Its node takes nothing more under that lease."""
@@ -113,7 +122,7 @@ class Served:
         """The answer's body as it comes; once.
 
         Raises:
-            ServiceBroken: it broke off; says where and why.
+            ServiceBroken: it broke off; says where and why. `UsedUp`: nobody could pay for the rest.
         """
         loop = asyncio.get_running_loop()
         since_s, size = loop.time(), 0
@@ -121,6 +130,10 @@ class Served:
             async for piece in self.answer.pieces():
                 size += len(piece)
                 yield piece
+        except UsedUp:
+            # That is no failure of the replica's.
+            self.broken = True
+            raise
         except ServiceBroken as error:
             self.broken = True
             self._pool.failed(self._replica)
@@ -166,6 +179,7 @@ class ModelServing:
             RateLimited: too many requests wait, in all or of this account.
             InsufficientCredits, QuotaExceeded: the account cannot pay for any.
             Unavailable: no replica answered; says why.
+            UsedUp: nobody could pay for what it answered.
         """
         pool = self.pools.get(asked.model_id)
         if pool is None:
@@ -176,7 +190,7 @@ class ModelServing:
             try:
                 served = await self._begin(stack, pool, asked, ticket, wish)
             except BaseException as error:
-                failed = isinstance(error, Refused)
+                failed = isinstance(error, Refused | UsedUp)
                 pool.tally.requests["failed" if failed else "left"] += 1
                 raise
             try:
@@ -230,6 +244,8 @@ class ModelServing:
                 attempt.callback(pool.give_back, replica, wish.tenant)
                 try:
                     served = await self._attempt(attempt, pool, replica, asked)
+                except UsedUp:
+                    raise
                 except (ServiceBroken, Unavailable, Conflict) as error:
                     why = f"node {_node(replica)}: {error}"
                     # Who cannot pay, or is not let in, takes it from nobody else.
@@ -271,8 +287,9 @@ class ModelServing:
         until_s = asyncio.get_running_loop().time() + _UNPAID_LIMIT_S
         others = 0
         while True:
-            meter = await self.payments.meter(asked.tenant, pool.model_id, task_id, of)
+            meter = await self.payments.meter(asked, task_id, of)
             lease = meter.paid_by.lease
+            over = attempt.callback(self.payments.over, meter, of)
             try:
                 try:
                     return meter, await self._asked(attempt, lease, asked)
@@ -280,6 +297,7 @@ class ModelServing:
                     # Its server has closed it meanwhile, as servers do: that is no failure.
                     return meter, await self._asked(attempt, lease, asked, new=True)
             except Conflict as error:
+                over(meter, of)
                 reason = error.details.get("reason")
                 if reason == StreamRefusal.UNPAID.value:
                     # Vouchers come twice a second.
@@ -303,7 +321,7 @@ class ModelServing:
                     ask(connection, asked.question, asked.limits)
                 )
             except ServiceBroken as error:
-                if was_used:
+                if was_used and not isinstance(error, UsedUp):
                     raise UsedConnectionBroken from error
                 raise
 

@@ -14,16 +14,17 @@ from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.model_routing import ProviderPreferences
 from neurogrid_marketplace.text_bound import TextBound
 
-from ..gateway.connection import ServiceBroken
+from ..gateway.connection import ServiceBroken, UsedUp
 from ..openai import by_replica
 from ..openai.answers import Bill
 from ..openai.by_replica import Events, NoAnswer
 from ..openai.fields import given
 from ..openai.requests import Request
+from ..openai.worst_case import most_units
 from ..replicas.asking import Question
 from ..replicas.serving import Asked, ModelServing, Served
 from ..store.accounts import Account
-from .errors import InvalidRequest, NotAnswered, RateLimited, Unavailable
+from .errors import InvalidRequest, LacksFunds, NotAnswered, RateLimited, Unavailable
 
 # Embeddings of as many texts as may be asked at once.
 _ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -92,6 +93,7 @@ class ReplicaAnswers:
         Raises:
             InvalidRequest: the model cannot do what is asked.
             InsufficientCredits, QuotaExceeded: the account cannot pay for it.
+            LacksFunds: the answer is longer than its account could pay for; what came is paid.
             RateLimited: too many requests wait.
             Unavailable: no replica answered, or it broke off.
             NotAnswered: what it answers is no answer.
@@ -116,6 +118,8 @@ class ReplicaAnswers:
                             yield _encode(out)
                     bound.feed(value)
                     served.meter.passed(b"data: %b\n\n" % data)
+                    if held is None and served.meter.is_used_up:
+                        raise _used_up()
                 if held is None:
                     raise NoAnswer("it ended in the middle")
             except NoAnswer as error:
@@ -147,6 +151,8 @@ class ReplicaAnswers:
             session=given(getattr(request, "prompt_cache_key", None), "")
             or given(getattr(request, "user", None), ""),
             wait_s=wanted.wait_s,
+            most=most_units(request, model),
+            must_fit=not by_replica.is_streamed(request),
         )
         try:
             async with self._serving.ask(asked) as served:
@@ -154,6 +160,8 @@ class ReplicaAnswers:
                     raise await _refusal(served)
                 served.meter.most = bound.most
                 yield served, bound
+        except UsedUp as error:
+            raise _used_up() from error
         except ServiceBroken as error:
             raise Unavailable(str(error)) from error
 
@@ -190,6 +198,12 @@ async def _refusal(served: Served) -> Exception:
     if status < _FAILED:
         return InvalidRequest(words or f"the model's server refused it with status {status}")
     return _failed(served, NoAnswer(words or f"its server answered {status}"))
+
+
+def _used_up() -> LacksFunds:
+    return LacksFunds(
+        "the account can spare no escrow that pays for all of this answer: what came of it is paid. Deposit more, or ask for less"
+    )
 
 
 def _failed(served: Served, error: NoAnswer) -> NotAnswered:

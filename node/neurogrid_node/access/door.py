@@ -249,7 +249,12 @@ class JobDoor:
             if port is None:
                 return
             lease_id = lease.lease_id
-            exchange = UseConnection(port, uses.tally_of(lease), lambda: uses.must_wait(lease_id))
+            exchange = UseConnection(
+                port,
+                uses.tally_of(lease),
+                lambda: uses.must_wait(lease_id),
+                lambda served: uses.is_beyond(lease_id, served),
+            )
             exited = Exited(-1, ExitReason.LOST)
             try:
                 async with trio.open_nursery() as nursery:
@@ -259,6 +264,8 @@ class JobDoor:
             finally:
                 with trio.CancelScope(shield=True):
                     await exchange.aclose()
+            if exchange.is_used_up:
+                exited = Exited(-1, ExitReason.USED_UP)
         # Its place is free already: the next request need not wait for this one's last words to be read.
         await stream.finish(write_words(exited))
 

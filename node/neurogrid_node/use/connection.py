@@ -1,7 +1,8 @@
 """One HTTP exchange with a replica, joined to a client's stream like a command: read, counted, and passed on.
 
 The request is read and written anew, so that what reaches the server is one request and nothing behind it; the answer is
-passed on as it came. While the lease is too far ahead of its vouchers, nothing of an answer is passed on.
+passed on as it came. While the lease is too far ahead of its vouchers, nothing of an answer is passed on; and never what its escrow
+could not pay.
 """
 
 import signal
@@ -12,6 +13,7 @@ import h11
 import trio
 
 from neurogrid_marketplace.answer_counting import Count, NoCount, count_of
+from neurogrid_marketplace.units import Units
 from neurogrid_p2p.errors import ChannelClosed
 
 from ..container.errors import EngineUnavailable
@@ -53,12 +55,24 @@ class UseConnection:
 
     Args:
         must_wait: whether nothing more may be passed on for now.
+        is_beyond: whether so much, of all its lease's answers, is more than the escrow can pay.
+
+    Attributes:
+        is_used_up: whether it was broken off for that.
     """
 
-    def __init__(self, port: Port, tally: Tally, must_wait: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        port: Port,
+        tally: Tally,
+        must_wait: Callable[[], bool],
+        is_beyond: Callable[[Units], bool],
+    ) -> None:
+        self.is_used_up = False
         self._port = port
         self._tally = tally
         self._must_wait = must_wait
+        self._is_beyond = is_beyond
         self._request = tally.begin()
         self._from_client = h11.Connection(
             h11.SERVER, max_incomplete_event_size=_INCOMPLETE_BYTES_MAX
@@ -108,7 +122,8 @@ class UseConnection:
         """The next piece of the answer; None when there is no more of it.
 
         Raises:
-            EngineUnavailable: the server broke off, or what it says is no answer, or it may not be passed on for too long.
+            EngineUnavailable: the server broke off, or what it says is no answer, or it may not be passed on, for too long or because
+                nobody could pay for it.
         """
         if self._is_answered:
             return None
@@ -120,6 +135,11 @@ class UseConnection:
             raise EngineUnavailable(f"no HTTP answer: {error}") from error
         if piece is None:
             return None
+        if self._count is not None and self._is_beyond(
+            self._tally.with_more(self._request, self._count.units)
+        ):
+            self.is_used_up = True
+            raise EngineUnavailable("its escrow cannot pay for more")
         await self._until_signed()
         if self._count is not None:
             self._tally.passed(self._request, self._count.units)

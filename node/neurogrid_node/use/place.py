@@ -12,12 +12,14 @@ from typing import Final
 import trio
 
 from neurogrid_marketplace.checkpoint import Checkpoint
+from neurogrid_marketplace.exposure import is_beyond
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job_stream import StreamRefusal
 from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, Ran, Served
 from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
+from neurogrid_marketplace.units import Units
 from neurogrid_marketplace.usage import LeaseUsage
 from neurogrid_marketplace.use_steps import LINGER_MS, must_wait, refusal
 
@@ -87,6 +89,13 @@ class UsePlace:
         if lease is None or lease.use is None:
             return True
         return must_wait(lease, lease.use, self.tally_of(lease).units)
+
+    def is_beyond(self, lease_id: str, served: Units) -> bool:
+        """Whether so much is more than its escrow can pay."""
+        lease = self._lease_of(lease_id)
+        if lease is None or lease.use is None:
+            return True
+        return is_beyond(lease.use.prices, lease.use.max_cost_micro_usdc, served)
 
     async def until_stopped(self, lease_id: str) -> None:
         """Wait until it is being ended."""

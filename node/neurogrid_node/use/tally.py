@@ -34,6 +34,14 @@ class Tally:
         self._under_way[self._next] = NOTHING_SERVED
         return self._next
 
+    def with_more(self, request: int, units: Units) -> Units:
+        """All of it, were so much of this answer passed on in all."""
+        total = self._done + units
+        for other, so_far in self._under_way.items():
+            if other != request:
+                total += so_far
+        return total
+
     def passed(self, request: int, units: Units) -> None:
         """So much of its answer has been passed on in all."""
         self._under_way[request] = units
