@@ -45,7 +45,11 @@ class WholeCount:
     def end(self) -> None:
         """It is complete."""
         value = self._outline.value()
-        self.units = _ANSWERED + usage_of(value) + Units(images=_images(value))
+        usage = usage_of(value)
+        if not usage.audio_ms:
+            # A transcript of a server that says no usage.
+            usage += Units(audio_ms=_number(_map(value).get("duration"), 1000))
+        self.units = _ANSWERED + usage + Units(images=_images(value))
 
 
 class EventCount:

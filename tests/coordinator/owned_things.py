@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ from coordinator.records import node_id, wallet
 from engine.serving import SERVICE_PORT
 from neurogrid_coordinator import node_messages
 from neurogrid_coordinator.checkpoints import CheckpointDesk
+from neurogrid_coordinator.services.file_links import FileLinks, LinkedFile
 from neurogrid_coordinator.store import (
     accounts,
     billing,
@@ -181,6 +183,14 @@ async def artifact(_world: World, owner: Customer, text: str) -> Thing:
     answer = await owner.http.put(url, content=thing.body)
     assert answer.is_success, answer.text
     return thing
+
+
+async def linked_file(world: World, owner: Customer, text: str) -> Thing:
+    """A link to a file, for anybody who has it."""
+    made = await artifact(world, owner, text)
+    secret = world.tokens.secret_for(b"file links")
+    file = LinkedFile(owner.account.id, made.parameters["sha256"], "a.txt")
+    return Thing({"word": FileLinks(secret, lambda: int(time.time())).made(file)})
 
 
 async def new_file(_world: World, _owner: Customer, text: str) -> Thing:

@@ -64,9 +64,9 @@ _HEALTH = AskLimits(first_byte_s=5, between_s=5, whole_s=10)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
-def model(**changes: Any) -> Model:
+def model(entry: str = CATALOGUE, **changes: Any) -> Model:
     """The catalogue's only one, with another server."""
-    (made,) = parse_catalogue(CATALOGUE, "tests").models
+    (made,) = parse_catalogue(entry, "tests").models
     assert made.server is not None
     return msgspec.structs.replace(made, server=msgspec.structs.replace(made.server, **changes))
 
@@ -264,17 +264,18 @@ def made(
 
 @asynccontextmanager
 async def open_replica_world(
-    folder: Path, timeout_s: int = DAY_S, **changes: Any
+    folder: Path, timeout_s: int = DAY_S, entry: str = CATALOGUE, **changes: Any
 ) -> AsyncGenerator[ReplicaWorld]:
-    """Two nodes that take clients to ports; ``changes`` are of the model's server."""
+    """Two nodes that take clients to ports; ``changes`` are of the server of the model in ``entry``."""
     jobs = FakeJobs()
-    models = ModelSettings(Catalogue((model(**changes),)), wait_s=30)
+    served = model(entry, **changes)
+    models = ModelSettings(Catalogue((served,)), wait_s=30)
     async with open_world(folder, jobs.open_stream, models=models) as world:
         operator = await world.customer("operator")
         world.market.views = [
             node_view(name, access=(PORTS,), serving=ServingTerms(0)) for name in ("one", "two")
         ]
-        settings = ReplicaSettings(operator.account.id, timeout_s, {MODEL: model(**changes)})
+        settings = ReplicaSettings(operator.account.id, timeout_s, {MODEL: served})
         here = ReplicaWorld(world, operator, jobs, settings, *made(world, jobs, settings))
         world.collaborators = replace(world.collaborators, serving=here.serving)
         world.app = create_app(world.settings, world.collaborators)

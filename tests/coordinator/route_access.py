@@ -27,6 +27,7 @@ from coordinator.owned_things import (
     failure,
     finished_task,
     invoice,
+    linked_file,
     mailbox,
     model,
     named_task,
@@ -81,6 +82,7 @@ THINGS: dict[str, tuple[Maker, bool]] = {
     "openai_batch_id": (openai_batch, True),
     "model_id": (model, False),
     "route": (server_route, False),
+    "word": (linked_file, False),
 }
 
 # What others hear about it, where that is not NOT_FOUND.
@@ -185,6 +187,9 @@ SPECIAL: dict[tuple[str, str], dict[str, object]] = {
     ("HEAD", "/openapi.json"): _PUBLIC,
     ("GET", f"{_API}/status"): _PUBLIC,
     ("GET", f"{_API}/verification/commitments"): _PUBLIC,
+    # Whoever has the link has what it opens.
+    ("GET", f"{_API}/links/{{word}}"): _PUBLIC,
+    ("HEAD", f"{_API}/links/{{word}}"): _PUBLIC,
     ("GET", f"{_API}/nodes/{{node_id}}/evidence"): _PUBLIC,
     ("GET", f"{_API}/challenges/{{challenge_id}}/evidence"): _PUBLIC,
     ("POST", f"{_API}/tasks"): {"body": TASK},

@@ -150,7 +150,7 @@ async def test_a_wrong_line_is_refused_by_its_number_and_nothing_is_stored(tmp_p
         ((_line("a", model="gpt-99"),), "line 1: there is no text model 'gpt-99'"),
         ((_line("a", tools=[{}]),), "line 1: tools: gpt-4 does not support this"),
         ((_line("a", stream=True),), "line 1: stream"),
-        ((_line("a", top_k=1),), "line 1: the request: object contains unknown field `top_k`"),
+        ((_line("a", top_q=1),), "line 1: the request: object contains unknown field `top_q`"),
         (({**_line("a"), "method": "GET"},), "line 1: method: is POST"),
         ((), "a batch has at least one"),
     ]

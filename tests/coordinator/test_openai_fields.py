@@ -45,10 +45,7 @@ _TAKEN = {
         *("seed", "stop", "stream", "stream_options", "provider"),
     },
     EmbeddingRequest: {"model", "input", "encoding_format", "provider"},
-    ImageRequest: {
-        *("model", "prompt", "size", "response_format", "provider"),
-        *("negative_prompt", "seed", "steps", "guidance_scale"),
-    },
+    ImageRequest: {"model", "prompt", "size", "response_format", "provider", "seed"},
     TranscriptionRequest: {"model", "language", "stream", "provider"},
 }
 

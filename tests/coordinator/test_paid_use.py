@@ -15,6 +15,7 @@ from coordinator.api_world import Customer
 from coordinator.fake_jobs import Serve
 from coordinator.on_asyncio import on_asyncio
 from coordinator.replica_world import (
+    CATALOGUE,
     HEAD,
     MODEL,
     ReplicaWorld,
@@ -68,12 +69,18 @@ WHOLE = saying(*(piece("w ") for _ in range(WORDS)), piece("", "stop"), USAGE, b
 
 @asynccontextmanager
 async def paid(
-    folder: Path, serve: Serve = WHOLE, settings: UseSettings | None = None, *, takes: bool = True
+    folder: Path,
+    serve: Serve = WHOLE,
+    settings: UseSettings | None = None,
+    *,
+    takes: bool = True,
+    entry: str = CATALOGUE,
+    features: tuple[str, ...] = ("stream", "usage_in_stream"),
 ) -> AsyncIterator[tuple[ReplicaWorld, Customer]]:
     """A replica that runs, nodes that take leases for its use, and a customer."""
     settings = settings or UseSettings()
-    changes: dict[str, Any] = {"features": ("stream", "usage_in_stream"), "replicas_min": 1}
-    async with open_replica_world(folder, **changes) as here:
+    changes: dict[str, Any] = {"features": features, "replicas_min": 1}
+    async with open_replica_world(folder, entry=entry, **changes) as here:
         world = here.world
         notes = UseNotes(world.database, lambda: world.now_ms)
         here.serving.payments = leases(here, notes, settings)
@@ -400,7 +407,6 @@ async def test_who_leaves_pays_for_what_came_and_the_server_stops(tmp_path: Path
 async def test_what_cannot_be_asked_is_refused_before_anybody_is(tmp_path: Path) -> None:
     async with paid(tmp_path) as (here, alice):
         for changes, field in (
-            ({"seed": 1}, "seed"),
             ({"logprobs": 2}, "logprobs"),
             ({"provider": {"max_price": {"request": "0.000001"}}}, "provider.max_price.request"),
             (

@@ -1,5 +1,6 @@
 """What several groups of routes share: who may ask, how answers are described, and the services behind them."""
 
+import time
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 
@@ -13,13 +14,17 @@ from ..services.batch_tasks import BatchTasks, ReadTask
 from ..services.batches import Batches
 from ..services.events import Events
 from ..services.failures import FailureLog
+from ..services.file_links import FileLinks
 from ..services.gpus import Gpus
 from ..services.health import Services
+from ..services.inference import Inference
 from ..services.models import Models
 from ..services.overview import Overview
 from ..services.parts import parts_of
+from ..services.replica_answers import ReplicaAnswers
 from ..services.schedules import Schedules
 from ..services.signatures import Signatures
+from ..services.task_answers import TaskAnswers
 from ..services.task_changes import TaskChanges
 from ..services.tasks import Tasks
 from ..services.webhook_deliveries import WebhookDeliveries
@@ -47,6 +52,7 @@ class Shared:
         forms: errors, as each dialect words them.
         by_name: operations and models, which tasks may name.
         read_task: reads requests for tasks that are stored.
+        task_answers, inference: who answers what models are asked: tasks alone, or replicas too.
         sources: where batches come from.
         parts: what the coordinator is made of, and how each is.
     """
@@ -64,7 +70,10 @@ class Shared:
     tasks: Tasks
     task_changes: TaskChanges
     artifacts: Artifacts
+    links: FileLinks
     models: Models
+    task_answers: TaskAnswers
+    inference: Inference
     batch_intake: BatchIntake
     batches: Batches
     sources: BatchSources
@@ -113,6 +122,13 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         settings=settings.models,
         stopping=world.stopping,
     )
+    task_answers = TaskAnswers(models, artifacts, world.blobs)
+    serving = world.serving
+    inference = Inference(
+        settings.models,
+        task_answers,
+        ReplicaAnswers(serving, artifacts) if serving is not None else None,
+    )
     by_name = ByName(settings.operations, settings.models)
     read_task = task_reader(by_name)
     batch_intake = BatchIntake(
@@ -148,7 +164,10 @@ def share(settings: Settings, world: Collaborators) -> Shared:
             balances=balances,
         ),
         artifacts=artifacts,
+        links=FileLinks(world.tokens.secret_for(b"file links"), lambda: int(time.time())),
         models=models,
+        task_answers=task_answers,
+        inference=inference,
         batch_intake=batch_intake,
         batches=Batches(world.database, world.feed),
         sources=sources,

@@ -1,10 +1,10 @@
-"""A request in OpenAI's form as a model's server takes it, and what it answers as it goes out. Pure.
+"""A request in OpenAI's form as a model's server takes it. Pure.
 
-Servers speak OpenAI's own HTTP, so most of both is passed on as it came. Ours are the model's name, the id, what it cost, and the refusal
-of what the server's entry does not say that it can do (`fields`).
+Servers speak OpenAI's own HTTP, so most of it is passed on as it came. Ours are the model's name, and the refusal of what the server's
+entry does not say that it can do (`fields`). What a server answers is in `server_answers`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,50 +19,88 @@ from neurogrid_marketplace.text_bound import Asked
 from neurogrid_marketplace.unit_price import ModelUnit
 
 from ..services.errors import InvalidRequest
-from .answers import Bill
 from .fields import NEEDS, NO_EFFECT, Unsupported, given, require_features
-from .requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request
+from .form_body import FormBody
+from .recordings import Recording
+from .requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    ImageRequest,
+    Request,
+    TranscriptionRequest,
+)
 from .worst_case import most_units
 
 ROUTES: Final[Mapping[type, Route]] = {
     ChatRequest: Route.CHAT,
     CompletionRequest: Route.COMPLETIONS,
     EmbeddingRequest: Route.EMBEDDINGS,
+    ImageRequest: Route.IMAGES,
+    TranscriptionRequest: Route.TRANSCRIPTIONS,
 }
-# Of one event: a token, with its alternatives where those are asked for.
-_EVENT_BYTES_MAX: Final = 1024 * 1024
-_DATA: Final = b"data:"
-_DONE: Final = b"[DONE]"
-_PREFIXES: Final = {ChatRequest: "chatcmpl", CompletionRequest: "cmpl"}
 _encode = msgspec.json.Encoder().encode
 
 
-class NoAnswer(Exception):
-    """What a server says is none; says why."""
+def is_streamed(request: Request, model: Model) -> bool:
+    """Whether its client wants the answer in pieces, and the server gives it in pieces.
+
+    Of a transcript that comes whole, its client gets the events all the same.
+    """
+    if not given(getattr(request, "stream", None), False):
+        return False
+    server = model.server
+    return not isinstance(request, TranscriptionRequest) or (
+        server is not None and "stream" in server.features
+    )
 
 
-def is_streamed(request: Request) -> bool:
-    """Whether its client wants the answer in pieces."""
-    return bool(given(getattr(request, "stream", None), False))
+def require_able(request: Request, model: Model) -> None:
+    """See that the model's server can do what a request asks for.
+
+    Raises:
+        Unsupported: its entry does not say so; the first such field is named.
+    """
+    assert model.server is not None, "it has one"
+    features = frozenset(model.server.features)
+    require_features(request, features)
+    _require_own(request, features)
 
 
-def wants_usage(request: Request) -> bool:
-    """Whether its client wants the usage in a stream, too."""
-    options = given(getattr(request, "stream_options", None), None)
-    return options is not None and bool(options.include_usage)
+def form_for_server(request: TranscriptionRequest, model: Model, recording: Recording) -> FormBody:
+    """The form that a server of speech gets.
+
+    It is asked for all that it knows, whatever its client wants to have: so the seconds that are paid for are in its answer, and
+    subtitles are written here.
+
+    Raises:
+        Unsupported: see `require_able`.
+    """
+    require_able(request, model)
+    fields = [("model", model.name_at_server)]
+    if is_streamed(request, model):
+        fields += [("response_format", "json"), ("stream", "true")]
+    else:
+        fields.append(("response_format", "verbose_json"))
+        wanted = given(request.timestamp_granularities, []) or ["segment"]
+        fields += [("timestamp_granularities[]", each) for each in dict.fromkeys(wanted)]
+    for name in ("language", "prompt", "temperature"):
+        value = given(getattr(request, name), None)
+        if value not in (None, ""):
+            fields.append((name, str(value)))
+    return FormBody(fields, recording)
 
 
 def for_server(request: Request, model: Model) -> bytes:
-    """The body that the model's server gets.
+    """The body that the model's server gets, of all but recordings.
 
     Raises:
-        Unsupported: the server's entry does not say that it can do what the request asks for.
+        Unsupported: see `require_able`.
     """
     server = model.server
     assert server is not None, "it has one"
+    require_able(request, model)
     features = frozenset(server.features)
-    require_features(request, features)
-    _require_own(request, features)
     body: dict[str, Any] = msgspec.to_builtins(request)
     for name in ("provider", *(NO_EFFECT - {"parallel_tool_calls"})):
         body.pop(name, None)
@@ -74,7 +112,10 @@ def for_server(request: Request, model: Model) -> bytes:
         and (name not in needs or needs[name].feature in features or _json(name))
     }
     body["model"] = model.name_at_server
-    if is_streamed(request) and "usage_in_stream" in features:
+    if isinstance(request, ImageRequest):
+        # Where a client gets it from is ours to say.
+        body["response_format"] = "b64_json"
+    if is_streamed(request, model) and "usage_in_stream" in features:
         # What was read is known, and billed, from the first piece on; some servers say it at the end alone.
         body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     else:
@@ -82,16 +123,16 @@ def for_server(request: Request, model: Model) -> bytes:
     return _encode(body)
 
 
-def asked_text(request: Request, body: bytes) -> Asked:
+def asked_text(request: Request, body_bytes: int) -> Asked:
     """What the text of a request lets its answer cost.
 
     Args:
-        body: as the server gets it.
+        body_bytes: of what the server gets.
     """
     stop = given(getattr(request, "stop", None), None) or ()
     stops = [stop] if isinstance(stop, str) else stop
     return Asked(
-        len(body),
+        body_bytes,
         is_text=not isinstance(request, ChatRequest) or _is_text(request),
         stop_bytes=max((len(each.encode("utf-8", "replace")) for each in stops), default=0),
     )
@@ -113,6 +154,8 @@ def _json(name: str) -> bool:
 
 
 def _require_own(request: Request, features: frozenset[str]) -> None:
+    if isinstance(request, TranscriptionRequest):
+        return
     for name in ("seed", "stream"):
         if given(getattr(request, name, None), None) and name not in features:
             raise Unsupported(f"{name}: {request.model} does not support this; leave it out", name)
@@ -165,10 +208,13 @@ def _caps(price: MaxPrice) -> dict[ModelUnit, int]:
     for name, units in (
         ("prompt", (ModelUnit.INPUT_TOKEN, ModelUnit.CACHED_INPUT_TOKEN)),
         ("completion", (ModelUnit.OUTPUT_TOKEN,)),
+        ("image", (ModelUnit.IMAGE,)),
     ):
         amount = getattr(price, name)
         if amount is not None:
-            found |= {unit: _micro_usdc(amount, name) for unit in units}
+            # Prices are those of a million units; of pictures a client names that of one.
+            times = 10**6 if name == "image" else 1
+            found |= {unit: times * _micro_usdc(amount, name) for unit in units}
     return found
 
 
@@ -177,6 +223,11 @@ def _require_below(price: MaxPrice, request: Request, model: Model) -> None:
     if price.request is None:
         return
     most = _micro_usdc(price.request, "request")
+    if isinstance(request, TranscriptionRequest):
+        raise Unsupported(
+            "provider.max_price.request: how long a recording is, its server finds out; leave it out",
+            "provider.max_price.request",
+        )
     units = most_units(request, model)
     if units is None:
         raise InvalidRequest(
@@ -199,122 +250,3 @@ def _micro_usdc(amount: Decimal, name: str) -> int:
             f"provider.max_price.{name}",
         )
     return int(micro)
-
-
-class Events:
-    """Takes a stream of server-sent events in pieces, and gives the data of each that is complete."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._lines: list[bytes] = []
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The next piece.
-
-        Raises:
-            NoAnswer: an event is longer than any token.
-        """
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) + sum(map(len, self._lines)) > _EVENT_BYTES_MAX:
-            raise NoAnswer("an event of its answer is too long")
-        for line in lines:
-            line = line.rstrip(b"\r")
-            if line.startswith(_DATA):
-                self._lines.append(line[len(_DATA) :].strip())
-            elif not line and self._lines:
-                data, self._lines = b"\n".join(self._lines), []
-                yield data
-
-
-def is_done(data: bytes) -> bool:
-    """Whether an event says that there are no more."""
-    return data == _DONE
-
-
-def read_object(data: bytes) -> dict[str, Any]:
-    """An answer, or an event.
-
-    Raises:
-        NoAnswer: it is no object, or says what went wrong.
-    """
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NoAnswer("what it answers is no JSON") from error
-    if not isinstance(value, dict):
-        raise NoAnswer("what it answers is no JSON object")
-    if value.get("error"):
-        raise NoAnswer(error_words(value) or "it says that it failed")
-    return value
-
-
-def error_words(value: object) -> str:
-    """What a server says went wrong, in its words; "" where it says nothing that can be read."""
-    error = value.get("error") if isinstance(value, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message")
-    return error[:500] if isinstance(error, str) else ""
-
-
-def chunk(request: Request, value: dict[str, Any], bill: Bill) -> dict[str, Any]:
-    """A piece of a stream as it goes out, without what it cost."""
-    out = {**value, **_named(request, value, bill)}
-    if wants_usage(request):
-        out["usage"] = None
-    else:
-        out.pop("usage", None)
-    return out
-
-
-def is_last(value: Mapping[str, Any]) -> bool:
-    """Whether a piece says how a text has ended."""
-    choices = value.get("choices")
-    return isinstance(choices, list) and any(
-        isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
-    )
-
-
-def usage_chunk(request: Request, value: Mapping[str, Any], bill: Bill) -> dict[str, Any]:
-    """The piece with the usage alone, which is the last where it is wanted.
-
-    Args:
-        value: the server's last one that had any.
-    """
-    head = {name: value[name] for name in ("object", "created") if name in value}
-    named = _named(request, value, bill)
-    return {**head, **named, "choices": [], "usage": _usage(value, bill)}
-
-
-def whole(request: Request, value: dict[str, Any], bill: Bill) -> dict[str, Any]:
-    """A whole answer as it goes out.
-
-    Raises:
-        NoAnswer: it has nothing of what was asked for.
-    """
-    name = "data" if isinstance(request, EmbeddingRequest) else "choices"
-    if not isinstance(value.get(name), list) or not value[name]:
-        raise NoAnswer(f"its answer has no {name}")
-    return {
-        **value,
-        **_named(request, value, bill),
-        "usage": _usage(value, bill),
-        "neurogrid": bill.origin,
-    }
-
-
-def _named(request: Request, value: Mapping[str, Any], bill: Bill) -> dict[str, Any]:
-    prefix = _PREFIXES.get(type(request))
-    if prefix is None:
-        return {"model": bill.model.id}
-    fingerprint = value.get("system_fingerprint")
-    return {
-        "id": f"{prefix}-{bill.id}",
-        "created": bill.created_s,
-        "model": bill.model.id,
-        "system_fingerprint": fingerprint if isinstance(fingerprint, str) else bill.fingerprint,
-    }
-
-
-def _usage(value: Mapping[str, Any], bill: Bill) -> dict[str, Any]:
-    usage = value.get("usage")
-    return {**(usage if isinstance(usage, dict) else {}), **bill.cost}

@@ -31,8 +31,8 @@ TYPES: dict[type, ModelType] = {
     ImageRequest: ModelType.IMAGE,
     TranscriptionRequest: ModelType.AUDIO,
 }
-# What a program can do beyond what every one can: nothing.
-_FEATURES: frozenset[str] = frozenset()
+# What a program can do beyond what every server can.
+_FEATURES: frozenset[str] = frozenset({"guidance_scale", "negative_prompt", "steps"})
 # OpenAI's own default of /v1/completions.
 _COMPLETION_TOKENS = 16
 # Of a chat with a model whose catalogue does not say how much it sees; more is asked for by name.

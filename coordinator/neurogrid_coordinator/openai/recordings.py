@@ -1,5 +1,10 @@
-"""Which bytes begin a recording: said before a node is paid for finding out that it cannot read them."""
+"""Recordings on their way to a model, and which bytes begin one: said before a node is paid for finding out that it cannot read them."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+_PIECE_BYTES = 64 * 1024
 # The bytes at the beginning of each container that OpenAI names (flac, m4a, mp3, mp4, mpeg, mpga, oga, ogg, wav, webm).
 _STARTS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba")
 _MP4_BOX = b"ftyp"
@@ -17,3 +22,32 @@ def is_recording(head: bytes) -> bool:
         return True
     # A frame of MPEG audio, of any layer, or AAC: eleven bits that are set.
     return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
+
+
+class OpenedFile(Protocol):
+    """A file that is open for reading."""
+
+    async def seek(self, offset: int) -> None:
+        """Go on from there."""
+
+    async def read(self, size: int = -1) -> bytes:
+        """So much of it; nothing at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording, as long as its sender's request lasts.
+
+    Attributes:
+        name: a plain file name, whose end says what it is.
+    """
+
+    name: str
+    file: OpenedFile
+    size_bytes: int
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Its bytes, from the beginning on."""
+        await self.file.seek(0)
+        while piece := await self.file.read(_PIECE_BYTES):
+            yield piece

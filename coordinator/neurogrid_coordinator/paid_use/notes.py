@@ -27,7 +27,6 @@ PAUSE_S: Final = 0.05
 _AGAIN_S: Final = 0.25
 # An answer that waits for its note waits no longer; the note is written all the same.
 _LIMIT_S: Final = 30.0
-# Sound is counted in milliseconds here and in seconds there, so it is left to what counts whole tasks.
 _COUNTED: Final = {
     ModelUnit.INPUT_TOKEN: "input_tokens",
     ModelUnit.CACHED_INPUT_TOKEN: "cached_input_tokens",
@@ -35,6 +34,7 @@ _COUNTED: Final = {
     ModelUnit.IMAGE: "images",
     ModelUnit.REQUEST: "requests",
 }
+_MS_PER_S: Final = 1000
 Note = tuple[str, PaidBy, Units]
 
 
@@ -115,10 +115,15 @@ def write_all(conn: Connection, notes: Sequence[Note], now_ms: int) -> list[Bill
     for request_id, paid_by, units in notes:
         billed = use.note(conn, paid_by.lease.lease_id, request_id, units)
         if billed is not None:
-            more = {
-                unit: getattr(billed.after, name) - getattr(billed.before, name)
-                for unit, name in _COUNTED.items()
-            }
+            after, before = _counted(billed.after), _counted(billed.before)
+            more = {unit: amount - before[unit] for unit, amount in after.items()}
             unit_counts.add(conn, paid_by.account_id, paid_by.model_id, now_ms, more)
         found.append(billed)
     return found
+
+
+def _counted(units: Units) -> dict[ModelUnit, int]:
+    """What a lease's units are in the counters of usage: sound in whole seconds, one that has begun among them."""
+    counted = {unit: getattr(units, name) for unit, name in _COUNTED.items()}
+    counted[ModelUnit.AUDIO_SECOND] = -(-units.audio_ms // _MS_PER_S)
+    return counted

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import h11
 
@@ -20,6 +20,17 @@ from ..gateway.headers import Headers, end_to_end
 BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 # With less than this the body goes along with the head, in one piece.
 _SMALL_BYTES: Final = 32 * 1024
+
+
+class Body(Protocol):
+    """A body that is too large to be held: it is read anew each time that it is sent."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """From its beginning on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,12 @@ class Question:
     method: str
     target: str
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    body: bytes | Body = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its body."""
+        return len(self.body) if isinstance(self.body, bytes) else self.body.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +163,17 @@ async def _give(service: h11.Connection, connection: Connection, question: Quest
         headers=[
             ("host", "localhost"),
             *question.headers,
-            ("content-length", str(len(question.body))),
+            ("content-length", str(question.size_bytes)),
         ],
     )
     head = service.send(request) or b""
+    if not isinstance(question.body, bytes):
+        await connection.write(head)
+        with suppress(ServiceBroken):
+            async for piece in question.body.pieces():
+                await connection.write(service.send(h11.Data(data=piece)) or b"")
+            service.send(h11.EndOfMessage())
+        return
     body = service.send(h11.Data(data=question.body)) or b"" if question.body else b""
     service.send(h11.EndOfMessage())
     if len(body) < _SMALL_BYTES:

@@ -141,8 +141,12 @@ class Artifacts:
         Raises:
             NotFound: the account has no such file.
         """
+        return await self.find_of(account.id, sha256)
+
+    async def find_of(self, account_id: str, sha256: str) -> Stored:
+        """A file of the account with this id; see `find`."""
         check_digest(sha256)
-        row = await self._database.read(lambda conn: artifacts.get(conn, sha256, account.id))
+        row = await self._database.read(lambda conn: artifacts.get(conn, sha256, account_id))
         if row is None:
             raise NotFound(f"this account has no artifact {sha256}")
         return await self._present(Stored(sha256, row.size_bytes))

@@ -38,8 +38,8 @@ from .batch_intake import BatchIntake, BatchWanted
 from .batch_tasks import Source, Wanted
 from .batches import Batch, Batches, ItemResult
 from .errors import BatchNotFound, InvalidRequest, Refused
-from .inference import FileUrl, Inference
 from .openai_files import OpenAiFiles, new_row
+from .task_answers import FileUrl, TaskAnswers
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class OpenAiBatches:
         artifacts: Artifacts,
         intake: BatchIntake,
         batches: Batches,
-        inference: Inference,
+        answers: TaskAnswers,
         discount_percent: int,
     ) -> None:
         self._database = database
@@ -108,7 +108,7 @@ class OpenAiBatches:
         self._artifacts = artifacts
         self._intake = intake
         self._batches = batches
-        self._inference = inference
+        self._answers = answers
         self._discount_percent = discount_percent
         self._finishing: dict[str, asyncio.Task[None]] = {}
         self._at_once = asyncio.Semaphore(_FINISHED_AT_ONCE)
@@ -236,7 +236,7 @@ class OpenAiBatches:
     def _wanted(self, row: OpenAiBatchRow, number: int, line: Line) -> Wanted:
         where = f"line {number}"
         try:
-            model, program, cap = self._inference.prepared(line.request)
+            model, program, cap = self._answers.prepared(line.request)
         except Refused as error:
             refused = InvalidRequest(f"{where}: {error.message}", where)
             refused.details |= {k: v for k, v in error.details.items() if k == "reason"}
@@ -336,7 +336,7 @@ class OpenAiBatches:
             words = item.message or "the batch was cancelled before this request was answered"
             return {**told, "response": None, "error": {"code": code, "message": words}}
         try:
-            body = await self._inference.answered(line.request, task, file_url)
+            body = await self._answers.answered(line.request, task, file_url)
             status = 200
         except Refused as error:
             body = {

@@ -11,22 +11,24 @@ from typing import Any, Final
 import msgspec
 
 from neurogrid_marketplace.model_catalogue import Model
-from neurogrid_marketplace.model_routing import ProviderPreferences
 from neurogrid_marketplace.text_bound import TextBound
 
 from ..gateway.connection import ServiceBroken, UsedUp
-from ..openai import by_replica
+from ..openai import by_replica, server_answers
 from ..openai.answers import Bill
-from ..openai.by_replica import Events, NoAnswer
 from ..openai.fields import given
-from ..openai.requests import Request
+from ..openai.requests import ImageRequest, Request, TranscriptionRequest
+from ..openai.server_answers import Events, NoAnswer
 from ..openai.worst_case import most_units
+from ..replicas import serving as replica_serving
 from ..replicas.asking import Question
-from ..replicas.serving import Asked, ModelServing, Served
+from ..replicas.serving import ModelServing, Served
 from ..store.accounts import Account
+from .artifacts import Artifacts, Upload
 from .errors import InvalidRequest, LacksFunds, NotAnswered, RateLimited, Unavailable
+from .model_questions import TEXT, Answer, Asked, bill_headers
 
-# Embeddings of as many texts as may be asked at once.
+# Embeddings of as many texts as may be asked at once, or ten images.
 _ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 _ERROR_BYTES_MAX: Final = 64 * 1024
 _RETRY_AFTER_S: Final = 5
@@ -41,21 +43,25 @@ class Wanted:
     """A request to a model that has a server.
 
     Attributes:
-        routing: who may answer it.
         wait_s: how long it waits for a replica, at most.
     """
 
-    request: Request
+    asked: Asked
     model: Model
-    routing: ProviderPreferences
     wait_s: float
+
+    @property
+    def request(self) -> Request:
+        """The request alone."""
+        return self.asked.request
 
 
 class ReplicaAnswers:
     """See the module."""
 
-    def __init__(self, serving: ModelServing) -> None:
+    def __init__(self, serving: ModelServing, artifacts: Artifacts) -> None:
         self._serving = serving
+        self._artifacts = artifacts
 
     def answers(self, request: Request, model: Model) -> bool:
         """Whether a replica answers it: there is one, or there will be, or nothing else could.
@@ -68,24 +74,44 @@ class ReplicaAnswers:
             return False
         return bool(status.ready or not status.problem or not model.tasks)
 
-    async def whole(self, account: Account, wanted: Wanted) -> tuple[bytes, Bill]:
-        """The whole answer, and what it cost.
+    def require_able(self, wanted: Wanted) -> None:
+        """See that the model's server can do what is asked, within what it may cost.
+
+        Raises:
+            Unsupported: it cannot.
+            InvalidRequest: a value breaks a rule.
+        """
+        by_replica.require_able(wanted.request, wanted.model)
+        by_replica.preferences(wanted.asked.routing, wanted.request, wanted.model)
+
+    async def whole(self, account: Account, wanted: Wanted) -> Answer:
+        """The whole answer.
 
         Raises:
             as `pieces`.
+            others: see `Artifacts.put`, where an image is to be kept.
         """
+        request = wanted.request
         async with self._asked(account, wanted) as (served, bound):
-            body = await _body(served, _ANSWER_BYTES_MAX)
+            body, value = await _whole(served, wanted)
             try:
-                value = by_replica.read_object(body)
+                words = (
+                    server_answers.subtitles(request, server_answers.heard(value))
+                    if isinstance(request, TranscriptionRequest)
+                    else None
+                )
                 # It is seen to be one before it is billed.
-                by_replica.whole(wanted.request, value, _bill(served, wanted, 0))
+                server_answers.whole(request, value, _bill(served, wanted, 0))
             except NoAnswer as error:
                 raise _failed(served, error) from error
             bound.feed(value)
+            value = await self._linked(account, wanted.asked, value)
             served.meter.passed(body)
             bill = _bill(served, wanted, await served.meter.end())
-            return _encode(by_replica.whole(wanted.request, value, bill)), bill
+            if words is not None:
+                return Answer(words.encode("utf-8", "replace"), TEXT, bill_headers(bill))
+            said = server_answers.whole(request, value, bill)
+            return Answer(_encode(said), headers=bill_headers(bill))
 
     async def pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
         """The JSON of each event of the answer, as they come; the last says what it cost.
@@ -100,18 +126,22 @@ class ReplicaAnswers:
         """
         request = wanted.request
         async with self._asked(account, wanted) as (served, bound):
+            if not by_replica.is_streamed(request, wanted.model):
+                async for piece in _heard(served, wanted):
+                    yield piece
+                return
             held, usage = None, None
             try:
                 async for data in _events(served):
-                    value = by_replica.read_object(data)
+                    value = server_answers.read_object(data)
                     if isinstance(value.get("usage"), dict):
                         usage = value
-                    is_last = by_replica.is_last(value)
-                    if value.get("choices"):
+                    is_last = server_answers.is_last(value)
+                    if server_answers.is_piece(request, value):
                         if held is not None:
                             yield _encode(held)
                             held = None
-                        out = by_replica.chunk(request, value, _bill(served, wanted, 0))
+                        out = server_answers.chunk(request, value, _bill(served, wanted, 0))
                         if is_last:
                             held = out
                         else:
@@ -125,9 +155,9 @@ class ReplicaAnswers:
             except NoAnswer as error:
                 raise _failed(served, error) from error
             bill = _bill(served, wanted, await served.meter.end())
-            yield _encode({**held, "neurogrid": bill.origin})
-            if by_replica.wants_usage(request) and usage is not None:
-                yield _encode(by_replica.usage_chunk(request, usage, bill))
+            yield _encode(server_answers.last(request, held, bill))
+            if server_answers.wants_usage(request) and usage is not None:
+                yield _encode(server_answers.usage_chunk(request, usage, bill))
 
     @asynccontextmanager
     async def _asked(
@@ -135,24 +165,19 @@ class ReplicaAnswers:
     ) -> AsyncIterator[tuple[Served, TextBound]]:
         """An answer that is no error, and what its text lets it cost."""
         request, model = wanted.request, wanted.model
-        body = by_replica.for_server(request, model)
-        bound = TextBound(by_replica.asked_text(request, body))
-        asked = Asked(
+        question = _question(wanted)
+        bound = TextBound(by_replica.asked_text(request, question.size_bytes))
+        asked = replica_serving.Asked(
             model_id=model.id,
             tenant=account.id,
-            question=Question(
-                "POST",
-                by_replica.ROUTES[type(request)].value,
-                (("content-type", "application/json"), ("accept", "*/*")),
-                body,
-            ),
-            preferences=by_replica.preferences(wanted.routing, request, model),
+            question=question,
+            preferences=by_replica.preferences(wanted.asked.routing, request, model),
             # Who continues a conversation finds what the server has read of it.
             session=given(getattr(request, "prompt_cache_key", None), "")
             or given(getattr(request, "user", None), ""),
             wait_s=wanted.wait_s,
             most=most_units(request, model),
-            must_fit=not by_replica.is_streamed(request),
+            must_fit=not by_replica.is_streamed(request, model),
         )
         try:
             async with self._serving.ask(asked) as served:
@@ -165,6 +190,62 @@ class ReplicaAnswers:
         except ServiceBroken as error:
             raise Unavailable(str(error)) from error
 
+    async def _linked(
+        self, account: Account, asked: Asked, value: dict[str, Any]
+    ) -> dict[str, Any]:
+        """An answer whose images are files of the account, where its client wants their addresses."""
+        request, link = asked.request, asked.link
+        if (
+            not isinstance(request, ImageRequest)
+            or link is None
+            or given(request.response_format, "b64_json") != "url"
+        ):
+            return value
+        name = f"image.{given(request.output_format, 'png')}"
+        data = []
+        for item, file in zip(value["data"], server_answers.pictures(value), strict=True):
+            stored = await self._artifacts.put(account, Upload(None, _once(file), len(file)))
+            rest = {key: each for key, each in item.items() if key != "b64_json"}
+            data.append({**rest, "url": link(stored.sha256, name)})
+        return {**value, "data": data}
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _question(wanted: Wanted) -> Question:
+    """The request as the model's server gets it."""
+    request, model, recording = wanted.request, wanted.model, wanted.asked.recording
+    target = by_replica.ROUTES[type(request)].value
+    accept = ("accept", "*/*")
+    if isinstance(request, TranscriptionRequest):
+        assert recording is not None, "its route has one"
+        form = by_replica.form_for_server(request, model, recording)
+        return Question("POST", target, (("content-type", form.content_type), accept), form)
+    body = by_replica.for_server(request, model)
+    return Question("POST", target, (("content-type", "application/json"), accept), body)
+
+
+async def _whole(served: Served, wanted: Wanted) -> tuple[bytes, dict[str, Any]]:
+    """An answer that is complete, as it came and read, with all that was asked for and no more."""
+    body = await _body(served, _ANSWER_BYTES_MAX)
+    try:
+        value = server_answers.read_object(body)
+        server_answers.require_whole(wanted.request, value)
+    except NoAnswer as error:
+        raise _failed(served, error) from error
+    return body, value
+
+
+async def _heard(served: Served, wanted: Wanted) -> AsyncIterator[bytes]:
+    """The events of a transcript whose server says all of it at once."""
+    body, value = await _whole(served, wanted)
+    yield _encode(server_answers.heard_events(value, _bill(served, wanted, 0))[0])
+    served.meter.passed(body)
+    bill = _bill(served, wanted, await served.meter.end())
+    yield _encode(server_answers.heard_events(value, bill)[1])
+
 
 async def _events(served: Served) -> AsyncIterator[bytes]:
     """The data of each event, to the one that says that it was the last."""
@@ -172,7 +253,7 @@ async def _events(served: Served) -> AsyncIterator[bytes]:
     is_done = False
     async for piece in served.pieces():
         for data in events.feed(piece):
-            is_done = is_done or by_replica.is_done(data)
+            is_done = is_done or server_answers.is_done(data)
             if not is_done:
                 yield data
 
@@ -190,7 +271,9 @@ async def _refusal(served: Served) -> Exception:
     """What a server says that does not do what it is asked."""
     status = served.answer.status
     try:
-        words = by_replica.error_words(msgspec.json.decode(await _body(served, _ERROR_BYTES_MAX)))
+        words = server_answers.error_words(
+            msgspec.json.decode(await _body(served, _ERROR_BYTES_MAX))
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         words = ""
     if status == _TOO_MANY:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from ...services.inference import FileUrl, Inference
 from ...services.openai_batches import OpenAiBatches
 from ...services.openai_files import OpenAiFiles
-from ...services.replica_answers import ReplicaAnswers
+from ...services.task_answers import FileUrl
+from ..native.links import link_maker
 from ..native.task_views import output_url
 from ..openai.audio import add_openai_audio_routes
 from ..openai.batches import add_openai_batch_routes
@@ -24,15 +24,9 @@ def add_openai(app: FastAPI, shared: Shared) -> None:
     """Add the routes."""
     settings, gate, schemas = shared.settings, shared.gate, shared.schemas
     shared.forms.claim(error_form, PREFIX)
-    serving = shared.world.serving
-    inference = Inference(
-        shared.models,
-        shared.world.blobs,
-        ReplicaAnswers(serving) if serving is not None else None,
-    )
-    file_url = _file_url(settings.public_url)
-    add_openai_text_routes(app, inference, gate, schemas, file_url)
-    add_openai_audio_routes(app, inference, shared.artifacts, gate, schemas)
+    link = link_maker(shared.links, settings.public_url)
+    add_openai_text_routes(app, shared.inference, gate, schemas, link)
+    add_openai_audio_routes(app, shared.inference, gate, schemas)
     add_openai_model_routes(app, settings.models, gate, schemas)
     files = OpenAiFiles(shared.world.database, shared.artifacts)
     batches = OpenAiBatches(
@@ -41,11 +35,11 @@ def add_openai(app: FastAPI, shared: Shared) -> None:
         artifacts=shared.artifacts,
         intake=shared.batch_intake,
         batches=shared.batches,
-        inference=inference,
+        answers=shared.task_answers,
         discount_percent=settings.models.batch_discount_percent,
     )
     add_openai_file_routes(app, files, gate, schemas)
-    add_openai_batch_routes(app, batches, gate, schemas, file_url)
+    add_openai_batch_routes(app, batches, gate, schemas, _file_url(settings.public_url))
 
 
 def _file_url(public_url: str) -> Callable[[Request], FileUrl]:

@@ -19,6 +19,7 @@ from ..native.artifacts import add_artifact_routes
 from ..native.auctions import add_auction_route
 from ..native.batches import add_batch_routes
 from ..native.checkpoints import add_checkpoint_routes
+from ..native.links import add_link_route
 from ..native.results import add_result_routes
 from ..native.schedules import add_schedule_routes
 from ..native.sealing import add_sealing_routes
@@ -103,3 +104,4 @@ def add_work(app: FastAPI, direct: Direct, shared: Shared) -> None:
     add_schedule_routes(app, shared.schedules, gate, schemas)
     add_auction_route(app, Auctions(world.database), gate, schemas)
     add_artifact_routes(app, shared.artifacts, gate, schemas)
+    add_link_route(app, shared.links, shared.artifacts)

@@ -1,5 +1,7 @@
 """``/v1/audio/transcriptions`` and ``/translations``: forms with a recording."""
 
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 import msgspec
@@ -8,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...openai.fields import Unsupported, given
-from ...openai.recordings import FORMATS, HEAD_BYTES, is_recording
+from ...openai.recordings import FORMATS, HEAD_BYTES, Recording, is_recording
 from ...openai.requests import TranscriptionRequest
-from ...services.artifacts import Artifacts, Upload
 from ...services.errors import InvalidRequest
-from ...services.inference import Asked, Inference
-from ...services.models import FileGiven
+from ...services.inference import Inference
+from ...services.model_questions import Asked
 from ..auth import Caller, FormCaller, Gate
 from ..body import from_json
 from ..form import Form, read_form
@@ -59,7 +60,7 @@ _FORM: dict[str, Any] = {
 
 
 def add_openai_audio_routes(
-    app: FastAPI, inference: Inference, artifacts: Artifacts, gate: Gate, schemas: Schemas
+    app: FastAPI, inference: Inference, gate: Gate, schemas: Schemas
 ) -> None:
     """Add the routes."""
 
@@ -80,21 +81,18 @@ def add_openai_audio_routes(
         """A form with `file`, at most 25 MiB: flac, m4a, mp3, mp4, mpeg, mpga, oga, ogg, wav or webm."""
         key = idempotency_key(request)
         caller = sender.caller
-        async with read_form(
-            request, "file", RECORDING_BYTES_MAX, sender.require_signature
-        ) as form:
-            wanted = _wanted(form)
-            inference.check(wanted)
-            await _require_recording(form)
-            stored = await artifacts.put(
-                caller.account, Upload(None, form.pieces(), form.file.size)
+        async with AsyncExitStack() as stack:
+            form = await stack.enter_async_context(
+                read_form(request, "file", RECORDING_BYTES_MAX, sender.require_signature)
             )
-            path = recording_path(form.file.filename or "")
-        asked = Asked(wanted, FileGiven(path, stored.sha256), idempotency_key=key)
-        if given(wanted.stream, False):
-            pieces = inference.pieces(caller.account, asked)
-            return await stream_response(request, pieces, lambda: gate.ended(caller))
-        answer = await while_there(request, inference.answer(caller.account, asked))
+            wanted = _wanted(form)
+            await _require_recording(form)
+            asked = Asked(wanted, _recording(form), idempotency_key=key)
+            inference.check(asked)
+            if given(wanted.stream, False):
+                pieces = _with_form(stack.pop_all(), inference.pieces(caller.account, asked))
+                return await stream_response(request, pieces, lambda: gate.ended(caller))
+            answer = await while_there(request, inference.answer(caller.account, asked))
         return Response(answer.content, media_type=answer.media_type, headers=dict(answer.headers))
 
     @app.post(
@@ -133,6 +131,18 @@ def _wanted(form: Form) -> TranscriptionRequest:
         TranscriptionRequest,
         _RULES,
     )
+
+
+async def _with_form(form: AsyncExitStack, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The same pieces; the form, whose file they are about, is there until their end."""
+    async with form, aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+
+
+def _recording(form: Form) -> Recording:
+    file = form.file
+    return Recording(recording_path(file.filename or ""), file, file.size or 0)
 
 
 def _json(text: str, name: str) -> Any:

@@ -12,8 +12,8 @@ from neurogrid_marketplace.money import MICRO_PER_USDC
 
 from ...openai.batch_lines import WINDOW
 from ...openai.batch_status import FAILED, Status
-from ...services.inference import FileUrl
 from ...services.openai_batches import LIST_MAX, OpenAiBatch, OpenAiBatches
+from ...services.task_answers import FileUrl
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import json_response

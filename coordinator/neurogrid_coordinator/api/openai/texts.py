@@ -14,7 +14,8 @@ from ...openai.requests import (
     EmbeddingRequest,
     ImageRequest,
 )
-from ...services.inference import Asked, FileUrl, Inference
+from ...services.inference import Inference
+from ...services.model_questions import Asked, Link
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
@@ -52,12 +53,12 @@ def add_openai_text_routes(
     inference: Inference,
     gate: Gate,
     schemas: Schemas,
-    file_url: Callable[[Request], FileUrl],
+    link: Callable[[Request, str], Link],
 ) -> None:
     """Add the routes.
 
     Args:
-        file_url: where who sent a request finds files of answers.
+        link: how files of answers are linked, for who sent a request and the id of their account.
     """
 
     async def answered(
@@ -67,7 +68,7 @@ def add_openai_text_routes(
     ) -> Response:
         key = idempotency_key(request)
         wanted = await read_json(request, kind, RULES)
-        asked = Asked(wanted, file_url=file_url(request), idempotency_key=key)
+        asked = Asked(wanted, link=link(request, caller.account.id), idempotency_key=key)
         if isinstance(wanted, ChatRequest | CompletionRequest) and given(wanted.stream, False):
             pieces = inference.pieces(caller.account, asked)
             return await stream_response(request, pieces, lambda: gate.ended(caller))
@@ -130,5 +131,5 @@ def add_openai_text_routes(
         **described(ImageRequest, OpenAiImages, _IMAGE),
     )
     async def draw(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
-        """With `response_format` url: where it is, for this key; else its bytes."""
+        """With `response_format` url: where it can be read for an hour, by whoever has the URL; else its bytes."""
         return await answered(request, caller, ImageRequest)
