@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acceptance.network import until
 from coordinator.answering import RESULT, answering
 from coordinator.api_world import World
 from coordinator.catalogue import CATALOGUE
@@ -195,6 +196,8 @@ def test_a_person_cancels_an_answer_and_goes_on(api: ServedWorld, network: Path)
         shown.type(b"Is nobody there?\r")
         # It is drawn while nobody answers.
         shown.until(b"small 0 s")
+        with Client(network=network) as client:
+            until(lambda: list(client.tasks.list()), "the question has arrived")
         # As Ctrl-C in a terminal of its own.
         shown.child.send_signal(signal.SIGINT)
         shown.until(b"Not waited for any more")
