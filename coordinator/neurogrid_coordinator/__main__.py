@@ -11,6 +11,7 @@ from .commands import (
     challenge,
     init,
     migrate,
+    model_checks,
     models,
     prune,
     reconcile,
@@ -45,6 +46,8 @@ for _command in (
     accounts.key,
 ):
     main.add_command(_command)
+for _command in (model_checks.models_checks, model_checks.models_forgive):
+    models.models.add_command(_command)
 
 
 if __name__ == "__main__":

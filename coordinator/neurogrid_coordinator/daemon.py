@@ -49,6 +49,7 @@ from .market_settings import market_settings
 from .market_terms import wait_for_terms
 from .metrics.reading import MarketReading, PassedOn, Reading
 from .metrics.serving import serve_metrics
+from .model_checks.checker import ModelChecker
 from .node_desk import NodeDesk
 from .orchestrator import Orchestrator
 from .outbound import Outbound
@@ -356,6 +357,14 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             is_well=lambda lease: nodes.is_ready(lease.node_id, lease.lease_id),
             now_ms=_now_ms,
         )
+        checker = ModelChecker(
+            config.models.check_settings(),
+            serving,
+            database=database,
+            secret=keys.session.derive(b"model checks").seed,
+            found_out=standings.changed,
+            now_ms=_now_ms,
+        )
         challenger = Challenger(
             config.trust.challenges,
             database=database,
@@ -411,6 +420,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 api_connections=lambda: len(server.connections),
                 counts=ground.counts,
                 serving=serving if replica_settings.models else None,
+                answer_delivered=checker.delivered,
             ),
         )
         overview = Overview(database)
@@ -457,6 +467,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 group.create_task(challenger.run(), name="challenger"),
                 group.create_task(notes.run(), name="notes of use"),
                 group.create_task(replicas.run(), name="replicas"),
+                group.create_task(checker.run(), name="checks of models"),
                 group.create_task(batch_runner.run(), name="batches"),
                 group.create_task(scheduler.run(), name="schedules"),
                 group.create_task(follower.run(), name="transfers"),

@@ -20,4 +20,6 @@ class CoordinatorEvent(StrEnum):
     REPLICA_BEGUN = "replica_begun"
     REPLICA_READY = "replica_ready"
     REPLICA_LOST = "replica_lost"
+    MODEL_DIFFERS = "model_differs"
+    MODEL_FALSE = "model_false"
     WEBHOOK_DISABLED = "webhook_disabled"

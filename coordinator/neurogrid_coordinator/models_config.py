@@ -13,6 +13,7 @@ from neurogrid_marketplace.model_catalogue import Catalogue, ModelName, parse_ca
 from neurogrid_marketplace.money import parse_usdc
 
 from .config_section import Section
+from .model_checks.settings import CheckSettings
 from .paid_use.leases import UseSettings
 from .replicas.orders import ReplicaSettings
 from .services.models import ModelSettings
@@ -32,6 +33,8 @@ class ModelsConfig(Section, frozen=True):
         replicas: whether warm servers of models are kept; account: whose deposit pays for them, an account's id;
             replica_hours: how long one runs before another takes its place; use_escrow_usdc: what an account's escrow for
             asking one holds; use_idle_s: without a request for so long, it is settled.
+        check_percent, check_account, check_usdc_per_day, check_trusted, check_within_s: see `CheckSettings`; without an
+            account of its own the one that pays for replicas checks.
     """
 
     catalogue: Annotated[str, Meta(max_length=1000)] = ""
@@ -43,6 +46,13 @@ class ModelsConfig(Section, frozen=True):
     replica_hours: Annotated[int, Meta(ge=1, le=7 * 24)] = 24
     use_escrow_usdc: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")] = "0.50"
     use_idle_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
+    check_percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    check_account: Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32})?\Z")] = ""
+    check_usdc_per_day: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")] = "1.00"
+    check_trusted: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=64)
+    ] = ()
+    check_within_s: Annotated[int, Meta(ge=0, le=3600)] = 60
 
     def check(self) -> None:
         """Raise `InvalidValue` unless who is to pay is named."""
@@ -65,6 +75,16 @@ class ModelsConfig(Section, frozen=True):
             self.account,
             min(3600 * self.replica_hours, timeout_s_max),
             served if self.replicas else {},
+        )
+
+    def check_settings(self) -> CheckSettings:
+        """What holds of checks."""
+        return CheckSettings(
+            self.check_percent if self.replicas else 0,
+            self.check_account or self.account,
+            parse_usdc(self.check_usdc_per_day),
+            self.check_trusted,
+            self.check_within_s,
         )
 
     def use_settings(self, replicas: ReplicaSettings) -> UseSettings:

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from .answer_counting import usage_of
+
+# Of a server's own words.
+_WORD_CHARS: Final = 32
+_TOKEN_CHARS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +38,64 @@ class Reply:
     output_tokens: int = 0
 
 
-def reply_of(values: Iterable[Mapping[str, Any]]) -> Reply:
-    """Out of the events of a stream, or the one object of a whole answer."""
-    thoughts, words, calls = [], [], []
-    tokens: list[Token] = []
-    finish, read, written = "", 0, 0
-    for value in values:
+class ReplyReader:
+    """Takes the events of a stream, or the one object of a whole answer; holds what a reply has, and no more.
+
+    Args:
+        bytes_max, tokens_max: of what is held.
+
+    Attributes:
+        is_whole: whether it holds all that came.
+    """
+
+    def __init__(self, bytes_max: int = 256 * 1024, tokens_max: int = 16_384) -> None:
+        self.is_whole = True
+        self._left_bytes, self._left_tokens = bytes_max, tokens_max
+        self._thoughts: list[str] = []
+        self._words: list[str] = []
+        self._calls: list[str] = []
+        self._tokens: list[Token] = []
+        self._finish = ""
+        self._read = self._written = 0
+
+    def feed(self, value: Mapping[str, Any]) -> None:
+        """The next one."""
         usage = usage_of(value)
-        read = max(read, usage.input_tokens + usage.cached_input_tokens)
-        written = max(written, usage.output_tokens)
+        self._read = max(self._read, usage.input_tokens + usage.cached_input_tokens)
+        self._written = max(self._written, usage.output_tokens)
         choice = _first(value)
         said = {**choice, **_map(choice.get("delta")), **_map(choice.get("message"))}
-        thoughts.append(_text(said.get("reasoning_content")) or _text(said.get("reasoning")))
-        words.append(
-            _text(said.get("text")) + _text(said.get("content")) + _text(said.get("refusal"))
-        )
-        calls.append(_calls(said.get("tool_calls")))
-        tokens += _tokens(choice.get("logprobs"))
-        finish = _text(choice.get("finish_reason")) or finish
-    text = "".join((*thoughts, *words, *calls))
-    return Reply(text, finish, tuple(tokens), read, written)
+        self._keep(self._thoughts, _text(said.get("reasoning_content") or said.get("reasoning")))
+        for name in ("text", "content", "refusal"):
+            self._keep(self._words, _text(said.get(name)))
+        self._keep(self._calls, _calls(said.get("tool_calls")))
+        tokens = _tokens(choice.get("logprobs"))
+        self._left_tokens -= len(tokens)
+        if self._left_tokens < 0:
+            self.is_whole = False
+        if self.is_whole:
+            self._tokens += tokens
+        self._finish = _text(choice.get("finish_reason"))[:_WORD_CHARS] or self._finish
+
+    def reply(self) -> Reply:
+        """What has come."""
+        text = "".join((*self._thoughts, *self._words, *self._calls))
+        return Reply(text, self._finish, tuple(self._tokens), self._read, self._written)
+
+    def _keep(self, where: list[str], text: str) -> None:
+        self._left_bytes -= len(text.encode("utf-8", "surrogatepass"))
+        if self._left_bytes < 0:
+            self.is_whole = False
+        if self.is_whole and text:
+            where.append(text)
+
+
+def reply_of(values: Iterable[Mapping[str, Any]]) -> Reply:
+    """Out of all of an answer."""
+    reader = ReplyReader()
+    for value in values:
+        reader.feed(value)
+    return reader.reply()
 
 
 def _first(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +126,7 @@ def _tokens(value: Any) -> list[Token]:
             return []
         pairs = list(zip(texts, chances, strict=False))
     return [
-        Token(text, float(chance))
+        Token(text[:_TOKEN_CHARS], float(chance))
         for text, chance in pairs
         if isinstance(text, str) and isinstance(chance, int | float) and isfinite(chance)
     ]

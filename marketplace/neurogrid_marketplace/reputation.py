@@ -51,6 +51,7 @@ class FindingKind(StrEnum):
     CHALLENGE_PASSED = "challenge_passed"
     CHALLENGE_FAILED = "challenge_failed"
     GPU_SHARED = "gpu_shared"
+    MODEL_FALSE = "model_false"
 
 
 # What comes of challenges; scored only where the coordinator's operator says so.
@@ -104,6 +105,8 @@ def points(finding: Finding) -> Points:
             return Points(0.0, 3.0, "it failed a challenge: it has less than it offers")
         case FindingKind.GPU_SHARED:
             return Points(0.0, 3.0, "another node offers the same GPU")
+        case FindingKind.MODEL_FALSE:
+            return Points(0.0, 4.0, "its answers are not those of the model that it says it serves")
 
 
 def _points_of_failure(outcome: Outcome | None) -> Points:

@@ -54,6 +54,7 @@ RELEASED = {
     "0030_unwritten_requests.sql": "4c90055abe956455476fdcc99ab3c76e70d349c0d7f9031899555337632e1aba",
     "0031_use_of_leases.sql": "e79aead26cd1221e7b7798eb68fc5ac6e0e9a35a683b711e0a5ceba85e5255f0",
     "0032_audit_hashes.sql": "4bd5409e7449bc097532dbca0738b0a64048f157da316dbd31f3551c32e4478d",
+    "0033_model_checks.sql": "cbc365dd69be145992d25c1e2ed2cf54f070cceb90b3477f68f283d8f3559a68",
 }
 NEWEST = len(migrations.known())
 Rows = dict[str, list[tuple[object, ...]]]

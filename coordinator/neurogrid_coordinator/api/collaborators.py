@@ -16,6 +16,7 @@ from ..artifacts import BlobStore, LeaseTokens
 from ..client_funds import ClientFunds
 from ..market.job_stream import JobStream
 from ..market.reports import Traffic
+from ..model_checks.delivered import Tell
 from ..outbound import Outbound
 from ..replicas.serving import ModelServing
 from ..request_rules import UNLIMITED, RequestRules
@@ -97,6 +98,7 @@ class Collaborators:
         api_connections: how many there are to the api now.
         counts: of requests.
         serving: replicas of models; None where none are kept, or another coordinator has them.
+        answer_delivered: told of replicas' answers that their clients have got; None: nobody is.
     """
 
     database: Database
@@ -129,3 +131,4 @@ class Collaborators:
     api_connections: Callable[[], int] = lambda: 0
     counts: RequestCounts = field(default_factory=RequestCounts)
     serving: ModelServing | None = None
+    answer_delivered: Tell | None = None

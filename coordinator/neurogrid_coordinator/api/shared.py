@@ -127,7 +127,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
     inference = Inference(
         settings.models,
         task_answers,
-        ReplicaAnswers(serving, artifacts) if serving is not None else None,
+        ReplicaAnswers(serving, artifacts, world.answer_delivered) if serving is not None else None,
     )
     by_name = ByName(settings.operations, settings.models)
     read_task = task_reader(by_name)

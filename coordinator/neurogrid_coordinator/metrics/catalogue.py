@@ -57,6 +57,9 @@ MODEL_AT_WORK = _gauge("model_at_work", "Requests that a replica works at.", "mo
 MODEL_REQUESTS = _counter(
     "model_requests", "Requests to replicas, by what came of them.", "model", "result"
 )
+MODEL_CHECKS = _counter(
+    "model_checks", "Answers that were drawn to be checked, by what came of it.", "model", "result"
+)
 MODEL_FIRST_BYTE_SECONDS = _histogram(
     "model_first_byte_seconds",
     "From a request to the first byte of its answer, waiting included.",
@@ -96,6 +99,7 @@ CATALOGUE: Final = (
     MODEL_WAITING,
     MODEL_AT_WORK,
     MODEL_REQUESTS,
+    MODEL_CHECKS,
     MODEL_FIRST_BYTE_SECONDS,
     MODEL_COLD_START_SECONDS,
 )

@@ -7,7 +7,7 @@ from neurogrid_marketplace.task import Phase
 from neurogrid_telemetry.metrics import Sample
 
 from ..market.reports import Traffic
-from ..replicas.pool import RESULTS, STATES
+from ..replicas.pool import CHECKED, RESULTS, STATES
 from ..replicas.pool import Tally as ModelTally
 from ..replicas.status import ModelStatus
 from ..store.retention import KINDS
@@ -113,6 +113,8 @@ def _of_model(status: ModelStatus, tally: ModelTally) -> Iterator[Sample]:
     yield Sample(names.MODEL_AT_WORK, (model,), status.at_work)
     for result in RESULTS:
         yield Sample(names.MODEL_REQUESTS, (model, result), tally.requests[result])
+    for result in CHECKED:
+        yield Sample(names.MODEL_CHECKS, (model, result), tally.checks[result])
     yield Sample(names.MODEL_FIRST_BYTE_SECONDS, (model,), tally.first_byte)
     for phase, took in tally.cold_start.items():
         yield Sample(names.MODEL_COLD_START_SECONDS, (model, phase), took)

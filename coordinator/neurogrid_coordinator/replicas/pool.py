@@ -91,6 +91,9 @@ class Replica:
 
 # What can come of a request; see `Tally`.
 RESULTS: Final = ("answered", "broken", "failed", "left", "refused")
+# What can come of an answer that was drawn to be checked: a marketplace `Judged`; nobody else could be asked; there was no room, no
+# money, or no answer.
+CHECKED: Final = ("right", "wrong", "undecided", "unanswered", "left_out")
 STATES: Final = ("queued", "starting", "loading", "ready", "leaving", "away")
 
 
@@ -127,6 +130,7 @@ class Tally:
         begun, lost: replicas that were begun, and that ended when nobody had let them go.
         first_byte: from the request to the first byte of its answer, waiting included.
         cold_start: by phase.
+        checks: of answers, by what came of them; one of `CHECKED`.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -136,6 +140,7 @@ class Tally:
     cold_start: dict[str, Durations] = field(
         default_factory=lambda: {name: Durations() for name in PHASES}
     )
+    checks: Counter[str] = field(default_factory=Counter)
 
 
 class Pool:

@@ -7,7 +7,7 @@ between any two steps finds after it what there is, and goes on from that. Only 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,10 +22,11 @@ from ..log_events import CoordinatorEvent
 from ..services.errors import Refused, Unavailable
 from ..services.submission import REPLICA_KIND, Submission
 from ..services.tasks import Tasks
-from ..store import accounts, events, task_lists, tasks
+from ..store import accounts, events, model_checks, task_lists, tasks
 from ..store.accounts import Account
 from ..store.database import Database, Overloaded
 from ..store.feed import Feed
+from ..store.model_checks import SuspicionRow
 from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
 from .cold_start import phases
@@ -88,6 +89,7 @@ class ReplicaUpkeep:
         self._is_well = is_well
         self._now_ms = now_ms
         self._adopted = False
+        self._charged: Sequence[SuspicionRow] = ()
         self._probes: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -118,6 +120,7 @@ class ReplicaUpkeep:
             await self._adopt()
             self._adopted = True
         await self._follow()
+        self._charged = await self._database.read(model_checks.charged, self._now_ms())
         for pool in self._pools.values():
             await self._keep(pool)
             pool.dispatch()
@@ -274,12 +277,14 @@ class ReplicaUpkeep:
 
     async def _keep(self, pool: Pool) -> None:
         now_ms = self._now_ms()
+        false = await self._let_go(pool)
         pool.need = pool.need.seen(pool.limits, pool.load(), now_ms)
         wanted = pool.need.wanted(pool.limits, now_ms)
         reached = [
             each
             for each in pool.replicas.values()
-            if not each.away_since_ms or now_ms - each.away_since_ms < LOST_AFTER_MS
+            if each.task_id not in false
+            and (not each.away_since_ms or now_ms - each.away_since_ms < LOST_AFTER_MS)
         ]
         todo = plan([each.stands() for each in reached], wanted, now_ms, self._lead_ms(pool))
         for task_id in todo.leave:
@@ -291,6 +296,21 @@ class ReplicaUpkeep:
         for _ in range(todo.begin if now_ms >= pool.not_before_ms else 0):
             if not await self._begin(pool):
                 break
+
+    async def _let_go(self, pool: Pool) -> Collection[str]:
+        """Replicas at nodes that were found not to serve the model as they say: they get no more requests, and end with
+        those that they have."""
+        nodes = {each.node_id for each in self._charged if each.model == pool.model_id}
+        false = [
+            each
+            for each in pool.replicas.values()
+            if each.lease is not None and each.lease.node_id in nodes
+        ]
+        for each in false:
+            each.leaving = True
+            if not each.at_work:
+                await self._end(each.task_id)
+        return {each.task_id for each in false}
 
     def _lead_ms(self, pool: Pool) -> int:
         cold_ms = pool.cold_starts.expected_ms() or 0
@@ -340,13 +360,22 @@ class ReplicaUpkeep:
         return True
 
     async def _elsewhere(self, account: Account, wanted: Submission, pool: Pool) -> Submission:
-        """The same on another node than the model's other replicas have, where one could take it now: nodes die whole."""
-        nodes = {each.lease.node_id for each in pool.replicas.values() if each.lease is not None}
-        if not nodes:
-            return wanted
-        apart = replace(wanted, avoid=Avoid(nodes=tuple(sorted(nodes))[:MAX_AVOIDED]))
-        explanation, _ = await self._tasks.explain(account, apart)
-        return apart if explanation.matching else wanted
+        """The same at no owner's who was found not to serve the model; and at another owner's, else on another node, than the model's
+        other replicas have, where one could take it now: nodes die whole, and owners are checked by others."""
+        charged = [each for each in self._charged if each.model == pool.model_id]
+        nodes = tuple(each.node_id for each in charged)
+        wallets = tuple(dict.fromkeys(each.wallet for each in charged))
+        leases = [each.lease for each in pool.replicas.values() if each.lease is not None]
+        there = tuple(sorted({each.node_id for each in leases} - set(nodes)))
+        owners = tuple(sorted({each.wallet for each in leases} - set(wallets)))
+        for avoid in (
+            Avoid((*nodes, *there)[:MAX_AVOIDED], (*wallets, *owners)[:MAX_AVOIDED]),
+            Avoid((*nodes, *there)[:MAX_AVOIDED], wallets[:MAX_AVOIDED]),
+        ):
+            apart = replace(wanted, avoid=avoid)
+            if leases and (await self._tasks.explain(account, apart))[0].matching:
+                return apart
+        return replace(wanted, avoid=Avoid(nodes[:MAX_AVOIDED], wallets[:MAX_AVOIDED]))
 
     async def _end(self, task_id: str) -> None:
         try:

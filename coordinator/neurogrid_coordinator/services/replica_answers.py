@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from neurogrid_marketplace.model_catalogue import Model
-from neurogrid_marketplace.text_bound import TextBound
 
 from ..gateway.connection import ServiceBroken, UsedUp
+from ..model_checks.delivered import Passing, Tell
 from ..openai import by_replica, server_answers
 from ..openai.answers import Bill
 from ..openai.fields import given
@@ -57,11 +57,18 @@ class Wanted:
 
 
 class ReplicaAnswers:
-    """See the module."""
+    """See the module.
 
-    def __init__(self, serving: ModelServing, artifacts: Artifacts) -> None:
+    Args:
+        delivered: who is told of answers that their clients have got; None: nobody.
+    """
+
+    def __init__(
+        self, serving: ModelServing, artifacts: Artifacts, delivered: Tell | None = None
+    ) -> None:
         self._serving = serving
         self._artifacts = artifacts
+        self._delivered = delivered
 
     def answers(self, request: Request, model: Model) -> bool:
         """Whether a replica answers it: there is one, or there will be, or nothing else could.
@@ -92,7 +99,7 @@ class ReplicaAnswers:
             others: see `Artifacts.put`, where an image is to be kept.
         """
         request = wanted.request
-        async with self._asked(account, wanted) as (served, bound):
+        async with self._asked(account, wanted) as (served, passing):
             body, value = await _whole(served, wanted)
             try:
                 words = (
@@ -104,10 +111,11 @@ class ReplicaAnswers:
                 server_answers.whole(request, value, _bill(served, wanted, 0))
             except NoAnswer as error:
                 raise _failed(served, error) from error
-            bound.feed(value)
+            passing.feed(value)
             value = await self._linked(account, wanted.asked, value)
             served.meter.passed(body)
             bill = _bill(served, wanted, await served.meter.end())
+            passing.end(served)
             if words is not None:
                 return Answer(words.encode("utf-8", "replace"), TEXT, bill_headers(bill))
             said = server_answers.whole(request, value, bill)
@@ -125,7 +133,7 @@ class ReplicaAnswers:
             NotAnswered: what it answers is no answer.
         """
         request = wanted.request
-        async with self._asked(account, wanted) as (served, bound):
+        async with self._asked(account, wanted) as (served, passing):
             if not by_replica.is_streamed(request, wanted.model):
                 async for piece in _heard(served, wanted):
                     yield piece
@@ -146,7 +154,7 @@ class ReplicaAnswers:
                             held = out
                         else:
                             yield _encode(out)
-                    bound.feed(value)
+                    passing.feed(value)
                     served.meter.passed(b"data: %b\n\n" % data)
                     if held is None and served.meter.is_used_up:
                         raise _used_up()
@@ -158,15 +166,15 @@ class ReplicaAnswers:
             yield _encode(server_answers.last(request, held, bill))
             if server_answers.wants_usage(request) and usage is not None:
                 yield _encode(server_answers.usage_chunk(request, usage, bill))
+            passing.end(served)
 
     @asynccontextmanager
     async def _asked(
         self, account: Account, wanted: Wanted
-    ) -> AsyncIterator[tuple[Served, TextBound]]:
-        """An answer that is no error, and what its text lets it cost."""
+    ) -> AsyncIterator[tuple[Served, Passing]]:
+        """An answer that is no error, and what is seen of it as it is passed on."""
         request, model = wanted.request, wanted.model
         question = _question(wanted)
-        bound = TextBound(by_replica.asked_text(request, question.size_bytes))
         asked = replica_serving.Asked(
             model_id=model.id,
             tenant=account.id,
@@ -179,12 +187,14 @@ class ReplicaAnswers:
             most=most_units(request, model),
             must_fit=not by_replica.is_streamed(request, model),
         )
+        text = by_replica.asked_text(request, question.size_bytes)
+        passing = Passing(asked, request, text, self._delivered)
         try:
             async with self._serving.ask(asked) as served:
                 if served.answer.status >= _REFUSED:
                     raise await _refusal(served)
-                served.meter.most = bound.most
-                yield served, bound
+                passing.begin(served)
+                yield served, passing
         except UsedUp as error:
             raise _used_up() from error
         except ServiceBroken as error:

@@ -59,7 +59,7 @@ class NodeFinding(Struct, frozen=True, kw_only=True):
     """Something that the coordinator has seen a node do.
 
     Attributes:
-        kind: verified, refuted, failed, challenge_passed, challenge_failed or gpu_shared.
+        kind: verified, refuted, failed, challenge_passed, challenge_failed, gpu_shared or model_false.
         remembered: what part of it is not forgotten, 0 to 1.
         effect: the score less what it would be without this.
         scored: False for what is recorded and does not count.

@@ -92,8 +92,8 @@ class FindingView(Struct, frozen=True):
     kind: Annotated[
         str,
         Meta(
-            description="verified, refuted, failed, challenge_passed, challenge_failed or "
-            "gpu_shared."
+            description="verified, refuted, failed, challenge_passed, challenge_failed, "
+            "gpu_shared or model_false."
         ),
     ]
     outcome: Annotated[str | None, Meta(description="Of a failed run.")]

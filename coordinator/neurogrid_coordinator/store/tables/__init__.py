@@ -33,6 +33,8 @@ from .verification import (
     differences,
     evidence,
     findings,
+    model_checks,
+    model_suspicions,
 )
 from .webhook import webhook_attempts, webhook_deliveries, webhooks
 from .work import (
@@ -73,6 +75,8 @@ __all__ = [
     "leases",
     "log_chunks",
     "metadata",
+    "model_checks",
+    "model_suspicions",
     "named_tasks",
     "oauth_clients",
     "oauth_grants",

@@ -130,3 +130,42 @@ Index(
     challenge_evidence.c.node_id,
     challenge_evidence.c.challenge_id,
 )
+
+# Answers of models that were asked again elsewhere (`model_checks`), and what came of it. `request_digest`: SHA-256 of what was
+# asked. `judged`: marketplace `Judged`; `seen_json`: its `Comparison`. `evidence_json`: the request and all answers, where any differed.
+model_checks = Table(
+    "model_checks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("wallet", Text, nullable=False),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("request_digest", Text, nullable=False),
+    Column("judged", Text, nullable=False),
+    Column("others_json", Text, nullable=False),
+    Column("seen_json", Text, nullable=False),
+    Column("cost_micro_usdc", BigInteger, nullable=False),
+    Column("evidence_json", Text),
+)
+Index("model_checks_by_age", model_checks.c.at_ms)
+Index(
+    "model_checks_of_node",
+    model_checks.c.node_id,
+    model_checks.c.model,
+    model_checks.c.request_digest,
+)
+
+# What they come to, of each node and model: marketplace `Suspicion`. `charge`: what follows from it, a marketplace `Charge`.
+model_suspicions = Table(
+    "model_suspicions",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("wallet", Text, nullable=False),
+    Column("suspicion_json", Text, nullable=False),
+    Column("charge", Text),
+    Column("charged_at_ms", BigInteger),
+)

@@ -1,0 +1,2 @@
+drop table model_suspicions;
+drop table model_checks;
