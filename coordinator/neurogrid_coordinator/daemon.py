@@ -345,7 +345,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             notes=notes,
             now_ms=_now_ms,
         )
-        serving = serving_of(replica_settings, market.open_job_stream, _now_ms, use_leases)
+        serving = serving_of(replica_settings, market.open_use_stream, _now_ms, use_leases)
         replicas = ReplicaUpkeep(
             replica_settings,
             serving,

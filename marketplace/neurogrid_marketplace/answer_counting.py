@@ -69,11 +69,15 @@ class EventCount:
         """The next piece."""
         *lines, rest = data.split(b"\n")
         for line in lines:
+            if not self._line and len(line) <= _EVENT_BYTES_MAX:
+                self._event(line.rstrip(b"\r"))
+                continue
             self._take(line)
             self._event(bytes(self._line).rstrip(b"\r"))
             self._line.clear()
             self._is_long = False
-        self._take(rest)
+        if rest:
+            self._take(rest)
 
     def end(self) -> None:
         """It is complete."""

@@ -14,6 +14,9 @@ frame is a byte for its kind, four for the length of its payload (big endian), a
 
 Bytes travel by credit, so that whoever takes none holds up the program and nothing else: every other
 frame still arrives. A stream that ends without the last frame is a client, or a node, that is gone.
+
+Leases for use are asked on streams of their own protocol, which stay: open_port begins an exchange and is followed at once by its
+input, exited (or refused) ends it, and then the next may begin, of any lease of the node.
 """
 
 import struct
@@ -30,6 +33,8 @@ from .errors import InvalidValue, MalformedMessage
 from .fields import Argument, Id, Text, decode, plain
 
 JOB_STREAM_PROTOCOL_ID: Final = "/neurogrid/job/1"
+# Exchanges with replicas, one after the other.
+USE_STREAM_PROTOCOL_ID: Final = "/neurogrid/use/1"
 # What a node says in `Offer.access` that lets commands into jobs that ask for it.
 EXEC: Final = "exec"
 
@@ -41,7 +46,8 @@ MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MAX_COMMAND_BYTES: Final = 32 * 1024
 # Larger than any screen; the kernel's own number has 16 bits.
 MAX_CELLS: Final = 4096
-# Credit is given back in pieces of at least this, and whenever nothing waits.
+# Credit is given back in pieces of at least this: a frame for each small piece of an answer would cost as much as the piece.
+# Whoever sends always has all of the window but this.
 _CREDIT_STEP_BYTES: Final = 16 * 1024
 _HEADER: Final = struct.Struct(">BI")
 
@@ -312,8 +318,7 @@ class Incoming:
     def taken(self, count: int) -> Credit | None:
         """So many of them are dealt with; the credit to give for it now, if any."""
         self._owed_bytes += count
-        waiting = WINDOW_BYTES - self._left_bytes - self._owed_bytes
-        if not self._owed_bytes or (self._owed_bytes < _CREDIT_STEP_BYTES and waiting):
+        if self._owed_bytes < _CREDIT_STEP_BYTES:
             return None
         credit = Credit(self._owed_bytes)
         self._left_bytes += self._owed_bytes

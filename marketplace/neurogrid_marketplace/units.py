@@ -41,9 +41,17 @@ class Units:
     requests: UnitCount = 0
 
     def __post_init__(self) -> None:
-        for name in NAMES:
-            if not 0 <= getattr(self, name) <= MAX_UNITS:
-                raise InvalidValue(f"{name} is between 0 and {MAX_UNITS}")
+        # Made for each piece of each answer.
+        if not (
+            0 <= self.input_tokens <= MAX_UNITS
+            and 0 <= self.cached_input_tokens <= MAX_UNITS
+            and 0 <= self.output_tokens <= MAX_UNITS
+            and 0 <= self.images <= MAX_UNITS
+            and 0 <= self.audio_ms <= MAX_UNITS
+            and 0 <= self.requests <= MAX_UNITS
+        ):
+            wrong = next(name for name in NAMES if not 0 <= getattr(self, name) <= MAX_UNITS)
+            raise InvalidValue(f"{wrong} is between 0 and {MAX_UNITS}")
 
     def __add__(self, other: "Units") -> "Units":
         """Both together; what is beyond `MAX_UNITS` is not counted any more."""

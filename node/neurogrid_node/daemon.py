@@ -92,6 +92,7 @@ from .money.earnings_check import EarningsCheck
 from .money.left_market import has_left
 from .money.staking import Staking
 from .status_file import show_status
+from .use.door import UseDoor
 from .use.place import UsePlace
 
 _log = logging.getLogger(__name__)
@@ -271,15 +272,22 @@ async def _run(
             return runner.lease if runner is not None else None
 
         uses = UsePlace(lease_of, earnings.await_escrow, now_ms)
+        enters = able.links and may_enter(engine.info.job_runtimes)
         job_door = JobDoor(
             engine,
             lease_of,
             config.exec,
             config.services,
             may_end=may_signal(),
-            may_enter=able.links and may_enter(engine.info.job_runtimes),
-            uses=uses,
+            may_enter=enters,
+        )
+        use_door = UseDoor(
+            engine,
+            lease_of,
+            uses,
             requests=config.models.requests,
+            idle_s=config.services.idle_s,
+            may_enter=enters and config.services.allow,
         )
         models = policy.models if job_door.takes_connections else None
 
@@ -397,6 +405,7 @@ async def _run(
         await sandbox.sweep(set(provider.runners))
         jobs = [lease.lease_id for lease, _ in leases if lease.use is None]
         nursery.start_soon(job_door.open_on, host, jobs)
+        await nursery.start(use_door.run, host)
         for link in dialled:
             nursery.start_soon(link.run)
         nursery.start_soon(finder.run)

@@ -14,6 +14,7 @@ from .gang.gangs import with_gangs
 from .machine.inventory import Inventory
 from .market.bidder import LEASES_MAX, Policy
 from .market.network import CoordinatorLink
+from .use.door import STREAMS_MAX as USE_STREAMS_MAX
 
 _GIB = 1024**3
 
@@ -39,8 +40,8 @@ def policy_of(config: Config, wallet: str) -> Policy:
 
 def host_limits() -> HostLimits:
     """What others may take of our host. A coordinator's connection has a stream for each of its leases, which we
-    open, and those into their jobs, which it opens."""
-    streams = LEASES_MAX + STREAMS_MAX + HostLimits().streams_per_connection
+    open, and those into their jobs and to replicas, which it opens."""
+    streams = LEASES_MAX + STREAMS_MAX + USE_STREAMS_MAX + HostLimits().streams_per_connection
     return with_gangs(replace(HostLimits(), streams_per_connection=streams))
 
 

@@ -43,19 +43,29 @@ class FakeJobs:
 
     Attributes:
         opened: how many connections there were in all, by lease.
+        streams: how many streams for exchanges.
     """
 
     def __init__(self) -> None:
         self.servers: dict[str, Serve] = {}
         self.opened: dict[str, int] = {}
         self.asked: list[str] = []
+        self.streams = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open_stream(self, node_id: str) -> JobStream:
-        """As the market client does."""
+        """As the market client opens one into a job."""
+        return await self._opened(node_id, is_use=False)
+
+    async def open_use_stream(self, node_id: str) -> JobStream:
+        """As the market client opens one for exchanges."""
+        self.streams += 1
+        return await self._opened(node_id, is_use=True)
+
+    async def _opened(self, node_id: str, *, is_use: bool) -> JobStream:
         self.asked.append(node_id)
         ours, theirs = socket.socketpair()
-        task = asyncio.create_task(self._door(theirs))
+        task = asyncio.create_task(self._door(theirs, is_use))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await JobStream.over(ours)
@@ -66,11 +76,12 @@ class FakeJobs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _door(self, theirs: socket.socket) -> None:
+    async def _door(self, theirs: socket.socket, is_use: bool) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=theirs)
         try:
             with suppress(OSError, EOFError):
-                await _Door(reader, writer, self).run()
+                door = _Door(reader, writer, self)
+                await (door.run_exchanges() if is_use else door.run())
         finally:
             writer.close()
 
@@ -87,17 +98,31 @@ class _Door:
 
     async def run(self) -> None:
         wanted = (await self._receive()).words(OpenPort)
-        serve = self._jobs.servers.get(wanted.lease_id)
+        await self._connected(wanted.lease_id, is_use=False)
+        self._writer.write_eof()
+        await self._reader.read()
+
+    async def run_exchanges(self) -> None:
+        while True:
+            frame = await self._receive()
+            # What was on its way for the exchange that is over.
+            if frame.kind is not FrameKind.OPEN_PORT:
+                assert frame.kind in (FrameKind.INPUT, FrameKind.CREDIT)
+                continue
+            self._incoming, self._outgoing = Incoming(), Outgoing()
+            await self._connected(frame.words(OpenPort).lease_id, is_use=True)
+
+    async def _connected(self, lease_id: str, *, is_use: bool) -> None:
+        serve = self._jobs.servers.get(lease_id)
         if serve is None:
             code = StreamRefusal.NOT_LISTENING
             self._writer.write(write_words(Refused(code, REFUSALS[code])))
-            self._writer.write_eof()
-            await self._reader.read()
             return
-        self._jobs.opened[wanted.lease_id] = self._jobs.opened.get(wanted.lease_id, 0) + 1
+        self._jobs.opened[lease_id] = self._jobs.opened.get(lease_id, 0) + 1
         ours, theirs = socket.socketpair()
         job_reader, job_writer = await asyncio.open_unix_connection(sock=ours)
-        self._writer.write(write_bytes(FrameKind.OPENED))
+        if not is_use:
+            self._writer.write(write_bytes(FrameKind.OPENED))
         serving = asyncio.create_task(_serve(serve, theirs))
         giving = asyncio.create_task(self._give(job_writer))
         try:
@@ -109,8 +134,6 @@ class _Door:
                 self._writer.write(write_bytes(FrameKind.OUTPUT, data))
                 await self._writer.drain()
             self._writer.write(write_words(Exited(0)))
-            self._writer.write_eof()
-            await giving
         finally:
             giving.cancel()
             job_writer.close()

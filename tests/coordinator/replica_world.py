@@ -205,7 +205,7 @@ class ReplicaWorld:
         for probe in self.upkeep.probes:
             probe.cancel()
         await asyncio.gather(*self.upkeep.probes, return_exceptions=True)
-        await self.serving.connections.aclose()
+        await self.serving.exchanges.aclose()
 
 
 def tasks_of(world: World, database: Any) -> Tasks:
@@ -235,14 +235,14 @@ def made(
     def now_ms() -> int:
         return world.now_ms
 
-    serving = serving_of(settings, jobs.open_stream, now_ms, payments or AtNoPrice())
+    serving = serving_of(settings, jobs.open_use_stream, now_ms, payments or AtNoPrice())
 
     async def is_well(lease: Lease) -> bool:
         """As its node finds out."""
         try:
             async with (
-                serving.connections.to(lease, new=True) as connection,
-                ask(connection, Question("GET", "/health"), _HEALTH) as answer,
+                serving.exchanges.under(lease) as exchange,
+                ask(exchange, Question("GET", "/health"), _HEALTH) as answer,
             ):
                 return answer.status < 400
         except (ServiceBroken, Unavailable, Conflict):

@@ -6,7 +6,7 @@ It lives in a thread. What a market process would pass on goes over a pair of so
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,15 @@ from neurogrid_coordinator.market.job_stream import JobStream
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
+from neurogrid_marketplace.serving import Use
+from neurogrid_marketplace.units import UnitPrices
 from neurogrid_node.access.door import JobDoor
 from neurogrid_node.settings import ExecConfig, ServicesConfig
+from neurogrid_node.use.door import UseDoor
+from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.errors import ChannelClosed
 from node.market import COORDINATOR, award, start
 
@@ -56,6 +61,13 @@ class SocketBytes:
         await self._stream.aclose()
 
 
+class NoHost:
+    """A host on which nobody calls."""
+
+    def serve_bytes(self, protocol: str, handler: object) -> None:
+        pass
+
+
 class JobHost:
     """A job that serves, and the door to it.
 
@@ -67,11 +79,12 @@ class JobHost:
     def __init__(self, folder: Path) -> None:
         self.container_id = ""
         self._folder = folder
-        self._lease: NodeLease | None = None
+        self._leases: dict[str, NodeLease] = {}
         self._ready = threading.Event()
         self._over = trio.Event()
         self._bench: Bench
         self._door: JobDoor
+        self._use_door: UseDoor
         self._nursery: trio.Nursery
         self._token: trio.lowlevel.TrioToken
 
@@ -82,12 +95,34 @@ class JobHost:
         made = accept(award("0" * 64, lease_id=lease_id), COORDINATOR, 60_000, 1)
         job = Job("neurogrid/job:1", interactive=True, service=Service(SERVICE_PORT))
         running = start(lease_id=lease_id, job=job)
-        self._lease = replace(made, start=running, phase=LeasePhase.RUNNING)
+        self._leases = {lease_id: replace(made, start=running, phase=LeasePhase.RUNNING)}
+
+    def adopt_for_use(self, lease_id: str) -> None:
+        """Have the job be a replica, and this a lease for its use."""
+        replica = f"lease_{os.urandom(16).hex()}"
+        self.adopt(replica)
+        made = accept(
+            award("0" * 64, lease_id=lease_id, max_cost_micro_usdc=1_000),
+            COORDINATOR,
+            60_000,
+            1,
+            use=Use(replica, "m", UnitPrices(), 1_000),
+            max_unpaid_micro_usdc=1_000,
+        )
+        running = start(lease_id=lease_id, job=Job("neurogrid/job:1", uses=replica))
+        self._leases[lease_id] = replace(made, start=running, phase=LeasePhase.RUNNING)
 
     async def open_stream(self, node_id: str) -> JobStream:
-        """As the market client does."""
+        """As the market client opens one into a job."""
+        return await self._opened(self._serve)
+
+    async def open_use_stream(self, node_id: str) -> JobStream:
+        """As the market client opens one for exchanges."""
+        return await self._opened(self._serve_use)
+
+    async def _opened(self, serve: Callable[[socket.socket], Awaitable[None]]) -> JobStream:
         ours, theirs = socket.socketpair()
-        self._token.run_sync_soon(self._nursery.start_soon, self._serve, theirs)
+        self._token.run_sync_soon(self._nursery.start_soon, serve, theirs)
         return await JobStream.over(ours)
 
     def run(self) -> None:
@@ -107,12 +142,23 @@ class JobHost:
             self.container_id = await self._bench.start(SERVES, lease_id=lease_id)
             self._door = JobDoor(
                 self._bench.engine,
-                lambda _: self._lease,
+                self._lease_of,
                 ExecConfig(),
                 ServicesConfig(),
                 may_end=True,
                 may_enter=True,
             )
+            uses = UsePlace(self._by_id, _no_escrow, lambda: 0)
+            self._use_door = UseDoor(
+                self._bench.engine,
+                self._by_id,
+                uses,
+                requests=8,
+                idle_s=_START_LIMIT_S,
+                may_enter=True,
+            )
+            # It is given its streams by us.
+            await self._nursery.start(self._use_door.run, NoHost())
             self._ready.set()
             await self._over.wait()
             self._nursery.cancel_scope.cancel()
@@ -120,12 +166,30 @@ class JobHost:
                 # Under the name that it was given, the bench does not know it as its own.
                 await self._bench.engine.remove(self.container_id)
 
+    def _lease_of(self, lease_id: str) -> NodeLease | None:
+        """Whoever asks for a job here means the one that there is."""
+        return next(iter(self._leases.values()), None)
+
+    def _by_id(self, lease_id: str) -> NodeLease | None:
+        return self._leases.get(lease_id)
+
+    async def _serve_use(self, connected: socket.socket) -> None:
+        stream = SocketBytes(connected)
+        try:
+            await self._use_door.serve(stream)  # type: ignore[arg-type]  # as much of one as it uses
+        finally:
+            await stream.aclose()
+
     async def _serve(self, connected: socket.socket) -> None:
         stream = SocketBytes(connected)
         try:
             await self._door.serve(stream)  # type: ignore[arg-type]  # as much of one as it uses
         finally:
             await stream.aclose()
+
+
+async def _no_escrow(lease: NodeLease, start: Start) -> int:
+    return 0
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from neurogrid_marketplace.service import Service
 from neurogrid_node.access.door import COMMANDS_PER_LEASE, JobDoor
 from neurogrid_node.access.frames import FrameStream
 from neurogrid_node.settings import ExecConfig, ServicesConfig
+from neurogrid_node.use.door import UseDoor
 from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.connection import Connection
@@ -71,8 +72,8 @@ class Node:
         await stream.send(write_words(Open(lease_id, command, tty)))
         return stream
 
-    async def raw(self) -> FrameStream:
-        opened = await self.connection.open_stream(JOB_STREAM_PROTOCOL_ID)
+    async def raw(self, protocol: str = JOB_STREAM_PROTOCOL_ID) -> FrameStream:
+        opened = await self.connection.open_stream(protocol)
         bytes_ = ByteStream(self.connection, opened)
         stream = FrameStream(bytes_)
         self.leave[stream] = bytes_.close
@@ -127,12 +128,16 @@ async def node(
             ServicesConfig(connections=2),
             may_end=True,
             may_enter=True,
-            uses=uses,
-            requests=2,
+        )
+        use_door = UseDoor(
+            bench.engine, lease_of, uses, requests=2, idle_s=PATIENCE_S, may_enter=True
         )
         await door.open_on(host, [LEASE])
-        with trio.fail_after(PATIENCE_S):
-            yield here
+        async with trio.open_nursery() as nursery:
+            await nursery.start(use_door.run, host)
+            with trio.fail_after(PATIENCE_S):
+                yield here
+            nursery.cancel_scope.cancel()
 
 
 async def _no_escrow(lease: NodeLease, start: Start) -> int:

@@ -11,15 +11,19 @@ import trio
 
 from engine.bench import PATIENCE_S, Bench
 from engine.test_job_door import LEASE, Node, heard, node
-from engine.test_job_ports import asked, refusal
+from engine.test_job_ports import refusal
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.job import Job
 from neurogrid_marketplace.job_stream import (
+    USE_STREAM_PROTOCOL_ID,
+    WINDOW_BYTES,
     Credit,
     Exited,
     ExitReason,
     FrameKind,
+    OpenPort,
+    Refused,
     StreamRefusal,
     write_bytes,
     write_words,
@@ -105,11 +109,28 @@ async def replica(bench: Bench, max_unpaid_micro_usdc: int = 10**6) -> AsyncIter
         yield here
 
 
-async def sent(here: Node, words: bytes, lease_id: str = USE_LEASE) -> FrameStream:
-    stream = await asked(here, lease_id)
-    assert (await stream.receive()).kind is FrameKind.OPENED
-    await stream.send(write_bytes(FrameKind.INPUT, words))
+async def begin(stream: FrameStream, words: bytes, lease_id: str = USE_LEASE) -> FrameStream:
+    """Begin an exchange on a stream, without waiting for anything."""
+    await stream.send(write_words(OpenPort(lease_id)) + write_bytes(FrameKind.INPUT, words))
     return stream
+
+
+async def sent(here: Node, words: bytes, lease_id: str = USE_LEASE) -> FrameStream:
+    """An exchange on a stream of its own."""
+    return await begin(await here.raw(USE_STREAM_PROTOCOL_ID), words, lease_id)
+
+
+async def refused(stream: FrameStream) -> StreamRefusal:
+    frame = await stream.receive()
+    assert frame.kind is FrameKind.REFUSED, frame
+    return frame.words(Refused).code
+
+
+async def use_refusal(here: Node, lease_id: str = USE_LEASE) -> StreamRefusal:
+    stream = await sent(here, request("/whole"), lease_id)
+    code = await refused(stream)
+    here.leave[stream]()
+    return code
 
 
 def units(here: Node) -> Units:
@@ -162,7 +183,7 @@ async def test_nothing_passes_beyond_what_may_be_unpaid(bench: Bench) -> None:
             frame = await stream.receive()
             passed += frame.payload
         assert passed.count(b"data:") == units(here).output_tokens == 5
-        assert await refusal(here, USE_LEASE) is StreamRefusal.UNPAID
+        assert await use_refusal(here) is StreamRefusal.UNPAID
         here.leases[USE_LEASE] = signed(here.leases[USE_LEASE], 5)
         while passed.count(b"data:") < 9:
             frame = await stream.receive()
@@ -172,7 +193,7 @@ async def test_nothing_passes_beyond_what_may_be_unpaid(bench: Bench) -> None:
         # Its end breaks off what is under way.
         await here.uses.stop(USE_LEASE)
         assert (await heard(stream))[1] == Exited(-1, ExitReason.LOST)
-        assert await refusal(here, USE_LEASE) is StreamRefusal.NOT_RUNNING
+        assert await use_refusal(here) is StreamRefusal.NOT_RUNNING
 
 
 async def test_nothing_passes_that_its_escrow_could_not_pay(bench: Bench) -> None:
@@ -183,7 +204,7 @@ async def test_nothing_passes_that_its_escrow_could_not_pay(bench: Bench) -> Non
         said, exited = await heard(await sent(here, request("/endless")))
         assert said[FrameKind.OUTPUT].count(b"data:") == units(here).output_tokens == 4
         assert exited == Exited(-1, ExitReason.USED_UP)
-        assert await refusal(here, USE_LEASE) is StreamRefusal.USED_UP
+        assert await use_refusal(here) is StreamRefusal.USED_UP
 
 
 async def test_who_is_not_served(bench: Bench) -> None:
@@ -192,7 +213,7 @@ async def test_who_is_not_served(bench: Bench) -> None:
         assert await refusal(here) is StreamRefusal.PER_USE
         assert await here.refusal() is StreamRefusal.PER_USE
         streams = [await sent(here, request("/endless")) for _ in range(2)]
-        assert await refusal(here, USE_LEASE) is StreamRefusal.TOO_MANY
+        assert await use_refusal(here) is StreamRefusal.TOO_MANY
         for stream in streams:
             while (await stream.receive()).kind is not FrameKind.OUTPUT:
                 pass
@@ -209,7 +230,7 @@ async def test_who_is_not_served(bench: Bench) -> None:
             (USE_LEASE, replace(lease, coordinator="another"), StreamRefusal.NO_LEASE),
         ):
             before, here.leases[of] = here.leases[of], changed
-            assert await refusal(here, USE_LEASE) is reason, changed
+            assert await use_refusal(here) is reason, changed
             here.leases[of] = before
 
 
@@ -251,3 +272,62 @@ async def test_what_is_no_request_ends_the_stream(bench: Bench) -> None:
         stream = await sent(here, b"SSH-2.0-client\r\n\r\n")
         with pytest.raises(ChannelClosed):
             await heard(stream)
+
+
+async def test_a_stream_carries_one_exchange_after_the_other_each_by_its_own_lease(
+    bench: Bench,
+) -> None:
+    async with replica(bench) as here:
+        stream = await here.raw(USE_STREAM_PROTOCOL_ID)
+        for _ in range(3):
+            said, exited = await heard(await begin(stream, request("/events")))
+            assert (exited, said[FrameKind.OUTPUT].count(b"data:")) == (Exited(0), 4)
+            # Another lease of nobody's is refused, and spoils nothing.
+            await begin(stream, request("/whole"), "lease_" + "8" * 32)
+            assert await refused(stream) is StreamRefusal.NO_LEASE
+        assert units(here) == Units(input_tokens=12, output_tokens=9, requests=3)
+
+
+async def test_what_was_sent_for_an_exchange_that_is_over_is_no_part_of_the_next(
+    bench: Bench,
+) -> None:
+    async with replica(bench) as here:
+        stream = await here.raw(USE_STREAM_PROTOCOL_ID)
+        await begin(stream, request("/endless"), LEASE)
+        await stream.send(write_bytes(FrameKind.INPUT, request("/endless")))
+        assert await refused(stream) is StreamRefusal.NO_SERVICE
+        said, exited = await heard(await begin(stream, request("/whole")))
+        assert (exited, said[FrameKind.OUTPUT].count(b"usage")) == (Exited(0), 1)
+        assert units(here).requests == 1
+        # Nor is it taken without end.
+        for _ in range(6):
+            await stream.send(write_bytes(FrameKind.INPUT, b"x" * (WINDOW_BYTES // 4)))
+        with pytest.raises(ChannelClosed):
+            await stream.receive()
+
+
+async def test_two_requests_in_one_exchange_end_its_stream(bench: Bench) -> None:
+    async with replica(bench) as here:
+        stream = await sent(here, request("/endless") + request("/whole"))
+        with pytest.raises(ChannelClosed):
+            await heard(stream)
+        assert not here.uses.tally_of(here.leases[USE_LEASE]).at_work
+
+
+async def test_a_replica_that_begins_anew_is_found_again(bench: Bench) -> None:
+    async with replica(bench) as here:
+        stream = await here.raw(USE_STREAM_PROTOCOL_ID)
+        assert (await heard(await begin(stream, request("/whole"))))[1] == Exited(0)
+        api = bench.engine.execs._client.api
+        await trio.to_thread.run_sync(lambda: api.restart(here.container_id, timeout=0))
+        while True:
+            await begin(stream, request("/whole"))
+            frame = await stream.receive()
+            if frame.kind is FrameKind.OUTPUT:
+                break
+            assert frame.words(Refused).code in (
+                StreamRefusal.NOT_LISTENING,
+                StreamRefusal.NOT_RUNNING,
+            )
+            await trio.sleep(0.02)
+        assert (await heard(stream))[1] == Exited(0)

@@ -4,12 +4,12 @@ import asyncio
 from typing import Protocol
 
 from neurogrid_marketplace.errors import MalformedMessage
-from neurogrid_marketplace.job_stream import Exited, ExitReason, FrameKind
+from neurogrid_marketplace.job_stream import FrameKind
 
 from ..market.job_stream import JobStream, JobStreamBroken
 
 # What a service does not take for so long, it does not want.
-_STALL_LIMIT_S = 60.0
+STALL_LIMIT_S = 60.0
 
 
 class ServiceBroken(Exception):
@@ -42,7 +42,7 @@ class ServiceConnection:
         """What comes next; b"" when the service says no more.
 
         Raises:
-            ServiceBroken: the way to it is gone; `UsedUp`: nobody could pay for the rest.
+            ServiceBroken: the way to it is gone.
         """
         try:
             while True:
@@ -51,8 +51,6 @@ class ServiceConnection:
                     case FrameKind.OUTPUT if frame.payload:
                         return frame.payload
                     case FrameKind.EXITED:
-                        if frame.words(Exited).reason is ExitReason.USED_UP:
-                            raise UsedUp("its escrow cannot pay for more")
                         return b""
                     case FrameKind.CREDIT | FrameKind.OUTPUT:
                         continue
@@ -68,9 +66,9 @@ class ServiceConnection:
             ServiceBroken: it takes none.
         """
         try:
-            async with asyncio.timeout(_STALL_LIMIT_S):
+            async with asyncio.timeout(STALL_LIMIT_S):
                 await self._stream.write(data)
         except TimeoutError:
-            raise ServiceBroken(f"it took nothing for {_STALL_LIMIT_S:g} s") from None
+            raise ServiceBroken(f"it took nothing for {STALL_LIMIT_S:g} s") from None
         except JobStreamBroken as error:
             raise ServiceBroken(str(error)) from error

@@ -235,9 +235,20 @@ class MarketClient:
         Raises:
             MarketAway: try again.
         """
+        return await self._open_stream(SocketWanted(node_id))
+
+    async def open_use_stream(self, node_id: str) -> JobStream:
+        """A stream for exchanges with replicas at a node.
+
+        Raises:
+            MarketAway: try again.
+        """
+        return await self._open_stream(SocketWanted(node_id, is_use=True))
+
+    async def _open_stream(self, wanted: SocketWanted) -> JobStream:
         if self._child is None:
             raise MarketAway("the market process is being started")
-        return await JobStream.over(self._child.open_socket(SocketWanted(node_id)))
+        return await JobStream.over(self._child.open_socket(wanted))
 
     def open_mailbox_stream(self, node_id: str, mailbox: str, is_lease: bool) -> socket.socket:
         """A socket with the frames of one stream of a node that speaks through us (`mailboxes`). The child closes

@@ -41,6 +41,7 @@ class JobStream:
         self._incoming = Incoming()
         self._room = asyncio.Event()
         self._unpaid_bytes = 0
+        self._first = b""
 
     @classmethod
     async def over(cls, connected: socket.socket) -> Self:
@@ -73,6 +74,17 @@ class JobStream:
         except MalformedMessage as error:
             raise JobStreamBroken(f"the node broke the protocol: {error}") from error
         return frame
+
+    def begin(self, wanted: OpenPort) -> None:
+        """Begin an exchange, on a stream for them, that the one before has left; it is said with what is written next."""
+        self._outgoing, self._incoming = Outgoing(), Incoming()
+        self._unpaid_bytes = 0
+        self._first = write_words(wanted)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the node, or the market process, has ended it, and all that came was read."""
+        return not self._arrived and (self._reader.at_eof() or self._writer.is_closing())
 
     async def say(self, words: Open | OpenPort | Resize | Signal | Credit) -> None:
         """Send some words.
@@ -129,7 +141,8 @@ class JobStream:
 
     async def _write(self, frame: bytes) -> None:
         try:
-            self._writer.write(frame)
+            first, self._first = self._first, b""
+            self._writer.write(first + frame)
             await self._writer.drain()
         except OSError as error:
             raise JobStreamBroken("the market process is gone") from error

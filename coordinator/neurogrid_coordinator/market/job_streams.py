@@ -1,4 +1,4 @@
-"""Streams into jobs: bytes between a socket of the api and a stream to a node, passed on unread.
+"""Streams into jobs, and to replicas: bytes between a socket of the api and a stream to a node, passed on unread.
 
 The api makes a pair of sockets for each stream and gives us one end (`lane`). What
 neither end takes stays in the kernel's buffers, and stops whoever sends; nothing is kept here. When either
@@ -14,7 +14,6 @@ from contextlib import suppress
 import trio
 
 from neurogrid_marketplace.job_stream import (
-    JOB_STREAM_PROTOCOL_ID,
     REFUSALS,
     Refused,
     StreamRefusal,
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class JobStreams:
-    """Every stream into a job.
+    """Every one of them.
 
     Args:
         open_bytes: opens a stream to a node on the connection of its control stream; raises `P2pError`
@@ -45,14 +44,14 @@ class JobStreams:
         self._open_bytes = open_bytes
         self._open: Counter[str] = Counter()
 
-    async def serve(self, node_id: str, given: socket.socket) -> None:
+    async def serve(self, node_id: str, protocol: str, given: socket.socket) -> None:
         """One stream, from its opening to its end."""
         async with trio.SocketStream(trio.socket.from_stdlib_socket(given)) as api:
             refusal = StreamRefusal.TOO_MANY
             if self._open[node_id] < JOB_STREAMS_PER_NODE and self._open.total() < JOB_STREAMS_MAX:
                 self._open[node_id] += 1
                 try:
-                    stream = await self._open_bytes(node_id, JOB_STREAM_PROTOCOL_ID)
+                    stream = await self._open_bytes(node_id, protocol)
                 except P2pError as error:
                     _log.debug("no stream into a job at %s: %s", node_id, error)
                     refusal = StreamRefusal.NODE_AWAY

@@ -19,6 +19,7 @@ from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.explain import Explanation, explain
 from neurogrid_marketplace.fields import decode, plain
 from neurogrid_marketplace.identity import peer_id_of
+from neurogrid_marketplace.job_stream import JOB_STREAM_PROTOCOL_ID, USE_STREAM_PROTOCOL_ID
 from neurogrid_marketplace.messages import (
     LEASE_PROTOCOL_ID,
     PROTOCOL_ID,
@@ -189,7 +190,8 @@ class Market:
         if wanted.mailbox:
             await self._mailboxes.serve(wanted, given)
         else:
-            await self._job_streams.serve(wanted.node_id, given)
+            protocol = USE_STREAM_PROTOCOL_ID if wanted.is_use else JOB_STREAM_PROTOCOL_ID
+            await self._job_streams.serve(wanted.node_id, protocol, given)
 
     async def serve_node(self, channel: Channel) -> None:
         """Talk with a node on its control stream until either side ends it."""

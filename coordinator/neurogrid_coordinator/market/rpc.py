@@ -55,11 +55,13 @@ class SocketWanted(msgspec.Struct, frozen=True):
         mailbox: of a node that speaks through the api (`mailboxes`); "" for a stream into a job of one that is
             connected.
         is_lease: of a mailbox, whether it is a lease's stream.
+        is_use: of a stream into a job, whether it is for exchanges with replicas.
     """
 
     node_id: PeerId
     mailbox: str = ""
     is_lease: bool = False
+    is_use: bool = False
 
 
 class CallFailed(Exception):

@@ -18,6 +18,8 @@ from ..gateway.headers import Headers, end_to_end
 
 # Of a request. A recording is the largest thing that a model is given.
 BODY_BYTES_MAX: Final = 32 * 1024 * 1024
+# Of a server that has answered, whether or not its connection would take another request.
+_SAID: Final = frozenset((h11.DONE, h11.MUST_CLOSE, h11.CLOSED))
 # With less than this the body goes along with the head, in one piece.
 _SMALL_BYTES: Final = 32 * 1024
 
@@ -80,13 +82,17 @@ class Answer:
     """
 
     def __init__(
-        self, response: h11.Response, first: bytes, rest: AsyncIterator[bytes], asking: "_Asking"
+        self,
+        response: h11.Response,
+        first: bytes,
+        rest: AsyncIterator[bytes],
+        service: h11.Connection,
     ) -> None:
         self.status = response.status_code
         self.headers: Headers = end_to_end(response.headers)
         self._first = first
         self._rest = rest
-        self._asking = asking
+        self._service = service
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Its body, piece by piece as they come.
@@ -100,9 +106,9 @@ class Answer:
             yield piece
 
     @property
-    def is_over(self) -> bool:
-        """Whether all was said, both ways, and the connection may have another request."""
-        return self._asking.is_over
+    def is_whole(self) -> bool:
+        """Whether all of it has come, and nothing behind it."""
+        return self._service.their_state in _SAID and not self._service.trailing_data[0]
 
     def header(self, name: bytes) -> str:
         """The value of a header; "" where there is none."""
@@ -121,7 +127,12 @@ async def ask(
     service = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
     loop = asyncio.get_running_loop()
     over_s = loop.time() + limits.whole_s
-    giving = asyncio.create_task(_give(service, connection, question))
+    giving = None
+    if question.size_bytes < _SMALL_BYTES:
+        # There is room for all of it: nobody has to read meanwhile.
+        await _give(service, connection, question)
+    else:
+        giving = asyncio.create_task(_give(service, connection, question))
     pieces = _pieces(service, connection, limits, over_s)
     try:
         limit_s = min(limits.first_byte_s, limits.whole_s)
@@ -131,28 +142,13 @@ async def ask(
                 first = await _body(service, connection)
         except TimeoutError:
             raise ServiceBroken(f"it did not answer for {limit_s:g} s") from None
-        yield Answer(response, first, pieces if first else _nothing(), _Asking(service, giving))
+        yield Answer(response, first, pieces if first else _nothing(), service)
     finally:
-        giving.cancel()
         await pieces.aclose()
-        with suppress(asyncio.CancelledError, ServiceBroken, h11.LocalProtocolError):
-            await giving
-
-
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    service: h11.Connection
-    giving: "asyncio.Task[None]"
-
-    @property
-    def is_over(self) -> bool:
-        service = self.service
-        return (
-            self.giving.done()
-            and service.our_state is h11.DONE
-            and service.their_state is h11.DONE
-            and not service.trailing_data[0]
-        )
+        if giving is not None:
+            giving.cancel()
+            with suppress(asyncio.CancelledError, ServiceBroken, h11.LocalProtocolError):
+                await giving
 
 
 async def _give(service: h11.Connection, connection: Connection, question: Question) -> None:

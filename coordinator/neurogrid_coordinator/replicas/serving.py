@@ -21,7 +21,7 @@ from ..market.job_stream import JobStream
 from ..paid_use.meter import Meter, NotOpened
 from ..services.errors import Conflict, RateLimited, Refused, Unavailable
 from .asking import LIMITS, Answer, AskLimits, Question, ask
-from .connections import Connections
+from .exchanges import Exchanges
 from .orders import ReplicaSettings, limits_of
 from .pool import NobodyAllowed, Pool, Replica, Wish, with_failure
 from .status import ModelStatus, status_of
@@ -78,10 +78,6 @@ class Payments(Protocol):
 
     def gone(self, meter: Meter, of: Lease) -> None:
         """Its node takes nothing more under that lease."""
-
-
-class UsedConnectionBroken(Exception):
-    """A connection that has had requests before did not bear another."""
 
 
 class Served:
@@ -168,7 +164,7 @@ class ModelServing:
         self.pools = pools
         self.payer_id = payer_id
         self.payments = payments
-        self.connections = Connections(open_stream)
+        self.exchanges = Exchanges(open_stream)
         self._now_ms = now_ms
 
     @asynccontextmanager
@@ -291,11 +287,7 @@ class ModelServing:
             lease = meter.paid_by.lease
             over = attempt.callback(self.payments.over, meter, of)
             try:
-                try:
-                    return meter, await self._asked(attempt, lease, asked)
-                except UsedConnectionBroken:
-                    # Its server has closed it meanwhile, as servers do: that is no failure.
-                    return meter, await self._asked(attempt, lease, asked, new=True)
+                return meter, await self._asked(attempt, lease, asked)
             except Conflict as error:
                 over(meter, of)
                 reason = error.details.get("reason")
@@ -310,25 +302,15 @@ class ModelServing:
                 if reason not in _ANOTHER or others >= _LEASES_MAX:
                     raise
 
-    async def _asked(
-        self, attempt: AsyncExitStack, lease: Lease, asked: Asked, *, new: bool = False
-    ) -> Answer:
+    async def _asked(self, attempt: AsyncExitStack, lease: Lease, asked: Asked) -> Answer:
         async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self.connections.to(lease, new=new))
-            was_used = connection.was_used
-            try:
-                answer = await stack.enter_async_context(
-                    ask(connection, asked.question, asked.limits)
-                )
-            except ServiceBroken as error:
-                if was_used and not isinstance(error, UsedUp):
-                    raise UsedConnectionBroken from error
-                raise
+            exchange = await stack.enter_async_context(self.exchanges.under(lease))
+            answer = await stack.enter_async_context(ask(exchange, asked.question, asked.limits))
 
-            def stay() -> None:
-                connection.may_stay = answer.is_over
+            def tell() -> None:
+                exchange.is_answered = answer.is_whole
 
-            stack.callback(stay)
+            stack.callback(tell)
             attempt.push_async_exit(stack.pop_all())
             return answer
 

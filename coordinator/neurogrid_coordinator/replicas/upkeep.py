@@ -112,7 +112,7 @@ class ReplicaUpkeep:
             for probe in self.probes:
                 probe.cancel()
             await asyncio.gather(*self.probes, return_exceptions=True)
-            await self._serving.connections.aclose()
+            await self._serving.exchanges.aclose()
 
     async def look(self) -> None:
         """See what there is, and do what follows from it."""

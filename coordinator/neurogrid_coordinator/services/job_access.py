@@ -181,9 +181,14 @@ async def _begin(stream: JobStream, wanted: Open | OpenPort) -> None:
         raise errors.Unavailable(f"the node did not answer in {_START_LIMIT_S:.0f} s") from error
     except (JobStreamBroken, MalformedMessage) as error:
         raise errors.Unavailable(f"it could not be opened: {error}") from error
+    raise refusal(refused)
+
+
+def refusal(refused: Refused) -> errors.Unavailable | errors.Conflict:
+    """What a node's refusal is to whoever asked; ``reason`` of a Conflict says which."""
     if refused.code in _PASSING:
-        raise errors.Unavailable(refused.message)
-    raise _conflict(refused.code, refused.message)
+        return errors.Unavailable(refused.message)
+    return _conflict(refused.code, refused.message)
 
 
 def _conflict(code: StreamRefusal, message: str) -> errors.Conflict:

@@ -5,9 +5,7 @@ nobody can be given a way into a job that was submitted without one.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import trio
 
@@ -17,7 +15,6 @@ from neurogrid_marketplace.job_stream import (
     JOB_STREAM_PROTOCOL_ID,
     REFUSALS,
     Exited,
-    ExitReason,
     FrameKind,
     Open,
     OpenPort,
@@ -27,7 +24,6 @@ from neurogrid_marketplace.job_stream import (
     write_words,
 )
 from neurogrid_marketplace.lease import NodeLease
-from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import PORTS, Service
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.errors import ChannelClosed
@@ -42,42 +38,18 @@ from ..container.ports import NotListening, PortConnection, connect
 from ..container.spec import CONTAINER_NAME_PREFIX
 from ..log_events import NodeEvent
 from ..settings import ExecConfig, ServicesConfig
-from ..use.connection import UseConnection
-from ..use.place import UsePlace
 from .frames import FrameStream
+from .places import Places, refusal_of
 from .session import Program, Session
 
 COMMANDS_PER_LEASE = 8
 _COMMANDS_MAX = 64
 _CONNECTIONS_MAX = 256
-_REQUESTS_MAX = 256
 # Of a node at once.
-STREAMS_MAX = _COMMANDS_MAX + _CONNECTIONS_MAX + _REQUESTS_MAX
+STREAMS_MAX = _COMMANDS_MAX + _CONNECTIONS_MAX
 _OPEN_LIMIT_S = 15.0
 
 _log = logging.getLogger(__name__)
-
-
-class _Places:
-    """How many streams of a kind may be open, of a lease and in all."""
-
-    def __init__(self, of_lease: int, of_all: int) -> None:
-        self._of_lease = of_lease
-        self._of_all = of_all
-        self._open: Counter[str] = Counter()
-
-    def is_full(self, lease_id: str) -> bool:
-        return self._open[lease_id] >= self._of_lease or self._open.total() >= self._of_all
-
-    @contextmanager
-    def one_more(self, lease_id: str) -> Iterator[None]:
-        self._open[lease_id] += 1
-        try:
-            yield
-        finally:
-            self._open[lease_id] -= 1
-            if not self._open[lease_id]:
-                del self._open[lease_id]
 
 
 class JobDoor:
@@ -85,8 +57,6 @@ class JobDoor:
 
     Args:
         lease_of: the lease of this id, None if there is none.
-        uses: the leases for use; None: there are none here.
-        requests: that one replica answers at a time.
         may_end: whether this daemon can end the commands that it starts.
         may_enter: whether it can go into the networks of jobs.
     """
@@ -100,8 +70,6 @@ class JobDoor:
         *,
         may_end: bool,
         may_enter: bool,
-        uses: UsePlace | None = None,
-        requests: int = 1,
     ) -> None:
         self._engine = engine
         self._lease_of = lease_of
@@ -109,10 +77,8 @@ class JobDoor:
         self._port_idle_s = services.idle_s
         self._takes_commands = commands.allow and may_end and engine.execs is not None
         self._takes_connections = services.allow and may_enter
-        self._commands = _Places(COMMANDS_PER_LEASE, _COMMANDS_MAX)
-        self._connections = _Places(services.connections, _CONNECTIONS_MAX)
-        self._uses = uses
-        self._requests = _Places(requests, _REQUESTS_MAX)
+        self._commands = Places(COMMANDS_PER_LEASE, _COMMANDS_MAX)
+        self._connections = Places(services.connections, _CONNECTIONS_MAX)
 
     @property
     def takes_connections(self) -> bool:
@@ -169,14 +135,12 @@ class JobDoor:
                 await _refuse(stream, StreamRefusal.PER_USE)
             elif isinstance(wanted, Open):
                 await self._command(stream, wanted, lease)
-            elif lease.use is not None:
-                await self._request(stream, lease)
             else:
                 await self._connection(stream, lease)
 
     async def _command(self, stream: FrameStream, wanted: Open, lease: NodeLease) -> None:
         asks = lease.start is not None and lease.start.job.interactive
-        refusal = _refusal(
+        refusal = refusal_of(
             lease,
             self._commands,
             StreamRefusal.NOT_INTERACTIVE if not asks else None,
@@ -207,7 +171,7 @@ class JobDoor:
 
     async def _connection(self, stream: FrameStream, lease: NodeLease) -> None:
         service = lease.start.job.service if lease.start is not None else None
-        refusal = _refusal(
+        refusal = refusal_of(
             lease,
             self._connections,
             StreamRefusal.NO_SERVICE if service is None else None,
@@ -226,49 +190,6 @@ class JobDoor:
                 await connection.aclose()
             await stream.finish(write_words(exited))
 
-    async def _request(self, stream: FrameStream, lease: NodeLease) -> None:
-        """One request to the replica that a lease for use is for."""
-        uses = self._uses
-        replica = uses.replica_of(lease) if uses is not None else None
-        service = replica.start.job.service if replica is not None and replica.start else None
-        if uses is None or replica is None or service is None:
-            is_there = replica is not None and replica.start is not None
-            await _refuse(
-                stream, StreamRefusal.NO_SERVICE if is_there else StreamRefusal.NOT_RUNNING
-            )
-            return
-        refusal = _refusal(
-            lease, self._requests, uses.refusal(lease), allowed=self._takes_connections
-        ) or _refusal(replica, self._requests, None, allowed=True)
-        if refusal is not None:
-            await _refuse(stream, refusal)
-            return
-        # What one replica has at work is what its owner limits, whoever asks.
-        with self._requests.one_more(replica.lease_id):
-            port = await self._connected(stream, replica.lease_id, service)
-            if port is None:
-                return
-            lease_id = lease.lease_id
-            exchange = UseConnection(
-                port,
-                uses.tally_of(lease),
-                lambda: uses.must_wait(lease_id),
-                lambda served: uses.is_beyond(lease_id, served),
-            )
-            exited = Exited(-1, ExitReason.LOST)
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_cancel_when, uses.until_stopped(lease_id), nursery)
-                    exited = await _follow(stream, exchange, self._port_idle_s)
-                    nursery.cancel_scope.cancel()
-            finally:
-                with trio.CancelScope(shield=True):
-                    await exchange.aclose()
-            if exchange.is_used_up:
-                exited = Exited(-1, ExitReason.USED_UP)
-        # Its place is free already: the next request need not wait for this one's last words to be read.
-        await stream.finish(write_words(exited))
-
     async def _connected(
         self, stream: FrameStream, lease_id: str, service: Service
     ) -> PortConnection | None:
@@ -284,25 +205,6 @@ class JobDoor:
             _log.warning("no way to the port of lease %s: %s", lease_id, error)
             await _refuse(stream, StreamRefusal.NOT_READY)
         return None
-
-
-def _refusal(
-    lease: NodeLease, places: _Places, not_asked_for: StreamRefusal | None, *, allowed: bool
-) -> StreamRefusal | None:
-    """Why a stream may not be opened into this lease's job; None if it may."""
-    if not allowed:
-        return StreamRefusal.NOT_ALLOWED
-    # In the place of a job that stands still the kernel would take connections, and nobody answer.
-    if lease.start is None or lease.phase is not LeasePhase.RUNNING or lease.paused_at_ms:
-        return StreamRefusal.NOT_RUNNING
-    if not_asked_for is not None:
-        return not_asked_for
-    return StreamRefusal.TOO_MANY if places.is_full(lease.lease_id) else None
-
-
-async def _cancel_when(over: Awaitable[None], nursery: trio.Nursery) -> None:
-    await over
-    nursery.cancel_scope.cancel()
 
 
 async def _follow(stream: FrameStream, program: Program, idle_s: float) -> Exited:

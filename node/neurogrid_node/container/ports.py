@@ -6,9 +6,11 @@ connects with it, and neither the job's network nor the machine's changes by tha
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -104,49 +106,96 @@ class PortConnection:
         await trio.aclose_forcefully(self._stream)
 
 
-async def connect(pid: int, container_id: str, port: int) -> PortConnection:
-    """A connection to a port of a container's own network.
+class JobNetwork:
+    """The network of one container, for as long as its first process lives; close it.
 
     Args:
-        pid: of its first process, on the host.
+        pid: of that process, on the host.
 
     Raises:
         ContainerGone: it does not run any more.
-        NotListening: nothing takes it there.
         OSError: this daemon may not go into its network.
     """
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        sock = trio.socket.from_stdlib_socket(await _socket_inside(pid, container_id, family))
-        try:
-            with trio.fail_after(_CONNECT_LIMIT_S):
-                await sock.connect((address, port))
-            return PortConnection(trio.SocketStream(sock))
-        except (OSError, trio.TooSlowError):
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-    raise NotListening(f"nothing takes connections at port {port}")
 
-
-async def _socket_inside(
-    pid: int, container_id: str, family: socket.AddressFamily
-) -> socket.socket:
-    if not pid:
-        raise ContainerGone(container_id)
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError as error:
-        raise ContainerGone(container_id) from error
-    try:
-        # Looked at only now that the number can't change hands.
-        if not is_inside(pid, container_id):
+    def __init__(self, pid: int, container_id: str) -> None:
+        if not pid:
             raise ContainerGone(container_id)
-        if _PROC.joinpath(str(pid), "ns/net").samefile(_PROC / "self/ns/net"):
-            raise PermissionError("the container has this machine's own network")
-        return _made_inside(descriptor, family)
-    finally:
+        self._container_id = container_id
+        self._spare: socket.socket | None = None
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except ProcessLookupError as error:
+            raise ContainerGone(container_id) from error
+        try:
+            # Looked at only now that the number can't change hands.
+            if not is_inside(pid, container_id):
+                raise ContainerGone(container_id)
+            if _PROC.joinpath(str(pid), "ns/net").samefile(_PROC / "self/ns/net"):
+                raise PermissionError("the container has this machine's own network")
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self) -> None:
+        """Have a socket ready for the next connection: making one takes longer than connecting it. It is joined to nothing."""
+        if self._spare is None and not self.is_gone:
+            with suppress(OSError):
+                self._spare = _made_inside(self._descriptor, socket.AF_INET)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process has ended: what it ran in has no network any more."""
+        if self._descriptor < 0:
+            return True
+        # Not select: its descriptors end at 1,024.
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+
+    async def connect(self, port: int) -> PortConnection:
+        """A connection to a port of it.
+
+        Raises:
+            ContainerGone: the container does not run any more.
+            NotListening: nothing takes it there.
+            OSError: this daemon may not go into its network.
+        """
+        if self.is_gone:
+            raise ContainerGone(self._container_id)
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            sock = trio.socket.from_stdlib_socket(self._socket(family))
+            try:
+                with trio.fail_after(_CONNECT_LIMIT_S):
+                    await sock.connect((address, port))
+                return PortConnection(trio.SocketStream(sock))
+            except (OSError, trio.TooSlowError):
+                sock.close()
+            except BaseException:
+                sock.close()
+                raise
+        raise NotListening(f"nothing takes connections at port {port}")
+
+    def _socket(self, family: socket.AddressFamily) -> socket.socket:
+        if family == socket.AF_INET and self._spare is not None:
+            spare, self._spare = self._spare, None
+            return spare
+        return _made_inside(self._descriptor, family)
+
+    def close(self) -> None:
+        """Let go of it. Its number may be another descriptor's at once, so whoever is still connecting must not have it."""
+        descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
+        if self._spare is not None:
+            self._spare.close()
+
+
+async def connect(pid: int, container_id: str, port: int) -> PortConnection:
+    """One connection to a port of a container's own network; see `JobNetwork`."""
+    network = JobNetwork(pid, container_id)
+    try:
+        return await network.connect(port)
+    finally:
+        network.close()
 
 
 def _made_inside(descriptor: int, family: socket.AddressFamily) -> socket.socket:
