@@ -174,7 +174,7 @@ def refused(error: Refused) -> Problem:
             # Document 000's name for the same.
             headers["X-RateLimit-Retry-After"] = str(seconds)
         case Unavailable():
-            headers["Retry-After"] = str(_RETRY_AFTER_UNAVAILABLE_S)
+            headers["Retry-After"] = str(details.get("retry_after", _RETRY_AFTER_UNAVAILABLE_S))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.code, error.message, details, status=status, headers=headers)

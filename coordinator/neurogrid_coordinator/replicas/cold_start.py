@@ -13,7 +13,7 @@ from ..store.events import TaskEvent
 # its image fetched. Ready: until it takes requests.
 PHASES: Final = ("queued", "auction", "escrow", "start", "ready")
 # As many make a median that one slow node does not move.
-_KEPT_MAX: Final = 16
+KEPT_MAX: Final = 16
 
 
 def phases(
@@ -40,11 +40,19 @@ def phases(
     return found
 
 
+def read_phases(noted: object) -> dict[str, int]:
+    """What `phases` has found, as an event has it; empty where it is of another form, as of other releases."""
+    if not isinstance(noted, dict) or set(noted) != set(PHASES):
+        return {}
+    took_ms = {name: noted[name] for name in PHASES if isinstance(noted[name], int)}
+    return took_ms if len(took_ms) == len(PHASES) else {}
+
+
 class ColdStarts:
     """A model's last ones."""
 
     def __init__(self) -> None:
-        self._kept: deque[Mapping[str, int]] = deque(maxlen=_KEPT_MAX)
+        self._kept: deque[Mapping[str, int]] = deque(maxlen=KEPT_MAX)
 
     def add(self, took_ms: Mapping[str, int]) -> None:
         """One more, by phase."""

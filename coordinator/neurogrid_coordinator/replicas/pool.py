@@ -36,6 +36,7 @@ _FIRST_BYTES_MIN: Final = 10
 _FAILURES_MAX: Final = 2
 # A task that has not begun has all of its time before it.
 _NEVER_MS: Final = 2**62
+_SOON_MS: Final = 1000
 
 
 @dataclass(eq=False, slots=True)
@@ -43,6 +44,7 @@ class Replica:
     """One warm server, as its task and its requests show it.
 
     Attributes:
+        begun_at_ms: since when it is wanted.
         phase: of its task.
         lease: that its container runs under; None while it does not.
         ready_at_ms: since when it takes requests; 0: it does not.
@@ -55,6 +57,7 @@ class Replica:
 
     task_id: str
     phase: Phase
+    begun_at_ms: int = 0
     lease: Lease | None = None
     ready_at_ms: int = 0
     has_been_ready: bool = False
@@ -68,6 +71,11 @@ class Replica:
     def takes(self) -> bool:
         """Whether it takes requests."""
         return bool(self.ready_at_ms) and not self.leaving and not self.away_since_ms
+
+    @property
+    def comes(self) -> bool:
+        """Whether it is on its way to take requests for the first time."""
+        return not (self.has_been_ready or self.leaving or self.away_since_ms)
 
     def stands(self) -> Standing:
         """As `replica_scaling` has it."""
@@ -321,7 +329,12 @@ class Pool:
         """How long a request that comes now waits for a replica to be ready: 0 where one is; None: nobody knows."""
         if any(each.takes for each in self.replicas.values()):
             return 0
-        return self.cold_starts.expected_ms()
+        whole_ms = self.cold_starts.expected_ms()
+        begun = [each.begun_at_ms for each in self.replicas.values() if each.comes]
+        if whole_ms is None or not begun:
+            return whole_ms
+        # What takes longer than it usually does may be there at any moment.
+        return max(_SOON_MS, min(begun) + whole_ms - self._now_ms())
 
     def _has_place(self) -> bool:
         return any(each.has_place for each in self._candidates())

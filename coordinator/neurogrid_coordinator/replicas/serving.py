@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.job_stream import StreamRefusal
 from neurogrid_marketplace.replica_routing import ANYBODY, Preferences
 from neurogrid_marketplace.task import Lease
@@ -31,6 +32,7 @@ TRIES_MAX: Final = 3
 # What a server says that does not take the request: it is full, is being loaded, or is about to end.
 _NOT_TAKEN: Final = frozenset((429, 502, 503, 504))
 _RETRY_AFTER_S: Final = 5
+_RETRY_AFTER_MAX_S: Final = 600
 # What a node says of a lease for use that has ended, or soon does.
 _ANOTHER: Final = frozenset(
     each.value
@@ -322,8 +324,14 @@ def _node(replica: Replica) -> str:
 def _no_replica(pool: Pool, asked: Asked, why: str) -> Unavailable:
     said = f"no replica of {pool.model_id} had a place for this request within {asked.wait_s:g} s"
     more = why or pool.problem
-    details = {"replicas": len(pool.replicas), "waiting": pool.waiting}
-    return Unavailable(f"{said}: {more}" if more else said, {**details})
+    expected_ms = pool.expected_ms()
+    details: dict[str, Json] = {"replicas": len(pool.replicas), "waiting": pool.waiting}
+    if expected_ms:
+        details |= {
+            "expected_start_ms": expected_ms,
+            "retry_after": min(_RETRY_AFTER_MAX_S, -(-expected_ms // 1000)),
+        }
+    return Unavailable(f"{said}: {more}" if more else said, details)
 
 
 def serving_of(

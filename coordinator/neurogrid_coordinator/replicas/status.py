@@ -95,6 +95,18 @@ def status_of(pool: Pool, now_ms: int) -> ModelStatus:
     )
 
 
+def announcement(status: ModelStatus) -> str:
+    """What who waits is told while no replica takes requests; "" where one does."""
+    if status.ready:
+        return ""
+    begins = (
+        "how soon it begins is not known yet"
+        if status.expected_ms is None
+        else f"begins in about {-(-status.expected_ms // 1000)} s"
+    )
+    return f"{status.model_id}: no replica is warm, {begins}"
+
+
 def _replica(replica: Replica) -> ReplicaStatus:
     lease = replica.lease
     return ReplicaStatus(

@@ -29,7 +29,7 @@ from ..store.feed import Feed
 from ..store.model_checks import SuspicionRow
 from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
-from .cold_start import phases
+from .cold_start import KEPT_MAX, phases, read_phases
 from .orders import ReplicaSettings, missing_weights, replica_submission
 from .pool import Pool, Replica
 from .serving import ModelServing
@@ -151,8 +151,11 @@ class ReplicaUpkeep:
                 _log.info("replica %s of %s is let go: nobody keeps it", row.id, row.model)
                 await self._end(row.id)
                 continue
-            pool.replicas.setdefault(row.id, Replica(row.id, row.phase))
+            pool.replicas.setdefault(row.id, Replica(row.id, row.phase, row.created_at_ms))
         for pool in self._pools.values():
+            if pool.cold_starts.expected_ms() is None:
+                for took_ms in await self._database.read(_last_starts, pool.model_id):
+                    pool.cold_starts.add(took_ms)
             # As many as there are were wanted a moment ago.
             count = min(len(pool.replicas), pool.limits.most)
             pool.need = Need((now_ms,) * max(count, len(pool.need.last_ms)))
@@ -350,7 +353,7 @@ class ReplicaUpkeep:
                 "no replica of %s is begun: %s", pool.model_id, error or "there are enough"
             )
             return False
-        pool.replicas[detail.row.id] = Replica(detail.row.id, detail.row.phase)
+        pool.replicas[detail.row.id] = Replica(detail.row.id, detail.row.phase, self._now_ms())
         pool.tally.begun += 1
         _log.info(
             "replica %s of %s is begun",
@@ -382,6 +385,17 @@ class ReplicaUpkeep:
             await self._request_cancel(task_id)
         except LookupError:
             _log.info("replica %s is gone already", task_id)
+
+
+def _last_starts(conn: Connection, model_id: str) -> list[dict[str, int]]:
+    """How long each phase took of the last replicas' starts that earlier lives have seen, oldest first."""
+    which = TaskFilter(kinds=frozenset({REPLICA_KIND}), model=model_id)
+    found = []
+    for row in reversed(task_lists.list_rows(conn, which, limit=KEPT_MAX)):
+        for event in events.milestones(conn, row.id):
+            if event.kind == events.READY:
+                found.append(read_phases(event.data.get("cold_start_ms")))
+    return [took_ms for took_ms in found if took_ms]
 
 
 def _of_model(account: Account, model_id: str) -> TaskFilter:

@@ -90,7 +90,8 @@ class _Talk:
                 say(piece)
 
         coming = written(self._session.client, self._asking, messages=messages)
-        answer = listen(coming, self._asking.model, take, quiet=as_json)
+        client = self._session.client
+        answer = listen(client, coming, self._asking.model, take, quiet=as_json)
         if as_json:
             click.echo(msgspec.json.encode(answer))
         elif not "".join(pieces).endswith("\n"):

@@ -51,7 +51,8 @@ def generate(
         coming = written(
             session.client, asking_of(model, options), "" if messages else whole, messages
         )
-        answer = listen(coming, model, say if is_shown else taken.append, quiet=session.as_json)
+        take = say if is_shown else taken.append
+        answer = listen(session.client, coming, model, take, quiet=session.as_json)
     if str(file) != "-":
         write_to(file, (piece.encode() for piece in taken))
     elif is_shown and not answer.generated_text.endswith("\n"):

@@ -2,13 +2,14 @@
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .billing import FILE
-from .model_calls import drawn
+from .model_calls import drawn, start_note
 from .model_options import SEED, asking_of, placed, prompt_of, say_what_it_took
 from .output import print_json
 from .session import Session, with_session
@@ -45,7 +46,8 @@ def image(
     # Beside nothing of the user's: what is only passed on leaves no file.
     with tempfile.TemporaryDirectory(prefix="neurogrid-") as folder:
         target = Path(folder) / "image" if is_here else file
-        with given_up_by_ctrl_c(model), waiting(model, quiet=session.as_json):
+        note = partial(start_note, session.client, model)
+        with given_up_by_ctrl_c(model), waiting(model, note=note, quiet=session.as_json):
             answer = drawn(session.client, asking, whole, negative, target)
         if is_here:
             sys.stdout.buffer.write(target.read_bytes())

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from ..client import Client
-from ..errors import ConnectionFailed
+from ..errors import ConnectionFailed, NeuroGridError
 from ..models.catalogue import ImageAnswer, TextAnswer, Transcription
 
 
@@ -30,6 +30,18 @@ class Asking:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     region: str | None = None
     score_min: float = 0
+
+
+def start_note(client: Client, model: str) -> str:
+    """Of a model that has no warm replica, how soon one is there; "" where one is, or nobody knows."""
+    try:
+        replicas = client.models.get(model).replicas
+    except (NeuroGridError, RuntimeError):
+        # What asks it will say so better; or it has its answer, and the client is closed.
+        return ""
+    if replicas is None or replicas.ready or not replicas.expected_start_ms:
+        return ""
+    return f" (none is warm: begins in about {-(-replicas.expected_start_ms // 1000)} s)"
 
 
 def written(

@@ -8,9 +8,10 @@ import click
 
 from neurogrid_marketplace.model_requests import PROMPT_CHARS_MAX
 
+from ..client import Client
 from ..errors import ConnectionFailed
 from ..models.catalogue import ModelAnswer, TextAnswer
-from .model_calls import Asking
+from .model_calls import Asking, start_note
 from .output import usdc
 from .waiting import waiting
 
@@ -88,14 +89,19 @@ def prompt_of(argument: str | None) -> str:
 
 
 def listen(
-    coming: Iterable[str | TextAnswer], model: str, take: Callable[[str], None], *, quiet: bool
+    client: Client,
+    coming: Iterable[str | TextAnswer],
+    model: str,
+    take: Callable[[str], None],
+    *,
+    quiet: bool,
 ) -> TextAnswer:
     """Take each piece of a text as it comes, with a line on a terminal until the first; the answer.
 
     Raises:
         ConnectionFailed: it broke off.
     """
-    with waiting(model, quiet=quiet) as end:
+    with waiting(model, note=lambda: start_note(client, model), quiet=quiet) as end:
         for each in coming:
             end()
             if not isinstance(each, str):

@@ -43,7 +43,7 @@ def list_models(session: Session, *, model_type: ModelType | None, category: str
     if not found:
         click.echo("There is no such model.", err=True)
         return
-    print_table(("MODEL", "TYPE", "CATEGORY", "SIZE", "UP TO", "ABOUT"), map(_row, found))
+    print_table(("MODEL", "TYPE", "CATEGORY", "SIZE", "UP TO", "ABOUT", "WARM"), map(_row, found))
 
 
 @models.command("show")
@@ -84,7 +84,19 @@ def _row(model: ModelInfo) -> tuple[str, ...]:
         printable(model.parameters.size),
         f"{usdc(price.max_per_hour)}/h" if model.tasks else "-",
         _by_unit(price) if model.tasks else "; ".join(_by_units(price)),
+        _warmth(model),
     )
+
+
+def _warmth(model: ModelInfo) -> str:
+    """Whether it answers at once, in a word or two."""
+    replicas = model.replicas
+    if replicas is None:
+        return "-"
+    if replicas.ready:
+        return f"{replicas.ready} of {replicas.most}"
+    start_ms = replicas.expected_start_ms
+    return "no" if start_ms is None else f"in {-(-start_ms // 1000)} s"
 
 
 def _task_fields(model: ModelInfo) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """``neurogrid transcribe``: have a model write down what is said."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -8,7 +9,7 @@ import click
 
 from ..models.catalogue import Transcription
 from .billing import FILE, write_to
-from .model_calls import heard
+from .model_calls import heard, start_note
 from .model_options import say, say_what_it_took
 from .output import print_json
 from .session import Session, with_session
@@ -53,7 +54,8 @@ def transcribe(
     """
     if recording.isatty():
         raise click.UsageError("RECORDING: - is for a pipe; name a file")
-    with given_up_by_ctrl_c(model), waiting(model, quiet=session.as_json):
+    note = partial(start_note, session.client, model)
+    with given_up_by_ctrl_c(model), waiting(model, note=note, quiet=session.as_json):
         answer = heard(session.client, model, recording, language)
     text = _formed(answer, form)
     if str(file) != "-":

@@ -1,6 +1,6 @@
 """``/v1/audio/transcriptions`` and ``/translations``: forms with a recording."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from ..openapi import Schemas
 from .errors import OpenAiErrorAnswer, refusals
 from .models import NAME
 from .schemas import OpenAiTranscription
-from .streaming import stream_response
+from .streaming import Waits, stream_response
 from .texts import REFUSED, RULES
 
 # Fields that are no text; a form has nothing else.
@@ -60,9 +60,17 @@ _FORM: dict[str, Any] = {
 
 
 def add_openai_audio_routes(
-    app: FastAPI, inference: Inference, gate: Gate, schemas: Schemas
+    app: FastAPI,
+    inference: Inference,
+    gate: Gate,
+    schemas: Schemas,
+    waits: Callable[[str], Waits],
 ) -> None:
-    """Add the routes."""
+    """Add the routes.
+
+    Args:
+        waits: how the replicas of a model of this name are.
+    """
 
     @app.post(
         "/v1/audio/transcriptions",
@@ -91,7 +99,9 @@ def add_openai_audio_routes(
             inference.check(asked)
             if given(wanted.stream, False):
                 pieces = _with_form(stack.pop_all(), inference.pieces(caller.account, asked))
-                return await stream_response(request, pieces, lambda: gate.ended(caller))
+                return await stream_response(
+                    request, pieces, lambda: gate.ended(caller), waits(wanted.model)
+                )
             answer = await while_there(request, inference.answer(caller.account, asked))
         return Response(answer.content, media_type=answer.media_type, headers=dict(answer.headers))
 

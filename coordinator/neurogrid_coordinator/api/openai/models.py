@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.model_catalogue import Model
 
+from ...replicas.serving import ModelServing
+from ...replicas.status import ModelStatus
 from ...services.models import ModelSettings, find_model
 from ..auth import Caller, Gate
 from ..envelope import json_response
@@ -20,9 +22,16 @@ NAME = "OpenAI"
 
 
 def add_openai_model_routes(
-    app: FastAPI, settings: ModelSettings, gate: Gate, schemas: Schemas
+    app: FastAPI,
+    settings: ModelSettings,
+    gate: Gate,
+    schemas: Schemas,
+    serving: ModelServing | None,
 ) -> None:
     """Add the routes."""
+
+    def view(model: Model) -> OpenAiModel:
+        return _view(model, None if serving is None else serving.status_of(model.id))
 
     @app.get(
         "/v1/models",
@@ -37,7 +46,7 @@ def add_openai_model_routes(
     async def list_models(_: Annotated[Caller, Depends(gate.for_everybody)]) -> Response:
         """Of every type; `neurogrid` says which each is."""
         return json_response(
-            OpenAiModels("list", [_view(each) for each in settings.catalogue.models])
+            OpenAiModels("list", [view(each) for each in settings.catalogue.models])
         )
 
     @app.get(
@@ -54,11 +63,11 @@ def add_openai_model_routes(
         model_id: str, _: Annotated[Caller, Depends(gate.for_everybody)]
     ) -> Response:
         """An id may have slashes."""
-        return json_response(_view(find_model(settings, model_id)))
+        return json_response(view(find_model(settings, model_id)))
 
 
-def _view(model: Model) -> OpenAiModel:
-    shown = model_view(model)
+def _view(model: Model, status: ModelStatus | None) -> OpenAiModel:
+    shown = model_view(model, status)
     owner, slash, _ = model.id.partition("/")
     return OpenAiModel(
         id=model.id,
@@ -74,5 +83,6 @@ def _view(model: Model) -> OpenAiModel:
             context_length=shown.parameters.context_length,
             aliases=shown.aliases,
             pricing=msgspec.to_builtins(shown.pricing),
+            replicas=shown.replicas,
         ),
     )

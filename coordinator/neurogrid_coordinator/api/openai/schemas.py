@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ..native.model_schemas import ModelReplicasView
+
 _Cost = Annotated[
     float, Meta(description="USDC. Not OpenAI's, as `cost_micro_usdc`, which is exact.")
 ]
@@ -175,6 +177,10 @@ class OpenAiModelFacts(Struct, frozen=True):
     context_length: int | None
     aliases: list[str]
     pricing: Annotated[dict[str, Any], Meta(description="As `GET /api/v1/models` has it.")]
+    replicas: Annotated[
+        ModelReplicasView | None,
+        Meta(description="As `GET /api/v1/models` has it; null: none are kept, and tasks answer."),
+    ]
 
 
 class OpenAiModel(Struct, frozen=True):

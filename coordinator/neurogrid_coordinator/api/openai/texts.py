@@ -25,7 +25,7 @@ from ..sse import EVENT_SCHEMA
 from .errors import refusals
 from .models import NAME
 from .schemas import OpenAiChatCompletion, OpenAiCompletion, OpenAiEmbeddings, OpenAiImages
-from .streaming import stream_response
+from .streaming import Waits, stream_response
 
 RULES = {
     "model": "the id of a model, see GET /v1/models",
@@ -54,11 +54,13 @@ def add_openai_text_routes(
     gate: Gate,
     schemas: Schemas,
     link: Callable[[Request, str], Link],
+    waits: Callable[[str], Waits],
 ) -> None:
     """Add the routes.
 
     Args:
         link: how files of answers are linked, for who sent a request and the id of their account.
+        waits: how the replicas of a model of this name are.
     """
 
     async def answered(
@@ -71,7 +73,9 @@ def add_openai_text_routes(
         asked = Asked(wanted, link=link(request, caller.account.id), idempotency_key=key)
         if isinstance(wanted, ChatRequest | CompletionRequest) and given(wanted.stream, False):
             pieces = inference.pieces(caller.account, asked)
-            return await stream_response(request, pieces, lambda: gate.ended(caller))
+            return await stream_response(
+                request, pieces, lambda: gate.ended(caller), waits(wanted.model)
+            )
         answer = await while_there(request, inference.answer(caller.account, asked))
         return Response(answer.content, media_type=answer.media_type, headers=dict(answer.headers))
 
