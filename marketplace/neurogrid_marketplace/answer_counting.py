@@ -101,7 +101,7 @@ class EventCount:
         if usage != NOTHING_SERVED:
             self.units = _ANSWERED + usage
             self._has_usage = True
-        elif _has_text(value):
+        elif has_text(value):
             self._count_text()
 
     def _count_text(self) -> None:
@@ -145,7 +145,8 @@ def _images(value: Any) -> int:
     return sum("b64_json" in _map(item) or "url" in _map(item) for item in data)
 
 
-def _has_text(value: Any) -> bool:
+def has_text(value: Any) -> bool:
+    """Whether an event of a stream says something of the answer: a text, a call of a tool."""
     event = _map(value)
     choices = event.get("choices")
     if not isinstance(choices, list):

@@ -146,6 +146,7 @@ async def test_a_large_body_is_taken_and_one_that_is_refused_half_way_is_answere
         ((b"SSH-2.0-nobody\r\n",), "not HTTP"),
         ((b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000,), "not HTTP"),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",), "not HTTP"),
+        ((b"HTTP/1.1 100 Continue\r\n\r\n" * 100,), "does not begin"),
     ],
 )
 @on_asyncio
@@ -199,3 +200,24 @@ async def test_each_wait_has_its_limit() -> None:
             with pytest.raises(ServiceBroken, match=why):
                 async for _ in answer.pieces():
                     pass
+
+
+@on_asyncio
+async def test_what_comes_without_a_wait_has_its_limit_too() -> None:
+    class Eager:
+        """All of it is there already; nobody who reads it ever waits."""
+
+        def __init__(self) -> None:
+            self._says = [HEAD + b"\r\n"]
+
+        async def read(self) -> bytes:
+            return self._says.pop() if self._says else b"more"
+
+        async def write(self, data: bytes) -> None:
+            pass
+
+    limits = AskLimits(first_byte_s=60, between_s=60, whole_s=0.05)
+    async with ask(Eager(), Question("GET", "/"), limits) as answer:
+        with pytest.raises(ServiceBroken, match=r"longer than 0\.05 s"):
+            async for _ in answer.pieces():
+                pass

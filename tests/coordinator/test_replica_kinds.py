@@ -261,6 +261,8 @@ async def test_what_is_no_transcript_is_an_error_and_costs_nothing(tmp_path: Pat
         answer = await hear(alice)
         assert answer.status_code == 500
         assert "cannot be read" in answer.json()["error"]["message"]
+        # Who has failed rests.
+        here.turn(2)
         assert (await hear(alice, response_format="srt")).status_code == 500
         assert await of_account(here, alice) == Units()
 
@@ -295,6 +297,8 @@ async def test_vectors_are_one_for_each_text_and_paid_by_the_tokens_that_were_re
         assert said["model"] == MODEL
         wrong = await embed(input=["a", "b", "c"])
         assert "2 vectors of 3 texts" in wrong.json()["error"]["message"]
+        # Who has failed rests.
+        here.turn(2)
         assert (await embed(input=[1, 2, 3])).status_code == 500
         refused = await embed(dimensions=2)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "dimensions")

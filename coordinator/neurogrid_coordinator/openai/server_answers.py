@@ -5,6 +5,7 @@ Servers speak OpenAI's own HTTP, so most of it is passed on as it came. Ours are
 
 import base64
 import math
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
@@ -31,6 +32,7 @@ _EVENT_BYTES_MAX: Final = 1024 * 1024
 _DATA: Final = b"data:"
 _DONE: Final = b"[DONE]"
 _HEARD: Final = "transcript.text.done"
+_NAME: Final = re.compile(r"[a-zA-Z_][\w.\[\]]{0,99}", re.ASCII)
 _LANGUAGE_CHARS: Final = 16
 _PREFIXES: Final = {ChatRequest: "chatcmpl", CompletionRequest: "cmpl"}
 
@@ -59,6 +61,7 @@ class Events:
     def __init__(self) -> None:
         self._rest = b""
         self._lines: list[bytes] = []
+        self._bytes = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The next piece.
@@ -67,15 +70,22 @@ class Events:
             NoAnswer: an event is longer than any token.
         """
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) + sum(map(len, self._lines)) > _EVENT_BYTES_MAX:
-            raise NoAnswer("an event of its answer is too long")
         for line in lines:
+            # Each line of an event counts, also one without anything in it.
+            self._bytes += len(line) + 1
+            self._require_short(0)
             line = line.rstrip(b"\r")
             if line.startswith(_DATA):
                 self._lines.append(line[len(_DATA) :].strip())
-            elif not line and self._lines:
-                data, self._lines = b"\n".join(self._lines), []
-                yield data
+            elif not line:
+                data, self._lines, self._bytes = b"\n".join(self._lines), [], 0
+                if data:
+                    yield data
+        self._require_short(len(self._rest))
+
+    def _require_short(self, more_bytes: int) -> None:
+        if self._bytes + more_bytes > _EVENT_BYTES_MAX:
+            raise NoAnswer("an event of its answer is too long")
 
 
 def is_done(data: bytes) -> bool:
@@ -97,6 +107,8 @@ def read_object(data: bytes) -> dict[str, Any]:
         raise NoAnswer("what it answers is no JSON object")
     if value.get("error"):
         raise NoAnswer(error_words(value) or "it says that it failed")
+    # What an answer cost, and who gave it, is ours to say.
+    value.pop("neurogrid", None)
     return value
 
 
@@ -106,6 +118,16 @@ def error_words(value: object) -> str:
     if isinstance(error, dict):
         error = error.get("message")
     return error[:500] if isinstance(error, str) else ""
+
+
+def error_names(value: object) -> tuple[str, str]:
+    """The field at fault, and the code, that a server's error names; "" each where it names none that is one."""
+    error = value.get("error") if isinstance(value, dict) else None
+    named = (error.get("param"), error.get("code")) if isinstance(error, dict) else (None, None)
+    field, code = (
+        name if isinstance(name, str) and _NAME.fullmatch(name) else "" for name in named
+    )
+    return field, code
 
 
 def is_piece(request: Request, value: Mapping[str, Any]) -> bool:
@@ -175,7 +197,8 @@ def require_whole(request: Request, value: Mapping[str, Any]) -> None:
                 if not isinstance(each, dict) or not isinstance(each.get("embedding"), list | str):
                     raise NoAnswer("one of its vectors is none")
         case _:
-            _list(value, "choices")
+            if not all(isinstance(each, dict) for each in _list(value, "choices")):
+                raise NoAnswer("its answer has no choices that are any")
 
 
 def whole(request: Request, value: dict[str, Any], bill: Bill) -> dict[str, Any]:

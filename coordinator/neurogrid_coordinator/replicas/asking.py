@@ -22,6 +22,8 @@ BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 _SAID: Final = frozenset((h11.DONE, h11.MUST_CLOSE, h11.CLOSED))
 # With less than this the body goes along with the head, in one piece.
 _SMALL_BYTES: Final = 32 * 1024
+# Heads before the one of the answer (RFC 9110, 15.2).
+_INFORMATIONAL_MAX: Final = 8
 
 
 class Body(Protocol):
@@ -182,10 +184,13 @@ async def _give(service: h11.Connection, connection: Connection, question: Quest
 
 async def _response(service: h11.Connection, connection: Connection) -> h11.Response:
     # 100 Continue and its like say nothing.
-    while not isinstance(event := await _event(service, connection), h11.Response):
+    for _ in range(_INFORMATIONAL_MAX + 1):
+        event = await _event(service, connection)
+        if isinstance(event, h11.Response):
+            return event
         if not isinstance(event, h11.InformationalResponse):
             raise ServiceBroken("it closed the connection without an answer")
-    return event
+    raise ServiceBroken("what it answers does not begin")
 
 
 async def _body(service: h11.Connection, connection: Connection) -> bytes:
@@ -209,6 +214,9 @@ async def _pieces(
         try:
             async with asyncio.timeout_at(min(late_s, over_s)):
                 piece = await _body(service, connection)
+            if loop.time() > over_s:
+                # What there is already is read without a wait, and a limit of waits never stops it.
+                raise TimeoutError
         except TimeoutError:
             why = (
                 f"it took longer than {limits.whole_s:g} s"

@@ -31,6 +31,8 @@ from .status import ModelStatus, status_of
 TRIES_MAX: Final = 3
 # What a server says that does not take the request: it is full, is being loaded, or is about to end.
 _NOT_TAKEN: Final = frozenset((429, 502, 503, 504))
+# With such a status it says that it could not do it: it is not known to be well.
+_FAILED: Final = 500
 _RETRY_AFTER_S: Final = 5
 _RETRY_AFTER_MAX_S: Final = 600
 # What a node says of a lease for use that has ended, or soon does.
@@ -64,7 +66,7 @@ class Asked:
     preferences: Preferences = ANYBODY
     session: str = ""
     wait_s: float = 300.0
-    limits: AskLimits = LIMITS
+    limits: AskLimits | None = None
     most: Units | None = None
     must_fit: bool = False
 
@@ -114,7 +116,14 @@ class Served:
         self.broken = False
         self._pool = pool
         self._replica = replica
+        self._bytes_per_s = 0
         self.at_replica_ms = at_replica_ms
+
+    def failed(self) -> None:
+        """What it says is no answer, or it never comes to an end: its replica has failed."""
+        if not self.broken:
+            self.broken = True
+            self._pool.failed(self._replica)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The answer's body as it comes; once.
@@ -133,16 +142,23 @@ class Served:
             self.broken = True
             raise
         except ServiceBroken as error:
-            self.broken = True
-            self._pool.failed(self._replica)
+            self.failed()
             raise ServiceBroken(
                 f"the replica at node {self.lease.node_id} broke off after {size} bytes of its answer: {error}"
             ) from error
         self.ended = True
         took_s = loop.time() - since_s
-        self._pool.answered(
-            self._replica, self.at_replica_ms, round(size / took_s) if took_s > 0.01 else 0
-        )
+        self._bytes_per_s = round(size / took_s) if took_s > 0.01 else 0
+
+    def over(self) -> str:
+        """Whoever asked has left; what came of it, as one of `pool.RESULTS`."""
+        if self.broken:
+            return "broken"
+        if not self.ended:
+            return "left"
+        if self.answer.status < _FAILED:
+            self._pool.answered(self._replica, self.at_replica_ms, self._bytes_per_s)
+        return "answered"
 
 
 class ModelServing:
@@ -153,6 +169,9 @@ class ModelServing:
         open_stream: to a node; raises `MarketAway`.
         payer_id: the account that pays for the replicas.
         payments: by which leases accounts pay for asking them.
+
+    Attributes:
+        limits: how long an answer may take, where who asks does not say.
     """
 
     def __init__(
@@ -167,6 +186,7 @@ class ModelServing:
         self.payer_id = payer_id
         self.payments = payments
         self.exchanges = Exchanges(open_stream)
+        self.limits = LIMITS
         self._now_ms = now_ms
 
     @asynccontextmanager
@@ -194,8 +214,7 @@ class ModelServing:
             try:
                 yield served
             finally:
-                how = "answered" if served.ended else "broken" if served.broken else "left"
-                pool.tally.requests[how] += 1
+                pool.tally.requests[served.over()] += 1
 
     def status(self) -> list[ModelStatus]:
         """How the replicas of each model are, in the catalogue's order."""
@@ -307,7 +326,8 @@ class ModelServing:
     async def _asked(self, attempt: AsyncExitStack, lease: Lease, asked: Asked) -> Answer:
         async with AsyncExitStack() as stack:
             exchange = await stack.enter_async_context(self.exchanges.under(lease))
-            answer = await stack.enter_async_context(ask(exchange, asked.question, asked.limits))
+            limits = asked.limits or self.limits
+            answer = await stack.enter_async_context(ask(exchange, asked.question, limits))
 
             def tell() -> None:
                 exchange.is_answered = answer.is_whole

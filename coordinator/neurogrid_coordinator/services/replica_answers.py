@@ -4,8 +4,9 @@ A piece is counted when its client has it. Whoever leaves pays for those, and th
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,20 +19,23 @@ from ..openai import by_replica, server_answers
 from ..openai.answers import Bill
 from ..openai.fields import given
 from ..openai.requests import ImageRequest, Request, TranscriptionRequest
-from ..openai.server_answers import Events, NoAnswer
+from ..openai.server_answers import NoAnswer
 from ..openai.worst_case import most_units
 from ..replicas import serving as replica_serving
 from ..replicas.asking import Question
 from ..replicas.serving import ModelServing, Served
 from ..store.accounts import Account
 from .artifacts import Artifacts, Upload
-from .errors import InvalidRequest, LacksFunds, NotAnswered, RateLimited, Unavailable
+from .errors import InvalidRequest, LacksFunds, NotAnswered, RateLimited, Refused, Unavailable
 from .model_questions import TEXT, Answer, Asked, bill_headers
+from .replica_streams import events_of
 
 # Embeddings of as many texts as may be asked at once, or ten images.
 _ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 _ERROR_BYTES_MAX: Final = 64 * 1024
 _RETRY_AFTER_S: Final = 5
+# After an answer that broke off.
+_AGAIN_S: Final = 60.0
 _REFUSED: Final = 400
 _TOO_MANY: Final = 429
 _FAILED: Final = 500
@@ -98,28 +102,18 @@ class ReplicaAnswers:
             as `pieces`.
             others: see `Artifacts.put`, where an image is to be kept.
         """
-        request = wanted.request
-        async with self._asked(account, wanted) as (served, passing):
-            body, value = await _whole(served, wanted)
-            try:
-                words = (
-                    server_answers.subtitles(request, server_answers.heard(value))
-                    if isinstance(request, TranscriptionRequest)
-                    else None
-                )
-                # It is seen to be one before it is billed.
-                server_answers.whole(request, value, _bill(served, wanted, 0))
-            except NoAnswer as error:
-                raise _failed(served, error) from error
-            passing.feed(value)
-            value = await self._linked(account, wanted.asked, value)
-            served.meter.passed(body)
-            bill = _bill(served, wanted, await served.meter.end())
-            passing.end(served)
-            if words is not None:
-                return Answer(words.encode("utf-8", "replace"), TEXT, bill_headers(bill))
-            said = server_answers.whole(request, value, bill)
-            return Answer(_encode(said), headers=bill_headers(bill))
+        try:
+            return await self._whole(account, wanted)
+        except Broken as broken:
+            # Its client has nothing of it, so another replica may answer.
+            first = broken
+        try:
+            return await self._whole(account, _again(wanted))
+        except Broken as broken:
+            raise broken.refusal from broken
+        except Unavailable:
+            # Why there was a second try says more than that nobody had a place for it.
+            raise first.refusal from first
 
     async def pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
         """The JSON of each event of the answer, as they come; the last says what it cost.
@@ -132,41 +126,68 @@ class ReplicaAnswers:
             Unavailable: no replica answered, or it broke off.
             NotAnswered: what it answers is no answer.
         """
+        first: Broken | None = None
+        for each in (wanted, _again(wanted)):
+            has_begun = False
+            try:
+                async with aclosing(self._pieces(account, each)) as pieces:
+                    async for piece in pieces:
+                        has_begun = True
+                        yield piece
+                return
+            except Broken as broken:
+                if first is not None or has_begun:
+                    raise broken.refusal from broken
+                first = broken
+            except Unavailable:
+                if first is None:
+                    raise
+                # Why there was a second try says more than that nobody had a place for it.
+                raise first.refusal from first
+
+    async def _whole(self, account: Account, wanted: Wanted) -> Answer:
         request = wanted.request
         async with self._asked(account, wanted) as (served, passing):
-            if not by_replica.is_streamed(request, wanted.model):
-                async for piece in _heard(served, wanted):
-                    yield piece
-                return
-            held, usage = None, None
             try:
-                async for data in _events(served):
-                    value = server_answers.read_object(data)
-                    if isinstance(value.get("usage"), dict):
-                        usage = value
-                    is_last = server_answers.is_last(value)
-                    if server_answers.is_piece(request, value):
-                        if held is not None:
-                            yield _encode(held)
-                            held = None
-                        out = server_answers.chunk(request, value, _bill(served, wanted, 0))
-                        if is_last:
-                            held = out
-                        else:
-                            yield _encode(out)
-                    passing.feed(value)
-                    served.meter.passed(b"data: %b\n\n" % data)
-                    if held is None and served.meter.is_used_up:
-                        raise _used_up()
-                if held is None:
-                    raise NoAnswer("it ended in the middle")
-            except NoAnswer as error:
-                raise _failed(served, error) from error
+                body, value = await _read_whole(served, wanted)
+                words = (
+                    server_answers.subtitles(request, server_answers.heard(value))
+                    if isinstance(request, TranscriptionRequest)
+                    else None
+                )
+                # It is seen to be one before it is billed.
+                server_answers.whole(request, value, _bill(served, wanted, 0))
+            except (NoAnswer, ServiceBroken) as error:
+                raise _broken(served, error) from error
+            passing.feed(value)
+            value = await self._linked(account, wanted.asked, value)
+            served.meter.passed(body)
             bill = _bill(served, wanted, await served.meter.end())
-            yield _encode(server_answers.last(request, held, bill))
-            if server_answers.wants_usage(request) and usage is not None:
-                yield _encode(server_answers.usage_chunk(request, usage, bill))
             passing.end(served)
+            if words is not None:
+                return Answer(words.encode("utf-8", "replace"), TEXT, bill_headers(bill))
+            said = server_answers.whole(request, value, bill)
+            return Answer(_encode(said), headers=bill_headers(bill))
+
+    async def _pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
+        request, model = wanted.request, wanted.model
+        async with self._asked(account, wanted) as (served, passing):
+            events = (
+                events_of(
+                    *(served, passing, request, model),
+                    partial(_bill, served, wanted),
+                    self._serving.limits,
+                )
+                if by_replica.is_streamed(request, model)
+                else _heard(served, wanted)
+            )
+            try:
+                async with aclosing(events):
+                    async for event in events:
+                        yield event
+                passing.end(served)
+            except (NoAnswer, ServiceBroken) as error:
+                raise _broken(served, error) from error
 
     @asynccontextmanager
     async def _asked(
@@ -189,16 +210,11 @@ class ReplicaAnswers:
         )
         text = by_replica.asked_text(request, question.size_bytes)
         passing = Passing(asked, request, text, self._delivered)
-        try:
-            async with self._serving.ask(asked) as served:
-                if served.answer.status >= _REFUSED:
-                    raise await _refusal(served)
-                passing.begin(served)
-                yield served, passing
-        except UsedUp as error:
-            raise _used_up() from error
-        except ServiceBroken as error:
-            raise Unavailable(str(error)) from error
+        async with self._serving.ask(asked) as served:
+            if served.answer.status >= _REFUSED:
+                raise await _refusal(served)
+            passing.begin(served)
+            yield served, passing
 
     async def _linked(
         self, account: Account, asked: Asked, value: dict[str, Any]
@@ -224,6 +240,11 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
+def _again(wanted: Wanted) -> Wanted:
+    """The same, to be tried once more: whoever has waited already waits no more than for a replica that is begun anew."""
+    return replace(wanted, wait_s=min(wanted.wait_s, _AGAIN_S))
+
+
 def _question(wanted: Wanted) -> Question:
     """The request as the model's server gets it."""
     request, model, recording = wanted.request, wanted.model, wanted.asked.recording
@@ -237,35 +258,29 @@ def _question(wanted: Wanted) -> Question:
     return Question("POST", target, (("content-type", "application/json"), accept), body)
 
 
-async def _whole(served: Served, wanted: Wanted) -> tuple[bytes, dict[str, Any]]:
+async def _read_whole(served: Served, wanted: Wanted) -> tuple[bytes, dict[str, Any]]:
     """An answer that is complete, as it came and read, with all that was asked for and no more."""
     body = await _body(served, _ANSWER_BYTES_MAX)
-    try:
-        value = server_answers.read_object(body)
-        server_answers.require_whole(wanted.request, value)
-    except NoAnswer as error:
-        raise _failed(served, error) from error
+    value = server_answers.read_object(body)
+    server_answers.require_whole(wanted.request, value)
     return body, value
 
 
-async def _heard(served: Served, wanted: Wanted) -> AsyncIterator[bytes]:
+async def _heard(served: Served, wanted: Wanted) -> AsyncGenerator[bytes]:
     """The events of a transcript whose server says all of it at once."""
-    body, value = await _whole(served, wanted)
+    body, value = await _read_whole(served, wanted)
     yield _encode(server_answers.heard_events(value, _bill(served, wanted, 0))[0])
     served.meter.passed(body)
     bill = _bill(served, wanted, await served.meter.end())
     yield _encode(server_answers.heard_events(value, bill)[1])
 
 
-async def _events(served: Served) -> AsyncIterator[bytes]:
-    """The data of each event, to the one that says that it was the last."""
-    events = Events()
-    is_done = False
-    async for piece in served.pieces():
-        for data in events.feed(piece):
-            is_done = is_done or server_answers.is_done(data)
-            if not is_done:
-                yield data
+class Broken(Exception):
+    """A replica has begun an answer, and broken it off; ``refusal``: what its client is told."""
+
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 async def _body(served: Served, bytes_max: int) -> bytes:
@@ -273,24 +288,27 @@ async def _body(served: Served, bytes_max: int) -> bytes:
     async for piece in served.pieces():
         body += piece
         if len(body) > bytes_max:
-            raise _failed(served, NoAnswer(f"its answer has more than {bytes_max} bytes"))
+            raise NoAnswer(f"its answer has more than {bytes_max} bytes")
     return bytes(body)
 
 
 async def _refusal(served: Served) -> Exception:
     """What a server says that does not do what it is asked."""
-    status = served.answer.status
-    try:
-        words = server_answers.error_words(
-            msgspec.json.decode(await _body(served, _ERROR_BYTES_MAX))
-        )
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        words = ""
+    status, said = served.answer.status, None
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, NoAnswer, ServiceBroken):
+        said = msgspec.json.decode(await _body(served, _ERROR_BYTES_MAX))
+    words = server_answers.error_words(said)
     if status == _TOO_MANY:
         return RateLimited(_RETRY_AFTER_S, what="requests to this model's servers")
     if status < _FAILED:
-        return InvalidRequest(words or f"the model's server refused it with status {status}")
-    return _failed(served, NoAnswer(words or f"its server answered {status}"))
+        field, code = server_answers.error_names(said)
+        refusal = InvalidRequest(
+            words or f"the model's server refused it with status {status}", field
+        )
+        if code:
+            refusal.details["reason"] = code
+        return refusal
+    return _failed(served, words or f"its server answered {status}")
 
 
 def _used_up() -> LacksFunds:
@@ -299,9 +317,20 @@ def _used_up() -> LacksFunds:
     )
 
 
-def _failed(served: Served, error: NoAnswer) -> NotAnswered:
+def _broken(served: Served, error: NoAnswer | ServiceBroken) -> Exception:
+    """What becomes of an answer that has broken off: a `Broken`, or where another try would be no better, what its client is told."""
+    if isinstance(error, UsedUp):
+        served.broken = True
+        return _used_up()
+    served.failed()
+    if isinstance(error, ServiceBroken):
+        return Broken(Unavailable(str(error)))
+    return _failed(served, str(error))
+
+
+def _failed(served: Served, why: str) -> NotAnswered:
     details: dict[str, Any] = {"request_id": served.meter.request_id, "replica": served.task_id}
-    return NotAnswered(f"the replica at node {served.lease.node_id}: {error}", details)
+    return NotAnswered(f"the replica at node {served.lease.node_id}: {why}", details)
 
 
 def _bill(served: Served, wanted: Wanted, cost_micro_usdc: int) -> Bill:
