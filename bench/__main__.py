@@ -22,6 +22,9 @@ from . import (
 from .market import Market, running_market
 from .report import Figure, table, write
 
+# Of the coordinator, beside its own process: two cores for both.
+_READERS = 1
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -53,7 +56,7 @@ def main() -> None:
 def _market(rounds: int, idle_seconds: float) -> list[Figure]:
     with (
         tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory,
-        running_market(Path(directory) / "devnet", nodes=2) as market,
+        running_market(Path(directory) / "devnet", nodes=2, readers=_READERS) as market,
     ):
         print("idle processes ...", flush=True)
         idle_figures = idle.measure(market, idle_seconds)
@@ -65,7 +68,7 @@ def _market(rounds: int, idle_seconds: float) -> list[Figure]:
 def _rest() -> list[Figure]:
     with (
         tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory,
-        running_market(Path(directory) / "devnet", nodes=1) as market,
+        running_market(Path(directory) / "devnet", nodes=1, readers=_READERS) as market,
     ):
         return _facade(market)
 

@@ -83,12 +83,19 @@ def wait_until_settled(
 
 
 @contextmanager
-def running_market(directory: Path, nodes: int) -> Iterator[Market]:
-    """A devnet for the length of the block."""
+def running_market(directory: Path, nodes: int, *, readers: int = 0) -> Iterator[Market]:
+    """A devnet for the length of the block.
+
+    Args:
+        readers: processes of the coordinator that read submissions.
+    """
     command = [sys.executable, "-m", "neurogrid", "devnet"]
     data = ["--data", str(directory)]
     subprocess.run(
-        [*command, "up", *data, "--nodes", str(nodes), "--port", "0", "--detach"],
+        [
+            *(*command, "up", *data, "--nodes", str(nodes), "--port", "0"),
+            *("--readers", str(readers), "--detach"),
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
         timeout=_UP_LIMIT_S,

@@ -1,14 +1,16 @@
 """Durable submits and reads over REST beside bare Starlette routes, 32 connections, in turn: rates, p99 and CPU.
 
 The load is plain sockets in this process, the same for all sides, so what it costs cancels out of the
-ratio. Submitted tasks ask for a machine that does not exist: what is measured is the door, the checks
-and the commit, not the auction. CPU is that of the process that answers, whatever else it does meanwhile.
+ratio. Where the api has processes that read (`http.readers`), the bare routes are answered by as many processes. Submitted tasks ask for a machine that does not exist: what is measured is the door, the checks
+and the commit, not the auction. CPU is that of the processes that answer, whatever else they do meanwhile.
 Beside the bare route stands one that only knows a key and keeps one row: the least that a durable answer costs.
 """
 
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +29,7 @@ _CONNECTIONS = 32
 _SECONDS = 4.0
 _ROUNDS = 3
 _BARE = """
+import os, socket
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -37,7 +40,12 @@ async def hello(request):
     return JSONResponse({"hello": "world"})
 
 app = Starlette(routes=[Route("/", hello, methods=["GET", "POST"])])
-uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="error", access_log=False)
+# All processes accept from one socket.
+listener = socket.create_server(("127.0.0.1", PORT), backlog=2048)
+for _ in range(PROCESSES - 1):
+    if not os.fork():
+        break
+uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run([listener])
 """
 # One key, one row, one commit for all that wait: nothing is read, checked, held, told or shown.
 _KEEPING = """
@@ -96,8 +104,9 @@ def measure(market: Market) -> list[Figure]:
     assert url.port is not None, "network.json names a port"
     runs: dict[str, list[_Run]] = {}
     api_pid = int(market.network["coordinator"]["api_pid"])
+    processes = 1 + len(_readers(api_pid))
     with (
-        bare_server(_BARE) as (bare_port, bare_pid),
+        bare_server(_BARE, processes) as (bare_port, bare_pid),
         bare_server(_KEEPING) as (keeping_port, keeping_pid),
     ):
         bare_post = request("POST", "/", "", no_such_machine())
@@ -172,15 +181,25 @@ class _Run:
     cpu_us: float
 
 
+def _readers(pid: int) -> list[psutil.Process]:
+    """Processes that read for the api with this process id, or answer beside a bare route's."""
+    children = psutil.Process(pid).children()
+    return [each for each in children if "neurogrid_coordinator.market" not in each.cmdline()]
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    return sum(times.user + times.system for times in (each.cpu_times() for each in processes))
+
+
 async def _load(port: int, sent: bytes, pid: int) -> _Run:
     """Ask as fast as it answers; an answer that is no success ends the measurement.
 
     Args:
-        pid: of the process that answers.
+        pid: of the process that answers, with those beside it.
     """
     took_s: list[float] = []
-    server = psutil.Process(pid)
-    before = server.cpu_times()
+    servers = [psutil.Process(pid), *_readers(pid)]
+    before_s = _cpu_s(servers)
     end_s = time.perf_counter() + _SECONDS
     started_s = time.perf_counter()
 
@@ -199,18 +218,18 @@ async def _load(port: int, sent: bytes, pid: int) -> _Run:
 
     await asyncio.gather(*(connection() for _ in range(_CONNECTIONS)))
     per_s = len(took_s) / (time.perf_counter() - started_s)
-    after = server.cpu_times()
-    cpu_s = after.user + after.system - before.user - before.system
+    cpu_s = _cpu_s(servers) - before_s
     return _Run(per_s, sorted(took_s)[len(took_s) * 99 // 100] * 1000, cpu_s / len(took_s) * 1e6)
 
 
 @contextlib.contextmanager
-def bare_server(program: str) -> Iterator[tuple[int, int]]:
-    """A server of a few lines, in which PORT stands for its port: that port, and its process."""
+def bare_server(program: str, processes: int = 1) -> Iterator[tuple[int, int]]:
+    """A server of a few lines, in which PORT stands for its port, and PROCESSES for how many: that port, and its (first) process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-c", program.replace("PORT", str(port))])
+    told = program.replace("PORT", str(port)).replace("PROCESSES", str(processes))
+    process = subprocess.Popen([sys.executable, "-c", told], start_new_session=True)
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -218,5 +237,5 @@ def bare_server(program: str) -> Iterator[tuple[int, int]]:
             time.sleep(0.1)
         yield port, process.pid
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(10)

@@ -549,7 +549,8 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                     explain=market.explain,
                     nodes=nodes,
                     serving=serving,
-                )
+                ),
+                task_terms,
             )
             if isinstance(others, ServerPlace):
                 await database.write(lead_url.save, ground.internal_url)

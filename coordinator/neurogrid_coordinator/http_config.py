@@ -33,6 +33,7 @@ class HttpConfig(Section, frozen=True):
     websockets_per_address: Positive = 10
     head_s: Annotated[int, Meta(ge=1, le=300)] = 15
     idle_s: Annotated[int, Meta(ge=1, le=600)] = 20
+    readers: Annotated[int, Meta(ge=0, le=64)] = 0
 
     @property
     def host(self) -> str:

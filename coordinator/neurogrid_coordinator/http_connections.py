@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -20,11 +20,16 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from .api.client_address import IpNetwork, group_of, is_within
+from .api.paths import API
 from .ready_frames import EXTENSION as READY_FRAMES
 from .whole_exchanges import EXTENSION as WHOLE_EXCHANGE
 
 # Of a request: its line and all of its headers. Ours have a few hundred bytes, a browser's a few thousand.
 HEAD_BYTES_MAX = 32 * 1024
+# What a request begins with that submits a task.
+SUBMISSION = f"POST {API}/tasks ".encode()
+# A connection that submits so often, and nothing else between, goes on with that: then lending it is worth its while.
+LENT_AFTER = 8
 # A colon, a space and the line's end, for each header.
 _BETWEEN = 4
 # Who takes nothing of an answer for so long is gone, or means harm.
@@ -48,12 +53,25 @@ class ConnectionLimits:
     head_s: float
 
 
+class Lender(Protocol):
+    """Lends connections to other processes (`reading.readers`)."""
+
+    def lend(self, connection: "BoundedHttp", data: bytes) -> bool:
+        """Lend one over which this has come, which nobody has looked at; False: it stays."""
+
+
 class Connections:
-    """Those that are open."""
+    """Those that are open.
+
+    Attributes:
+        lender: lends those that submit one task after the other; None: nobody does.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._groups: dict[asyncio.BaseTransport, str] = {}
+        self.lender: Lender | None = None
+        # Connections that were lent (`reading`) go by the number that they have there.
+        self._groups: dict[asyncio.BaseTransport | int, str] = {}
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -73,9 +91,13 @@ class Connections:
         self._counts[group] += 1
         return ""
 
-    def closed(self, transport: asyncio.BaseTransport) -> None:
+    def lend(self, transport: asyncio.BaseTransport, number: int) -> None:
+        """Another process goes on with a connection: it counts until that number is `closed`."""
+        self._groups[number] = self._groups.pop(transport)
+
+    def closed(self, connection: asyncio.BaseTransport | int) -> None:
         """A connection is over; repeating is harmless."""
-        group = self._groups.pop(transport, None)
+        group = self._groups.pop(connection, None)
         if group is None:
             return
         self._counts[group] -= 1
@@ -112,6 +134,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._came_bytes = 0
         self._in_body = False
         self._head_bytes = 0
+        # So many submissions in a row.
+        self._submissions = 0
+        # Of one that was lent and given back: what has come over it, and whether it stays.
+        self.given = b""
+        self.stays = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -120,6 +147,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(503, refusal)
             return
         self._begin_deadline()
+        if self.given:
+            # Before anything that comes over it from now on.
+            given, self.given = self.given, b""
+            self.data_received(given)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.registry.closed(self.transport)
@@ -130,6 +161,8 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        if self.registry.lender is not None and self._is_lent(self.registry.lender, data):
+            return
         self._came_bytes = len(data)
         super().data_received(data)
         if self._in_head and self.parser is not None:
@@ -139,6 +172,17 @@ class BoundedHttp(HttpToolsProtocol):
             elif self._begun and self._deadline is None:
                 # Most heads come whole, and need no clock.
                 self._begin_deadline()
+
+    def _is_lent(self, lender: Lender, data: bytes) -> bool:
+        """Lend it, if this is one more submission of many, and all before it is over."""
+        if not data.startswith(SUBMISSION) or self.stays:
+            self._submissions = 0
+            return False
+        self._submissions += 1
+        is_between = self.cycle is None or (self.cycle.response_complete and not self.pipeline)
+        if self._submissions < LENT_AFTER or self._begun or self._in_body or not is_between:
+            return False
+        return not self.transport.get_write_buffer_size() and lender.lend(self, data)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -260,7 +304,7 @@ class Exchange:
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         body: bytes = message["body"]
-        head = _head(message["status"], cycle.default_headers + message["headers"], len(body))
+        head = head_of(message["status"], cycle.default_headers + message["headers"], len(body))
         ends = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         cycle.transport.write(
             head + ends if cycle.scope["method"] == "HEAD" else head + ends + body
@@ -271,8 +315,12 @@ class Exchange:
         cycle.on_response()
 
 
-def _head(status: int, headers: list[tuple[bytes, bytes]], length: int) -> bytes:
-    """The head of an answer, up to the empty line."""
+def head_of(status: int, headers: list[tuple[bytes, bytes]], length: int) -> bytes:
+    """The head of an answer, up to the empty line.
+
+    Raises:
+        RuntimeError: a header would be more than one line.
+    """
     head = STATUS_LINE[status] + b"content-length: %d\r\n" % length
     head += b"".join([b"%b: %b\r\n" % header for header in headers])
     # Two lines are ours. Whoever could put a line's end into a value could write answers of their own.

@@ -22,6 +22,7 @@ P = ParamSpec("P")
 _NODES_MAX = 32
 # The coordinator's own limit (its config.py).
 _DEAD_AFTER_MAX_S = 86_400
+_READERS_MAX = 64
 _EXIT_FAILED = 1
 _EXIT_NOT_RUNNING = 3
 
@@ -128,6 +129,12 @@ def devnet() -> None:
     "  [default: 15, or as it was]",
 )
 @click.option(
+    "--readers",
+    type=click.IntRange(0, _READERS_MAX),
+    metavar="N",
+    help="Processes of the coordinator that read submissions, for load tests.  [default: 0, or as it was]",
+)
+@click.option(
     "--detach", is_flag=True, help="Return once it is ready; it goes on in the background."
 )
 @_terms
@@ -138,6 +145,7 @@ def up(
     nodes: int | None,
     port: int | None,
     dead_after_s: int | None,
+    readers: int | None,
     detach: bool,
     as_json: bool,
     **terms: int | None,
@@ -157,6 +165,7 @@ def up(
             nodes=nodes,
             port=port,
             dead_after_s=dead_after_s,
+            readers=readers,
             terms=asked,
             tell=_progress(as_json),
         )
@@ -167,6 +176,7 @@ def up(
         nodes=nodes,
         port=port,
         dead_after_s=dead_after_s,
+        readers=readers,
         terms=asked,
         tell=_progress(as_json),
         ready=lambda network: print_network(network, as_json=as_json, detached=False),

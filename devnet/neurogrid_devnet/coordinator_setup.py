@@ -90,6 +90,7 @@ def make_coordinator(layout: Layout, settings: Settings, client: str) -> Coordin
         settings=_SETTINGS
         | {
             "timers.dead_after_s": settings.dead_after_s,
+            "http.readers": settings.readers,
             # It listens on this machine alone, as document 004's local deployments do.
             "dialects.anonymous_account": client,
             "database.url": settings.database_url,

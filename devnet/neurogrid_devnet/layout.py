@@ -63,6 +63,7 @@ class Settings:
         api_port: the REST API.
         terms: the market's.
         dead_after_s: how long the coordinator waits for a silent node before its jobs run elsewhere.
+        readers: the coordinator's `http.readers`.
         database_url: of a PostgreSQL database for the coordinator; "" for a file.
     """
 
@@ -72,6 +73,7 @@ class Settings:
     api_port: int
     terms: Terms = field(default_factory=Terms)
     dead_after_s: int = _DEAD_AFTER_S
+    readers: int = 0
     database_url: str = ""
     version: int = _VERSION
 
@@ -186,6 +188,7 @@ class Layout:
         nodes: int | None,
         api_port: int | None,
         dead_after_s: int | None = None,
+        readers: int | None = None,
         terms: dict[str, int] | None = None,
     ) -> Settings:
         """Write the settings to start with; what is not given stays as it was.
@@ -205,6 +208,8 @@ class Layout:
                 known, nodes=nodes or known.nodes, api_port=api_port or known.api_port
             )
         settings = replace(settings, dead_after_s=dead_after_s or settings.dead_after_s)
+        if readers is not None:
+            settings = replace(settings, readers=readers)
         self.write_settings(settings)
         return settings
 

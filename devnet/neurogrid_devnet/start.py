@@ -22,6 +22,7 @@ def start_here(
     nodes: int | None,
     port: int | None,
     dead_after_s: int | None = None,
+    readers: int | None = None,
     terms: dict[str, int],
     tell: Callable[[str], None],
     ready: Callable[[Network], None],
@@ -40,7 +41,7 @@ def start_here(
     layout.make_folders()
     with layout.locked():
         settings = layout.decide_settings(
-            nodes=nodes, api_port=port, dead_after_s=dead_after_s, terms=terms
+            nodes=nodes, api_port=port, dead_after_s=dead_after_s, readers=readers, terms=terms
         )
         run_devnet(layout, settings, tell=tell, ready=ready)
 
@@ -51,6 +52,7 @@ def start_in_background(
     nodes: int | None,
     port: int | None,
     dead_after_s: int | None = None,
+    readers: int | None = None,
     terms: dict[str, int],
     tell: Callable[[str], None],
 ) -> Network:
@@ -65,7 +67,9 @@ def start_in_background(
     if layout.is_locked():
         with layout.locked():  # says who holds it, in the usual words
             raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
-    layout.decide_settings(nodes=nodes, api_port=port, dead_after_s=dead_after_s, terms=terms)
+    layout.decide_settings(
+        nodes=nodes, api_port=port, dead_after_s=dead_after_s, readers=readers, terms=terms
+    )
     process = _spawn(layout)
     try:
         return _until_ready(layout, process, tell)

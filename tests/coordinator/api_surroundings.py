@@ -1,5 +1,6 @@
 """What is around a coordinator in tests of its api: a market, a chain and a web that do as they are told."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,14 +33,23 @@ class FakeMarket:
 
 @dataclass
 class FakeChain:
-    """Wallets with what tests give them."""
+    """Wallets with what tests give them.
+
+    Attributes:
+        held_up: nothing is told before it is set; waiting: how many wait for that.
+    """
 
     funds_of: dict[str, ClientFunds] = field(default_factory=dict)
     away: bool = False
+    held_up: asyncio.Event | None = None
+    waiting: int = 0
 
     async def funds(self, owner: str) -> ClientFunds:
         if self.away:
             raise RpcUnavailable("getMultipleAccounts", "connection refused")
+        if self.held_up is not None:
+            self.waiting += 1
+            await self.held_up.wait()
         return self.funds_of.get(owner, ClientFunds(0, 0, 0, 0))
 
 

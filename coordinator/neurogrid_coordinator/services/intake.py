@@ -83,6 +83,23 @@ def require_budget(
         InsufficientCredits: all of them together could cost more than the account can spend.
     """
     costs = [draft.wanted.held_micro_usdc(draft.demand) for draft in drafts]
+    require_costs(conn, account, funds, costs, now_ms, brief=brief)
+
+
+def require_costs(
+    conn: Connection,
+    account: Account,
+    funds: ClientFunds,
+    costs: Sequence[int],
+    now_ms: int,
+    *,
+    brief: bool = False,
+) -> None:
+    """As `require_budget`, of tasks that could cost so many micro-USDC at most.
+
+    Raises:
+        TakesLong, QuotaExceeded, InsufficientCredits: as there.
+    """
     budgets.require_within(conn, account, costs, now_ms, brief=brief)
     _require_funds(conn, account, funds, sum(costs), held_before_micro_usdc=0)
 
@@ -148,6 +165,58 @@ def require_room(conn: Connection, account: Account, drafts: Sequence[Draft]) ->
         )
 
 
+def state_of(
+    draft: Draft, now_ms: int, needs: Needs = NOTHING, begins_from: KeptCheckpoint | None = None
+) -> Task:
+    """What a draft begins as. Pure.
+
+    Args:
+        needs: other tasks, and what they leave.
+        begins_from: a checkpoint of another.
+    """
+    return submit(
+        draft.task_id,
+        draft.demand,
+        now_ms,
+        draft.queue_timeout_s * 1000,
+        needs,
+        runs_late=draft.wanted.runs_late,
+        verification=draft.wanted.verification,
+        spread=draft.wanted.spread,
+        sealed=draft.job.is_sealed,
+        membership=(
+            Membership(draft.wanted.gang, 0, draft.wanted.tries) if draft.wanted.gang else None
+        ),
+        checkpoint=draft.wanted.checkpoint,
+        begins_from=begins_from,
+        trace=draft.wanted.trace,
+    )
+
+
+def new_task(
+    account_id: str,
+    draft: Draft,
+    state: Task,
+    *,
+    workflow_id: str | None = None,
+    workflow_key: str | None = None,
+) -> NewTask:
+    """A draft, as it is stored."""
+    return NewTask(
+        account_id=account_id,
+        name=draft.wanted.name,
+        kind=draft.wanted.row_kind,
+        priority=draft.wanted.priority,
+        spec=draft.record,
+        job=draft.job,
+        state=state,
+        idempotency_key=draft.wanted.idempotency_key,
+        workflow_id=workflow_id,
+        workflow_key=workflow_key,
+        model=draft.wanted.model_id,
+    )
+
+
 def store(
     conn: Connection,
     account: Account,
@@ -171,23 +240,7 @@ def store(
     needed = _needed(conn, account, draft.wanted, names or {}, place)
     needs = _needs(draft.wanted, needed, place) if needed else NOTHING
     begins_from = _begins_from(conn, account, draft, now_ms, place)
-    state = submit(
-        draft.task_id,
-        draft.demand,
-        now_ms,
-        draft.queue_timeout_s * 1000,
-        needs,
-        runs_late=draft.wanted.runs_late,
-        verification=draft.wanted.verification,
-        spread=draft.wanted.spread,
-        sealed=draft.job.is_sealed,
-        membership=(
-            Membership(draft.wanted.gang, 0, draft.wanted.tries) if draft.wanted.gang else None
-        ),
-        checkpoint=draft.wanted.checkpoint,
-        begins_from=begins_from,
-        trace=draft.wanted.trace,
-    )
+    state = state_of(draft, now_ms, needs, begins_from)
     if needed:
         by_id = {task.task_id: task for task in needed.values()}
         unmet = dependencies.look(state, draft.job, by_id)
@@ -195,19 +248,7 @@ def store(
             raise UnmetDependency(unmet.message, reason=unmet.code, field=f"{place}depends_on")
     row, created = tasks.insert_new(
         conn,
-        NewTask(
-            account_id=account.id,
-            name=draft.wanted.name,
-            kind=draft.wanted.row_kind,
-            priority=draft.wanted.priority,
-            spec=draft.record,
-            job=draft.job,
-            state=state,
-            idempotency_key=draft.wanted.idempotency_key,
-            workflow_id=workflow_id,
-            workflow_key=workflow_key,
-            model=draft.wanted.model_id,
-        ),
+        new_task(account.id, draft, state, workflow_id=workflow_id, workflow_key=workflow_key),
         now_ms,
     )
     if created and begins_from is not None and draft.wanted.resume_from is not None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -35,10 +36,10 @@ from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow, TaskState
 from . import intake
 from .balances import Balances
+from .drafts import draft_of, require_deadline, require_time
 from .errors import (
     Conflict,
     IdempotencyMismatch,
-    InvalidRequest,
     NodeUnavailable,
     NotFound,
     Unavailable,
@@ -46,6 +47,9 @@ from .errors import (
 from .intake import Draft
 from .submission import Submission, Terms
 from .task_details import KnownTasks, TaskDetail, detail, find, owned, waits
+from .written_tasks import WrittenTask
+
+T_co = TypeVar("T_co", covariant=True)
 
 # A list is a page for people; programs page on.
 LIST_MAX = 100
@@ -66,6 +70,12 @@ class TaskPage:
 
 def _nothing(_conn: Connection, _row: TaskRow) -> None:
     """Beside most tasks nothing else is stored."""
+
+
+class _Store(Protocol[T_co]):
+    """Stores something in a transaction; ``brief``: raises `TakesLong` where that takes more than a few statements."""
+
+    def __call__(self, conn: Connection, *, brief: bool = False) -> T_co: ...
 
 
 class CancelResult(StrEnum):
@@ -149,14 +159,9 @@ class Tasks:
             return TaskDetail(row, waits=waits(conn, row))
 
         try:
-            stored = None
-            takes_long = also is not _nothing or not wanted.stands_alone
-            if not takes_long:
-                try:
-                    stored = await self._database.write_briefly(store, brief=True)
-                except TakesLong:
-                    takes_long = True
-            if takes_long:
+            if also is _nothing and wanted.stands_alone:
+                stored = await self._write_briefly(store)
+            else:
                 stored = await self._database.write(store)
         except tasks.IdempotencyConflict as error:
             raise IdempotencyMismatch(str(error)) from error
@@ -167,6 +172,43 @@ class Tasks:
             return repeated, False
         self.announce(stored.row)
         return stored, True
+
+    async def submit_written(self, account: Account, written: WrittenTask, key: str | None) -> bool:
+        """Store a task that another process has read, checked and put into words; False: it has to be `submit`ted,
+        because the account used the idempotency key before.
+
+        Everything that depends on more than the request is refused here, as `submit` does.
+
+        Args:
+            key: the request's idempotency key.
+
+        Raises:
+            InsufficientCredits, NodeUnavailable, Unavailable, QuotaExceeded.
+        """
+        before = tasks.by_idempotency_key
+        if key is not None:
+            repeated = await self._database.read_briefly(before, account.id, key)
+            if repeated is not None:
+                return False
+        state = tasks.read_state(written.columns["state_json"])
+        if not written.waits_for_node:
+            await self._require_node(state.demand)
+        funds = await self._balances.funds(account)
+        columns = {**written.columns, "account_id": account.id, "idempotency_key": key}
+        now_ms = columns["created_at_ms"]
+
+        def store(conn: Connection, *, brief: bool = False) -> bool:
+            if key is not None and before(conn, account.id, key) is not None:
+                return False
+            costs = [columns["hold_micro_usdc"]]
+            intake.require_costs(conn, account, funds, costs, now_ms, brief=brief)
+            tasks.insert_columns(conn, columns)
+            return True
+
+        if not await self._write_briefly(store):
+            return False
+        self._announce(TaskState(state, account.id, columns["priority"]))
+        return True
 
     def draft(
         self,
@@ -185,20 +227,7 @@ class Tasks:
         Raises:
             InvalidRequest: it breaks a rule, or an input is not here.
         """
-        self._require_time(wanted, place)
-        _require_inputs(wanted, sizes, place)
-        job = wanted.job(sizes)
-        job_hash = job.hash()
-        task_id = task_id or new_id("task")
-        demand_id = f"demand{task_id.removeprefix('task')}"
-        return Draft(
-            task_id=task_id,
-            wanted=wanted,
-            job=job,
-            demand=wanted.demand(demand_id, job, job_hash, self._terms),
-            record=wanted.record(job_hash),
-            queue_timeout_s=wanted.queue_timeout_s or self._terms.queue_timeout_s,
-        )
+        return draft_of(wanted, sizes, self._terms, place, task_id)
 
     async def require_possible(self, draft: Draft, place: str = "") -> None:
         """Refuse what can't be done from now on. A request that is repeated is not asked again.
@@ -207,14 +236,24 @@ class Tasks:
             InvalidRequest: its deadline can't be kept any more.
             NodeUnavailable: no node could ever serve it, and its owner does not want it to wait.
         """
-        _require_deadline(draft.wanted, place)
+        require_deadline(draft.wanted, place)
         if not draft.wanted.wait_for_node:
             await self._require_node(draft.demand)
 
     def announce(self, row: TaskRow) -> None:
         """A new task is stored: tell listeners and the orchestrator."""
+        self._announce(TaskState(row.state, row.account_id, row.priority))
+
+    def _announce(self, stored: TaskState) -> None:
         self._feed.notify()
-        self._wake(TaskState(row.state, row.account_id, row.priority))
+        self._wake(stored)
+
+    async def _write_briefly(self, store: "_Store[T_co]") -> T_co:
+        """Store something in a few statements, unless it turns out to take more."""
+        try:
+            return await self._database.write_briefly(store, brief=True)
+        except TakesLong:
+            return await self._database.write(store)
 
     async def explain(self, account: Account, wanted: Submission) -> tuple[Explanation, Demand]:
         """How such a task would meet the market now, and what would be asked; nothing is stored.
@@ -224,7 +263,7 @@ class Tasks:
         Raises:
             InvalidRequest, Unavailable.
         """
-        self._require_time(wanted)
+        require_time(wanted, self._terms)
         job = wanted.job({item.sha256: 0 for item in wanted.inputs})
         demand = wanted.demand(new_id("demand"), job, job.hash(), self._terms)
         places = NOBODY
@@ -333,15 +372,6 @@ class Tasks:
         look = self._database.read if digests else self._database.read_briefly
         return await look(read)
 
-    def _require_time(self, wanted: Submission, place: str = "") -> None:
-        limit_s = self._terms.timeout_s_max
-        if wanted.timeout_s > limit_s:
-            raise InvalidRequest(
-                f"{place}timeout_seconds: at most {limit_s} s; for longer the stakes of this market's nodes "
-                "do not stand good",
-                f"{place}timeout_seconds",
-            )
-
     async def _market(self, demand: Demand, places: Barred = NOBODY) -> Explanation:
         try:
             return await self._explain(demand, places)
@@ -419,30 +449,6 @@ def could_serve(explanation: Explanation) -> int:
     """
     left = [item.left for item in explanation.survivors if item.constraint == MAX_PRICE]
     return max((explanation.matching, *left))
-
-
-def _require_deadline(wanted: Submission, place: str) -> None:
-    if not wanted.finish_by_ms or wanted.runs_late:
-        return
-    late_s = (_now_ms() - wanted.finish_by_ms) // 1000 + wanted.timeout_s
-    if late_s > 0:
-        # In no document's words: each has others for the time limit.
-        raise InvalidRequest(
-            f"{place}deadline: the task may take {wanted.timeout_s} s, and would end {late_s} s too late even if it "
-            "began now; let it end later, or limit its time to less",
-            f"{place}deadline",
-        )
-
-
-def _require_inputs(wanted: Submission, sizes: Mapping[str, int], place: str) -> None:
-    for item in wanted.inputs:
-        if item.sha256 not in sizes:
-            where = f"{place}inputs[{item.index}]"
-            raise InvalidRequest(
-                f"{where}: the artifact {item.sha256} is not here; upload it first with "
-                f"PUT /api/v1/artifacts/{item.sha256}",
-                f"{where}.sha256",
-            )
 
 
 def _now_ms() -> int:

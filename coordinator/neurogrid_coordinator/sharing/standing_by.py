@@ -199,7 +199,7 @@ def _answer(
         ),
         lambda app, forms: Following(app, leader, config.http.proxies, forms, counts),
     )
-    ground.server.answer_with(app)
+    ground.server.answer_with(app, ground.task_terms(terms))
 
 
 async def _until_none_leads(place: Server) -> Lead:

@@ -1,6 +1,6 @@
 """Tasks: what was submitted, and the orchestration state that moves it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,34 +173,53 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
                     f"{before.id}, which was another request"
                 )
             return before, False
+    insert_columns(conn, columns_of(task, now_ms))
+    needs.add(conn, task.state.task_id, task.state.needs.task_ids)
+    # Not read back: that would cost as much as storing it.
+    return new_row(task, now_ms), True
+
+
+def insert_columns(conn: Connection, columns: Mapping[str, Any]) -> None:
+    """Store a new task that needs no other, as `columns_of` has it, and its ``task.created`` event."""
+    _INSERT.run(conn, columns)
+    events.append(
+        conn,
+        columns["id"],
+        columns["account_id"],
+        columns["created_at_ms"],
+        events.CREATED,
+        {"name": columns["name"]},
+    )
+
+
+def columns_of(task: NewTask, now_ms: int) -> dict[str, Any]:
+    """A new task's row, in text and numbers."""
     state = task.state
     assert state.lease is None, "a new task has none"
-    repeated = _state_columns(state, now_ms)
-    _INSERT.run(
-        conn,
-        {
-            "id": state.task_id,
-            "account_id": task.account_id,
-            "name": task.name,
-            "kind": task.kind,
-            "priority": task.priority,
-            "idempotency_key": task.idempotency_key,
-            "created_at_ms": now_ms,
-            "spec_json": _text(task.spec),
-            "job_json": _text(task.job),
-            "progress_permille": 0,
-            "progress_note": "",
-            "workflow_id": task.workflow_id,
-            "workflow_key": task.workflow_key,
-            "spread_group": state.spread.group if state.spread is not None else None,
-            "model": task.model,
-            **repeated,
-        },
-    )
-    needs.add(conn, state.task_id, state.needs.task_ids)
-    events.append(conn, state.task_id, task.account_id, now_ms, "task.created", {"name": task.name})
-    # Not read back: that would cost as much as storing it.
-    row = TaskRow(
+    return {
+        "id": state.task_id,
+        "account_id": task.account_id,
+        "name": task.name,
+        "kind": task.kind,
+        "priority": task.priority,
+        "idempotency_key": task.idempotency_key,
+        "created_at_ms": now_ms,
+        "spec_json": _text(task.spec),
+        "job_json": _text(task.job),
+        "progress_permille": 0,
+        "progress_note": "",
+        "workflow_id": task.workflow_id,
+        "workflow_key": task.workflow_key,
+        "spread_group": state.spread.group if state.spread is not None else None,
+        "model": task.model,
+        **_state_columns(state, now_ms),
+    }
+
+
+def new_row(task: NewTask, now_ms: int) -> TaskRow:
+    """A new task as it is read back."""
+    state = task.state
+    return TaskRow(
         id=state.task_id,
         account_id=task.account_id,
         name=task.name,
@@ -214,7 +233,7 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         job=task.job,
         state=state,
         phase=state.phase,
-        hold_micro_usdc=repeated["hold_micro_usdc"],
+        hold_micro_usdc=hold_micro_usdc(state),
         cost_micro_usdc=state.cost_micro_usdc,
         node_id=None,
         lease_id=None,
@@ -227,7 +246,6 @@ def insert_new(conn: Connection, task: NewTask, now_ms: int) -> tuple[TaskRow, b
         belongs_to=state.belongs_to or None,
         model=task.model,
     )
-    return row, True
 
 
 def by_idempotency_key(conn: Connection, account_id: str, key: str) -> TaskRow | None:
@@ -254,6 +272,11 @@ def read(rows: Sequence[Any]) -> TaskRow:
     """The task that `stored` has found."""
     (row,) = _BY_ID_OF_ACCOUNT.named(rows)
     return task_row(row)
+
+
+def read_state(state_json: str) -> Task:
+    """A task's state, from the column that has it."""
+    return _read_task(state_json)
 
 
 def state_of(conn: Connection, task_id: str) -> TaskState | None:

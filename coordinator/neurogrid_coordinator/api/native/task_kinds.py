@@ -69,6 +69,18 @@ def task_reader(by_name: ByName) -> ReadTask:
     return read
 
 
+def read_container(body: bytes) -> Submission | None:
+    """The container job that a request asks for; None: it asks for something else, or lets its wallet be known.
+
+    Raises:
+        MalformedJson, InvalidRequest: see `body`.
+    """
+    if _kind(body) != _CONTAINER:
+        return None
+    asked = from_json(body, _container, TaskRequest, TASK_RULES)
+    return None if asked.reveal_wallet else submission(asked, "")
+
+
 def _submission(
     body: bytes,
     wallet: str,

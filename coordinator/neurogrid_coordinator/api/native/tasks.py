@@ -9,15 +9,16 @@ from fastapi import Depends, FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from neurogrid_telemetry.traces import Traces, read_traceparent
+from neurogrid_telemetry.traces import OFF, Traces, read_traceparent
 
 from ...services.fetching import Fetching
 from ...services.models import Models
 from ...services.tasks import LIST_MAX, CancelResult, Tasks
+from ...services.written_tasks import offered
 from ...store.task_lists import TaskFilter
 from ..auth import Caller, Gate
 from ..direct import Direct, path_parameter
-from ..envelope import success
+from ..envelope import JsonAnswer, success
 from ..headers import header
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
@@ -78,6 +79,15 @@ def add_task_routes(
         and a market that could never serve it (with the reasons, and what to relax)."""
         caller = await gate(request)
         key = idempotency_key(request)
+        written = offered(request.scope)
+        # A trace is part of what is stored.
+        if (
+            written is not None
+            and traces is OFF
+            and await tasks.submit_written(caller.account, written.task, key)
+        ):
+            written.stored = True
+            return JsonAnswer(b"", 201, _location(written.task.task_id))
         wanted = await read_submission(request, caller.account.wallet, by_name, key)
         parent = read_traceparent(header(request, b"traceparent") or "")
         with traces.within("task.submit", parent) as span:
@@ -89,8 +99,8 @@ def add_task_routes(
                 await models.keep(caller.account, wanted)
             detail, created = await tasks.submit(caller.account, wanted)
             span.note(task=detail.row.id)
-        location = {"Location": f"{API}/tasks/{detail.row.id}"}
-        return success(task_view(detail), status=201 if created else 200, headers=location)
+        status = 201 if created else 200
+        return success(task_view(detail), status=status, headers=_location(detail.row.id))
 
     direct.add(
         app,
@@ -217,3 +227,7 @@ def add_task_routes(
         result, row = await tasks.end(caller.account, task_id)
         view = CancelView(row.id, result.value, STATUS_OF_PHASE[row.phase])
         return success(view, message=_MESSAGES[result])
+
+
+def _location(task_id: str) -> dict[str, str]:
+    return {"Location": f"{API}/tasks/{task_id}"}
