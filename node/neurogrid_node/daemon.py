@@ -271,8 +271,13 @@ async def _run(
             runner = provider.runners.get(lease_id)
             return runner.lease if runner is not None else None
 
-        uses = UsePlace(lease_of, earnings.await_escrow, now_ms)
         enters = able.links and may_enter(engine.info.job_runtimes)
+        uses = UsePlace(
+            lease_of,
+            earnings.await_escrow,
+            now_ms,
+            policy.models.ahead_micro_usdc if policy.models is not None else 0,
+        )
         job_door = JobDoor(
             engine,
             lease_of,

@@ -313,6 +313,8 @@ class ModelsConfig:
         retainer: USDC an hour for keeping one, used or not, whatever its size; not nothing, as each lease has an escrow.
         share_permille: how much of the most that a coordinator offers for units we ask, in thousandths.
         max_unpaid_usdc: what one client's use may come to beyond what it has signed for.
+        ahead_usdc: what the use by one coordinator's clients may come to before their escrows are seen, at a time, and in a day
+            where none comes.
         requests: that one replica answers at a time.
         weights_gib: how much of models' weights that no replica has is kept, those unused longest go first; 0: 30 % of the disk.
         prices: by model id, what its use costs, in place of that share.
@@ -323,6 +325,7 @@ class ModelsConfig:
     retainer: _Usdc = "0.001"
     share_permille: Permille = 1000
     max_unpaid_usdc: _Usdc = "0.05"
+    ahead_usdc: _Usdc = "0.05"
     requests: Annotated[int, Meta(ge=1, le=256)] = 16
     weights_gib: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     prices: Annotated[dict[Word, ModelPriceConfig], Meta(max_length=MAX_MODELS)] = field(
@@ -350,6 +353,7 @@ class ModelsConfig:
             prices=prices,
             share_permille=self.share_permille,
             max_unpaid_micro_usdc=amount("[models] max_unpaid_usdc", self.max_unpaid_usdc),
+            ahead_micro_usdc=amount("[models] ahead_usdc", self.ahead_usdc),
             requests=self.requests,
         )
         return terms if self.serve else None

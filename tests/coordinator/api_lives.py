@@ -80,7 +80,12 @@ class TaskLives:
 
     async def award(self, task_id: str, name: str = "one", owner: str = "") -> Task:
         """Queued to starting, on this node, with its escrow open; ``owner``: see `accept`."""
-        task = await self.accept(task_id, name, owner=owner)
+        await self.accept(task_id, name, owner=owner)
+        return await self.fund(task_id)
+
+    async def fund(self, task_id: str) -> Task:
+        """The escrow of what a node has taken is open."""
+        task = await self.state(task_id)
         assert task.lease is not None
         lease_id = task.lease.lease_id
         await self.settle(lease_id, lambda s: settlement.opened(s, self.now_ms))

@@ -44,11 +44,13 @@ class FakeJobs:
     Attributes:
         opened: how many connections there were in all, by lease.
         streams: how many streams for exchanges.
+        refusal: of a lease without a server.
     """
 
     def __init__(self) -> None:
         self.servers: dict[str, Serve] = {}
         self.opened: dict[str, int] = {}
+        self.refusal = StreamRefusal.NOT_LISTENING
         self.asked: list[str] = []
         self.streams = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -115,7 +117,7 @@ class _Door:
     async def _connected(self, lease_id: str, *, is_use: bool) -> None:
         serve = self._jobs.servers.get(lease_id)
         if serve is None:
-            code = StreamRefusal.NOT_LISTENING
+            code = self._jobs.refusal
             self._writer.write(write_words(Refused(code, REFUSALS[code])))
             return
         self._jobs.opened[lease_id] = self._jobs.opened.get(lease_id, 0) + 1

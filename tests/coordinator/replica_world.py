@@ -99,7 +99,9 @@ def well_but(serve: Serve) -> Serve:
 class AtNoPrice:
     """Who asks a replica asks it by its own lease, and nothing is noted: for what has nothing to do with money."""
 
-    async def meter(self, asked: Asked, task_id: str, of: Lease) -> Meter:
+    async def meter(
+        self, asked: Asked, task_id: str, of: Lease, *, is_funded: bool = False
+    ) -> Meter:
         return Meter(
             new_id("req"), PaidBy(task_id, of, UnitPrices(), 1, asked.tenant, asked.model_id), self
         )
@@ -125,6 +127,8 @@ class ReplicaWorld:
         operator: pays.
         serving, upkeep: of the coordinator's present life.
         takes_uses: whether nodes answer what asks for leases for use.
+        funds_uses: whether their escrows are opened.
+        ahead: whether nodes serve before that.
     """
 
     world: World
@@ -134,6 +138,8 @@ class ReplicaWorld:
     serving: ModelServing
     upkeep: ReplicaUpkeep
     takes_uses: bool = True
+    funds_uses: bool = True
+    ahead: bool = False
 
     @property
     def pool(self) -> Pool:

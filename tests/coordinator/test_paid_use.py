@@ -31,7 +31,9 @@ from neurogrid_coordinator.services.submission import USE_KIND
 from neurogrid_coordinator.store import task_lists, tasks, unit_counts, use
 from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_coordinator.store.tasks import TaskRow
-from neurogrid_marketplace.task import TERMINAL
+from neurogrid_marketplace.job_stream import StreamRefusal
+from neurogrid_marketplace.task import TERMINAL, Phase
+from neurogrid_marketplace.task_events import Started
 from neurogrid_marketplace.unit_price import ModelUnit
 from neurogrid_marketplace.units import Units
 
@@ -89,6 +91,7 @@ async def paid(
         (row,) = await here.rows()
         await here.up(row.id, serve=serve)
         here.takes_uses = takes
+        here.jobs.refusal = StreamRefusal.NOT_RUNNING
         taking = asyncio.create_task(take_uses(here, serve))
         try:
             yield here, await world.customer("alice")
@@ -121,9 +124,15 @@ async def take_uses(here: ReplicaWorld, serve: Serve) -> None:
             if row is not None and row.kind == USE_KIND:
                 # Its steps take seconds each, and a lease for use does not wait long.
                 world.now_ms = time.time_ns() // 1_000_000
-                task = await world.start(task_id)
+                task = await world.accept(task_id)
                 assert task.lease is not None
+                if here.ahead:
+                    here.jobs.servers[task.lease.lease_id] = serve
+                while not here.funds_uses:  # noqa: ASYNC110 - the test says it
+                    await asyncio.sleep(0.005)
+                await world.fund(task_id)
                 here.jobs.servers[task.lease.lease_id] = serve
+                await world.step(task_id, Started(task.lease.lease_id, world.now_ms))
         await asyncio.sleep(0.005)
 
 
@@ -143,6 +152,12 @@ async def tokens_of(here: ReplicaWorld, customer: Customer) -> int:
     """What was written for it, as it is noted."""
     rows = [row for row in await uses(here, customer) if row.state.lease is not None]
     return sum([(await billed(here, row)).output_tokens for row in rows])
+
+
+async def until_running(here: ReplicaWorld, customer: Customer) -> None:
+    async with asyncio.timeout(10):
+        while any(row.phase is not Phase.RUNNING for row in await uses(here, customer)):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
 
 
 def events_of(answer: httpx.Response) -> list[Any]:
@@ -297,6 +312,52 @@ async def test_while_the_next_lease_is_opened_the_one_that_there_is_pays(tmp_pat
                 await asyncio.sleep(0.01)
         answer = await ask(alice, max_tokens=1)
         assert events_of(answer)[-2]["neurogrid"]["task_id"] == first.id
+
+
+@on_asyncio
+async def test_the_first_answer_need_not_wait_for_its_escrow_and_is_paid_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async with paid(tmp_path) as (here, alice):
+        here.ahead, here.funds_uses = True, False
+        # Nobody opens the escrow, and all of it comes.
+        assert events_of(await ask(alice))[-1] == "[DONE]"
+        (row,) = await uses(here, alice)
+        assert row.phase is Phase.STARTING
+        assert (await billed(here, row)).output_tokens == WORDS
+        here.funds_uses = True
+        await until_running(here, alice)
+        assert events_of(await ask(alice))[-2]["neurogrid"]["task_id"] == row.id
+        assert (await billed(here, row)).output_tokens == 2 * WORDS
+
+
+@on_asyncio
+async def test_where_a_node_serves_nobody_ahead_the_escrow_is_waited_for(tmp_path: Path) -> None:
+    async with paid(tmp_path) as (here, alice):
+        here.funds_uses = False
+        asking = asyncio.create_task(ask(alice))
+        # It was asked, and has refused.
+        await here.until(lambda: len(here.jobs.asked) > 1)
+        here.funds_uses = True
+        assert events_of(await asking)[-1] == "[DONE]"
+        (row,) = await uses(here, alice)
+        assert row.phase is Phase.RUNNING
+        (replica,) = here.pool.replicas.values()
+        assert (replica.health.failures, here.pool.tally.requests) == (0, {"answered": 1})
+
+
+@on_asyncio
+async def test_an_answer_whose_escrow_never_comes_is_broken_off_and_no_fault_of_its_replica(
+    tmp_path: Path,
+) -> None:
+    broken = saying(*(piece("w ") for _ in range(4)), breaks=True)
+    async with paid(tmp_path, broken) as (here, alice):
+        here.ahead, here.funds_uses = True, False
+        *pieces, error = events_of(await ask(alice))
+        assert len(pieces) == 4
+        assert "broke off" in error["error"]["message"]
+        (replica,) = here.pool.replicas.values()
+        assert replica.health.failures == 0
 
 
 @on_asyncio

@@ -47,6 +47,8 @@ from p2p.peers import Person
 pytestmark = pytest.mark.engine
 
 LEASE = "lease_" + "7" * 32
+# How far leases for use are served before their escrows are seen.
+AHEAD_MICRO_USDC = 8
 
 
 @dataclass
@@ -119,7 +121,12 @@ async def node(
             running = runners.get(lease_id)
             return leases.get(lease_id) if running is None else running()
 
-        uses = UsePlace(lease_of, _no_escrow, lambda: NOW_MS + round(trio.current_time() * 1000))
+        uses = UsePlace(
+            lease_of,
+            _no_escrow,
+            lambda: NOW_MS + round(trio.current_time() * 1000),
+            ahead_micro_usdc=AHEAD_MICRO_USDC,
+        )
         here = Node(container_id, coordinator, connection, leases, uses, runners)
         door = JobDoor(
             bench.engine,

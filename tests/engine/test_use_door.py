@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from engine.bench import PATIENCE_S, Bench
-from engine.test_job_door import LEASE, Node, heard, node
+from engine.test_job_door import AHEAD_MICRO_USDC, LEASE, Node, heard, node
 from engine.test_job_ports import refusal
 from neurogrid_marketplace.execution import accept
 from neurogrid_marketplace.faults import Outcome
@@ -194,6 +194,31 @@ async def test_nothing_passes_beyond_what_may_be_unpaid(bench: Bench) -> None:
         await here.uses.stop(USE_LEASE)
         assert (await heard(stream))[1] == Exited(-1, ExitReason.LOST)
         assert await use_refusal(here) is StreamRefusal.NOT_RUNNING
+
+
+async def test_it_is_served_before_its_escrow_is_seen_as_far_as_its_owner_lets_it(
+    bench: Bench,
+) -> None:
+    async with replica(bench) as here:
+        lease = here.leases[USE_LEASE]
+        here.leases[USE_LEASE] = replace(lease, phase=LeasePhase.ACCEPTED, start=None)
+        said, exited = await heard(await sent(here, request("/events")))
+        assert (exited, said[FrameKind.OUTPUT].count(b"data:")) == (Exited(0), 4)
+        stream = await sent(here, request("/endless"))
+        passed = b""
+        # Three are counted already: one beyond the limit, and the next one waits.
+        while passed.count(b"data:") < AHEAD_MICRO_USDC + 1 - 3:
+            frame = await stream.receive()
+            passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+        assert await use_refusal(here) is StreamRefusal.NOT_RUNNING
+        # Its escrow is there, and it goes on.
+        here.leases[USE_LEASE] = lease
+        while passed.count(b"data:") < AHEAD_MICRO_USDC + 5:
+            frame = await stream.receive()
+            passed += frame.payload if frame.kind is FrameKind.OUTPUT else b""
+            if frame.kind is FrameKind.OUTPUT:
+                await stream.send(write_words(Credit(len(frame.payload))))
+        here.leave[stream]()
 
 
 async def test_nothing_passes_that_its_escrow_could_not_pay(bench: Bench) -> None:

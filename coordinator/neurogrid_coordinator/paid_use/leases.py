@@ -119,6 +119,13 @@ class _Found:
     billed: Units
 
     @property
+    def is_taken(self) -> bool:
+        """Whether its node has taken it, and may be asked."""
+        return (
+            self.row.phase in (Phase.STARTING, Phase.RUNNING) and self.row.state.lease is not None
+        )
+
+    @property
     def use(self) -> Use:
         """What it is for."""
         wanted = self.row.state.demand.use
@@ -169,11 +176,14 @@ class UseLeases:
         self._now_ms = now_ms
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
-    async def meter(self, asked: Asked, task_id: str, of: Lease) -> Meter:
+    async def meter(
+        self, asked: Asked, task_id: str, of: Lease, *, is_funded: bool = False
+    ) -> Meter:
         """Of a new request to a replica: by which lease its node is asked, and what counts it. Say `over` when it is.
 
         Args:
             task_id, of: the replica's task, and the lease that it runs under.
+            is_funded: its escrow is waited for, where its node serves nobody ahead of that.
 
         Raises:
             InsufficientCredits, QuotaExceeded: the account has, or lets itself spend, too little for any; or for all of an
@@ -198,15 +208,16 @@ class UseLeases:
             under_way = _UnderWay(wanted.most_micro_usdc or 0)
             known.under_way.setdefault(use_id, {})[request_id] = under_way
         try:
-            found = await self._until_running(use_id)
+            found = await self._until_there(use_id, is_funded=is_funded)
         except BaseException:
             known.over(use_id, request_id)
             raise
         use_lease = found.row.state.lease
-        assert use_lease is not None, "it runs"
+        assert use_lease is not None, "its node has taken it"
         paid_by = PaidBy(
             *(use_id, use_lease, found.use.prices, found.use.max_cost_micro_usdc),
             *(asked.tenant, asked.model_id),
+            is_ahead=found.row.phase is not Phase.RUNNING,
         )
         under_way.meter = Meter(request_id, paid_by, self._notes)
         if known.opening is None and wants_next(_standings(known, there)):
@@ -322,8 +333,8 @@ class UseLeases:
         assert problem is not None, "nothing was opened"
         raise problem
 
-    async def _until_running(self, task_id: str) -> _Found:
-        """Wait for one that is being opened.
+    async def _until_there(self, task_id: str, *, is_funded: bool) -> _Found:
+        """Wait for one that is being opened, until its node has taken it, or until its escrow is there.
 
         Raises:
             NotOpened: nobody takes it, or not in time.
@@ -331,7 +342,7 @@ class UseLeases:
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_LIMIT_S), self._feed.subscribe() as changed:
                 while (found := await self._look(task_id)) is not None:
-                    if found.row.phase is Phase.RUNNING:
+                    if found.row.phase is Phase.RUNNING or (not is_funded and found.is_taken):
                         return found
                     if found.row.phase in TERMINAL:
                         ending = found.row.state.ending
@@ -375,7 +386,7 @@ def _standings(known: _Known, there: Mapping[str, _Found]) -> list[Standing]:
             found.use.max_cost_micro_usdc,
             found.use.prices.cost_micro_usdc(found.billed),
             known.promised_micro_usdc(task_id),
-            takes=found.row.phase is Phase.RUNNING,
+            takes=found.is_taken,
         )
         for task_id, found in there.items()
     ]

@@ -29,6 +29,7 @@ class PaidBy:
         lease: that the node is asked by.
         max_cost_micro_usdc: what its escrow holds: beyond it nothing is charged.
         account_id, model_id: whose usage it counts as, of which model.
+        is_ahead: its escrow was not open yet when it was asked.
     """
 
     task_id: str
@@ -37,6 +38,7 @@ class PaidBy:
     max_cost_micro_usdc: int
     account_id: str
     model_id: str
+    is_ahead: bool = False
 
     def cost_micro_usdc(self, billed: Billed) -> int:
         """What a note has added to the cost of the lease."""

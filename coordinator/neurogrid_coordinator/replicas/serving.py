@@ -74,7 +74,9 @@ class Asked:
 class Payments(Protocol):
     """By which leases accounts pay for asking replicas; a `paid_use.leases.UseLeases`."""
 
-    async def meter(self, asked: "Asked", task_id: str, of: Lease) -> Meter:
+    async def meter(
+        self, asked: "Asked", task_id: str, of: Lease, *, is_funded: bool = False
+    ) -> Meter:
         """Of a new request to the replica with this task and lease."""
 
     def over(self, meter: Meter, of: Lease) -> None:
@@ -142,6 +144,8 @@ class Served:
             self.broken = True
             raise
         except ServiceBroken as error:
+            # Whose escrow does not come is broken off, too.
+            self.broken = self.meter.paid_by.is_ahead
             self.failed()
             raise ServiceBroken(
                 f"the replica at node {self.lease.node_id} broke off after {size} bytes of its answer: {error}"
@@ -303,14 +307,19 @@ class ModelServing:
         """Ask under a lease for use; under another one where the node lets nothing more through by the first."""
         until_s = asyncio.get_running_loop().time() + _UNPAID_LIMIT_S
         others = 0
+        is_funded = False
         while True:
-            meter = await self.payments.meter(asked, task_id, of)
+            meter = await self.payments.meter(asked, task_id, of, is_funded=is_funded)
             lease = meter.paid_by.lease
             over = attempt.callback(self.payments.over, meter, of)
             try:
                 return meter, await self._asked(attempt, lease, asked)
             except Conflict as error:
                 over(meter, of)
+                if meter.paid_by.is_ahead and not is_funded:
+                    # Its node serves nobody, or nobody more, ahead of an escrow.
+                    is_funded = True
+                    continue
                 reason = error.details.get("reason")
                 if reason == StreamRefusal.UNPAID.value:
                     # Vouchers come twice a second.

@@ -34,13 +34,23 @@ class Places:
 
 
 def refusal_of(
-    lease: NodeLease, places: Places, not_asked_for: StreamRefusal | None, *, allowed: bool
+    lease: NodeLease,
+    places: Places,
+    not_asked_for: StreamRefusal | None,
+    *,
+    allowed: bool,
+    ahead: bool = False,
 ) -> StreamRefusal | None:
-    """Why a stream may not be opened into this lease's job; None if it may."""
+    """Why a stream may not be opened into this lease's job; None if it may.
+
+    Args:
+        ahead: it need not run yet.
+    """
     if not allowed:
         return StreamRefusal.NOT_ALLOWED
     # In the place of a job that stands still the kernel would take connections, and nobody answer.
-    if lease.start is None or lease.phase is not LeasePhase.RUNNING or lease.paused_at_ms:
+    runs = lease.start is not None and lease.phase is LeasePhase.RUNNING
+    if not (runs or ahead) or lease.paused_at_ms:
         return StreamRefusal.NOT_RUNNING
     if not_asked_for is not None:
         return not_asked_for

@@ -26,6 +26,7 @@ class ModelTerms:
         offered: what coordinators are told of it.
         prices: of single models; those without any get ``share_permille`` of the most that is offered.
         max_unpaid_micro_usdc: how far a lease for use may be ahead of its vouchers.
+        ahead_micro_usdc: how far all such leases of one coordinator may be served before their escrows are seen.
         requests: that one replica answers at a time.
     """
 
@@ -33,6 +34,7 @@ class ModelTerms:
     prices: Mapping[str, UnitPrices] = field(default_factory=dict)
     share_permille: int = 1000
     max_unpaid_micro_usdc: int = 50_000
+    ahead_micro_usdc: int = 50_000
     requests: int = 16
 
     def asked(self, serves: Serves) -> UnitPrices | None:

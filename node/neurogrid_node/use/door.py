@@ -25,6 +25,7 @@ from neurogrid_marketplace.job_stream import (
     write_words,
 )
 from neurogrid_marketplace.lease import NodeLease
+from neurogrid_marketplace.serving_ahead import is_ahead
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host
@@ -125,7 +126,11 @@ class UseDoor:
         if start.job.service is None:
             return await _refuse(stream, StreamRefusal.NO_SERVICE)
         refusal = refusal_of(
-            lease, self._requests, self._uses.refusal(lease), allowed=self._may_enter
+            lease,
+            self._requests,
+            self._uses.refusal(lease),
+            allowed=self._may_enter,
+            ahead=is_ahead(lease),
         ) or refusal_of(replica, self._requests, None, allowed=True)
         if refusal is not None:
             return await _refuse(stream, refusal)

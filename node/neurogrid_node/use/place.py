@@ -1,10 +1,12 @@
 """Leases for use on this machine: no container of their own, but a replica's that runs under another lease.
 
 Performs what `lease.executor` asks for, as `lease.sandbox` does for jobs: its escrow is waited for, its requests are let
-through by the door (`access.door`), and it ends with its replica at the latest.
+through by the door (`access.door`), before that is seen too as far as the owner lets them, and it ends with its replica at the latest.
 """
 
 import hashlib
+import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +21,14 @@ from neurogrid_marketplace.lease import Collected, ContainerRunning, NodeLease, 
 from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
+from neurogrid_marketplace.serving_ahead import (
+    NO_LOSS,
+    Loss,
+    is_ahead,
+    must_wait_ahead,
+    never_came,
+    takes_ahead,
+)
 from neurogrid_marketplace.units import Units
 from neurogrid_marketplace.usage import LeaseUsage
 from neurogrid_marketplace.use_steps import LINGER_MS, must_wait, refusal
@@ -28,7 +38,11 @@ from ..lease.progress import Progress
 from ..money.chain import EscrowUnseen
 from .tally import Tally
 
+_log = logging.getLogger(__name__)
+
 _LOOK_S: Final = 0.5
+# Of so many coordinators it is remembered what they did not pay.
+_LOSSES_MAX: Final = 1024
 # A replica that stands still until it is paid for, or is about to begin again, is still there.
 _THERE: Final = frozenset({LeasePhase.RUNNING, LeasePhase.PAUSED})
 _NO_LOG: Final = hashlib.sha256().hexdigest()
@@ -49,6 +63,7 @@ class UsePlace:
     Args:
         lease_of: the lease of this id, None if there is none.
         await_escrow: waits until a lease's escrow is there; until when it pays, Unix milliseconds.
+        ahead_micro_usdc: what the use of one coordinator's leases may come to before their escrows are seen.
     """
 
     def __init__(
@@ -56,7 +71,11 @@ class UsePlace:
         lease_of: Callable[[str], NodeLease | None],
         await_escrow: Callable[[NodeLease, Start], Awaitable[int]],
         now_ms: Callable[[], int],
+        ahead_micro_usdc: int = 0,
     ) -> None:
+        self._ahead_micro_usdc = ahead_micro_usdc
+        # By coordinator: served, and never paid.
+        self._lost: OrderedDict[str, Loss] = OrderedDict()
         self._lease_of = lease_of
         self._await_escrow = await_escrow
         self._now_ms = now_ms
@@ -81,12 +100,16 @@ class UsePlace:
         """Why it takes no request now; None if it does."""
         if lease.use is None or self._of(lease.lease_id).stopped.is_set():
             return StreamRefusal.NOT_RUNNING
+        if is_ahead(lease) and not takes_ahead(*self._unfunded(lease)):
+            return StreamRefusal.NOT_RUNNING
         return refusal(lease, lease.use, self.tally_of(lease).units)
 
     def must_wait(self, lease_id: str) -> bool:
         """Whether nothing more is passed on until it is signed more."""
         lease = self._lease_of(lease_id)
         if lease is None or lease.use is None:
+            return True
+        if is_ahead(lease) and must_wait_ahead(*self._unfunded(lease)):
             return True
         return must_wait(lease, lease.use, self.tally_of(lease).units)
 
@@ -202,11 +225,37 @@ class UsePlace:
         return Collected((), _NO_LOG, 0, _NO_PROFILE, served=open_.tally.units)
 
     async def clear(self, lease_id: str) -> None:
-        """It has used nothing of the machine."""
+        """It has used nothing of the machine; what is still under way is broken off."""
+        open_, lease = self._of(lease_id), self._lease_of(lease_id)
+        open_.stopped.set()
+        if lease is not None and lease.use is not None and never_came(lease):
+            self._lose(lease.coordinator, lease.use.prices.cost_micro_usdc(open_.tally.units))
+            open_.tally = Tally()
 
     async def forget(self, lease_id: str) -> None:
         """Forget what it has passed on."""
         self._open.pop(lease_id, None)
+
+    def _unfunded(self, lease: NodeLease) -> tuple[int, int, int]:
+        """As `serving_ahead` counts: served to leases of its coordinator that wait for escrows, lost before, and the limit."""
+        unfunded = 0
+        for lease_id, open_ in self._open.items():
+            other = self._lease_of(lease_id)
+            if other is None or other.coordinator != lease.coordinator or not is_ahead(other):
+                continue
+            assert other.use is not None, "it is for use"
+            unfunded += other.use.prices.cost_micro_usdc(open_.tally.units)
+        lost = self._lost.get(lease.coordinator, NO_LOSS).at(self._now_ms())
+        return unfunded, lost, self._ahead_micro_usdc
+
+    def _lose(self, coordinator: str, micro_usdc: int) -> None:
+        if not micro_usdc:
+            return
+        _log.warning("%d micro-USDC were served ahead of an escrow that never came", micro_usdc)
+        before = self._lost.pop(coordinator, NO_LOSS)
+        self._lost[coordinator] = before.more(micro_usdc, self._now_ms())
+        if len(self._lost) > _LOSSES_MAX:
+            self._lost.popitem(last=False)
 
     def _of(self, lease_id: str) -> _Open:
         if lease_id not in self._open:
