@@ -1,14 +1,18 @@
 """Models: which there are, and asking one for a text, an image or a transcription."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import httpx
+import msgspec
 
-from .errors import InvalidRequestError
+from .artifacts import Artifacts
+from .errors import ConnectionFailed, InvalidRequestError
 from .models.catalogue import (
     ImageAnswer,
     ModelAnswer,
@@ -18,7 +22,9 @@ from .models.catalogue import (
     TextAnswer,
     Transcription,
 )
-from .transport import Transport
+from .sse import read_events
+from .tasks import Tasks
+from .transport import STREAM_SILENCE_S, Transport, refused
 
 _PATH = "/models"
 # Longer than coordinators wait for a model by themselves.
@@ -29,11 +35,17 @@ _RECORDING_BYTES_MAX = 25 * 1024 * 1024
 A = TypeVar("A", bound=ModelAnswer)
 
 
+class _Piece(msgspec.Struct):
+    text: str
+
+
 class Models:
     """The models of a coordinator's catalogue."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, artifacts: Artifacts, tasks: Tasks) -> None:
         self._transport = transport
+        self._artifacts = artifacts
+        self._tasks = tasks
 
     def list(
         self, *, type: ModelType | None = None, category: str | None = None
@@ -78,6 +90,61 @@ class Models:
             TextAnswer, "text", body, parameters, region, min_performance_score, idempotency_key
         )
 
+    def stream_text(
+        self,
+        model: str,
+        prompt: str = "",
+        *,
+        messages: Sequence[Mapping[str, str]] = (),
+        parameters: Mapping[str, Any] | None = None,
+        region: str | None = None,
+        min_performance_score: float = 0,
+    ) -> Iterator[str | TextAnswer]:
+        """Have a model write a text: its pieces as they come, and the whole answer in the end.
+
+        Whoever stops before the end (``close()``, an exception, Ctrl-C) has nothing more computed, and pays for what came.
+
+        Args:
+            as of `generate_text`.
+
+        Raises:
+            ApiError: as of `generate_text`; also in the middle.
+            ConnectionFailed: it broke off.
+        """
+        body = {
+            "model": model,
+            "prompt": prompt,
+            "messages": list(messages),
+            "parameters": dict(parameters or {}),
+            "node_preferences": _where(region, min_performance_score),
+            "stream": True,
+        }
+        with ExitStack() as stack:
+            response = self._transport.repeat(
+                lambda: stack.enter_context(
+                    self._transport.stream(
+                        f"{_PATH}/generate/text",
+                        method="POST",
+                        json=body,
+                        silence_s=STREAM_SILENCE_S,
+                    )
+                )
+            )
+            try:
+                for event in read_events(response.iter_lines()):
+                    match event.event:
+                        case "text":
+                            yield msgspec.json.decode(event.data, type=_Piece).text
+                        case "answer":
+                            yield msgspec.json.decode(event.data, type=TextAnswer)
+                            return
+                        case "error":
+                            said = f'{{"error":{event.data}}}'.encode()
+                            raise refused(httpx.codes.INTERNAL_SERVER_ERROR, said, None)
+            except httpx.TransportError as error:
+                raise ConnectionFailed(f"the answer of {model} broke off: {error}") from error
+        raise ConnectionFailed(f"the answer of {model} broke off")
+
     def generate_image(
         self,
         model: str,
@@ -89,7 +156,7 @@ class Models:
         min_performance_score: float = 0,
         idempotency_key: str | None = None,
     ) -> ImageAnswer:
-        """Have a model make an image, and wait for it. `Tasks.download_outputs` of its ``id`` fetches it.
+        """Have a model make an image, and wait for it. `save_image` fetches it.
 
         Args:
             parameters: width, height, steps, guidance_scale, seed.
@@ -102,6 +169,22 @@ class Models:
         return self._ask(
             ImageAnswer, "image", body, parameters, region, min_performance_score, idempotency_key
         )
+
+    def save_image(self, answer: ImageAnswer, file: str | PathLike[str]) -> Path:
+        """Fetch the image of an answer into this file, checked against its hash.
+
+        Raises:
+            ConnectionFailed: the answer names no file of this account's.
+            others: see `Tasks.save_output`, `Artifacts.save`.
+        """
+        path = urlsplit(answer.image_url).path
+        _, of_task, output = path.partition(f"/tasks/{answer.id}/outputs/")
+        if of_task and output:
+            return self._tasks.save_output(answer.id, unquote(output), file)
+        _, is_artifact, sha256 = path.partition("/artifacts/")
+        if not is_artifact or not sha256:
+            raise ConnectionFailed(f"{answer.image_url!r} is no file of this account's")
+        return self._artifacts.save(sha256, file)
 
     def transcribe(
         self,
@@ -148,7 +231,7 @@ class Models:
         score: float,
         idempotency_key: str | None,
     ) -> A:
-        where = {"region": region, "min_performance_score": score}
+        where = _where(region, score)
         return self._transport.call(
             kind,
             "POST",
@@ -157,6 +240,10 @@ class Models:
             headers={"Idempotency-Key": idempotency_key or str(uuid4())},
             silence_s=_ANSWER_S,
         )
+
+
+def _where(region: str | None, score: float) -> dict[str, Any]:
+    return {"region": region, "min_performance_score": score}
 
 
 def _recording(file: str | PathLike[str] | BinaryIO) -> tuple[str, bytes]:

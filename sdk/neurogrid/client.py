@@ -143,7 +143,7 @@ class Client:
         self.batches = Batches(self._transport, self.artifacts)
         self.schedules = Schedules(self._transport)
         self.nodes = Nodes(self._transport)
-        self.models = Models(self._transport)
+        self.models = Models(self._transport, self.artifacts, self.tasks)
         self.providers = Providers(self._transport)
         self.provider = ProviderAccount(self._transport)
         self.api_keys = ApiKeys(self._transport)

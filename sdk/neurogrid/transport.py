@@ -225,19 +225,20 @@ class Transport:
             _raise_for_error(response, task_id)
             return response
 
-        def attempt() -> httpx.Response:
-            try:
-                return once()
-            except AuthenticationError as error:
-                # Nothing was done: the wallet was to sign it, and its key is here.
-                if error.code != "SIGNATURE_REQUIRED" or self._wallet_key is None or self._network:
-                    raise
-                self._network = str(error.details.get("network", ""))
-                if not self._network:
-                    raise
-                return once()
+        return self.repeat(lambda: self._signing_where_wanted(once), patience_s=patience_s)
 
-        return self.repeat(attempt, patience_s=patience_s)
+    def _signing_where_wanted(self, once: Callable[[], T]) -> T:
+        """Do it, and again with the wallet's signature where that is what it lacked."""
+        try:
+            return once()
+        except AuthenticationError as error:
+            # Nothing was done: the wallet was to sign it, and its key is here.
+            if error.code != "SIGNATURE_REQUIRED" or self._wallet_key is None or self._network:
+                raise
+            self._network = str(error.details.get("network", ""))
+            if not self._network:
+                raise
+            return once()
 
     def _signed(self, request: httpx.Request, body_sha256: str) -> dict[str, str]:
         if self._signer is None:
@@ -279,7 +280,9 @@ class Transport:
         self,
         path: str,
         *,
+        method: str = "GET",
         params: Params | None = None,
+        json: object = None,
         headers: Mapping[str, str] | None = None,
         task_id: str | None = None,
         silence_s: float | None = None,
@@ -289,18 +292,37 @@ class Transport:
         Args:
             silence_s: the longest pause between two pieces; None for the client's timeout.
         """
-        timeout = httpx.USE_CLIENT_DEFAULT if silence_s is None else httpx.Timeout(silence_s)
-        with self._client.stream(
-            "GET",
-            API + path,
-            params=dict(params or {}),
-            headers=dict(headers or {}),
-            timeout=timeout,
-        ) as response:
-            if response.is_error:
-                response.read()
-                _raise_for_error(response, task_id)
+        sent, body = dict(headers or {}), b""
+        if json is not None:
+            body = msgspec.json.encode(json)
+            sent["Content-Type"] = "application/json"
+
+        def opened() -> httpx.Response:
+            request = self._client.build_request(
+                method,
+                API + path,
+                params=dict(params or {}),
+                headers=sent,
+                content=body or None,
+                timeout=httpx.USE_CLIENT_DEFAULT if silence_s is None else httpx.Timeout(silence_s),
+            )
+            if self._network and method not in _READING:
+                request.headers.update(self._signed(request, hashlib.sha256(body).hexdigest()))
+            response = self._client.send(request, stream=True)
+            try:
+                if response.is_error:
+                    response.read()
+                    _raise_for_error(response, task_id)
+            except BaseException:
+                response.close()
+                raise
+            return response
+
+        response = self._signing_where_wanted(opened)
+        try:
             yield response
+        finally:
+            response.close()
 
     def resume(self, attempt: Callable[[], Iterator[T]]) -> Iterator[T]:
         """Everything that ``attempt`` yields, started again where it left off when it breaks.

@@ -58,6 +58,7 @@ async def test_a_text_is_answered_with_what_it_took(tmp_path: Path) -> None:
         assert (task["regions"], task["constraints"]) == (["eu-west"], "score >= 0.1")
         assert data == {
             "id": task["id"],
+            "request_id": task["id"],
             "model": "small",
             "generated_text": RESULT["text"],
             "finish_reason": "length",

@@ -9,8 +9,8 @@ from coordinator.api_world import Customer
 from coordinator.on_asyncio import on_asyncio
 from coordinator.replica_world import MODEL, open_replica_world
 from coordinator.test_paid_use import WHOLE, ask, paid
+from neurogrid_coordinator.api import streaming
 from neurogrid_coordinator.api.errors import refused as refused_by_api
-from neurogrid_coordinator.api.openai import streaming
 from neurogrid_coordinator.replicas.cold_start import PHASES, ColdStarts, read_phases
 from neurogrid_coordinator.replicas.status import ModelStatus, announcement
 from neurogrid_coordinator.services.errors import Unavailable

@@ -15,7 +15,7 @@ from coordinator.api_world import Customer
 from coordinator.on_asyncio import on_asyncio
 from coordinator.openai_world import openai_client
 from coordinator.records import wallet
-from neurogrid_coordinator.api.openai import streaming
+from neurogrid_coordinator.api import streaming
 from neurogrid_marketplace.task import Phase
 
 _ASKED: list[Any] = [{"role": "user", "content": "To be"}]

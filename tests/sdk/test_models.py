@@ -1,17 +1,20 @@
 """Asking models in the SDK. What the api answers is tests/coordinator/test_api_model_answers.py's."""
 
+import hashlib
 import json
 from decimal import Decimal
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from coordinator.served import ServedWorld, served_in_thread
 from neurogrid import Client
 from neurogrid.cli.group import neurogrid
-from neurogrid.errors import NotFoundError, ServerError
+from neurogrid.errors import ConnectionFailed, NotFoundError, ServerError, TaskFailedError
+from neurogrid.models.catalogue import TextAnswer
 from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_marketplace.model_catalogue import parse_catalogue
 
@@ -63,6 +66,63 @@ def test_a_model_is_asked_and_its_answer_is_typed() -> None:
             "node_preferences": places,
         },
     )
+
+
+def _events(*events: tuple[str, object]) -> httpx.Response:
+    lines = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
+    return httpx.Response(200, text=": keep-alive\n\n" + "".join(lines))
+
+
+def test_a_text_is_streamed_and_its_end_is_the_answer_or_says_what_went_wrong() -> None:
+    said: list[httpx.Response] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/api/v1/models/generate/text"
+        assert json.loads(request.content)["stream"] is True
+        assert "idempotency-key" not in request.headers
+        return said.pop(0)
+
+    with Client("ng_key", "http://world", transport=httpx.MockTransport(answer)) as client:
+        said.append(
+            _events(("text", {"text": " or"}), ("text", {"text": " not"}), ("answer", _TEXT))
+        )
+        *pieces, whole = client.models.stream_text("small", "To be")
+        assert pieces == [" or", " not"]
+        assert isinstance(whole, TextAnswer)
+        assert whole.generated_text == " or not"
+        failed = {"code": "TASK_FAILED", "message": "its server broke off", "details": {}}
+        said.append(_events(("text", {"text": " or"}), ("error", failed)))
+        coming = client.models.stream_text("small", "To be")
+        assert next(coming) == " or"
+        with pytest.raises(TaskFailedError, match="broke off"):
+            next(coming)
+        said.append(_events(("text", {"text": " or"})))
+        with pytest.raises(ConnectionFailed, match="broke off"):
+            list(client.models.stream_text("small", "To be"))
+        unknown = {"code": "MODEL_UNAVAILABLE", "message": "there is no model 'small'"}
+        said.append(httpx.Response(404, json={"success": False, "error": unknown}))
+        with pytest.raises(NotFoundError):
+            next(client.models.stream_text("small", "To be"))
+
+
+def test_an_image_is_fetched_from_where_its_answer_says(tmp_path: Path) -> None:
+    image = b"an image"
+    digest = hashlib.sha256(image).hexdigest()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/image"):
+            url = f"http://elsewhere/api/v1/artifacts/{digest}"
+            return httpx.Response(200, json={"success": True, "data": {**_IMAGE, "image_url": url}})
+        assert (request.url.host, request.url.path) == ("world", f"/api/v1/artifacts/{digest}")
+        return httpx.Response(200, content=image)
+
+    with Client("ng_key", "http://world", transport=httpx.MockTransport(answer)) as client:
+        made = client.models.generate_image("large", "A castle")
+        file = client.models.save_image(made, tmp_path / "castle.png")
+        assert file.read_bytes() == image
+        odd = msgspec.structs.replace(made, image_url="http://world/elsewhere")
+        with pytest.raises(ConnectionFailed, match="no file"):
+            client.models.save_image(odd, tmp_path / "castle.png")
 
 
 def test_a_model_with_a_server_is_shown_with_the_prices_of_its_units(tmp_path: Path) -> None:

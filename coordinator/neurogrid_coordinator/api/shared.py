@@ -19,6 +19,7 @@ from ..services.gpus import Gpus
 from ..services.health import Services
 from ..services.inference import Inference
 from ..services.models import Models
+from ..services.native_answers import NativeAnswers
 from ..services.overview import Overview
 from ..services.parts import parts_of
 from ..services.replica_answers import ReplicaAnswers
@@ -52,7 +53,7 @@ class Shared:
         forms: errors, as each dialect words them.
         by_name: operations and models, which tasks may name.
         read_task: reads requests for tasks that are stored.
-        task_answers, inference: who answers what models are asked: tasks alone, or replicas too.
+        task_answers, inference, native_answers: who answers what models are asked: tasks alone; in OpenAI's form; in ours.
         sources: where batches come from.
         parts: what the coordinator is made of, and how each is.
     """
@@ -74,6 +75,7 @@ class Shared:
     models: Models
     task_answers: TaskAnswers
     inference: Inference
+    native_answers: NativeAnswers
     batch_intake: BatchIntake
     batches: Batches
     sources: BatchSources
@@ -168,6 +170,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         models=models,
         task_answers=task_answers,
         inference=inference,
+        native_answers=NativeAnswers(models, artifacts, inference),
         batch_intake=batch_intake,
         batches=Batches(world.database, world.feed),
         sources=sources,

@@ -33,8 +33,8 @@ def chat(session: Session, *, model: str, system: str, **options: Any) -> None:
     """Talk with MODEL: a line is a question, and what was said before goes along.
 
     A line that ends with \\ goes on in the next one. /new begins anew; /quit or Ctrl-D ends it. Ctrl-C cancels the
-    answer that is waited for. Each question is a task of its own, and paid. From a pipe each line is a question, and
-    the first that is not answered ends it; with --json each answer is a line of JSON.
+    answer that is waited for or comes. Each question is paid by itself. From a pipe each line is a question, and the
+    first that is not answered ends it; with --json each answer is a line of JSON.
     """
     is_person = sys.stdin.isatty() and not session.as_json
     talk = _Talk(session, asking_of(model, options), Conversation(system))
@@ -133,7 +133,7 @@ def _ask_patiently(talk: _Talk, question: str) -> None:
     try:
         talk.ask(question)
     except KeyboardInterrupt:
-        # The coordinator sees the connection close, and cancels the task.
+        # The coordinator sees the connection close, and who computes is stopped.
         click.secho("\nNot waited for any more; it may be asked again.", dim=True, err=True)
     except _LASTING:
         raise

@@ -1,17 +1,12 @@
-"""What the commands ask models, and what they hear: the one place that knows by which requests.
-
-A text comes in pieces, so that commands show it as it is written. The native API answers when all of it is there;
-so there is one piece, and the answer.
-"""
+"""What the commands ask models, and what they hear: the one place that knows by which requests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
 
 from ..client import Client
-from ..errors import ConnectionFailed, NeuroGridError
+from ..errors import NeuroGridError
 from ..models.catalogue import ImageAnswer, TextAnswer, Transcription
 
 
@@ -52,7 +47,7 @@ def written(
     Args:
         messages: in place of a prompt.
     """
-    answer = client.models.generate_text(
+    return client.models.stream_text(
         asking.model,
         prompt,
         messages=messages,
@@ -60,9 +55,6 @@ def written(
         region=asking.region,
         min_performance_score=asking.score_min,
     )
-    if answer.generated_text:
-        yield answer.generated_text
-    yield answer
 
 
 def drawn(
@@ -71,7 +63,7 @@ def drawn(
     """Have an image made, and fetched into a file.
 
     Raises:
-        ConnectionFailed: the answer names no output of its task.
+        ConnectionFailed: the answer names no file.
     """
     answer = client.models.generate_image(
         asking.model,
@@ -81,10 +73,7 @@ def drawn(
         region=asking.region,
         min_performance_score=asking.score_min,
     )
-    _, found, path = urlsplit(answer.image_url).path.partition(f"/tasks/{answer.id}/outputs/")
-    if not found or not path:
-        raise ConnectionFailed(f"{answer.image_url!r} is no output of {answer.id}")
-    client.tasks.save_output(answer.id, unquote(path), target)
+    client.models.save_image(answer, target)
     return answer
 
 

@@ -54,7 +54,7 @@ def given_up_by_ctrl_c(model: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         # The coordinator sees the connection close.
-        click.echo(f"\n{model} is not waited for any more; its task is cancelled.", err=True)
+        click.echo(f"\n{model} is not waited for any more; nothing more is computed.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 

@@ -105,13 +105,16 @@ class ModelAnswer(Struct, frozen=True, kw_only=True):
     """What every model answers with.
 
     Attributes:
-        id: of the task: `Tasks.get`, `Tasks.get_receipt` and the rest take it.
+        id: of the task: `Tasks.get`, `Tasks.get_receipt` and the rest take it. Where a server that stays has answered, of the lease
+            for use that pays for it, together with others.
+        request_id: of this very answer.
         model: its id, also where it was asked for by an alias.
         execution_time: seconds of the model alone.
         cost_usdc: what was paid for.
     """
 
     id: str
+    request_id: str = ""
     model: str
     node_id: str | None = None
     execution_time: float

@@ -19,7 +19,8 @@ from neurogrid_marketplace.task import Phase
 from ...metrics.public import MarketFigures, PublicMetrics
 from ...services.analytics import Analytics
 from ...services.market_state import usage
-from ...services.models import Models
+from ...services.models import ModelSettings
+from ...services.native_answers import NativeAnswers
 from ...services.nodes import Nodes
 from ...services.operations import (
     CPU_DEVICE,
@@ -98,7 +99,8 @@ def add_openruntime_routes(
     *,
     clients: Clients,
     operations: Operations,
-    models: Models,
+    models: ModelSettings,
+    answers: NativeAnswers,
     analytics: Analytics,
     nodes: Nodes,
     overview: Overview,
@@ -123,7 +125,7 @@ def add_openruntime_routes(
 
     _add_system_routes(app, figures, public, nodes, market_is_up, schemas)
     _add_task_routes(app, clients, operations, nodes, schemas)
-    add_openruntime_ai_routes(app, clients, models, analytics, figures, schemas)
+    add_openruntime_ai_routes(app, clients, models, answers, analytics, figures, schemas)
 
 
 def _add_system_routes(

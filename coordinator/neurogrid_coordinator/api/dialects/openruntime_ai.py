@@ -14,14 +14,14 @@ from ...services.agents import AGENTS, Workflow, agent_wanted
 from ...services.analytics import Analytics
 from ...services.insights import Measured, facts
 from ...services.market_state import Usage
-from ...services.models import ModelRun, Models, ModelWanted
+from ...services.models import ModelSettings, ModelWanted
+from ...services.native_answers import Answered, NativeAnswers
 from ...store.accounts import Account
 from ..body import read_json
 from ..envelope import json_response
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
 from ..openapi import Schemas
-from ..unanswered import unanswered
 from .clients import Clients
 from .openruntime_ai_schemas import (
     AgentList,
@@ -32,7 +32,7 @@ from .openruntime_ai_schemas import (
     InsightsAsked,
     Timeframe,
 )
-from .openruntime_form import NAME, error_form, now_text, refusals
+from .openruntime_form import NAME, now_text, refusals
 from .openruntime_schemas import HealthFigures
 
 _MINUTE_MS = 60_000
@@ -58,7 +58,8 @@ _REFUSED = (400, 401, 403, 409, 413, 422, 429, 500, 503)
 def add_openruntime_ai_routes(
     app: FastAPI,
     clients: Clients,
-    models: Models,
+    settings: ModelSettings,
+    answers: NativeAnswers,
     analytics: Analytics,
     figures: Callable[[], Awaitable[MarketFigures]],
     schemas: Schemas,
@@ -67,9 +68,9 @@ def add_openruntime_ai_routes(
 
     async def answer_of(
         request: Request, account: Account, wanted: ModelWanted, wait_s: float | None = None
-    ) -> ModelRun:
-        asked = models.submission(wanted, ModelType.TEXT)
-        return await while_there(request, models.run(account, asked, wait_s))
+    ) -> Answered:
+        answering = answers.answer(account, wanted, ModelType.TEXT, wait_s=wait_s)
+        return await while_there(request, answering)
 
     @app.get(
         "/ai/agents",
@@ -111,21 +112,19 @@ def add_openruntime_ai_routes(
             asked.workflow_type,
             asked.prompt,
             asked.parameters,
-            models.settings,
+            settings,
             timeout_s=asked.timeout,
             idempotency_key=key,
         )
-        run = await answer_of(request, account, wanted, asked.timeout)
-        if run.result is None:
-            return error_form(unanswered(run.row))
+        said = await answer_of(request, account, wanted, asked.timeout)
         return json_response(
             AiAnswer(
-                task_id=run.row.id,
+                task_id=said.id,
                 status="completed",
-                result=run.result.text,
-                model_used=run.row.model or wanted.model,
-                tokens_used=run.result.usage.total_tokens,
-                execution_time=run.result.execution_time_s,
+                result=said.result.text,
+                model_used=said.model_id,
+                tokens_used=said.result.usage.total_tokens,
+                execution_time=said.result.execution_time_s,
             )
         )
 
@@ -163,23 +162,20 @@ def add_openruntime_ai_routes(
             Workflow.SYSTEM_ANALYSIS,
             said,
             {"max_tokens": _INSIGHT_TOKENS},
-            models.settings,
+            settings,
         )
-        run = await answer_of(request, account, wanted)
-        if run.result is None:
-            return error_form(unanswered(run.row))
-        model = run.row.model or wanted.model
+        words = await answer_of(request, account, wanted)
         return json_response(
             Insights(
-                insights=f"{said}\n\n{model}: {run.result.text.strip()}",
+                insights=f"{said}\n\n{words.model_id}: {words.result.text.strip()}",
                 metrics=HealthFigures(
                     now.gpu_utilization,
                     now.memory_usage,
                     now.active_tasks,
                     now.ai_tasks_processed,
                 ),
-                task_id=run.row.id,
-                model_used=model,
+                task_id=words.id,
+                model_used=words.model_id,
                 timestamp=now_text(),
             )
         )

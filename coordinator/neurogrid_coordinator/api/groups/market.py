@@ -18,6 +18,7 @@ from ..native.reputation import (
     add_reputation_route,
 )
 from ..shared import Shared
+from ..streaming import waits_of
 
 
 def add_market(app: FastAPI, shared: Shared) -> None:
@@ -32,9 +33,8 @@ def add_market(app: FastAPI, shared: Shared) -> None:
     add_match_route(app, shared.tasks, gate, schemas, shared.by_name)
     add_operation_route(app, gate, schemas)
     add_model_routes(app, settings.models, gate, schemas, world.serving)
-    add_model_answer_routes(
-        app, shared.models, shared.artifacts, gate, schemas, settings.public_url
-    )
+    waits = waits_of(settings.models, world.serving)
+    add_model_answer_routes(app, shared.native_answers, gate, schemas, settings.public_url, waits)
     add_constraint_route(app, gate, schemas)
     prices = Prices(world.database, shared.tasks, shared.balances, world.nodes.offer)
     add_price_routes(app, prices, gate, schemas, shared.by_name)

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from ...replicas.serving import ModelServing
-from ...replicas.status import ModelStatus
-from ...services.models import ModelSettings
 from ...services.openai_batches import OpenAiBatches
 from ...services.openai_files import OpenAiFiles
 from ...services.task_answers import FileUrl
@@ -19,9 +16,9 @@ from ..openai.errors import error_form
 from ..openai.files import add_openai_file_routes
 from ..openai.headers import PREFIX
 from ..openai.models import add_openai_model_routes
-from ..openai.streaming import Waits
 from ..openai.texts import add_openai_text_routes
 from ..shared import Shared
+from ..streaming import waits_of
 
 
 def add_openai(app: FastAPI, shared: Shared) -> None:
@@ -29,7 +26,7 @@ def add_openai(app: FastAPI, shared: Shared) -> None:
     settings, gate, schemas = shared.settings, shared.gate, shared.schemas
     shared.forms.claim(error_form, PREFIX)
     link = link_maker(shared.links, settings.public_url)
-    waits = _waits(settings.models, shared.world.serving)
+    waits = waits_of(settings.models, shared.world.serving)
     add_openai_text_routes(app, shared.inference, gate, schemas, link, waits)
     add_openai_audio_routes(app, shared.inference, gate, schemas, waits)
     add_openai_model_routes(app, settings.models, gate, schemas, shared.world.serving)
@@ -45,23 +42,6 @@ def add_openai(app: FastAPI, shared: Shared) -> None:
     )
     add_openai_file_routes(app, files, gate, schemas)
     add_openai_batch_routes(app, batches, gate, schemas, _file_url(settings.public_url))
-
-
-def _waits(models: ModelSettings, serving: ModelServing | None) -> Callable[[str], Waits]:
-    """What is said of a model's start; where no node takes a replica nothing is, as a task may answer."""
-
-    def of(name: str) -> Waits:
-        model = models.catalogue.find(name)
-
-        def look() -> ModelStatus | None:
-            if serving is None or model is None:
-                return None
-            status = serving.status_of(model.id)
-            return None if status is None or status.problem else status
-
-        return look
-
-    return of
 
 
 def _file_url(public_url: str) -> Callable[[Request], FileUrl]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
@@ -9,24 +10,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from neurogrid_marketplace.model_catalogue import ModelType
-from neurogrid_marketplace.model_requests import ModelInput, ModelResult
+from neurogrid_marketplace.model_requests import ModelInput
 from neurogrid_marketplace.money import format_usdc
 
-from ...services.artifacts import Artifacts, Upload
+from ...openai.recordings import Recording
 from ...services.errors import InvalidRequest
-from ...services.models import FileGiven, Models, ModelWanted, find_model
-from ...store.accounts import Account
-from ...store.tasks import TaskRow
+from ...services.models import ModelWanted
+from ...services.native_answers import Answered, NativeAnswers, Places
 from ..auth import Caller, FormCaller, Gate
 from ..body import read_json
 from ..envelope import success
-from ..errors import native
-from ..form import read_form
+from ..errors import Problem, error_body
+from ..form import Form, read_form
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
 from ..openapi import Schemas, errors
 from ..paths import API
-from ..unanswered import unanswered
+from ..sse import EVENT_SCHEMA, event
+from ..streaming import Waits, stream_response
 from .amounts import usdc_number
 from .constraints import read_constraints
 from .model_schemas import (
@@ -38,6 +39,7 @@ from .model_schemas import (
     SegmentView,
     TextAnswer,
     TextGeneration,
+    TextPiece,
     TokenUsage,
     TranscriptionAnswer,
 )
@@ -101,38 +103,57 @@ _ERRORS = errors(
 )
 
 
+class _TextEvents:
+    """The events of a text that is streamed: ``text`` with each piece, ``answer`` with the whole answer in the end, or ``error``."""
+
+    def event(self, piece: str | Answered) -> bytes:
+        """A piece, or the answer."""
+        if isinstance(piece, str):
+            return event("text", TextPiece(piece))
+        return event("answer", _text(piece))
+
+    def error(self, error: Problem) -> bytes:
+        """As other answers say it."""
+        return event("error", error_body(error.code, error.message, dict(error.details))["error"])
+
+    def end(self) -> bytes:
+        """The answer was the last."""
+        return b""
+
+
+_TEXT_EVENTS = _TextEvents()
+
+
 def add_model_answer_routes(
     app: FastAPI,
-    models: Models,
-    artifacts: Artifacts,
+    answers: NativeAnswers,
     gate: Gate,
     schemas: Schemas,
     public_url: str,
+    waits: Callable[[str], Waits],
 ) -> None:
     """Add the routes.
 
     Args:
+        waits: how the replicas of a model of this name are.
         public_url: see `Settings`.
     """
-
-    async def answered(
-        request: Request,
-        account: Account,
-        wanted: ModelWanted,
-        model_type: ModelType,
-        view: Callable[[TaskRow, ModelResult], Any | None],
-    ) -> Response:
-        asked = models.submission(wanted, model_type)
-        run = await while_there(request, models.run(account, asked))
-        shown = None if run.result is None else view(run.row, run.result)
-        return native(unanswered(run.row)) if shown is None else success(shown)
+    places = Places(
+        lambda sha256, _: f"{public_url}{API}/artifacts/{sha256}",
+        lambda task_id, path: output_url(task_id, path, public_url),
+    )
+    text_answer = schemas.answer(TextAnswer, "It has answered.")
+    text_answer["content"]["text/event-stream"] = {"schema": EVENT_SCHEMA}
+    text_answer["description"] += (
+        ' With `stream`: events `text` (`{"text": …}`), then `answer` with the whole answer, or `error`.'
+    )
 
     @app.post(
         f"{API}/models/generate/text",
         tags=["Models"],
         summary="Have a model write a text",
         response_class=Response,
-        responses={200: schemas.answer(TextAnswer, "It has answered."), **_ERRORS},
+        responses={200: text_answer, **_ERRORS},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], **schemas.body(TextGeneration, _TEXT)},
     )
     async def generate_text(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
@@ -145,9 +166,15 @@ def add_model_answer_routes(
             asked=ModelInput(prompt=asked.prompt, messages=asked.messages),
             parameters=asked.parameters,
             idempotency_key=key,
-            **_places(asked.node_preferences),
+            **_where(asked.node_preferences),
         )
-        return await answered(request, caller.account, wanted, ModelType.TEXT, _text)
+        if asked.stream:
+            pieces = answers.pieces(caller.account, wanted, ModelType.TEXT)
+            return await stream_response(
+                request, pieces, partial(gate.ended, caller), waits(asked.model), _TEXT_EVENTS
+            )
+        answering = answers.answer(caller.account, wanted, ModelType.TEXT)
+        return success(_text(await while_there(request, answering)))
 
     @app.post(
         f"{API}/models/generate/image",
@@ -160,7 +187,7 @@ def add_model_answer_routes(
     async def generate_image(
         request: Request, caller: Annotated[Caller, Depends(gate)]
     ) -> Response:
-        """As for a text. The image is an output of the task, and kept as long as any."""
+        """As for a text. The image is an output of the task, or an artifact of the account, and kept as long as any."""
         key = idempotency_key(request)
         asked = await read_json(request, ImageGeneration, MODEL_RULES)
         wanted = ModelWanted(
@@ -168,13 +195,10 @@ def add_model_answer_routes(
             asked=ModelInput(prompt=asked.prompt, negative_prompt=asked.negative_prompt),
             parameters=asked.parameters,
             idempotency_key=key,
-            **_places(asked.node_preferences),
+            **_where(asked.node_preferences),
         )
-
-        def image(row: TaskRow, result: ModelResult) -> ImageAnswer | None:
-            return _image(row, result, public_url)
-
-        return await answered(request, caller.account, wanted, ModelType.IMAGE, image)
+        answering = answers.answer(caller.account, wanted, ModelType.IMAGE, places=places)
+        return success(_image(await while_there(request, answering)))
 
     @app.post(
         f"{API}/models/transcribe",
@@ -187,7 +211,7 @@ def add_model_answer_routes(
     async def transcribe(
         request: Request, sender: Annotated[FormCaller, Depends(gate.of_form)]
     ) -> Response:
-        """As for a text. The recording, at most 25 MiB, is kept as an artifact of the account."""
+        """As for a text. A task's recording, at most 25 MiB, is kept as an artifact of the account."""
         key = idempotency_key(request)
         caller = sender.caller
         async with read_form(
@@ -196,20 +220,23 @@ def add_model_answer_routes(
             unknown = (form.fields.keys() | form.lists.keys()) - {"model", "language"}
             if unknown or "model" not in form.fields:
                 raise InvalidRequest("model: a form has file, model and perhaps language", "model")
-            model = find_model(models.settings, form.fields["model"], ModelType.AUDIO)
-            stored = await artifacts.put(
-                caller.account, Upload(None, form.pieces(), form.file.size)
+            language = form.fields.get("language", "")
+            wanted = ModelWanted(
+                model=form.fields["model"],
+                asked=ModelInput(),
+                parameters={"language": language} if language else {},
+                idempotency_key=key,
             )
-            path = recording_path(form.file.filename or "")
-        language = form.fields.get("language", "")
-        wanted = ModelWanted(
-            model=model.id,
-            asked=ModelInput(file=path),
-            parameters={"language": language} if language else {},
-            files=(FileGiven(path, stored.sha256),),
-            idempotency_key=key,
-        )
-        return await answered(request, caller.account, wanted, ModelType.AUDIO, _transcription)
+            answering = answers.answer(
+                caller.account, wanted, ModelType.AUDIO, recording=recording_of(form)
+            )
+            return success(_transcription(await while_there(request, answering)))
+
+
+def recording_of(form: Form) -> Recording:
+    """The file of a form, for as long as the form is there."""
+    file = form.file
+    return Recording(recording_path(file.filename or ""), file, file.size or 0)
 
 
 def recording_path(name: str) -> str:
@@ -218,9 +245,10 @@ def recording_path(name: str) -> str:
     return f"recording{end[0].lower()}" if end else "recording"
 
 
-def _transcription(row: TaskRow, result: ModelResult) -> TranscriptionAnswer:
+def _transcription(said: Answered) -> TranscriptionAnswer:
+    result = said.result
     return TranscriptionAnswer(
-        **_common(row, result),
+        **_common(said),
         transcription=result.text,
         language=result.language,
         confidence=result.confidence,
@@ -228,7 +256,7 @@ def _transcription(row: TaskRow, result: ModelResult) -> TranscriptionAnswer:
     )
 
 
-def _places(preferences: NodePreferences) -> dict[str, Any]:
+def _where(preferences: NodePreferences) -> dict[str, Any]:
     least = preferences.min_performance_score
     field = "node_preferences.min_performance_score"
     return {
@@ -237,21 +265,23 @@ def _places(preferences: NodePreferences) -> dict[str, Any]:
     }
 
 
-def _common(row: TaskRow, result: ModelResult) -> dict[str, Any]:
+def _common(said: Answered) -> dict[str, Any]:
     return {
-        "id": row.id,
-        "model": row.model,
-        "node_id": row.node_id,
-        "execution_time": result.execution_time_s,
-        "cost": usdc_number(row.cost_micro_usdc),
-        "cost_usdc": format_usdc(row.cost_micro_usdc),
+        "id": said.id,
+        "request_id": said.request_id,
+        "model": said.model_id,
+        "node_id": said.node_id,
+        "execution_time": said.result.execution_time_s,
+        "cost": usdc_number(said.cost_micro_usdc),
+        "cost_usdc": format_usdc(said.cost_micro_usdc),
     }
 
 
-def _text(row: TaskRow, result: ModelResult) -> TextAnswer:
+def _text(said: Answered) -> TextAnswer:
+    result = said.result
     usage = result.usage
     return TextAnswer(
-        **_common(row, result),
+        **_common(said),
         generated_text=result.text,
         finish_reason=result.finish_reason,
         usage=TokenUsage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens),
@@ -259,13 +289,11 @@ def _text(row: TaskRow, result: ModelResult) -> TextAnswer:
     )
 
 
-def _image(row: TaskRow, result: ModelResult, public_url: str) -> ImageAnswer | None:
-    """None: there is no image."""
-    left = row.state.result.outputs if row.state.result is not None else ()
-    if result.image is None or result.image not in {output.path for output in left}:
-        return None
+def _image(said: Answered) -> ImageAnswer:
+    result = said.result
+    assert said.image_url is not None, "an answer of such a model has an image"
     return ImageAnswer(
-        **_common(row, result),
-        image_url=output_url(row.id, result.image, public_url),
+        **_common(said),
+        image_url=said.image_url,
         parameters_used=ImageParametersUsed(result.width, result.height, result.steps, result.seed),
     )

@@ -272,6 +272,9 @@ class TextGeneration(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     parameters: ModelParametersGiven = {}
     node_preferences: NodePreferences = NodePreferences()
+    stream: Annotated[
+        bool, Meta(description="Server-sent events, piece by piece as the model writes.")
+    ] = False
 
 
 class ImageGeneration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -295,14 +298,30 @@ class TokenUsage(Struct, frozen=True):
 class AnswerView(Struct, frozen=True, kw_only=True):
     """What every model answers with."""
 
-    id: Annotated[str, Meta(description="The task's: its receipt, log and files are there.")]
+    id: Annotated[
+        str,
+        Meta(
+            description="The task's: its receipt, log and files are there. Where a server that stays has answered, it is the "
+            "lease for use that pays for the account's requests to it."
+        ),
+    ]
+    request_id: Annotated[str, Meta(description="Of this very answer; a task's is its `id`.")]
     model: Annotated[str, Meta(description="Its id, also where it was asked for by an alias.")]
     node_id: str | None
     execution_time: Annotated[
-        float, Meta(description="Seconds of the model alone, as its program measured them.")
+        float,
+        Meta(
+            description="Seconds of the model alone, as its program measured them; of a server that stays, until all was here."
+        ),
     ]
     cost: Annotated[float, Meta(description="USDC as a number; `cost_usdc` is exact.")]
     cost_usdc: Amount
+
+
+class TextPiece(Struct, frozen=True):
+    """A piece of a text that is streamed."""
+
+    text: str
 
 
 class TextAnswer(AnswerView, frozen=True, kw_only=True):
@@ -336,7 +355,7 @@ class ImageParametersUsed(Struct, frozen=True):
 
     width: int
     height: int
-    steps: int
+    steps: Annotated[int, Meta(description="0: its server does not say.")]
     seed: int | None
 
 
@@ -344,6 +363,9 @@ class ImageAnswer(AnswerView, frozen=True, kw_only=True):
     """An image that was made."""
 
     image_url: Annotated[
-        str, Meta(description="On this host; asked for with the account's key, as any output.")
+        str,
+        Meta(
+            description="On this host; asked for with the account's key, as any output or artifact."
+        ),
     ]
     parameters_used: ImageParametersUsed

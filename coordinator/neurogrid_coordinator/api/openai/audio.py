@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...openai.fields import Unsupported, given
-from ...openai.recordings import FORMATS, HEAD_BYTES, Recording, is_recording
+from ...openai.recordings import FORMATS, HEAD_BYTES, is_recording
 from ...openai.requests import TranscriptionRequest
 from ...services.errors import InvalidRequest
 from ...services.inference import Inference
@@ -20,12 +20,13 @@ from ..body import from_json
 from ..form import Form, read_form
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
-from ..native.model_answers import RECORDING_BYTES_MAX, recording_path
+from ..native.model_answers import RECORDING_BYTES_MAX, recording_of
 from ..openapi import Schemas
+from ..streaming import Waits
 from .errors import OpenAiErrorAnswer, refusals
 from .models import NAME
 from .schemas import OpenAiTranscription
-from .streaming import Waits, stream_response
+from .streaming import openai_stream
 from .texts import REFUSED, RULES
 
 # Fields that are no text; a form has nothing else.
@@ -95,11 +96,11 @@ def add_openai_audio_routes(
             )
             wanted = _wanted(form)
             await _require_recording(form)
-            asked = Asked(wanted, _recording(form), idempotency_key=key)
+            asked = Asked(wanted, recording_of(form), idempotency_key=key)
             inference.check(asked)
             if given(wanted.stream, False):
                 pieces = _with_form(stack.pop_all(), inference.pieces(caller.account, asked))
-                return await stream_response(
+                return await openai_stream(
                     request, pieces, lambda: gate.ended(caller), waits(wanted.model)
                 )
             answer = await while_there(request, inference.answer(caller.account, asked))
@@ -148,11 +149,6 @@ async def _with_form(form: AsyncExitStack, pieces: AsyncGenerator[bytes]) -> Asy
     async with form, aclosing(pieces):
         async for piece in pieces:
             yield piece
-
-
-def _recording(form: Form) -> Recording:
-    file = form.file
-    return Recording(recording_path(file.filename or ""), file, file.size or 0)
 
 
 def _json(text: str, name: str) -> Any:

@@ -22,10 +22,11 @@ from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
 from ..openapi import Schemas
 from ..sse import EVENT_SCHEMA
+from ..streaming import Waits
 from .errors import refusals
 from .models import NAME
 from .schemas import OpenAiChatCompletion, OpenAiCompletion, OpenAiEmbeddings, OpenAiImages
-from .streaming import Waits, stream_response
+from .streaming import openai_stream
 
 RULES = {
     "model": "the id of a model, see GET /v1/models",
@@ -73,7 +74,7 @@ def add_openai_text_routes(
         asked = Asked(wanted, link=link(request, caller.account.id), idempotency_key=key)
         if isinstance(wanted, ChatRequest | CompletionRequest) and given(wanted.stream, False):
             pieces = inference.pieces(caller.account, asked)
-            return await stream_response(
+            return await openai_stream(
                 request, pieces, lambda: gate.ended(caller), waits(wanted.model)
             )
         answer = await while_there(request, inference.answer(caller.account, asked))
