@@ -342,6 +342,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             database=database,
             feed=feed,
             tasks=tasks,
+            balances=balances,
             notes=notes,
             now_ms=_now_ms,
         )

@@ -99,6 +99,9 @@ def well_but(serve: Serve) -> Serve:
 class AtNoPrice:
     """Who asks a replica asks it by its own lease, and nothing is noted: for what has nothing to do with money."""
 
+    async def require_able(self, account_id: str, model_id: str) -> None:
+        pass
+
     async def meter(
         self, asked: Asked, task_id: str, of: Lease, *, is_funded: bool = False
     ) -> Meter:

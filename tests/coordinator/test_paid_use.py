@@ -27,6 +27,7 @@ from coordinator.served import served
 from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.paid_use.leases import UseLeases, UseSettings
 from neurogrid_coordinator.paid_use.notes import UseNotes
+from neurogrid_coordinator.services.balances import Balances
 from neurogrid_coordinator.services.submission import USE_KIND
 from neurogrid_coordinator.store import task_lists, tasks, unit_counts, use
 from neurogrid_coordinator.store.task_lists import TaskFilter
@@ -109,6 +110,7 @@ def leases(here: ReplicaWorld, notes: UseNotes, settings: UseSettings) -> UseLea
         database=world.database,
         feed=world.feed,
         tasks=tasks_of(world, world.database),
+        balances=Balances(world.database, world.chain.funds),
         notes=notes,
         now_ms=lambda: world.now_ms,
     )

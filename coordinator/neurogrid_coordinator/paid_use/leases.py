@@ -18,10 +18,18 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase
 from neurogrid_marketplace.units import Units
-from neurogrid_marketplace.use_escrows import Standing, chosen, escrows, roomiest, wants_next
+from neurogrid_marketplace.use_escrows import (
+    ESCROW_MIN_MICRO_USDC,
+    Standing,
+    chosen,
+    escrows,
+    roomiest,
+    wants_next,
+)
 
 from ..replicas.serving import Asked
 from ..replicas.use_orders import use_submission
+from ..services.balances import Balances
 from ..services.errors import (
     InsufficientCredits,
     NodeUnavailable,
@@ -165,6 +173,7 @@ class UseLeases:
         database: Database,
         feed: Feed,
         tasks: Tasks,
+        balances: Balances,
         notes: Notes,
         now_ms: Callable[[], int],
     ) -> None:
@@ -172,9 +181,30 @@ class UseLeases:
         self._database = database
         self._feed = feed
         self._tasks = tasks
+        self._balances = balances
         self._notes = notes
         self._now_ms = now_ms
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+
+    async def require_able(self, account_id: str, model_id: str) -> None:
+        """See that an account could pay for something of a model: it has a lease for asking it, or an escrow's least.
+
+        Raises:
+            InsufficientCredits: it has neither.
+            Unavailable: the chain does not say what it has.
+        """
+        which = TaskFilter(
+            account_id, phases=_UNFINISHED, kinds=frozenset({USE_KIND}), model=model_id
+        )
+        if await self._database.read(task_lists.count, which):
+            return
+        account = await self._database.read(accounts.get, account_id)
+        if account is None:
+            raise NotOpened("the account is gone")
+        available = (await self._balances.of(account)).available_micro_usdc
+        least = min(ESCROW_MIN_MICRO_USDC, self._settings.escrow_micro_usdc)
+        if available < least:
+            raise InsufficientCredits(needed_micro_usdc=least, available_micro_usdc=available)
 
     async def meter(
         self, asked: Asked, task_id: str, of: Lease, *, is_funded: bool = False

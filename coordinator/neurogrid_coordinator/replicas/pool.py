@@ -282,7 +282,7 @@ class Pool:
 
     def dispatch(self) -> None:
         """Give places that are free to who waits."""
-        if not self._waiting or not self._has_place():
+        if not self._waiting or not self.has_place:
             return
         now_ms = self._now_ms()
         for ticket in self._queue.in_turn(self._at_work):
@@ -298,7 +298,7 @@ class Pool:
             self._at_work[wish.tenant] += 1
             self._queue.served(ticket)
             future.set_result(replica)
-            if not self._has_place():
+            if not self.has_place:
                 return
 
     # --- what there is ----------------------------------------------------------------------------
@@ -336,7 +336,9 @@ class Pool:
         # What takes longer than it usually does may be there at any moment.
         return max(_SOON_MS, min(begun) + whole_ms - self._now_ms())
 
-    def _has_place(self) -> bool:
+    @property
+    def has_place(self) -> bool:
+        """Whether a replica could take one more request now."""
         return any(each.has_place for each in self._candidates())
 
     def _slow_ms(self) -> int:

@@ -74,6 +74,9 @@ class Asked:
 class Payments(Protocol):
     """By which leases accounts pay for asking replicas; a `paid_use.leases.UseLeases`."""
 
+    async def require_able(self, account_id: str, model_id: str) -> None:
+        """See that an account can pay for anything of a model; raises `InsufficientCredits`."""
+
     async def meter(
         self, asked: "Asked", task_id: str, of: Lease, *, is_funded: bool = False
     ) -> Meter:
@@ -207,6 +210,9 @@ class ModelServing:
         if pool is None:
             raise Unavailable(f"no replicas of {asked.model_id} are kept by this coordinator")
         wish = Wish(asked.tenant, asked.preferences, asked.session)
+        if not pool.has_place:
+            # Who waits takes a place in the queue, and has a replica begun that the operator pays for.
+            await self._require_able(pool, asked)
         ticket = self._admitted(pool, wish, asked)
         async with AsyncExitStack() as stack:
             try:
@@ -228,6 +234,13 @@ class ModelServing:
         """How those of one are; None where none are kept."""
         pool = self.pools.get(model_id)
         return None if pool is None else status_of(pool, self._now_ms())
+
+    async def _require_able(self, pool: Pool, asked: Asked) -> None:
+        try:
+            await self.payments.require_able(asked.tenant, asked.model_id)
+        except Refused:
+            pool.tally.requests["refused"] += 1
+            raise
 
     def _admitted(self, pool: Pool, wish: Wish, asked: Asked) -> Ticket:
         if pool.tenant_max and pool.unfinished(wish.tenant) >= pool.tenant_max:
