@@ -51,6 +51,7 @@ async def test_figures_are_what_happened(tmp_path: Path) -> None:
         assert month["tasks_completed"] == 1
         assert month["total_cost"] > 0
         assert usage["limits"] == {"monthly_tasks": None, "monthly_budget": 100.0}
+        assert usage["models"] == []
         assert (await get(world, bob, "/analytics/usage"))["current_month"] == {
             "tasks_completed": 0,
             "total_cost": 0.0,

@@ -212,6 +212,19 @@ async def test_what_answers_cost_adds_up_to_what_their_lease_costs(tmp_path: Pat
                 unit_counts.total, row.account_id, (ModelUnit.OUTPUT_TOKEN,), 0
             )
             assert counted == WORDS * count
+        usage = (await alice.http.get("/api/v1/analytics/usage")).json()["data"]
+        (warm,) = usage["models"]
+        # What a lease that goes on costs is known when it ends.
+        assert warm | {"cost": 0.0} == {
+            "model": MODEL,
+            "requests": 3,
+            "input_tokens": READ * 3,
+            "cached_input_tokens": 0,
+            "output_tokens": WORDS * 3,
+            "images": 0,
+            "audio_seconds": 0,
+            "cost": 0.0,
+        }
 
 
 @on_asyncio

@@ -89,6 +89,20 @@ async def test_answers_are_counted_once_when_their_tasks_have_completed(
         )
         assert rows == {"request": 2, "input_token": 8, "output_token": 27}
         assert await tokens(alice) == 27
+        usage = (await alice.http.get("/api/v1/analytics/usage")).json()["data"]
+        (small,) = usage["models"]
+        cost = small.pop("cost")
+        # The one that failed has cost something, too, and what has not been asked is not there.
+        assert cost == usage["current_month"]["total_cost"] > 0
+        assert small == {
+            "model": "small",
+            "requests": 2,
+            "input_tokens": 8,
+            "cached_input_tokens": 0,
+            "output_tokens": 27,
+            "images": 0,
+            "audio_seconds": 0,
+        }
         assert await tokens(bob) == 1000
 
         def total(conn: Connection, since_ms: int) -> int:

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from ..store.analytics import TaskFigures
 from ..store.database import Database
 from ..store.task_lists import TaskFilter
 from .budgets import month_start_ms
+from .submission import REPLICA_KIND
 
 T = TypeVar("T")
 
@@ -52,11 +53,15 @@ class MonthFigures:
 
     Attributes:
         tokens: that models have written for it.
+        models: what its requests to each model came to, by its id.
+        model_costs: micro-USDC of those of its tasks that have ended, by the same.
     """
 
     ended: TaskFigures
     metered_ms: int
     tokens: int
+    models: Mapping[str, Mapping[ModelUnit, int]]
+    model_costs: Mapping[str, int]
     limits: AccountLimits
 
 
@@ -141,6 +146,8 @@ class Analytics:
                 analytics.of_ended(conn, since_ms, account_id=account.id),
                 analytics.metered_ms(conn, account.id, since_ms),
                 unit_counts.total(conn, account.id, (ModelUnit.OUTPUT_TOKEN,), since_ms),
+                unit_counts.by_model(conn, account.id, since_ms),
+                analytics.cost_by_model(conn, account.id, since_ms, REPLICA_KIND),
                 account_limits.get(conn, account.id),
             ),
         )

@@ -92,6 +92,24 @@ def of_ended(
     return TaskFigures(*(int(value) for value in row))
 
 
+def cost_by_model(
+    conn: Connection, account_id: str, since_ms: int, without_kind: str
+) -> dict[str, int]:
+    """Micro-USDC that an account's tasks with a model cost (but for those of a kind) that have ended since; by its id."""
+    query = (
+        select(tasks.c.model, func.sum(tasks.c.cost_micro_usdc))
+        .where(
+            tasks.c.ended_at_ms >= since_ms,
+            tasks.c.belongs_to.is_(None),
+            tasks.c.account_id == account_id,
+            tasks.c.model.is_not(None),
+            tasks.c.kind != without_kind,
+        )
+        .group_by(tasks.c.model)
+    )
+    return {str(model): int(cost) for model, cost in conn.execute(query)}
+
+
 def created(conn: Connection, since_ms: int) -> int:
     """How many tasks were submitted since, by all accounts."""
     query = select(func.count()).where(

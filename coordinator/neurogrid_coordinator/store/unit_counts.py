@@ -76,3 +76,17 @@ def total(conn: Connection, account_id: str, units: Iterable[ModelUnit], since_m
         unit_counts.c.unit.in_(sorted(unit.value for unit in units)),
     )
     return int(conn.scalar(query) or 0)
+
+
+def by_model(conn: Connection, account_id: str, since_ms: int) -> dict[str, dict[ModelUnit, int]]:
+    """What an account's requests to each model came to, since the beginning of the day of ``since_ms``; by the model's id."""
+    query = (
+        select(unit_counts.c.model, unit_counts.c.unit, func.sum(unit_counts.c.amount))
+        .where(unit_counts.c.account_id == account_id, unit_counts.c.day >= since_ms // DAY_MS)
+        .group_by(unit_counts.c.model, unit_counts.c.unit)
+        .order_by(unit_counts.c.model)
+    )
+    found: dict[str, dict[ModelUnit, int]] = {}
+    for model, unit, amount in conn.execute(query):
+        found.setdefault(model, {})[ModelUnit(unit)] = int(amount)
+    return found

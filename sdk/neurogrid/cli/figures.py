@@ -2,6 +2,7 @@
 
 import click
 
+from ..models.figures import ModelUsage
 from .output import print_fields, print_json, usdc, when
 from .session import Session, with_session
 
@@ -26,8 +27,21 @@ def usage(session: Session) -> None:
             ("a task", usdc(limits.task_budget) or "no limit"),
             ("requests", "no limit" if rate is None else f"{rate} per minute ({limits.tier})"),
             ("anew from", when(limits.used.until)),
+            *((each.model, _model(each)) for each in found.models),
         ]
     )
+
+
+def _model(used: ModelUsage) -> str:
+    counts = (
+        (used.requests, "requests"),
+        (used.input_tokens + used.cached_input_tokens, "tokens read"),
+        (used.output_tokens, "tokens written"),
+        (used.images, "images"),
+        (used.audio_seconds, "seconds heard"),
+    )
+    words = [f"{count} {name}" for count, name in counts if count]
+    return f"{', '.join(words) or 'nothing yet'}, {usdc(used.cost)} of what has ended"
 
 
 @click.command()

@@ -46,11 +46,30 @@ class UsageLimits(Struct, frozen=True, kw_only=True):
     monthly_budget: Decimal | None = None
 
 
+class ModelUsage(Struct, frozen=True, kw_only=True):
+    """What an account's requests to a model came to in a month.
+
+    Attributes:
+        requests: that were answered, by tasks or replicas.
+        cost: USDC, of the tasks that have ended.
+    """
+
+    model: str
+    requests: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    images: int = 0
+    audio_seconds: int = 0
+    cost: Decimal
+
+
 class Usage(Struct, frozen=True, kw_only=True):
-    """What an account has used."""
+    """What an account has used; ``models``: each that was asked this month."""
 
     current_month: MonthOfUse
     limits: UsageLimits
+    models: list[ModelUsage] = []
 
 
 class TaskMetrics(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ Documents 001 and 002 have these fields; docs/analytics.md says how each is meas
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from neurogrid_marketplace.task import TERMINAL
+from neurogrid_marketplace.unit_price import ModelUnit
 
 from ...services.analytics import DAY_MS, Analytics
 from ...services.nodes import Nodes
@@ -122,11 +123,27 @@ class UsageLimitsView(Struct, frozen=True):
     monthly_budget: Annotated[float | None, Meta(description="USDC.")]
 
 
+class ModelUsageView(Struct, frozen=True):
+    """What your requests to a model came to this month."""
+
+    model: str
+    requests: Annotated[int, Meta(description="That were answered, by tasks or replicas.")]
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    images: int
+    audio_seconds: int
+    cost: Annotated[float, Meta(description="USDC, of the tasks that have ended.")]
+
+
 class UsageView(Struct, frozen=True):
     """What you have used."""
 
     current_month: MonthView
     limits: UsageLimitsView
+    models: Annotated[
+        list[ModelUsageView], Meta(description="Each that was asked this month, by its id.")
+    ]
 
 
 class TaskCountsView(Struct, frozen=True):
@@ -270,6 +287,12 @@ def add_analytics_routes(
                 UsageLimitsView(
                     month.limits.monthly_tasks, None if budget is None else usdc_number(budget)
                 ),
+                [
+                    _model_usage(
+                        model, month.models.get(model, {}), month.model_costs.get(model, 0)
+                    )
+                    for model in sorted({*month.models, *month.model_costs})
+                ],
             )
         )
 
@@ -368,6 +391,21 @@ def _mean_s(total_ms: int, number: int) -> float:
 
 def _per_minute(number: int, span_ms: int) -> float:
     return round(number / (span_ms / 60_000), 4)
+
+
+def _model_usage(
+    model: str, units: Mapping[ModelUnit, int], cost_micro_usdc: int
+) -> ModelUsageView:
+    return ModelUsageView(
+        model,
+        units.get(ModelUnit.REQUEST, 0),
+        units.get(ModelUnit.INPUT_TOKEN, 0),
+        units.get(ModelUnit.CACHED_INPUT_TOKEN, 0),
+        units.get(ModelUnit.OUTPUT_TOKEN, 0),
+        units.get(ModelUnit.IMAGE, 0),
+        units.get(ModelUnit.AUDIO_SECOND, 0),
+        usdc_number(cost_micro_usdc),
+    )
 
 
 def _hours_and_minutes(span_ms: int) -> str:
