@@ -34,12 +34,16 @@ class TaskLives:
 
     Attributes:
         now_ms: what the orchestrator does here goes on from the real clock, which the api reads.
+        share_permille: by node, how much of the most that units may cost its bids on replicas ask; all of it, if left out.
+        regions: by node, where it stands.
     """
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self.database = database
         self.feed = feed
         self.now_ms = time.time_ns() // 1_000_000
+        self.share_permille: dict[str, int] = {}
+        self.regions: dict[str, str] = {}
 
     async def step(self, task_id: str, event: Event) -> Task:
         """One step by the real rules."""
@@ -61,7 +65,7 @@ class TaskLives:
         demand = demand_of(task)
         asked = demand.use.prices if demand.use is not None else None
         if demand.serves is not None:
-            asked = demand.serves.max_prices
+            asked = demand.serves.max_prices.scaled(self.share_permille.get(name, 1000))
         price = 360_000 if demand.use is None else 0
         bid = Bid(
             demand_of(task).demand_id,
@@ -72,7 +76,8 @@ class TaskLives:
             owner or wallet(name),
             unit_prices=asked,
         )
-        ranked = RankedBid(node_id(name), bid, "b" * 64, price, price)
+        region = self.regions.get(name, "")
+        ranked = RankedBid(node_id(name), bid, "b" * 64, price, price, region=region)
         closed = AuctionClosed(demand_of(task).demand_id, (ranked,), "1 of 1 nodes match.")
         task = await self.step(task_id, closed)
         assert task.lease is not None
