@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.model_catalogue import Catalogue, ModelName, parse_catalogue
+from neurogrid_marketplace.model_server import ModelServer
 from neurogrid_marketplace.money import parse_usdc
 
 from .config_section import Section
@@ -30,8 +31,9 @@ class ModelsConfig(Section, frozen=True):
 
     Attributes:
         aliases: other names for models, beside those that the catalogue says: "NAME=ID".
-        replicas: whether warm servers of models are kept; account: whose deposit pays for them, an account's id;
-            replica_hours: how long one runs before another takes its place; use_escrow_usdc: what an account's escrow for
+        replicas: whether warm servers of models are kept; account: whose deposit pays for them, an account's id or wallet;
+            replica_hours: how long one runs before another takes its place; replica_idle_s: without a request for so long,
+            one goes, 0: as the catalogue says of each; use_escrow_usdc: what an account's escrow for
             asking one holds; use_idle_s: without a request for so long, it is settled.
         check_percent, check_account, check_usdc_per_day, check_trusted, check_within_s: see `CheckSettings`; without an
             account of its own the one that pays for replicas checks.
@@ -42,8 +44,11 @@ class ModelsConfig(Section, frozen=True):
     wait_s: Annotated[int, Meta(ge=1, le=3600)] = 300
     batch_discount_percent: Annotated[int, Meta(ge=0, le=99)] = 50
     replicas: bool = False
-    account: Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32})?\Z")] = ""
+    account: Annotated[
+        str, Meta(pattern=r"^(acct_[0-9a-f]{32}|[1-9A-HJ-NP-Za-km-z]{32,44})?\Z")
+    ] = ""
     replica_hours: Annotated[int, Meta(ge=1, le=7 * 24)] = 24
+    replica_idle_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
     use_escrow_usdc: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")] = "0.50"
     use_idle_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
     check_percent: Annotated[int, Meta(ge=0, le=100)] = 0
@@ -58,7 +63,7 @@ class ModelsConfig(Section, frozen=True):
         """Raise `InvalidValue` unless who is to pay is named."""
         if self.replicas and not self.account:
             raise InvalidValue(
-                "[models] replicas: say in account whose deposit pays for them, an account's id "
+                "[models] replicas: say in account whose deposit pays for them, an account's id or wallet "
                 "(`neurogrid-coordinator account list`)"
             )
         if not parse_usdc(self.use_escrow_usdc):
@@ -70,7 +75,11 @@ class ModelsConfig(Section, frozen=True):
         Args:
             timeout_s_max: the longest time limit for which an escrow can be opened.
         """
-        served = {each.id: each for each in catalogue.models if each.server is not None}
+        served = {
+            each.id: msgspec.structs.replace(each, server=self._as_long(each.server))
+            for each in catalogue.models
+            if each.server is not None
+        }
         return ReplicaSettings(
             self.account,
             min(3600 * self.replica_hours, timeout_s_max),
@@ -86,6 +95,9 @@ class ModelsConfig(Section, frozen=True):
             self.check_trusted,
             self.check_within_s,
         )
+
+    def _as_long(self, server: ModelServer) -> ModelServer:
+        return msgspec.structs.replace(server, idle_s=self.replica_idle_s or server.idle_s)
 
     def use_settings(self, replicas: ReplicaSettings) -> UseSettings:
         """What holds of leases for the use of replicas: none outlasts one."""

@@ -14,7 +14,7 @@ import trio
 
 from .coordinator_setup import (
     CoordinatorIdentity,
-    client_key,
+    api_key,
     make_coordinator,
     read_coordinator_info,
 )
@@ -88,16 +88,17 @@ class Devnet:
             self._supervisor.say("creating the market")
             await chain.create_market(settings.terms)
             coordinator = await trio.to_thread.run_sync(
-                make_coordinator, layout, settings, keys.client.address
+                make_coordinator, layout, settings, keys.client.address, keys.models.address
             )
             self._coordinator = coordinator
             await chain.fund_operator(coordinator.operator)
             self._supervisor.say(f"starting the coordinator and {count_nodes(settings.nodes)}")
             self._supervisor.start(_coordinator_service(layout))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._get_client_key, keys)
+                nursery.start_soon(self._get_api_keys, keys)
                 await self._start_nodes(chain, coordinator)
-                await chain.open_client(coordinator.operator)
+                await chain.open_client(keys.client, coordinator.operator)
+                await chain.open_client(keys.models, coordinator.operator)
         await self._until_accepting()
 
     async def _ledger_ready(self) -> LedgerInfo:
@@ -118,8 +119,10 @@ class Devnet:
             await chain.fund_provider(node.wallet)
             self._supervisor.start(_node_service(self._layout, node))
 
-    async def _get_client_key(self, keys: Keys) -> None:
-        self._api_key = await client_key(self._layout, keys.client.address)
+    async def _get_api_keys(self, keys: Keys) -> None:
+        layout = self._layout
+        self._api_key = await api_key(layout, "devnet", keys.client.address, layout.api_key)
+        await api_key(layout, "models", keys.models.address, layout.models_api_key)
 
     async def _until_accepting(self) -> None:
         """Wait until the api answers and every node takes work."""

@@ -23,6 +23,7 @@ _NODES_MAX = 32
 # The coordinator's own limit (its config.py).
 _DEAD_AFTER_MAX_S = 86_400
 _READERS_MAX = 64
+_REPLICA_IDLE_MIN_S, _REPLICA_IDLE_MAX_S = 1, 86_400
 _EXIT_FAILED = 1
 _EXIT_NOT_RUNNING = 3
 
@@ -135,6 +136,17 @@ def devnet() -> None:
     help="Processes of the coordinator that read submissions, for load tests.  [default: 0, or as it was]",
 )
 @click.option(
+    "--replica-idle-s",
+    type=click.IntRange(_REPLICA_IDLE_MIN_S, _REPLICA_IDLE_MAX_S),
+    metavar="N",
+    help="How long a model that nobody asks stays warm.  [default: 60, or as it was]",
+)
+@click.option(
+    "--no-replicas",
+    is_flag=True,
+    help="Keep no model warm: each request to one is a task of its own.",
+)
+@click.option(
     "--detach", is_flag=True, help="Return once it is ready; it goes on in the background."
 )
 @_terms
@@ -146,6 +158,8 @@ def up(
     port: int | None,
     dead_after_s: int | None,
     readers: int | None,
+    replica_idle_s: int | None,
+    no_replicas: bool,
     detach: bool,
     as_json: bool,
     **terms: int | None,
@@ -157,7 +171,10 @@ def up(
     from .start import start_here, start_in_background
     from .status_view import print_network
 
+    if no_replicas and replica_idle_s is not None:
+        raise click.UsageError("--no-replicas keeps none for any time")
     layout = _layout(data)
+    idle_s = 0 if no_replicas else replica_idle_s
     asked = {name: value for name, value in terms.items() if value is not None}
     if detach:
         network = start_in_background(
@@ -166,6 +183,7 @@ def up(
             port=port,
             dead_after_s=dead_after_s,
             readers=readers,
+            replica_idle_s=idle_s,
             terms=asked,
             tell=_progress(as_json),
         )
@@ -177,6 +195,7 @@ def up(
         port=port,
         dead_after_s=dead_after_s,
         readers=readers,
+        replica_idle_s=idle_s,
         terms=asked,
         tell=_progress(as_json),
         ready=lambda network: print_network(network, as_json=as_json, detached=False),

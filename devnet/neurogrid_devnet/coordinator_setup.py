@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -18,7 +19,6 @@ from .layout import HOST, Layout, Settings
 
 COMMAND = (sys.executable, "-m", "neurogrid_coordinator")
 _COMMAND_TIMEOUT_S = 60
-_ACCOUNT_NAME = "devnet"
 _SETTINGS: dict[str, str | int | Sequence[str]] = {
     "timers.voucher_interval_s": 10,
     # An auction ends when everybody has answered; a busy machine's nodes may need longer for it.
@@ -72,11 +72,13 @@ def read_coordinator_info(layout: Layout) -> CoordinatorInfo | None:
         return None
 
 
-def make_coordinator(layout: Layout, settings: Settings, client: str) -> CoordinatorIdentity:
+def make_coordinator(
+    layout: Layout, settings: Settings, client: str, models: str
+) -> CoordinatorIdentity:
     """Initialise the coordinator; keys that were made before stay.
 
     Args:
-        client: the client's wallet.
+        client: the client's wallet; models: of who pays for models that are kept warm.
     """
     # Written anew each time, because the port may be another one.
     (layout.coordinator / CONFIG_NAME).unlink(missing_ok=True)
@@ -95,21 +97,38 @@ def make_coordinator(layout: Layout, settings: Settings, client: str) -> Coordin
             "dialects.anonymous_account": client,
             "database.url": settings.database_url,
             "uploads.root": str(layout.uploads),
+            **_models(settings.replica_idle_s, models),
         },
     )
     return CoordinatorIdentity(made.operator, f"{listen}/p2p/{made.peer_id}")
 
 
-async def client_key(layout: Layout, wallet: str) -> str:
-    """The client's API key; its account and key are made at the first time.
+def _models(idle_s: int, payer: str) -> dict[str, str | int]:
+    """How models are kept warm; leases for asking one end with it."""
+    if not idle_s:
+        return {"models.replicas": False}
+    return {
+        "models.replicas": True,
+        "models.account": payer,
+        "models.replica_idle_s": idle_s,
+        "models.use_idle_s": idle_s,
+    }
+
+
+async def api_key(layout: Layout, name: str, wallet: str, path: Path) -> str:
+    """An account's API key; account and key are made at the first time.
+
+    Args:
+        name: of the account; path: where its key is kept.
 
     Raises:
         StartFailed: the coordinator's command fails.
     """
-    if layout.api_key.exists():
-        return read_secret_file(layout.api_key).decode()
+    kept = _kept(path)
+    if kept is not None:
+        return kept
     try:
-        made = await _run(layout, "account", "create", "--name", _ACCOUNT_NAME, "--wallet", wallet)
+        made = await _run(layout, "account", "create", "--name", name, "--wallet", wallet)
     except StartFailed:
         # An earlier start may have been interrupted before it could keep the key.
         accounts = await _run(layout, "account", "list")
@@ -118,8 +137,12 @@ async def client_key(layout: Layout, wallet: str) -> str:
             raise
         made = await _run(layout, "key", "create", "--account", found[0])
     key = str(made["api_key"])
-    write_secret_file(layout.api_key, key.encode(), overwrite=False)
+    write_secret_file(path, key.encode(), overwrite=False)
     return key
+
+
+def _kept(path: Path) -> str | None:
+    return read_secret_file(path).decode() if path.exists() else None
 
 
 async def _run(layout: Layout, *arguments: str) -> Any:

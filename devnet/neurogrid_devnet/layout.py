@@ -5,7 +5,7 @@ DIR/network.json      how to reach it, for clients (network_file.py)
 DIR/state.json        what the supervisor runs now (state_file.py)
 DIR/supervisor.lock   held while a supervisor runs
 DIR/chain.json        the market's addresses, once it is created
-DIR/keys/             the admin's, the arbiter's, the treasury's and the client's keys
+DIR/keys/             the admin's, the arbiter's, the treasury's and the client's keys, and those of who keeps models warm
 DIR/ledger/  DIR/coordinator/  DIR/nodes/1/ ...    one directory a process, as in production
 DIR/uploads/          files that requests may name, a folder for each account
 DIR/logs/             one file a process
@@ -34,6 +34,8 @@ _NODES_DEFAULT = 2
 # Short, so that one sees a lost node's task move; longer than a killed node takes to be back on a busy
 # machine, because that must not look like a loss.
 _DEAD_AFTER_S = 15
+# Long enough for a conversation, short enough that a machine is soon quiet again.
+_REPLICA_IDLE_S = 60
 
 _VERSION = 2
 # Below Linux's ephemeral ports (32768 to 60999): an outgoing connection must not take a port while
@@ -64,6 +66,7 @@ class Settings:
         terms: the market's.
         dead_after_s: how long the coordinator waits for a silent node before its jobs run elsewhere.
         readers: the coordinator's `http.readers`.
+        replica_idle_s: for how long a model that nobody asks stays warm; 0: none is kept warm.
         database_url: of a PostgreSQL database for the coordinator; "" for a file.
     """
 
@@ -74,6 +77,7 @@ class Settings:
     terms: Terms = field(default_factory=Terms)
     dead_after_s: int = _DEAD_AFTER_S
     readers: int = 0
+    replica_idle_s: int = _REPLICA_IDLE_S
     database_url: str = ""
     version: int = _VERSION
 
@@ -111,6 +115,7 @@ class Layout:
         self.payments = self.root / "payments.db"
         self.keys = self.root / "keys"
         self.client_key = self.keys / "client.json"
+        self.models_key = self.keys / "models.json"
         self.admin_key = self.keys / "admin.json"
         self.arbiter_key = self.keys / "arbiter.json"
         self.treasury_key = self.keys / "treasury.json"
@@ -119,6 +124,8 @@ class Layout:
         self.coordinator = self.root / "coordinator"
         self.coordinator_info = self.coordinator / "coordinator.json"
         self.api_key = self.keys / "api_key"
+        # Of who pays for warm models.
+        self.models_api_key = self.keys / "models_api_key"
         self.logs = self.root / "logs"
         # Files that requests may name (`input_file`), a folder for each account.
         self.uploads = self.root / "uploads"
@@ -189,6 +196,7 @@ class Layout:
         api_port: int | None,
         dead_after_s: int | None = None,
         readers: int | None = None,
+        replica_idle_s: int | None = None,
         terms: dict[str, int] | None = None,
     ) -> Settings:
         """Write the settings to start with; what is not given stays as it was.
@@ -207,7 +215,11 @@ class Layout:
             settings = replace(
                 known, nodes=nodes or known.nodes, api_port=api_port or known.api_port
             )
-        settings = replace(settings, dead_after_s=dead_after_s or settings.dead_after_s)
+        settings = replace(
+            settings,
+            dead_after_s=dead_after_s or settings.dead_after_s,
+            replica_idle_s=settings.replica_idle_s if replica_idle_s is None else replica_idle_s,
+        )
         if readers is not None:
             settings = replace(settings, readers=readers)
         self.write_settings(settings)

@@ -33,7 +33,7 @@ from .layout import Layout, replace_json
 from .terms import Terms
 
 USDC = 1_000_000
-# What the client has deposited at the start, and what it keeps in its wallet.
+# What each client has deposited at the start, and what it keeps in its wallet.
 DEPOSIT_MICRO_USDC = 10_000 * USDC
 _POCKET_MICRO_USDC = 1_000 * USDC
 # Each node stakes ten of these.
@@ -50,12 +50,17 @@ _CONFIRM_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The wallets that the devnet itself keeps."""
+    """The wallets that the devnet itself keeps.
+
+    Attributes:
+        models: whose deposit pays for models that are kept warm.
+    """
 
     admin: KeyPair
     arbiter: KeyPair
     treasury: KeyPair
     client: KeyPair
+    models: KeyPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,10 @@ class LedgerInfo:
 def load_keys(layout: Layout) -> Keys:
     """The devnet's keys, made at the first time."""
     found = []
-    for path in (layout.admin_key, layout.arbiter_key, layout.treasury_key, layout.client_key):
+    for path in (
+        *(layout.admin_key, layout.arbiter_key, layout.treasury_key),
+        *(layout.client_key, layout.models_key),
+    ):
         if not path.exists():
             KeyPair.generate().write_solana_file(path)
         found.append(KeyPair.read_solana_file(path))
@@ -147,10 +155,10 @@ class Chain:
         """Give a node what it needs to register and stake."""
         await self._fund(Pubkey.from_string(wallet), _PROVIDER_MICRO_USDC)
 
-    async def open_client(self, operator: str) -> None:
-        """Open the client's account, deposit, and let the coordinator open escrows from it."""
-        owner = _pubkey(self._keys.client)
-        account = await self._client_account()
+    async def open_client(self, client: KeyPair, operator: str) -> None:
+        """Open a client's account, deposit, and let the coordinator open escrows from it."""
+        owner = _pubkey(client)
+        account = await self._client_account(owner)
         if account is None:
             await self._fund(owner, DEPOSIT_MICRO_USDC + _POCKET_MICRO_USDC)
             instructions = [
@@ -163,13 +171,16 @@ class Chain:
                     amount_micro_usdc=DEPOSIT_MICRO_USDC,
                 ),
             ]
-            await self._outbox.submit("client", instructions, owner)
-            await self._outbox.confirmed("client", _CONFIRM_S)
-            account = await self._client_account()
+            payment_id = f"client:{client.address}"
+            await self._outbox.submit(payment_id, instructions, owner)
+            await self._outbox.confirmed(payment_id, _CONFIRM_S)
+            account = await self._client_account(owner)
             assert account is not None, "it was just opened"
-        await self._allow_operator(account, Pubkey.from_string(operator))
+        await self._allow_operator(owner, account, Pubkey.from_string(operator))
 
-    async def _allow_operator(self, account: ClientAccount, operator: Pubkey) -> None:
+    async def _allow_operator(
+        self, owner: Pubkey, account: ClientAccount, operator: Pubkey
+    ) -> None:
         now_s = int(time.time())
         if (
             account.operator == operator
@@ -177,7 +188,6 @@ class Chain:
             and account.operator_limit_micro_usdc > _OPERATOR_LIMIT_LOW_MICRO_USDC
         ):
             return
-        owner = _pubkey(self._keys.client)
         instruction = set_operator(
             self.deployment,
             owner=owner,
@@ -189,9 +199,8 @@ class Chain:
         await self._outbox.submit(payment_id, [instruction], owner)
         await self._outbox.confirmed(payment_id, _CONFIRM_S)
 
-    async def _client_account(self) -> ClientAccount | None:
-        address = self.deployment.client(_pubkey(self._keys.client))
-        found = await self.rpc.get_account(address)
+    async def _client_account(self, owner: Pubkey) -> ClientAccount | None:
+        found = await self.rpc.get_account(self.deployment.client(owner))
         return ClientAccount.parse(found.data) if found else None
 
     async def _fund(self, wallet: Pubkey, micro_usdc: int) -> None:
@@ -209,7 +218,9 @@ async def open_chain(layout: Layout, keys: Keys, info: LedgerInfo) -> AsyncItera
     """Connect to the ledger and carry out what an earlier start left undone."""
     async with (
         Rpc(info.rpc_url) as rpc,
-        Outbox(layout.payments, rpc=rpc, signers=signers_from([keys.admin, keys.client])) as outbox,
+        Outbox(
+            layout.payments, rpc=rpc, signers=signers_from([keys.admin, keys.client, keys.models])
+        ) as outbox,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(outbox.run)

@@ -23,6 +23,7 @@ def start_here(
     port: int | None,
     dead_after_s: int | None = None,
     readers: int | None = None,
+    replica_idle_s: int | None = None,
     terms: dict[str, int],
     tell: Callable[[str], None],
     ready: Callable[[Network], None],
@@ -41,7 +42,12 @@ def start_here(
     layout.make_folders()
     with layout.locked():
         settings = layout.decide_settings(
-            nodes=nodes, api_port=port, dead_after_s=dead_after_s, readers=readers, terms=terms
+            nodes=nodes,
+            api_port=port,
+            dead_after_s=dead_after_s,
+            readers=readers,
+            replica_idle_s=replica_idle_s,
+            terms=terms,
         )
         run_devnet(layout, settings, tell=tell, ready=ready)
 
@@ -53,6 +59,7 @@ def start_in_background(
     port: int | None,
     dead_after_s: int | None = None,
     readers: int | None = None,
+    replica_idle_s: int | None = None,
     terms: dict[str, int],
     tell: Callable[[str], None],
 ) -> Network:
@@ -68,7 +75,12 @@ def start_in_background(
         with layout.locked():  # says who holds it, in the usual words
             raise AlreadyRuns(f"a devnet has just stopped in {layout.root}: try again")
     layout.decide_settings(
-        nodes=nodes, api_port=port, dead_after_s=dead_after_s, readers=readers, terms=terms
+        nodes=nodes,
+        api_port=port,
+        dead_after_s=dead_after_s,
+        readers=readers,
+        replica_idle_s=replica_idle_s,
+        terms=terms,
     )
     process = _spawn(layout)
     try:

@@ -16,6 +16,7 @@ import httpx
 from neurogrid import Client
 from neurogrid.models import Task
 from neurogrid_devnet.demo.money import Ledger, Money, open_ledger
+from neurogrid_devnet.layout import Layout
 from neurogrid_devnet.network_file import Network, read_network
 
 JOB_IMAGE = "neurogrid/job:1"
@@ -23,6 +24,8 @@ MAX_PRICE = "1.00"
 # Generous: the machine may be busy with much else.
 PATIENCE_S = 90.0
 _LOOK_INTERVAL_S = 0.05
+# Models that nobody asks any more hold cores, and their clients' escrows, so long.
+REPLICA_IDLE_S = 20
 
 
 def neurogrid(*arguments: str, timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
@@ -48,11 +51,19 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
 
 
 class Devnet:
-    """A running devnet and its ledger; its client as the SDK, and as curl with the same key."""
+    """A running devnet and its ledger; its client as the SDK, and as curl with the same key; and who keeps models warm."""
 
-    def __init__(self, data: Path, client: Client, http: httpx.Client, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        data: Path,
+        client: Client,
+        models_client: Client,
+        http: httpx.Client,
+        ledger: Ledger,
+    ) -> None:
         self.data = data
         self.client = client
+        self.models_client = models_client
         self.http = http
         self.ledger = ledger
 
@@ -156,7 +167,7 @@ def running_devnet(data: Path, nodes: int, *options: str) -> Iterator[Devnet]:
     """
     directory = ("--data", str(data))
     try:
-        count = ("--nodes", str(nodes))
+        count = ("--nodes", str(nodes), "--replica-idle-s", str(REPLICA_IDLE_S))
         started = neurogrid("devnet", "up", *count, "--detach", "--json", *directory, *options)
         assert started.returncode == 0, started.stderr
         network = read_network(data / "network.json")
@@ -164,6 +175,9 @@ def running_devnet(data: Path, nodes: int, *options: str) -> Iterator[Devnet]:
         assert json.loads(started.stdout)["api_url"] == network.api_url
         with (
             Client(network=data / "network.json") as client,
+            Client(
+                base_url=network.api_url, api_key=Layout(data).models_api_key.read_text()
+            ) as models_client,
             httpx.Client(
                 base_url=f"{network.api_url}/api/v1",
                 headers={"Authorization": f"Bearer {network.api_key}"},
@@ -171,7 +185,7 @@ def running_devnet(data: Path, nodes: int, *options: str) -> Iterator[Devnet]:
             ) as http,
             open_ledger(network) as ledger,
         ):
-            yield Devnet(data, client, http, ledger)
+            yield Devnet(data, client, models_client, http, ledger)
     finally:
         stopped = neurogrid("devnet", "down", *directory)
         assert stopped.returncode == 0, stopped.stderr

@@ -1,17 +1,22 @@
-"""OpenAI's own packages, of PyPI and npm, against a devnet: real models in real containers, paid for."""
+"""OpenAI's own packages, of PyPI and npm, unchanged, against a devnet: real models in real containers, paid for."""
 
 import base64
 import json
 import os
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import docker
 import openai
 import pytest
 from openai import OpenAI
 from openai.types import Batch
+from openai.types.chat import ChatCompletionChunk
 
 from acceptance.network import PATIENCE_S, Devnet, until
 from conformance.recording import SPOKEN
@@ -21,7 +26,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
 _JS = Path(__file__).parent.parent / "interop/js"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_TURN = "To be, or not to be?"
+_TURN: Any = [{"role": "user", "content": "To be, or not to be?"}]
+_LOAD = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/load').read().decode())"
 
 
 @pytest.fixture
@@ -33,31 +39,89 @@ def client(devnet: Devnet) -> Iterator[OpenAI]:
         yield made
 
 
-def test_every_kind_of_model_answers_the_python_package_and_its_cost_is_what_is_settled(
+class Told:
+    """What answers have said that they cost, by the task that pays for them."""
+
+    def __init__(self) -> None:
+        self.micro_usdc: Counter[str] = Counter()
+
+    def add(self, answer: Any) -> None:
+        origin = answer.model_dump()["neurogrid"]
+        assert origin["node_id"]
+        self.micro_usdc[origin["task_id"]] += origin["cost_micro_usdc"]
+
+
+def streamed(chunks: Any, told: Told) -> tuple[list[str], ChatCompletionChunk]:
+    """The texts of a stream's pieces, and the last of them; what it cost is noted."""
+    pieces: list[str] = []
+    last = None
+    for last in chunks:
+        if last.choices and last.choices[0].delta.content:
+            pieces.append(last.choices[0].delta.content)
+        if "neurogrid" in last.model_dump():
+            told.add(last)
+    assert last is not None
+    return pieces, last
+
+
+def test_texts_and_vectors_come_as_they_are_made_and_cost_what_is_settled(
     devnet: Devnet, client: OpenAI
 ) -> None:
+    told = Told()
     whole = client.chat.completions.create(
-        model="bard-1m",
-        messages=[{"role": "user", "content": _TURN}],
-        max_completion_tokens=12,
-        temperature=0,
+        model="bard-1m", messages=_TURN, max_completion_tokens=12, temperature=0
     )
-    text = whole.choices[0].message.content
-    assert text
+    told.add(whole)
     assert whole.usage is not None
     assert 0 < whole.usage.completion_tokens <= 12
-    stream = client.chat.completions.create(
-        model="bard-1m",
-        messages=[{"role": "user", "content": _TURN}],
-        max_completion_tokens=12,
-        temperature=0,
-        stream=True,
+    options: Any = {"include_usage": True}
+    pieces, last = streamed(
+        client.chat.completions.create(
+            model="bard-1m",
+            messages=_TURN,
+            max_completion_tokens=12,
+            temperature=0,
+            stream=True,
+            stream_options=options,
+        ),
+        told,
     )
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == text
-    written = client.completions.create(model="bard-1m", prompt="To be", max_tokens=4, seed=1)
-    assert written.choices[0].finish_reason in ("stop", "length")
+    assert len(pieces) > 1, "piece by piece"
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert last.choices == []
+    assert last.usage is not None
+    assert last.usage.completion_tokens == whole.usage.completion_tokens
+
+    seeded = [
+        client.completions.create(model="bard-1m", prompt="To be", max_tokens=8, seed=seed)
+        for seed in (7, 7, 8)
+    ]
+    texts = [each.choices[0].text for each in seeded]
+    assert texts[0] == texts[1] != texts[2]
+    assert seeded[0].choices[0].finish_reason in ("stop", "length")
+    of_text = client.completions.create(
+        model="bard-1m", prompt="To be", max_tokens=8, seed=7, stream=True
+    )
+    parts = []
+    for piece in of_text:
+        parts.append(piece.choices[0].text)
+        if "neurogrid" in piece.model_dump():
+            told.add(piece)
+    assert "".join(parts) == texts[0]
+
     vectors = client.embeddings.create(model="all-minilm-l6-v2", input=["A cat.", "A kitten."])
     assert [len(each.embedding) for each in vectors.data] == [384, 384]
+    for answer in (*seeded, vectors):
+        told.add(answer)
+
+    # One lease for each model that was asked, settled for the sum.
+    assert len(told.micro_usdc) == 2
+    for task_id, micro_usdc in told.micro_usdc.items():
+        assert parse_usdc(f"{devnet.until_settled(task_id).cost:f}") == micro_usdc > 0
+
+
+def test_images_and_transcripts_cost_what_is_settled(devnet: Devnet, client: OpenAI) -> None:
+    told = Told()
     image = client.images.generate(
         model="terrain-11m", prompt="A landscape", size="128x128", extra_body={"seed": 7}
     )
@@ -67,10 +131,84 @@ def test_every_kind_of_model_answers_the_python_package_and_its_cost_is_what_is_
         model="whisper-tiny-en", file=SPOKEN, response_format="verbose_json"
     )
     assert "dashwood" in heard.text.lower()
-    for answer in (whole, written, vectors, image, heard):
-        told = answer.model_dump()["neurogrid"]
-        task = devnet.until_settled(told["request_id"])
-        assert parse_usdc(f"{task.cost:f}") == told["cost_micro_usdc"] > 0
+    for answer in (image, heard):
+        told.add(answer)
+    for task_id, micro_usdc in told.micro_usdc.items():
+        assert parse_usdc(f"{devnet.until_settled(task_id).cost:f}") == micro_usdc > 0
+
+
+def test_errors_are_of_the_classes_that_clients_expect(devnet: Devnet, client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="did you mean bard-1m") as unknown:
+        client.chat.completions.create(model="bard-1", messages=_TURN)
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+    tool: Any = {"type": "function", "function": {"name": "look"}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="bard-1m", messages=_TURN, tools=[tool])
+    assert refused.value.param == "tools"
+    with pytest.raises(openai.BadRequestError) as long:
+        client.completions.create(model="bard-1m", prompt="To be " * 1000, max_tokens=1)
+    assert long.value.code == "context_length_exceeded"
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="ng_wrong").models.list()
+    reader = devnet.client.api_keys.create("reader", scopes=["read"])
+    with pytest.raises(openai.PermissionDeniedError):
+        client.with_options(api_key=str(reader.secret)).completions.create(
+            model="bard-1m", prompt="To be"
+        )
+
+
+@contextmanager
+def serving(devnet: Devnet) -> Iterator[Any]:
+    """The container that serves the model of texts."""
+    client = devnet.models_client
+    (replica,) = [
+        task
+        for task in client.tasks.list(limit=20).tasks
+        if task.name == "replica of bard-1m" and task.phase == "running"
+    ]
+    engine = docker.from_env()
+    try:
+        yield engine.containers.get(f"neurogrid-{client.tasks.get(replica.id).leases[-1].id}")
+    finally:
+        engine.close()
+
+
+def cpu_ns(container: Any) -> int:
+    used: int = container.stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"][
+        "total_usage"
+    ]
+    return used
+
+
+def test_who_leaves_in_the_middle_stops_the_container_and_pays_for_what_came(
+    devnet: Devnet, client: OpenAI
+) -> None:
+    asked: Any = {"model": "bard-1m", "prompt": "To be", "max_tokens": 250, "seed": 3}
+    whole = client.completions.create(**asked)
+    assert whole.usage is not None
+    with serving(devnet) as container:
+        before = cpu_ns(container)
+        client.completions.create(**asked)
+        all_of_it = cpu_ns(container) - before
+
+        before = cpu_ns(container)
+        stream = client.completions.create(**asked, stream=True)
+        for _ in range(3):
+            next(stream)
+        stream.close()
+
+        def at_rest() -> bool:
+            done = container.exec_run(["python3", "-c", _LOAD])
+            assert done.exit_code == 0, done.output
+            return bool(json.loads(done.output)["server_load"] == 0)
+
+        until(at_rest, "the server works at nothing")
+        assert cpu_ns(container) - before < all_of_it / 2
+    origin = whole.model_dump()["neurogrid"]
+    task = devnet.until_settled(origin["task_id"])
+    # Two whole ones, and less than a third.
+    assert 2 * origin["cost_micro_usdc"] <= parse_usdc(f"{task.cost:f}") + 1
+    assert parse_usdc(f"{task.cost:f}") < 3 * origin["cost_micro_usdc"]
 
 
 def test_a_batch_is_answered_in_a_file_for_half_the_price(devnet: Devnet, client: OpenAI) -> None:
@@ -126,22 +264,20 @@ def test_the_npm_package_works_unchanged_and_who_leaves_stops_the_work(
         timeout=2 * PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    said: dict[str, object] = {}
+    said: dict[str, Any] = {}
     for line in done.stdout.splitlines():
         said |= json.loads(line)
     assert said["done"] is True
     assert said["models"] == [model.id for model in client.models.list()]
     assert said["finish"] in ("stop", "length")
+    assert said["pieces"] > 1
+    assert said["usage"]["completion_tokens"] >= said["pieces"]
+    assert said["usage"]["cost_micro_usdc"] == said["cost"] > 0
     assert said["dimensions"] == 384
+    assert said["left"] == 3
     assert "dashwood" in str(said["heard"]).lower()
     assert (said["unknown"], said["param"]) == ("model_not_found", "model")
     assert "did you mean bard-1m" in str(said["message"])
-    # What was cancelled by its client is no more.
-    until(
-        lambda: devnet.client.tasks.list(limit=1).tasks[0].ended,
-        "the task of the request that was aborted has ended",
-    )
-    assert devnet.client.tasks.list(limit=1).tasks[0].status == "cancelled"
 
 
 def test_a_coordinator_that_is_killed_while_a_client_waits_leaves_it_an_error_and_no_double_bill(

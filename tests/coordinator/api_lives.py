@@ -53,6 +53,11 @@ class TaskLives:
         self.feed.notify()
         return step.after
 
+    async def nobody_bids(self, task_id: str, why: str) -> Task:
+        """Queued, put up for auction, and queued again."""
+        task = await self.step(task_id, Due(self.now_ms))
+        return await self.step(task_id, AuctionClosed(demand_of(task).demand_id, (), why))
+
     async def accept(
         self, task_id: str, name: str = "one", sealing_key: str = "", owner: str = ""
     ) -> Task:

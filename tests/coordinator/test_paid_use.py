@@ -261,6 +261,25 @@ async def test_of_an_answer_that_breaks_off_what_came_is_paid_and_its_end_is_cle
 
 
 @on_asyncio
+async def test_what_a_server_refuses_has_its_field_and_code(tmp_path: Path) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        error = {"message": "too long", "param": "prompt", "code": "context_length_exceeded"}
+        body = json.dumps({"error": error}).encode()
+        head = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(body) + body)
+        await writer.drain()
+
+    async with paid(tmp_path, well_but(refuse)) as (here, alice):
+        answer = await ask(alice)
+        assert answer.status_code == 400
+        told = answer.json()["error"]
+        assert (told["message"], told["param"]) == ("too long", "prompt")
+        assert told["code"] == "context_length_exceeded"
+        (row,) = await uses(here, alice)
+        assert (await billed(here, row)).requests == 0
+
+
+@on_asyncio
 async def test_a_stream_that_ends_without_saying_how_is_no_whole_answer(tmp_path: Path) -> None:
     async with paid(tmp_path, saying(piece("w "))) as (_, alice):
         *_, error = events_of(await ask(alice))

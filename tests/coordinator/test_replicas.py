@@ -2,7 +2,9 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from coordinator.crashing_database import CrashingDatabase
@@ -21,13 +23,16 @@ from coordinator.replica_world import (
 from neurogrid_coordinator.gateway.connection import ServiceBroken
 from neurogrid_coordinator.replicas.asking import Question
 from neurogrid_coordinator.replicas.serving import Asked
-from neurogrid_coordinator.services.errors import RateLimited, Unavailable
-from neurogrid_coordinator.services.submission import REPLICA_KIND
-from neurogrid_coordinator.store import events
+from neurogrid_coordinator.services.errors import NoReplica, RateLimited, Unavailable
+from neurogrid_coordinator.services.submission import MODEL_KIND, REPLICA_KIND
+from neurogrid_coordinator.store import events, task_lists
+from neurogrid_coordinator.store.task_lists import TaskFilter
+from neurogrid_coordinator.store.tasks import TaskRow
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.replica_routing import Preferences
 from neurogrid_marketplace.replica_scaling import Load
 from neurogrid_marketplace.task import Phase
+from neurogrid_marketplace.task_events import CancelRequested
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -183,6 +188,114 @@ async def test_who_waits_is_bounded_and_in_time_told_why_no_node_took_it(tmp_pat
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         assert here.pool.waiting == 0
+
+
+@on_asyncio
+async def test_who_waits_in_vain_hears_so_at_once_and_whoever_asks_later_has_it_tried_anew(
+    tmp_path: Path,
+) -> None:
+    async with open_replica_world(tmp_path, replicas_max=1) as here:
+        asking = asyncio.create_task(here.ask(wait_s=3600))
+        await here.until(lambda: here.pool.waiting == 1)
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        await here.upkeep.look()
+        assert not asking.done(), "no node was asked yet"
+        await here.world.nobody_bids(row.id, "0 of 2 nodes match: price")
+        await here.upkeep.look()
+        with pytest.raises(NoReplica, match=r"no node takes .* now: 0 of 2 nodes match: price"):
+            await asking
+        with pytest.raises(NoReplica):
+            await here.ask(wait_s=3600)
+        assert (here.pool.waiting, here.pool.tally.requests) == (0, {"failed": 2})
+
+        # One does after all.
+        await here.up(row.id)
+        assert (await here.ask())[0] == 200
+
+        # Nobody takes its successor, and nobody asks any more.
+        await here.world.finish(row.id, outcome=Outcome.EXIT_NONZERO)
+        await here.upkeep.look()
+        here.turn(5)
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        await here.world.nobody_bids(row.id, "0 of 2 nodes match: price")
+        here.turn(120)
+        await here.upkeep.look()
+        await here.world.step(row.id, CancelRequested())
+        await here.upkeep.look()
+        asking = asyncio.create_task(here.ask(wait_s=3600))
+        await here.until(lambda: here.pool.waiting == 1)
+        await here.upkeep.look()
+        (another,) = await here.rows()
+        assert another.id != row.id
+        await here.up(another.id)
+        assert (await asking)[0] == 200
+
+
+@on_asyncio
+async def test_where_no_node_is_connected_or_the_pause_is_short_one_waits(tmp_path: Path) -> None:
+    async with open_replica_world(tmp_path, replicas_max=1) as here:
+        asking = asyncio.create_task(here.ask(wait_s=3600))
+        await here.until(lambda: here.pool.waiting == 1)
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        for view in here.world.market.views:
+            await here.world.nodes.on_node(view.offer.node_id, "left", view)
+        await here.world.nobody_bids(row.id, "0 nodes are connected.")
+        await here.upkeep.look()
+        for view in here.world.market.views:
+            await here.world.nodes.on_node(view.offer.node_id, "joined", view)
+        await here.upkeep.look()
+        assert here.pool.waiting == 1
+        for failures in (1, 2, 3):
+            await here.world.start(row.id)
+            await here.world.finish(row.id, outcome=Outcome.EXIT_NONZERO)
+            await here.upkeep.look()
+            assert (here.pool.failures, here.pool.waiting) == (failures, 1)
+            here.turn(4)
+            await here.upkeep.look()
+            (row,) = await here.rows()
+        await here.world.start(row.id)
+        await here.world.finish(row.id, outcome=Outcome.EXIT_NONZERO)
+        await here.upkeep.look()
+        with pytest.raises(NoReplica):
+            await asking
+
+
+@on_asyncio
+async def test_a_task_answers_where_no_node_takes_a_replica_as_far_as_one_can(
+    tmp_path: Path,
+) -> None:
+    async with open_replica_world(tmp_path, replicas_max=1, features=("logprobs",)) as here:
+        alice = await here.world.customer("alice")
+
+        def ask(**changes: Any) -> asyncio.Task[httpx.Response]:
+            body = {"model": MODEL, "prompt": "To be", **changes}
+            return asyncio.create_task(alice.http.post("/v1/completions", json=body))
+
+        by_task, by_server = ask(), ask(logprobs=1)
+        await here.until(lambda: here.pool.waiting == 2)
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        await here.world.nobody_bids(row.id, "0 of 2 nodes match: price")
+        await here.upkeep.look()
+        answer = await by_server
+        assert answer.status_code == 503
+        error = answer.json()["error"]
+        assert error["code"] == "no_provider_available"
+        assert "0 of 2 nodes match: price" in error["message"]
+
+        async def asked_as_task() -> list[TaskRow]:
+            which = TaskFilter(alice.account.id, kinds=frozenset({MODEL_KIND}))
+            return await here.world.database.read(task_lists.list_rows, which)
+
+        async with asyncio.timeout(30):
+            while not await asked_as_task():  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0.005)
+        assert not by_task.done()
+        by_task.cancel()
+        await asyncio.gather(by_task, return_exceptions=True)
 
 
 @on_asyncio
@@ -347,11 +460,11 @@ async def test_what_nobody_keeps_any_more_is_let_go(tmp_path: Path) -> None:
         await here.upkeep.look()
         assert len(await here.rows()) == 1
         other = await here.world.customer("other")
-        await here.restart(account_id=other.account.id)
+        await here.restart(account=other.account.wallet)
         await here.upkeep.look()
         (row,) = await here.rows()
         assert row.account_id == other.account.id
-        await here.restart(account_id="acct_" + "0" * 32)
+        await here.restart(account="acct_" + "0" * 32)
         await here.upkeep.look()
         assert "nobody pays" in here.pool.problem
 

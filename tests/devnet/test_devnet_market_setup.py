@@ -74,7 +74,7 @@ async def test_making_everything_twice_makes_it_once(
             await chain.create_market(Terms())
             await chain.fund_operator(OPERATOR)
             await chain.fund_provider(NODE)
-            await chain.open_client(OPERATOR)
+            await chain.open_client(keys.client, OPERATOR)
     async with open_chain(layout, keys, info) as chain:
         account = await client_account(chain, keys)
         assert account.available_micro_usdc == DEPOSIT_MICRO_USDC
@@ -108,8 +108,8 @@ async def test_another_coordinator_becomes_the_operator(
     other = KeyPair(b"p" * 32).address
     async with open_chain(layout, keys, info) as chain:
         await chain.create_market(Terms())
-        await chain.open_client(OPERATOR)
-        await chain.open_client(other)
+        await chain.open_client(keys.client, OPERATOR)
+        await chain.open_client(keys.client, other)
         assert str((await client_account(chain, keys)).operator) == other
 
 

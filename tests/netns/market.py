@@ -288,7 +288,7 @@ class World:
             await chain.fund_provider(self._node_wallet)
             await chain.fund_operator(self.near.operator)
             await chain.fund_operator(self.far.operator)
-            await chain.open_client(self.near.operator)
+            await chain.open_client(keys.client, self.near.operator)
         # A client account has one operator, so the other coordinator has another client.
         direct = KeyPair.generate()
         direct.write_solana_file(self.direct_wallet)
@@ -297,7 +297,7 @@ class World:
             layout.make_folders()
             others = replace(keys, client=wallet)
             async with open_chain(layout, others, self._ledger) as chain:
-                await chain.open_client(self.far.operator)
+                await chain.open_client(others.client, self.far.operator)
 
     async def _fund_node(self, wallet: str) -> None:
         async with open_chain(self._layout, load_keys(self._layout), self._ledger) as chain:

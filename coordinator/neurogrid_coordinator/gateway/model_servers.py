@@ -76,7 +76,7 @@ class ModelServers:
             serving = self._serving
             if serving is None:
                 raise NotFound("no replicas of models are kept here ([models] replicas)")
-            if caller.account.id != serving.payer_id:
+            if not serving.is_payer(caller.account):
                 raise Forbidden(
                     "replicas are asked here by the account alone that pays for them; ask the model at /v1"
                 )

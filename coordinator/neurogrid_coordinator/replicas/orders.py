@@ -23,12 +23,12 @@ class ReplicaSettings:
     """What the operator says of replicas.
 
     Attributes:
-        account_id: whose deposit pays for them.
+        account: whose deposit pays for them, by its id or wallet; it may be made later.
         timeout_s: how long one may run; a successor is begun before.
         models: those that have any, by id; none: there are no replicas.
     """
 
-    account_id: str = ""
+    account: str = ""
     timeout_s: int = 24 * 3600
     models: Mapping[str, Model] = field(default_factory=dict)
 

@@ -37,6 +37,10 @@ _FAILURES_MAX: Final = 2
 # A task that has not begun has all of its time before it.
 _NEVER_MS: Final = 2**62
 _SOON_MS: Final = 1000
+# One that is not reached for so long is replaced; it may come back, and is let go then if it is one too many.
+LOST_AFTER_MS: Final = 20_000
+# A pause before the next one is begun that is no longer is waited for.
+_PAUSE_MS: Final = 5_000
 
 
 @dataclass(eq=False, slots=True)
@@ -53,6 +57,7 @@ class Replica:
         away_since_ms: since when it is not reached, because its node is not connected or its server does not
             answer; 0: it is.
         ends_at_ms: when its time is over.
+        auctions: so many were looked at that no node won; unwanted: whether nodes were asked in the last.
     """
 
     task_id: str
@@ -64,6 +69,8 @@ class Replica:
     leaving: bool = False
     away_since_ms: int = 0
     ends_at_ms: int = _NEVER_MS
+    auctions: int = 0
+    unwanted: bool = False
     at_work: int = 0
     health: Health = field(default_factory=Health)
 
@@ -76,6 +83,11 @@ class Replica:
     def comes(self) -> bool:
         """Whether it is on its way to take requests for the first time."""
         return not (self.has_been_ready or self.leaving or self.away_since_ms)
+
+    def may_serve(self, now_ms: int) -> bool:
+        """Whether it may take requests, now or before long."""
+        is_lost = self.away_since_ms and now_ms - self.away_since_ms >= LOST_AFTER_MS
+        return not (self.unwanted or self.leaving or is_lost)
 
     def stands(self) -> Standing:
         """As `replica_scaling` has it."""
@@ -126,6 +138,10 @@ class NobodyAllowed(Exception):
     def __init__(self, reasons: Mapping[str, int]) -> None:
         super().__init__(dict(reasons))
         self.reasons = reasons
+
+
+class InVain(Exception):
+    """No replica will come for a request that waits, as far as can be seen; says why."""
 
 
 @dataclass(slots=True)
@@ -203,8 +219,12 @@ class Pool:
 
         Raises:
             QueueFull: too many do, in all or of this account.
-            NobodyAllowed: it could wait in vain.
+            NobodyAllowed: the request allows none.
+            InVain: none will come.
         """
+        hopeless = self.hopeless()
+        if hopeless:
+            raise InVain(hopeless)
         there = list(self._candidates())
         reasons = objections(there, wish.preferences)
         if there and reasons.total() == len(there) == len(self.replicas):
@@ -218,7 +238,11 @@ class Pool:
         )
 
     async def take(self, ticket: Ticket, wish: Wish) -> Replica | None:
-        """A place at a replica, once it is this request's turn; None: its time to wait is over. `give_back` in the end."""
+        """A place at a replica, once it is this request's turn; None: its time to wait is over. `give_back` in the end.
+
+        Raises:
+            InVain: none will come.
+        """
         future: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
         self._waiting[ticket.number] = (wish, future)
         self._queue.back(ticket)
@@ -235,7 +259,7 @@ class Pool:
         finally:
             del self._waiting[ticket.number]
             self._queue.remove(ticket)
-            if taken is None and future.done():
+            if taken is None and future.done() and not future.exception():
                 self.give_back(future.result(), wish.tenant)
 
     def give_back(self, replica: Replica, tenant: str) -> None:
@@ -300,6 +324,26 @@ class Pool:
             future.set_result(replica)
             if not self.has_place:
                 return
+
+    def dismiss(self) -> None:
+        """Let nobody wait for what will not come."""
+        hopeless = self.hopeless()
+        if hopeless:
+            for _, future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(InVain(hopeless))
+
+    def hopeless(self) -> str:
+        """Why a request that comes now would wait in vain; "": it need not.
+
+        It would where no node took any of the replicas that there are, or nobody will begin one soon.
+        """
+        now_ms = self._now_ms()
+        if any(each.may_serve(now_ms) for each in self.replicas.values()):
+            return ""
+        if self.replicas or self.not_before_ms - now_ms > _PAUSE_MS:
+            return self.problem
+        return ""
 
     # --- what there is ----------------------------------------------------------------------------
 

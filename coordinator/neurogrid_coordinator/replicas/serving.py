@@ -20,11 +20,12 @@ from neurogrid_marketplace.units import Units
 from ..gateway.connection import ServiceBroken, UsedUp
 from ..market.job_stream import JobStream
 from ..paid_use.meter import Meter, NotOpened
-from ..services.errors import Conflict, RateLimited, Refused, Unavailable
+from ..services.errors import Conflict, NoReplica, RateLimited, Refused, Unavailable
+from ..store.accounts import Account
 from .asking import LIMITS, Answer, AskLimits, Question, ask
 from .exchanges import Exchanges
 from .orders import ReplicaSettings, limits_of
-from .pool import NobodyAllowed, Pool, Replica, Wish, with_failure
+from .pool import InVain, NobodyAllowed, Pool, Replica, Wish, with_failure
 from .status import ModelStatus, status_of
 
 # Replicas that one request is tried at. With rests between them a market process that is started again is outlived.
@@ -174,7 +175,7 @@ class ModelServing:
     Args:
         pools: by the model's id.
         open_stream: to a node; raises `MarketAway`.
-        payer_id: the account that pays for the replicas.
+        payer: the account that pays for the replicas, by its id or wallet.
         payments: by which leases accounts pay for asking them.
 
     Attributes:
@@ -186,11 +187,11 @@ class ModelServing:
         pools: Mapping[str, Pool],
         open_stream: Callable[[str], Awaitable[JobStream]],
         now_ms: Callable[[], int],
-        payer_id: str,
+        payer: str,
         payments: Payments,
     ) -> None:
         self.pools = pools
-        self.payer_id = payer_id
+        self._payer = payer
         self.payments = payments
         self.exchanges = Exchanges(open_stream)
         self.limits = LIMITS
@@ -203,6 +204,7 @@ class ModelServing:
         Raises:
             RateLimited: too many requests wait, in all or of this account.
             InsufficientCredits, QuotaExceeded: the account cannot pay for any.
+            NoReplica: no node takes one of this model.
             Unavailable: no replica answered; says why.
             UsedUp: nobody could pay for what it answered.
         """
@@ -225,6 +227,10 @@ class ModelServing:
                 yield served
             finally:
                 pool.tally.requests[served.over()] += 1
+
+    def is_payer(self, account: Account) -> bool:
+        """Whether this account pays for the replicas."""
+        return self._payer in (account.id, account.wallet)
 
     def status(self) -> list[ModelStatus]:
         """How the replicas of each model are, in the catalogue's order."""
@@ -257,6 +263,9 @@ class ModelServing:
             raise RateLimited(
                 _RETRY_AFTER_S, what=f"requests {whose} that wait for {pool.model_id}"
             ) from error
+        except InVain as error:
+            pool.tally.requests["failed"] += 1
+            raise _in_vain(pool, error) from error
         except NobodyAllowed as error:
             pool.tally.requests["refused"] += 1
             why = ", ".join(f"{count} by {name}" for name, count in sorted(error.reasons.items()))
@@ -270,7 +279,10 @@ class ModelServing:
     ) -> Served:
         tries, why = 0, ""
         while tries < TRIES_MAX:
-            replica = await pool.take(ticket, wish)
+            try:
+                replica = await pool.take(ticket, wish)
+            except InVain as error:
+                raise _in_vain(pool, error) from error
             if replica is None:
                 raise _no_replica(pool, asked, why)
             tries += 1
@@ -363,6 +375,13 @@ def _node(replica: Replica) -> str:
     return replica.lease.node_id if replica.lease is not None else "?"
 
 
+def _in_vain(pool: Pool, error: InVain) -> NoReplica:
+    return NoReplica(
+        f"no node takes a replica of {pool.model_id} now: {error}",
+        {"replicas": len(pool.replicas), "waiting": pool.waiting},
+    )
+
+
 def _no_replica(pool: Pool, asked: Asked, why: str) -> Unavailable:
     said = f"no replica of {pool.model_id} had a place for this request within {asked.wait_s:g} s"
     more = why or pool.problem
@@ -393,4 +412,4 @@ def serving_of(
         )
         for model_id, model in settings.models.items()
     }
-    return ModelServing(pools, open_stream, now_ms, settings.account_id, payments)
+    return ModelServing(pools, open_stream, now_ms, settings.account, payments)

@@ -31,7 +31,7 @@ from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
 from .cold_start import KEPT_MAX, phases, read_phases
 from .orders import ReplicaSettings, missing_weights, replica_submission
-from .pool import Pool, Replica
+from .pool import LOST_AFTER_MS, Pool, Replica
 from .serving import ModelServing
 
 _log = logging.getLogger(__name__)
@@ -40,8 +40,6 @@ LOOK_S: Final = 0.5
 # So often a server that is being loaded is asked whether it is ready.
 _PROBE_S: Final = 0.25
 _PROBE_MAX_S: Final = 2.0
-# One that is not reached for so long is replaced; it may come back, and is let go then if it is one too many.
-LOST_AFTER_MS: Final = 20_000
 # One that was ready for so long has come to stay: those before it that did not are forgotten.
 _STEADY_MS: Final = 300_000
 # How long before a replica's time is over its successor is begun: three cold starts, and at least this; no more than a
@@ -124,6 +122,7 @@ class ReplicaUpkeep:
         for pool in self._pools.values():
             await self._keep(pool)
             pool.dispatch()
+            pool.dismiss()
 
     async def _until_changed(self) -> None:
         waits = [asyncio.ensure_future(pool.changed.wait()) for pool in self._pools.values()]
@@ -144,10 +143,11 @@ class ReplicaUpkeep:
         """Take up what an earlier life has begun; let go what nobody keeps any more."""
         which = TaskFilter(kinds=frozenset({REPLICA_KIND}), phases=_UNFINISHED)
         rows = await self._database.read(task_lists.list_rows, which, limit=_FOUND_MAX)
+        payer = await self._payer()
         now_ms = self._now_ms()
         for row in rows:
             pool = self._pools.get(row.model or "")
-            if pool is None or row.account_id != self._settings.account_id:
+            if pool is None or payer is None or row.account_id != payer.id:
                 _log.info("replica %s of %s is let go: nobody keeps it", row.id, row.model)
                 await self._end(row.id)
                 continue
@@ -187,9 +187,15 @@ class ReplicaUpkeep:
             replica.ready_at_ms = replica.away_since_ms = 0
         replica.lease = lease
         if lease is None:
-            if row.phase is Phase.QUEUED and row.state.auctions:
+            if row.phase not in (Phase.QUEUED, Phase.MATCHING):
+                replica.unwanted = False
+            elif row.phase is Phase.QUEUED and row.state.auctions > replica.auctions:
+                replica.auctions = row.state.auctions
+                # Where no node is connected, nobody was asked.
+                replica.unwanted = bool(connected)
                 pool.problem = row.state.last_explanation[:_PROBLEM_CHARS_MAX]
             return
+        replica.unwanted = False
         replica.ends_at_ms = lease.started_at_ms + 1000 * row.state.demand.timeout_s
         if connected and lease.node_id not in connected:
             # Where no node is connected, it is we who are away.
@@ -283,6 +289,9 @@ class ReplicaUpkeep:
         false = await self._let_go(pool)
         pool.need = pool.need.seen(pool.limits, pool.load(), now_ms)
         wanted = pool.need.wanted(pool.limits, now_ms)
+        if not wanted and now_ms >= pool.not_before_ms:
+            # Whoever asks next has it tried anew.
+            pool.problem = ""
         reached = [
             each
             for each in pool.replicas.values()
@@ -322,7 +331,7 @@ class ReplicaUpkeep:
     async def _begin(self, pool: Pool) -> bool:
         """Submit one more; whether that was done."""
         model = self._settings.models[pool.model_id]
-        account = await self._database.read(accounts.get, self._settings.account_id)
+        account = await self._payer()
         if account is None:
             self._gave_up(pool, "nobody pays: [models] account in coordinator.toml is no account")
             return False
@@ -379,6 +388,9 @@ class ReplicaUpkeep:
             if leases and (await self._tasks.explain(account, apart))[0].matching:
                 return apart
         return replace(wanted, avoid=Avoid(nodes[:MAX_AVOIDED], wallets[:MAX_AVOIDED]))
+
+    async def _payer(self) -> Account | None:
+        return await self._database.read(accounts.named, self._settings.account)
 
     async def _end(self, task_id: str) -> None:
         try:

@@ -286,6 +286,10 @@ class NobodyAnswered(Refused):
     code = "NODE_UNAVAILABLE"
 
 
+class NoReplica(NobodyAnswered):
+    """No node takes a replica of the model now, so waiting for one would be in vain; says why."""
+
+
 class NotAnswered(Refused):
     """The task failed whose result somebody waited for, or left none; ``details`` have its id and why."""
 

@@ -13,7 +13,7 @@ from ..openai import by_task
 from ..openai.fields import Unsupported
 from ..openai.requests import Request
 from ..store.accounts import Account
-from .errors import InvalidRequest, Refused
+from .errors import InvalidRequest, NoReplica, Refused
 from .model_questions import Answer, Asked
 from .models import ModelSettings, find_model
 from .replica_answers import ReplicaAnswers, Wanted
@@ -52,7 +52,10 @@ class Inference:
         """
         replicas = self.by_replica(asked)
         if replicas is not None:
-            return await replicas.whole(account, self._wanted(asked))
+            try:
+                return await replicas.whole(account, self._wanted(asked))
+            except NoReplica:
+                self._require_task(asked)
         return await self._tasks.whole(account, asked)
 
     async def pieces(self, account: Account, asked: Asked) -> AsyncGenerator[bytes]:
@@ -62,12 +65,16 @@ class Inference:
             as `answer`, before the first piece or after any.
         """
         replicas = self.by_replica(asked)
-        coming = (
-            self._tasks.pieces(account, asked)
-            if replicas is None
-            else replicas.pieces(account, self._wanted(asked))
-        )
-        async with aclosing(coming) as pieces:
+        if replicas is not None:
+            try:
+                async with aclosing(replicas.pieces(account, self._wanted(asked))) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except NoReplica:
+                # Nothing of it has come.
+                self._require_task(asked)
+        async with aclosing(self._tasks.pieces(account, asked)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -98,6 +105,11 @@ class Inference:
                 raise
             return None
         return self._replicas
+
+    def _require_task(self, asked: Asked) -> None:
+        """Raise what is being handled, that no replica answers, unless a task can."""
+        if not self._does_a_task(asked.request, self._found(asked.request)):
+            raise  # noqa: PLE0704 - called where it is handled
 
     def _does_a_task(self, request: Request, model: Model) -> bool:
         try:

@@ -26,7 +26,7 @@ from ..replicas.asking import Question
 from ..replicas.serving import ModelServing, Served
 from ..store.accounts import Account
 from .artifacts import Artifacts, Upload
-from .errors import InvalidRequest, LacksFunds, NotAnswered, RateLimited, Refused, Unavailable
+from .errors import InvalidRequest, LacksFunds, NoReplica, NotAnswered, RateLimited, Refused, Unavailable
 from .model_questions import TEXT, Answer, Asked, bill_headers
 from .replica_streams import events_of
 
@@ -75,15 +75,11 @@ class ReplicaAnswers:
         self._delivered = delivered
 
     def answers(self, request: Request, model: Model) -> bool:
-        """Whether a replica answers it: there is one, or there will be, or nothing else could.
-
-        Where no node takes any, a task computes what a task can.
-        """
+        """Whether replicas are kept that answer it."""
         route = by_replica.ROUTES.get(type(request))
-        status = self._serving.status_of(model.id)
-        if model.server is None or status is None or route not in model.server.routes:
+        if model.server is None or route not in model.server.routes:
             return False
-        return bool(status.ready or not status.problem or not model.tasks)
+        return model.id in self._serving.pools
 
     def require_able(self, wanted: Wanted) -> None:
         """See that the model's server can do what is asked, within what it may cost.
@@ -111,7 +107,7 @@ class ReplicaAnswers:
             return await self._whole(account, _again(wanted))
         except Broken as broken:
             raise broken.refusal from broken
-        except Unavailable:
+        except (Unavailable, NoReplica):
             # Why there was a second try says more than that nobody had a place for it.
             raise first.refusal from first
 
@@ -123,6 +119,7 @@ class ReplicaAnswers:
             InsufficientCredits, QuotaExceeded: the account cannot pay for it.
             LacksFunds: the answer is longer than its account could pay for; what came is paid.
             RateLimited: too many requests wait.
+            NoReplica: no node takes one of the model; nothing was asked.
             Unavailable: no replica answered, or it broke off.
             NotAnswered: what it answers is no answer.
         """
@@ -139,7 +136,7 @@ class ReplicaAnswers:
                 if first is not None or has_begun:
                     raise broken.refusal from broken
                 first = broken
-            except Unavailable:
+            except (Unavailable, NoReplica):
                 if first is None:
                     raise
                 # Why there was a second try says more than that nobody had a place for it.

@@ -175,6 +175,11 @@ def of_wallet(conn: Connection, wallet: str) -> Account | None:
     return _account(row) if row else None
 
 
+def named(conn: Connection, name: str) -> Account | None:
+    """The account with this id or wallet, as operators name one in coordinator.toml."""
+    return get(conn, name) or of_wallet(conn, name)
+
+
 def set_signs_writes(conn: Connection, account_id: str, signs_writes: bool) -> None:
     """Say whether all that the account changes has to be signed."""
     conn.execute(

@@ -66,7 +66,7 @@ class Clients:
 
     def _find(self, conn: Connection) -> tuple[Account, str] | None:
         """The account and its tier."""
-        account = _named(conn, self._anonymous_account)
+        account = accounts.named(conn, self._anonymous_account)
         return None if account is None else (account, account_limits.tier_of(conn, account.id))
 
 
@@ -89,7 +89,7 @@ class Listeners:
         """The account; None where the operator names none that is a client, and for pages of elsewhere."""
         if not self._anonymous_account or not self._may_read(websocket):
             return None
-        found = await self._database.read(_named, self._anonymous_account)
+        found = await self._database.read(accounts.named, self._anonymous_account)
         return None if found is None or CLIENT_ROLE not in found.roles else found
 
     def _may_read(self, websocket: WebSocket) -> bool:
@@ -98,8 +98,3 @@ class Listeners:
         if origin is None or origin in self._origins or "*" in self._origins:
             return True
         return urlsplit(origin).netloc == websocket.headers.get("host", "")
-
-
-def _named(conn: Connection, name: str) -> Account | None:
-    """The account with this id or wallet."""
-    return accounts.get(conn, name) or accounts.of_wallet(conn, name)

@@ -22,15 +22,29 @@ const stream = await client.chat.completions.create({
   model: 'bard-1m', messages, max_completion_tokens: 12, temperature: 0, stream: true, stream_options: { include_usage: true }
 })
 let streamed = ''
+let pieces = 0
+let cost = null
 let finish = null
 let usage = null
 for await (const chunk of stream) {
   streamed += chunk.choices[0]?.delta.content ?? ''
+  pieces += chunk.choices[0]?.delta.content ? 1 : 0
+  cost = chunk.neurogrid?.cost_micro_usdc ?? cost
   finish = chunk.choices[0]?.finish_reason ?? finish
   usage = chunk.usage ?? usage
 }
 assert.ok(streamed.length > 0)
-say({ streamed, finish, usage })
+say({ streamed, pieces, finish, usage, cost })
+
+// Who leaves in the middle of an answer.
+const long = await client.completions.create({ model: 'bard-1m', prompt: 'To be', max_tokens: 500, seed: 3, stream: true })
+let left = 0
+for await (const _ of long) {
+  left += 1
+  if (left === 3) break
+}
+assert.ok(long.controller.signal.aborted)
+say({ left })
 
 const { data: vectors } = await client.embeddings.create({ model: 'all-minilm-l6-v2', input: 'A cat.' })
 say({ dimensions: vectors[0].embedding.length })
@@ -49,7 +63,7 @@ await assert.rejects(client.chat.completions.create({ model: 'bard-1m', messages
 const stranger = new OpenAI({ apiKey: 'ng_wrong', maxRetries: 0 })
 await assert.rejects(stranger.models.list(), OpenAI.AuthenticationError)
 
-// Long enough to be a task, and not long enough to be written down.
+// Not long enough to be written down.
 const abort = new AbortController()
 setTimeout(() => abort.abort(), 500)
 await assert.rejects(
