@@ -146,9 +146,10 @@ def turned(here: ReplicaWorld) -> bool:
 async def test_a_client_that_leaves_stops_its_server_and_its_place_is_the_next_ones(
     tmp_path: Path,
 ) -> None:
-    gone = asyncio.Event()
+    reached, gone = asyncio.Event(), asyncio.Event()
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
         writer.write(HEAD + b"first")
         await reader.read()
         gone.set()
@@ -159,7 +160,7 @@ async def test_a_client_that_leaves_stops_its_server_and_its_place_is_the_next_o
         await here.upkeep.look()
         (row,) = await here.rows()
         lease_id = await here.up(row.id, serve=well_but(endless))
-        await here.until(lambda: here.pool.at_work == 1)
+        await asyncio.wait_for(reached.wait(), 30)
         next_one = asyncio.create_task(here.ask("bob"))
         await here.until(lambda: here.pool.waiting == 1)
         here.jobs.servers[lease_id] = words
