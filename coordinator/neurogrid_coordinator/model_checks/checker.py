@@ -127,7 +127,7 @@ class ModelChecker:
     async def _check(self, answer: Delivered) -> None:
         now_ms = self._now_ms()
         spent = await self._database.read(model_checks.spent_since, now_ms - _DAY_MS)
-        account = await self._database.read(accounts.get, self._settings.account)
+        account = await self._database.read(accounts.named, self._settings.account)
         if account is None or spent >= self._settings.budget_micro_usdc_per_day:
             self._count(answer, "left_out")
             return

@@ -55,7 +55,8 @@ class Inference:
             try:
                 return await replicas.whole(account, self._wanted(asked))
             except NoReplica:
-                self._require_task(asked)
+                if not self._does_a_task(asked.request, self._found(asked.request)):
+                    raise
         return await self._tasks.whole(account, asked)
 
     async def pieces(self, account: Account, asked: Asked) -> AsyncGenerator[bytes]:
@@ -73,7 +74,8 @@ class Inference:
                 return
             except NoReplica:
                 # Nothing of it has come.
-                self._require_task(asked)
+                if not self._does_a_task(asked.request, self._found(asked.request)):
+                    raise
         async with aclosing(self._tasks.pieces(account, asked)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -105,11 +107,6 @@ class Inference:
                 raise
             return None
         return self._replicas
-
-    def _require_task(self, asked: Asked) -> None:
-        """Raise what is being handled, that no replica answers, unless a task can."""
-        if not self._does_a_task(asked.request, self._found(asked.request)):
-            raise  # noqa: PLE0704 - called where it is handled
 
     def _does_a_task(self, request: Request, model: Model) -> bool:
         try:

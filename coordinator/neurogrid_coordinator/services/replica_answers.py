@@ -26,7 +26,15 @@ from ..replicas.asking import Question
 from ..replicas.serving import ModelServing, Served
 from ..store.accounts import Account
 from .artifacts import Artifacts, Upload
-from .errors import InvalidRequest, LacksFunds, NoReplica, NotAnswered, RateLimited, Refused, Unavailable
+from .errors import (
+    InvalidRequest,
+    LacksFunds,
+    NoReplica,
+    NotAnswered,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
 from .model_questions import TEXT, Answer, Asked, bill_headers
 from .replica_streams import events_of
 
