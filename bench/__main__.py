@@ -12,6 +12,7 @@ from . import (
     idle,
     ledger,
     listeners,
+    models,
     order,
     payouts,
     program,
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "--only",
-        choices=("market", "rest", "node", "order", "settlement", "gangs"),
+        choices=("market", "rest", "models", "node", "order", "settlement", "gangs"),
         help="one part",
     )
     parser.add_argument("--rounds", type=int, default=20, help="container starts of each side")
@@ -41,6 +42,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[Figure]]] = {
         "market": partial(_market, arguments.rounds, arguments.idle_seconds),
         "rest": _rest,
+        "models": _models,
         "node": partial(_node, arguments.jobs, arguments.at_once),
         "order": _order,
         "settlement": _settlement,
@@ -71,6 +73,13 @@ def _rest() -> list[Figure]:
         running_market(Path(directory) / "devnet", nodes=1, readers=_READERS) as market,
     ):
         return _facade(market)
+
+
+def _models() -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory:
+        devnet = Path(directory) / "devnet"
+        with running_market(devnet, nodes=1) as market:
+            return models.measure(market, devnet)
 
 
 def _facade(market: Market) -> list[Figure]:

@@ -52,10 +52,14 @@ class Market:
         answer.raise_for_status()
         return str(answer.json()["data"]["id"])
 
+    def read(self) -> dict[str, Any]:
+        """What the file holds now."""
+        network: dict[str, Any] = json.loads(self.file.read_text())
+        return network
+
     def node_pid(self) -> int:
         """The first node's process, as it is now."""
-        network = json.loads(self.file.read_text())
-        return int(network["nodes"][0]["pid"])
+        return int(self.read()["nodes"][0]["pid"])
 
     def task(self, task_id: str) -> dict[str, Any]:
         """The task as the API shows it."""

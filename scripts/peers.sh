@@ -2,6 +2,7 @@
 # What `make bench` measures us beside, apart from the project, each in an environment that nothing else uses:
 #   peers.sh order     NATS (Debian's server, unpacked but not installed) and hivemind (about 5 GB)
 #   peers.sh workers   Dask and Ray (about 0.5 GB)
+#   peers.sh models    LiteLLM's proxy (about 0.6 GB)
 source "$(dirname "$0")/step.sh"
 
 # The newest at the time of writing. They are measured, not depended on: not in the lock.
@@ -14,6 +15,10 @@ order)
 workers)
   environment=build/workers
   packages=(distributed==2026.8.0 ray==2.60.0)
+  ;;
+models)
+  environment=build/litellm
+  packages=('litellm[proxy]==1.105.6')
   ;;
 esac
 
