@@ -516,3 +516,17 @@ async def test_what_cannot_be_asked_is_refused_before_anybody_is(tmp_path: Path)
         assert answer.status_code == 503
         assert "max_price" in answer.json()["error"]["message"]
         assert await uses(here, alice) == []
+
+
+@on_asyncio
+async def test_requests_under_a_lease_make_no_events_and_those_of_the_lease_say_what_it_is(
+    tmp_path: Path,
+) -> None:
+    async with paid(tmp_path) as (_, alice):
+        events: list[list[dict[str, Any]]] = []
+        for _ in range(3):
+            await ask(alice)
+            events.append((await alice.http.get("/api/v1/events")).json()["data"]["events"])
+        assert {event["kind"] for event in events[0]} == {"use"}
+        assert len(events[0]) <= 8
+        assert events[0] == events[1] == events[2]

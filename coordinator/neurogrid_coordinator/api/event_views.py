@@ -19,9 +19,9 @@ from ..usage_series import gpu_percent
 from ..webhook_message import body_of
 from ..webhook_nodes import NODE_STATUS
 from .envelope import iso
-from .native.schemas import TaskStatus
+from .native.schemas import TaskKind, TaskStatus
 from .native.task_schemas import TaskFailure
-from .native.task_views import failure_view
+from .native.task_views import failure_view, kind_of
 from .native.words import STATUS_OF_PHASE
 
 RESET: Final = "reset"
@@ -41,6 +41,7 @@ class UpdateView(Struct, frozen=True):
 
     type: str
     task_id: str
+    kind: TaskKind
     sequence: int
     timestamp: str
     status: TaskStatus
@@ -64,6 +65,7 @@ def update_view(happening: Happening) -> UpdateView:
     return UpdateView(
         type=happening.name,
         task_id=row.id,
+        kind=kind_of(row),
         sequence=happening.seq,
         timestamp=iso(happening.at_ms),
         status=STATUS_OF_PHASE[happening.phase],

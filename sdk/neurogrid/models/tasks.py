@@ -354,12 +354,14 @@ class TaskUpdate(Struct, frozen=True, kw_only=True):
 
     Attributes:
         type: such as ``task.started``.
+        kind: of the task: "container", "operation", "model", "replica", or "use", a lease that pays for asking a model.
         sequence: position in the account's events; a stream resumes after it.
         metrics: with ``task.progress``: what its job uses.
     """
 
     type: str
     task_id: str
+    kind: str = "container"
     sequence: int
     timestamp: datetime
     status: TaskStatus

@@ -1,6 +1,6 @@
 """How a task is shown."""
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -21,7 +21,7 @@ from neurogrid_marketplace.task import TERMINAL, Phase, Task
 
 from ...event_kinds import public_name
 from ...services.logs import LogPiece
-from ...services.submission import MODEL_KIND, OPERATION_KIND, REPLICA_KIND, USE_KIND, fetched_files
+from ...services.submission import fetched_files
 from ...services.task_details import TaskDetail
 from ...services.tasks import settled
 from ...store.leases import LeaseRow
@@ -41,6 +41,7 @@ from .requests import (
     ResourceRequirements,
     SpreadRequest,
 )
+from .schemas import TaskKind
 from .task_schemas import (
     CheckpointView,
     FurtherRunView,
@@ -59,7 +60,7 @@ from .task_schemas import (
 )
 from .words import STATUS_OF_PHASE, priority_word
 
-_BY_NAME = (OPERATION_KIND, MODEL_KIND, REPLICA_KIND, USE_KIND)
+_BY_NAME: Final[tuple[TaskKind, ...]] = ("operation", "model", "replica", "use")
 _NOWHERE = AvoidRequest()
 _EXACT = ComparatorRequest()
 _AMOUNT_NAMES = {
@@ -79,6 +80,11 @@ _ADVICE = {outcome.value.upper(): it.advice for outcome, it in CONSEQUENCES.item
     "PROMPT_UNFIT": "Name another output or field in prompt_from, or have that task leave a text.",
     "OUTPUT_MISSING": "Have that task write the file below /outputs, or name another one.",
 }
+
+
+def kind_of(row: TaskRow) -> TaskKind:
+    """What kind of task it is, as clients are told."""
+    return next((kind for kind in _BY_NAME if kind == row.kind), "container")
 
 
 def summary_view(row: TaskRow) -> TaskSummary:
@@ -339,7 +345,7 @@ def common_fields(row: TaskRow, cost_micro_usdc: int) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
-        "kind": row.kind if row.kind in _BY_NAME else "container",
+        "kind": kind_of(row),
         "type": _type(row),
         "model": row.model,
         "status": STATUS_OF_PHASE[row.phase],
