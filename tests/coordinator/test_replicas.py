@@ -28,11 +28,12 @@ from neurogrid_coordinator.services.submission import MODEL_KIND, REPLICA_KIND
 from neurogrid_coordinator.store import events, task_lists
 from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_coordinator.store.tasks import TaskRow
+from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.replica_routing import Preferences
 from neurogrid_marketplace.replica_scaling import Load
 from neurogrid_marketplace.task import Phase
-from neurogrid_marketplace.task_events import CancelRequested
+from neurogrid_marketplace.task_events import AuctionClosed, CancelRequested, Due, Forgotten
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -373,6 +374,30 @@ async def test_one_that_ends_by_itself_is_replaced_later_each_time_and_says_why(
             assert here.pool.problem != ""
         assert pauses == [0, 2, 2, 4]
         assert here.pool.tally.lost == 4
+
+
+@on_asyncio
+async def test_one_that_no_other_node_takes_after_its_own_was_lost_is_begun_anew(
+    tmp_path: Path,
+) -> None:
+    async with open_replica_world(tmp_path, replicas_min=1) as here:
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        lease_id = await here.up(row.id)
+        await here.world.step(row.id, Forgotten(lease_id))
+        await here.upkeep.look()
+        # Other nodes may take it.
+        assert [each.id for each in await here.rows()] == [row.id]
+        task = await here.world.step(row.id, Due(here.world.now_ms))
+        nobody = AuctionClosed(demand_of(task).demand_id, (), "1 of 1 nodes match.")
+        await here.world.step(row.id, nobody)
+        for _ in range(3):
+            await here.upkeep.look()
+            here.turn(2)
+        # The one that was lost may be back, and is not asked again for the old task.
+        (another,) = await here.rows()
+        assert another.id != row.id
+        assert (here.pool.tally.lost, here.pool.tally.begun) == (1, 2)
 
 
 @on_asyncio

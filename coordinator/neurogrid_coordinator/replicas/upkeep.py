@@ -175,8 +175,11 @@ class ReplicaUpkeep:
             replica = pool.replicas[task_id]
             if row is None or row.phase in TERMINAL:
                 self._ended(pool, replica, row)
-            else:
-                self._seen(pool, replica, row, connected)
+                continue
+            self._seen(pool, replica, row, connected)
+            if _is_stranded(row) and not replica.leaving:
+                await self._end(task_id)
+                self._ended(pool, replica, row)
 
     def _seen(self, pool: Pool, replica: Replica, row: TaskRow, connected: Collection[str]) -> None:
         now_ms = self._now_ms()
@@ -214,7 +217,8 @@ class ReplicaUpkeep:
         if replica.leaving or row is None:
             return
         ending = row.state.ending
-        why = ending.message if ending is not None else "it ended by itself"
+        why = ending.message if ending is not None else row.state.last_explanation
+        why = why or "it ended by itself"
         pool.tally.lost += 1
         _log.warning(
             "replica %s of %s has ended: %s",
@@ -408,6 +412,12 @@ def _last_starts(conn: Connection, model_id: str) -> list[dict[str, int]]:
             if event.kind == events.READY:
                 found.append(read_phases(event.data.get("cold_start_ms")))
     return [took_ms for took_ms in found if took_ms]
+
+
+def _is_stranded(row: TaskRow) -> bool:
+    """Whether its nodes were lost, and no other takes it: a task is not offered again to who has lost it, but a new one is."""
+    state = row.state
+    return row.phase is Phase.QUEUED and bool(state.excluded) and state.retry_at_ms > state.since_ms
 
 
 def _of_model(account: Account, model_id: str) -> TaskFilter:
