@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from .catalogue_mistakes import said
 from .errors import InvalidValue
 from .fields import Argument, ImageRef
 from .model_server import ModelServer, Route
@@ -282,4 +283,4 @@ def _models(entries: Iterable[Any]) -> Iterable[Model]:
         try:
             yield msgspec.convert(entry, Model)
         except msgspec.ValidationError as error:
-            raise InvalidValue(f"{called}: {error}") from error
+            raise InvalidValue(f"{called}: {said(error, Model)}") from error

@@ -77,7 +77,7 @@ def test_an_entry_comes_at_the_end_and_nothing_else_changes(tmp_path: Path) -> N
     text = file.read_text()
     assert text.startswith(mine)
     assert [each.name for each in parse_catalogue(text, "f").models] == ["one", 'A "two" \\ $']
-    for model_id, words in (("two", "also a name of two"), ("no name", "Expected `str` matching")):
+    for model_id, words in (("two", "also a name of two"), ("no name", "id: is a name such as")):
         code, said = _run("add", link, "--template", "vllm", "--id", model_id, "--source", "a/b")
         assert code == 1
         assert words in said

@@ -167,4 +167,6 @@ def test_a_catalogue_is_checked_without_a_coordinator(tmp_path: Path) -> None:
     wrong.write_text(file.read_text().replace('type = "text"', 'type = "smell"'))
     told = CliRunner().invoke(neurogrid, ["models", "validate", str(wrong)])
     assert told.exit_code == 1
-    assert "model[0] (bard-1m): Invalid enum value 'smell'" in told.output
+    assert (
+        "model[0] (bard-1m): type: 'smell' is none of text, image, audio, embedding" in told.output
+    )
