@@ -206,6 +206,9 @@ class Readers:
             loop.remove_reader(lane)
             if process in self._running:
                 self._running.remove(process)
+            else:
+                # It is still starting, for seconds perhaps, and has nothing to say.
+                _kill(child)
             stream.close()
             for number, lent in process.lent.items():
                 self._front.connections.closed(number)
@@ -271,6 +274,10 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(_EXIT_LIMIT_S):
             await child.wait()
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            child.kill()
+        _kill(child)
         await child.wait()
+
+
+def _kill(child: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        child.kill()
