@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +13,6 @@ import pytest
 from openai import OpenAI
 
 from acceptance.network import PATIENCE_S, Devnet, until
-from acceptance.test_replicas import keeping_replicas
 from conformance.recording import SPOKEN
 from neurogrid.models.catalogue import TextAnswer
 from neurogrid_marketplace.money import parse_usdc
@@ -28,19 +26,15 @@ _SPOKEN_S = 8
 
 
 def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_units(
-    devnet: Devnet, tmp_path: Path
+    devnet: Devnet,
 ) -> None:
-    devnet.until_idle()
     network = devnet.network
-    with (
-        keeping_replicas(devnet),
-        OpenAI(
-            base_url=f"{network.api_url}/v1",
-            api_key=network.api_key,
-            max_retries=0,
-            timeout=PATIENCE_S,
-        ) as client,
-    ):
+    with OpenAI(
+        base_url=f"{network.api_url}/v1",
+        api_key=network.api_key,
+        max_retries=0,
+        timeout=PATIENCE_S,
+    ) as client:
         costs: dict[str, int] = {}
 
         def took(told: dict[str, Any], micro_usdc: int | None = None) -> None:
