@@ -50,6 +50,7 @@ from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as x25519_key_pair
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.io.utils import read_exactly
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
 from libp2p.peer.pb import crypto_pb2, envelope_pb2
@@ -78,6 +79,7 @@ __all__ = [
     "crypto_pb2",
     "ed25519_key_pair",
     "envelope_pb2",
+    "read_exactly",
     "x25519_key_pair",
     "yamux",
 ]

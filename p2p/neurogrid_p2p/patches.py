@@ -30,7 +30,7 @@ import struct
 
 import trio
 
-from ._libp2p import ID, ConnectionClosedError, MuxedStreamError, SecureSession, yamux
+from ._libp2p import ID, ConnectionClosedError, MuxedStreamError, SecureSession, read_exactly, yamux
 from .carrier import Carrier
 from .limits import WINDOW_BYTES
 
@@ -187,7 +187,8 @@ class Muxer(yamux.Yamux):
             # The one exception that `handle_incoming` answers by closing the connection.
             raise trio.TooSlowError
         with trio.fail_after(BODY_LIMIT_S):
-            return await super()._read_data_body(length)
+            # As stock does, without a second deadline around it and its look for one in the environment, at each frame.
+            return await read_exactly(self.secured_conn, length)
 
     async def _cleanup_on_error(self) -> None:
         for stream_id, stream in self.streams.items():

@@ -5,17 +5,19 @@ each answer is counted once, whoever dies in between.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from neurogrid_marketplace.unit_price import ModelUnit
 
 from .tables import tasks, uncounted_tasks, unit_counts
-from .upserts import insert_or
+from .upserts import Upsert
 
 DAY_MS = 86_400_000
 # Of those that are not counted yet, at a time.
 PAGE_MAX = 100
+_ADD: Final = Upsert(unit_counts, ("account_id", "day", "model", "unit"), added=("amount",))
 
 
 def expect(conn: Connection, task_id: str) -> None:
@@ -53,19 +55,14 @@ def add(
     for unit, amount in units.items():
         if not amount:
             continue
-        statement = insert_or(conn, unit_counts).values(
-            account_id=account_id,
-            day=at_ms // DAY_MS,
-            model=model,
-            unit=unit.value,
-            amount=amount,
-        )
-        conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["account_id", "day", "model", "unit"],
-                set_={"amount": unit_counts.c.amount + statement.excluded.amount},
-            )
-        )
+        row = {
+            "account_id": account_id,
+            "day": at_ms // DAY_MS,
+            "model": model,
+            "unit": unit.value,
+            "amount": amount,
+        }
+        _ADD.run(conn, row)
 
 
 def total(conn: Connection, account_id: str, units: Iterable[ModelUnit], since_ms: int) -> int:

@@ -7,7 +7,7 @@ known. Once a lease's last amount is decided nothing is added: what came later w
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
@@ -16,7 +16,7 @@ from neurogrid_marketplace.units import NAMES, NOTHING_SERVED, Units
 from . import leases
 from .prepared import Prepared
 from .tables import use_of_leases, use_of_requests
-from .upserts import insert_or
+from .upserts import Upsert
 
 _OF_LEASE: Final = Prepared(
     select(use_of_leases).where(use_of_leases.c.lease_id == bindparam("the_lease"))
@@ -24,6 +24,8 @@ _OF_LEASE: Final = Prepared(
 _OF_REQUEST: Final = Prepared(
     select(use_of_requests).where(use_of_requests.c.request_id == bindparam("the_request"))
 )
+_SAVE_REQUEST: Final = Upsert(use_of_requests, ("request_id",))
+_SAVE_LEASE: Final = Upsert(use_of_leases, ("lease_id",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ def note(conn: Connection, lease_id: str, request_id: str, units: Units) -> Bill
     if now == so_far:
         return Billed(before, before)
     after = before + _less(now, so_far)
-    _save(conn, use_of_requests, {"request_id": request_id, "lease_id": lease_id}, now)
-    _save(conn, use_of_leases, {"lease_id": lease_id}, after)
+    _SAVE_REQUEST.run(conn, {"request_id": request_id, "lease_id": lease_id, **plain(now)})
+    _SAVE_LEASE.run(conn, {"lease_id": lease_id, **plain(after)})
     return Billed(before, after)
 
 
@@ -75,13 +77,3 @@ def _units(row: Row[tuple[object, ...]] | None) -> Units:
 
 def _less(units: Units, other: Units) -> Units:
     return Units(*(getattr(units, name) - getattr(other, name) for name in NAMES))
-
-
-def _save(conn: Connection, table: Table, key: dict[str, str], units: Units) -> None:
-    values = plain(units)
-    (first, *_) = key
-    conn.execute(
-        insert_or(conn, table)
-        .values(**key, **values)
-        .on_conflict_do_update(index_elements=[first], set_=values)
-    )
