@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.api_world import Customer
 from coordinator.on_asyncio import on_asyncio
 from coordinator.replica_world import MODEL, open_replica_world
 from coordinator.test_paid_use import WHOLE, ask, leases, paid, uses
@@ -79,3 +80,31 @@ async def test_keys_of_one_account_are_one_tenant(tmp_path: Path) -> None:
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def limit(customer: Customer, usdc: str) -> None:
+    """What the account lets itself spend in a month."""
+    answer = await customer.http.put("/api/v1/account/limits", json={"monthly_budget": usdc})
+    assert answer.status_code == 200, answer.text
+
+
+@on_asyncio
+async def test_a_limit_of_its_own_stops_an_account_by_units_too(tmp_path: Path) -> None:
+    async with paid(tmp_path, WHOLE) as (here, alice):
+        # Less than the least that an escrow holds, while its replica is warm, and while none is.
+        await limit(alice, "0.0009")
+        (replica,) = here.pool.replicas.values()
+        for at_work in (0, here.pool.limits.concurrency):
+            replica.at_work = at_work
+            refused = await ask(alice)
+            error = refused.json()["error"]
+            assert (refused.status_code, error["code"]) == (429, "insufficient_quota")
+            assert error["neurogrid"]["details"]["limit"] == "monthly_budget"
+        assert here.pool.waiting == 0
+        assert await uses(here, alice) == []
+        replica.at_work = 0
+        # What is left of it is the most that the escrow holds.
+        await limit(alice, "0.01")
+        assert (await ask(alice)).status_code == 200
+        (row,) = await uses(here, alice)
+        assert row.state.demand.max_cost_micro_usdc() <= 10_000

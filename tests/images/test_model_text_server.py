@@ -44,6 +44,34 @@ def client(server: Served) -> Iterator[openai.OpenAI]:
         yield made
 
 
+def test_it_does_all_that_its_entry_says_of_it(client: openai.OpenAI, entry: Model) -> None:
+    asked: dict[str, dict[str, object]] = {
+        "json": {"response_format": {"type": "json_object"}},
+        "logit_bias": {"logit_bias": {"65": -100}},
+        "logprobs": {"logprobs": True, "top_logprobs": 1},
+        "min_p": {"min_p": 0.1},
+        "n": {"n": 2},
+        "penalties": {"frequency_penalty": 1, "presence_penalty": -1},
+        "repetition_penalty": {"repetition_penalty": 1.2},
+        "seed": {"seed": 4},
+        "top_k": {"top_k": 5},
+    }
+    assert entry.server is not None
+    assert set(entry.server.features) - set(asked) == {"stream", "tokenize", "usage_in_stream"}
+    for word, fields in asked.items():
+        made = client.chat.completions.create(
+            model="bard-1m",
+            messages=[{"role": "user", "content": "Who's there?"}],
+            max_tokens=30,
+            extra_body=fields,
+        )
+        assert len(made.choices) == (2 if word == "n" else 1), word
+        if word == "json":
+            assert isinstance(json.loads(made.choices[0].message.content or ""), dict)
+            assert made.choices[0].finish_reason == "stop"
+        assert (made.choices[0].logprobs is not None) == (word == "logprobs")
+
+
 def test_it_writes_what_its_program_writes_whole_and_in_pieces(client: openai.OpenAI) -> None:
     told: list[openai.types.chat.ChatCompletionMessageParam] = [
         {"role": "developer", "content": "A street."},

@@ -30,6 +30,7 @@ from neurogrid_marketplace.use_escrows import (
 from ..replicas.serving import Asked
 from ..replicas.use_orders import use_submission
 from ..services.balances import Balances
+from ..services.budgets import require_within
 from ..services.errors import (
     InsufficientCredits,
     NodeUnavailable,
@@ -190,7 +191,7 @@ class UseLeases:
         """See that an account could pay for something of a model: it has a lease for asking it, or an escrow's least.
 
         Raises:
-            InsufficientCredits: it has neither.
+            InsufficientCredits: it has neither; QuotaExceeded: a limit of its own lets it spend nothing more.
             Unavailable: the chain does not say what it has.
         """
         which = TaskFilter(
@@ -205,6 +206,7 @@ class UseLeases:
         least = min(ESCROW_MIN_MICRO_USDC, self._settings.escrow_micro_usdc)
         if available < least:
             raise InsufficientCredits(needed_micro_usdc=least, available_micro_usdc=available)
+        await self._database.read(require_within, account, (least,), self._now_ms())
 
     async def meter(
         self, asked: Asked, task_id: str, of: Lease, *, is_funded: bool = False
