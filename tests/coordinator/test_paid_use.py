@@ -243,6 +243,9 @@ async def test_what_a_server_counts_beyond_what_its_text_can_have_is_not_billed(
         # Each byte of the text, and what writes none; the request as it was sent, and a template.
         assert units.output_tokens == 2 * WORDS + 16
         assert 1024 < units.input_tokens < 1024 + 200
+        # Nor beyond what was asked for.
+        assert events_of(await ask(alice, max_tokens=WORDS))[-1] == "[DONE]"
+        assert (await billed(here, row)).output_tokens == units.output_tokens + WORDS
 
 
 @on_asyncio

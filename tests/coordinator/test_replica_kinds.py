@@ -267,6 +267,15 @@ async def test_what_is_no_transcript_is_an_error_and_costs_nothing(tmp_path: Pat
         assert await of_account(here, alice) == Units()
 
 
+@on_asyncio
+async def test_no_server_hears_more_than_a_recording_can_have(tmp_path: Path) -> None:
+    _, open_world = serving(tmp_path, AUDIO, {"text": "Hm.", "usage": {"seconds": 10**8}})
+    async with open_world as (here, alice):
+        assert (await hear(alice)).status_code == 200
+        heard = await of_account(here, alice)
+        assert 0 < heard.audio_ms <= 20 * (len(SOUND) + 2000)
+
+
 @pytest.mark.parametrize("encoding", ["float", "base64"])
 @on_asyncio
 async def test_vectors_are_one_for_each_text_and_paid_by_the_tokens_that_were_read(

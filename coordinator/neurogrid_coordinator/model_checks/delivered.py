@@ -1,21 +1,24 @@
 """An answer of a replica as it is passed on: what its text lets it cost, and what of it can be compared with another. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neurogrid_marketplace.model_reply import Reply, ReplyReader
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.text_bound import Asked as AskedText
 from neurogrid_marketplace.text_bound import TextBound
+from neurogrid_marketplace.units import Units
 
 from ..openai.fields import given
-from ..openai.requests import ChatRequest, CompletionRequest, Request
+from ..openai.requests import ChatRequest, CompletionRequest, Request, TranscriptionRequest
 from ..replicas.asking import Question
 from ..replicas.serving import Asked, Served
 
 # A larger request is not asked twice.
 _BODY_BYTES_MAX = 256 * 1024
+# Of a second of silence, in FLAC: no format that is taken needs less.
+_SOUND_BYTES_MIN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,15 @@ class Passing:
     def __init__(self, asked: Asked, request: Request, text: AskedText, tell: Tell | None) -> None:
         self._asked = asked
         self._bound = TextBound(text)
+        # A recording says nothing of its length that could be believed more than its server.
+        is_heard = isinstance(request, TranscriptionRequest)
+        self._sound_ms = asked.question.size_bytes * 1000 // _SOUND_BYTES_MIN if is_heard else None
         self._tell = tell if is_comparable(request, asked.question) else None
         self._reader = ReplyReader() if self._tell is not None else None
 
     def begin(self, served: Served) -> None:
-        """It begins: it is billed by what its text can have."""
-        served.meter.most = self._bound.most
+        """It begins: it is billed by what its text can have, and by what was asked for."""
+        served.meter.most = self._most
 
     def feed(self, value: Mapping[str, Any]) -> None:
         """An event of it, or all of it."""
@@ -75,6 +81,14 @@ class Passing:
         reply = self._reader.reply()
         request_id = served.meter.request_id
         self._tell(Delivered(request_id, self._asked, served.task_id, served.lease, reply))
+
+    def _most(self, units: Units) -> Units:
+        units, most = self._bound.most(units), self._asked.most
+        if self._sound_ms is not None:
+            units = replace(units, audio_ms=min(units.audio_ms, self._sound_ms))
+        if most is None:
+            return units
+        return replace(units, output_tokens=min(units.output_tokens, most.output_tokens))
 
 
 def is_comparable(request: Request, question: Question) -> bool:
