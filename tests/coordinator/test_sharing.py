@@ -31,7 +31,7 @@ from neurogrid_coordinator.api.request_limits import RequestCounts
 from neurogrid_coordinator.market.errors import MarketAway
 from neurogrid_coordinator.metrics.reading import PassedOn
 from neurogrid_coordinator.replicas.orders import ReplicaSettings
-from neurogrid_coordinator.replicas.serving import serving_of
+from neurogrid_coordinator.replicas.serving import ModelServing, serving_of
 from neurogrid_coordinator.sharing import leader as leader_module
 from neurogrid_coordinator.sharing import passing_on
 from neurogrid_coordinator.sharing.between import Leading
@@ -73,6 +73,14 @@ def test_what_only_the_leader_knows_is_passed_on() -> None:
     assert not is_own("websocket", "/ws")
 
 
+def test_where_replicas_are_kept_the_leader_is_asked_what_they_answer() -> None:
+    for path in ("/v1/models", "/v1/models/bard-1m", "/v1/files", "/v1/files/f/content"):
+        assert is_own("http", path, keeps_replicas=True), path
+    for path in ("/v1/chat/completions", "/v1/embeddings", "/v1/batches", "/v1/audio/translations"):
+        assert not is_own("http", path, keeps_replicas=True), path
+        assert is_own("http", path), path
+
+
 class Asked:
     """The api of the one that leads; notes what it is asked."""
 
@@ -98,7 +106,18 @@ class Two:
 
 @asynccontextmanager
 async def two(folder: Path, **settings: Any) -> AsyncGenerator[Two]:
-    async with open_world(folder, **settings) as world, httpx.AsyncClient(trust_env=False) as http:
+    async with open_world(folder, **settings) as world:
+        none = serving_of(
+            ReplicaSettings(), world.collaborators.open_job_stream, lambda: 0, AtNoPrice()
+        )
+        async with followed(world, none) as both:
+            yield both
+
+
+@asynccontextmanager
+async def followed(world: World, serving: ModelServing) -> AsyncGenerator[Two]:
+    """This world leads, with these replicas, and another one follows."""
+    async with httpx.AsyncClient(trust_env=False) as http:
         leader = Leader(world.database, TOKEN, http, wait_s=0.3)
         counts = PassedOn()
         follower = create_app(
@@ -106,10 +125,13 @@ async def two(folder: Path, **settings: Any) -> AsyncGenerator[Two]:
             replace(
                 world.collaborators,
                 nodes=NodesElsewhere(world.database, leader),
+                serving=None,
                 explain=leader.explain,
                 market_is_up=lambda: False,
             ),
-            lambda app, forms: Following(app, leader, NO_PROXIES, forms, counts),
+            lambda app, forms: Following(
+                *(app, leader, NO_PROXIES, forms, counts), keeps_replicas=bool(serving.pools)
+            ),
         )
         asked = Asked(world.app)
         leading: Any = Leading(
@@ -117,9 +139,7 @@ async def two(folder: Path, **settings: Any) -> AsyncGenerator[Two]:
             token=TOKEN,
             explain=world.market.explain,
             nodes=world.nodes,
-            serving=serving_of(
-                ReplicaSettings(), world.collaborators.open_job_stream, lambda: 0, AtNoPrice()
-            ),
+            serving=serving,
         )
         world.app = leading
         async with served(world) as lead_at:

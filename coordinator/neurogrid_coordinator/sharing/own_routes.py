@@ -17,12 +17,19 @@ _OWN = re.compile(
 )
 # Into a job that runs: over its node's connection.
 _INTO_A_JOB = re.compile(r"/api/v1/tasks/[^/]*/(exec|port)/?")
+# What replicas answer where some are kept: the leader has them, and their connections. Models and files are in the database.
+_BY_REPLICAS = re.compile(r"/v1/(?!(models|files)(/|$)).*")
 
 
-def is_own(kind: str, path: str) -> bool:
+def is_own(kind: str, path: str, *, keeps_replicas: bool = False) -> bool:
     """Whether a request is answered here.
 
     Args:
         kind: of its ASGI scope.
+        keeps_replicas: whether the coordinator that leads keeps any.
     """
-    return kind == "http" and bool(_OWN.fullmatch(path)) and not _INTO_A_JOB.fullmatch(path)
+    if kind != "http" or _INTO_A_JOB.fullmatch(path):
+        return False
+    if keeps_replicas and _BY_REPLICAS.fullmatch(path):
+        return False
+    return bool(_OWN.fullmatch(path))

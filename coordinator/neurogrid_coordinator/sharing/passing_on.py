@@ -32,8 +32,11 @@ _HANDSHAKE = b"sec-websocket-"
 _REQUEST_ID = b"x-request-id"
 _SAID_ANEW = (b"expect", _REQUEST_ID)
 _NOT_BACK = frozenset(("connection", "content-length", "transfer-encoding", "x-request-id"))
-# A service of a job may think for minutes; all else answers at once, or is stopped.
-_SERVICES = ("/api/v1/services/", "/api/v1/model-servers/")
+# A service of a job, and a model, may think for minutes; all else answers at once, or is stopped.
+_SLOW = (
+    *("/api/v1/services/", "/api/v1/model-servers/", "/api/v1/models/generate/"),
+    *("/api/v1/models/transcribe", "/v1/", "/ai/"),
+)
 _ANSWER_LIMIT_S = 60.0
 # RFC 6455's registry: come again.
 _SERVICE_RESTART = 1012
@@ -50,6 +53,7 @@ class Following:
         app: answers what is ours.
         proxies: which header says whose request it is.
         counts: of what was passed on.
+        keeps_replicas: whether replicas of models are kept, which the leader asks.
     """
 
     def __init__(
@@ -59,16 +63,22 @@ class Following:
         proxies: Proxies,
         forms: Forms,
         counts: PassedOn,
+        *,
+        keeps_replicas: bool = False,
     ) -> None:
         self._app = app
         self._leader = leader
         self._proxies = proxies
         self._forms = forms
         self._counts = counts
+        self._keeps_replicas = keeps_replicas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] not in ("http", "websocket") or is_own(scope["type"], scope["path"]):
+        kind = scope["type"]
+        if kind not in ("http", "websocket") or is_own(
+            kind, scope["path"], keeps_replicas=self._keeps_replicas
+        ):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
@@ -93,7 +103,7 @@ class Following:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = Answer(send)
-        limit_s = HEAD_LIMIT_S if scope["path"].startswith(_SERVICES) else _ANSWER_LIMIT_S
+        limit_s = HEAD_LIMIT_S if scope["path"].startswith(_SLOW) else _ANSWER_LIMIT_S
         why: Refused | Overloaded | DatabaseClosed
         try:
             headers = self._headers(scope)

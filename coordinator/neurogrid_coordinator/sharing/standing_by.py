@@ -197,7 +197,10 @@ def _answer(
             api_connections=lambda: len(ground.server.connections),
             counts=ground.counts,
         ),
-        lambda app, forms: Following(app, leader, config.http.proxies, forms, counts),
+        lambda app, forms: Following(
+            *(app, leader, config.http.proxies, forms, counts),
+            keeps_replicas=config.models.replicas,
+        ),
     )
     ground.server.answer_with(app, ground.task_terms(terms))
 
