@@ -59,12 +59,18 @@ class TaskLives:
         return await self.step(task_id, AuctionClosed(demand_of(task).demand_id, (), why))
 
     async def accept(
-        self, task_id: str, name: str = "one", sealing_key: str = "", owner: str = ""
+        self,
+        task_id: str,
+        name: str = "one",
+        sealing_key: str = "",
+        owner: str = "",
+        reclaim_window_s: int = 0,
     ) -> Task:
         """Queued to accepted by this node, which names this key; no money moves yet.
 
         Args:
             owner: the wallet that is paid; "" for the node's usual one.
+            reclaim_window_s: how long it warns before it takes its machine back.
         """
         task = await self.step(task_id, Due(self.now_ms))
         demand = demand_of(task)
@@ -80,6 +86,7 @@ class TaskLives:
             2**50,
             owner or wallet(name),
             unit_prices=asked,
+            reclaim_window_s=reclaim_window_s,
         )
         region = self.regions.get(name, "")
         ranked = RankedBid(node_id(name), bid, "b" * 64, price, price, region=region)
@@ -88,9 +95,11 @@ class TaskLives:
         assert task.lease is not None
         return await self.step(task_id, Accepted(task.lease.lease_id, sealing_key))
 
-    async def award(self, task_id: str, name: str = "one", owner: str = "") -> Task:
+    async def award(
+        self, task_id: str, name: str = "one", owner: str = "", reclaim_window_s: int = 0
+    ) -> Task:
         """Queued to starting, on this node, with its escrow open; ``owner``: see `accept`."""
-        await self.accept(task_id, name, owner=owner)
+        await self.accept(task_id, name, owner=owner, reclaim_window_s=reclaim_window_s)
         return await self.fund(task_id)
 
     async def fund(self, task_id: str) -> Task:
@@ -104,9 +113,11 @@ class TaskLives:
         )
         return await self.step(task_id, EscrowOpened(lease_id))
 
-    async def start(self, task_id: str, owner: str = "", name: str = "one") -> Task:
+    async def start(
+        self, task_id: str, owner: str = "", name: str = "one", reclaim_window_s: int = 0
+    ) -> Task:
         """Queued to running, on this node; ``owner``: see `accept`."""
-        task = await self.award(task_id, name, owner=owner)
+        task = await self.award(task_id, name, owner=owner, reclaim_window_s=reclaim_window_s)
         assert task.lease is not None
         return await self.step(task_id, Started(task.lease.lease_id, self.now_ms))
 

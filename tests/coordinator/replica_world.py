@@ -160,9 +160,11 @@ class ReplicaWorld:
         )
         return [row for row in rows if row.phase not in TERMINAL]
 
-    async def up(self, task_id: str, name: str = "one", serve: Serve = words) -> str:
+    async def up(
+        self, task_id: str, name: str = "one", serve: Serve = words, reclaim_window_s: int = 0
+    ) -> str:
         """A replica's container runs, with this server, until it takes requests; its lease."""
-        task = await self.world.start(task_id, name=name)
+        task = await self.world.start(task_id, name=name, reclaim_window_s=reclaim_window_s)
         assert task.lease is not None
         self.jobs.servers[task.lease.lease_id] = serve
         await self.upkeep.look()

@@ -33,7 +33,13 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.replica_routing import Preferences
 from neurogrid_marketplace.replica_scaling import Load
 from neurogrid_marketplace.task import Phase
-from neurogrid_marketplace.task_events import AuctionClosed, CancelRequested, Due, Forgotten
+from neurogrid_marketplace.task_events import (
+    AuctionClosed,
+    CancelRequested,
+    Due,
+    Forgotten,
+    Reclaimed,
+)
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -233,6 +239,31 @@ async def test_who_waits_in_vain_hears_so_at_once_and_whoever_asks_later_has_it_
         assert another.id != row.id
         await here.up(another.id)
         assert (await asking)[0] == 200
+
+
+@on_asyncio
+async def test_one_that_its_node_takes_back_is_replaced_and_goes_on_elsewhere(
+    tmp_path: Path,
+) -> None:
+    async with open_replica_world(tmp_path, replicas_min=1, replicas_max=1) as here:
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        assert row.state.demand.preemptible
+        await here.up(row.id, reclaim_window_s=5)
+        task = await here.world.state(row.id)
+        assert task.lease is not None
+        await here.world.step(row.id, Reclaimed(task.lease.lease_id, here.world.now_ms))
+        await here.upkeep.look()
+        assert len(await here.rows()) == 2, "its successor is begun"
+        assert (await here.ask())[2] == row.id, "until its machine is gone"
+        here.turn(5)
+        await here.world.finish(row.id, outcome=Outcome.PREEMPTED)
+        await here.upkeep.look()
+        assert not here.pool.hopeless(), "no node has declined"
+        await here.upkeep.look()
+        (left,) = await here.rows()
+        await here.up(left.id, "two")
+        assert (await here.ask())[2] == left.id
 
 
 @on_asyncio

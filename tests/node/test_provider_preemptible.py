@@ -1,10 +1,14 @@
 """Preemptible tasks: bid on for less, displaced after their window, reclaimed by the owner."""
 
 from dataclasses import replace
+from typing import cast
 
 from neurogrid_marketplace.bid import Bid, Decline, DeclineCode
 from neurogrid_marketplace.execution import agreement
+from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.spot import SpotTerms
+from neurogrid_marketplace.units import UnitPrices
+from neurogrid_node.lease.executor import LeaseRunner
 from neurogrid_node.market.reclaiming import ALL
 from neurogrid_node.market.start_history import DEFAULT_READY_MS
 from node.market import (
@@ -98,6 +102,19 @@ async def test_only_ordinary_tasks_displace_and_only_where_the_owner_lets_them(
     (reply,) = await seller.say(demand())
     assert isinstance(reply, Decline)
     assert seller.provider.heartbeat(COORDINATOR).reclaimable is None
+
+
+async def test_a_replica_that_is_being_asked_is_displaced_by_nobody(seller: Seller) -> None:
+    replica = await with_spot_lease(selling_spot(seller))
+    use = Use(SPOT_LEASE, "bard-1m", UnitPrices(output_tokens=1), 1000, 60)
+    asking = HeardRunner(replace(replica.lease, lease_id="lease_" + "6" * 32, use=use, at_work=1))
+    seller.provider.runners[asking.lease.lease_id] = cast(LeaseRunner, asking)
+    (reply,) = await seller.say(demand())
+    assert isinstance(reply, Decline)
+    assert seller.provider.heartbeat(COORDINATOR).reclaimable is None
+    asking.lease = replace(asking.lease, at_work=0)
+    (reply,) = await seller.say(demand(demand_id="demand_" + "6" * 32))
+    assert isinstance(reply, Bid)
 
 
 async def test_what_could_be_reclaimed_is_told(seller: Seller) -> None:

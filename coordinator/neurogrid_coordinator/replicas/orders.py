@@ -95,6 +95,8 @@ def replica_submission(model: Model, settings: ReplicaSettings) -> Submission:
         if weights is not None
         else (),
         wait_for_node=True,
+        # One that nobody asks keeps no job from a small machine.
+        preemptible=True,
         replica_of=model.id,
         serves=Serves(
             model.id,

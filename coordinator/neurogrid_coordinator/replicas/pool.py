@@ -35,7 +35,7 @@ _FIRST_BYTES_MIN: Final = 10
 # In a row.
 _FAILURES_MAX: Final = 2
 # A task that has not begun has all of its time before it.
-_NEVER_MS: Final = 2**62
+NEVER_MS: Final = 2**62
 _SOON_MS: Final = 1000
 # One that is not reached for so long is replaced; it may come back, and is let go then if it is one too many.
 LOST_AFTER_MS: Final = 20_000
@@ -68,7 +68,7 @@ class Replica:
     has_been_ready: bool = False
     leaving: bool = False
     away_since_ms: int = 0
-    ends_at_ms: int = _NEVER_MS
+    ends_at_ms: int = NEVER_MS
     auctions: int = 0
     unwanted: bool = False
     at_work: int = 0

@@ -31,7 +31,7 @@ from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
 from .cold_start import KEPT_MAX, phases, read_phases
 from .orders import ReplicaSettings, missing_weights, replica_submission
-from .pool import LOST_AFTER_MS, Pool, Replica
+from .pool import LOST_AFTER_MS, NEVER_MS, Pool, Replica
 from .serving import ModelServing
 
 _log = logging.getLogger(__name__)
@@ -190,16 +190,21 @@ class ReplicaUpkeep:
             replica.ready_at_ms = replica.away_since_ms = 0
         replica.lease = lease
         if lease is None:
+            replica.ends_at_ms = NEVER_MS
             if row.phase not in (Phase.QUEUED, Phase.MATCHING):
-                replica.unwanted = False
+                replica.auctions, replica.unwanted = row.state.auctions, False
             elif row.phase is Phase.QUEUED and row.state.auctions > replica.auctions:
                 replica.auctions = row.state.auctions
                 # Where no node is connected, nobody was asked.
                 replica.unwanted = bool(connected)
                 pool.problem = row.state.last_explanation[:_PROBLEM_CHARS_MAX]
             return
-        replica.unwanted = False
+        replica.auctions, replica.unwanted = row.state.auctions, False
         replica.ends_at_ms = lease.started_at_ms + 1000 * row.state.demand.timeout_s
+        if lease.reclaimed_at_ms:
+            # Its node takes its machine back.
+            stops_at_ms = lease.reclaimed_at_ms + 1000 * lease.reclaim_window_s
+            replica.ends_at_ms = min(replica.ends_at_ms, stops_at_ms)
         if connected and lease.node_id not in connected:
             # Where no node is connected, it is we who are away.
             replica.away_since_ms = replica.away_since_ms or now_ms

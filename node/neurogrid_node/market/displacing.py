@@ -54,18 +54,23 @@ class Displacing:
         return tuple(wanted)
 
     def _reclaimable(self) -> list[Reclaimable]:
-        """The leases that may be displaced: none in whose place somebody comes already."""
+        """The leases that may be displaced: none in whose place somebody comes already, and no replica that is being asked."""
         if not self._policy.displaces:
             return []
         now_ms = self._now_ms()
-        spoken_for = self._reservations.spoken_for(now_ms)
+        spared = self._reservations.spoken_for(now_ms) | self._asked_replicas()
         return [
             Reclaimable(lease_id, runner.lease.reclaim_window_s, metered_ms(runner.lease, now_ms))
             for lease_id, runner in self._runners.items()
             if runner.lease.is_reclaimable
-            and lease_id not in spoken_for
+            and lease_id not in spared
             and self._reservations.held(lease_id)
         ]
+
+    def _asked_replicas(self) -> set[str]:
+        """The replicas' leases that answer requests now: who asks them pays, too, and would get half an answer."""
+        uses = (runner.lease for runner in self._runners.values())
+        return {lease.use.replica for lease in uses if lease.use is not None and lease.at_work}
 
     def free_without_spot(self) -> Capacity | None:
         """What an ordinary job could have; None if that is what is free."""

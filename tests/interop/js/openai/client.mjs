@@ -59,7 +59,8 @@ await assert.rejects(client.chat.completions.create({ model: 'bard-1', messages 
   say({ unknown: error.code, param: error.param, message: error.message })
   return true
 })
-await assert.rejects(client.chat.completions.create({ model: 'bard-1m', messages, n: 2 }), OpenAI.BadRequestError)
+const tools = [{ type: 'function', function: { name: 'look' } }]
+await assert.rejects(client.chat.completions.create({ model: 'bard-1m', messages, tools }), OpenAI.BadRequestError)
 const stranger = new OpenAI({ apiKey: 'ng_wrong', maxRetries: 0 })
 await assert.rejects(stranger.models.list(), OpenAI.AuthenticationError)
 
