@@ -17,9 +17,11 @@ from tempfile import TemporaryDirectory
 # The one folder that is on a disk: layers of images cannot lie on layers.
 DISK = Path("/srv")
 IMAGES = ("neurogrid/job:1", "neurogrid/probe:1", "neurogrid/scrub:1", "neurogrid/gang-link:1")
+# The network is this machine's: an engine without a bridge would remove that of the machine's own engine.
+_BRIDGE = "ng-booted"
 _ENGINE = {
     "data-root": str(DISK / "docker"),
-    "bridge": "none",
+    "bridge": _BRIDGE,
     "iptables": False,
     "ip-forward": False,
     "live-restore": True,
@@ -97,6 +99,8 @@ def boot() -> Iterator[Booted]:
         booted = Booted(first, folder / "disk")
         _until_up(booted, nspawn)
         booted.run("sh", "-c", _FURNISH)
+        subprocess.run(["ip", "link", "add", _BRIDGE, "type", "bridge"], check=True)
+        closing.callback(subprocess.run, ["ip", "link", "delete", _BRIDGE], check=True)
         booted.run("systemctl", "start", "docker")
         closing.callback(_empty, booted)
         saved = subprocess.run(["docker", "save", *IMAGES], stdout=subprocess.PIPE, check=True)
