@@ -30,6 +30,8 @@ from neurogrid_coordinator.paid_use.notes import UseNotes
 from neurogrid_coordinator.services.balances import Balances
 from neurogrid_coordinator.services.submission import USE_KIND
 from neurogrid_coordinator.store import task_lists, tasks, unit_counts, use
+from neurogrid_coordinator.store.away import OutcomeUnknown
+from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.task_lists import TaskFilter
 from neurogrid_coordinator.store.tasks import TaskRow
 from neurogrid_marketplace.job_stream import StreamRefusal
@@ -533,3 +535,36 @@ async def test_requests_under_a_lease_make_no_events_and_those_of_the_lease_say_
         assert {event["kind"] for event in events[0]} == {"use"}
         assert len(events[0]) <= 8
         assert events[0] == events[1] == events[2]
+
+
+class Uncertain:
+    """A database that once does not say whether it has stored what it was given."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.doubts = 1
+
+    async def write(self, fn: Any, *args: Any) -> Any:
+        value = await self._database.write(fn, *args)
+        if self.doubts:
+            self.doubts -= 1
+            raise OutcomeUnknown("the server is gone")
+        return value
+
+
+@on_asyncio
+async def test_a_note_whose_commit_nobody_knows_of_is_written_again_and_billed_once(
+    tmp_path: Path,
+) -> None:
+    async with paid(tmp_path) as (here, alice):
+        database: Any = Uncertain(here.world.database)
+        notes = UseNotes(database, lambda: here.world.now_ms)
+        writing = asyncio.create_task(notes.run())
+        here.serving.payments = leases(here, notes, UseSettings())
+        assert events_of(await ask(alice))[-1] == "[DONE]"
+        assert not database.doubts
+        (row,) = await uses(here, alice)
+        assert await billed(here, row) == Units(READ, 0, WORDS, 0, 0, 1)
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing

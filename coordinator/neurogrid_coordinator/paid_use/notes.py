@@ -17,6 +17,7 @@ from neurogrid_marketplace.units import Units
 
 from ..services.errors import Unavailable
 from ..store import unit_counts, use
+from ..store.away import OutcomeUnknown
 from ..store.database import Database, Overloaded
 from ..store.use import Billed
 from .meter import Meter, PaidBy
@@ -95,7 +96,8 @@ class UseNotes:
         notes = [(meter.request_id, meter.paid_by, meter.units) for meter in meters]
         try:
             found = await self._database.write(write_all, notes, self._now_ms())
-        except Overloaded as error:
+        except (Overloaded, OutcomeUnknown) as error:
+            # A note says how far an answer is: one that is there already changes nothing.
             _log.warning("what has reached clients is noted later: %s", error)
             self._changed = changed | self._changed
             self._waiting = waiting + self._waiting
