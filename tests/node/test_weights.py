@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,14 @@ async def test_room_is_made_of_what_nobody_has(jobs: Jobs) -> None:
     assert jobs.kept() == {"a", "b"}
     await jobs.weights.make_room(10**18)
     assert jobs.kept() == {"a"}
+
+
+async def test_no_more_goes_than_has_to(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, letter in enumerate("abc"):
+        (await jobs.fetched(letter, letter)).unlink()
+        os.utime(jobs.kept_at(letter), ns=(number * 10**9, 10**18))
+    free = iter([0, 0, 10**12])
+    usage = shutil.disk_usage(jobs.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=next(free)))
+    await jobs.weights.make_room(1)
+    assert jobs.kept() == {"c"}

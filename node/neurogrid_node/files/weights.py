@@ -121,13 +121,16 @@ class Weights:
     async def make_room(self, size_bytes: int) -> None:
         """Let go what no job has, the longest unused first, until so much fits; or all of it."""
 
+        def has_room() -> bool:
+            return shutil.disk_usage(self._root.parent).free >= size_bytes + _SPARE_BYTES
+
         def free() -> None:
-            if not self._root.parent.exists():
+            if not self._root.exists() or has_room():
                 return
             for each in self._unused():
-                if shutil.disk_usage(self._root.parent).free >= size_bytes + _SPARE_BYTES:
-                    return
                 each.path.unlink(missing_ok=True)
+                if has_room():
+                    return
 
         await self._done(free)
 

@@ -273,6 +273,9 @@ class Preparation:
         self, lease: NodeLease, start: Start, held: Reservation, job: JobState
     ) -> tuple[Workspace, int]:
         """Where its files lie, all that it begins from in their place, and how many bytes of that had to be fetched."""
+        if not lease.serves:
+            # What is kept for replicas is in nobody's way who pays now.
+            await self._weights.make_room(held.disk_bytes)
         workspace = await self._workspaces.create(lease.lease_id, held.need.disk_bytes)
         artifacts = self._artifacts(lease, start)
         fetched_bytes = 0
