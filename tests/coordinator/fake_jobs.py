@@ -72,6 +72,11 @@ class FakeJobs:
         task.add_done_callback(self._tasks.discard)
         return await JobStream.over(ours)
 
+    @property
+    def open_doors(self) -> int:
+        """Streams whose other end has not left."""
+        return len(self._tasks)
+
     async def aclose(self) -> None:
         """End all that goes on."""
         for task in list(self._tasks):

@@ -12,6 +12,7 @@ from coordinator.on_asyncio import on_asyncio
 from engine.job_host import JobHost
 from neurogrid_coordinator.gateway.connection import ServiceBroken
 from neurogrid_coordinator.market.job_stream import JobStream
+from neurogrid_coordinator.replicas import exchanges as exchanges_module
 from neurogrid_coordinator.replicas.asking import Question, ask
 from neurogrid_coordinator.replicas.exchanges import IDLE_MAX, Exchanges
 from neurogrid_coordinator.services.errors import Conflict, Unavailable
@@ -191,6 +192,22 @@ async def test_a_stream_that_ended_meanwhile_is_not_used_again() -> None:
                 await asyncio.sleep(0.005)
         assert (await said(exchanges, Question("GET", "/")))[0] == 200
         assert len(opened) == 2
+        await exchanges.aclose()
+
+
+@on_asyncio
+async def test_a_stream_that_nobody_uses_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchanges_module, "IDLE_S", 0.0)
+    async with fakes() as jobs:
+        exchanges = Exchanges(jobs.open_use_stream)
+        for _ in range(2):
+            await said(exchanges, Question("GET", "/"))
+            await until_idle(exchanges, 0)
+            async with asyncio.timeout(30):
+                # Its node has seen it end.
+                while jobs.open_doors:  # noqa: ASYNC110 - nobody is told of it
+                    await asyncio.sleep(0.005)
+        assert jobs.streams == 2
         await exchanges.aclose()
 
 

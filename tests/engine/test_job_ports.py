@@ -1,6 +1,7 @@
 """Connections into a job's own network: who gets in, what passes, and that nothing else does."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -147,3 +148,29 @@ async def test_no_process_but_the_containers_own_leads_anywhere(bench: Bench) ->
             await ports.connect(pid, container_id, SERVICE_PORT)
     assert ports.may_enter(("runc",))
     assert not ports.may_enter(("runsc",))
+
+
+async def test_a_network_is_entered_again_and_again_and_not_when_its_container_has_ended(
+    bench: Bench,
+) -> None:
+    async with serving(bench) as here:
+        view = await bench.engine.inspect(here.container_id)
+        network = ports.JobNetwork(view.pid, view.container_id)
+        try:
+            for _ in range(3):
+                network.prepare()
+                connection = await network.connect(SERVICE_PORT)
+                await connection.write(b"close\n")
+                assert await connection.read() is None
+                await connection.aclose()
+            with pytest.raises(ports.NotListening):
+                await network.connect(1)
+            network.prepare()
+            os.kill(view.pid, signal.SIGKILL)
+            while not network.is_gone:  # noqa: ASYNC110 - a descriptor of a process tells nobody
+                await trio.sleep(0.02)
+            with pytest.raises(ContainerGone):
+                await network.connect(SERVICE_PORT)
+        finally:
+            network.close()
+        assert network.is_gone
