@@ -10,17 +10,15 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
-from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase
 from neurogrid_marketplace.units import Units
 from neurogrid_marketplace.use_escrows import (
     ESCROW_MIN_MICRO_USDC,
-    Standing,
     chosen,
     escrows,
     roomiest,
@@ -45,6 +43,7 @@ from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
+from .known import Found, Known, UnderWay, standings
 from .meter import Meter, Notes, NotOpened, PaidBy
 
 _log = logging.getLogger(__name__)
@@ -72,74 +71,6 @@ class UseSettings:
     escrow_micro_usdc: int = 500_000
     idle_s: int = 300
     timeout_s: int = 24 * 3600
-
-
-@dataclass(slots=True)
-class _UnderWay:
-    """A request that is being answered, or is about to.
-
-    Attributes:
-        most_micro_usdc: what its answer comes to at most; 0: nobody knows.
-        meter: what counts it, once it has begun.
-    """
-
-    most_micro_usdc: int
-    meter: Meter | None = None
-
-    @property
-    def promised_micro_usdc(self) -> int:
-        """What it may still take of its lease."""
-        if self.meter is None:
-            return self.most_micro_usdc
-        so_far = self.meter.paid_by.prices.cost_micro_usdc(self.meter.units)
-        return max(0, self.most_micro_usdc - so_far)
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is known of an account at a replica.
-
-    Attributes:
-        lock: whoever looks which lease pays, and has another one opened, does so alone; nobody waits for a chain in it.
-        task_ids: its leases, oldest first; None: the database was not asked yet.
-        under_way: by lease and request.
-    """
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    task_ids: list[str] | None = None
-    under_way: dict[str, dict[str, _UnderWay]] = field(default_factory=dict)
-    opening: asyncio.Task[None] | None = None
-
-    def promised_micro_usdc(self, task_id: str) -> int:
-        """What the answers under way may still take of a lease."""
-        return sum(each.promised_micro_usdc for each in self.under_way.get(task_id, {}).values())
-
-    def over(self, task_id: str, request_id: str) -> None:
-        """A request under a lease is over."""
-        under_way = self.under_way.get(task_id, {})
-        under_way.pop(request_id, None)
-        if not under_way:
-            self.under_way.pop(task_id, None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    row: TaskRow
-    billed: Units
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether its node has taken it, and may be asked."""
-        return (
-            self.row.phase in (Phase.STARTING, Phase.RUNNING) and self.row.state.lease is not None
-        )
-
-    @property
-    def use(self) -> Use:
-        """What it is for."""
-        wanted = self.row.state.demand.use
-        assert wanted is not None, "it is for use"
-        return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +116,7 @@ class UseLeases:
         self._balances = balances
         self._notes = notes
         self._now_ms = now_ms
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
 
     async def require_able(self, account_id: str, model_id: str) -> None:
         """See that an account could pay for something of a model: it has a lease for asking it, or an escrow's least.
@@ -233,11 +164,11 @@ class UseLeases:
         request_id = new_id("req")
         async with known.lock:
             there = await self._there(known, asker)
-            lease = chosen(_standings(known, there), wanted.most_micro_usdc)
+            lease = chosen(standings(known, there), wanted.most_micro_usdc)
             use_id = (
                 await self._opened(known, there, asker, wanted) if lease is None else lease.name
             )
-            under_way = _UnderWay(wanted.most_micro_usdc or 0)
+            under_way = UnderWay(wanted.most_micro_usdc or 0)
             known.under_way.setdefault(use_id, {})[request_id] = under_way
         try:
             found = await self._until_there(use_id, is_funded=is_funded)
@@ -252,7 +183,7 @@ class UseLeases:
             is_ahead=found.row.phase is not Phase.RUNNING,
         )
         under_way.meter = Meter(request_id, paid_by, self._notes)
-        if known.opening is None and wants_next(_standings(known, there)):
+        if known.opening is None and wants_next(standings(known, there)):
             known.opening = asyncio.create_task(self._open_next(known, asker))
         return under_way.meter
 
@@ -274,20 +205,20 @@ class UseLeases:
             task.cancel()
         await asyncio.gather(*opening, return_exceptions=True)
 
-    def _of(self, account_id: str, of: Lease) -> _Known:
+    def _of(self, account_id: str, of: Lease) -> Known:
         key = (account_id, of.lease_id)
-        known = self._known.setdefault(key, _Known())
+        known = self._known.setdefault(key, Known())
         self._known.move_to_end(key)
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)
         return known
 
-    async def _open_next(self, known: _Known, asker: "_Asker") -> None:
+    async def _open_next(self, known: Known, asker: "_Asker") -> None:
         """Open another while the one that there is can still be used."""
         try:
             async with known.lock:
                 there = await self._there(known, asker)
-                if wants_next(_standings(known, there)):
+                if wants_next(standings(known, there)):
                     await self._opened(known, {}, asker, _Wanted())
         except (Refused, Overloaded) as error:
             _log.info(
@@ -297,7 +228,7 @@ class UseLeases:
         finally:
             known.opening = None
 
-    async def _there(self, known: _Known, asker: "_Asker") -> dict[str, _Found]:
+    async def _there(self, known: Known, asker: "_Asker") -> dict[str, Found]:
         """The leases that take requests, or are about to."""
         if known.task_ids is None:
             # An earlier life of ours may have opened some.
@@ -322,8 +253,8 @@ class UseLeases:
 
     async def _opened(
         self,
-        known: _Known,
-        there: Mapping[str, _Found],
+        known: Known,
+        there: Mapping[str, Found],
         asker: "_Asker",
         request: "_Wanted",
     ) -> str:
@@ -332,7 +263,7 @@ class UseLeases:
         replica = await self._database.read(tasks.get, asker.task_id)
         if account is None or replica is None or replica.state.lease != asker.of:
             raise NotOpened("the replica has just ended")
-        best = roomiest(_standings(known, there))
+        best = roomiest(standings(known, there))
         problem: Refused | None = None
         for amount in escrows(self._settings.escrow_micro_usdc, request.most_micro_usdc):
             if problem is not None and not request.fits(amount):
@@ -365,7 +296,7 @@ class UseLeases:
         assert problem is not None, "nothing was opened"
         raise problem
 
-    async def _until_there(self, task_id: str, *, is_funded: bool) -> _Found:
+    async def _until_there(self, task_id: str, *, is_funded: bool) -> Found:
         """Wait for one that is being opened, until its node has taken it, or until its escrow is there.
 
         Raises:
@@ -385,13 +316,13 @@ class UseLeases:
                             await changed.wait()
         raise NotOpened(f"the escrow for asking it is not open after {_OPEN_LIMIT_S:g} s")
 
-    async def _look(self, task_id: str) -> _Found | None:
-        def read(conn: Connection) -> _Found | None:
+    async def _look(self, task_id: str) -> Found | None:
+        def read(conn: Connection) -> Found | None:
             row = tasks.get(conn, task_id)
             if row is None:
                 return None
             lease = row.state.lease
-            return _Found(row, use.of_lease(conn, lease.lease_id) if lease else Units())
+            return Found(row, use.of_lease(conn, lease.lease_id) if lease else Units())
 
         return await self._database.read_briefly(read)
 
@@ -409,16 +340,3 @@ class UseLeases:
 
 def _replica(row: TaskRow) -> str:
     return row.state.demand.use.replica if row.state.demand.use is not None else ""
-
-
-def _standings(known: _Known, there: Mapping[str, _Found]) -> list[Standing]:
-    return [
-        Standing(
-            task_id,
-            found.use.max_cost_micro_usdc,
-            found.use.prices.cost_micro_usdc(found.billed),
-            known.promised_micro_usdc(task_id),
-            takes=found.is_taken,
-        )
-        for task_id, found in there.items()
-    ]
