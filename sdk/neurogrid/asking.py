@@ -6,7 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 import httpx
 import msgspec
@@ -80,7 +79,8 @@ class Models:
             messages: instead of a prompt: each a ``role`` (system, user, assistant) and its ``content``.
             parameters: max_tokens, temperature, top_p, stop_sequences, seed.
             min_performance_score: of the node, 0 to 100.
-            idempotency_key: the same key with the same request is not paid for twice; made up if left out.
+            idempotency_key: the same key with the same request is not paid for twice. Without one a request whose connection is
+                lost is not sent again: nothing more is computed for it, and it may be asked anew.
 
         Raises:
             ApiError: no node took it, it failed, or it did not end in time.
@@ -121,14 +121,15 @@ class Models:
         }
         with ExitStack() as stack:
             response = self._transport.repeat(
-                lambda: stack.enter_context(
+                repeats_sent=False,
+                attempt=lambda: stack.enter_context(
                     self._transport.stream(
                         f"{_PATH}/generate/text",
                         method="POST",
                         json=body,
                         silence_s=STREAM_SILENCE_S,
                     )
-                )
+                ),
             )
             try:
                 for event in read_events(response.iter_lines()):
@@ -214,11 +215,9 @@ class Models:
             "POST",
             f"{_PATH}/transcribe",
             body=form.read(),
-            headers={
-                "Content-Type": form.headers["Content-Type"],
-                "Idempotency-Key": idempotency_key or str(uuid4()),
-            },
+            headers={"Content-Type": form.headers["Content-Type"], **_keyed(idempotency_key)},
             silence_s=_ANSWER_S,
+            repeats_sent=idempotency_key is not None,
         )
 
     def _ask(
@@ -237,9 +236,14 @@ class Models:
             "POST",
             f"{_PATH}/generate/{path}",
             json={**body, "parameters": dict(parameters or {}), "node_preferences": where},
-            headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+            headers=_keyed(idempotency_key),
             silence_s=_ANSWER_S,
+            repeats_sent=idempotency_key is not None,
         )
+
+
+def _keyed(idempotency_key: str | None) -> dict[str, str]:
+    return {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
 
 
 def _where(region: str | None, score: float) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class Transport:
         task_id: str | None = None,
         patience_s: float = 0,
         silence_s: float | None = None,
+        repeats_sent: bool = True,
     ) -> T:
         """Send a request that may be repeated, and read ``data`` of the answer as a ``kind``.
 
@@ -161,6 +162,7 @@ class Transport:
             task_id: of the task that is asked for, so that "not found" can name it.
             patience_s: repeat it for at least so long while the coordinator is away.
             silence_s: how long the answer may take to begin; None for the client's timeout.
+            repeats_sent: also where it may have arrived, and nobody knows what became of it.
 
         Raises:
             ApiError, ConnectionFailed: see `neurogrid.errors`.
@@ -176,6 +178,7 @@ class Transport:
             task_id=task_id,
             patience_s=patience_s,
             silence_s=silence_s,
+            repeats_sent=repeats_sent,
         )
         try:
             return msgspec.json.decode(response.content, type=_Envelope[kind]).data  # type: ignore[valid-type] # a runtime type argument
@@ -197,6 +200,7 @@ class Transport:
         task_id: str | None = None,
         patience_s: float = 0,
         silence_s: float | None = None,
+        repeats_sent: bool = True,
     ) -> httpx.Response:
         """As `call`, but the answer as it came."""
         sent = dict(headers or {})
@@ -225,7 +229,11 @@ class Transport:
             _raise_for_error(response, task_id)
             return response
 
-        return self.repeat(lambda: self._signing_where_wanted(once), patience_s=patience_s)
+        return self.repeat(
+            lambda: self._signing_where_wanted(once),
+            patience_s=patience_s,
+            repeats_sent=repeats_sent,
+        )
 
     def _signing_where_wanted(self, once: Callable[[], T]) -> T:
         """Do it, and again with the wallet's signature where that is what it lacked."""
@@ -247,11 +255,14 @@ class Transport:
         target = request.url.raw_path.decode("ascii")
         return self._signer.headers(self._network, request.method, target, body_sha256)
 
-    def repeat(self, attempt: Callable[[], T], *, patience_s: float = 0) -> T:
+    def repeat(
+        self, attempt: Callable[[], T], *, patience_s: float = 0, repeats_sent: bool = True
+    ) -> T:
         """Call ``attempt`` until it succeeds, fails for good, or the retries are used up.
 
         Args:
             patience_s: go on for so long even when they are.
+            repeats_sent: see `call`.
         """
         failures = 0
         waited_s = 0.0
@@ -261,6 +272,8 @@ class Transport:
             except httpx.TransportError as error:
                 failure: Exception = ConnectionFailed(_describe(error))
                 failure.__cause__ = error
+                if not repeats_sent and not isinstance(error, httpx.ConnectError):
+                    raise failure from error
                 wait_s = _backoff_s(failures)
             except RateLimitError as error:
                 failure, wait_s = error, error.retry_after

@@ -39,7 +39,9 @@ def test_a_model_is_asked_and_its_answer_is_typed() -> None:
     sent: list[tuple[str, dict[str, object]]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        assert request.headers["idempotency-key"]
+        assert request.headers.get("idempotency-key") == (
+            "one" if "castle" in str(request.content) else None
+        )
         sent.append((request.url.path, json.loads(request.content)))
         if "nobody" in request.content.decode():
             error = {"code": "MODEL_UNAVAILABLE", "message": "there is no model 'nobody'"}
@@ -51,7 +53,9 @@ def test_a_model_is_asked_and_its_answer_is_typed() -> None:
         text = client.models.generate_text("small", "To be", parameters={"seed": 7}, region="eu")
         assert (text.generated_text, text.usage.total_tokens, text.seed) == (" or not", 4, 7)
         assert text.cost_usdc == Decimal("0.01")
-        image = client.models.generate_image("large", "A castle", negative_prompt="fog")
+        image = client.models.generate_image(
+            "large", "A castle", negative_prompt="fog", idempotency_key="one"
+        )
         assert image.parameters_used.width == 64
         with pytest.raises(NotFoundError):
             client.models.generate_text("nobody", "To be")
@@ -103,6 +107,27 @@ def test_a_text_is_streamed_and_its_end_is_the_answer_or_says_what_went_wrong() 
         said.append(httpx.Response(404, json={"success": False, "error": unknown}))
         with pytest.raises(NotFoundError):
             next(client.models.stream_text("small", "To be"))
+
+
+def test_only_what_has_a_key_is_asked_again_where_its_connection_was_lost() -> None:
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("idempotency-key", ""))
+        if len(sent) == 1:
+            raise httpx.ConnectError("nobody listens yet")
+        if len(sent) == 2:
+            raise httpx.ReadError("cut")
+        return httpx.Response(200, json={"success": True, "data": _TEXT})
+
+    with Client("ng_key", "http://world", transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(ConnectionFailed):
+            client.models.generate_text("small", "To be")
+        # What was never sent is sent again.
+        assert sent == ["", ""]
+        sent[1:] = []
+        assert client.models.generate_text("small", "To be", idempotency_key="one").seed == 7
+        assert sent == ["", "one", "one"]
 
 
 def test_an_image_is_fetched_from_where_its_answer_says(tmp_path: Path) -> None:
