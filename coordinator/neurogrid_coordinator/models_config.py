@@ -84,6 +84,7 @@ class ModelsConfig(Section, frozen=True):
             self.account,
             min(3600 * self.replica_hours, timeout_s_max),
             served if self.replicas else {},
+            one_by_one=self.check_percent > 0,
         )
 
     def check_settings(self) -> CheckSettings:

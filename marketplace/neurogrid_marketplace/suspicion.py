@@ -9,7 +9,7 @@ together come to it once in a million checks.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import log
+from math import exp, log
 from typing import Final
 
 from .model_check import Comparison
@@ -18,15 +18,15 @@ CHECKS_PER_FALSE_CHARGE: Final = 1_000_000
 THRESHOLD: Final = log(3 * CHECKS_PER_FALSE_CHARGE)
 
 # Bytes until greedy texts of honest servers with other hardware part, on average, at the least; and of another model,
-# at the most. Weights of four bits part after some twenty bytes, 16-bit numbers on other machines after hundreds.
+# at the most. Weights of four bits part after some fifteen bytes, 16-bit numbers on other machines after hundreds.
 HONEST_BYTES: Final = 256
-OTHER_BYTES: Final = 32
+OTHER_BYTES: Final = 16
 _BYTES_COUNTED_MAX: Final = 4096
-# In so many checks something is seen of an honest node at the most; of another one at the least.
+# In so many checks something is seen of an honest node at the most; of another one, which is honest in the others, at the least.
 _HONEST: Final = 0.01
 _OTHER: Final = 0.5
 
-_PARTED: Final = log(HONEST_BYTES / OTHER_BYTES)
+_PARTED: Final = HONEST_BYTES / OTHER_BYTES
 _A_BYTE_MORE: Final = log((1 - 1 / OTHER_BYTES) / (1 - 1 / HONEST_BYTES))
 _SEEN: Final = log(_OTHER / _HONEST)
 _NOT_SEEN: Final = log((1 - _OTHER) / (1 - _HONEST))
@@ -100,8 +100,11 @@ class Suspicion:
 def _of_text(seen: Comparison) -> float:
     if seen.told:
         return _of(seen.is_far)
-    survived = min(seen.same_bytes, _BYTES_COUNTED_MAX) * _A_BYTE_MORE
-    return survived + _PARTED if seen.has_diverged else survived
+    likelier = exp(min(seen.same_bytes, _BYTES_COUNTED_MAX) * _A_BYTE_MORE)
+    if seen.has_diverged:
+        likelier *= _PARTED
+    # Who serves another model does so in a part of its answers, and honestly in the others.
+    return log(1 - _OTHER + _OTHER * likelier)
 
 
 def _of(seen: bool) -> float:

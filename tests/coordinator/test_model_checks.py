@@ -224,7 +224,7 @@ async def test_who_serves_another_model_is_found_out_let_go_and_not_chosen_again
     async with checked(tmp_path, Server(), Server(), Server("quite another text")) as here:
         world = here.here.world
         alice, bob = await world.customer("alice"), await world.customer("bob")
-        for number in range(8):
+        for number in range(7):
             assert (await world.database.read(findings.count_by_kind, node_id("three")))[
                 FindingKind.MODEL_FALSE
             ] == 0
@@ -236,8 +236,8 @@ async def test_who_serves_another_model_is_found_out_let_go_and_not_chosen_again
         assert {row.judged for row in rows} == {Judged.WRONG}
         evidence = json.loads(rows[0].evidence_json or "")
         assert evidence["delivered"]["text"] == "quite another text"
-        assert [each["text"] for each in evidence["others"]] == 2 * [right("prompt 7").text]
-        assert json.loads(evidence["request"])["prompt"] == "prompt 7"
+        assert [each["text"] for each in evidence["others"]] == 2 * [right("prompt 6").text]
+        assert json.loads(evidence["request"])["prompt"] == "prompt 6"
         assert world.woken.count(node_id("three")) == 1, "its standing is worked out anew"
         assert (await world.database.read(findings.count_by_kind, node_id("three")))[
             FindingKind.MODEL_FALSE
@@ -523,3 +523,20 @@ def test_the_operator_is_shown_what_was_seen_and_may_forgive(tmp_path: Path) -> 
     assert run("forgive", "12D3A", MODEL) == (0, f"12D3A may serve {MODEL} again\n")
     assert run("forgive", "12D3A", MODEL)[0] == 2
     assert run("checks")[0] == 0
+
+
+@on_asyncio
+async def test_replicas_that_check_each_other_begin_one_after_the_other(tmp_path: Path) -> None:
+    async with open_replica_world(tmp_path, replicas_min=2) as here:
+        await here.restart(one_by_one=True)
+        await here.upkeep.look()
+        (first,) = await here.rows()
+        await here.upkeep.look()
+        assert len(await here.rows()) == 1, "where it will be is not known yet"
+        await here.up(first.id, "one")
+        await here.upkeep.look()
+        _, second = await here.rows()
+        conditions = [each for clause in second.state.demand.where for each in clause.alternatives]
+        avoided = {(each.attribute, each.values) for each in conditions}
+        view = node_view("one").offer
+        assert ("node.wallet", (view.wallet,)) in avoided

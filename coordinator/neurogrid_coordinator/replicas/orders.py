@@ -26,11 +26,13 @@ class ReplicaSettings:
         account: whose deposit pays for them, by its id or wallet; it may be made later.
         timeout_s: how long one may run; a successor is begun before.
         models: those that have any, by id; none: there are no replicas.
+        one_by_one: whether each is begun only when it is known where the others are: so that none is at the owner of another.
     """
 
     account: str = ""
     timeout_s: int = 24 * 3600
     models: Mapping[str, Model] = field(default_factory=dict)
+    one_by_one: bool = False
 
 
 def limits_of(model: Model) -> ReplicaLimits:

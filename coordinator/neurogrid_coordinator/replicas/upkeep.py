@@ -314,7 +314,10 @@ class ReplicaUpkeep:
             pool.replicas[task_id].leaving = False
         for task_id in todo.end:
             await self._end(task_id)
-        for _ in range(todo.begin if now_ms >= pool.not_before_ms else 0):
+        begin = todo.begin if now_ms >= pool.not_before_ms else 0
+        if self._settings.one_by_one:
+            begin = min(begin, all(each.lease is not None for each in pool.replicas.values()))
+        for _ in range(begin):
             if not await self._begin(pool):
                 break
 
