@@ -1,4 +1,4 @@
-"""``make demo``: the main job from submission to payment, and a machine that is lost in mid-job."""
+"""``make demo``: the main job from submission to payment, a machine that is lost in mid-job, and a chat that is streamed."""
 
 from .run import run_demo
 

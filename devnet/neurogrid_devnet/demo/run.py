@@ -23,6 +23,7 @@ from .main_job import tell_main_job
 from .money import open_ledger
 from .screen import Screen
 from .stage import Stage
+from .streamed_chat import tell_streamed_chat
 
 _NODES = 2
 
@@ -66,6 +67,7 @@ def _tell(screen: Screen, network: Network, folder: Path) -> None:
         stage.show_nodes()
         expected = tell_main_job(stage)
         tell_lost_machine(stage, expected)
+        tell_streamed_chat(stage)
 
 
 @contextmanager
