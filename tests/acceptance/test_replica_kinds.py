@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,7 +27,7 @@ _SPOKEN_S = 8
 
 
 def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_units(
-    devnet: Devnet,
+    devnet: Devnet, tmp_path: Path
 ) -> None:
     network = devnet.network
     with OpenAI(
@@ -63,6 +64,11 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
         # Anybody may follow it.
         assert httpx.get(named.data[0].url or "").content == first
         took(named.model_dump()["neurogrid"], 500)
+        drawn = devnet.client.models.generate_image(
+            "terrain-11m", "A landscape", parameters={"width": 128, "height": 128, "seed": 7}
+        )
+        file = devnet.client.models.save_image(drawn, tmp_path / "land.png")
+        assert file.read_bytes() == first
 
         hear: dict[str, Any] = {"model": "whisper-tiny-en", "file": SPOKEN}
         long = client.audio.transcriptions.create(
@@ -81,6 +87,9 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
             "transcript.text.done",
         ]
         took(streamed[-1].model_dump()["neurogrid"], 50 * _SPOKEN_S)
+        heard = devnet.client.models.transcribe("whisper-tiny-en", SPOKEN)
+        assert heard.transcription == long.text
+        assert heard.confidence is not None
 
         texts = ["A cat.", "A kitten.", "The stock market fell."]
         vectors = client.embeddings.create(model="all-minilm-l6-v2", input=texts)
@@ -110,6 +119,10 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
         assert said.usage.completion_tokens == 20
         assert devnet.client.tasks.get(said.id).node_id == said.node_id
         costs[said.id] = costs.get(said.id, 0) + parse_usdc(f"{said.cost_usdc:f}")
+
+        for natively, micro_usdc in ((drawn, 500), (heard, 50 * _SPOKEN_S)):
+            assert parse_usdc(f"{natively.cost_usdc:f}") == micro_usdc
+            costs[natively.id] = costs.get(natively.id, 0) + micro_usdc
 
         _left_from_a_terminal(devnet)
 
