@@ -25,6 +25,9 @@ _IDS_SHOWN_MAX = 50
 # Five hundred entries at their longest are less.
 _FILE_BYTES_MAX = 4 * 1024 * 1024
 
+# An account, by its id or wallet.
+_AccountName = Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32}|[1-9A-HJ-NP-Za-km-z]{32,44})?\Z")]
+
 
 class ModelsConfig(Section, frozen=True):
     """The catalogue: a file beside coordinator.toml; empty: the one that this release ships.
@@ -44,15 +47,13 @@ class ModelsConfig(Section, frozen=True):
     wait_s: Annotated[int, Meta(ge=1, le=3600)] = 300
     batch_discount_percent: Annotated[int, Meta(ge=0, le=99)] = 50
     replicas: bool = False
-    account: Annotated[
-        str, Meta(pattern=r"^(acct_[0-9a-f]{32}|[1-9A-HJ-NP-Za-km-z]{32,44})?\Z")
-    ] = ""
+    account: _AccountName = ""
     replica_hours: Annotated[int, Meta(ge=1, le=7 * 24)] = 24
     replica_idle_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
     use_escrow_usdc: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")] = "0.50"
     use_idle_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
     check_percent: Annotated[int, Meta(ge=0, le=100)] = 0
-    check_account: Annotated[str, Meta(pattern=r"^(acct_[0-9a-f]{32})?\Z")] = ""
+    check_account: _AccountName = ""
     check_usdc_per_day: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?\Z")] = "1.00"
     check_trusted: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=64)

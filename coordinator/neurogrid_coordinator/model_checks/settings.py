@@ -9,7 +9,7 @@ class CheckSettings:
 
     Attributes:
         percent: of the answers that can be compared, so many are; 0: none.
-        account: who asks again, and pays for it: an account's id.
+        account: who asks again, and pays for it: an account's id or wallet.
         budget_micro_usdc_per_day: what that may cost at most.
         trusted: nodes, or owners' wallets, whose word is taken; they are asked first.
         within_s: asked again at a moment by chance within so long.
