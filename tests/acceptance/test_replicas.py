@@ -24,8 +24,13 @@ COMPLETIONS = "/model-servers/v1/completions"
 
 
 @contextmanager
-def keeping_replicas(devnet: Devnet, more: str = "") -> Iterator[None]:
-    """The coordinator keeps them, paid by the devnet's client, for the length of the block; ``more``: entries of models."""
+def keeping_replicas(devnet: Devnet, more: str = "", **settings: object) -> Iterator[None]:
+    """The coordinator keeps them, paid by the devnet's client, for the length of the block.
+
+    Args:
+        more: entries of the catalogue.
+        settings: of ``[models]``, as they stand there.
+    """
     config = devnet.data / "coordinator" / "coordinator.toml"
     before = config.read_text()
     shipped = resources.files("neurogrid_coordinator").joinpath("models.toml").read_text("utf-8")
@@ -33,6 +38,7 @@ def keeping_replicas(devnet: Devnet, more: str = "") -> Iterator[None]:
     catalogue.write_text(shipped.replace("idle_s = 300", f"idle_s = {IDLE_S}") + more)
     account = devnet.http.get("/account").json()["data"]["id"]
     wanted = {"replicas": "true", "account": f'"{account}"', "catalogue": f'"{catalogue}"'}
+    wanted |= {name: str(value) for name, value in settings.items()}
     lines = before.splitlines()
     begin = lines.index("[models]")
     for number in range(begin, lines.index("[dialects]")):
