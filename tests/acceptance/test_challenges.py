@@ -64,8 +64,8 @@ def configuring(devnet: Devnet) -> Iterator[Callable[..., None]]:
 def test_a_node_shows_what_it_has_and_is_late_where_nobody_could_be_in_time(
     devnet: Devnet, tmp_path: Path
 ) -> None:
-    (payer,) = json.loads(coordinator(devnet, "account", "list", "--json").stdout)
-    account = f'"{payer["id"]}"'
+    payer_id = devnet.http.get("/account").json()["data"]["id"]
+    account = f'"{payer_id}"'
     node = str(devnet.network.nodes[0].peer_id)
     score = devnet.client.nodes.reputation(node).score
     file = tmp_path / "evidence.json"

@@ -280,7 +280,7 @@ async def test_a_repeated_request_finds_its_task_also_when_its_deadline_has_come
             for path, body in (("/api/v1/tasks", wanted), ("/api/v1/workflows", flow))
         ]
         assert [answer.status_code for answer in first] == [201, 201]
-        for service in (services.tasks, services.workflows):
+        for service in (services.tasks, services.workflows, services.drafts):
             monkeypatch.setattr(service, "_now_ms", lambda: world.now_ms + 200_000)
         again = [
             await alice.http.post(path, json=body, headers=key)
