@@ -81,7 +81,7 @@ async def test_what_a_model_cannot_do_is_refused_by_the_fields_name(tmp_path: Pa
         ({"max_completion_tokens": 5, "max_tokens": 5}, "max_tokens", None),
         ({"temperature": 3}, "temperature", None),
         ({"extra_body": {"top_k": 3}}, "top_k", "unsupported_value"),
-            ({"extra_body": {"top_k_of": 3}}, "top_k_of", "unknown_parameter"),
+        ({"extra_body": {"top_k_of": 3}}, "top_k_of", "unknown_parameter"),
         ({"extra_body": {"provider": {"sort": "latency"}}}, "provider.sort", "unsupported_value"),
         (
             {"extra_body": {"provider": {"max_price": {"completion": 1}}}},

@@ -11,7 +11,7 @@ import pytest
 from coordinator.api_world import Customer
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import node_id, wallet
-from coordinator.replica_world import ReplicaWorld, open_replica_world
+from coordinator.replica_world import CATALOGUE, ReplicaWorld, open_replica_world
 from coordinator.test_paid_use import WHOLE, ask, events_of
 
 ONE, TWO = node_id("one"), node_id("two")
@@ -19,9 +19,13 @@ ONE, TWO = node_id("one"), node_id("two")
 FULL, QUARTER = "0.10", "0.025"
 
 
+# The same model, which no program for tasks answers.
+SERVED_ALONE = CATALOGUE.replace('price = { max_usdc_per_hour = "0.36" }', "tasks = false")
+
+
 @asynccontextmanager
-async def two(folder: Path) -> AsyncIterator[tuple[ReplicaWorld, Customer]]:
-    async with open_replica_world(folder, features=("stream",)) as here:
+async def two(folder: Path, entry: str = CATALOGUE) -> AsyncIterator[tuple[ReplicaWorld, Customer]]:
+    async with open_replica_world(folder, entry=entry, features=("stream",)) as here:
         here.world.share_permille["two"] = 250
         here.world.regions |= {"one": "eu-west", "two": "us-east"}
         await here.two_up(WHOLE, WHOLE)
@@ -92,11 +96,22 @@ REFUSED: list[tuple[dict[str, Any], dict[str, int]]] = [
 async def test_where_none_is_allowed_it_is_said_why_at_once(
     tmp_path: Path, provider: dict[str, Any], left_out: dict[str, int]
 ) -> None:
-    async with two(tmp_path) as (here, alice):
+    async with two(tmp_path, SERVED_ALONE) as (here, alice):
         answer = await ask(alice, provider=provider)
         assert answer.status_code == 503
         assert answer.json()["error"]["neurogrid"]["details"]["left_out"] == left_out
         assert here.pool.waiting == 0
+
+
+@on_asyncio
+async def test_where_none_is_allowed_a_task_answers_if_one_can(tmp_path: Path) -> None:
+    async with two(tmp_path) as (here, alice):
+        before = here.pool.tally.requests["refused"]
+        answer = await ask(alice, provider={"region": "mars"})
+        # It is the auction that finds nobody there.
+        assert answer.status_code == 503
+        assert "left_out" not in answer.json()["error"]["neurogrid"]["details"]
+        assert here.pool.tally.requests["refused"] == before + 1
 
 
 @on_asyncio

@@ -342,8 +342,25 @@ async def test_a_session_stays_and_a_request_that_allows_nobody_is_told_so_at_on
             assert (await here.ask(session="s"))[2] == served
         two = (await here.ask(preferences=Preferences(only=(node_id("two"),))))[2]
         assert here.node_of(two) == node_id("two")
-        with pytest.raises(Unavailable, match=r"2 by only left out"):
-            await here.ask(preferences=Preferences(only=("nobody",)))
+        nobody = Preferences(only=("nobody",))
+        with pytest.raises(NoReplica, match=r"2 by only left out"):
+            await here.ask(preferences=nobody)
+
+
+@on_asyncio
+async def test_who_waits_for_a_start_and_allows_nobody_that_comes_hears_so(tmp_path: Path) -> None:
+    async with open_replica_world(tmp_path, replicas_max=1) as here:
+        asking = asyncio.create_task(
+            here.ask(wait_s=3600, preferences=Preferences(regions=("mars",)))
+        )
+        await here.until(lambda: here.pool.waiting == 1)
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        await here.up(row.id)
+        await here.upkeep.look()
+        with pytest.raises(NoReplica, match=r"1 by region left out"):
+            await asking
+        assert here.pool.waiting == 0
 
 
 @on_asyncio

@@ -222,13 +222,7 @@ class Pool:
             NobodyAllowed: the request allows none.
             InVain: none will come.
         """
-        hopeless = self.hopeless()
-        if hopeless:
-            raise InVain(hopeless)
-        there = list(self._candidates())
-        reasons = objections(there, wish.preferences)
-        if there and reasons.total() == len(there) == len(self.replicas):
-            raise NobodyAllowed(reasons)
+        self._require_hope(wish)
         return self._queue.add(wish.tenant, self._now_ms(), until_ms)
 
     def unfinished(self, tenant: str) -> int:
@@ -241,6 +235,7 @@ class Pool:
         """A place at a replica, once it is this request's turn; None: its time to wait is over. `give_back` in the end.
 
         Raises:
+            NobodyAllowed: those that have come are none that the request allows.
             InVain: none will come.
         """
         future: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
@@ -327,11 +322,12 @@ class Pool:
 
     def dismiss(self) -> None:
         """Let nobody wait for what will not come."""
-        hopeless = self.hopeless()
-        if hopeless:
-            for _, future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(InVain(hopeless))
+        for wish, future in self._waiting.values():
+            if not future.done():
+                try:
+                    self._require_hope(wish)
+                except (InVain, NobodyAllowed) as error:
+                    future.set_exception(error)
 
     def hopeless(self) -> str:
         """Why a request that comes now would wait in vain; "": it need not.
@@ -344,6 +340,20 @@ class Pool:
         if self.replicas or self.not_before_ms - now_ms > _PAUSE_MS:
             return self.problem
         return ""
+
+    def _require_hope(self, wish: Wish) -> None:
+        """See that a request does not wait in vain.
+
+        Raises:
+            NobodyAllowed, InVain: it does.
+        """
+        hopeless = self.hopeless()
+        if hopeless:
+            raise InVain(hopeless)
+        there = list(self._candidates())
+        reasons = objections(there, wish.preferences)
+        if there and reasons.total() == len(there) == len(self.replicas):
+            raise NobodyAllowed(reasons)
 
     # --- what there is ----------------------------------------------------------------------------
 

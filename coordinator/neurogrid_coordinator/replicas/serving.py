@@ -204,7 +204,7 @@ class ModelServing:
         Raises:
             RateLimited: too many requests wait, in all or of this account.
             InsufficientCredits, QuotaExceeded: the account cannot pay for any.
-            NoReplica: no node takes one of this model.
+            NoReplica: no node takes one of this model, or the request allows none of those that there are.
             Unavailable: no replica answered; says why.
             UsedUp: nobody could pay for what it answered.
         """
@@ -268,11 +268,7 @@ class ModelServing:
             raise _in_vain(pool, error) from error
         except NobodyAllowed as error:
             pool.tally.requests["refused"] += 1
-            why = ", ".join(f"{count} by {name}" for name, count in sorted(error.reasons.items()))
-            raise Unavailable(
-                f"the request allows none of the replicas of {pool.model_id}: {why} left out",
-                {"left_out": dict(error.reasons)},
-            ) from error
+            raise _not_allowed(pool, error) from error
 
     async def _begin(
         self, stack: AsyncExitStack, pool: Pool, asked: Asked, ticket: Ticket, wish: Wish
@@ -283,6 +279,8 @@ class ModelServing:
                 replica = await pool.take(ticket, wish)
             except InVain as error:
                 raise _in_vain(pool, error) from error
+            except NobodyAllowed as error:
+                raise _not_allowed(pool, error) from error
             if replica is None:
                 raise _no_replica(pool, asked, why)
             tries += 1
@@ -379,6 +377,14 @@ def _in_vain(pool: Pool, error: InVain) -> NoReplica:
     return NoReplica(
         f"no node takes a replica of {pool.model_id} now: {error}",
         {"replicas": len(pool.replicas), "waiting": pool.waiting},
+    )
+
+
+def _not_allowed(pool: Pool, error: NobodyAllowed) -> NoReplica:
+    why = ", ".join(f"{count} by {name}" for name, count in sorted(error.reasons.items()))
+    return NoReplica(
+        f"the request allows none of the replicas of {pool.model_id}: {why} left out",
+        {"left_out": dict(error.reasons)},
     )
 
 
