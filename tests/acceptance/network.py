@@ -146,6 +146,24 @@ class Devnet:
 
         until(look, "every node is back and free")
 
+    def until_warm(self, model: str) -> dict[str, Any]:
+        """Wait until a replica of a model of texts answers; where that answer of one token is from, and what it cost.
+
+        Until nodes have room again, which other models' replicas fill or an ordinary job has taken, tasks answer.
+        """
+        url = f"{self.network.api_url}/v1/completions"
+        asked = {"model": model, "prompt": "To be", "max_tokens": 1}
+
+        def look() -> dict[str, Any] | None:
+            answer = self.http.post(url, json=asked, timeout=PATIENCE_S)
+            assert answer.status_code == 200, answer.text
+            origin: dict[str, Any] = answer.json()["neurogrid"]
+            task = self.http.get(f"/tasks/{origin['task_id']}").json()["data"]
+            return origin if task["kind"] == "use" else None
+
+        found: dict[str, Any] = until(look, f"a replica of {model} answers")
+        return found
+
     def until_nothing_owed(self) -> Money:
         """The client's money once nothing of it is locked: no earlier job has anything to pay any more."""
 

@@ -107,6 +107,7 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
         for answer in (vectors, plain):
             took(answer.model_dump()["neurogrid"])
 
+        devnet.until_warm("bard-1m")
         pieces = list(
             devnet.client.models.stream_text(
                 "bard-1m", "To be, or not", parameters={"max_tokens": 20, "seed": 1}

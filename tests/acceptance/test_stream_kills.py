@@ -292,7 +292,11 @@ def check_bill(serving: Serving, billed: int, came: int) -> None:
 
 # In every run `test_paid_use` kills a container.
 @pytest.mark.parametrize(
-    "who", [pytest.param(who, marks=[pytest.mark.nightly] * (who == "container")) for who in WHO]
+    "who",
+    [
+        pytest.param(who, marks=[pytest.mark.nightly] * (who in ("container", "node")))
+        for who in WHO
+    ],
 )
 def test_whoever_dies_in_the_middle_leaves_a_clear_end_and_a_bill_for_what_came(
     serving: Serving, who: str
