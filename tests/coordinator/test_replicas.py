@@ -480,17 +480,17 @@ async def test_whoever_dies_at_any_commit_leaves_no_orphan_and_no_double(
             await here.restart(dying)
 
             async def live() -> None:
-                while True:
+                while not any(each.ready_at_ms for each in here.pool.replicas.values()):
                     await here.upkeep.look()
                     for row in await here.rows():
                         if row.phase is Phase.QUEUED:
                             await here.up(row.id)
-                    await asyncio.sleep(0.01)
 
-            life = asyncio.create_task(live())
-            await asyncio.wait([life, asyncio.create_task(dying.dead.wait())], timeout=0.3)
-            life.cancel()
-            await asyncio.gather(life, return_exceptions=True)
+            life, death = asyncio.create_task(live()), asyncio.create_task(dying.dead.wait())
+            await asyncio.wait([life, death], return_when=asyncio.FIRST_COMPLETED)
+            for each in (life, death):
+                each.cancel()
+            await asyncio.gather(life, death, return_exceptions=True)
             await here.restart()
             for _ in range(3):
                 await here.upkeep.look()
