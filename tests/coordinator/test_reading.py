@@ -287,6 +287,8 @@ async def conversation(there: Place) -> list[object]:
     return heard
 
 
+# Not in every run: twice it waited two minutes for its first answer behind a thousand other tests, and never alone (not explained yet).
+@pytest.mark.nightly
 @on_asyncio
 async def test_whoever_reads_it_a_client_hears_the_same(tmp_path: Path) -> None:
     async with place(tmp_path / "without", 0) as there:
