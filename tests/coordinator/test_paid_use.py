@@ -160,7 +160,7 @@ async def tokens_of(here: ReplicaWorld, customer: Customer) -> int:
 
 async def until_running(here: ReplicaWorld, customer: Customer) -> None:
     async with asyncio.timeout(10):
-        while any(row.phase is not Phase.RUNNING for row in await uses(here, customer)):  # noqa: ASYNC110 - as above
+        while any(row.phase is not Phase.RUNNING for row in await uses(here, customer)):  # noqa: ASYNC110 - nobody is told of a stored row
             await asyncio.sleep(0.01)
 
 
@@ -325,7 +325,7 @@ async def test_a_lease_is_found_again_and_the_next_is_opened_before_it_is_used_u
         # 5 of 8 are used: this one is answered under it, and the next is opened meanwhile.
         await ask(alice)
         async with asyncio.timeout(10):
-            while len(await uses(here, alice)) < 2:  # noqa: ASYNC110 - as above
+            while len(await uses(here, alice)) < 2:  # noqa: ASYNC110 - nobody is told of a stored row
                 await asyncio.sleep(0.01)
         *_, last, _ = events_of(await ask(alice))
         assert last["neurogrid"]["task_id"] != first.id
@@ -347,7 +347,7 @@ async def test_while_the_next_lease_is_opened_the_one_that_there_is_pays(tmp_pat
         answer = await ask(alice, max_tokens=1)
         assert events_of(answer)[-2]["neurogrid"]["task_id"] == first.id
         async with asyncio.timeout(10):
-            while len(await uses(here, alice)) < 2:  # noqa: ASYNC110 - as above
+            while len(await uses(here, alice)) < 2:  # noqa: ASYNC110 - nobody is told of a stored row
                 await asyncio.sleep(0.01)
         answer = await ask(alice, max_tokens=1)
         assert events_of(answer)[-2]["neurogrid"]["task_id"] == first.id
@@ -431,7 +431,7 @@ async def test_an_answer_that_outgrows_its_accounts_money_ends_clearly_and_what_
         asking = asyncio.create_task(ask(alice, max_tokens=400))
         # 2 micro-USDC are 20 tokens.
         async with asyncio.timeout(10):
-            while await tokens_of(here, alice) < 25:  # noqa: ASYNC110 - as above
+            while await tokens_of(here, alice) < 25:  # noqa: ASYNC110 - nobody is told of a stored row
                 await asyncio.sleep(0.01)
         noted.set()
         *pieces, error = events_of(await asking)
@@ -464,7 +464,7 @@ async def test_whom_a_node_does_not_let_in_takes_its_replica_from_nobody(tmp_pat
         asking = asyncio.create_task(ask(alice))
         for number in range(3):
             async with asyncio.timeout(10):
-                while len(rows := await uses(here, alice)) <= number:  # noqa: ASYNC110 - as above
+                while len(rows := await uses(here, alice)) <= number:  # noqa: ASYNC110 - nobody is told of a stored row
                     await asyncio.sleep(0.01)
             await world.collaborators.request_cancel(rows[-1].id)
         answer = await asking
@@ -497,7 +497,7 @@ async def test_who_leaves_pays_for_what_came_and_the_server_stops(tmp_path: Path
         await asyncio.wait_for(gone.wait(), 30)
         (row,) = await uses(here, alice)
         async with asyncio.timeout(10):
-            while not (units := await billed(here, row)).requests:  # noqa: ASYNC110 - as above
+            while not (units := await billed(here, row)).requests:  # noqa: ASYNC110 - nobody is told of a stored row
                 await asyncio.sleep(0.01)
         assert units.output_tokens in (2, 3)
         assert here.pool.tally.requests == {"left": 1}

@@ -251,7 +251,7 @@ class Readers:
             ends = self._front.stopping.is_set()
             answer = asked.answer(self._front.headers, ends=ends)
         # The boundary of one request, as in a server: whoever failed has logged it.
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - the boundary of one request
             _log.debug("a request was not answered: %r", error)
             answer = asked.no_answer()
         lent.asked = None
