@@ -25,27 +25,12 @@ from neurogrid_p2p.errors import AddressInvalid
 from neurogrid_telemetry.log_settings import LogSettings
 from neurogrid_telemetry.traces import TraceSettings
 
-from .settings import (
-    ChainConfig,
-    ConditionConfig,
-    DirectConfig,
-    DiscoveryConfig,
-    EgressConfig,
-    EngineConfig,
-    ExecConfig,
-    GangConfig,
-    ImageConfig,
-    MetricsConfig,
-    ModelsConfig,
-    OfferConfig,
-    PeersConfig,
-    PriceConfig,
-    RiskConfig,
-    ServicesConfig,
-    SpotConfig,
-    amount,
-    price,
-)
+from .settings.amounts import amount, price
+from .settings.clients import ConditionConfig, DirectConfig, ExecConfig, ServicesConfig
+from .settings.machine import EngineConfig, ImageConfig, OfferConfig
+from .settings.models import ModelsConfig
+from .settings.money import ChainConfig, PriceConfig, RiskConfig, SpotConfig
+from .settings.network import DiscoveryConfig, EgressConfig, GangConfig, MetricsConfig, PeersConfig
 
 CONFIG_NAME = "node.toml"
 

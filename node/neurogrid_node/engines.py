@@ -18,7 +18,7 @@ from .fleet.fleet import Fleet
 from .kube.api import ClusterAccess
 from .kube.engine import KubeEngine, connect_cluster
 from .kube.pod import PodPlace
-from .settings import EngineConfig, OfferConfig
+from .settings.machine import EngineConfig, OfferConfig
 from .swarm.engine import SwarmEngine, connect_swarm
 
 _log = logging.getLogger(__name__)

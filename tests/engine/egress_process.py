@@ -15,7 +15,7 @@ from neurogrid_marketplace.addresses import Surroundings
 from neurogrid_marketplace.network import Network
 from neurogrid_node.container.engine import connect_engine
 from neurogrid_node.egress.jobs import JobNetworks
-from neurogrid_node.settings import EgressConfig
+from neurogrid_node.settings.network import EgressConfig
 
 
 async def main(*arguments: str) -> None:

@@ -25,7 +25,7 @@ from neurogrid_marketplace.service import Service
 from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.units import UnitPrices
 from neurogrid_node.access.door import JobDoor
-from neurogrid_node.settings import ExecConfig, ServicesConfig
+from neurogrid_node.settings.clients import ExecConfig, ServicesConfig
 from neurogrid_node.use.door import UseDoor
 from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.errors import ChannelClosed

@@ -31,7 +31,7 @@ from neurogrid_node.doctor.reading.cluster import read_cluster_facts
 from neurogrid_node.kube.api import ClusterAccess
 from neurogrid_node.kube.engine import KubeEngine, connect_cluster
 from neurogrid_node.kube.pod import PodPlace
-from neurogrid_node.settings import EngineConfig
+from neurogrid_node.settings.machine import EngineConfig
 
 pytestmark = pytest.mark.engine
 

@@ -19,7 +19,7 @@ from neurogrid_marketplace.addresses import IpAddress, Surroundings
 from neurogrid_marketplace.network import Network, Refused
 from neurogrid_node.egress.jobs import JobNetworks
 from neurogrid_node.egress.profile import LINK_NAME_PREFIX
-from neurogrid_node.settings import EgressConfig
+from neurogrid_node.settings.network import EgressConfig
 from neurogrid_p2p.interfaces import networks_near
 from node.egress_world import HOST, until
 from p2p.peers import Person

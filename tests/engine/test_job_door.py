@@ -33,7 +33,7 @@ from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
 from neurogrid_node.access.door import COMMANDS_PER_LEASE, JobDoor
 from neurogrid_node.access.frames import FrameStream
-from neurogrid_node.settings import ExecConfig, ServicesConfig
+from neurogrid_node.settings.clients import ExecConfig, ServicesConfig
 from neurogrid_node.use.door import UseDoor
 from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.byte_stream import ByteStream

@@ -22,7 +22,7 @@ from neurogrid_node.container.probe import PROBE_IMAGE, probe
 from neurogrid_node.engines import check_engine
 from neurogrid_node.files.workspace import Workspaces
 from neurogrid_node.machine.trials import Trials
-from neurogrid_node.settings import EngineConfig
+from neurogrid_node.settings.machine import EngineConfig
 from node.sandbox_rig import real_rig
 from node.test_checkpoints import keep
 

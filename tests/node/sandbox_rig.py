@@ -37,7 +37,7 @@ from neurogrid_node.machine.monitor import Monitor
 from neurogrid_node.market.bidder import Policy
 from neurogrid_node.market.reservations import Reservation
 from neurogrid_node.money.earnings import Earnings
-from neurogrid_node.settings import EgressConfig
+from neurogrid_node.settings.network import EgressConfig
 from neurogrid_p2p.host import open_host
 from neurogrid_p2p.relay_reservation import RelayReservations
 from node.chain_world import now_ms

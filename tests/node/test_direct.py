@@ -18,7 +18,7 @@ from neurogrid_marketplace.offer import Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_node.market.direct import DirectClients
 from neurogrid_node.market.network import CoordinatorLink
-from neurogrid_node.settings import DirectConfig
+from neurogrid_node.settings.clients import DirectConfig
 from neurogrid_p2p.errors import ChannelClosed
 from neurogrid_p2p.host import Host, open_host
 from neurogrid_p2p.limits import Limits

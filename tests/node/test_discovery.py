@@ -21,7 +21,7 @@ from neurogrid_node.market.discover import Rounds
 from neurogrid_node.market.discovery import FoundCoordinators
 from neurogrid_node.market.found import Found, Rules, load
 from neurogrid_node.market.network import CoordinatorLink
-from neurogrid_node.settings import DiscoveryConfig
+from neurogrid_node.settings.network import DiscoveryConfig
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.discovery.lines import Found as FoundReport
 from neurogrid_p2p.host import Host, open_host

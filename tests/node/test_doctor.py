@@ -35,7 +35,7 @@ from neurogrid_node.doctor.reading.network import read_coordinator_facts, read_r
 from neurogrid_node.doctor.subject import Subject, read_subject
 from neurogrid_node.files.scratch import scratch_folder
 from neurogrid_node.money.staking import Staking
-from neurogrid_node.settings import ChainConfig
+from neurogrid_node.settings.money import ChainConfig
 from neurogrid_p2p.address import through_relay
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.host import open_host

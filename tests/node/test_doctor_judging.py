@@ -40,7 +40,7 @@ from neurogrid_node.machine.nvidia import (
 )
 from neurogrid_node.machine.proofs import Disproof
 from neurogrid_node.machine.toolkit import ESCAPES, VERSION_MIN, read_version
-from neurogrid_node.settings import OfferConfig
+from neurogrid_node.settings.machine import OfferConfig
 from node.test_status import L4
 
 GIB = 1 << 30

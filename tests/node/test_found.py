@@ -7,7 +7,7 @@ import pytest
 
 from neurogrid_marketplace.advert import ADVERT_LIFETIME_MS, Advert, make_advert
 from neurogrid_node.market.found import FILE_NAME, IDLE_MS, Found, Rules, load, save
-from neurogrid_node.settings import DiscoveryConfig
+from neurogrid_node.settings.network import DiscoveryConfig
 from p2p.peers import NETWORK, Person
 
 NOW_MS = 1_800_000_000_000

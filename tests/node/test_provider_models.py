@@ -16,7 +16,7 @@ from neurogrid_marketplace.units import UnitPrices
 from neurogrid_node.market.bidder import LEASES_MAX
 from neurogrid_node.market.model_terms import ModelTerms
 from neurogrid_node.market.terms import read_own
-from neurogrid_node.settings import ModelPriceConfig, ModelsConfig
+from neurogrid_node.settings.models import ModelPriceConfig, ModelsConfig
 from node.market import LEASE, OFFER, POLICY, TOTAL, award, demand
 from node.seller import PUBLIC_KEY, Seller, code_of
 

@@ -15,7 +15,7 @@ from neurogrid_node.container.user_namespaces import (
 )
 from neurogrid_node.container.views import engine_info
 from neurogrid_node.engines import check_engine
-from neurogrid_node.settings import EngineConfig
+from neurogrid_node.settings.machine import EngineConfig
 
 MAPPED = (165536, 231072)
 INFO = {

@@ -37,7 +37,7 @@ from ..container.job_engine import JobEngine
 from ..container.ports import NotListening, PortConnection, connect
 from ..container.spec import CONTAINER_NAME_PREFIX
 from ..log_events import NodeEvent
-from ..settings import ExecConfig, ServicesConfig
+from ..settings.clients import ExecConfig, ServicesConfig
 from .frames import FrameStream
 from .places import Places, refusal_of
 from .session import Program, Session

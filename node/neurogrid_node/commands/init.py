@@ -254,7 +254,8 @@ def _completed(values: "dict[str, Value]", *, asks: bool) -> "dict[str, Value]":
     from neurogrid_p2p.address import parse_address
 
     from ..machine.inventory import take_inventory
-    from ..settings import PriceConfig, amount
+    from ..settings.amounts import amount
+    from ..settings.money import PriceConfig
     from ..setup import read_chain
 
     machine = trio.run(take_inventory, Path("/"))
@@ -297,7 +298,7 @@ def _proposed(values: "dict[str, Value]", models: list[str]) -> dict[str, str]:
 
     from ..market.price_sheets import ask_prices
     from ..pricing import proposals
-    from ..settings import PriceConfig
+    from ..settings.money import PriceConfig
 
     addresses = values["coordinators"]
     if not isinstance(addresses, tuple) or not addresses:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ..settings import OfferConfig
+from ..settings.machine import OfferConfig
 from .findings import Finding
 
 _GIB: Final = 1 << 30

@@ -13,7 +13,7 @@ import trio
 from neurogrid_p2p.channel import Channel
 from neurogrid_p2p.errors import P2pError
 
-from ..settings import DirectConfig
+from ..settings.clients import DirectConfig
 from .network import CoordinatorLink
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from neurogrid_p2p.discovery.settings import Settings
 from neurogrid_telemetry.log_settings import LogSettings
 from neurogrid_wallet.errors import WalletError
 
-from ..settings import DiscoveryConfig
+from ..settings.network import DiscoveryConfig
 from . import found
 from .found import Rules
 from .network import CoordinatorLink

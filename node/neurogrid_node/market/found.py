@@ -14,7 +14,7 @@ from neurogrid_marketplace.fields import plain
 from neurogrid_p2p.discovery.peers import Scope
 from neurogrid_wallet.secret_file import write_secret_file
 
-from ..settings import DiscoveryConfig
+from ..settings.network import DiscoveryConfig
 
 FILE_NAME = "found-coordinators.json"
 LAN_SOURCE = "mdns"

@@ -10,7 +10,7 @@ from ..market.provider import Provider
 from ..market.reservations import Reservations
 from ..money.earnings_check import EarningsCheck
 from ..money.staking import Staking
-from ..settings import MetricsConfig
+from ..settings.network import MetricsConfig
 from .catalogue import CATALOGUE
 from .reading import Reading, samples
 from .server import serve_metrics

@@ -7,7 +7,7 @@ from ...container.errors import EngineError, EngineRefused
 from ...engines import cluster_of
 from ...fleet.fleet import FLEET_FILE
 from ...kube.engine import connect_cluster
-from ...settings import EngineConfig
+from ...settings.machine import EngineConfig
 from ..cluster import ClusterFacts
 
 # One that hangs must not keep doctor: a call to it ends by itself.

@@ -32,7 +32,8 @@ from ...lease.scrubbing import SCRUB_IMAGE
 from ...machine.gpu_state import GpuState
 from ...machine.proofs import Disproof
 from ...machine.trials import Trials
-from ...settings import EgressConfig, EngineConfig
+from ...settings.machine import EngineConfig
+from ...settings.network import EgressConfig
 from ..engine import EngineFacts
 from ..subject import Subject
 

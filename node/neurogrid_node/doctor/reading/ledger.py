@@ -12,7 +12,7 @@ from neurogrid_wallet.rpc import Rpc
 
 from ...money.chain import Market
 from ...money.holdings import Holdings, read_holdings
-from ...settings import ChainConfig
+from ...settings.money import ChainConfig
 from ..ledger import LedgerFacts
 
 
