@@ -3,7 +3,9 @@
 What an award says is built from what is stored, so that it is the same however often it is sent.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +23,7 @@ from neurogrid_marketplace.sealing import Reveal
 from neurogrid_marketplace.spreading import NOBODY, Barred
 from neurogrid_marketplace.task import Lease, Task
 from neurogrid_marketplace.task_events import AuctionClosed, Refused
+from neurogrid_telemetry.traces import OFF, Traces
 
 from . import node_messages, steps
 from .market.reports import AuctionReport, AwardReport
@@ -70,12 +73,18 @@ class Auctioned:
     asked: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Matchmaker:
-    """Holds auctions and offers leases."""
+    """Holds auctions and offers leases.
 
-    database: Database
-    market: Market
+    Args:
+        traces: where auctions and awards are recorded.
+    """
+
+    def __init__(self, database: Database, market: Market, traces: Traces = OFF) -> None:
+        self._database = database
+        self._market = market
+        self._traces = traces
+        self._gangs_ask = asyncio.Lock()
 
     async def auction(self, task: Task, account_id: str, now_ms: Clock) -> Auctioned:
         """Hold the auction of a task that is matching, and store how it went.
@@ -83,21 +92,14 @@ class Matchmaker:
         Raises:
             MarketError: it did not come about; ask again.
         """
-        demand = demand_of(task)
-        places = NOBODY
-        if task.spread is not None:
-            places = await self.database.read(steps.barred_for, task, account_id)
-        excluded = excluded_at(task, now_ms())
-        report = await self.market.hold_auction(demand, excluded, task.owners_excluded, places)
-        closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
-        # An auction without answers leaves nothing to prove. A commitment without its bid does.
-        bidders = [ranked.node_id for ranked in report.ranking]
-        kept = [report.demands[node_id] for node_id in dict.fromkeys((*bidders, *report.commits))]
-        kept += [*report.commits.values(), *report.reveals.values()]
-        kept += [report.bids[node_id] for node_id in bidders]
-        proof = [(demand.demand_id, envelope) for envelope in kept]
-        step = await self.database.write(steps.take, task.task_id, closed, now_ms(), proof)
-        return Auctioned(step, bool(report.demands))
+        # Two gangs that ask the same nodes at once would each get some of them, and neither enough.
+        gangs = self._gangs_ask if task.membership is not None else nullcontext()
+        async with gangs:
+            with self._traces.within("task.auction", task.trace, task=task.task_id) as span:
+                auctioned = await self._auction(task, account_id, now_ms)
+                if auctioned.step is not None:
+                    span.note(phase=auctioned.step.after.phase)
+                return auctioned
 
     async def award(self, task: Task, now_ms: Clock) -> Step | None:
         """Offer the lease of a task that is awarded, and store the answer.
@@ -107,16 +109,41 @@ class Matchmaker:
         """
         lease = task.lease
         assert lease is not None, "an awarded task has a lease"
-        award = await self.database.read(award_of, task, lease)
-        bought = class_of(task.demand, self.market.offer(lease.node_id))
-        report = await self.market.award(lease.node_id, award)
+        about_it = {"task": task.task_id, "lease": lease.lease_id, "node": lease.node_id}
+        with self._traces.within("task.award", task.trace, **about_it) as span:
+            step = await self._award(task, lease, now_ms)
+            if step is not None:
+                span.note(phase=step.after.phase)
+            return step
+
+    async def _auction(self, task: Task, account_id: str, now_ms: Clock) -> Auctioned:
+        demand = demand_of(task)
+        places = NOBODY
+        if task.spread is not None:
+            places = await self._database.read(steps.barred_for, task, account_id)
+        excluded = excluded_at(task, now_ms())
+        report = await self._market.hold_auction(demand, excluded, task.owners_excluded, places)
+        closed = AuctionClosed(demand.demand_id, report.ranking, report.explanation.sentence())
+        # An auction without answers leaves nothing to prove. A commitment without its bid does.
+        bidders = [ranked.node_id for ranked in report.ranking]
+        kept = [report.demands[node_id] for node_id in dict.fromkeys((*bidders, *report.commits))]
+        kept += [*report.commits.values(), *report.reveals.values()]
+        kept += [report.bids[node_id] for node_id in bidders]
+        proof = [(demand.demand_id, envelope) for envelope in kept]
+        step = await self._database.write(steps.take, task.task_id, closed, now_ms(), proof)
+        return Auctioned(step, bool(report.demands))
+
+    async def _award(self, task: Task, lease: Lease, now_ms: Clock) -> Step | None:
+        award = await self._database.read(award_of, task, lease)
+        bought = class_of(task.demand, self._market.offer(lease.node_id))
+        report = await self._market.award(lease.node_id, award)
         if report.accepted and report.award is not None and report.answer is not None:
             accept = decode(Accept, report.answer.body)
-            return await self.database.write(
+            return await self._database.write(
                 _take_accept, lease, report.answer, accept, report.award, bought, now_ms()
             )
         refused = Refused(lease.lease_id, report.code)
-        return await self.database.write(steps.take, task.task_id, refused, now_ms())
+        return await self._database.write(steps.take, task.task_id, refused, now_ms())
 
 
 def _take_accept(

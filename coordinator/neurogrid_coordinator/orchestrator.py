@@ -3,24 +3,19 @@
 Every event is one transaction (`steps.take`) that loads, decides and saves; then its actions are
 performed, and what they find out comes back as the next event. Actions may be performed any number
 of times, so nothing here needs to survive: after a restart each task is simply asked what is due.
-
-The copies of tasks in memory only say what to look at; every step loads the stored state.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
 from neurogrid_marketplace import orchestration
-from neurogrid_marketplace.deadlines import waits_until_ms
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.messages import Start, Stop
 from neurogrid_marketplace.offer import Offer
-from neurogrid_marketplace.spreading import HOLDING
 from neurogrid_marketplace.standing import Standing
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase, Task
 from neurogrid_marketplace.task_actions import (
@@ -50,12 +45,12 @@ from neurogrid_telemetry.log_lines import named
 from neurogrid_telemetry.traces import OFF, Traces
 
 from . import steps
-from .alarms import Alarms
+from .active_tasks import ActiveTasks
 from .attendance import Attendance
 from .groups import Looked
 from .log_events import CoordinatorEvent
 from .market.errors import MarketError
-from .matchmaker import Auctioned, Market, Matchmaker
+from .matchmaker import Market, Matchmaker
 from .metrics.tally import Tally
 from .outgoing import Outgoing
 from .services.pulse import Pulse
@@ -123,7 +118,7 @@ class Orchestrator:
         self._database = database
         self._feed = feed
         self._market = market
-        self._matchmaker = Matchmaker(database, market)
+        self._matchmaker = Matchmaker(database, market, traces)
         self._outgoing = outgoing
         self._attendance = attendance
         self._settle = settle
@@ -133,19 +128,12 @@ class Orchestrator:
         self._look_at_group = look_at_group
         # Groups about which something has changed since they were looked at.
         self._groups_changed: set[str] = set()
-        self._traces = traces
         self._now_ms = now_ms
         self._sweep_s = sweep_s
         self.tally = Tally()
         self.pulse = Pulse()
-        self._tasks: dict[str, TaskState] = {}
-        # Those that are looked at each time, in the order in which they came; of the others, when they are.
-        self._busy: dict[str, None] = {}
-        self._alarms = Alarms()
-        # node id -> lease id -> task id, of leases that a node has taken and not ended.
-        self._taken: dict[str, dict[str, str]] = {}
+        self._active = ActiveTasks()
         self._room = WaitingRoom()
-        self._gangs_ask = asyncio.Lock()
         self._turn = asyncio.Event()
         self._turns = asyncio.Semaphore(turns_max)
         self._group: asyncio.TaskGroup | None = None
@@ -205,7 +193,7 @@ class Orchestrator:
 
     def knows(self, task_id: str) -> bool:
         """Whether it looks after this task."""
-        return task_id in self._tasks
+        return task_id in self._active
 
     async def taken_elsewhere(self, task_ids: Iterable[str]) -> None:
         """Another coordinator has stored these tasks, or steps of theirs, which are followed here."""
@@ -218,7 +206,7 @@ class Orchestrator:
     async def look_again(self) -> None:
         """What others stored may have been missed: follow all that is not as it is remembered."""
         for state in await self.write(tasks.active):
-            if self._tasks.get(state.task.task_id) != state:
+            if self._active.get(state.task.task_id) != state:
                 self._take_up(state)
 
     async def request_cancel(self, task_id: str) -> Phase:
@@ -260,15 +248,11 @@ class Orchestrator:
 
     def leases_of(self, node_id: str) -> dict[str, int]:
         """Leases that a node should know of: lease id -> since when."""
-        return {
-            lease_id: self._tasks[task_id].task.since_ms
-            for lease_id, task_id in self._taken.get(node_id, {}).items()
-        }
+        return self._active.leases_of(node_id)
 
     def task_of(self, lease_id: str, node_id: str) -> TaskState | None:
         """The task of a lease that a node has taken."""
-        task_id = self._taken.get(node_id, {}).get(lease_id)
-        return self._tasks[task_id] if task_id is not None else None
+        return self._active.task_of(lease_id, node_id)
 
     async def step(
         self, task_id: str, event: Event, proof: Iterable[tuple[str, Envelope]] = ()
@@ -369,16 +353,16 @@ class Orchestrator:
         while True:
             now_ms = self._now_ms()
             self._attendance.look(self._market.pid, now_ms)
-            for task_id in list(self._busy):
-                state = self._tasks.get(task_id)
+            for task_id in self._active.busy():
+                state = self._active.get(task_id)
                 if state is None:
                     continue
                 try:
                     await self._look_at(state.task, now_ms)
                 except Exception:  # noqa: BLE001 - one task's boundary: it is looked at again
                     _log.exception("task %s", state.task.task_id)
-            await self._end_waiting(self._alarms.due(now_ms), now_ms)
-            self._attendance.forget(frozenset(self._taken))
+            await self._end_waiting(self._active.due(now_ms), now_ms)
+            self._attendance.forget(self._active.nodes())
             self._outgoing.forget_old()
             self.pulse.beat()
             await asyncio.sleep(self._sweep_s)
@@ -406,7 +390,7 @@ class Orchestrator:
             ]
             for task_id in task_ids[start : start + _ENDED_AT_ONCE]:
                 # Unless a step says otherwise, it is looked at again.
-                self._alarms.set(task_id, now_ms + _LOOK_AGAIN_MS)
+                self._active.look_again(task_id, now_ms + _LOOK_AGAIN_MS)
             try:
                 for step in await self.write(steps.take_all, some, Due(now_ms), now_ms):
                     self.follow(step)
@@ -421,7 +405,7 @@ class Orchestrator:
             await self.step(task_id, TurnCame())
             asked = await self._match(task_id)
         finally:
-            state = self._tasks.get(task_id)
+            state = self._active.get(task_id)
             task = state.task if state is not None else None
             if task is not None and task.phase is Phase.QUEUED:
                 retry_at_ms = task.retry_at_ms
@@ -440,14 +424,16 @@ class Orchestrator:
         """Auction and award until the task has a node, or waits again: whether any node was asked."""
         asked = False
         while True:
-            state = self._tasks.get(task_id)
+            state = self._active.get(task_id)
             phase = state.task.phase if state is not None else None
             try:
                 if state is not None and phase is Phase.MATCHING:
-                    auctioned = await self._auction(state)
+                    auctioned = await self._matchmaker.auction(
+                        state.task, state.account_id, self._now_ms
+                    )
                     step, asked = auctioned.step, asked or auctioned.asked
                 elif state is not None and phase is Phase.AWARDED:
-                    step, asked = await self._award(state.task), True
+                    step, asked = await self._matchmaker.award(state.task, self._now_ms), True
                 else:
                     return asked
             except (MarketError, Overloaded) as error:
@@ -460,29 +446,8 @@ class Orchestrator:
             if step is None:
                 return asked
 
-    async def _auction(self, state: TaskState) -> Auctioned:
-        task = state.task
-        # Two gangs that ask the same nodes at once would each get some of them, and neither enough.
-        gangs = self._gangs_ask if task.membership is not None else nullcontext()
-        async with gangs:
-            with self._traces.within("task.auction", task.trace, task=task.task_id) as span:
-                auctioned = await self._matchmaker.auction(task, state.account_id, self._now_ms)
-                if auctioned.step is not None:
-                    span.note(phase=auctioned.step.after.phase)
-                return auctioned
-
-    async def _award(self, task: Task) -> Step | None:
-        lease = task.lease
-        assert lease is not None, "an awarded task has a lease"
-        about_it = {"task": task.task_id, "lease": lease.lease_id, "node": lease.node_id}
-        with self._traces.within("task.award", task.trace, **about_it) as span:
-            step = await self._matchmaker.award(task, self._now_ms)
-            if step is not None:
-                span.note(phase=step.after.phase)
-            return step
-
     async def _send_start(self, task_id: str) -> None:
-        state = self._tasks.get(task_id)
+        state = self._active.get(task_id)
         lease = state.task.lease if state is not None else None
         if lease is not None and lease.escrow_open:
             start = await self._database.read(self._start_of, task_id, lease)
@@ -523,7 +488,7 @@ class Orchestrator:
             finally:
                 self._running.discard(key)
                 # A task that nobody looks after any more is in the queue, or the sweep finds it.
-                state = self._tasks.get(task_id)
+                state = self._active.get(task_id)
                 if state is not None and state.task.phase is Phase.QUEUED:
                     self._room.add(state.task, state.priority, state.account_id)
                     self._turn.set()
@@ -533,46 +498,10 @@ class Orchestrator:
 
     def _remember(self, state: TaskState) -> None:
         task = state.task
-        before = self._tasks.get(task.task_id)
-        old, new = before.task.lease if before else None, task.lease
-        if before is not None and old is not None:
-            left = new is None or old.lease_id != new.lease_id
-            if left:
-                self._drop(old)
-            if before.task.phase in HOLDING and (left or task.phase not in HOLDING):
-                self._attendance.lease_ended(old.node_id)
-                self._room.place_left(before.task, self._now_ms())
-                self._turn.set()
-        self._set_alarm(task)
-        if task.phase in TERMINAL:
-            self._tasks.pop(task.task_id, None)
-            if new is not None:
-                self._drop(new)
-            return
-        self._tasks[task.task_id] = state
-        if new is not None:
-            if task.phase in (Phase.STARTING, Phase.RUNNING):
-                self._taken.setdefault(new.node_id, {})[new.lease_id] = task.task_id
-            else:
-                self._drop(new)
-
-    def _set_alarm(self, task: Task) -> None:
-        """Say when it is looked at next: each phase has a deadline."""
-        waits = task.phase in (Phase.WAITING, Phase.QUEUED)
-        if waits or task.phase in TERMINAL:
-            self._busy.pop(task.task_id, None)
-        else:
-            self._busy[task.task_id] = None
+        left = self._active.remember(state)
+        if left is not None:
+            self._attendance.lease_ended(left.node_id)
+            self._room.place_left(left.task, self._now_ms())
+            self._turn.set()
         if task.phase is not Phase.QUEUED:
             self._room.drop(task.task_id)
-        over_ms = waits_until_ms(task) if waits else None
-        if over_ms is None:
-            self._alarms.drop(task.task_id)
-        else:
-            self._alarms.set(task.task_id, over_ms)
-
-    def _drop(self, lease: Lease) -> None:
-        mine = self._taken.get(lease.node_id, {})
-        mine.pop(lease.lease_id, None)
-        if not mine:
-            self._taken.pop(lease.node_id, None)
