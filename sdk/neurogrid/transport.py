@@ -203,28 +203,17 @@ class Transport:
         repeats_sent: bool = True,
     ) -> httpx.Response:
         """As `call`, but the answer as it came."""
-        sent = dict(headers or {})
-        if json is not None:
-            body = msgspec.json.encode(json)
-            sent["Content-Type"] = "application/json"
 
         def once() -> httpx.Response:
-            request = self._client.build_request(
+            request = self._request(
                 method,
-                API + path,
-                params=dict(params or {}),
-                headers=sent,
+                path,
+                params=params,
+                json=json,
+                headers=headers,
                 content=content() if content is not None else body,
-                timeout=httpx.USE_CLIENT_DEFAULT if silence_s is None else httpx.Timeout(silence_s),
+                silence_s=silence_s,
             )
-            if self._network and method not in _READING:
-                # A file is named by its hash.
-                digest = (
-                    path.rpartition("/")[2]
-                    if content is not None
-                    else hashlib.sha256(body or b"").hexdigest()
-                )
-                request.headers.update(self._signed(request, digest))
             response = self._client.send(request)
             _raise_for_error(response, task_id)
             return response
@@ -234,6 +223,39 @@ class Transport:
             patience_s=patience_s,
             repeats_sent=repeats_sent,
         )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None,
+        json: object,
+        headers: Mapping[str, str] | None,
+        content: bytes | Iterable[bytes] | None,
+        silence_s: float | None,
+    ) -> httpx.Request:
+        """One attempt's request, with the wallet's signature where the coordinator is known to want it."""
+        sent = dict(headers or {})
+        if json is not None:
+            content = msgspec.json.encode(json)
+            sent["Content-Type"] = "application/json"
+        request = self._client.build_request(
+            method,
+            API + path,
+            params=dict(params or {}),
+            headers=sent,
+            content=content,
+            timeout=httpx.USE_CLIENT_DEFAULT if silence_s is None else httpx.Timeout(silence_s),
+        )
+        if self._network and method not in _READING:
+            if content is None or isinstance(content, bytes):
+                digest = hashlib.sha256(content or b"").hexdigest()
+            else:
+                # A file that is sent in pieces is named by its hash.
+                digest = path.rpartition("/")[2]
+            request.headers.update(self._signed(request, digest))
+        return request
 
     def _signing_where_wanted(self, once: Callable[[], T]) -> T:
         """Do it, and again with the wallet's signature where that is what it lacked."""
@@ -305,22 +327,17 @@ class Transport:
         Args:
             silence_s: the longest pause between two pieces; None for the client's timeout.
         """
-        sent, body = dict(headers or {}), b""
-        if json is not None:
-            body = msgspec.json.encode(json)
-            sent["Content-Type"] = "application/json"
 
         def opened() -> httpx.Response:
-            request = self._client.build_request(
+            request = self._request(
                 method,
-                API + path,
-                params=dict(params or {}),
-                headers=sent,
-                content=body or None,
-                timeout=httpx.USE_CLIENT_DEFAULT if silence_s is None else httpx.Timeout(silence_s),
+                path,
+                params=params,
+                json=json,
+                headers=headers,
+                content=None,
+                silence_s=silence_s,
             )
-            if self._network and method not in _READING:
-                request.headers.update(self._signed(request, hashlib.sha256(body).hexdigest()))
             response = self._client.send(request, stream=True)
             try:
                 if response.is_error:
