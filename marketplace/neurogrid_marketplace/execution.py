@@ -61,6 +61,7 @@ from .messages import (
 from .money import cost_micro_usdc
 from .offer import LeasePhase
 from .serving import Use
+from .serving_ahead import is_ahead
 
 # A lease that was accepted but never started is dropped after this: the coordinator has long
 # given it to another node (its own limits in `orchestration` are shorter).
@@ -207,7 +208,7 @@ def _decide(lease: NodeLease, event: LeaseEvent, now_ms: int) -> LeaseDecision:
             return LeaseDecision(snapshot_steps.on_asked(lease))
         case SnapshotEnded():
             return LeaseDecision(*snapshot_steps.on_ended(lease, event))
-        case Served() if lease.phase is LeasePhase.RUNNING:
+        case Served() if lease.phase is LeasePhase.RUNNING or is_ahead(lease):
             return LeaseDecision(use_steps.on_served(lease, event, metered_ms(lease, now_ms)))
         case Collected() if lease.phase is LeasePhase.COLLECTING:
             return _on_collected(lease, event, now_ms)

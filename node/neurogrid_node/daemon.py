@@ -93,6 +93,7 @@ from .money.left_market import has_left
 from .money.staking import Staking
 from .status_file import show_status
 from .use.door import UseDoor
+from .use.losses import Losses
 from .use.place import UsePlace
 
 _log = logging.getLogger(__name__)
@@ -276,6 +277,10 @@ async def _run(
             lease_of,
             earnings.await_escrow,
             now_ms,
+            Losses(
+                await journal.call(Journal.unpaid_use),
+                lambda lost: journal.call(Journal.add_unpaid_use, lost),
+            ),
             policy.models.ahead_micro_usdc if policy.models is not None else 0,
         )
         job_door = JobDoor(

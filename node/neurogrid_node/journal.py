@@ -22,11 +22,12 @@ from .lease.past import PAST_KEPT, PastLease
 from .market.intake import Word
 from .market.reservations import Reservation
 from .market.start_history import NOTHING_MEASURED, StartHistory
+from .use.losses import LOSSES_MAX, UnpaidUse
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 7
+_SCHEMA_VERSION = 8
 _SCHEMA = """
 create table lease (
     lease_id text primary key,
@@ -78,6 +79,15 @@ create table past_lease (
     lease_id text primary key,
     ended_at_ms integer not null,
     document text not null
+) strict
+"""
+# Version 8: what was served under leases for use whose escrows never came, and when it was lost.
+_UNPAID = """
+create table unpaid_use (
+    lease_id text primary key,
+    coordinator text not null,
+    at_ms integer not null,
+    micro_usdc integer not null
 ) strict
 """
 # Earnings listed one by one, about 2 MB; the chain has the older ones too.
@@ -170,7 +180,17 @@ class Journal:
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
             raise JournalError(f"{path} was written by a newer neurogrid-node: upgrade this one")
-        steps = (_SCHEMA, _SUM_OF_OLD, _LOG_CURSOR, _STARTS, _SEALING_KEYS, _WORD, _PAST)[version:]
+        all_steps = (
+            _SCHEMA,
+            _SUM_OF_OLD,
+            _LOG_CURSOR,
+            _STARTS,
+            _SEALING_KEYS,
+            _WORD,
+            _PAST,
+            _UNPAID,
+        )
+        steps = all_steps[version:]
         for statement in ";".join(steps).split(";") if steps else ():
             self._db.execute(statement)
         self._db.execute(f"pragma user_version={_SCHEMA_VERSION}")
@@ -345,6 +365,32 @@ class Journal:
             (at_ms, lease_id, limit),
         )
         return [Earning(*row) for row in rows]
+
+    def add_unpaid_use(self, lost: UnpaidUse) -> bool:
+        """Note what a lease for use was served whose escrow never came; whether that is new."""
+        self._db.execute("begin immediate")
+        try:
+            added = self._db.execute(
+                "insert or ignore into unpaid_use values(?, ?, ?, ?)",
+                (lost.lease_id, lost.coordinator, lost.at_ms, lost.micro_usdc),
+            )
+            self._db.execute(
+                "delete from unpaid_use where lease_id not in"
+                " (select lease_id from unpaid_use order by at_ms desc, lease_id limit ?)",
+                (LOSSES_MAX,),
+            )
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+        return added.rowcount == 1
+
+    def unpaid_use(self) -> list[UnpaidUse]:
+        """What was noted so of the newest, oldest first."""
+        rows = self._db.execute(
+            "select lease_id, coordinator, at_ms, micro_usdc from unpaid_use order by at_ms, lease_id"
+        )
+        return [UnpaidUse(*row) for row in rows]
 
     def _sum_up_old(self) -> None:
         """Keep only the sum of the oldest half once there are too many."""

@@ -27,6 +27,7 @@ from neurogrid_marketplace.units import UnitPrices
 from neurogrid_node.access.door import JobDoor
 from neurogrid_node.settings.clients import ExecConfig, ServicesConfig
 from neurogrid_node.use.door import UseDoor
+from neurogrid_node.use.losses import Losses, UnpaidUse
 from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.errors import ChannelClosed
 from node.market import COORDINATOR, award, start
@@ -148,7 +149,7 @@ class JobHost:
                 may_end=True,
                 may_enter=True,
             )
-            uses = UsePlace(self._by_id, _no_escrow, lambda: 0)
+            uses = UsePlace(self._by_id, _no_escrow, lambda: 0, Losses((), _not_noted))
             self._use_door = UseDoor(
                 self._bench.engine,
                 self._by_id,
@@ -186,6 +187,10 @@ class JobHost:
             await self._door.serve(stream)  # type: ignore[arg-type]  # as much of one as it uses
         finally:
             await stream.aclose()
+
+
+async def _not_noted(lost: UnpaidUse) -> bool:
+    return True
 
 
 async def _no_escrow(lease: NodeLease, start: Start) -> int:

@@ -35,6 +35,7 @@ from neurogrid_node.access.door import COMMANDS_PER_LEASE, JobDoor
 from neurogrid_node.access.frames import FrameStream
 from neurogrid_node.settings.clients import ExecConfig, ServicesConfig
 from neurogrid_node.use.door import UseDoor
+from neurogrid_node.use.losses import Losses, UnpaidUse
 from neurogrid_node.use.place import UsePlace
 from neurogrid_p2p.byte_stream import ByteStream
 from neurogrid_p2p.connection import Connection
@@ -125,6 +126,7 @@ async def node(
             lease_of,
             _no_escrow,
             lambda: NOW_MS + round(trio.current_time() * 1000),
+            Losses((), _not_noted),
             ahead_micro_usdc=AHEAD_MICRO_USDC,
         )
         here = Node(container_id, coordinator, connection, leases, uses, runners)
@@ -149,6 +151,10 @@ async def node(
 
 async def _no_escrow(lease: NodeLease, start: Start) -> int:
     return 0
+
+
+async def _not_noted(lost: UnpaidUse) -> bool:
+    return True
 
 
 async def heard(stream: FrameStream) -> tuple[dict[FrameKind, bytes], Exited]:

@@ -36,6 +36,7 @@ from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.units import UnitPrices, Units
 from neurogrid_node.access.frames import FrameStream
 from neurogrid_node.container import ports
+from neurogrid_node.container.views import ContainerView
 from neurogrid_p2p.errors import ChannelClosed
 from node.lease_world import lease_world
 from node.market import award, start
@@ -230,6 +231,23 @@ async def test_nothing_passes_that_its_escrow_could_not_pay(bench: Bench) -> Non
         assert said[FrameKind.OUTPUT].count(b"data:") == units(here).output_tokens == 4
         assert exited == Exited(-1, ExitReason.USED_UP)
         assert await use_refusal(here) is StreamRefusal.USED_UP
+
+
+async def test_a_lease_that_ends_while_its_replica_is_connected_to_takes_no_request(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replica(bench) as here:
+        inspect = bench.engine.inspect
+
+        async def slow(name: str) -> ContainerView:
+            view = await inspect(name)
+            here.uses.ends(USE_LEASE)
+            return view
+
+        monkeypatch.setattr(bench.engine, "inspect", slow)
+        # Refused, so that it is asked for under another lease, and not broken off in its middle.
+        assert await use_refusal(here) is StreamRefusal.NOT_RUNNING
+        assert here.uses.tally_of(here.leases[USE_LEASE]).at_work == 0
 
 
 async def test_who_is_not_served(bench: Bench) -> None:

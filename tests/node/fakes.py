@@ -246,6 +246,9 @@ class FakeSandbox:
             container.exit_code = 143
             container.turn("exited", self._now_ms())
 
+    def ends(self, lease_id: str) -> None:
+        pass
+
     def asks_for_checkpoint(self, lease_id: str) -> bool:
         asked = asks_for_checkpoint(self.logs.get(lease_id, "")[self._asked.get(lease_id, 0) :])
         self._asked[lease_id] = len(self.logs.get(lease_id, ""))

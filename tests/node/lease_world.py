@@ -21,6 +21,7 @@ from neurogrid_node.lease.sandbox import Sandbox
 from neurogrid_node.market.reservations import Reservation
 from neurogrid_node.market.start_history import StartTook
 from neurogrid_node.money.earnings import Earnings
+from neurogrid_node.use.losses import Losses
 from neurogrid_node.use.place import UsePlace
 from node.fakes import (
     GOOD_SIGNATURE,
@@ -65,6 +66,7 @@ class LeaseWorld:
         self.sandbox = FakeSandbox(self.now_ms)
         self.earnings = FakeEarnings()
         self.replica: NodeLease | None = None
+        self.ahead_micro_usdc = 0
         self.uses = uses or self._new_uses()
         self.link = FakeStream()
         self.started: list[StartTook] = []
@@ -208,7 +210,8 @@ class LeaseWorld:
             await self.earnings.await_escrow(lease, start)
             return 0
 
-        return UsePlace(self._lease_of, await_escrow, self.now_ms)
+        losses = Losses((), lambda lost: self.journal.call(Journal.add_unpaid_use, lost))
+        return UsePlace(self._lease_of, await_escrow, self.now_ms, losses, self.ahead_micro_usdc)
 
     def _lease_of(self, lease_id: str) -> NodeLease | None:
         return self.lease if lease_id == LEASE else self.replica

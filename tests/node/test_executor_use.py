@@ -178,3 +178,54 @@ async def test_another_coordinators_replica_is_none_of_its_own(
         world.start()
         await world.until_phase(LeasePhase.REPORTED)
         assert world.result().message == "its replica had ended"
+
+
+async def test_one_that_ends_takes_no_request_that_would_be_broken_off_at_once(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with use_world(tmp_path) as world:
+        await running(world)
+        seen: list[StreamRefusal | None] = []
+
+        def look() -> None:
+            # Somebody asks while its end is written to the disk; until then its lease is as it was.
+            if world.phase is LeasePhase.RUNNING:
+                seen.append(world.uses.refusal(world.lease))
+
+        world.journal.passed = look
+        await world.until_phase(LeasePhase.REPORTED)
+        assert world.result().message == "nothing was asked of it for 60 s"
+        assert seen[-2:] == [StreamRefusal.NOT_RUNNING] * 2
+
+
+async def test_one_that_is_asked_at_the_very_end_does_not_end_for_being_idle(
+    tmp_path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with use_world(tmp_path) as world:
+        await running(world)
+        began_s = trio.current_time()
+        # Between the last look at what is under way and the one that would end it.
+        await trio.sleep(59.95)
+        tally = world.uses.tally_of(world.lease)
+        request = tally.begin()
+        await trio.sleep(30)
+        assert world.phase is LeasePhase.RUNNING
+        tally.end(request)
+        await world.until_phase(LeasePhase.REPORTED)
+        assert trio.current_time() - began_s >= 59.95 + 30 + 60
+
+
+async def test_what_is_served_ahead_of_an_escrow_outlives_its_node(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with use_world(tmp_path) as world:
+        serve(world, 40)
+        await trio.sleep(1)
+        assert world.saved().served == Units(output_tokens=40, requests=1)
+        world.earnings.is_open = False
+        await world.restart()
+        world.start()
+        await world.until_phase(LeasePhase.REPORTED)
+        await world.until(lambda: bool(world.cleared))
+        (lost,) = world.journal.inline.unpaid_use()
+        assert (lost.coordinator, lost.micro_usdc) == (COORDINATOR, 40)

@@ -111,6 +111,7 @@ OLDER = {
     4: "alter table lease drop column sealing_key",
     5: "drop table owner_word",
     6: "drop table past_lease",
+    7: "drop table unpaid_use",
 }
 
 

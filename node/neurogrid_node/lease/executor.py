@@ -65,6 +65,7 @@ from neurogrid_marketplace.messages import (
     VoucherMessage,
 )
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus
+from neurogrid_marketplace.serving_ahead import is_ahead
 from neurogrid_telemetry.about import about
 from neurogrid_telemetry.log_lines import named
 from neurogrid_telemetry.traces import OFF, Span, Traces
@@ -286,8 +287,6 @@ class LeaseRunner:
                 event: LeaseEvent = Tick()
                 with trio.move_on_at(tick_at_s):
                     event = await self._inbox.receive()
-                if isinstance(event, Tick):
-                    await self._count_use()
                 await self._take(event)
                 if isinstance(event, Tick):
                     tick_at_s = trio.current_time() + TICK_S
@@ -298,7 +297,14 @@ class LeaseRunner:
 
     async def _take(self, event: LeaseEvent) -> None:
         before = self.lease
-        decision = execution.decide(keep_time(before, self._boot()), event, self._now_ms())
+        kept = keep_time(before, self._boot())
+        if isinstance(event, Tick):
+            # With what is under way at this very moment: who is asked something does not end for being idle.
+            kept = self._with_use(kept)
+        decision = execution.decide(kept, event, self._now_ms())
+        if decision.lease.phase is LeasePhase.STOPPING:
+            # Before anything is waited for: what came in from here on would be broken off at once.
+            self._sandbox.ends(before.lease_id)
         if _is_worth_saving(before, decision.lease):
             await self._journal.call(Journal.save, decision.lease)
         self.lease = decision.lease
@@ -329,10 +335,11 @@ class LeaseRunner:
             for action in snapshot_steps.unsent(lease):
                 await self._perform(action)
 
-    async def _count_use(self) -> None:
-        served = self._sandbox.served(self.lease.lease_id)
-        if served is not None and served != Served(self.lease.served, self.lease.at_work):
-            await self._take(served)
+    def _with_use(self, lease: NodeLease) -> NodeLease:
+        served = self._sandbox.served(lease.lease_id)
+        if served is None or served == Served(lease.served, lease.at_work):
+            return lease
+        return execution.decide(lease, served, self._now_ms()).lease
 
     async def _look_after_checkpoints(self) -> None:
         if self._sandbox.asks_for_checkpoint(self.lease.lease_id):
@@ -504,11 +511,11 @@ class LeaseRunner:
 
 def _is_worth_saving(before: NodeLease, after: NodeLease) -> bool:
     """Log progress alone is not: a restarted node is told by the coordinator. Nor is what was served: it is saved with
-    the next meter, and until then somebody's word against ours."""
+    the next meter, and until then somebody's word against ours. Ahead of an escrow there are no meters, and nobody's word."""
     same = replace(
         before,
         log_bytes_stored=after.log_bytes_stored,
-        served=after.served,
+        served=before.served if is_ahead(after) else after.served,
         at_work=after.at_work,
         active_ms=after.active_ms,
     )

@@ -30,6 +30,9 @@ class Place(Protocol):
     def served(self, lease_id: str) -> Served | None:
         """Of a lease for use: what it has passed on; None of any other."""
 
+    def ends(self, lease_id: str) -> None:
+        """It is decided that it ends, and `stop` follows: begin nothing new."""
+
     def asks_for_checkpoint(self, lease_id: str) -> bool:
         """Whether the program has asked for one since this was asked last."""
 

@@ -118,6 +118,9 @@ class Sandbox:
         """A job is paid by the time."""
         return None
 
+    def ends(self, lease_id: str) -> None:
+        """Who comes into a job from outside is asked for the lease's own state."""
+
     def asks_for_checkpoint(self, lease_id: str) -> bool:
         """Whether the program has asked for one since this was asked last."""
         job = self._jobs.get(lease_id)

@@ -139,6 +139,11 @@ class UseDoor:
             port = await self._connected(replica.lease_id, start.job.service.port)
             if isinstance(port, StreamRefusal):
                 return await _refuse(stream, port)
+            # Connecting takes a while, in which its lease may have come to its end: from here on it counts as being asked.
+            lease = self._lease_of(lease_id) or lease
+            if (refusal := self._uses.refusal(lease)) is not None:
+                await port.aclose()
+                return await _refuse(stream, refusal)
             exited = await self._passed_on(stream, port, lease)
         # Its place is free already: the next request need not wait for this one's last word to be read.
         await stream.send(write_words(exited))

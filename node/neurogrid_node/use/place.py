@@ -5,8 +5,6 @@ through by the door (`access.door`), before that is seen too as far as the owner
 """
 
 import hashlib
-import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,8 +20,6 @@ from neurogrid_marketplace.messages import Start
 from neurogrid_marketplace.offer import LeasePhase
 from neurogrid_marketplace.service import Service
 from neurogrid_marketplace.serving_ahead import (
-    NO_LOSS,
-    Loss,
     is_ahead,
     must_wait_ahead,
     never_came,
@@ -36,13 +32,10 @@ from neurogrid_marketplace.use_steps import LINGER_MS, must_wait, refusal
 from ..lease.preparation import Prepared, PrepareError
 from ..lease.progress import Progress
 from ..money.chain import EscrowUnseen
+from .losses import Losses, UnpaidUse
 from .tally import Tally
 
-_log = logging.getLogger(__name__)
-
 _LOOK_S: Final = 0.5
-# Of so many coordinators it is remembered what they did not pay.
-_LOSSES_MAX: Final = 1024
 # A replica that stands still until it is paid for, or is about to begin again, is still there.
 _THERE: Final = frozenset({LeasePhase.RUNNING, LeasePhase.PAUSED})
 _NO_LOG: Final = hashlib.sha256().hexdigest()
@@ -51,9 +44,10 @@ _NO_PROFILE: Final = "0" * 64
 
 @dataclass(slots=True)
 class _Open:
-    """One lease for use, while this daemon lives."""
+    """One lease for use, while this daemon lives; ``ends``: that is decided, and nothing more is taken."""
 
     tally: Tally
+    ends: bool = False
     stopped: trio.Event = field(default_factory=trio.Event)
 
 
@@ -63,6 +57,7 @@ class UsePlace:
     Args:
         lease_of: the lease of this id, None if there is none.
         await_escrow: waits until a lease's escrow is there; until when it pays, Unix milliseconds.
+        losses: what coordinators were served ahead of escrows that never came.
         ahead_micro_usdc: what the use of one coordinator's leases may come to before their escrows are seen.
     """
 
@@ -71,11 +66,11 @@ class UsePlace:
         lease_of: Callable[[str], NodeLease | None],
         await_escrow: Callable[[NodeLease, Start], Awaitable[int]],
         now_ms: Callable[[], int],
+        losses: Losses,
         ahead_micro_usdc: int = 0,
     ) -> None:
+        self._losses = losses
         self._ahead_micro_usdc = ahead_micro_usdc
-        # By coordinator: served, and never paid.
-        self._lost: OrderedDict[str, Loss] = OrderedDict()
         self._lease_of = lease_of
         self._await_escrow = await_escrow
         self._now_ms = now_ms
@@ -98,7 +93,8 @@ class UsePlace:
 
     def refusal(self, lease: NodeLease) -> StreamRefusal | None:
         """Why it takes no request now; None if it does."""
-        if lease.use is None or self._of(lease.lease_id).stopped.is_set():
+        open_ = self._of(lease.lease_id)
+        if lease.use is None or open_.ends or open_.stopped.is_set():
             return StreamRefusal.NOT_RUNNING
         if is_ahead(lease) and not takes_ahead(*self._unfunded(lease)):
             return StreamRefusal.NOT_RUNNING
@@ -146,6 +142,10 @@ class UsePlace:
         """What it has passed on."""
         tally = self._of(lease_id).tally
         return Served(tally.units, tally.at_work)
+
+    def ends(self, lease_id: str) -> None:
+        """Take no more requests; those under way go on until `stop`."""
+        self._of(lease_id).ends = True
 
     def asks_for_checkpoint(self, lease_id: str) -> bool:
         """It has no work to keep."""
@@ -229,7 +229,8 @@ class UsePlace:
         open_, lease = self._of(lease_id), self._lease_of(lease_id)
         open_.stopped.set()
         if lease is not None and lease.use is not None and never_came(lease):
-            self._lose(lease.coordinator, lease.use.prices.cost_micro_usdc(open_.tally.units))
+            amount = lease.use.prices.cost_micro_usdc(open_.tally.units)
+            await self._losses.lose(UnpaidUse(lease_id, lease.coordinator, self._now_ms(), amount))
             open_.tally = Tally()
 
     async def forget(self, lease_id: str) -> None:
@@ -245,17 +246,8 @@ class UsePlace:
                 continue
             assert other.use is not None, "it is for use"
             unfunded += other.use.prices.cost_micro_usdc(open_.tally.units)
-        lost = self._lost.get(lease.coordinator, NO_LOSS).at(self._now_ms())
+        lost = self._losses.at(lease.coordinator, self._now_ms())
         return unfunded, lost, self._ahead_micro_usdc
-
-    def _lose(self, coordinator: str, micro_usdc: int) -> None:
-        if not micro_usdc:
-            return
-        _log.warning("%d micro-USDC were served ahead of an escrow that never came", micro_usdc)
-        before = self._lost.pop(coordinator, NO_LOSS)
-        self._lost[coordinator] = before.more(micro_usdc, self._now_ms())
-        if len(self._lost) > _LOSSES_MAX:
-            self._lost.popitem(last=False)
 
     def _of(self, lease_id: str) -> _Open:
         if lease_id not in self._open:
