@@ -105,6 +105,26 @@ async def test_a_request_begins_a_replica_is_answered_by_it_and_it_goes_when_idl
 
 
 @on_asyncio
+async def test_one_whose_requests_come_and_end_between_two_looks_is_needed(tmp_path: Path) -> None:
+    async with open_replica_world(tmp_path) as here:
+        asking = asyncio.create_task(here.ask())
+        await here.until(lambda: here.pool.waiting == 1)
+        await here.upkeep.look()
+        (row,) = await here.rows()
+        await here.up(row.id)
+        await asking
+        for _ in range(3):
+            here.turn(40)
+            assert (await here.ask())[2] == row.id
+            here.turn(10)
+            await here.upkeep.look()
+            assert here.pool.replicas[row.id].takes
+        here.turn(51)
+        await here.upkeep.look()
+        assert not here.pool.replicas[row.id].takes
+
+
+@on_asyncio
 async def test_a_replica_that_fails_before_the_first_byte_is_replaced_unseen(
     tmp_path: Path,
 ) -> None:

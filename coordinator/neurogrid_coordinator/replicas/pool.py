@@ -259,6 +259,8 @@ class Pool:
 
     def give_back(self, replica: Replica, tenant: str) -> None:
         """A request is over; its place is another's."""
+        # Most begin and end between two looks of whoever keeps the replicas.
+        self.note_need()
         replica.at_work -= 1
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
@@ -364,6 +366,10 @@ class Pool:
             self._ready_then = ready
             self._first_bytes.clear()
         return Load(self.waiting, self.at_work, ready, self._slow_ms())
+
+    def note_need(self) -> None:
+        """Remember how many replicas are needed now."""
+        self.need = self.need.seen(self.limits, self.load(), self._now_ms())
 
     @property
     def waiting(self) -> int:

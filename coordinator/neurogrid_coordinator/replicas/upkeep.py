@@ -296,7 +296,7 @@ class ReplicaUpkeep:
     async def _keep(self, pool: Pool) -> None:
         now_ms = self._now_ms()
         false = await self._let_go(pool)
-        pool.need = pool.need.seen(pool.limits, pool.load(), now_ms)
+        pool.note_need()
         wanted = pool.need.wanted(pool.limits, now_ms)
         if not wanted and now_ms >= pool.not_before_ms:
             # Whoever asks next has it tried anew.
