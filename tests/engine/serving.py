@@ -14,7 +14,6 @@ SERVES: Final = f"""
 import base64, hashlib, json, socket, socketserver, struct, time
 
 class Handler(socketserver.StreamRequestHandler):
-    rbufsize = 0
     def handle(self):
         line = self.rfile.readline()
         word = line.split()[0]
@@ -22,7 +21,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.web(*line.decode().split()[:2])
             return
         if word == b"echo":
-            while data := self.request.recv(65536):
+            while data := self.rfile.read1(65536):
                 self.wfile.write(data)
             self.wfile.write(b"bye")
         elif word == b"flood":

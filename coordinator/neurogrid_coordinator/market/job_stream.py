@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Self
 
 from neurogrid_marketplace.errors import MalformedMessage
@@ -62,7 +63,9 @@ class JobStream:
             credit = self._incoming.taken(self._unpaid_bytes)
             self._unpaid_bytes = 0
             if credit is not None:
-                await self.say(credit)
+                # Who takes none any more may have said its last words.
+                with suppress(JobStreamBroken):
+                    await self.say(credit)
         try:
             frame = await self._next()
             if frame.kind is FrameKind.CREDIT:

@@ -1,8 +1,8 @@
 """Streams into jobs, and to replicas: bytes between a socket of the api and a stream to a node, passed on unread.
 
 The api makes a pair of sockets for each stream and gives us one end (`lane`). What
-neither end takes stays in the kernel's buffers, and stops whoever sends; nothing is kept here. When either
-side ends, so does the other.
+neither end takes stays in the kernel's buffers, and stops whoever sends; nothing is kept here. When the api
+leaves, the node's stream ends; when the node does, the api has what it said before.
 """
 
 import logging
@@ -70,24 +70,36 @@ class JobStreams:
 
 
 async def _join(api: trio.SocketStream, stream: ByteStream) -> None:
-    """Pass bytes on both ways, until either side ends or breaks."""
+    """Pass bytes on both ways, until the api leaves. A node that goes is heard to its end before: what it said last may be on its way."""
     try:
         async with trio.open_nursery() as nursery:
 
+            def leave_soon() -> None:
+                nursery.cancel_scope.deadline = trio.current_time() + _FAREWELL_LIMIT_S
+
             async def to_node() -> None:
-                with suppress(trio.BrokenResourceError, ChannelClosed):
-                    async for piece in api:
-                        await stream.write(bytes(piece))
+                with suppress(trio.BrokenResourceError):
+                    try:
+                        async for piece in api:
+                            await stream.write(bytes(piece))
+                    except ChannelClosed:
+                        # It takes no more, and may have said more than has been read: credit for that is for nobody.
+                        leave_soon()
+                        async for _ in api:
+                            pass
                 nursery.cancel_scope.cancel()
 
             async def to_api() -> None:
-                with suppress(trio.BrokenResourceError, ChannelClosed):
-                    while piece := await stream.read(_CHUNK_BYTES):
-                        await api.send_all(piece)
-                    # Were its socket closed with something unread in it, the api would read an error
-                    # in place of the node's last words. It leaves when it has read them.
+                with suppress(trio.BrokenResourceError):
+                    # Ended or reset: what came before is the same.
+                    with suppress(ChannelClosed):
+                        while piece := await stream.read(_CHUNK_BYTES):
+                            await api.send_all(piece)
+                    # Were its socket closed while it still writes, the api would read an error in place of the node's
+                    # last words. It leaves when it has read them.
                     await api.send_eof()
-                    await trio.sleep(_FAREWELL_LIMIT_S)
+                    leave_soon()
+                    await trio.sleep_forever()
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(to_node)
