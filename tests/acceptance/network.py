@@ -51,7 +51,7 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
 
 
 class Devnet:
-    """A running devnet and its ledger; its client as the SDK, and as curl with the same key; and who keeps models warm."""
+    """A running devnet and its ledger; its client, and who keeps models warm, each as the SDK, and as curl with the same key."""
 
     def __init__(
         self,
@@ -59,12 +59,14 @@ class Devnet:
         client: Client,
         models_client: Client,
         http: httpx.Client,
+        models_http: httpx.Client,
         ledger: Ledger,
     ) -> None:
         self.data = data
         self.client = client
         self.models_client = models_client
         self.http = http
+        self.models_http = models_http
         self.ledger = ledger
 
     @property
@@ -135,6 +137,28 @@ class Devnet:
         """Wait until it runs again, under another number."""
         until(lambda: self.pid(process) not in (0, before), f"{process} runs again")
 
+    def restart_coordinator(self) -> None:
+        """Kill it, and wait until another one answers."""
+        self.until_restarted("api", self.kill("api"))
+
+        def answers() -> bool:
+            try:
+                return self.http.get("/status").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        until(answers, "the coordinator answers")
+
+    def until_all_here(self) -> None:
+        """Wait until every node is connected."""
+        expected = len(self.network.nodes)
+
+        def look() -> bool:
+            nodes = self.client.nodes.list().nodes
+            return sum(node.status == "online" for node in nodes) == expected
+
+        until(look, "every node is back")
+
     def until_idle(self) -> None:
         """Wait until every node is here and free: earlier jobs and lost bids have let go of it."""
         expected = len(self.network.nodes)
@@ -191,19 +215,21 @@ def running_devnet(data: Path, nodes: int, *options: str) -> Iterator[Devnet]:
         network = read_network(data / "network.json")
         assert network is not None
         assert json.loads(started.stdout)["api_url"] == network.api_url
+        models_key = Layout(data).models_api_key.read_text()
         with (
             Client(network=data / "network.json") as client,
-            Client(
-                base_url=network.api_url, api_key=Layout(data).models_api_key.read_text()
-            ) as models_client,
-            httpx.Client(
-                base_url=f"{network.api_url}/api/v1",
-                headers={"Authorization": f"Bearer {network.api_key}"},
-                timeout=30,
-            ) as http,
+            Client(base_url=network.api_url, api_key=models_key) as models_client,
+            _curl(network.api_url, network.api_key) as http,
+            _curl(network.api_url, models_key) as models_http,
             open_ledger(network) as ledger,
         ):
-            yield Devnet(data, client, models_client, http, ledger)
+            yield Devnet(data, client, models_client, http, models_http, ledger)
     finally:
         stopped = neurogrid("devnet", "down", *directory)
         assert stopped.returncode == 0, stopped.stderr
+
+
+def _curl(api_url: str, api_key: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=f"{api_url}/api/v1", headers={"Authorization": f"Bearer {api_key}"}, timeout=30
+    )

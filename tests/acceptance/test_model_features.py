@@ -9,8 +9,9 @@ import pytest
 from openai import BadRequestError, OpenAI
 
 from acceptance import tool_server
+from acceptance.model_settings import shipped_catalogue, told_of_models
 from acceptance.network import PATIENCE_S, Devnet, until
-from acceptance.test_replicas import keeping_replicas, kill_container
+from acceptance.test_replicas import kill_container
 from neurogrid.models import Task
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
@@ -61,7 +62,7 @@ def cost_micro_usdc(written: int) -> int:
 
 
 def replica(devnet: Devnet) -> Task | None:
-    found = devnet.client.tasks.list(kind="replica", limit=20).tasks
+    found = devnet.models_client.tasks.list(kind="replica", name=f"replica of {MODEL}").tasks
     return next((each for each in found if each.phase == "running"), None)
 
 
@@ -75,10 +76,10 @@ def test_tools_and_json_are_passed_on_and_billed_and_weights_outlast_a_replica(
     devnet.until_idle()
     folder = devnet.data / "word.txt"
     folder.write_bytes(WORD)
-    devnet.client.artifacts.upload(folder)
+    devnet.models_client.artifacts.upload(folder)
     network = devnet.network
     with (
-        keeping_replicas(devnet, entry()),
+        told_of_models(devnet, shipped_catalogue() + entry()),
         OpenAI(
             base_url=f"{network.api_url}/v1",
             api_key=network.api_key,
@@ -146,7 +147,7 @@ def test_tools_and_json_are_passed_on_and_billed_and_weights_outlast_a_replica(
         answered = until(lambda: chat.create(model=MODEL, messages=_TURN), "it answers again")
         assert json.loads(answered.choices[0].message.content or "")["word"] == "sesame"
         second = until(next_one, "another one runs")
-        (auction,) = devnet.client.tasks.auctions(second.id)
+        (auction,) = devnet.models_client.tasks.auctions(second.id)
         cached_gb = {bid.node_id: bid.cached_gb for bid in auction.bids}
         had, had_not = cached_gb.pop(first.node_id or ""), list(cached_gb.values())
         assert all(had - other >= len(WORD) / 10**9 for other in had_not)

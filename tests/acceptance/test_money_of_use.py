@@ -21,9 +21,8 @@ import openai
 import pytest
 from openai import OpenAI
 
-import neurogrid_coordinator
+from acceptance.model_settings import client_account, shipped_catalogue, told_of_models
 from acceptance.network import PATIENCE_S, Devnet, neurogrid, until
-from acceptance.test_replicas import restart
 from neurogrid import Client
 from neurogrid.models import Task
 from neurogrid_devnet.demo.money import open_ledger
@@ -41,46 +40,24 @@ PRICES = {"output_per_million": "30", "input_per_million": "0.70"}
 # An answer that nobody waits the end of.
 LEFT_TOKENS = 4_000
 IDLE_S = 4
+REPLICA_IDLE_S = 8
 
 
 @contextmanager
 def serving(devnet: Devnet) -> Iterator[None]:
-    """The coordinator keeps replicas, at prices that use escrows up, and settles leases soon."""
-    config = devnet.data / "coordinator" / "coordinator.toml"
-    before = config.read_text()
-    catalogue = devnet.data / "dear-models.toml"
-    account = devnet.http.get("/account").json()["data"]["id"]
-    shipped = Path(_shipped_catalogue()).read_text()
-    shipped = re.sub(r"idle_s = \d+", "idle_s = 12", shipped)
-    # So that one of each has a place.
-    shipped = re.sub(r"replicas_max = \d+", "replicas_max = 1", shipped)
+    """The coordinator keeps one replica of each model, at prices that use escrows up, and settles leases soon."""
+    catalogue = re.sub(r"replicas_max = \d+", "replicas_max = 1", shipped_catalogue())
     for name, price in PRICES.items():
-        shipped = re.sub(rf'{name} = "[0-9.]+"', f'{name} = "{price}"', shipped)
-    catalogue.write_text(shipped)
-    wanted = {
-        "replicas": "true",
-        "account": f'"{account}"',
-        "catalogue": f'"{catalogue}"',
-        "use_escrow_usdc": f'"{ESCROW_MICRO_USDC / 10**6:f}"',
-        "use_idle_s": str(IDLE_S),
-    }
-    lines = before.splitlines()
-    begin = lines.index("[models]")
-    for number in range(begin, lines.index("[dialects]")):
-        name = lines[number].partition(" = ")[0]
-        if name in wanted:
-            lines[number] = f"{name} = {wanted.pop(name)}"
-    assert not wanted
-    try:
-        config.write_text("\n".join(lines) + "\n")
-        restart(devnet)
+        catalogue = re.sub(rf'{name} = "[0-9.]+"', f'{name} = "{price}"', catalogue)
+    with told_of_models(
+        devnet,
+        catalogue,
+        account=client_account(devnet),
+        replica_idle_s=REPLICA_IDLE_S,
+        use_escrow_usdc=f"{ESCROW_MICRO_USDC / 10**6:f}",
+        use_idle_s=IDLE_S,
+    ):
         yield
-    finally:
-        config.write_text(before)
-
-
-def _shipped_catalogue() -> str:
-    return str(Path(neurogrid_coordinator.__file__).parent / "models.toml")
 
 
 class Customer:

@@ -21,6 +21,7 @@ from openai.types.chat import ChatCompletionChunk
 from acceptance.network import PATIENCE_S, Devnet, until
 from conformance.recording import SPOKEN
 from neurogrid_marketplace.money import parse_usdc
+from neurogrid_marketplace.receipt import verify_receipt
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
@@ -64,6 +65,83 @@ def streamed(chunks: Any, told: Told) -> tuple[list[str], ChatCompletionChunk]:
             told.add(last)
     assert last is not None
     return pieces, last
+
+
+@contextmanager
+def serving(devnet: Devnet) -> Iterator[Any]:
+    """The container that serves the model of texts."""
+    (replica,) = [
+        devnet.models_client.tasks.get(task.id)
+        for task in devnet.models_client.tasks.list(kind="replica", name="replica of bard-1m").tasks
+        if task.phase == "running"
+    ]
+    engine = docker.from_env()
+    try:
+        yield engine.containers.get(f"neurogrid-{replica.leases[-1].id}")
+    finally:
+        engine.close()
+
+
+def cpu_ns(container: Any) -> int:
+    used: int = container.stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"][
+        "total_usage"
+    ]
+    return used
+
+
+def leases_for_use(devnet: Devnet) -> dict[str, bool]:
+    """All that the client has, or had, for asking the model of texts, and which have ended."""
+    found = devnet.client.tasks.list(kind="use", name="use of bard-1m", limit=100).tasks
+    return {task.id: task.ended for task in found}
+
+
+# The first of this file: none of its client's other leases for use is open.
+def test_who_leaves_in_the_middle_stops_the_container_and_pays_for_what_came(
+    devnet: Devnet, client: OpenAI
+) -> None:
+    # So much that a look at the container, which is a program in it, is little beside it.
+    asked: Any = {"model": "bard-1m", "prompt": "To be", "max_tokens": 250, "n": 8, "seed": 3}
+    until(lambda: all(leases_for_use(devnet).values()), "what was asked before is over")
+    earlier = leases_for_use(devnet)
+    told = Told()
+    warm = devnet.until_warm("bard-1m")
+    told.micro_usdc[warm["task_id"]] += warm["cost_micro_usdc"]
+    whole = client.completions.create(**asked)
+    told.add(whole)
+    assert whole.usage is not None
+    with serving(devnet) as container:
+        before = cpu_ns(container)
+        told.add(client.completions.create(**asked))
+        all_of_it = cpu_ns(container) - before
+
+        before = cpu_ns(container)
+        stream = client.completions.create(**asked, stream=True)
+        came = sum(bool(next(stream).choices[0].text) for _ in range(3))
+        stream.close()
+
+        def at_rest() -> bool:
+            done = container.exec_run(["python3", "-c", _LOAD])
+            assert done.exit_code == 0, done.output
+            return bool(json.loads(done.output)["server_load"] == 0)
+
+        until(at_rest, "the server works at nothing")
+        assert cpu_ns(container) - before < all_of_it / 2
+
+    # Whichever of its leases for use paid for what: each costs what was billed under it, and no less than its answers said.
+    paid, written = 0, 0
+    for task_id in leases_for_use(devnet).keys() - earlier.keys():
+        cost = parse_usdc(f"{devnet.until_settled(task_id).cost:f}")
+        found = verify_receipt(devnet.client.tasks.receipt(task_id))
+        assert found.use is not None
+        assert found.billed is not None
+        assert cost == found.use.prices.cost_micro_usdc(found.billed) >= told.micro_usdc[task_id]
+        paid += cost
+        written += found.billed.output_tokens
+    # Of the one that nobody heard to its end, what came and what was on its way to somebody who had left.
+    whole_ones = 1 + 2 * whole.usage.completion_tokens
+    assert came <= written - whole_ones < whole.usage.completion_tokens / 2
+    cost = whole.model_dump()["neurogrid"]["cost_micro_usdc"]
+    assert 0 <= paid - told.micro_usdc.total() <= cost / 2
 
 
 def test_texts_and_vectors_come_as_they_are_made_and_cost_what_is_settled(
@@ -159,63 +237,6 @@ def test_errors_are_of_the_classes_that_clients_expect(devnet: Devnet, client: O
         client.with_options(api_key=str(reader.secret)).completions.create(
             model="bard-1m", prompt="To be"
         )
-
-
-@contextmanager
-def serving(devnet: Devnet) -> Iterator[Any]:
-    """The container that serves the model of texts."""
-    # Where another test had the client pay for replicas (`keeping_replicas`), it does so until the coordinator's next start.
-    (replica,) = [
-        client.tasks.get(task.id)
-        for client in (devnet.models_client, devnet.client)
-        for task in client.tasks.list(kind="replica", name="replica of bard-1m").tasks
-        if task.phase == "running"
-    ]
-    engine = docker.from_env()
-    try:
-        yield engine.containers.get(f"neurogrid-{replica.leases[-1].id}")
-    finally:
-        engine.close()
-
-
-def cpu_ns(container: Any) -> int:
-    used: int = container.stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"][
-        "total_usage"
-    ]
-    return used
-
-
-def test_who_leaves_in_the_middle_stops_the_container_and_pays_for_what_came(
-    devnet: Devnet, client: OpenAI
-) -> None:
-    # So much that a look at the container, which is a program in it, is little beside it.
-    asked: Any = {"model": "bard-1m", "prompt": "To be", "max_tokens": 250, "n": 8, "seed": 3}
-    devnet.until_warm("bard-1m")
-    whole = client.completions.create(**asked)
-    assert whole.usage is not None
-    with serving(devnet) as container:
-        before = cpu_ns(container)
-        client.completions.create(**asked)
-        all_of_it = cpu_ns(container) - before
-
-        before = cpu_ns(container)
-        stream = client.completions.create(**asked, stream=True)
-        for _ in range(3):
-            next(stream)
-        stream.close()
-
-        def at_rest() -> bool:
-            done = container.exec_run(["python3", "-c", _LOAD])
-            assert done.exit_code == 0, done.output
-            return bool(json.loads(done.output)["server_load"] == 0)
-
-        until(at_rest, "the server works at nothing")
-        assert cpu_ns(container) - before < all_of_it / 2
-    origin = whole.model_dump()["neurogrid"]
-    task = devnet.until_settled(origin["task_id"])
-    # Two whole ones, less than a third, and the token that showed that there is a replica.
-    assert 2 * origin["cost_micro_usdc"] <= parse_usdc(f"{task.cost:f}") + 1
-    assert parse_usdc(f"{task.cost:f}") < 3 * origin["cost_micro_usdc"]
 
 
 def test_a_batch_is_answered_in_a_file_for_half_the_price(devnet: Devnet, client: OpenAI) -> None:

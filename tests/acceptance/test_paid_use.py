@@ -7,7 +7,7 @@ import pytest
 from openai import OpenAI
 
 from acceptance.network import PATIENCE_S, Devnet
-from acceptance.test_replicas import MODEL, keeping_replicas, kill_container, replicas
+from acceptance.test_replicas import MODEL, kill_container, replicas
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.receipt import verify_receipt
 
@@ -43,15 +43,12 @@ def streamed(client: OpenAI, tokens: int, *, usage: bool) -> tuple[list[str], di
 def test_what_answers_cost_is_what_is_signed_settled_and_in_the_receipt(devnet: Devnet) -> None:
     devnet.until_idle()
     network = devnet.network
-    with (
-        keeping_replicas(devnet),
-        OpenAI(
-            base_url=f"{network.api_url}/v1",
-            api_key=network.api_key,
-            max_retries=0,
-            timeout=PATIENCE_S,
-        ) as client,
-    ):
+    with OpenAI(
+        base_url=f"{network.api_url}/v1",
+        api_key=network.api_key,
+        max_retries=0,
+        timeout=PATIENCE_S,
+    ) as client:
         costs: dict[str, int] = {}
 
         def took(origin: dict[str, Any]) -> None:

@@ -4,74 +4,25 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import resources
 from typing import Any
 
 import docker
 import httpx
 import pytest
 
-from acceptance.network import Devnet, until
+from acceptance.network import REPLICA_IDLE_S, Devnet, until
 from neurogrid.models import Task
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
 MODEL = "bard-1m"
-IDLE_S = 10
 COMPLETIONS = "/model-servers/v1/completions"
-
-
-@contextmanager
-def keeping_replicas(devnet: Devnet, more: str = "", **settings: object) -> Iterator[None]:
-    """The coordinator keeps them, paid by the devnet's client, for the length of the block.
-
-    Args:
-        more: entries of the catalogue.
-        settings: of ``[models]``, as they stand there.
-    """
-    config = devnet.data / "coordinator" / "coordinator.toml"
-    before = config.read_text()
-    shipped = resources.files("neurogrid_coordinator").joinpath("models.toml").read_text("utf-8")
-    catalogue = devnet.data / "models.toml"
-    catalogue.write_text(shipped.replace("idle_s = 300", f"idle_s = {IDLE_S}") + more)
-    account = devnet.http.get("/account").json()["data"]["id"]
-    wanted = {"replicas": "true", "account": f'"{account}"', "catalogue": f'"{catalogue}"'}
-    wanted |= {name: str(value) for name, value in settings.items()}
-    lines = before.splitlines()
-    begin = lines.index("[models]")
-    for number in range(begin, lines.index("[dialects]")):
-        name = lines[number].partition(" = ")[0]
-        if name in wanted:
-            lines[number] = f"{name} = {wanted.pop(name)}"
-    assert not wanted
-    try:
-        config.write_text("\n".join(lines) + "\n")
-        restart(devnet)
-        yield
-    finally:
-        # Counts from its next start on. Until then it keeps none, because nobody asks.
-        config.write_text(before)
-
-
-def restart(devnet: Devnet) -> None:
-    """Kill the coordinator, and wait until another one answers."""
-    devnet.until_restarted("api", devnet.kill("api"))
-
-    def answers() -> bool:
-        try:
-            return devnet.http.get("/status").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    until(answers, "the coordinator answers")
 
 
 def replicas(devnet: Devnet) -> list[Task]:
     """Those that have not ended."""
-    found = devnet.client.tasks.list(limit=20).tasks
-    return [task for task in found if task.name == f"replica of {MODEL}" and not task.ended]
+    found = devnet.models_client.tasks.list(kind="replica", name=f"replica of {MODEL}").tasks
+    return [task for task in found if not task.ended]
 
 
 def asked(tokens: int) -> dict[str, Any]:
@@ -89,7 +40,9 @@ def tokens_of(devnet: Devnet, tokens: int = 20) -> tuple[str, int]:
 
     def ask() -> tuple[str, int] | None:
         try:
-            with devnet.http.stream("POST", COMPLETIONS, json=asked(tokens), timeout=120) as answer:
+            with devnet.models_http.stream(
+                "POST", COMPLETIONS, json=asked(tokens), timeout=120
+            ) as answer:
                 text = "".join(answer.iter_text())
         except httpx.TransportError:
             return None
@@ -103,7 +56,7 @@ def tokens_of(devnet: Devnet, tokens: int = 20) -> tuple[str, int]:
 
 
 def kill_container(devnet: Devnet, task_id: str) -> None:
-    lease = devnet.client.tasks.get(task_id).leases[-1]
+    lease = devnet.models_client.tasks.get(task_id).leases[-1]
     engine = docker.from_env()
     try:
         pid = engine.containers.get(f"neurogrid-{lease.id}").attrs["State"]["Pid"]
@@ -116,41 +69,40 @@ def test_a_model_comes_at_a_request_outlives_deaths_and_goes_when_nobody_asks(
     devnet: Devnet,
 ) -> None:
     devnet.until_idle()
-    with keeping_replicas(devnet):
-        assert replicas(devnet) == []
-        first, events = tokens_of(devnet)
-        assert events == 20
-        assert [task.id for task in replicas(devnet)] == [first]
+    assert replicas(devnet) == []
+    first, events = tokens_of(devnet)
+    assert events == 20
+    assert [task.id for task in replicas(devnet)] == [first]
 
-        # In the middle of an answer: a clear end, and another replica for the next request.
-        begun = threading.Event()
+    # In the middle of an answer: a clear end, and another replica for the next request.
+    begun = threading.Event()
 
-        def kill_it() -> None:
-            assert begun.wait(60)
-            kill_container(devnet, first)
+    def kill_it() -> None:
+        assert begun.wait(60)
+        kill_container(devnet, first)
 
-        killing = threading.Thread(target=kill_it)
-        killing.start()
-        with devnet.http.stream("POST", COMPLETIONS, json=asked(8000)) as answer:
-            assert answer.status_code == 200
-            pieces = answer.iter_raw()
-            next(pieces)
-            begun.set()
-            with pytest.raises(httpx.RemoteProtocolError):
-                list(pieces)
-        killing.join()
-        second, _ = tokens_of(devnet)
-        assert second != first
+    killing = threading.Thread(target=kill_it)
+    killing.start()
+    with devnet.models_http.stream("POST", COMPLETIONS, json=asked(8000)) as answer:
+        assert answer.status_code == 200
+        pieces = answer.iter_raw()
+        next(pieces)
+        begun.set()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+    killing.join()
+    second, _ = tokens_of(devnet)
+    assert second != first
 
-        # Its node, and who leads to it: the container goes on, and is found again.
-        node = devnet.node_name(devnet.client.tasks.get(second).node_id)
-        devnet.kill(node)
-        tokens_of(devnet)
-        restart(devnet)
-        tokens_of(devnet)
+    # Its node, and who leads to it: the container goes on, and is found again.
+    node = devnet.node_name(devnet.models_client.tasks.get(second).node_id)
+    devnet.kill(node)
+    tokens_of(devnet)
+    devnet.restart_coordinator()
+    idle_since_s = time.monotonic()
+    tokens_of(devnet)
 
-        replicas_of = devnet.http.get(f"/models/{MODEL}").json()["data"]["replicas"]
-        assert (replicas_of["ready"] >= 1, replicas_of["waiting"]) == (True, 0)
-        idle_since_s = time.monotonic()
-        until(lambda: not replicas(devnet), "nobody asks, and it goes")
-        assert time.monotonic() - idle_since_s > IDLE_S / 2
+    replicas_of = devnet.http.get(f"/models/{MODEL}").json()["data"]["replicas"]
+    assert (replicas_of["ready"] >= 1, replicas_of["waiting"]) == (True, 0)
+    until(lambda: not replicas(devnet), "nobody asks, and it goes")
+    assert time.monotonic() - idle_since_s >= REPLICA_IDLE_S

@@ -6,15 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
+from acceptance.model_settings import shipped_catalogue, told_of_models
 from acceptance.network import PATIENCE_S, Devnet, neurogrid, running_devnet, until
-from acceptance.test_replicas import MODEL, replicas, restart
+from acceptance.test_replicas import MODEL, replicas
 from neurogrid_coordinator.setup import DATABASE_FILE
 from neurogrid_wallet.keys import KeyPair
 
@@ -44,16 +44,17 @@ serve.serve(serve.loaded, name=serve.NAME, concurrency=8, waiting_max=64)
 
 @pytest.fixture
 def devnet(tmp_path: Path) -> Iterator[Devnet]:
-    """Three nodes, each with an owner of its own."""
-    with running_devnet(tmp_path / "D", nodes=3) as running:
+    """Three nodes, each with an owner of its own; the coordinator checks all that can be compared."""
+    with (
+        running_devnet(tmp_path / "D", nodes=3) as running,
+        told_of_models(running, lying_catalogue(), check_percent=100, check_within_s=0),
+    ):
         yield running
 
 
-def checking(devnet: Devnet) -> None:
-    """The coordinator keeps three replicas, one of each owner, and checks all that can be compared."""
-    shipped = resources.files("neurogrid_coordinator").joinpath("models.toml").read_text("utf-8")
-    catalogue = devnet.data / "models.toml"
-    first, rest = shipped.split("[model.unit_price]", 1)
+def lying_catalogue() -> str:
+    """The shipped one, but for what one node's server does, and with three replicas, one of each owner."""
+    first, rest = shipped_catalogue().split("[model.unit_price]", 1)
     for before, after in (
         (
             'command = ["python3", "-m", "models.text.serve"]',
@@ -64,24 +65,7 @@ def checking(devnet: Devnet) -> None:
     ):
         assert before in first, before
         first = first.replace(before, after)
-    catalogue.write_text(first + "[model.unit_price]" + rest)
-    account = devnet.http.get("/account").json()["data"]["id"]
-    wanted = {
-        "replicas": "true",
-        "account": f'"{account}"',
-        "catalogue": f'"{catalogue}"',
-        "check_percent": "100",
-        "check_within_s": "0",
-    }
-    config = devnet.data / "coordinator" / "coordinator.toml"
-    lines = config.read_text().splitlines()
-    for number in range(lines.index("[models]"), lines.index("[dialects]")):
-        name = lines[number].partition(" = ")[0]
-        if name in wanted:
-            lines[number] = f"{name} = {wanted.pop(name)}"
-    assert not wanted
-    config.write_text("\n".join(lines) + "\n")
-    restart(devnet)
+    return first + "[model.unit_price]" + rest
 
 
 def coordinator(devnet: Devnet, *arguments: str) -> Any:
@@ -139,7 +123,6 @@ def test_a_node_with_a_stand_in_is_found_out_and_its_replica_is_let_go(
     devnet: Devnet, tmp_path: Path
 ) -> None:
     keys = [devnet.network.api_key, second_key(devnet, tmp_path)]
-    checking(devnet)
     peers = {node.name: str(node.peer_id) for node in devnet.network.nodes}
 
     def all_serve() -> bool:
@@ -179,7 +162,7 @@ def test_a_node_with_a_stand_in_is_found_out_and_its_replica_is_let_go(
     found = {each["node_id"]: each for each in told}
     assert found[peers[CHEAT]]["charge"] == "substitutes"
     assert {name for name, peer in peers.items() if found.get(peer, {}).get("against")} == {CHEAT}
-    task = devnet.client.tasks.wait(false.id, timeout_s=PATIENCE_S)
+    task = devnet.models_client.tasks.wait(false.id, timeout_s=PATIENCE_S)
     assert task.phase in ("cancelled", "completed")
     assert {task.node_id for task in replicas(devnet)} <= {peers["node-1"], peers["node-3"], ""}
     assert devnet.client.nodes.reputation(peers[CHEAT]).score < 500

@@ -17,9 +17,9 @@ import pytest
 from openai import OpenAI
 
 from acceptance import scripted_server
+from acceptance.model_settings import client_account, shipped_catalogue, told_of_models
 from acceptance.network import PATIENCE_S, Devnet, neurogrid, until
 from acceptance.recording_proxy import Answer, RecordingProxy, recording_proxy
-from acceptance.test_replicas import keeping_replicas
 from neurogrid.models import Task
 from neurogrid_devnet.demo.money import Money
 from neurogrid_marketplace.money import parse_usdc
@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
 BARD, SCRIPTED = "bard-1m", "scripted"
 USE_IDLE_S = 4
+REPLICA_IDLE_S = 10
 KINDS = ("use", "replica")
 WHO = ("container", "node", "market", "api")
 # So many tokens have come when somebody is killed.
@@ -55,7 +56,6 @@ start_s = 60
 routes = ["/v1/completions"]
 features = ["stream", "usage_in_stream"]
 concurrency = 8
-idle_s = 10
 retainer_usdc_per_hour = "0.10"
 [model.unit_price]
 input_per_million = "0.02"
@@ -210,7 +210,13 @@ def serving(patient: Devnet) -> Iterator[Serving]:
     before = devnet.until_nothing_owed()
     known = {kind: len(tasks_of(devnet, kind)) for kind in KINDS}
     with (
-        keeping_replicas(devnet, _ENTRY, use_idle_s=USE_IDLE_S),
+        told_of_models(
+            devnet,
+            shipped_catalogue() + _ENTRY,
+            account=client_account(devnet),
+            replica_idle_s=REPLICA_IDLE_S,
+            use_idle_s=USE_IDLE_S,
+        ),
         recording_proxy(int(devnet.network.api_url.rpartition(":")[2])) as proxy,
         OpenAI(
             base_url=f"http://127.0.0.1:{proxy.port}/v1",
