@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from conformance.recording import silence
 from coordinator.api_world import Customer
 from coordinator.fake_jobs import Serve
 from coordinator.on_asyncio import on_asyncio
@@ -105,10 +106,14 @@ async def draw(customer: Customer, **changes: Any) -> httpx.Response:
 
 
 async def hear(customer: Customer, **fields: Any) -> httpx.Response:
+    return await hear_in(SOUND, customer, **fields)
+
+
+async def hear_in(sound: bytes, customer: Customer, **fields: Any) -> httpx.Response:
     return await customer.http.post(
         "/v1/audio/transcriptions",
         data={"model": MODEL, **fields},
-        files={"file": ("../../speech.wav", SOUND)},
+        files={"file": ("../../speech.wav", sound)},
         timeout=60,
     )
 
@@ -274,6 +279,21 @@ async def test_no_server_hears_more_than_a_recording_can_have(tmp_path: Path) ->
         assert (await hear(alice)).status_code == 200
         heard = await of_account(here, alice)
         assert 0 < heard.audio_ms <= 20 * (len(SOUND) + 2000)
+
+
+@pytest.mark.parametrize("said_s", [2, 3, 600])
+@on_asyncio
+async def test_no_server_hears_more_than_a_recording_says_that_it_has(
+    tmp_path: Path, said_s: int
+) -> None:
+    usage = {"type": "duration", "seconds": said_s}
+    said = {"text": "Hm.", "duration": said_s, "usage": usage}
+    _, open_world = serving(tmp_path, AUDIO, said)
+    async with open_world as (here, alice):
+        answer = (await hear_in(silence(2.5), alice)).json()
+        heard_s = min(said_s, 3)
+        assert answer["usage"]["cost_micro_usdc"] == 50 * heard_s
+        assert await of_account(here, alice) == Units(audio_ms=1000 * heard_s, requests=1)
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])

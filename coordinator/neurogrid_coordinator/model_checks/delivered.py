@@ -52,15 +52,24 @@ class Passing:
 
     Args:
         text: what it may cost.
+        longest_ms: of sound that its recording has, by its own header; None: that does not say, or there is none.
         tell: who is told when it was delivered; None: nobody.
     """
 
-    def __init__(self, asked: Asked, request: Request, text: AskedText, tell: Tell | None) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        request: Request,
+        text: AskedText,
+        longest_ms: int | None,
+        tell: Tell | None,
+    ) -> None:
         self._asked = asked
         self._bound = TextBound(text)
-        # A recording says nothing of its length that could be believed more than its server.
-        is_heard = isinstance(request, TranscriptionRequest)
-        self._sound_ms = asked.question.size_bytes * 1000 // _SOUND_BYTES_MIN if is_heard else None
+        self._sound_ms: int | None = None
+        if isinstance(request, TranscriptionRequest):
+            most_ms = asked.question.size_bytes * 1000 // _SOUND_BYTES_MIN
+            self._sound_ms = most_ms if longest_ms is None else min(most_ms, longest_ms)
         self._tell = tell if is_comparable(request, asked.question) else None
         self._reader = ReplyReader() if self._tell is not None else None
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from neurogrid_marketplace.sound_length import ENDS_BYTES, longest_ms
+
 _PIECE_BYTES = 64 * 1024
 # The bytes at the beginning of each container that OpenAI names (flac, m4a, mp3, mp4, mpeg, mpga, oga, ogg, wav, webm).
 _STARTS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba")
@@ -51,3 +53,10 @@ class Recording:
         await self.file.seek(0)
         while piece := await self.file.read(_PIECE_BYTES):
             yield piece
+
+    async def longest_ms(self) -> int | None:
+        """How much sound it has at most, by its own header; None: that does not say."""
+        await self.file.seek(0)
+        head = await self.file.read(ENDS_BYTES)
+        await self.file.seek(max(0, self.size_bytes - ENDS_BYTES))
+        return longest_ms(head, await self.file.read(ENDS_BYTES), self.size_bytes)

@@ -214,7 +214,9 @@ class ReplicaAnswers:
             must_fit=not by_replica.is_streamed(request, model),
         )
         text = by_replica.asked_text(request, question.size_bytes)
-        passing = Passing(asked, request, text, self._delivered)
+        recording = wanted.asked.recording
+        longest_ms = None if recording is None else await recording.longest_ms()
+        passing = Passing(asked, request, text, longest_ms, self._delivered)
         async with self._serving.ask(asked) as served:
             if served.answer.status >= _REFUSED:
                 raise await _refusal(served)
