@@ -141,6 +141,7 @@ class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         replicas_min, replicas_max: how many there are in all.
         idle_s: without a request for so long, a replica above the least ends.
         first_byte_goal_ms: where answers begin later, one more replica is begun; 0: that is no reason.
+        first_byte_limit_s: an answer that has not begun after so long is given up, at the latest, and another replica asked.
         retainer_usdc_per_hour: the most that a node is paid for keeping a replica warm, whoever asks it.
     """
 
@@ -159,6 +160,7 @@ class ModelServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas_max: Annotated[int, Meta(ge=1, le=REPLICAS_MAX)] = 1
     idle_s: Annotated[int, Meta(ge=10, le=7 * 24 * 3600)] = 600
     first_byte_goal_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0
+    first_byte_limit_s: Annotated[int, Meta(ge=1, le=1_800)] = 300
     retainer_usdc_per_hour: _Usdc = "0.10"
 
     def __post_init__(self) -> None:

@@ -14,6 +14,8 @@ from .unit_price import ModelUnit
 # A replica rests so long after it failed, and twice as long after each further time.
 _REST_MS: Final = 1_000
 _REST_MAX_MS: Final = 60_000
+# One that has said nothing at all rests for as long as it was waited for, at least, and so much at most.
+_HUNG_REST_MAX_MS: Final = 600_000
 # A replica's answers count less the older they are: each new one for this part.
 _NEWEST_PERMILLE: Final = 200
 
@@ -72,6 +74,12 @@ class Health:
         """It did not answer, or broke off."""
         rest_ms = min(_REST_MAX_MS, _REST_MS * 2 ** min(self.failures, 16))
         return replace(self, failures=self.failures + 1, rests_until_ms=now_ms + int(rest_ms))
+
+    def hung(self, now_ms: int, waited_ms: int) -> "Health":
+        """It said nothing for so long."""
+        rest_ms = max(_REST_MS, waited_ms) * 2 ** min(self.failures, 16)
+        until_ms = now_ms + min(_HUNG_REST_MAX_MS, rest_ms)
+        return replace(self, failures=self.failures + 1, rests_until_ms=until_ms)
 
     def busy(self, now_ms: int, for_ms: int) -> "Health":
         """It says that it can take none for so long: that is no failure."""

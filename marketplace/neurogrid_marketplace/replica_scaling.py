@@ -27,6 +27,7 @@ class ReplicaLimits:
         concurrency: how many requests one replica works at at once.
         idle_s: how long one that is not needed stays.
         first_byte_goal_ms: answers that begin later are reason for one more; 0: none are.
+        first_byte_limit_s: one whose answer has not begun after so long is given up, at the latest.
 
     Raises:
         InvalidValue: they contradict each other.
@@ -37,6 +38,7 @@ class ReplicaLimits:
     concurrency: int = 1
     idle_s: int = 300
     first_byte_goal_ms: int = 0
+    first_byte_limit_s: int = 300
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= self.most <= REPLICAS_MAX:

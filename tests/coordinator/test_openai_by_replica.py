@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurogrid_coordinator.openai.by_replica import for_server
+from neurogrid_coordinator.openai.by_replica import for_server, work_of
 from neurogrid_coordinator.openai.fields import NEEDS, NOBODYS, Unsupported
-from neurogrid_coordinator.openai.requests import ChatRequest, CompletionRequest
+from neurogrid_coordinator.openai.requests import ChatRequest, CompletionRequest, ImageRequest
+from neurogrid_marketplace.first_byte import Work, WorkKind
 from neurogrid_marketplace.model_catalogue import Model, parse_catalogue
 from neurogrid_marketplace.model_server import FEATURES
 
@@ -103,3 +104,14 @@ def test_several_prompts_and_their_echo_are_passed_on() -> None:
         "echo": True,
         "n": 2,
     }
+
+
+def test_what_a_server_does_before_it_says_anything_is_read_in_the_request() -> None:
+    model = served("stream")
+    assert work_of(chat(stream=True), model, 70) == Work(WorkKind.BEGIN, 70)
+    assert work_of(chat(max_tokens=9), model, 70) == Work(WorkKind.WRITE, 9)
+    assert work_of(chat(), model, 70) == Work(WorkKind.WRITE, 0), "nobody knows how much it writes"
+    picture = {"model": "talker", "prompt": "Hills", "size": "64x32", "n": 2}
+    for more, size in (({}, 4_096), ({"steps": 10}, 40_960), ({"size": "auto"}, 0)):
+        asked = msgspec.convert(picture | more, ImageRequest)
+        assert work_of(asked, model, 70) == Work(WorkKind.WHOLE, size)

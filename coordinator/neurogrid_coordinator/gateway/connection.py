@@ -16,6 +16,10 @@ class ServiceBroken(Exception):
     """The service, or the way to it, is gone, or what it says is not what was asked for."""
 
 
+class Hung(ServiceBroken):
+    """The service has said nothing of its answer for longer than one may."""
+
+
 class UsedUp(ServiceBroken):
     """The rest of an answer is more than the escrow of its lease for use can pay."""
 

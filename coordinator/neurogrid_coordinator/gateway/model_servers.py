@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from neurogrid_marketplace.first_byte import Work, WorkKind
 from neurogrid_marketplace.model_catalogue import Model
 
 from ..api.auth import Gate
@@ -109,6 +110,7 @@ class ModelServers:
         _require_route(model, path)
         headers = dict(scope["headers"])
         session = headers.get(SESSION_HEADER, b"")[:_SESSION_CHARS_MAX].decode("latin-1")
+        body = msgspec.json.encode({**content, "model": model.name_at_server})
         return Asked(
             model_id=model.id,
             tenant=tenant,
@@ -116,10 +118,12 @@ class ModelServers:
                 scope["method"],
                 path,
                 (("content-type", "application/json"), ("accept", "*/*")),
-                msgspec.json.encode({**content, "model": model.name_at_server}),
+                body,
             ),
             session=session,
             wait_s=self._models.wait_s,
+            # How much it writes before, where it is no stream, nobody has read.
+            work=Work(WorkKind.BEGIN, len(body)) if content.get("stream") is True else None,
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from neurogrid_marketplace.first_byte import Work, WorkKind
 from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.model_routing import MaxPrice, ProviderPreferences
 from neurogrid_marketplace.model_server import Route
@@ -121,6 +122,26 @@ def for_server(request: Request, model: Model) -> bytes:
     else:
         body.pop("stream_options", None)
     return _encode(body)
+
+
+def work_of(request: Request, model: Model, body_bytes: int) -> Work:
+    """What the model's server does before it says anything.
+
+    Args:
+        body_bytes: of what the server gets.
+    """
+    if is_streamed(request, model):
+        return Work(WorkKind.BEGIN, body_bytes)
+    match request:
+        case EmbeddingRequest() | TranscriptionRequest():
+            return Work(WorkKind.WHOLE, body_bytes)
+        case ImageRequest():
+            width, _, height = given(request.size, "").partition("x")
+            points = int(width) * int(height) if width.isdecimal() and height.isdecimal() else 0
+            steps = given(request.steps, 1) or 1
+            return Work(WorkKind.WHOLE, points * steps * (given(request.n, 1) or 1))
+    most = most_units(request, model)
+    return Work(WorkKind.WRITE, 0 if most is None else most.output_tokens)
 
 
 def asked_text(request: Request, body_bytes: int) -> Asked:

@@ -49,6 +49,10 @@ class NoAnswer(Exception):
     """What a server says is none; says why."""
 
 
+class Silent(NoAnswer):
+    """It says something, and nothing of an answer."""
+
+
 def wants_usage(request: Request) -> bool:
     """Whether its client wants the usage in a stream, too."""
     options = given(getattr(request, "stream_options", None), None)

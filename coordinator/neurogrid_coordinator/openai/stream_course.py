@@ -11,7 +11,7 @@ from neurogrid_marketplace.answer_counting import has_text
 from neurogrid_marketplace.model_catalogue import Model
 
 from .requests import Request
-from .server_answers import NoAnswer, is_last
+from .server_answers import NoAnswer, Silent, is_last
 from .worst_case import most_units
 
 # A server may cut a text finer than into tokens, but not much; and what a chat begins with is an event, too.
@@ -76,11 +76,12 @@ class Course:
         """See whether it goes on.
 
         Raises:
-            NoAnswer: nothing of an answer has come for too long.
+            NoAnswer: nothing of an answer has come for too long; `Silent`: nothing at all.
         """
         limit_s = self._patience.between_s if self._texts else self._patience.first_s
         if now_s - self._since_s > limit_s:
-            raise NoAnswer(f"nothing of an answer came for {limit_s:g} s")
+            kind = NoAnswer if self._texts else Silent
+            raise kind(f"nothing of an answer came for {limit_s:g} s")
 
     def paused(self, for_s: float) -> None:
         """Its client took so long for what there was: that is not the server's doing."""

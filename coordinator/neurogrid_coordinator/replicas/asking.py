@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import h11
 
-from ..gateway.connection import Connection, ServiceBroken
+from ..gateway.connection import Connection, Hung, ServiceBroken
 from ..gateway.exchange import HEAD_BYTES_MAX
 from ..gateway.headers import Headers, end_to_end
 
@@ -62,12 +62,12 @@ class AskLimits:
     """How long an answer may take.
 
     Attributes:
-        first_byte_s: until its body begins.
+        first_byte_s: until its body begins, where less is not known to be enough.
         between_s: from one piece to the next.
         whole_s: in all.
     """
 
-    first_byte_s: float = 300.0
+    first_byte_s: float = 1800.0
     between_s: float = 60.0
     whole_s: float = 1800.0
 
@@ -124,7 +124,7 @@ async def ask(
     """Ask, and wait until the answer's body begins; whoever leaves before its end has to close the connection.
 
     Raises:
-        ServiceBroken: what came is no answer, or it took too long.
+        ServiceBroken: what came is no answer, or it took too long; `Hung`: to begin.
     """
     service = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
     loop = asyncio.get_running_loop()
@@ -143,7 +143,7 @@ async def ask(
                 response = await _response(service, connection)
                 first = await _body(service, connection)
         except TimeoutError:
-            raise ServiceBroken(f"it did not answer for {limit_s:g} s") from None
+            raise Hung(f"it did not answer for {limit_s:g} s") from None
         yield Answer(response, first, pieces if first else _nothing(), service)
     finally:
         await pieces.aclose()

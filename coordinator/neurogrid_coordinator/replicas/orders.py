@@ -45,6 +45,7 @@ def limits_of(model: Model) -> ReplicaLimits:
         server.concurrency,
         server.idle_s,
         server.first_byte_goal_ms,
+        server.first_byte_limit_s,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from neurogrid_marketplace.first_byte import FirstBytes
 from neurogrid_marketplace.replica_routing import (
     ANYBODY,
     Candidate,
@@ -34,6 +35,8 @@ _FIRST_BYTES_KEPT: Final = 100
 _FIRST_BYTES_MIN: Final = 10
 # In a row.
 _FAILURES_MAX: Final = 2
+# So often in a row it has said nothing: whatever it says of its health, it answers nobody.
+HANGS_MAX: Final = 3
 # A task that has not begun has all of its time before it.
 NEVER_MS: Final = 2**62
 _SOON_MS: Final = 1000
@@ -57,6 +60,8 @@ class Replica:
         away_since_ms: since when it is not reached, because its node is not connected or its server does not
             answer; 0: it is.
         ends_at_ms: when its time is over.
+        first_bytes: how long its answers have taken to begin.
+        hangs: so many in a row were given up because it said nothing.
         auctions: so many were looked at that no node won; unwanted: whether nodes were asked in the last.
     """
 
@@ -73,6 +78,8 @@ class Replica:
     unwanted: bool = False
     at_work: int = 0
     health: Health = field(default_factory=Health)
+    first_bytes: FirstBytes = field(default_factory=FirstBytes)
+    hangs: int = 0
 
     @property
     def takes(self) -> bool:
@@ -277,10 +284,21 @@ class Pool:
         """A replica did not answer, or broke off. After some times it takes no more until it was found well."""
         now_ms = self._now_ms()
         replica.health = replica.health.failed(now_ms)
-        if replica.health.failures >= _FAILURES_MAX and replica.ready_at_ms:
-            replica.ready_at_ms = 0
-            replica.away_since_ms = replica.away_since_ms or now_ms
+        if replica.health.failures >= _FAILURES_MAX:
+            self._takes_no_more(replica)
         self.changed.set()
+
+    def hung(self, replica: Replica, waited_ms: int) -> None:
+        """A replica has said nothing for so long. It takes no more until it was found well, and has rested."""
+        replica.hangs += 1
+        replica.health = replica.health.hung(self._now_ms(), waited_ms)
+        self._takes_no_more(replica)
+        self.changed.set()
+
+    def _takes_no_more(self, replica: Replica) -> None:
+        if replica.ready_at_ms:
+            replica.ready_at_ms = 0
+            replica.away_since_ms = replica.away_since_ms or self._now_ms()
 
     def busy(self, replica: Replica, for_ms: int) -> None:
         """A replica says that it takes none for so long; 0: it does not say how long."""
@@ -292,6 +310,7 @@ class Pool:
         Args:
             since_asked_ms: with all that was waited; at_replica_ms: since this replica was asked.
         """
+        replica.hangs = 0
         self.tally.first_byte.add(since_asked_ms)
         self._first_bytes.append(at_replica_ms)
         if wish.session:

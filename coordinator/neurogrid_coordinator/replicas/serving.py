@@ -5,19 +5,21 @@ replaced unseen; after it nobody could tell what the client has had, so the answ
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from neurogrid_marketplace.canonical import Json
+from neurogrid_marketplace.first_byte import Work, WorkKind
 from neurogrid_marketplace.job_stream import StreamRefusal
 from neurogrid_marketplace.replica_routing import ANYBODY, Preferences
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.tenant_queue import QueueFull, Ticket
 from neurogrid_marketplace.units import Units
 
-from ..gateway.connection import ServiceBroken, UsedUp
+from ..gateway.connection import Hung, ServiceBroken, UsedUp
 from ..market.job_stream import JobStream
 from ..paid_use.meter import Meter, NotOpened
 from ..services.errors import Conflict, NoReplica, RateLimited, Refused, Unavailable
@@ -28,12 +30,15 @@ from .orders import ReplicaSettings, limits_of
 from .pool import InVain, NobodyAllowed, Pool, Replica, Wish, with_failure
 from .status import ModelStatus, status_of
 
+_log = logging.getLogger(__name__)
+
 # Replicas that one request is tried at. With rests between them a market process that is started again is outlived.
 TRIES_MAX: Final = 3
 # What a server says that does not take the request: it is full, is being loaded, or is about to end.
 _NOT_TAKEN: Final = frozenset((429, 502, 503, 504))
 # With such a status it says that it could not do it: it is not known to be well.
 _FAILED: Final = 500
+_REFUSED: Final = 400
 _RETRY_AFTER_S: Final = 5
 _RETRY_AFTER_MAX_S: Final = 600
 # What a node says of a lease for use that has ended, or soon does.
@@ -59,6 +64,7 @@ class Asked:
         most: what its answer comes to at most; None: nobody knows.
         must_fit: it is not begun where the account cannot spare so much: of an answer that comes whole nothing can be paid
             in part.
+        work: what its server does before it says anything; None: nobody knows.
     """
 
     model_id: str
@@ -70,6 +76,7 @@ class Asked:
     limits: AskLimits | None = None
     most: Units | None = None
     must_fit: bool = False
+    work: Work | None = None
 
 
 class Payments(Protocol):
@@ -96,6 +103,7 @@ class Served:
     Attributes:
         answer: its status and headers.
         task_id, lease: of the replica.
+        limits: how long it may take.
         meter: who passes pieces on tells it; see `paid_use.meter`.
         waited_ms: until it began.
         tries: at how many replicas.
@@ -110,8 +118,11 @@ class Served:
         answer: Answer,
         meter: Meter,
         at_replica_ms: int,
+        limits: AskLimits,
+        work: Work | None,
     ) -> None:
         self.answer = answer
+        self.limits = limits
         self.meter = meter
         self.task_id = replica.task_id
         self.lease = lease
@@ -124,12 +135,21 @@ class Served:
         self._replica = replica
         self._bytes_per_s = 0
         self.at_replica_ms = at_replica_ms
+        self._work = work if answer.status < _REFUSED else None
+        if work is not None and work.kind is not WorkKind.WRITE:
+            self._came(self._work)
 
     def failed(self) -> None:
         """What it says is no answer, or it never comes to an end: its replica has failed."""
         if not self.broken:
             self.broken = True
             self._pool.failed(self._replica)
+
+    def hung(self) -> None:
+        """It says something, and nothing of an answer, for too long."""
+        if not self.broken:
+            self.broken = True
+            self._pool.hung(self._replica, round(1000 * self.limits.first_byte_s))
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The answer's body as it comes; once.
@@ -166,7 +186,14 @@ class Served:
             return "left"
         if self.answer.status < _FAILED:
             self._pool.answered(self._replica, self.at_replica_ms, self._bytes_per_s)
+        if self._work is not None and self._work.kind is WorkKind.WRITE:
+            self._came(replace(self._work, size=self.meter.units.output_tokens))
         return "answered"
+
+    def _came(self, work: Work | None) -> None:
+        if work is not None:
+            first_bytes = self._replica.first_bytes
+            self._replica.first_bytes = first_bytes.came(work, self.at_replica_ms)
 
 
 class ModelServing:
@@ -273,7 +300,7 @@ class ModelServing:
     async def _begin(
         self, stack: AsyncExitStack, pool: Pool, asked: Asked, ticket: Ticket, wish: Wish
     ) -> Served:
-        tries, why = 0, ""
+        tries, hangs, why = 0, 0, ""
         while tries < TRIES_MAX:
             try:
                 replica = await pool.take(ticket, wish)
@@ -287,9 +314,17 @@ class ModelServing:
             async with AsyncExitStack() as attempt:
                 attempt.callback(pool.give_back, replica, wish.tenant)
                 try:
-                    served = await self._attempt(attempt, pool, replica, asked)
+                    limits = self._limits(pool, replica, asked, hangs)
+                    served = await self._attempt(
+                        attempt, pool, replica, replace(asked, limits=limits)
+                    )
                 except UsedUp:
                     raise
+                except Hung as error:
+                    why = f"node {_node(replica)}: {error}"
+                    hangs += 1
+                    pool.hung(replica, round(1000 * limits.first_byte_s))
+                    _log.warning("replica %s of %s: %s", replica.task_id, pool.model_id, error)
                 except (ServiceBroken, Unavailable, Conflict) as error:
                     why = f"node {_node(replica)}: {error}"
                     # Who cannot pay, or is not let in, takes it from nobody else.
@@ -313,22 +348,31 @@ class ModelServing:
             f"{tries} replicas of {pool.model_id} did not answer; the last one, {why}"
         )
 
+    def _limits(self, pool: Pool, replica: Replica, asked: Asked, hangs: int) -> AskLimits:
+        """How long an answer of this replica may take, where ``hangs`` have said nothing to this request."""
+        limits = asked.limits or self.limits
+        known_ms = replica.first_bytes.limit_ms(
+            asked.work, 1000 * pool.limits.first_byte_limit_s, hangs
+        )
+        return replace(limits, first_byte_s=min(limits.first_byte_s, known_ms / 1000))
+
     async def _attempt(
         self, attempt: AsyncExitStack, pool: Pool, replica: Replica, asked: Asked
     ) -> Served:
         lease = replica.lease
         if lease is None:
             raise Unavailable("its container has just ended")
-        since_ms = self._now_ms()
-        meter, answer = await self._paid(attempt, pool, replica.task_id, lease, asked)
+        meter, answer, took_ms = await self._paid(attempt, pool, replica.task_id, lease, asked)
         meter.begin(answer.status, answer.header)
-        return Served(pool, replica, lease, answer, meter, self._now_ms() - since_ms)
+        limits = asked.limits or self.limits
+        return Served(pool, replica, lease, answer, meter, took_ms, limits, asked.work)
 
     async def _paid(
         self, attempt: AsyncExitStack, pool: Pool, task_id: str, of: Lease, asked: Asked
-    ) -> tuple[Meter, Answer]:
+    ) -> tuple[Meter, Answer, int]:
         """Ask under a lease for use; under another one where the node lets nothing more through by the first."""
-        until_s = asyncio.get_running_loop().time() + _UNPAID_LIMIT_S
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _UNPAID_LIMIT_S
         others = 0
         is_funded = False
         while True:
@@ -336,7 +380,9 @@ class ModelServing:
             lease = meter.paid_by.lease
             over = attempt.callback(self.payments.over, meter, of)
             try:
-                return meter, await self._asked(attempt, lease, asked)
+                since_s = loop.time()
+                answer = await self._asked(attempt, lease, asked)
+                return meter, answer, round(1000 * (loop.time() - since_s))
             except Conflict as error:
                 over(meter, of)
                 if meter.paid_by.is_ahead and not is_funded:
@@ -346,7 +392,7 @@ class ModelServing:
                 reason = error.details.get("reason")
                 if reason == StreamRefusal.UNPAID.value:
                     # Vouchers come twice a second.
-                    if asyncio.get_running_loop().time() > until_s:
+                    if loop.time() > until_s:
                         raise NotOpened(error.message) from error
                     await asyncio.sleep(_UNPAID_PAUSE_S)
                     continue

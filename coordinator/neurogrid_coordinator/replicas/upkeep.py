@@ -31,7 +31,7 @@ from ..store.task_lists import TaskFilter
 from ..store.tasks import TaskRow
 from .cold_start import KEPT_MAX, phases, read_phases
 from .orders import ReplicaSettings, missing_weights, replica_submission
-from .pool import LOST_AFTER_MS, NEVER_MS, Pool, Replica
+from .pool import HANGS_MAX, LOST_AFTER_MS, NEVER_MS, Pool, Replica
 from .serving import ModelServing
 
 _log = logging.getLogger(__name__)
@@ -322,15 +322,19 @@ class ReplicaUpkeep:
                 break
 
     async def _let_go(self, pool: Pool) -> Collection[str]:
-        """Replicas at nodes that were found not to serve the model as they say: they get no more requests, and end with
-        those that they have."""
+        """Replicas at nodes that were found not to serve the model as they say, and those that answer nobody: they get no more
+        requests, and end with those that they have."""
         nodes = {each.node_id for each in self._charged if each.model == pool.model_id}
         false = [
             each
             for each in pool.replicas.values()
-            if each.lease is not None and each.lease.node_id in nodes
+            if each.hangs >= HANGS_MAX or (each.lease is not None and each.lease.node_id in nodes)
         ]
         for each in false:
+            if each.hangs >= HANGS_MAX and not each.leaving:
+                why = f"replica {each.task_id} has answered none of the last {each.hangs} requests"
+                _log.warning("%s; it is let go", why)
+                self._gave_up(pool, why)
             each.leaving = True
             if not each.at_work:
                 await self._end(each.task_id)

@@ -19,7 +19,7 @@ from ..openai import by_replica, server_answers
 from ..openai.answers import Bill
 from ..openai.fields import given
 from ..openai.requests import ImageRequest, Request, TranscriptionRequest
-from ..openai.server_answers import NoAnswer
+from ..openai.server_answers import NoAnswer, Silent
 from ..openai.worst_case import most_units
 from ..replicas import serving as replica_serving
 from ..replicas.asking import Question
@@ -178,11 +178,7 @@ class ReplicaAnswers:
         request, model = wanted.request, wanted.model
         async with self._asked(account, wanted) as (served, passing):
             events = (
-                events_of(
-                    *(served, passing, request, model),
-                    partial(_bill, served, wanted),
-                    self._serving.limits,
-                )
+                events_of(*(served, passing, request, model), partial(_bill, served, wanted))
                 if by_replica.is_streamed(request, model)
                 else _heard(served, wanted)
             )
@@ -212,6 +208,7 @@ class ReplicaAnswers:
             wait_s=wanted.wait_s,
             most=most_units(request, model),
             must_fit=not by_replica.is_streamed(request, model),
+            work=by_replica.work_of(request, model, question.size_bytes),
         )
         text = by_replica.asked_text(request, question.size_bytes)
         recording = wanted.asked.recording
@@ -329,6 +326,9 @@ def _broken(served: Served, error: NoAnswer | ServiceBroken) -> Exception:
     if isinstance(error, UsedUp):
         served.broken = True
         return _used_up()
+    if isinstance(error, Silent):
+        served.hung()
+        return Broken(Unavailable(f"the replica at node {served.lease.node_id}: {error}"))
     served.failed()
     if isinstance(error, ServiceBroken):
         return Broken(Unavailable(str(error)))

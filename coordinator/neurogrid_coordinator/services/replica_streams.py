@@ -17,9 +17,8 @@ from ..model_checks.delivered import Passing
 from ..openai import server_answers
 from ..openai.answers import Bill
 from ..openai.requests import Request
-from ..openai.server_answers import Events, NoAnswer
+from ..openai.server_answers import Events, NoAnswer, Silent
 from ..openai.stream_course import Course, Patience, split_end, texts_max_of
-from ..replicas.asking import AskLimits
 from ..replicas.serving import Served
 
 # From the end of all texts to the end of the stream: its usage, and that it is done.
@@ -33,7 +32,6 @@ async def events_of(
     request: Request,
     model: Model,
     bill: Callable[[int], Bill],
-    limits: AskLimits,
 ) -> AsyncGenerator[bytes]:
     """The JSON of each event for the client; the last says what it cost.
 
@@ -47,14 +45,14 @@ async def events_of(
         Unavailable: what it costs cannot be noted.
     """
     loop = asyncio.get_running_loop()
-    patience = Patience(limits.first_byte_s, limits.between_s)
+    patience = Patience(served.limits.first_byte_s, served.limits.between_s)
     course = Course(patience, texts_max_of(request, model), loop.time())
     held: dict[str, Any] | None = None
     usage: dict[str, Any] | None = None
     # Nothing is billed of an answer of which its client has nothing yet.
     unbilled: bytes | None = b""
     try:
-        async for data in _read(served, course, limits):
+        async for data in _read(served, course):
             value = server_answers.read_object(data)
             if isinstance(value.get("usage"), dict):
                 usage = value
@@ -82,7 +80,7 @@ async def events_of(
         if held is None or not course.has_ended:
             raise NoAnswer("it ended in the middle")
     except (NoAnswer, ServiceBroken) as error:
-        if not isinstance(error, UsedUp):
+        if not isinstance(error, UsedUp | Silent):
             served.failed()
         if held is None or not course.has_ended:
             raise
@@ -94,7 +92,7 @@ async def events_of(
         yield _encode(server_answers.usage_chunk(request, usage, told))
 
 
-async def _read(served: Served, course: Course, limits: AskLimits) -> AsyncIterator[bytes]:
+async def _read(served: Served, course: Course) -> AsyncIterator[bytes]:
     """The data of each event, to the one that says that it was the last.
 
     Raises:
@@ -105,7 +103,7 @@ async def _read(served: Served, course: Course, limits: AskLimits) -> AsyncItera
     pieces = served.pieces()
     while True:
         if rest_until_s is None and course.has_ended:
-            rest_until_s = loop.time() + min(_REST_S, limits.between_s)
+            rest_until_s = loop.time() + min(_REST_S, served.limits.between_s)
         try:
             async with asyncio.timeout_at(rest_until_s):
                 piece = await anext(pieces, None)
