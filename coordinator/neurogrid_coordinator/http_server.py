@@ -69,7 +69,29 @@ def connection_limits(config: HttpConfig) -> ConnectionLimits:
     )
 
 
-class Server(uvicorn.Server):
+class CancellableServer(uvicorn.Server):
+    """A server that lets go of its address and its connections when it is cancelled, too.
+
+    uvicorn's leaves them: the loop would go on to answer at them, and, where somebody else has closed a socket that the loop still
+    has, take the next one with its number for it, and never look at that.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.servers = []
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer until this is told to stop, or cancelled."""
+        try:
+            await super().serve(sockets)
+        finally:
+            for server in self.servers:
+                server.close()
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+
+
+class Server(CancellableServer):
     """A server that tells long answers to end when it is told to stop."""
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:

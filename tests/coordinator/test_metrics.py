@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import httpx
 import pytest
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.on_asyncio import on_asyncio
@@ -156,3 +158,38 @@ async def test_prometheus_is_answered_once_the_address_can_be_had(
         assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 404
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_begins_to_lead_is_asked_from_then_on_at_the_same_address(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+    async def leads(client: httpx.AsyncClient) -> float:
+        while True:
+            try:
+                answer = await client.get(f"http://127.0.0.1:{port}/metrics")
+            except httpx.TransportError:
+                await asyncio.sleep(0.01)
+            else:
+                return float(answer.text.partition("\nneurogrid_coordinator_leads ")[2].split()[0])
+
+    async def take_over() -> None:
+        async def standing_by() -> Reading:
+            return replace(reading(), market=None)
+
+        async def leading() -> Reading:
+            return reading()
+
+        # The connection stays open, as a busy Prometheus keeps it.
+        async with asyncio.timeout(100), httpx.AsyncClient(trust_env=False) as client:
+            for read, said in ((standing_by, 0), (leading, 1)):
+                serving = asyncio.create_task(serve_metrics("127.0.0.1", port, read, again_s=0.01))
+                assert await leads(client) == said
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(take_over())

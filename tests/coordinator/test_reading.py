@@ -224,6 +224,36 @@ async def place(folder: Path, readers: int) -> AsyncGenerator[Place]:
             server.listen().listener.close()
 
 
+@on_asyncio
+async def test_a_server_that_is_closed_lets_go_of_its_address_and_its_connections(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        server = ApiServer(HttpConfig(listen="127.0.0.1:0"), world.stopping)
+        server.answer_with(world.app, TERMS)
+        there = Place(world, server)
+        address = server.listen().listener.getsockname()
+        acme = await world.customer("acme")
+        while True:
+            try:
+                client = await there.connect()
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0)
+        assert (await client.ask(request(authorization=f"Bearer {acme.key}")))[0] == 201
+        await server.aclose()
+        assert await client.is_over()
+        await there.leave()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*address)
+        # The next descriptor that this loop gets has that socket's number.
+        taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        async with taken, asyncio.timeout(_PATIENCE_S):
+            reader, writer = await asyncio.open_connection(*taken.sockets[0].getsockname())
+            assert await reader.read() == b""
+            writer.close()
+
+
 async def conversation(there: Place) -> list[object]:
     """What a client hears that says all sorts of things over one connection."""
     acme = await there.world.customer("acme", deposit=RICH)
@@ -287,8 +317,6 @@ async def conversation(there: Place) -> list[object]:
     return heard
 
 
-# Not in every run: twice it waited two minutes for its first answer behind a thousand other tests, and never alone (not explained yet).
-@pytest.mark.nightly
 @on_asyncio
 async def test_whoever_reads_it_a_client_hears_the_same(tmp_path: Path) -> None:
     async with place(tmp_path / "without", 0) as there:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..http_server import CancellableServer
 from .catalogue import CATALOGUE
 from .reading import Reading, samples
 
@@ -59,7 +60,7 @@ async def serve_metrics(
             ).serve(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
+class _Server(CancellableServer):
     """One that leaves signals to the API's."""
 
     @contextmanager
