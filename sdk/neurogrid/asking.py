@@ -119,32 +119,7 @@ class Models:
             "node_preferences": _where(region, min_performance_score),
             "stream": True,
         }
-        with ExitStack() as stack:
-            response = self._transport.repeat(
-                repeats_sent=False,
-                attempt=lambda: stack.enter_context(
-                    self._transport.stream(
-                        f"{_PATH}/generate/text",
-                        method="POST",
-                        json=body,
-                        silence_s=STREAM_SILENCE_S,
-                    )
-                ),
-            )
-            try:
-                for event in read_events(response.iter_lines()):
-                    match event.event:
-                        case "text":
-                            yield msgspec.json.decode(event.data, type=_Piece).text
-                        case "answer":
-                            yield msgspec.json.decode(event.data, type=TextAnswer)
-                            return
-                        case "error":
-                            said = f'{{"error":{event.data}}}'.encode()
-                            raise refused(httpx.codes.INTERNAL_SERVER_ERROR, said, None)
-            except httpx.TransportError as error:
-                raise ConnectionFailed(f"the answer of {model} broke off: {error}") from error
-        raise ConnectionFailed(f"the answer of {model} broke off")
+        yield from self._listen(TextAnswer, model, f"{_PATH}/generate/text", json=body)
 
     def generate_image(
         self,
@@ -207,18 +182,70 @@ class Models:
             InvalidRequestError: it is empty or too large.
             ApiError: as of `generate_text`.
         """
-        name, data = _recording(file)
-        fields = {"model": model} if language is None else {"model": model, "language": language}
-        form = httpx.Request("POST", "", data=fields, files={"file": (name, data)})
+        body, kind = _form(model, file, language, {})
         return self._transport.call(
             Transcription,
             "POST",
             f"{_PATH}/transcribe",
-            body=form.read(),
-            headers={"Content-Type": form.headers["Content-Type"], **_keyed(idempotency_key)},
+            body=body,
+            headers={"Content-Type": kind, **_keyed(idempotency_key)},
             silence_s=_ANSWER_S,
             repeats_sent=idempotency_key is not None,
         )
+
+    def stream_transcript(
+        self,
+        model: str,
+        file: str | PathLike[str] | BinaryIO,
+        *,
+        language: str | None = None,
+    ) -> Iterator[str | Transcription]:
+        """Have a model write down what a recording says: its pieces as they are heard, and the whole answer in the end.
+
+        Whoever stops before the end (``close()``, an exception, Ctrl-C) has nothing more computed, and pays for the seconds that
+        were heard by then.
+
+        Args:
+            as of `transcribe`.
+
+        Raises:
+            as `transcribe`; also in the middle.
+            ConnectionFailed: it broke off.
+        """
+        body, kind = _form(model, file, language, {"stream": "true"})
+        yield from self._listen(
+            Transcription,
+            model,
+            f"{_PATH}/transcribe",
+            body=body,
+            headers={"Content-Type": kind},
+        )
+
+    def _listen(self, kind: type[A], model: str, path: str, **request: Any) -> Iterator[str | A]:
+        """The pieces of an answer, and the answer."""
+        with ExitStack() as stack:
+            response = self._transport.repeat(
+                repeats_sent=False,
+                attempt=lambda: stack.enter_context(
+                    self._transport.stream(
+                        path, method="POST", silence_s=STREAM_SILENCE_S, **request
+                    )
+                ),
+            )
+            try:
+                for event in read_events(response.iter_lines()):
+                    match event.event:
+                        case "text":
+                            yield msgspec.json.decode(event.data, type=_Piece).text
+                        case "answer":
+                            yield msgspec.json.decode(event.data, type=kind)
+                            return
+                        case "error":
+                            said = f'{{"error":{event.data}}}'.encode()
+                            raise refused(httpx.codes.INTERNAL_SERVER_ERROR, said, None)
+            except httpx.TransportError as error:
+                raise ConnectionFailed(f"the answer of {model} broke off: {error}") from error
+        raise ConnectionFailed(f"the answer of {model} broke off")
 
     def _ask(
         self,
@@ -248,6 +275,19 @@ def _keyed(idempotency_key: str | None) -> dict[str, str]:
 
 def _where(region: str | None, score: float) -> dict[str, Any]:
     return {"region": region, "min_performance_score": score}
+
+
+def _form(
+    model: str,
+    file: str | PathLike[str] | BinaryIO,
+    language: str | None,
+    more: Mapping[str, str],
+) -> tuple[bytes, str]:
+    """A form with a recording, and its type of content."""
+    name, data = _recording(file)
+    fields = {"model": model, **({} if language is None else {"language": language}), **more}
+    form = httpx.Request("POST", "", data=fields, files={"file": (name, data)})
+    return form.read(), form.headers["Content-Type"]
 
 
 def _recording(file: str | PathLike[str] | BinaryIO) -> tuple[str, bytes]:

@@ -318,6 +318,7 @@ class Transport:
         method: str = "GET",
         params: Params | None = None,
         json: object = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         task_id: str | None = None,
         silence_s: float | None = None,
@@ -325,6 +326,7 @@ class Transport:
         """One attempt at a response whose body is read as it comes.
 
         Args:
+            body: in place of ``json``.
             silence_s: the longest pause between two pieces; None for the client's timeout.
         """
 
@@ -335,7 +337,7 @@ class Transport:
                 params=params,
                 json=json,
                 headers=headers,
-                content=None,
+                content=body,
                 silence_s=silence_s,
             )
             response = self._client.send(request, stream=True)

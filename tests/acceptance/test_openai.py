@@ -304,6 +304,7 @@ def test_the_npm_package_works_unchanged_and_who_leaves_stops_the_work(
     assert said["dimensions"] == 384
     assert said["left"] == 3
     assert "dashwood" in str(said["heard"]).lower()
+    assert (said["told"], said["seconds"]) == (said["heard"], 8)
     assert (said["unknown"], said["param"]) == ("model_not_found", "model")
     assert "did you mean bard-1m" in str(said["message"])
 

@@ -14,7 +14,7 @@ import pytest
 from openai import OpenAI
 
 from acceptance.network import PATIENCE_S, Devnet, until
-from conformance.recording import SPOKEN
+from conformance.recording import SPOKEN, chapter
 from neurogrid.models.catalogue import TextAnswer
 from neurogrid_marketplace.money import parse_usdc
 from neurogrid_marketplace.receipt import verify_receipt
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.engine]
 _PNG = b"\x89PNG\r\n\x1a\n"
 # The recording has so many seconds, of which each that has begun counts.
 _SPOKEN_S = 8
+_CHAPTER_S = 40
 
 
 def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_units(
@@ -81,12 +82,17 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
         took(long.model_dump()["neurogrid"], 50 * _SPOKEN_S)
         subtitles = client.audio.transcriptions.create(**hear, response_format="srt")
         assert subtitles.startswith("1\n00:00:00,000 --> ")
-        streamed = list(client.audio.transcriptions.create(**hear, stream=True))
-        assert [each.type for each in streamed] == [
-            "transcript.text.delta",
-            "transcript.text.done",
-        ]
-        took(streamed[-1].model_dump()["neurogrid"], 50 * _SPOKEN_S)
+        listen: dict[str, Any] = {**hear, "file": ("chapter.wav", chapter()), "stream": True}
+        *pieces, done = client.audio.transcriptions.create(**listen)
+        assert {each.type for each in pieces} == {"transcript.text.delta"}
+        assert len(pieces) > 1, "piece by piece"
+        assert done.type == "transcript.text.done"
+        assert "".join(each.delta for each in pieces) == done.text
+        assert "dashwood" in done.text.lower()
+        took(done.model_dump()["neurogrid"], 50 * _CHAPTER_S)
+        with client.audio.transcriptions.create(**listen) as stream:
+            assert next(stream).type == "transcript.text.delta"
+        until(lambda: _at_rest(devnet, "whisper-tiny-en"), "its server has stopped")
         heard = devnet.client.models.transcribe("whisper-tiny-en", SPOKEN)
         assert heard.transcription == long.text
         assert heard.confidence is not None
@@ -127,6 +133,7 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
 
         _left_from_a_terminal(devnet)
 
+        heard_ms = 0
         for task_id, told in costs.items():
             task = devnet.until_settled(task_id)
             found = verify_receipt(devnet.client.tasks.receipt(task_id))
@@ -135,6 +142,10 @@ def test_images_recordings_vectors_and_texts_come_of_replicas_and_cost_their_uni
             paid = parse_usdc(f"{task.cost:f}")
             # The transcript as subtitles does not say what it cost, nor does what was broken off.
             assert told <= paid == found.use.prices.cost_micro_usdc(found.billed)
+            heard_ms += found.billed.audio_ms
+        # Of the transcript that was left, what came was paid, and no more.
+        left_ms = heard_ms - 1000 * (3 * _SPOKEN_S + _CHAPTER_S)
+        assert 0 < left_ms < 1000 * _CHAPTER_S
 
 
 def _left_from_a_terminal(devnet: Devnet) -> None:
@@ -149,12 +160,12 @@ def _left_from_a_terminal(devnet: Devnet) -> None:
         shown.send_signal(signal.SIGINT)
         _, words = shown.communicate(timeout=PATIENCE_S)
     assert b"nothing more is computed" in words
+    until(lambda: _at_rest(devnet, "bard-1m"), "nobody is at work")
 
-    def at_rest() -> bool:
-        found = devnet.client.models.get("bard-1m").replicas
-        return found is not None and found.at_work == 0
 
-    until(at_rest, "nobody is at work")
+def _at_rest(devnet: Devnet, model: str) -> bool:
+    found = devnet.client.models.get(model).replicas
+    return found is not None and found.at_work == 0
 
 
 def _alike(one: list[float], other: list[float]) -> float:

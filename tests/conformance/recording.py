@@ -14,6 +14,19 @@ SPOKEN = (
 _HERTZ = 16_000
 
 
+def chapter(pause_s: float = 3) -> bytes:
+    """All that this reader says, one sentence after the other, as a WAV file: more than Whisper hears at once."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        for number, path in enumerate(sorted(SPOKEN.parent.glob("*.wav"))):
+            with wave.open(str(path), "rb") as sentence:
+                if not number:
+                    sound.setparams(sentence.getparams())
+                sound.writeframes(sentence.readframes(sentence.getnframes()))
+            sound.writeframes(bytes(2 * round(pause_s * _HERTZ)))
+    return file.getvalue()
+
+
 def silence(length_s: float) -> bytes:
     """A WAV file in which nobody says anything."""
     file = io.BytesIO()

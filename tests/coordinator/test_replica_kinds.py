@@ -16,8 +16,9 @@ from conformance.recording import silence
 from coordinator.api_world import Customer
 from coordinator.fake_jobs import Serve
 from coordinator.on_asyncio import on_asyncio
-from coordinator.replica_world import MODEL, ReplicaWorld
-from coordinator.test_paid_use import billed, events_of, paid, uses
+from coordinator.replica_world import HEAD, MODEL, ReplicaWorld, well_but
+from coordinator.served import served
+from coordinator.test_paid_use import billed, event, events_of, paid, uses
 from neurogrid_coordinator.services.submission import MODEL_KIND
 from neurogrid_coordinator.store import task_lists, unit_counts
 from neurogrid_coordinator.store.task_lists import TaskFilter
@@ -60,6 +61,21 @@ SAID: dict[str, Any] = {
     ],
     "usage": {"type": "duration", "seconds": 8},
 }
+# The pieces say what they count as so far, as a server does that is asked to.
+EVENTS: list[dict[str, Any]] = [
+    {
+        "type": "transcript.text.delta",
+        "delta": "To be,",
+        "usage": {"type": "duration", "seconds": 2},
+    },
+    {
+        "type": "transcript.text.delta",
+        "delta": " or not.",
+        "usage": {"type": "duration", "seconds": 5},
+    },
+    {"type": "transcript.text.done", **SAID},
+]
+STREAM = b"".join(map(event, EVENTS))
 Asked = list[tuple[str, bytes]]
 
 
@@ -242,21 +258,71 @@ async def test_a_transcript_of_a_server_that_says_no_usage_is_paid_by_its_length
 async def test_a_server_that_streams_transcripts_is_passed_on_event_by_event(
     tmp_path: Path,
 ) -> None:
-    usage = {"type": "duration", "seconds": 2}
-    events = [
-        {"type": "transcript.text.delta", "delta": "To "},
-        {"type": "transcript.text.delta", "delta": "be."},
-        {"type": "transcript.text.done", "text": "To be.", "usage": usage},
-    ]
-
-    stream = b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in events)
-    asked, open_world = serving(tmp_path, AUDIO, stream, "stream")
+    asked, open_world = serving(tmp_path, AUDIO, STREAM, "stream", "words")
     async with open_world as (here, alice):
         *deltas, done, end = events_of(await hear(alice, stream="true"))
-        assert [each["delta"] for each in deltas] == ["To ", "be."]
-        assert (done["usage"]["cost_micro_usdc"], end) == (100, "[DONE]")
-        assert b'name="stream"\r\n\r\ntrue\r\n' in asked[-1][1]
-        assert (await of_account(here, alice)).audio_ms == 2000
+        # What it counts as so far is no part of OpenAI's pieces.
+        assert deltas == [
+            {"type": "transcript.text.delta", "delta": "To be,"},
+            {"type": "transcript.text.delta", "delta": " or not."},
+        ]
+        assert (done["usage"]["seconds"], done["usage"]["cost_micro_usdc"], end) == (
+            8,
+            400,
+            "[DONE]",
+        )
+        form = asked[-1][1]
+        for field, value in (("stream", "true"), ("response_format", "json")):
+            assert f'name="{field}"\r\n\r\n{value}\r\n'.encode() in form
+        assert b"granularities" not in form
+        assert b"usage" not in form
+        assert (await of_account(here, alice)).audio_ms == 8000
+        long = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
+        await hear(alice, stream="true", **long)
+        for field, value in long.items():
+            assert f'name="{field}"\r\n\r\n{value}\r\n'.encode() in asked[-1][1]
+        for whole in ("text", "srt", "vtt"):
+            refused = await hear(alice, stream="true", response_format=whole)
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "stream")
+        assert len(asked) == 2
+
+
+@on_asyncio
+async def test_who_leaves_a_transcript_pays_for_the_seconds_that_came_and_the_server_stops(
+    tmp_path: Path,
+) -> None:
+    gone, forms = asyncio.Event(), list[bytes]()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"".join(map(event, EVENTS[:2])))
+        forms.append(await reader.read())
+        gone.set()
+
+    features = ("stream", "usage_in_stream")
+    async with (
+        paid(tmp_path, well_but(endless), entry=AUDIO, features=features) as (here, alice),
+        served(here.world) as address,
+        httpx.AsyncClient(headers={"Authorization": f"Bearer {alice.key}"}) as http,
+    ):
+        async with http.stream(
+            "POST",
+            f"http://{address}/v1/audio/transcriptions",
+            data={"model": MODEL, "stream": "true"},
+            files={"file": ("speech.wav", SOUND)},
+            timeout=60,
+        ) as answer:
+            lines = (line async for line in answer.aiter_lines() if line)
+            for text in ("To be,", " or not."):
+                assert f'"delta":"{text}"' in await anext(lines)
+        await asyncio.wait_for(gone.wait(), 30)
+        assert b'name="stream_continuous_usage_stats"\r\n\r\ntrue\r\n' in forms[0]
+        (row,) = await uses(here, alice)
+        async with asyncio.timeout(10):
+            while not (units := await billed(here, row)).requests:  # noqa: ASYNC110 - nobody is told of a stored row
+                await asyncio.sleep(0.01)
+        # The second is counted when its client surely has it.
+        assert units.audio_ms in (2000, 5000)
+        assert here.pool.tally.requests == {"left": 1}
 
 
 @on_asyncio

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from coordinator.api_world import Customer
 from coordinator.on_asyncio import on_asyncio
@@ -18,6 +19,7 @@ from coordinator.test_replica_kinds import (
     PNG,
     SAID,
     SOUND,
+    STREAM,
     images,
     of_account,
     serving,
@@ -137,6 +139,40 @@ async def test_a_recording_is_written_down_by_a_replica_and_not_kept(tmp_path: P
         assert SOUND in asked[-1][1]
         kept = f"/api/v1/artifacts/{hashlib.sha256(SOUND).hexdigest()}"
         assert (await alice.http.get(kept)).status_code == 404
+
+
+@pytest.mark.parametrize("features", [("stream",), ()], ids=["streams", "whole"])
+@on_asyncio
+async def test_a_transcript_is_told_as_it_is_heard_and_in_the_end_whole(
+    tmp_path: Path, features: tuple[str, ...]
+) -> None:
+    asked, open_world = serving(tmp_path, AUDIO, STREAM if features else SAID, *features)
+    async with open_world as (here, alice):
+
+        async def listen(stream: str) -> httpx.Response:
+            return await alice.http.post(
+                f"{_API}/transcribe",
+                data={"model": MODEL, "stream": stream},
+                files={"file": ("speech.wav", SOUND)},
+                timeout=60,
+            )
+
+        answer = await listen("true")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        *pieces, last = answer.text.split("\n\n")[:-1]
+        texts = ["To be,", " or not."] if features else [SAID["text"]]
+        assert pieces == [f'event: text\ndata: {{"text":"{text}"}}' for text in texts]
+        name, _, said = last.partition("\ndata: ")
+        whole = json.loads(said)
+        assert (name, whole["transcription"]) == ("event: answer", SAID["text"])
+        assert (whole["language"], whole["confidence"]) == ("en", 0.905)
+        assert whole["segments"][1] == {"start": 1.5, "end": 7.3, "text": " or not."}
+        assert (whole["cost_usdc"], whole["request_id"][:4]) == ("0.0004", "req_")
+        assert SOUND in asked[-1][1]
+        assert (await of_account(here, alice)).audio_ms == 8000
+        refused = await listen("perhaps")
+        assert refused.json()["error"]["details"]["field"] == "stream"
+        assert len(asked) == 1
 
 
 @on_asyncio

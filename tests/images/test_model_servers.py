@@ -15,7 +15,7 @@ import openai
 import pytest
 from PIL import Image
 
-from conformance.recording import SPOKEN
+from conformance.recording import SPOKEN, chapter
 from images.model_container import Served, refused, served
 from neurogrid_coordinator.models_config import read_catalogue
 from neurogrid_marketplace.model_catalogue import Model
@@ -42,10 +42,10 @@ def entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("entry", ["whisper-tiny-en"], indirect=True)
 def test_speech_is_written_down_in_each_form(entry: Model) -> None:
-    spoken = SPOKEN.read_bytes()
+    recording = SPOKEN.read_bytes()
     with _asked(entry) as (server, client):
         ask = client.audio.transcriptions
-        file = ("speech.wav", spoken)
+        file = ("speech.wav", recording)
         whole = ask.create(
             model=entry.id,
             file=file,
@@ -71,13 +71,13 @@ def test_speech_is_written_down_in_each_form(entry: Model) -> None:
             {"files": {"file": ("a.wav", b"no sound")}},
             {"files": {"file": ("a.wav", b"")}},
             {"data": {"file": "text"}, "files": {"other": b"x"}},
-            {"files": {"file": spoken}, "data": {"language": "fr"}},
-            {"files": {"file": spoken}, "data": {"response_format": "mp3"}},
-            {"files": {"file": spoken}, "data": {"temperature": "warm"}},
-            {"files": {"file": spoken}, "data": {"timestamp_granularities[]": "word"}},
-            {"files": {"file": spoken}, "data": {"colour": "red"}},
-            {"files": {"file": spoken}, "data": {"stream": "true"}},
-            {"files": {"file": spoken}, "data": {"model": "whisper-1"}},
+            {"files": {"file": recording}, "data": {"language": "fr"}},
+            {"files": {"file": recording}, "data": {"response_format": "mp3"}},
+            {"files": {"file": recording}, "data": {"temperature": "warm"}},
+            {"files": {"file": recording}, "data": {"timestamp_granularities[]": "word"}},
+            {"files": {"file": recording}, "data": {"colour": "red"}},
+            {"files": {"file": recording}, "data": {"stream": "true", "response_format": "srt"}},
+            {"files": {"file": recording}, "data": {"model": "whisper-1"}},
             {"json": {}},
             {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
             {"files": {"file": bytes(26 * 1024 * 1024)}},
@@ -98,6 +98,27 @@ def test_speech_is_written_down_in_each_form(entry: Model) -> None:
             (400, None, None),
             (413, None, "request_too_large"),
         ]
+
+
+@pytest.mark.parametrize("entry", ["whisper-tiny-en"], indirect=True)
+def test_speech_is_streamed_as_it_is_heard_and_who_leaves_stops_it(entry: Model) -> None:
+    with _asked(entry) as (server, client):
+        # More than the model hears at once, so the first piece comes long before the last.
+        ask: dict[str, Any] = {"model": entry.id, "file": ("long.wav", chapter()), "stream": True}
+        *deltas, done = client.audio.transcriptions.create(**ask)
+        assert [each.type for each in deltas] == ["transcript.text.delta"] * len(deltas)
+        assert len(deltas) > 2
+        assert done.type == "transcript.text.done"
+        assert "".join(each.delta for each in deltas) == done.text
+        assert _SAID in done.text
+        assert done.to_dict()["usage"] == {"type": "duration", "seconds": 40}
+        with client.audio.transcriptions.create(
+            **ask, extra_body={"stream_include_usage": True, "stream_continuous_usage_stats": True}
+        ) as stream:
+            first = next(stream).to_dict()
+            assert first["usage"]["seconds"] < 30
+            assert server.load()["server_load"] == 1
+        server.until_idle()
 
 
 @pytest.mark.parametrize("entry", ["whisper-base"], indirect=True)

@@ -11,7 +11,7 @@ import pytest
 
 from conformance.recording import SPOKEN
 from images.model_image import ask
-from models.serving.transcripts import Transcript
+from models.serving.transcripts import Listening
 from models.speech.hearing import spoken
 from models.speech.transcribe import answer
 from neurogrid_marketplace.model_requests import ModelInput
@@ -44,7 +44,7 @@ def test_what_goes_round_in_a_circle_was_no_speech() -> None:
         )
 
     def said(*pieces: SimpleNamespace) -> dict[str, Any]:
-        return answer(Transcript("en", 4, spoken(pieces, lambda: None)))
+        return answer(Listening("en", 4, spoken(pieces, lambda: None)).whole())
 
     assert said(heard(" Hello.", 0.75, 1.1), heard(" beep" * 90, 0.99, 30)) == {
         "text": "Hello.",

@@ -1,6 +1,7 @@
 """Asking models in the SDK. What the api answers is tests/coordinator/test_api_model_answers.py's."""
 
 import hashlib
+import io
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,14 @@ from click.testing import CliRunner
 from coordinator.served import ServedWorld, served_in_thread
 from neurogrid import Client
 from neurogrid.cli.group import neurogrid
-from neurogrid.errors import ConnectionFailed, NotFoundError, ServerError, TaskFailedError
-from neurogrid.models.catalogue import TextAnswer
+from neurogrid.errors import (
+    ConnectionFailed,
+    InvalidRequestError,
+    NotFoundError,
+    ServerError,
+    TaskFailedError,
+)
+from neurogrid.models.catalogue import TextAnswer, Transcription
 from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_marketplace.model_catalogue import parse_catalogue
 
@@ -107,6 +114,36 @@ def test_a_text_is_streamed_and_its_end_is_the_answer_or_says_what_went_wrong() 
         said.append(httpx.Response(404, json={"success": False, "error": unknown}))
         with pytest.raises(NotFoundError):
             next(client.models.stream_text("small", "To be"))
+
+
+def test_a_transcript_is_streamed_as_it_is_heard() -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        assert request.url.path == "/api/v1/models/transcribe"
+        heard = {
+            **_COMMON,
+            "model": "ear",
+            "transcription": "To be.",
+            "language": "en",
+            "segments": [],
+        }
+        return _events(("text", {"text": "To"}), ("text", {"text": " be."}), ("answer", heard))
+
+    with Client("ng_key", "http://world", transport=httpx.MockTransport(answer)) as client:
+        file = io.BytesIO(b"RIFF sound")
+        *pieces, whole = client.models.stream_transcript("ear", file, language="en")
+        assert pieces == ["To", " be."]
+        assert isinstance(whole, Transcription)
+        assert whole.transcription == "To be."
+        assert sent[0].headers["content-type"].startswith("multipart/form-data; boundary=")
+        for name, value in (("model", "ear"), ("language", "en"), ("stream", "true")):
+            assert f'name="{name}"\r\n\r\n{value}\r\n'.encode() in sent[0].content
+        assert b"RIFF sound" in sent[0].content
+        with pytest.raises(InvalidRequestError):
+            next(client.models.stream_transcript("ear", io.BytesIO()))
+        assert len(sent) == 1
 
 
 def test_only_what_has_a_key_is_asked_again_where_its_connection_was_lost() -> None:

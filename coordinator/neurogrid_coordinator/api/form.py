@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
@@ -19,6 +20,9 @@ _FIELDS_MAX = 32
 # As PHP began it, and OpenAI's clients send lists.
 _LIST = "[]"
 _PIECE_BYTES = 64 * 1024
+_FLAGS = {"true": True, "false": False}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,18 @@ async def read_form(
         yield Form(fields, lists, file)
     finally:
         await form.close()
+
+
+async def with_form(form: AsyncExitStack, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The same pieces; the form, whose file they are about, is there until their end."""
+    async with form, aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+
+
+def flag(text: str) -> bool | str:
+    """What a field that is true or false says; the text itself where it is neither."""
+    return _FLAGS.get(text.lower(), text)
 
 
 async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes]:

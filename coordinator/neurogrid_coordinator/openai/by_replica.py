@@ -40,6 +40,7 @@ ROUTES: Final[Mapping[type, Route]] = {
     ImageRequest: Route.IMAGES,
     TranscriptionRequest: Route.TRANSCRIPTIONS,
 }
+_STREAM_USAGE: Final = ("stream_include_usage", "stream_continuous_usage_stats")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,11 +79,19 @@ def form_for_server(request: TranscriptionRequest, model: Model, recording: Reco
         Unsupported: see `require_able`.
     """
     require_able(request, model)
+    assert model.server is not None, "it has one"
     fields = [("model", model.name_at_server)]
+    shape = "verbose_json"
     if is_streamed(request, model):
-        fields += [("response_format", "json"), ("stream", "true")]
-    else:
-        fields.append(("response_format", "verbose_json"))
+        # Its last event has the seconds in either form.
+        if given(request.response_format, "json") != shape:
+            shape = "json"
+        fields.append(("stream", "true"))
+        if "usage_in_stream" in model.server.features:
+            # vLLM's names: a form has no `stream_options`. So who leaves in the middle pays for what was heard by then.
+            fields += [(name, "true") for name in _STREAM_USAGE]
+    fields.append(("response_format", shape))
+    if shape == "verbose_json":
         wanted = given(request.timestamp_granularities, []) or ["segment"]
         fields += [("timestamp_granularities[]", each) for each in dict.fromkeys(wanted)]
     for name in ("language", "prompt", "temperature"):

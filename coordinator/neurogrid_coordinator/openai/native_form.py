@@ -39,12 +39,15 @@ def openai_request(
     parameters: Mapping[str, Json],
     sent: Mapping[str, Json],
     region: str | None = None,
+    *,
+    streams: bool = False,
 ) -> Request | None:
     """The same request in OpenAI's form; None where it has none.
 
     Args:
         parameters: all of them.
         sent: those that its client has said.
+        streams: its client wants a transcript as it is heard. A text always comes so, where its server can.
     """
     if model.server is None:
         return None
@@ -74,6 +77,7 @@ def openai_request(
                 model=model.id,
                 language=values["language"] or UNSET,
                 response_format="verbose_json",
+                stream=True if streams else UNSET,
                 provider=where,
             )
     return None
@@ -107,6 +111,10 @@ def _writing(
 
 def text_of(value: Mapping[str, Any]) -> str:
     """What an answer, or a piece of one, has of its text; "": nothing."""
+    delta = value.get("delta")
+    if isinstance(delta, str):
+        # A piece of a transcript.
+        return delta
     for choice in _objects(value.get("choices")):
         said = choice.get("delta") or choice.get("message") or choice
         text = said.get("content", said.get("text")) if isinstance(said, dict) else None
@@ -121,7 +129,8 @@ def result_of(
 
     Args:
         text: all of it.
-        last: the whole answer; of a stream the last piece that had a choice, with the usage.
+        last: the whole answer; of a streamed text the last piece that had a choice, with the usage; of a streamed transcript its
+            last event.
 
     Raises:
         NoAnswer: that cannot be read.

@@ -144,7 +144,9 @@ def is_piece(request: Request, value: Mapping[str, Any]) -> bool:
 def chunk(request: Request, value: dict[str, Any], bill: Bill) -> dict[str, Any]:
     """A piece of a stream as it goes out, without what it cost."""
     if isinstance(request, TranscriptionRequest):
-        return value
+        # OpenAI's pieces have none: it is for whoever leaves in the middle.
+        rest = {name: each for name, each in value.items() if name != "usage"}
+        return value if is_last(value) else rest
     out = {**value, **_named(request, value, bill)}
     if wants_usage(request):
         out["usage"] = None
@@ -277,11 +279,12 @@ def subtitles(request: TranscriptionRequest, said: ModelResult) -> str | None:
     return None
 
 
-def heard_events(value: Mapping[str, Any], bill: Bill) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The events of a transcript that came whole: its text, and its end."""
-    text = value["text"]
-    done = {"type": _HEARD, "text": text, "usage": _usage(value, bill), "neurogrid": bill.origin}
-    return {"type": "transcript.text.delta", "delta": text}, done
+def heard_events(
+    request: TranscriptionRequest, value: dict[str, Any], bill: Bill
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The events of a transcript that came whole: its text, and its end, with what the whole answer has."""
+    done = {"type": _HEARD, **whole(request, value, bill)}
+    return {"type": "transcript.text.delta", "delta": value["text"]}, done
 
 
 def _list(value: Mapping[str, Any], name: str) -> list[Any]:

@@ -21,8 +21,9 @@ from neurogrid_marketplace.model_requests import (
 )
 
 from ..openai import native_form
+from ..openai.fields import given
 from ..openai.recordings import Recording
-from ..openai.requests import ChatRequest, CompletionRequest, Request
+from ..openai.requests import Request, TranscriptionRequest
 from ..openai.server_answers import NoAnswer
 from ..store.accounts import Account
 from ..store.tasks import TaskRow
@@ -92,7 +93,7 @@ class NativeAnswers:
             as `Models.submission`, `Models.run` and `Inference.answer`.
             Refused: there is no answer, and why.
         """
-        asked = self._asked(wanted, model_type, recording, places)
+        asked = self._asked(wanted, model_type, recording, places, streams=False)
         if asked is None:
             return await self._of_task(account, wanted, model_type, recording, places, wait_s)
         said: Answered | None = None
@@ -110,16 +111,20 @@ class NativeAnswers:
         return said
 
     async def pieces(
-        self, account: Account, wanted: ModelWanted, model_type: ModelType
+        self,
+        account: Account,
+        wanted: ModelWanted,
+        model_type: ModelType,
+        recording: Recording | None = None,
     ) -> AsyncGenerator[str | Answered]:
-        """Pieces of a text as they come, and the answer in the end; see `answer`."""
-        asked = self._asked(wanted, model_type, None, None)
+        """Pieces of a text, or of what is said in a recording, as they come, and the answer in the end; see `answer`."""
+        asked = self._asked(wanted, model_type, recording, None, streams=True)
         if asked is not None:
             async with aclosing(self._of_replica(account, asked)) as pieces:
                 async for piece in pieces:
                     yield piece
             return
-        answered = await self._of_task(account, wanted, model_type, None, None, None)
+        answered = await self._of_task(account, wanted, model_type, recording, None, None)
         if answered.result.text:
             yield answered.result.text
         yield answered
@@ -130,9 +135,11 @@ class NativeAnswers:
         model_type: ModelType,
         recording: Recording | None,
         places: Places | None,
+        *,
+        streams: bool,
     ) -> Asked | None:
         """The request as a replica is asked it; None: a task computes it."""
-        request = self._for_replica(wanted, model_type)
+        request = self._for_replica(wanted, model_type, streams=streams)
         if request is None:
             return None
         link = None if places is None else places.link
@@ -164,7 +171,9 @@ class NativeAnswers:
             raise unanswered(run.row)
         return _answered(run.row, run.result, places, wanted.model)
 
-    def _for_replica(self, wanted: ModelWanted, model_type: ModelType) -> Request | None:
+    def _for_replica(
+        self, wanted: ModelWanted, model_type: ModelType, *, streams: bool
+    ) -> Request | None:
         """The request as replicas take it; None: it wants what is known of tasks alone."""
         model = find_model(self._models.settings, wanted.model, model_type)
         if wanted.where:
@@ -178,7 +187,7 @@ class NativeAnswers:
             return None
         region = wanted.regions[0] if wanted.regions else None
         return native_form.openai_request(
-            model, wanted.asked, parameters, wanted.parameters, region
+            model, wanted.asked, parameters, wanted.parameters, region, streams=streams
         )
 
     async def _of_replica(self, account: Account, asked: Asked) -> AsyncGenerator[str | Answered]:
@@ -187,14 +196,16 @@ class NativeAnswers:
         since_s = loop.time()
         texts: list[str] = []
         last: dict[str, Any] = {}
-        is_stream = isinstance(request, ChatRequest | CompletionRequest) and request.stream is True
-        if is_stream:
+        if given(getattr(request, "stream", None), False):
             async with aclosing(self._inference.pieces(account, asked)) as pieces:
                 async for data in pieces:
                     value = msgspec.json.decode(data)
                     if text := native_form.text_of(value):
                         texts.append(text)
                         yield text
+                    if isinstance(request, TranscriptionRequest):
+                        last = value
+                        continue
                     # The piece with the usage has no choices, and the one before it how the text ended.
                     kept = {name: each for name, each in value.items() if each}
                     last = {**last, **kept}

@@ -272,11 +272,13 @@ async def _read_whole(served: Served, wanted: Wanted) -> tuple[bytes, dict[str, 
 
 async def _heard(served: Served, wanted: Wanted) -> AsyncGenerator[bytes]:
     """The events of a transcript whose server says all of it at once."""
+    request = wanted.request
+    assert isinstance(request, TranscriptionRequest), "others stream, or are asked for whole"
     body, value = await _read_whole(served, wanted)
-    yield _encode(server_answers.heard_events(value, _bill(served, wanted, 0))[0])
+    yield _encode(server_answers.heard_events(request, value, _bill(served, wanted, 0))[0])
     served.meter.passed(body)
     bill = _bill(served, wanted, await served.meter.end())
-    yield _encode(server_answers.heard_events(value, bill)[1])
+    yield _encode(server_answers.heard_events(request, value, bill)[1])
 
 
 class Broken(Exception):

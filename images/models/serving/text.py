@@ -5,18 +5,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from models.serving.batch import Batch, Order
-from models.serving.bodies import encoded, json_of
+from models.serving.bodies import json_of
 from models.serving.errors import Refused, wrong
 from models.serving.frame import Load, Serving, json_answer, unless_gone
-from models.serving.text_answers import DONE, Answering, Choice, last, opening, piece, usage, whole
+from models.serving.streams import DONE, Stream, event
+from models.serving.text_answers import Answering, Choice, last, opening, piece, usage, whole
 from models.serving.text_requests import (
     ChatAsked,
     CompletionAsked,
@@ -117,7 +117,7 @@ class TextServing(Serving):
         entered = AsyncExitStack()
         # Refused before the first byte of a stream, or not at all.
         order = await entered.enter_async_context(self._batch.asked(wanted, self.request_s))
-        return _Stream(entered, self._streamed(of, order, len(wanted), prompt))
+        return Stream(entered, self._streamed(of, order, len(wanted), prompt))
 
     async def _whole(self, of: Answering, wanted: Sequence[Wanted], prompt: int) -> Response:
         choices = [Choice() for _ in wanted]
@@ -133,7 +133,7 @@ class TextServing(Serving):
         """Server-sent events: all that is there goes in one piece."""
         said, written = [0] * texts, [0] * texts
         if of.chat:
-            yield b"".join(_event(opening(of, number)) for number in range(texts))
+            yield b"".join(event(opening(of, number)) for number in range(texts))
         try:
             async for pieces in order.pieces(texts):
                 events = []
@@ -142,7 +142,7 @@ class TextServing(Serving):
                     # A token whose text has yet to come is said with the next one.
                     if made.text or made.finish or made.told:
                         counted = usage(prompt, sum(written))
-                        events.append(_event(piece(of, number, made, said[number], counted)))
+                        events.append(event(piece(of, number, made, said[number], counted)))
                     said[number] += len(made.text)
                 if events:
                     yield b"".join(events)
@@ -151,22 +151,5 @@ class TextServing(Serving):
             yield b"data: " + refused.body() + b"\n\n"
             return
         if of.include_usage:
-            yield _event(last(of, usage(prompt, sum(written))))
+            yield event(last(of, usage(prompt, sum(written))))
         yield DONE
-
-
-class _Stream(StreamingResponse):
-    """A stream that leaves what it has entered, also where its client goes before it begins."""
-
-    def __init__(self, entered: AsyncExitStack, events: AsyncGenerator[bytes, None]) -> None:
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-        self._entered, self._events = entered, events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._entered, aclosing(self._events):
-            await super().__call__(scope, receive, send)
-
-
-def _event(value: object) -> bytes:
-    return b"data: " + encoded(value) + b"\n\n"

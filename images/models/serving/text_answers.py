@@ -9,8 +9,6 @@ from typing import Any
 from models.serving.sampling import Chance
 from models.serving.texts import Piece, TextModel, Told
 
-DONE = b"data: [DONE]\n\n"
-
 
 @dataclass(frozen=True)
 class Answering:

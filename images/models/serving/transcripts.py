@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,48 @@ class Transcript:
     @property
     def usage(self) -> dict[str, Any]:
         """What is paid for: each second that has begun."""
-        return {"type": "duration", "seconds": math.ceil(self.duration_s)}
+        return _usage(self.duration_s)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A recording that is being heard.
+
+    Attributes:
+        language: as "en".
+        duration_s: of the recording.
+        segments: as they are found: the work is done while they are read.
+    """
+
+    language: str
+    duration_s: float
+    segments: Iterator[Segment]
+
+    def whole(self) -> Transcript:
+        """Hear it to its end."""
+        return Transcript(self.language, self.duration_s, list(self.segments))
+
+
+def as_delta(
+    segment: Segment, duration_s: float, *, is_first: bool, is_counted: bool
+) -> dict[str, Any]:
+    """A segment, as an event of a stream: all of them together are the text.
+
+    Args:
+        duration_s: of the recording.
+        is_counted: with what the recording counts as up to there, as vLLM's streams have it.
+    """
+    said = segment.text.strip()
+    delta = {"type": "transcript.text.delta", "delta": said if is_first else f" {said}"}
+    if not is_counted:
+        return delta
+    # A model may hear a segment end after its recording does.
+    return {**delta, "usage": _usage(min(segment.end, duration_s))}
+
+
+def as_done(answer: dict[str, Any]) -> dict[str, Any]:
+    """The last event of a stream: the answer that its client would have got in one piece."""
+    return {"type": "transcript.text.done", **answer}
 
 
 def as_json(said: Transcript) -> dict[str, Any]:
@@ -145,6 +186,10 @@ PLAIN: dict[str, tuple[str, Callable[[Transcript], str]]] = {
     "srt": ("text/plain", as_srt),
     "vtt": ("text/vtt", as_vtt),
 }
+
+
+def _usage(heard_s: float) -> dict[str, Any]:
+    return {"type": "duration", "seconds": math.ceil(heard_s)}
 
 
 def _line(segment: Segment) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Final, TypeVar, cast
 
 from models.serving.errors import overloaded, too_slow
 from models.serving.frame import Load
 
 _T = TypeVar("_T")
+_ENDED: Final = object()
 
 
 class Abandoned(Exception):
@@ -100,6 +101,31 @@ class Turns:
             if not working.done():
                 await asyncio.wait((working,))
                 working.exception()
+
+    async def pieces(self, compute: Callable[[Gone], Iterable[_T]]) -> AsyncGenerator[_T]:
+        """What it computes piece by piece, each as soon as it is there; closing it early is as being cancelled.
+
+        Pieces that nobody has fetched yet are kept, so all of them together have to fit into the memory.
+
+        Raises:
+            Refused: it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        made: asyncio.Queue[_T | object] = asyncio.Queue()
+
+        def run(gone: Gone) -> None:
+            for piece in compute(gone):
+                loop.call_soon_threadsafe(made.put_nowait, piece)
+
+        working = asyncio.ensure_future(self.computed(run))
+        working.add_done_callback(lambda _: made.put_nowait(_ENDED))
+        try:
+            while (piece := await made.get()) is not _ENDED:
+                yield cast(_T, piece)
+            await working
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
     async def stopped(self) -> None:
         """Until it is cancelled; then no thread is left behind."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from models.serving.transcripts import Hearing, Segment, Transcript, Unreadable, Word
+from models.serving.transcripts import Hearing, Listening, Segment, Unreadable, Word
 
 # The spectrum of so much fits into the memory that the catalogue says.
 SECONDS_MAX = 10 * 60
@@ -81,11 +81,11 @@ class Whisper:
         )
         self.languages = frozenset(self._model.supported_languages)
 
-    def heard(self, recording: bytes, how: Hearing, check: Callable[[], None]) -> Transcript:
+    def hear(self, recording: bytes, how: Hearing, check: Callable[[], None]) -> Listening:
         """What is said; see `SpeechModel`."""
-        return self.listened(decoded(io.BytesIO(recording)), how, check)
+        return self.listen(decoded(io.BytesIO(recording)), how, check)
 
-    def listened(self, sound: Sound, how: Hearing, check: Callable[[], None]) -> Transcript:
+    def listen(self, sound: Sound, how: Hearing, check: Callable[[], None]) -> Listening:
         """What is said in a sound."""
         check()
         only = next(iter(self.languages)) if len(self.languages) == 1 else None
@@ -99,20 +99,18 @@ class Whisper:
             # A mistake in one part of a recording shall not go on in the next.
             condition_on_previous_text=False,
         )
-        return Transcript(info.language, len(sound) / _HERTZ, spoken(pieces, check))
+        return Listening(info.language, len(sound) / _HERTZ, spoken(pieces, check))
 
 
-def spoken(pieces: Iterable[Any], check: Callable[[], None]) -> list[Segment]:
+def spoken(pieces: Iterable[Any], check: Callable[[], None]) -> Iterator[Segment]:
     """The pieces of speech that faster_whisper finds; the work is done while they are read.
 
     One that goes round in a circle is left out: the model does that where it hears a hum or a beep.
     """
-    segments = []
     for piece in pieces:
         check()
         if piece.compression_ratio <= _PACKED_MAX:
-            segments.append(_segment(piece))
-    return segments
+            yield _segment(piece)
 
 
 def _segment(piece: Any) -> Segment:

@@ -56,7 +56,7 @@ def main() -> None:
     model = Whisper(weights())
     if language and language not in model.languages:
         refuse(f"language {language}: this model knows {', '.join(sorted(model.languages))} alone")
-    said = model.listened(sound, Hearing(language), lambda: None)
+    said = model.listen(sound, Hearing(language), lambda: None).whole()
     made = answer(said)
     took_s = round(time.monotonic() - began_s, 3)
     (OUTPUTS / "result.json").write_text(json.dumps({**made, "execution_time_s": took_s}) + "\n")

@@ -80,3 +80,10 @@ def drawn(
 def heard(client: Client, model: str, file: BinaryIO, language: str | None) -> Transcription:
     """Have a recording written down."""
     return client.models.transcribe(model, file, language=language)
+
+
+def listened(
+    client: Client, model: str, file: BinaryIO, language: str | None
+) -> Iterator[str | Transcription]:
+    """The pieces of what a recording says as they are heard, and in the end the whole answer."""
+    return client.models.stream_transcript(model, file, language=language)

@@ -10,12 +10,13 @@ from neurogrid_marketplace.model_requests import PROMPT_CHARS_MAX
 
 from ..client import Client
 from ..errors import ConnectionFailed
-from ..models.catalogue import ModelAnswer, TextAnswer
+from ..models.catalogue import ModelAnswer
 from .model_calls import Asking, start_note
 from .output import usdc
 from .waiting import waiting
 
 F = TypeVar("F", bound=Callable[..., Any])
+A = TypeVar("A", bound=ModelAnswer)
 
 # A character has four bytes at most.
 _PROMPT_BYTES_MAX = 4 * PROMPT_CHARS_MAX
@@ -90,12 +91,12 @@ def prompt_of(argument: str | None) -> str:
 
 def listen(
     client: Client,
-    coming: Iterable[str | TextAnswer],
+    coming: Iterable[str | A],
     model: str,
     take: Callable[[str], None],
     *,
     quiet: bool,
-) -> TextAnswer:
+) -> A:
     """Take each piece of a text as it comes, with a line on a terminal until the first; the answer.
 
     Raises:

@@ -9,8 +9,8 @@ import click
 
 from ..models.catalogue import Transcription
 from .billing import FILE, write_to
-from .model_calls import heard, start_note
-from .model_options import say, say_what_it_took
+from .model_calls import heard, listened, start_note
+from .model_options import listen, say, say_what_it_took
 from .output import print_json
 from .session import Session, with_session
 from .subtitles import srt, vtt
@@ -49,20 +49,28 @@ def transcribe(
     neurogrid transcribe whisper-tiny-en speech.mp3
     neurogrid transcribe whisper-tiny-en talk.mp3 --format srt -o talk.srt
 
-    What was said alone goes to standard output; what it took and cost to standard error. `neurogrid models list
-    --type audio` names the models. Ctrl-C cancels.
+    What was said alone goes to standard output, as it is heard, where its form is text; what it took and cost to standard
+    error. `neurogrid models list --type audio` names the models. Ctrl-C cancels.
     """
     if recording.isatty():
         raise click.UsageError("RECORDING: - is for a pipe; name a file")
-    note = partial(start_note, session.client, model)
-    with given_up_by_ctrl_c(model), waiting(model, note=note, quiet=session.as_json):
-        answer = heard(session.client, model, recording, language)
-    text = _formed(answer, form)
-    if str(file) != "-":
-        write_to(file, [text.encode()])
-    elif not session.as_json:
-        say(text)
-        sys.stdout.flush()
+    if form == "text" and str(file) == "-" and not session.as_json:
+        with given_up_by_ctrl_c(model):
+            coming = listened(session.client, model, recording, language)
+            answer = listen(session.client, coming, model, say, quiet=False)
+        if not answer.transcription.endswith("\n"):
+            say("\n")
+    else:
+        # Whole, so that it is begun anew where its node fails in the middle.
+        note = partial(start_note, session.client, model)
+        with given_up_by_ctrl_c(model), waiting(model, note=note, quiet=session.as_json):
+            answer = heard(session.client, model, recording, language)
+        text = _formed(answer, form)
+        if str(file) != "-":
+            write_to(file, [text.encode()])
+        elif not session.as_json:
+            say(text)
+            sys.stdout.flush()
     if session.as_json:
         print_json(answer)
         return

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from ..auth import Caller, FormCaller, Gate
 from ..body import read_json
 from ..envelope import success
 from ..errors import Problem, error_body
-from ..form import Form, read_form
+from ..form import Form, flag, read_form, with_form
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
 from ..openapi import Schemas, errors
@@ -83,6 +84,7 @@ _FORM: dict[str, Any] = {
                     "file": {"type": "string", "format": "binary"},
                     "model": {"type": "string", "maxLength": 128},
                     "language": {"type": "string", "pattern": "^([a-z]{2,3})?$"},
+                    "stream": {"enum": ["true", "false"]},
                 },
             }
         }
@@ -104,13 +106,20 @@ _ERRORS = errors(
 
 
 class _TextEvents:
-    """The events of a text that is streamed: ``text`` with each piece, ``answer`` with the whole answer in the end, or ``error``."""
+    """The events of a text that is streamed: ``text`` with each piece, ``answer`` with the whole answer in the end, or ``error``.
+
+    Args:
+        answer: how the whole answer is shown.
+    """
+
+    def __init__(self, answer: Callable[[Answered], TextAnswer | TranscriptionAnswer]) -> None:
+        self._answer = answer
 
     def event(self, piece: str | Answered) -> bytes:
         """A piece, or the answer."""
         if isinstance(piece, str):
             return event("text", TextPiece(piece))
-        return event("answer", _text(piece))
+        return event("answer", self._answer(piece))
 
     def error(self, error: Problem) -> bytes:
         """As other answers say it."""
@@ -119,9 +128,6 @@ class _TextEvents:
     def end(self) -> bytes:
         """The answer was the last."""
         return b""
-
-
-_TEXT_EVENTS = _TextEvents()
 
 
 def add_model_answer_routes(
@@ -142,11 +148,8 @@ def add_model_answer_routes(
         lambda sha256, _: f"{public_url}{API}/artifacts/{sha256}",
         lambda task_id, path: output_url(task_id, path, public_url),
     )
-    text_answer = schemas.answer(TextAnswer, "It has answered.")
-    text_answer["content"]["text/event-stream"] = {"schema": EVENT_SCHEMA}
-    text_answer["description"] += (
-        ' With `stream`: events `text` (`{"text": …}`), then `answer` with the whole answer, or `error`.'
-    )
+    text_answer = _streamed(schemas.answer(TextAnswer, "It has answered."))
+    heard_answer = _streamed(schemas.answer(TranscriptionAnswer, "It has answered."))
 
     @app.post(
         f"{API}/models/generate/text",
@@ -171,7 +174,11 @@ def add_model_answer_routes(
         if asked.stream:
             pieces = answers.pieces(caller.account, wanted, ModelType.TEXT)
             return await stream_response(
-                request, pieces, partial(gate.ended, caller), waits(asked.model), _TEXT_EVENTS
+                request,
+                pieces,
+                partial(gate.ended, caller),
+                waits(asked.model),
+                _TextEvents(_text),
             )
         answering = answers.answer(caller.account, wanted, ModelType.TEXT)
         return success(_text(await while_there(request, answering)))
@@ -205,7 +212,7 @@ def add_model_answer_routes(
         tags=["Models"],
         summary="Have a model write down what is said",
         response_class=Response,
-        responses={200: schemas.answer(TranscriptionAnswer, "It has answered."), **_ERRORS},
+        responses={200: heard_answer, **_ERRORS},
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], "requestBody": _FORM},
     )
     async def transcribe(
@@ -214,12 +221,18 @@ def add_model_answer_routes(
         """As for a text. A task's recording, at most 25 MiB, is kept as an artifact of the account."""
         key = idempotency_key(request)
         caller = sender.caller
-        async with read_form(
-            request, "file", RECORDING_BYTES_MAX, sender.require_signature
-        ) as form:
-            unknown = (form.fields.keys() | form.lists.keys()) - {"model", "language"}
+        async with AsyncExitStack() as stack:
+            form = await stack.enter_async_context(
+                read_form(request, "file", RECORDING_BYTES_MAX, sender.require_signature)
+            )
+            unknown = (form.fields.keys() | form.lists.keys()) - {"model", "language", "stream"}
             if unknown or "model" not in form.fields:
-                raise InvalidRequest("model: a form has file, model and perhaps language", "model")
+                raise InvalidRequest(
+                    "model: a form has file, model and perhaps language and stream", "model"
+                )
+            streams = flag(form.fields.get("stream", "false"))
+            if not isinstance(streams, bool):
+                raise InvalidRequest("stream: is true or false", "stream")
             language = form.fields.get("language", "")
             wanted = ModelWanted(
                 model=form.fields["model"],
@@ -227,10 +240,27 @@ def add_model_answer_routes(
                 parameters={"language": language} if language else {},
                 idempotency_key=key,
             )
-            answering = answers.answer(
-                caller.account, wanted, ModelType.AUDIO, recording=recording_of(form)
-            )
+            recording = recording_of(form)
+            if streams:
+                pieces = answers.pieces(caller.account, wanted, ModelType.AUDIO, recording)
+                return await stream_response(
+                    request,
+                    with_form(stack.pop_all(), pieces),
+                    partial(gate.ended, caller),
+                    waits(wanted.model),
+                    _TextEvents(_transcription),
+                )
+            answering = answers.answer(caller.account, wanted, ModelType.AUDIO, recording=recording)
             return success(_transcription(await while_there(request, answering)))
+
+
+def _streamed(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer that may come as a stream, too."""
+    answer["content"]["text/event-stream"] = {"schema": EVENT_SCHEMA}
+    answer["description"] += (
+        ' With `stream`: events `text` (`{"text": …}`), then `answer` with the whole answer, or `error`.'
+    )
+    return answer
 
 
 def recording_of(form: Form) -> Recording:

@@ -1,7 +1,7 @@
 """``/v1/audio/transcriptions`` and ``/translations``: forms with a recording."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +17,7 @@ from ...services.inference import Inference
 from ...services.model_questions import Asked
 from ..auth import Caller, FormCaller, Gate
 from ..body import from_json
-from ..form import Form, read_form
+from ..form import Form, flag, read_form, with_form
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
 from ..native.model_answers import RECORDING_BYTES_MAX, recording_of
@@ -31,7 +31,8 @@ from .texts import REFUSED, RULES
 
 # Fields that are no text; a form has nothing else.
 _JSON = frozenset({"temperature", "provider"})
-_FLAGS = {"true": True, "false": False}
+# What is written once all has been heard.
+_WHOLE = frozenset({"text", "srt", "vtt"})
 _RULES = {**RULES, "language": 'two or three letters, as "en", or empty: found out'}
 _FORM: dict[str, Any] = {
     "required": True,
@@ -99,7 +100,7 @@ def add_openai_audio_routes(
             asked = Asked(wanted, recording_of(form), idempotency_key=key)
             inference.check(asked)
             if given(wanted.stream, False):
-                pieces = _with_form(stack.pop_all(), inference.pieces(caller.account, asked))
+                pieces = with_form(stack.pop_all(), inference.pieces(caller.account, asked))
                 return await openai_stream(
                     request, pieces, lambda: gate.ended(caller), waits(wanted.model)
                 )
@@ -135,20 +136,21 @@ def _wanted(form: Form) -> TranscriptionRequest:
     for name in _JSON & form.fields.keys():
         sent[name] = _json(form.fields[name], name)
     if "stream" in form.fields:
-        sent["stream"] = _FLAGS.get(form.fields["stream"].lower(), form.fields["stream"])
-    return from_json(
+        sent["stream"] = flag(form.fields["stream"])
+    wanted = from_json(
         msgspec.json.encode(sent),
         lambda data: msgspec.json.decode(data, type=TranscriptionRequest),
         TranscriptionRequest,
         _RULES,
     )
-
-
-async def _with_form(form: AsyncExitStack, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The same pieces; the form, whose file they are about, is there until their end."""
-    async with form, aclosing(pieces):
-        async for piece in pieces:
-            yield piece
+    form_of_answer = given(wanted.response_format, "json")
+    if given(wanted.stream, False) and form_of_answer in _WHOLE:
+        raise Unsupported(
+            f"stream: goes with response_format json or verbose_json, and not with {form_of_answer}",
+            "stream",
+            value=True,
+        )
+    return wanted
 
 
 def _json(text: str, name: str) -> Any:

@@ -53,6 +53,14 @@ const sound = await readFile(process.env.RECORDING)
 const recording = () => ({ model: 'whisper-tiny-en', file: new File([sound], 'speech.wav') })
 const heard = await client.audio.transcriptions.create(recording())
 say({ heard: heard.text })
+let told = ''
+let transcript = null
+for await (const event of await client.audio.transcriptions.create({ ...recording(), stream: true })) {
+  if (event.type === 'transcript.text.delta') told += event.delta
+  if (event.type === 'transcript.text.done') transcript = event
+}
+assert.equal(told, transcript.text)
+say({ told, seconds: transcript.usage.seconds })
 
 await assert.rejects(client.chat.completions.create({ model: 'bard-1', messages }), (error) => {
   assert.ok(error instanceof OpenAI.NotFoundError)
