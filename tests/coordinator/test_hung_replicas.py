@@ -14,7 +14,7 @@ from coordinator.fake_jobs import Serve
 from coordinator.on_asyncio import on_asyncio
 from coordinator.replica_world import HEAD, ReplicaWorld, open_replica_world, well_but, words
 from coordinator.test_hostile_servers import noted, time_passes
-from coordinator.test_paid_use import ask, event, events_of, paid, piece
+from coordinator.test_paid_use import ask, event, events_of, paid, piece, uses
 from neurogrid_coordinator.replicas.asking import AskLimits
 from neurogrid_coordinator.replicas.pool import HANGS_MAX
 from neurogrid_marketplace import first_byte
@@ -223,3 +223,33 @@ async def test_whose_client_is_answered_by_another_try_pays_for_that_alone(
         assert last["neurogrid"]["cost_micro_usdc"] in (0, 1)
         assert silent == 0
         await noted(here, alice, 4)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@on_asyncio
+async def test_an_answer_that_fails_stands_in_the_error_log_of_its_account(
+    tmp_path: Path, stream: bool
+) -> None:
+    async def breaks_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = HEAD.replace(b"Connection: close", b"Content-Length: 999")
+        writer.write(head + piece("w ") if stream else b"no HTTP")
+
+    async with paid(tmp_path, well_but(breaks_off)) as (here, alice):
+        bob = await here.world.customer("bob")
+        async with time_passes(here, looks=True):
+            answer = await ask(alice, stream=stream)
+        assert (answer.status_code == 200) == stream
+        (failed,) = (await alice.http.get("/api/v1/errors")).json()["data"]["errors"]
+        assert (failed["severity"], failed["code"], failed["context"]["model"]) == (
+            *("medium", "UNAVAILABLE", "warm"),
+        )
+        if stream:
+            (replica,) = here.pool.replicas.values()
+            (row,) = await uses(here, alice)
+            assert "broke off after" in failed["message"]
+            assert failed["context"]["replica"] == replica.task_id
+            assert failed["task_id"] == row.id
+        said = {"resolution": "Its image lacked a library."}
+        told = await alice.http.patch(f"/api/v1/errors/{failed['id']}", json=said)
+        assert told.json()["data"]["resolution"] == said["resolution"]
+        assert (await bob.http.get("/api/v1/errors")).json()["data"]["errors"] == []

@@ -102,6 +102,9 @@ async def test_document_004_is_answered_by_replicas_within_its_own_time(tmp_path
         assert (said["result"], said["tokens_used"]) == ("w " * WORDS, READ + WORDS)
         roles = [each["role"] for each in json.loads(asked[-1][1])["messages"]]
         assert roles == ["system", "user"]
+        # It counts as a task of a model does; of whom it was asked says nothing.
+        figures = await alice.http.get("/metrics", headers={"Accept": "application/json"})
+        assert figures.json()["ai_tasks_processed"] == 1
 
 
 @on_asyncio

@@ -126,10 +126,13 @@ def share(settings: Settings, world: Collaborators) -> Shared:
     )
     task_answers = TaskAnswers(models, artifacts, world.blobs)
     serving = world.serving
+    failures = FailureLog(world.database)
     inference = Inference(
         settings.models,
         task_answers,
-        ReplicaAnswers(serving, artifacts, world.answer_delivered) if serving is not None else None,
+        ReplicaAnswers(serving, artifacts, failures, world.answer_delivered)
+        if serving is not None
+        else None,
     )
     by_name = ByName(settings.operations, settings.models)
     read_task = task_reader(by_name)
@@ -185,7 +188,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         analytics=Analytics(world.database),
         gpus=Gpus(world.database, world.nodes),
         audit_log=AuditLog(world.database),
-        failures=FailureLog(world.database),
+        failures=failures,
         parts=parts_of(
             world.database,
             world.nodes,

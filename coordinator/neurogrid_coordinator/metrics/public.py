@@ -17,7 +17,7 @@ class MarketFigures:
     Attributes:
         gpu_utilization, memory_usage: percent (`services.market_state`).
         active_tasks: that have a node.
-        ai_tasks_processed: tasks that a model has answered.
+        ai_tasks_processed: answers of models, by tasks and by replicas.
     """
 
     gpu_utilization: float
@@ -34,7 +34,7 @@ def _gauge(short: str, help: str) -> Metric:
 _GPUS: Final = _gauge("gpus_taken_percent", "Share of all offered GPUs that jobs have.")
 _MEMORY: Final = _gauge("memory_taken_percent", "Share of all offered memory that jobs have.")
 _ACTIVE: Final = _gauge("active_tasks", "Tasks that have a node.")
-_ANSWERED: Final = _gauge("ai_tasks_processed", "Tasks that a model has answered.")
+_ANSWERED: Final = _gauge("ai_tasks_processed", "Answers of models, by tasks and by replicas.")
 _UPTIME: Final = _gauge("uptime_seconds", "Since the coordinator was started.")
 _CATALOGUE: Final = (_GPUS, _MEMORY, _ACTIVE, _ANSWERED, _UPTIME)
 

@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.unit_price import ModelUnit
 
-from ..store import account_limits, analytics, task_lists, unit_counts
+from ..store import account_limits, analytics, task_lists, unit_counts, use
 from ..store.account_limits import AccountLimits
 from ..store.accounts import Account
 from ..store.analytics import TaskFigures
 from ..store.database import Database
 from ..store.task_lists import TaskFilter
 from .budgets import month_start_ms
-from .submission import REPLICA_KIND
+from .submission import MODEL_KIND, REPLICA_KIND
 
 T = TypeVar("T")
 
@@ -106,6 +106,13 @@ class Analytics:
             lambda conn: analytics.of_ended(
                 conn, since_ms, account_id=account_id, kind=kind, model=model, phases=phases
             ),
+        )
+
+    async def answers(self) -> int:
+        """How often models have answered: tasks that have completed, and answers of replicas, of all accounts, since the beginning."""
+        return await self._answer(
+            ("answers",),
+            lambda conn: analytics.of_ended(conn, 0, kind=MODEL_KIND).completed + use.answers(conn),
         )
 
     async def submitted(

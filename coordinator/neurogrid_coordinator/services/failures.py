@@ -7,15 +7,21 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.canonical import Json
+
 from ..store import failures
 from ..store.database import Database, DatabaseClosed, Overloaded
 from ..store.failures import Failure, FailureFilter
-from .errors import NotFound
+from .errors import NotFound, Refused
 
 _log = logging.getLogger(__name__)
 
 LIST_MAX = 1000
 _FRAMES_MAX = 30
+# A server's own words may be in it.
+_MESSAGE_CHARS_MAX = 1000
+# What is kept of an answer that failed; no more of its details.
+_OF_ANSWERS = ("request_id", "replica", "node_id")
 
 
 class FailureLog:
@@ -57,6 +63,31 @@ class FailureLog:
 
         return await self._database.write(save)
 
+    async def unanswered(self, account_id: str, model_id: str, error: Refused) -> None:
+        """Write down that no replica answered an account's request, or that one broke off; no word of what was asked or answered."""
+
+        def add(conn: Connection) -> None:
+            known = error.details
+            failures.add(
+                conn,
+                at_ms=time.time_ns() // 1_000_000,
+                account_id=account_id,
+                task_id=_word(known.get("task_id")),
+                severity="medium",
+                code=error.code,
+                message=error.message[:_MESSAGE_CHARS_MAX],
+                context={
+                    "model": model_id,
+                    **{name: known[name] for name in _OF_ANSWERS if name in known},
+                },
+                stack="",
+            )
+
+        try:
+            await self._database.write(add)
+        except (Overloaded, DatabaseClosed) as busy:
+            _log.warning("the error log has no place for a failed answer: %s", busy)
+
     async def bug(self, error: Exception, *, method: str, path: str, request_id: str) -> None:
         """Write down that a request failed by a bug of ours: for the operator, without what was in it.
 
@@ -86,6 +117,10 @@ def _found(conn: Connection, failure_id: str, account_id: str | None) -> Failure
     if found is None:
         raise NotFound(f"there is no error {failure_id[:80]}", {"error_id": failure_id[:80]})
     return found
+
+
+def _word(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _places(error: Exception) -> str:

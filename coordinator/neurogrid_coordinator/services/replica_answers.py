@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.model_catalogue import Model
 
 from ..gateway.connection import ServiceBroken, UsedUp
@@ -35,6 +36,7 @@ from .errors import (
     Refused,
     Unavailable,
 )
+from .failures import FailureLog
 from .model_questions import TEXT, Answer, Asked, bill_headers
 from .replica_streams import events_of
 
@@ -72,14 +74,20 @@ class ReplicaAnswers:
     """See the module.
 
     Args:
+        failures: where an account reads what failed.
         delivered: who is told of answers that their clients have got; None: nobody.
     """
 
     def __init__(
-        self, serving: ModelServing, artifacts: Artifacts, delivered: Tell | None = None
+        self,
+        serving: ModelServing,
+        artifacts: Artifacts,
+        failures: FailureLog,
+        delivered: Tell | None = None,
     ) -> None:
         self._serving = serving
         self._artifacts = artifacts
+        self._failures = failures
         self._delivered = delivered
 
     def answers(self, request: Request, model: Model) -> bool:
@@ -106,18 +114,19 @@ class ReplicaAnswers:
             as `pieces`.
             others: see `Artifacts.put`, where an image is to be kept.
         """
-        try:
-            return await self._whole(account, wanted)
-        except Broken as broken:
-            # Its client has nothing of it, so another replica may answer.
-            first = broken
-        try:
-            return await self._whole(account, _again(wanted))
-        except Broken as broken:
-            raise broken.refusal from broken
-        except (Unavailable, NoReplica):
-            # Why there was a second try says more than that nobody had a place for it.
-            raise first.refusal from first
+        async with self._noted(account, wanted):
+            try:
+                return await self._whole(account, wanted)
+            except Broken as broken:
+                # Its client has nothing of it, so another replica may answer.
+                first = broken
+            try:
+                return await self._whole(account, _again(wanted))
+            except Broken as broken:
+                raise broken.refusal from broken
+            except (Unavailable, NoReplica):
+                # Why there was a second try says more than that nobody had a place for it.
+                raise first.refusal from first
 
     async def pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
         """The JSON of each event of the answer, as they come; the last says what it cost.
@@ -132,23 +141,33 @@ class ReplicaAnswers:
             NotAnswered: what it answers is no answer.
         """
         first: Broken | None = None
-        for each in (wanted, _again(wanted)):
-            has_begun = False
-            try:
-                async with aclosing(self._pieces(account, each)) as pieces:
-                    async for piece in pieces:
-                        has_begun = True
-                        yield piece
-                return
-            except Broken as broken:
-                if first is not None or has_begun:
-                    raise broken.refusal from broken
-                first = broken
-            except (Unavailable, NoReplica):
-                if first is None:
-                    raise
-                # Why there was a second try says more than that nobody had a place for it.
-                raise first.refusal from first
+        async with self._noted(account, wanted):
+            for each in (wanted, _again(wanted)):
+                has_begun = False
+                try:
+                    async with aclosing(self._pieces(account, each)) as pieces:
+                        async for piece in pieces:
+                            has_begun = True
+                            yield piece
+                    return
+                except Broken as broken:
+                    if first is not None or has_begun:
+                        raise broken.refusal from broken
+                    first = broken
+                except (Unavailable, NoReplica):
+                    if first is None:
+                        raise
+                    # Why there was a second try says more than that nobody had a place for it.
+                    raise first.refusal from first
+
+    @asynccontextmanager
+    async def _noted(self, account: Account, wanted: Wanted) -> AsyncIterator[None]:
+        """What fails of an answer stands in its account's error log before its client hears of it."""
+        try:
+            yield
+        except (Unavailable, NotAnswered) as error:
+            await self._failures.unanswered(account.id, wanted.model.id, error)
+            raise
 
     async def _whole(self, account: Account, wanted: Wanted) -> Answer:
         request = wanted.request
@@ -330,16 +349,26 @@ def _broken(served: Served, error: NoAnswer | ServiceBroken) -> Exception:
         return _used_up()
     if isinstance(error, Silent):
         served.hung()
-        return Broken(Unavailable(f"the replica at node {served.lease.node_id}: {error}"))
+        why = f"the replica at node {served.lease.node_id}: {error}"
+        return Broken(Unavailable(why, _details(served)))
     served.failed()
     if isinstance(error, ServiceBroken):
-        return Broken(Unavailable(str(error)))
+        return Broken(Unavailable(str(error), _details(served)))
     return _failed(served, str(error))
 
 
 def _failed(served: Served, why: str) -> NotAnswered:
-    details: dict[str, Any] = {"request_id": served.meter.request_id, "replica": served.task_id}
-    return NotAnswered(f"the replica at node {served.lease.node_id}: {why}", details)
+    return NotAnswered(f"the replica at node {served.lease.node_id}: {why}", _details(served))
+
+
+def _details(served: Served) -> dict[str, Json]:
+    """Of an answer that failed, for programs; ``task_id``: of the lease for use that pays for what came."""
+    return {
+        "request_id": served.meter.request_id,
+        "replica": served.task_id,
+        "node_id": served.lease.node_id,
+        "task_id": served.meter.paid_by.task_id,
+    }
 
 
 def _bill(served: Served, wanted: Wanted, cost_micro_usdc: int) -> Bill:

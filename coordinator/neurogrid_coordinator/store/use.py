@@ -7,7 +7,7 @@ known. Once a lease's last amount is decided nothing is added: what came later w
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, select
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
@@ -62,6 +62,11 @@ def note(conn: Connection, lease_id: str, request_id: str, units: Units) -> Bill
 def of_lease(conn: Connection, lease_id: str) -> Units:
     """All that was passed on under it."""
     return _units(_OF_LEASE.first(conn, {"the_lease": lease_id}))
+
+
+def answers(conn: Connection) -> int:
+    """How many requests have been answered under all leases for use, of all accounts, since the beginning."""
+    return int(conn.scalar(select(func.coalesce(func.sum(use_of_leases.c.requests), 0))) or 0)
 
 
 def settled(conn: Connection, lease_id: str) -> None:

@@ -31,7 +31,6 @@ from ...services.operations import (
     device_id,
 )
 from ...services.overview import Overview
-from ...services.submission import MODEL_KIND
 from ...store.accounts import Account
 from ..body import read_json
 from ..envelope import iso, json_response
@@ -82,8 +81,6 @@ PATHS = (
 # The document has no pages of devices.
 DEVICES_MAX = 1000
 _LIMIT_MAX = 1000
-# Longer than any coordinator has run.
-_EVER_MS = 10**13
 _ACTIVE = (Phase.AWARDED, Phase.STARTING, Phase.RUNNING, Phase.VERIFYING)
 _EXAMPLE = {
     "operation": "matrix_multiply",
@@ -119,7 +116,7 @@ def add_openruntime_routes(
             gpu_utilization=taken.gpu_percent,
             memory_usage=taken.memory_percent,
             active_tasks=sum(phases.get(phase, 0) for phase in _ACTIVE),
-            ai_tasks_processed=(await analytics.ended(_EVER_MS, kind=MODEL_KIND)).completed,
+            ai_tasks_processed=await analytics.answers(),
             uptime_s=int(time.monotonic() - started_s),
         )
 
