@@ -124,7 +124,7 @@ async def run(
     Raises:
         OutboxInUse: another coordinator runs on this directory.
         OSError: an address is taken.
-        ExceptionGroup: of `LeadLost`, where another coordinator has taken over.
+        ExceptionGroup: of `LeadLost`, where another coordinator has taken over; of `DiskFailed`, where the database's disk has.
         ConfigError, Overloaded, DatabaseInUse, ServerUnfit: of the database, as of `Database.open`.
     """
     try:
@@ -491,6 +491,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 ),
                 group.create_task(forget_payments(outbox), name="payments"),
                 group.create_task(stay_owner(outbox), name="owner"),
+                group.create_task(database.failing(), name="disk"),
                 group.create_task(
                     say_where(
                         directory, place, market, {**told, "operator": keys.operator.address}

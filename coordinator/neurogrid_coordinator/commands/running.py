@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..config import Config
 
 _DIRECT_DIRECTORY = Path("~/.neurogrid/direct").expanduser()
+_DISK_FAILED = (
+    "the disk of the database failed, and what was being written may not be on it (the log has the error); "
+    "what was acknowledged is. Start again when the disk is well"
+)
 
 
 @click.command()
@@ -30,7 +34,7 @@ def start(directory: Path, log_level: "Level | None") -> None:
 
     from ..config import CONFIG_NAME, ConfigError, load_config
     from ..setup import load_keys
-    from ..store.away import DatabaseInUse, LeadLost, Overloaded, ServerUnfit
+    from ..store.away import DatabaseInUse, DiskFailed, LeadLost, Overloaded, ServerUnfit
 
     try:
         config, keys = load_config(directory / CONFIG_NAME), load_keys(directory)
@@ -44,9 +48,11 @@ def start(directory: Path, log_level: "Level | None") -> None:
     except (Overloaded, DatabaseInUse, ServerUnfit) as error:
         fail(str(error))
     except BaseExceptionGroup as group:
-        lost, other = group.split(LeadLost)
-        if lost is None or other is not None:
+        expected, other = group.split((DiskFailed, LeadLost))
+        if expected is None or other is not None:
             raise
+        if expected.subgroup(LeadLost) is None:
+            fail(_DISK_FAILED)
         fail("another coordinator leads on this database now; started again, this one stands by")
 
 
@@ -102,6 +108,7 @@ def direct(
 
     from ..config import ConfigError
     from ..direct import prepare, run_direct
+    from ..store.away import DiskFailed
 
     try:
         wallet = load_key(wallet_file, passphrase_file)
@@ -110,6 +117,10 @@ def direct(
         uvloop.run(run_direct(config, directory, keys))
     except (ConfigError, WalletError, TracesMissing, LookupError, OSError) as error:
         fail(str(error))
+    except BaseExceptionGroup as group:
+        if group.split(DiskFailed)[1] is not None:
+            raise
+        fail(_DISK_FAILED)
 
 
 @click.command()

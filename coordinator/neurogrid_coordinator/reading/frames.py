@@ -1,6 +1,7 @@
 """What the api's process and a reading process say to each other: frames over a stream, and connections over another socket.
 
-Frames of one turn of the loop go out together: a system call for each would cost as much as what it carries.
+Frames of one turn of the loop go out a few at a time: a system call for each would cost as much as what it carries, and if all
+waited for the last, one process would rest while the other works.
 """
 
 import array
@@ -20,6 +21,8 @@ REQUEST_BYTES_MAX = 64 * 1024
 # A request, its task in words and its answer are shorter together.
 _FRAME_BYTES_MAX = 16 * 1024 * 1024
 _LENGTH_BYTES = 4
+# So many frames at a time. With all of a turn's, 32 clients who wait had 2,500 submissions in a second, with four 3,200.
+_FRAMES_AT_ONCE = 4
 _DESCRIPTOR = array.array("i").itemsize
 
 
@@ -142,11 +145,14 @@ class Stream(asyncio.Protocol):
         self._ended()
 
     def send(self, frame: Asking | Telling) -> None:
-        """Send it at the end of this turn of the loop; nothing happens where the other end is gone."""
+        """Send it at the end of this turn of the loop, or with some others before; nothing happens where the other end is
+        gone."""
         data = _encode(frame)
         if not self._going:
             asyncio.get_running_loop().call_soon(self.flush)
         self._going += (len(data).to_bytes(_LENGTH_BYTES), data)
+        if len(self._going) >= 2 * _FRAMES_AT_ONCE:
+            self.flush()
 
     def flush(self) -> None:
         """Send now what waits."""

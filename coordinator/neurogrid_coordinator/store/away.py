@@ -18,6 +18,10 @@ class OutcomeUnknown(Exception):
     """The server went away while it committed, and did not come back: look whether it happened."""
 
 
+class DiskFailed(OutcomeUnknown):
+    """What was written may not be on the disk: nothing is acknowledged any more, and the process has to end."""
+
+
 class ServerUnfit(Exception):
     """The database's server can't be used; the message says why, and what to do."""
 

@@ -6,8 +6,9 @@
 
 ``write`` returns when the change is on the disk. One thread writes; what is waiting when it is
 free goes into one transaction with a savepoint each (group commit: one fsync for up to
-``_BATCH_MAX`` writes), so a write that raises undoes itself alone. Readers are threads of their
-own, with a snapshot per batch that holds every write that had returned before.
+``_BATCH_MAX`` writes), so a write that raises undoes itself alone. While one group waits for the disk the
+next is carried out; what is read of a group that the disk does not have yet is given out when it has. Readers
+are threads of their own, with a snapshot per batch that holds every write that had returned before.
 
 SQLAlchemy's synchronous Core costs 25-50 microseconds per query and its asyncio wrapper 300-600,
 which is why functions travel to the connection, and why those that all requests run are `prepared`.
@@ -16,10 +17,12 @@ SQLite (`sqlite`) and on PostgreSQL (`postgresql`): while it writes nobody else 
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -28,7 +31,7 @@ from sqlalchemy import Connection
 from . import audit, repeats
 from .away import DRIVER_MISSING, DatabaseAway, Overloaded, ServerUnfit
 from .places import Place
-from .sqlite import SqliteOnLoop, SqliteWorker
+from .sqlite import Outcome, SqliteOnLoop, SqliteWorker
 
 __all__ = ["Database", "DatabaseAway", "DatabaseClosed", "Overloaded"]
 
@@ -63,7 +66,9 @@ class _Worker(Protocol):
 
     async def run_batch(
         self, jobs: Sequence[Callable[[Connection], Any]], *, brief: int = 0
-    ) -> list[tuple[Any, Exception | None]]: ...
+    ) -> tuple[list[Outcome], asyncio.Future[None] | None]: ...
+
+    async def settled(self) -> None: ...
 
     async def stop(self) -> None: ...
 
@@ -86,12 +91,19 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, place: Place, *, queue_max: int = QUEUE_MAX) -> AsyncIterator["Database"]:
+    async def open(
+        cls,
+        place: Place,
+        *,
+        queue_max: int = QUEUE_MAX,
+        sync: Callable[[int], None] = os.fdatasync,
+    ) -> AsyncIterator["Database"]:
         """Open the database, creating a file and migrating the schema where that is due.
 
         Args:
             place: a SQLite file, or a database on a server.
             queue_max: how many writes, and how many reads, may wait.
+            sync: forces a SQLite file to the disk, by its descriptor.
 
         Raises:
             migrations.SchemaTooNew: a newer release wrote it.
@@ -99,14 +111,14 @@ class Database:
             DatabaseAway: the server does not answer.
             ServerUnfit: it cannot be used: too old, another encoding, no driver here.
         """
-        writer = _worker(place, writes=True)
+        writer = _worker(place, sync)
         workers = [writer]
         on_loop = None
         try:
             await writer.start()
             await writer.migrate()
             for _ in range(_READERS):
-                reader = _worker(place, writes=False)
+                reader = _worker(place, None)
                 await reader.start()
                 workers.append(reader)
             if isinstance(place, Path):
@@ -142,7 +154,7 @@ class Database:
 
         Raises:
             Overloaded: too many are waiting, or the server is away; nothing was done.
-            OutcomeUnknown: the server went away while it committed, and did not come back.
+            OutcomeUnknown: the server went away while it committed, and did not come back; or the disk failed (`failing`).
             repeats.Taken: the request's idempotency key was claimed by another.
             whatever ``fn`` raises; its changes are undone.
         """
@@ -173,6 +185,16 @@ class Database:
         repeats.claimed()
         return value
 
+    async def failing(self) -> None:
+        """Wait for as long as what is written can be kept.
+
+        Raises:
+            DiskFailed: the disk of a SQLite file refused something, and every call raises this from now on: the process
+                has to end.
+        """
+        await self._writer.failed.wait()
+        await self._worker.settled()
+
     async def fence(self, term: int) -> None:
         """Write from now on only while this process leads, in this term (`lead.Lead`).
 
@@ -189,7 +211,9 @@ class Database:
         Raises:
             Overloaded: as of `write`.
         """
-        return await self._readers.submit(lambda conn: fn(conn, *args, **kwargs))
+        value = await self._readers.submit(lambda conn: fn(conn, *args, **kwargs))
+        await self._worker.settled()
+        return value
 
     async def read_briefly(
         self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -204,19 +228,22 @@ class Database:
             return await self.read(fn, *args, **kwargs)
         if self._writer.closed:
             raise DatabaseClosed("no more reads: the coordinator is stopping")
-        return self._on_loop.read(lambda conn: fn(conn, *args, **kwargs))
+        value = self._on_loop.read(lambda conn: fn(conn, *args, **kwargs))
+        await self._worker.settled()
+        return value
 
 
-def _worker(place: Place, *, writes: bool) -> _Worker:
+def _worker(place: Place, sync: Callable[[int], None] | None) -> _Worker:
+    """Args: sync: None: it only reads."""
     if isinstance(place, Path):
-        return SqliteWorker(place, writes=writes)
+        return SqliteWorker(place, sync)
     # Its driver is an extra, which coordinators on SQLite do without.
     try:
         from .postgresql import PostgresqlWorker
     except ModuleNotFoundError as error:
         raise ServerUnfit(DRIVER_MISSING) from error
 
-    return PostgresqlWorker(place, writes=writes)
+    return PostgresqlWorker(place, writes=sync is not None)
 
 
 class _Call(Generic[T]):
@@ -249,6 +276,8 @@ class _Lane:
         self._idle = asyncio.Event()
         self._idle.set()
         self.closed = False
+        # The disk has.
+        self.failed = asyncio.Event()
 
     async def submit(self, fn: Callable[[Connection], T], *, brief: bool = False) -> T:
         if self.closed:
@@ -267,17 +296,35 @@ class _Lane:
         while True:
             brief, others = await self._batch()
             batch = brief + others
-            outcomes = await worker.run_batch([call.carry_out for call in batch], brief=len(brief))
-            self._open -= len(batch)
-            if not self._open:
-                self._idle.set()
-            for call, (value, error) in zip(batch, outcomes, strict=True):
-                if call.done.cancelled():
-                    continue
-                if error is not None:
-                    call.done.set_exception(error)
-                else:
-                    call.done.set_result(value)
+            outcomes, durable = await worker.run_batch(
+                [call.carry_out for call in batch], brief=len(brief)
+            )
+            if durable is None:
+                self._tell(batch, outcomes)
+            else:
+                # The next batch need not wait for the disk; who waits for this one does.
+                durable.add_done_callback(partial(self._tell_if_durable, batch, outcomes))
+
+    def _tell_if_durable(
+        self, batch: list[_Call[Any]], outcomes: list[Outcome], durable: asyncio.Future[None]
+    ) -> None:
+        error = durable.exception()
+        if isinstance(error, Exception):
+            self.failed.set()
+            outcomes = [(None, error)] * len(batch)
+        self._tell(batch, outcomes)
+
+    def _tell(self, batch: list[_Call[Any]], outcomes: list[Outcome]) -> None:
+        self._open -= len(batch)
+        if not self._open:
+            self._idle.set()
+        for call, (value, error) in zip(batch, outcomes, strict=True):
+            if call.done.cancelled():
+                continue
+            if error is not None:
+                call.done.set_exception(error)
+            else:
+                call.done.set_result(value)
 
     async def _batch(self) -> tuple[list[_Call[Any]], list[_Call[Any]]]:
         """Calls that are to be carried out next, the brief ones apart; at least one."""

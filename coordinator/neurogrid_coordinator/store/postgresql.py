@@ -98,13 +98,16 @@ class PostgresqlWorker:
 
     async def run_batch(
         self, jobs: Sequence[Callable[[Connection], Any]], *, brief: int = 0
-    ) -> list[Outcome]:
+    ) -> tuple[list[Outcome], None]:
         """Carry calls out in one transaction; what each returned or raised, once that is durable.
 
         Args:
             brief: how many of them take a few statements: all the same, where each is a trip to a server.
         """
-        return await self._in_thread(lambda: self._batch(jobs))
+        return await self._in_thread(lambda: self._batch(jobs)), None
+
+    async def settled(self) -> None:
+        """Nothing to wait for: what others can read is durable."""
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from . import migrations
+from .write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 Outcome = tuple[Any, Exception | None]
@@ -31,8 +32,8 @@ _BUSY_PAUSE_S = 0.005
 _PRAGMAS = (
     f"busy_timeout={_BUSY_MS}",
     "journal_mode=wal",
-    # The last commit survives a power failure; NORMAL would only survive a crash of the process.
-    "synchronous=full",
+    # A commit survives a crash of the process. That it survives a power failure, too, is seen to by `WriteAheadLog`.
+    "synchronous=normal",
     "foreign_keys=on",
     "temp_store=memory",
     # KiB, of each connection: what the kernel has in its cache is as fast (measured at 2 to 64 MiB).
@@ -45,13 +46,18 @@ class SqliteWorker:
 
     ``_execute`` and ``_conn`` are private names of aiosqlite 0.22, which pyproject.toml pins: its
     public calls cost a hop of threads for each statement, ours one for each batch.
+
+    Args:
+        sync: forces a file to the disk, by its descriptor; None: it only reads.
     """
 
-    def __init__(self, path: Path, *, writes: bool) -> None:
+    def __init__(self, path: Path, sync: Callable[[int], None] | None) -> None:
         self._path = path
-        self._writes = writes
+        self._sync = sync
         self._db: aiosqlite.Connection | None = None
         self._session: _Session | None = None
+        # Done when all that was committed so far is on the disk.
+        self._durable: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Connect."""
@@ -71,14 +77,16 @@ class SqliteWorker:
         Raises:
             migrations.SchemaTooNew: a newer release wrote it.
         """
-        ((_, error),) = await self.run_batch([migrations.apply])
+        ((_, error),), _ = await self.run_batch([migrations.apply])
         if error is not None:
             raise error
+        await self.settled()
 
     async def run_batch(
         self, jobs: Sequence[Callable[[Connection], Any]], *, brief: int = 0
-    ) -> list[Outcome]:
-        """Carry calls out in one transaction; what each returned or raised, once that is durable.
+    ) -> tuple[list[Outcome], asyncio.Future[None] | None]:
+        """Carry calls out in one transaction; what each returned or raised, once that is committed, and what is done
+        when it is durable. The next batch may begin meanwhile.
 
         Args:
             brief: so many of them, the first, are done on the caller's own thread. Waiting for the disk is the
@@ -86,14 +94,34 @@ class SqliteWorker:
         """
         session = self._session
         assert session is not None, "started"
+        if session.wal is not None and session.wal.failed is not None:
+            return [(None, session.wal.failed)] * len(jobs), None
         outcomes: list[Outcome] = []
         if brief and session.begin_at_once():
             try:
                 outcomes = session.briefly(jobs[:brief])
             except sqlite3.Error as error:
-                return session.failed(len(jobs), error)
+                return session.failed(len(jobs), error), None
         left = jobs[len(outcomes) :]
-        return await self._in_thread(lambda: session.finish(outcomes, left))
+        if session.wal is None:
+            return await self._in_thread(lambda: session.finish(outcomes, left)), None
+        committed: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        # Before it is committed: from then on it can be read, and who reads it waits for this.
+        self._durable = asyncio.ensure_future(
+            self._in_thread(lambda: session.commit_and_sync(outcomes, left, committed))
+        )
+        return await committed, self._durable
+
+    async def settled(self) -> None:
+        """Return when all that was committed before is on the disk.
+
+        Raises:
+            DiskFailed: it may never be.
+        """
+        assert self._session is not None, "started"
+        wal = self._session.wal
+        if wal is not None and wal.is_ahead and self._durable is not None:
+            await asyncio.shield(self._durable)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -102,6 +130,8 @@ class SqliteWorker:
         if self._session is not None:
             await self._in_thread(self._session.close)
         await self._db.close()
+        if self._session is not None and self._session.wal is not None:
+            self._session.wal.close()
 
     async def _in_thread(self, fn: Callable[[], T]) -> T:
         assert self._db is not None, "started"
@@ -111,7 +141,7 @@ class SqliteWorker:
 
     def _connect(self) -> None:
         assert self._db is not None, "started"
-        self._session = _Session(self._db._conn, writes=self._writes)
+        self._session = _Session(self._db._conn, self._sync)
 
 
 class SqliteOnLoop:
@@ -120,7 +150,7 @@ class SqliteOnLoop:
     def __init__(self, path: Path) -> None:
         raw = sqlite3.connect(path, isolation_level=None)
         try:
-            self._session = _Session(raw, writes=False)
+            self._session = _Session(raw, None)
         except BaseException:
             raw.close()
             raise
@@ -142,16 +172,24 @@ class SqliteOnLoop:
 
 
 class _Session:
-    """A connection's transactions. Its methods are called by one thread at a time."""
+    """A connection's transactions. Its methods are called by one thread at a time.
 
-    def __init__(self, raw: sqlite3.Connection, *, writes: bool) -> None:
+    Attributes:
+        wal: None: it only reads.
+
+    Args:
+        sync: forces a file to the disk, by its descriptor; None: it only reads.
+    """
+
+    def __init__(self, raw: sqlite3.Connection, sync: Callable[[int], None] | None) -> None:
         self.raw = raw
-        self._writes = writes
+        self.wal: WriteAheadLog | None = None
         for pragma in _PRAGMAS:
             raw.execute(f"pragma {pragma}").fetchall()
-        if writes:
+        if sync is not None:
             # `_begin` waits, so that who must not can ask.
             raw.execute("pragma busy_timeout=0").fetchall()
+            self.wal = WriteAheadLog(raw, sync)
         else:
             raw.execute("pragma query_only=on").fetchall()
         self._engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
@@ -204,10 +242,32 @@ class _Session:
             if not outcomes:
                 self._begin()
             outcomes = outcomes + [self.one(job) for job in jobs]
+            if self.wal is not None:
+                self.wal.is_ahead = True
             self.end()
         except Exception as error:  # noqa: BLE001 - the boundary of the thread
             return self.failed(count, error)
         return outcomes
+
+    def commit_and_sync(
+        self,
+        outcomes: list[Outcome],
+        jobs: Sequence[Callable[[Connection], Any]],
+        committed: asyncio.Future[list[Outcome]],
+    ) -> None:
+        """As `finish`, in the thread: ``committed`` is told its outcomes, and then they are forced to the disk.
+
+        Raises:
+            DiskFailed: they may not be there.
+        """
+        wal = self.wal
+        assert wal is not None, "it writes"
+        if wal.failed is None:
+            told = self.finish(outcomes, jobs)
+        else:
+            told = self.failed(len(outcomes) + len(jobs), wal.failed)
+        committed.get_loop().call_soon_threadsafe(committed.set_result, told)
+        wal.sync()
 
     def failed(self, count: int, error: Exception) -> list[Outcome]:
         """The disk is full, or the file is gone: nobody's change holds."""
@@ -218,16 +278,16 @@ class _Session:
 
     def one(self, job: Callable[[Connection], Any]) -> Outcome:
         """Carry one call out; what it did is undone where it raises."""
-        if self._writes:
+        if self.wal is not None:
             self.raw.execute("savepoint one")
         try:
             return job(self.conn), None
         except Exception as error:  # noqa: BLE001 - the boundary of one call: it is its caller's
-            if self._writes:
+            if self.wal is not None:
                 self.raw.execute("rollback to one")
             return None, error
         finally:
-            if self._writes:
+            if self.wal is not None:
                 self.raw.execute("release one")
 
     def end(self) -> None:
@@ -249,7 +309,7 @@ class _Session:
         self._engine.dispose()
 
     def _begin(self) -> None:
-        if not self._writes:
+        if self.wal is None:
             self.raw.execute("begin")
             return
         deadline_s = time.monotonic() + _BUSY_MS / 1000
