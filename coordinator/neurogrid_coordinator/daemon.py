@@ -55,6 +55,7 @@ from .orchestrator import Orchestrator
 from .outbound import Outbound
 from .outgoing import Outgoing
 from .outputs import OutputCheck
+from .paid_use.ended_keys import EndedKeys
 from .paid_use.leases import UseLeases
 from .paid_use.notes import UseNotes
 from .payment_upkeep import forget_payments, stay_owner
@@ -346,6 +347,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             notes=notes,
             now_ms=_now_ms,
         )
+        ended_keys = EndedKeys(use_leases, database, orchestrator.request_cancel)
         serving = serving_of(replica_settings, market.open_use_stream, _now_ms, use_leases)
         replicas = ReplicaUpkeep(
             replica_settings,
@@ -467,6 +469,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 group.create_task(tell_prices(database, market.set_prices, _now_ms), name="prices"),
                 group.create_task(challenger.run(), name="challenger"),
                 group.create_task(notes.run(), name="notes of use"),
+                group.create_task(ended_keys.run(), name="leases of ended keys"),
                 group.create_task(replicas.run(), name="replicas"),
                 group.create_task(checker.run(), name="checks of models"),
                 group.create_task(batch_runner.run(), name="batches"),

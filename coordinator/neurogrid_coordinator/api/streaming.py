@@ -66,14 +66,14 @@ async def stream_response(
         head_s: how long the first is waited for before the answer begins without it.
 
     Raises:
-        what the first piece does, if it does so within ``head_s``.
+        what the first piece does, if it does so within ``head_s``; and why the key has ended, if it does.
     """
     status = waits()
     if status is not None and (status.expected_ms or 0) > 1000 * head_s:
         head_s = min(head_s, _ANNOUNCED_HEAD_S)
     first = asyncio.ensure_future(_next(pieces))
     try:
-        await while_there(request, _settled(first, head_s))
+        await while_there(request, _settled(first, head_s), ended())
     except BaseException:
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)

@@ -116,6 +116,7 @@ class UseLeases:
         self._balances = balances
         self._notes = notes
         self._now_ms = now_ms
+        self._left: frozenset[str] = frozenset()
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
 
     async def require_able(self, account_id: str, model_id: str) -> None:
@@ -187,6 +188,14 @@ class UseLeases:
             known.opening = asyncio.create_task(self._open_next(known, asker))
         return under_way.meter
 
+    def leave(self, task_ids: frozenset[str]) -> None:
+        """Let no request begin under these leases; those under way go on."""
+        self._left = task_ids
+
+    def is_asked(self, task_id: str) -> bool:
+        """Whether a request under this lease is being answered, or is about to."""
+        return any(task_id in known.under_way for known in self._known.values())
+
     def over(self, meter: Meter, of: Lease) -> None:
         """Its request is over: nothing more is promised to it."""
         paid_by = meter.paid_by
@@ -247,7 +256,7 @@ class UseLeases:
             found = await self._look(task_id)
             if found is None or found.row.phase in TERMINAL:
                 known.task_ids.remove(task_id)
-            elif self._lasts(found.row):
+            elif task_id not in self._left and self._lasts(found.row):
                 there[task_id] = found
         return there
 

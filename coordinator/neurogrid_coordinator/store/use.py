@@ -11,13 +11,15 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.fields import plain
+from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.units import NAMES, NOTHING_SERVED, Units
 
 from . import leases
 from .prepared import Prepared
-from .tables import use_of_leases, use_of_requests
+from .tables import api_keys, tasks, use_of_leases, use_of_requests
 from .upserts import Upsert
 
+_UNFINISHED: Final = sorted(phase.value for phase in frozenset(Phase) - TERMINAL)
 _OF_LEASE: Final = Prepared(
     select(use_of_leases).where(use_of_leases.c.lease_id == bindparam("the_lease"))
 )
@@ -67,6 +69,26 @@ def of_lease(conn: Connection, lease_id: str) -> Units:
 def answers(conn: Connection) -> int:
     """How many requests have been answered under all leases for use, of all accounts, since the beginning."""
     return int(conn.scalar(select(func.coalesce(func.sum(use_of_leases.c.requests), 0))) or 0)
+
+
+def of_ended_keys(conn: Connection, limit: int) -> list[str]:
+    """Tasks of leases for use that have not ended, and of whose accounts a key was revoked since they began."""
+    query = (
+        select(tasks.c.id)
+        .where(
+            tasks.c.kind == "use",
+            tasks.c.phase.in_(_UNFINISHED),
+            select(api_keys.c.id)
+            .where(
+                api_keys.c.account_id == tasks.c.account_id,
+                api_keys.c.revoked_at_ms >= tasks.c.created_at_ms,
+            )
+            .exists(),
+        )
+        .order_by(tasks.c.id)
+        .limit(limit)
+    )
+    return list(conn.scalars(query))
 
 
 def settled(conn: Connection, lease_id: str) -> None:

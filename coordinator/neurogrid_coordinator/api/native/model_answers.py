@@ -181,7 +181,7 @@ def add_model_answer_routes(
                 _TextEvents(_text),
             )
         answering = answers.answer(caller.account, wanted, ModelType.TEXT)
-        return success(_text(await while_there(request, answering)))
+        return success(_text(await while_there(request, answering, gate.ended(caller))))
 
     @app.post(
         f"{API}/models/generate/image",
@@ -205,7 +205,7 @@ def add_model_answer_routes(
             **_where(asked.node_preferences),
         )
         answering = answers.answer(caller.account, wanted, ModelType.IMAGE, places=places)
-        return success(_image(await while_there(request, answering)))
+        return success(_image(await while_there(request, answering, gate.ended(caller))))
 
     @app.post(
         f"{API}/models/transcribe",
@@ -251,7 +251,9 @@ def add_model_answer_routes(
                     _TextEvents(_transcription),
                 )
             answering = answers.answer(caller.account, wanted, ModelType.AUDIO, recording=recording)
-            return success(_transcription(await while_there(request, answering)))
+            return success(
+                _transcription(await while_there(request, answering, gate.ended(caller)))
+            )
 
 
 def _streamed(answer: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,9 @@ def add_openai_audio_routes(
                 return await openai_stream(
                     request, pieces, lambda: gate.ended(caller), waits(wanted.model)
                 )
-            answer = await while_there(request, inference.answer(caller.account, asked))
+            answer = await while_there(
+                request, inference.answer(caller.account, asked), gate.ended(caller)
+            )
         return Response(answer.content, media_type=answer.media_type, headers=dict(answer.headers))
 
     @app.post(
