@@ -12,7 +12,8 @@ from .store.retention import Place
 
 _log = logging.getLogger(__name__)
 
-_DAY_MS = 24 * 3600 * 1000
+_HOUR_MS = 3600 * 1000
+_DAY_HOURS = 24
 _LOOK_INTERVAL_S = 3600.0
 # Between two transactions others get their turn.
 PAUSE_S = 0.2
@@ -79,9 +80,9 @@ async def due(database: Database, kept_for: RetentionConfig, now_ms: int) -> dic
     return counts
 
 
-def days_of(kept_for: RetentionConfig) -> Mapping[str, int]:
-    """For how many days each kind is kept; 0: for ever."""
-    return {
+def hours_of(kept_for: RetentionConfig) -> Mapping[str, int]:
+    """For how many hours each kind is kept; 0: for ever."""
+    days = {
         "logs": kept_for.logs_days,
         "outputs": kept_for.outputs_days,
         "events": kept_for.events_days,
@@ -89,8 +90,10 @@ def days_of(kept_for: RetentionConfig) -> Mapping[str, int]:
         "failures": kept_for.failures_days,
         "deliveries": kept_for.deliveries_days,
     }
+    hours = {kind: _DAY_HOURS * each for kind, each in days.items()}
+    return {**hours, "answers": kept_for.idempotency_hours}
 
 
 def _before(kept_for: RetentionConfig, now_ms: int) -> Mapping[str, int]:
     """The kinds that are not kept for ever, and until when what is deleted has ended."""
-    return {kind: now_ms - days * _DAY_MS for kind, days in days_of(kept_for).items() if days}
+    return {kind: now_ms - hours * _HOUR_MS for kind, hours in hours_of(kept_for).items() if hours}

@@ -55,6 +55,7 @@ RELEASED = {
     "0031_use_of_leases.sql": "e79aead26cd1221e7b7798eb68fc5ac6e0e9a35a683b711e0a5ceba85e5255f0",
     "0032_audit_hashes.sql": "4bd5409e7449bc097532dbca0738b0a64048f157da316dbd31f3551c32e4478d",
     "0033_model_checks.sql": "cbc365dd69be145992d25c1e2ed2cf54f070cceb90b3477f68f283d8f3559a68",
+    "0034_kept_answers.sql": "31c4a4f66ac6f4df7fc122cde6c52fb8745829f99f61277c15e461efc0847db1",
 }
 NEWEST = len(migrations.known())
 Rows = dict[str, list[tuple[object, ...]]]

@@ -54,7 +54,15 @@ async def test_it_says_what_would_go_deletes_it_beside_a_coordinator_and_makes_t
             conn.execute(update(tasks).where(tasks.c.id == old).values(ended_at_ms=days))
 
         await world.database.write(age)
-        due = {"logs": 1, "outputs": 0, "events": 1, "evidence": 0, "failures": 0, "deliveries": 0}
+        due = {
+            "logs": 1,
+            "outputs": 0,
+            "events": 1,
+            "evidence": 0,
+            "failures": 0,
+            "deliveries": 0,
+            "answers": 0,
+        }
         told = await shown(tmp_path, "--dry-run")
         assert (told["due"], told["deleted"]) == (due, {})
         assert await shown(tmp_path, "--dry-run") == told

@@ -179,7 +179,7 @@ async def test_a_transcript_is_told_as_it_is_heard_and_in_the_end_whole(
 
 
 @on_asyncio
-async def test_what_wants_a_good_node_or_the_same_answer_again_is_a_task(tmp_path: Path) -> None:
+async def test_what_wants_a_good_node_is_a_task(tmp_path: Path) -> None:
     asked, open_world = serving(tmp_path, CATALOGUE, _STREAM, *_FEATURES)
     async with open_world as (here, alice):
         which = TaskFilter(alice.account.id, kinds=frozenset({MODEL_KIND}))

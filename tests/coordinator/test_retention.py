@@ -14,7 +14,7 @@ from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import retention as retaining
 from neurogrid_coordinator.checkpoints import BlobSweeper
 from neurogrid_coordinator.config import RetentionConfig
-from neurogrid_coordinator.retention import days_of, due, forget, forget_once
+from neurogrid_coordinator.retention import due, forget, forget_once, hours_of
 from neurogrid_coordinator.store import failures, leases, retention
 from neurogrid_coordinator.store.tables import evidence, receipts
 from neurogrid_coordinator.store.tables import leases as lease_rows
@@ -46,8 +46,9 @@ async def deleted_after(
     deleted = await forget_once(world.database, wanted, at_ms, pause_s=0)
     assert said == deleted, "a dry run says what is done"
     await BlobSweeper(world.database, world.blobs).sweep()
-    kept_for = days_of(wanted)
+    kept_for = hours_of(wanted)
     assert not [kind for kind, count in deleted.items() if count and not kept_for[kind]]
+    assert not deleted.pop("answers"), "no replica has answered"
     return {kind: count for kind, count in deleted.items() if kept_for[kind]}
 
 

@@ -18,6 +18,7 @@ from ..services.file_links import FileLinks
 from ..services.gpus import Gpus
 from ..services.health import Services
 from ..services.inference import Inference
+from ..services.kept_answers import KeptAnswers
 from ..services.models import Models
 from ..services.native_answers import NativeAnswers
 from ..services.overview import Overview
@@ -130,6 +131,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
     inference = Inference(
         settings.models,
         task_answers,
+        KeptAnswers(world.database, artifacts, world.blobs, 1000 * settings.repeats_kept_s),
         ReplicaAnswers(serving, artifacts, failures, world.answer_delivered)
         if serving is not None
         else None,

@@ -54,8 +54,9 @@ def prune(directory: Path, dry_run: bool, compact: bool, as_json: bool) -> None:
         )
         return
     for kind, count in done.counts.items():
-        days = done.days[kind]
-        kept = f"kept for {days} days" if days else "kept for ever"
+        days, hours = divmod(done.hours[kind], 24)
+        span = f"{24 * days + hours} hours" if hours else f"{days} days"
+        kept = f"kept for {span}" if days or hours else "kept for ever"
         verb = "would be deleted" if dry_run else "deleted"
         click.echo(f"{kind:<11}{count:>9} {verb}; {kept}")
     click.echo(f"database   {done.bytes_before} bytes before, {done.bytes_after} after")

@@ -9,7 +9,7 @@ from pathlib import Path
 from neurogrid_wallet.payment_store import PaymentStore
 
 from ..config import CONFIG_NAME, RetentionConfig, load_config
-from ..retention import days_of, due, forget_once
+from ..retention import due, forget_once, hours_of
 from ..setup import PAYMENTS_FILE, database_place
 from ..store.database import Database
 from ..store.places import Place
@@ -29,11 +29,11 @@ class Pruned:
     """What was deleted, or would be.
 
     Attributes:
-        counts, days: by kind (`retention.KINDS`): how many, and what is said of it; 0: for ever.
+        counts, hours: by kind (`retention.KINDS`): how many, and for how long it is kept; 0: for ever.
     """
 
     counts: Mapping[str, int]
-    days: Mapping[str, int]
+    hours: Mapping[str, int]
     bytes_before: int
     bytes_after: int
 
@@ -64,7 +64,7 @@ def prune_now(directory: Path, *, dry_run: bool, compact: bool) -> Pruned:
     owner = PaymentStore(directory / PAYMENTS_FILE)
     try:
         done = asyncio.run(_prune(place, kept_for, dry_run=False))
-        return Pruned(done.counts, done.days, done.bytes_before, compact_file(place))
+        return Pruned(done.counts, done.hours, done.bytes_before, compact_file(place))
     finally:
         owner.close()
 
@@ -77,4 +77,4 @@ async def _prune(place: Place, kept_for: RetentionConfig, *, dry_run: bool) -> P
             counts = await due(database, kept_for, now_ms)
         else:
             counts = await forget_once(database, kept_for, now_ms, pause_s=_PAUSE_S)
-        return Pruned(counts, days_of(kept_for), before, await database.read(size_bytes))
+        return Pruned(counts, hours_of(kept_for), before, await database.read(size_bytes))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from neurogrid_marketplace.first_byte import Work, WorkKind
 from neurogrid_marketplace.model_catalogue import Model
@@ -55,6 +56,15 @@ def is_streamed(request: Request, model: Model) -> bool:
     return not isinstance(request, TranscriptionRequest) or (
         server is not None and "stream" in server.features
     )
+
+
+def unstreamed(request: Request) -> Request:
+    """The same request for an answer that comes whole."""
+    if isinstance(request, ChatRequest | CompletionRequest):
+        return msgspec.structs.replace(request, stream=UNSET, stream_options=UNSET)
+    if isinstance(request, TranscriptionRequest):
+        return msgspec.structs.replace(request, stream=UNSET)
+    return request
 
 
 def require_able(request: Request, model: Model) -> None:

@@ -3,6 +3,7 @@
 So whoever asks natively is answered by the same replicas. What the native API leaves to a program's defaults is said here: a server has others.
 """
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -41,6 +42,7 @@ def openai_request(
     region: str | None = None,
     *,
     streams: bool = False,
+    key: str | None = None,
 ) -> Request | None:
     """The same request in OpenAI's form; None where it has none.
 
@@ -48,6 +50,7 @@ def openai_request(
         parameters: all of them.
         sent: those that its client has said.
         streams: its client wants a transcript as it is heard. A text always comes so, where its server can.
+        key: its idempotency key: who sends the same again has the same seed.
     """
     if model.server is None:
         return None
@@ -55,8 +58,7 @@ def openai_request(
     values: dict[str, Any] = dict(parameters)
     if values.get(_SEED) is None:
         # The answer says which, so it is drawn where that is known.
-        drawn = secrets.randbits(_SEED_BITS) if _SEED in model.server.features else UNSET
-        values[_SEED] = drawn
+        values[_SEED] = _drawn(key) if _SEED in model.server.features else UNSET
     match model.type:
         case ModelType.TEXT:
             return _writing(model, asked, values, where)
@@ -81,6 +83,14 @@ def openai_request(
                 provider=where,
             )
     return None
+
+
+def _drawn(key: str | None) -> int:
+    """A seed for a request that names none."""
+    if key is None:
+        return secrets.randbits(_SEED_BITS)
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[: _SEED_BITS // 8])
 
 
 def _writing(

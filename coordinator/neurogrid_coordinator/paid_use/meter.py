@@ -10,6 +10,7 @@ from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.units import NOTHING_SERVED, UnitPrices, Units
 
 from ..services.errors import Unavailable
+from ..store.kept_answers import KeptAnswer
 from ..store.use import Billed
 
 _REFUSED: Final = 400
@@ -49,6 +50,27 @@ class PaidBy:
         return after - before
 
 
+class Keeping:
+    """An answer that is kept in the transaction of its last note.
+
+    Attributes:
+        answer: without its cost, which that note says.
+        is_under_way: whether the note is being written: whoever waits for it may leave, and it is written all the same.
+        after: what is done once it is.
+    """
+
+    def __init__(self, answer: KeptAnswer) -> None:
+        self.answer = answer
+        self.is_under_way = False
+        self.after: Callable[[], None] | None = None
+
+    def done(self) -> None:
+        """It is on the disk."""
+        self.is_under_way = False
+        if self.after is not None:
+            self.after()
+
+
 class Notes(Protocol):
     """Writes down what meters have counted; a `notes.UseNotes`."""
 
@@ -67,6 +89,7 @@ class Meter:
         units: that have reached the client, in all.
         is_used_up: whether nothing more of its lease can be paid, by all that was noted under it.
         cost_micro_usdc: what the notes so far have added to the lease's cost: such costs of all requests add up to it.
+        keeping: what is kept with its last note; None: nothing is.
         most: as much of the units that a server says as what was delivered allows; None: its word counts.
     """
 
@@ -77,6 +100,7 @@ class Meter:
         self.cost_micro_usdc = 0
         self.most: Callable[[Units], Units] | None = None
         self.is_used_up = False
+        self.keeping: Keeping | None = None
         self._notes = notes
         self._count: Count | None = None
 
@@ -101,8 +125,11 @@ class Meter:
         self._count.feed(data)
         self._counted(self._count.units)
 
-    async def end(self) -> int:
+    async def end(self, keeping: Keeping | None = None) -> int:
         """The answer is complete: what it costs, once that is noted.
+
+        Args:
+            keeping: of an answer of which nothing was noted before.
 
         Raises:
             Unavailable: it cannot be noted now.
@@ -111,13 +138,25 @@ class Meter:
             return 0
         self._count.end()
         self.units = self.units.most(self._allowed(self._count.units))
+        if keeping is not None:
+            self.keeping, keeping.is_under_way = keeping, True
         await self._notes.written(self)
         return self.cost_micro_usdc
 
-    def noted(self, billed: Billed | None) -> None:
-        """A note of it is on the disk; None: its lease was over, and it is free."""
-        if billed is not None:
+    def noted(self, billed: Billed | None, kept_micro_usdc: int | None = None) -> None:
+        """A note of it is on the disk.
+
+        Args:
+            billed: None: its lease was over, and it is free.
+            kept_micro_usdc: what it came to as it is kept.
+        """
+        if kept_micro_usdc is not None:
+            self.cost_micro_usdc = kept_micro_usdc
+        elif billed is not None:
             self.cost_micro_usdc += self.paid_by.cost_micro_usdc(billed)
+        if self.keeping is not None:
+            self.keeping.done()
+        if billed is not None:
             self.is_used_up = is_used_up(
                 self.paid_by.prices, self.paid_by.max_cost_micro_usdc, billed.after
             )

@@ -8,17 +8,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.unit_price import ModelUnit
 from neurogrid_marketplace.units import Units
 
 from ..services.errors import Unavailable
-from ..store import unit_counts, use
+from ..store import kept_answers, unit_counts, use
 from ..store.away import OutcomeUnknown
 from ..store.database import Database, Overloaded
+from ..store.kept_answers import KeptAnswer
 from ..store.use import Billed
 from .meter import Meter, PaidBy
 
@@ -36,7 +39,24 @@ _COUNTED: Final = {
     ModelUnit.REQUEST: "requests",
 }
 _MS_PER_S: Final = 1000
-Note = tuple[str, PaidBy, Units]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How far an answer is; with its last note it may be kept, too."""
+
+    request_id: str
+    paid_by: PaidBy
+    units: Units
+    keep: KeptAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What became of a note: what `use.note` says, and what its answer came to, where it is kept, micro-USDC."""
+
+    billed: Billed | None
+    kept_micro_usdc: int | None = None
 
 
 class UseNotes:
@@ -93,7 +113,7 @@ class UseNotes:
         if not changed:
             return True
         meters = list(changed.values())
-        notes = [(meter.request_id, meter.paid_by, meter.units) for meter in meters]
+        notes = [_note(meter) for meter in meters]
         try:
             found = await self._database.write(write_all, notes, self._now_ms())
         except (Overloaded, OutcomeUnknown) as error:
@@ -103,25 +123,36 @@ class UseNotes:
             self._waiting = waiting + self._waiting
             self._wanted.set()
             return False
-        for meter, billed in zip(meters, found, strict=True):
-            meter.noted(billed)
+        for meter, noted in zip(meters, found, strict=True):
+            meter.noted(noted.billed, noted.kept_micro_usdc)
         for written in waiting:
             if not written.done():
                 written.set_result(None)
         return True
 
 
-def write_all(conn: Connection, notes: Sequence[Note], now_ms: int) -> list[Billed | None]:
-    """Write notes, and count as usage what each adds; what `use.note` says of each."""
+def write_all(conn: Connection, notes: Sequence[Note], now_ms: int) -> list[Noted]:
+    """Write notes, count as usage what each adds, and keep the answers that are whole with them."""
     found = []
-    for request_id, paid_by, units in notes:
-        billed = use.note(conn, paid_by.lease.lease_id, request_id, units)
+    for note in notes:
+        paid_by = note.paid_by
+        billed = use.note(conn, paid_by.lease.lease_id, note.request_id, note.units)
         if billed is not None:
             after, before = _counted(billed.after), _counted(billed.before)
             more = {unit: amount - before[unit] for unit, amount in after.items()}
             unit_counts.add(conn, paid_by.account_id, paid_by.model_id, now_ms, more)
-        found.append(billed)
+        kept = None
+        if note.keep is not None:
+            cost = 0 if billed is None else paid_by.cost_micro_usdc(billed)
+            bill = msgspec.structs.replace(note.keep.bill, cost_micro_usdc=cost)
+            kept = kept_answers.keep(conn, replace(note.keep, bill=bill), now_ms)
+        found.append(Noted(billed, kept))
     return found
+
+
+def _note(meter: Meter) -> Note:
+    keep = None if meter.keeping is None else meter.keeping.answer
+    return Note(meter.request_id, meter.paid_by, meter.units, keep)
 
 
 def _counted(units: Units) -> dict[ModelUnit, int]:

@@ -28,7 +28,7 @@ from ..artifacts import (
     StoreUnavailable,
     TooLarge,
 )
-from ..store import artifacts, checkpoints, leases, tasks
+from ..store import artifacts, checkpoints, kept_answers, leases, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
@@ -124,8 +124,7 @@ class Artifacts:
         """
         check_digest(upload.sha256)
         async with self._places.of(account.id):
-            used = await self._database.read(lambda conn: _used_bytes(conn, account.id))
-            room = min(self._limits.file_bytes, max(0, self._limits.account_bytes - used))
+            room = await self._room_bytes(account.id)
             now_ms = _now_ms()
 
             def add(conn: Connection, blob: Blob) -> bool:
@@ -134,6 +133,23 @@ class Artifacts:
                 return not there
 
             return await self._put(upload, room, add)
+
+    async def room_bytes(self, account: Account) -> int:
+        """How large a file the account may still have."""
+        return await self._room_bytes(account.id)
+
+    async def put_unnamed(self, account: Account, upload: Upload) -> Blob:
+        """Store the bytes of what becomes the account's with a row that its caller writes; nobody else has a file like it.
+
+        Raises:
+            PayloadTooLarge, Unavailable: see `put`.
+        """
+        async with self._places.of(account.id):
+            return await self._bytes(upload, await self._room_bytes(account.id))
+
+    async def _room_bytes(self, account_id: str) -> int:
+        used = await self._database.read(lambda conn: _used_bytes(conn, account_id))
+        return min(self._limits.file_bytes, max(0, self._limits.account_bytes - used))
 
     async def find(self, account: Account, sha256: str) -> Stored:
         """A file of this account.
@@ -303,20 +319,7 @@ class Artifacts:
         Args:
             add: makes them somebody's; whether they were not before.
         """
-        if (upload.announced_bytes or 0) > size_bytes_max:
-            raise PayloadTooLarge(size_bytes_max)
-        try:
-            blob = await self._blobs.put(
-                upload.chunks, size_bytes_max=size_bytes_max, sha256=upload.sha256
-            )
-        except TooLarge as error:
-            raise PayloadTooLarge(size_bytes_max) from error
-        except DiskFull as error:
-            raise Unavailable(str(error)) from error
-        except ArtifactRefused as error:
-            raise InvalidRequest(str(error), "sha256") from error
-        except StoreUnavailable as error:
-            raise unreachable(error) from error
+        blob = await self._bytes(upload, size_bytes_max)
         async with self._blobs.turns.of(blob.sha256):
             try:
                 is_here = await self._blobs.size_bytes(blob.sha256) is not None
@@ -327,6 +330,23 @@ class Artifacts:
                 raise Unavailable("the file was deleted as it came; send it again")
             created = await self._database.write(add, blob)
         return Stored(blob.sha256, blob.size_bytes, created)
+
+    async def _bytes(self, upload: Upload, size_bytes_max: int) -> Blob:
+        """Store the bytes; nobody has them yet."""
+        if (upload.announced_bytes or 0) > size_bytes_max:
+            raise PayloadTooLarge(size_bytes_max)
+        try:
+            return await self._blobs.put(
+                upload.chunks, size_bytes_max=size_bytes_max, sha256=upload.sha256
+            )
+        except TooLarge as error:
+            raise PayloadTooLarge(size_bytes_max) from error
+        except DiskFull as error:
+            raise Unavailable(str(error)) from error
+        except ArtifactRefused as error:
+            raise InvalidRequest(str(error), "sha256") from error
+        except StoreUnavailable as error:
+            raise unreachable(error) from error
 
 
 def unreachable(error: StoreUnavailable) -> ArtifactStoreUnavailable:
@@ -339,7 +359,11 @@ def unreachable(error: StoreUnavailable) -> ArtifactStoreUnavailable:
 
 def _used_bytes(conn: Connection, account_id: str) -> int:
     """What an account has here, for its quota."""
-    return artifacts.total_bytes(conn, account_id) + checkpoints.account_bytes(conn, account_id)
+    return (
+        artifacts.total_bytes(conn, account_id)
+        + checkpoints.account_bytes(conn, account_id)
+        + kept_answers.account_bytes(conn, account_id)
+    )
 
 
 def _now_ms() -> int:

@@ -85,9 +85,9 @@ class PayloadTooLarge(Refused):
 
     code = "PAYLOAD_TOO_LARGE"
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, message: str = "") -> None:
         super().__init__(
-            f"the body is larger than {limit_bytes} bytes", {"limit_bytes": limit_bytes}
+            message or f"the body is larger than {limit_bytes} bytes", {"limit_bytes": limit_bytes}
         )
 
 
@@ -197,6 +197,17 @@ class ScheduleNotFound(NotFound):
     def __init__(self, schedule_id: str) -> None:
         super().__init__(
             f"there is no scheduled task {schedule_id[:80]}", {"schedule_id": schedule_id[:80]}
+        )
+
+
+class NoRoomForAnswer(PayloadTooLarge):
+    """An account's files take as much as they may, and an answer was to be one of them."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            limit_bytes,
+            f"an answer to a request with an Idempotency-Key is kept as a file of the account, which may have {limit_bytes} bytes "
+            "more: delete some of its files, or send no key",
         )
 
 

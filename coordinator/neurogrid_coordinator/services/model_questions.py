@@ -24,12 +24,14 @@ class Asked:
         recording: that is to be written down; it lasts as long as the request.
         link: where a file of the answer can be read.
         idempotency_key: of its sender; the same request again has the same answer.
+        sent: what its sender said, by which it is known again, where ``request`` was made of that; b"": ``request`` itself.
     """
 
     request: Request
     recording: Recording | None = None
     link: Link | None = None
     idempotency_key: str | None = None
+    sent: bytes = b""
 
     @property
     def routing(self) -> ProviderPreferences:
@@ -40,11 +42,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, as it is to be sent; the headers say what it cost where its text cannot."""
+    """An answer, as it is to be sent; the headers say what it cost where its text cannot.
+
+    Attributes:
+        took_ms: from the request to the whole answer, when that was; None: its task says it.
+    """
 
     content: bytes
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    took_ms: int | None = None
 
 
 def bill_headers(bill: Bill) -> dict[str, str]:

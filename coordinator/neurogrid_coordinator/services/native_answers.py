@@ -93,7 +93,7 @@ class NativeAnswers:
             as `Models.submission`, `Models.run` and `Inference.answer`.
             Refused: there is no answer, and why.
         """
-        asked = self._asked(wanted, model_type, recording, places, streams=False)
+        asked = await self._asked(account, wanted, model_type, recording, places, streams=False)
         if asked is None:
             return await self._of_task(account, wanted, model_type, recording, places, wait_s)
         said: Answered | None = None
@@ -118,7 +118,7 @@ class NativeAnswers:
         recording: Recording | None = None,
     ) -> AsyncGenerator[str | Answered]:
         """Pieces of a text, or of what is said in a recording, as they come, and the answer in the end; see `answer`."""
-        asked = self._asked(wanted, model_type, recording, None, streams=True)
+        asked = await self._asked(account, wanted, model_type, recording, None, streams=True)
         if asked is not None:
             async with aclosing(self._of_replica(account, asked)) as pieces:
                 async for piece in pieces:
@@ -129,8 +129,9 @@ class NativeAnswers:
             yield answered.result.text
         yield answered
 
-    def _asked(
+    async def _asked(
         self,
+        account: Account,
         wanted: ModelWanted,
         model_type: ModelType,
         recording: Recording | None,
@@ -141,10 +142,12 @@ class NativeAnswers:
         """The request as a replica is asked it; None: a task computes it."""
         request = self._for_replica(wanted, model_type, streams=streams)
         if request is None:
+            if wanted.idempotency_key is not None:
+                await self._inference.require_unanswered(account, wanted.idempotency_key)
             return None
         link = None if places is None else places.link
-        asked = Asked(request, recording, link, wanted.idempotency_key)
-        return None if self._inference.by_replica(asked) is None else asked
+        asked = Asked(request, recording, link, wanted.idempotency_key, _sent(wanted, model_type))
+        return asked if await self._inference.is_by_replica(account, asked) else None
 
     async def _of_task(
         self,
@@ -187,7 +190,9 @@ class NativeAnswers:
             return None
         region = wanted.regions[0] if wanted.regions else None
         return native_form.openai_request(
-            model, wanted.asked, parameters, wanted.parameters, region, streams=streams
+            *(model, wanted.asked, parameters, wanted.parameters, region),
+            streams=streams,
+            key=wanted.idempotency_key,
         )
 
     async def _of_replica(self, account: Account, asked: Asked) -> AsyncGenerator[str | Answered]:
@@ -196,7 +201,8 @@ class NativeAnswers:
         since_s = loop.time()
         texts: list[str] = []
         last: dict[str, Any] = {}
-        if given(getattr(request, "stream", None), False):
+        took_ms: int | None = None
+        if given(getattr(request, "stream", None), False) and asked.idempotency_key is None:
             async with aclosing(self._inference.pieces(account, asked)) as pieces:
                 async for data in pieces:
                     value = msgspec.json.decode(data)
@@ -211,12 +217,13 @@ class NativeAnswers:
                     last = {**last, **kept}
         else:
             answer = await self._inference.answer(account, asked)
-            last = msgspec.json.decode(answer.content)
-            if text := native_form.text_of(last):
+            last, took_ms = msgspec.json.decode(answer.content), answer.took_ms
+            is_heard = isinstance(request, TranscriptionRequest)
+            if text := last["text"] if is_heard else native_form.text_of(last):
                 texts.append(text)
                 yield text
         origin = last["neurogrid"]
-        took_s = round(loop.time() - since_s, 3)
+        took_s = round(loop.time() - since_s, 3) if took_ms is None else took_ms / 1000
         try:
             result = native_form.result_of(request, "".join(texts), last, took_s)
         except NoAnswer as error:
@@ -230,6 +237,12 @@ class NativeAnswers:
             result=result,
             image_url=native_form.image_url(last),
         )
+
+
+def _sent(wanted: ModelWanted, model_type: ModelType) -> bytes:
+    """What a client has said, without what is drawn or filled in for it: by that its request is known again."""
+    said = [model_type, wanted.model, wanted.asked, wanted.parameters, wanted.regions]
+    return msgspec.json.encode(said, order="deterministic")
 
 
 def _answered(row: TaskRow, result: ModelResult, places: Places | None, model: str) -> Answered:

@@ -3,6 +3,7 @@
 A piece is counted when its client has it. Whoever leaves pays for those, and the way to the server is closed behind it.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,14 +20,14 @@ from ..model_checks.delivered import Passing, Tell
 from ..openai import by_replica, server_answers
 from ..openai.answers import Bill
 from ..openai.fields import given
-from ..openai.requests import ImageRequest, Request, TranscriptionRequest
+from ..openai.requests import Request, TranscriptionRequest
 from ..openai.server_answers import NoAnswer, Silent
 from ..openai.worst_case import most_units
 from ..replicas import serving as replica_serving
 from ..replicas.asking import Question
 from ..replicas.serving import ModelServing, Served
 from ..store.accounts import Account
-from .artifacts import Artifacts, Upload
+from .artifacts import Artifacts
 from .errors import (
     InvalidRequest,
     LacksFunds,
@@ -37,8 +38,10 @@ from .errors import (
     Unavailable,
 )
 from .failures import FailureLog
-from .model_questions import TEXT, Answer, Asked, bill_headers
+from .kept_answers import Turn
+from .model_questions import Asked
 from .replica_streams import events_of
+from .whole_answers import Said, require_answer, with_links
 
 # Embeddings of as many texts as may be asked at once, or ten images.
 _ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -107,21 +110,24 @@ class ReplicaAnswers:
         by_replica.require_able(wanted.request, wanted.model)
         by_replica.preferences(wanted.asked.routing, wanted.request, wanted.model)
 
-    async def whole(self, account: Account, wanted: Wanted) -> Answer:
+    async def whole(self, account: Account, wanted: Wanted, turn: Turn | None = None) -> Said:
         """The whole answer.
+
+        Args:
+            turn: of a request with an idempotency key: the answer is kept.
 
         Raises:
             as `pieces`.
-            others: see `Artifacts.put`, where an image is to be kept.
+            others: see `Artifacts.put`, where an image, or the answer, is to be kept.
         """
         async with self._noted(account, wanted):
             try:
-                return await self._whole(account, wanted)
+                return await self._whole(account, wanted, turn)
             except Broken as broken:
                 # Its client has nothing of it, so another replica may answer.
                 first = broken
             try:
-                return await self._whole(account, _again(wanted))
+                return await self._whole(account, _again(wanted), turn)
             except Broken as broken:
                 raise broken.refusal from broken
             except (Unavailable, NoReplica):
@@ -169,29 +175,25 @@ class ReplicaAnswers:
             await self._failures.unanswered(account.id, wanted.model.id, error)
             raise
 
-    async def _whole(self, account: Account, wanted: Wanted) -> Answer:
+    async def _whole(self, account: Account, wanted: Wanted, turn: Turn | None) -> Said:
         request = wanted.request
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
         async with self._asked(account, wanted) as (served, passing):
             try:
                 body, value = await _read_whole(served, wanted)
-                words = (
-                    server_answers.subtitles(request, server_answers.heard(value))
-                    if isinstance(request, TranscriptionRequest)
-                    else None
-                )
-                # It is seen to be one before it is billed.
-                server_answers.whole(request, value, _bill(served, wanted, 0))
+                require_answer(request, value, _bill(served, wanted, 0))
             except (NoAnswer, ServiceBroken) as error:
                 raise _broken(served, error) from error
+            took_ms = round(1000 * (loop.time() - since_s))
             passing.feed(value)
-            value = await self._linked(account, wanted.asked, value)
+            value = await with_links(self._artifacts, account, wanted.asked, value)
+            keeping = None if turn is None else await turn.keeping_of(served, body, took_ms)
+            # What has passed and what is kept are one note: nobody else has a turn between these two.
             served.meter.passed(body)
-            bill = _bill(served, wanted, await served.meter.end())
+            bill = _bill(served, wanted, await served.meter.end(keeping))
             passing.end(served)
-            if words is not None:
-                return Answer(words.encode("utf-8", "replace"), TEXT, bill_headers(bill))
-            said = server_answers.whole(request, value, bill)
-            return Answer(_encode(said), headers=bill_headers(bill))
+            return Said(value, bill, took_ms)
 
     async def _pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
         request, model = wanted.request, wanted.model
@@ -238,29 +240,6 @@ class ReplicaAnswers:
                 raise await _refusal(served)
             passing.begin(served)
             yield served, passing
-
-    async def _linked(
-        self, account: Account, asked: Asked, value: dict[str, Any]
-    ) -> dict[str, Any]:
-        """An answer whose images are files of the account, where its client wants their addresses."""
-        request, link = asked.request, asked.link
-        if (
-            not isinstance(request, ImageRequest)
-            or link is None
-            or given(request.response_format, "b64_json") != "url"
-        ):
-            return value
-        name = f"image.{given(request.output_format, 'png')}"
-        data = []
-        for item, file in zip(value["data"], server_answers.pictures(value), strict=True):
-            stored = await self._artifacts.put(account, Upload(None, _once(file), len(file)))
-            rest = {key: each for key, each in item.items() if key != "b64_json"}
-            data.append({**rest, "url": link(stored.sha256, name)})
-        return {**value, "data": data}
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
 
 
 def _again(wanted: Wanted) -> Wanted:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, insert, inspect, select, union, update
 from sqlalchemy import func as sql
 
-from .tables import artifacts, checkpoint_blobs
+from .tables import artifacts, checkpoint_blobs, kept_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def blobs_needed(conn: Connection) -> Iterator[str]:
     found = union(
         *(
             select(table.c.sha256)
-            for table in (artifacts, checkpoint_blobs)
+            for table in (artifacts, checkpoint_blobs, kept_answers)
             if there.has_table(table.name)
         )
     )

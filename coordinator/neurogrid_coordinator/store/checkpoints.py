@@ -12,7 +12,14 @@ from sqlalchemy import func as sql
 
 from neurogrid_marketplace.job import OutputFile
 
-from .tables import artifacts, checkpoint_blobs, checkpoint_files, leases, unneeded_blobs
+from .tables import (
+    artifacts,
+    checkpoint_blobs,
+    checkpoint_files,
+    kept_answers,
+    leases,
+    unneeded_blobs,
+)
 from .upserts import insert_or
 
 # The manifest itself, among the files of its checkpoint: no file has this path.
@@ -151,7 +158,7 @@ def is_needed(conn: Connection, sha256: str) -> bool:
     """Whether anybody has a file with this content."""
     return any(
         conn.execute(select(table.c.sha256).where(table.c.sha256 == sha256).limit(1)).first()
-        for table in (artifacts, checkpoint_blobs)
+        for table in (artifacts, checkpoint_blobs, kept_answers)
     )
 
 

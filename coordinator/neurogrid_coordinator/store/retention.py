@@ -23,6 +23,7 @@ from .tables import (
     artifacts,
     evidence,
     failures,
+    kept_answers,
     leases,
     log_chunks,
     receipts,
@@ -201,6 +202,28 @@ def _delete_deliveries(conn: Connection, places: Sequence[Place]) -> int:
     return len(places)
 
 
+def _find_answers(conn: Connection, before_ms: int, after: Place | None) -> list[Place]:
+    """Of replicas, to requests with an idempotency key."""
+    keys = (kept_answers.c.account_id, kept_answers.c.idempotency_key)
+    order = (kept_answers.c.created_at_ms, *keys)
+    query = select(*order).where(kept_answers.c.created_at_ms < before_ms, *_behind(order, after))
+    return _places(conn, query.order_by(*order).limit(BATCH_MAX))
+
+
+def _delete_answers(conn: Connection, places: Sequence[Place]) -> int:
+    """Those whose key has named nothing newer since."""
+    gone: list[str] = []
+    for created_at_ms, account_id, key in places:
+        deleted = delete(kept_answers).where(
+            kept_answers.c.account_id == account_id,
+            kept_answers.c.idempotency_key == key,
+            kept_answers.c.created_at_ms == created_at_ms,
+        )
+        gone += conn.execute(deleted.returning(kept_answers.c.sha256)).scalars().all()
+    checkpoints.let_go(conn, gone)
+    return len(gone)
+
+
 KINDS = {
     "logs": Kind(_find_logs, _delete_logs),
     "outputs": Kind(_find_outputs, _delete_outputs),
@@ -208,6 +231,7 @@ KINDS = {
     "evidence": Kind(_find_evidence, _delete_evidence),
     "failures": Kind(_find_failures, _delete_failures),
     "deliveries": Kind(_find_deliveries, _delete_deliveries),
+    "answers": Kind(_find_answers, _delete_answers),
 }
 
 

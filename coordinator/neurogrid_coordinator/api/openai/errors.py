@@ -46,7 +46,7 @@ MEANING = {
     401: "No key, or a wrong one.",
     403: "The key lacks the scope, or the role.",
     404: "No model, file or batch has this id; of models the nearest names are said.",
-    409: "The idempotency key was used for another request.",
+    409: "The idempotency key was used for another request, or one with it is being carried out.",
     413: "The body is too long.",
     429: "Too many requests (`rate_limit_exceeded`), or the account cannot pay it (`insufficient_quota`).",
     500: "Who computed it failed.",

@@ -10,7 +10,7 @@ from .base import metadata, where
 from .bulk import batch_items, batches, schedule_runs, schedules
 from .money import invoices, payment, price_hours, transfers
 from .openai import openai_batches, openai_files
-from .records import audit_rows, failures, idempotent_answers
+from .records import audit_rows, failures, idempotent_answers, kept_answers
 from .results import (
     artifacts,
     checkpoint_blobs,
@@ -71,6 +71,7 @@ __all__ = [
     "findings",
     "idempotent_answers",
     "invoices",
+    "kept_answers",
     "lead",
     "leases",
     "log_chunks",

@@ -16,6 +16,22 @@ idempotent_answers = Table(
 )
 Index("idempotent_answers_by_age", idempotent_answers.c.created_at_ms)
 
+# What replicas answered to requests with an idempotency key. `bill_json`: `store.kept_answers.KeptBill`. `sha256`: of the file with
+# what the model's server said.
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("request_sha256", Text, nullable=False),
+    Column("bill_json", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+Index("kept_answers_by_age", kept_answers.c.created_at_ms)
+Index("kept_answers_of_file", kept_answers.c.sha256)
+
 # Who changed what (`audit`); rows are only ever added. `hash` is of all other columns, `previous` that of the row before.
 audit_rows = Table(
     "audit_rows",
