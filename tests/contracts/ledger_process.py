@@ -93,7 +93,7 @@ class LedgerProcess:
             return 0
         if number:
             os.kill(self._process.pid, number)
-        status = self._process.wait(timeout=10)
+        status = self._process.wait(timeout=60)
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._process = None
@@ -105,7 +105,7 @@ class LedgerProcess:
             self._connection.close()
             self._connection = None
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             self._connection.connect()
             # Head and body are two writes; without this the second waits for a delayed ACK.
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -80,7 +80,7 @@ class StallingProxy:
         return None
 
     def _forward(self, body: bytes) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             connection.request("POST", "/", body, {"content-type": "application/json"})
             return connection.getresponse().read()

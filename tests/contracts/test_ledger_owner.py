@@ -23,7 +23,7 @@ def run(test: Callable[[Owner], object], *, slot_s: float = LONG_S) -> list[Base
         try:
             result = test(owner)
             assert asyncio.iscoroutine(result)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await result
         finally:
             owner.stop()

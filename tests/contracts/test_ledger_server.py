@@ -194,7 +194,7 @@ def test_the_websocket_tells_of_a_confirmed_signature(shared: LedgerProcess) -> 
         payer = rich(shared)
         raw = payment(shared, payer, Keypair().pubkey(), SOL)
         signature = VersionedTransaction.from_bytes(raw).signatures[0]
-        async with SolanaWsClient(shared.info["ws_url"]) as client, asyncio.timeout(5):
+        async with SolanaWsClient(shared.info["ws_url"]) as client, asyncio.timeout(60):
             await client.signature_subscribe(signature=signature, commitment=Confirmed)
             send(shared, raw)
             told = await client.recv()
@@ -261,7 +261,7 @@ def test_a_reader_that_takes_nothing_is_dropped(shared: LedgerProcess) -> None:
         latest = ledger_blockhash(shared)
         for number in range(150):
             send(shared, signed_payment(payer, Keypair().pubkey(), SOL + number, latest))
-        stuck.settimeout(5)
+        stuck.settimeout(60)
         taken = b""
         while chunk := stuck.recv(1 << 16):
             taken += chunk
@@ -314,7 +314,7 @@ def test_a_body_too_large(shared: LedgerProcess) -> None:
 
 
 def test_browsers_may_call(shared: LedgerProcess) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=60)
     connection.request("OPTIONS", "/")
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("access-control-allow-origin")) == (200, "*")
@@ -373,7 +373,7 @@ def _start_fails(*options: str) -> str:
         [sys.executable, "-m", "neurogrid_contracts.ledger", "start", *options],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == 1

@@ -272,7 +272,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
 
 
 def get(ledger: LedgerProcess, path: str) -> tuple[http.client.HTTPResponse, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", ledger.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", ledger.port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read().decode()

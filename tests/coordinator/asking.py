@@ -16,7 +16,7 @@ from neurogrid_coordinator.api.errors import CODES
 _EVENTS = "/ws"
 _ALL_WELL = 101
 # No answer takes so long; one that never ends should say so.
-_LIMIT_S = 10
+_LIMIT_S = 60
 
 
 async def ask(

@@ -12,7 +12,7 @@ from coordinator.catalogue import CATALOGUE
 from coordinator.served import served
 from neurogrid_coordinator.services.models import ModelSettings
 
-_PATIENT = ModelSettings(CATALOGUE, wait_s=30)
+_PATIENT = ModelSettings(CATALOGUE, wait_s=60)
 
 
 @asynccontextmanager

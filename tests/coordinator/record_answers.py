@@ -22,7 +22,7 @@ from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_coordinator.store.accounts import ROLES, SCOPES
 
 _FILE = Path(answer_examples.__file__).with_name("answers.json")
-_PATIENCE_S = 20
+_PATIENCE_S = 60
 # Of a list, so that a page has room for it.
 _ITEMS_MAX = 2
 _SECRET = re.compile(r"\b(ng|ngc|ngo|ngr|whsec)_[A-Za-z0-9_-]{30,}")

@@ -195,7 +195,7 @@ class ReplicaWorld:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something has happened that takes no time but its own."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
                 await asyncio.sleep(0.005)
 

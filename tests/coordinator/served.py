@@ -88,7 +88,7 @@ class ServedWorld:
     def run(self, make: Callable[[World], Coroutine[Any, Any, T]]) -> T:
         """Run something in the world's loop."""
         future = asyncio.run_coroutine_threadsafe(make(self.world), self._loop)
-        return future.result(timeout=20)
+        return future.result(timeout=60)
 
     def stop(self) -> None:
         """End `serve`."""
@@ -111,8 +111,8 @@ def served_in_thread(
     thread = threading.Thread(target=serve, name="api")
     thread.start()
     try:
-        assert served_world.ready.wait(20), "the api did not start"
+        assert served_world.ready.wait(60), "the api did not start"
         yield served_world
     finally:
         served_world.stop()
-        thread.join(20)
+        thread.join(60)

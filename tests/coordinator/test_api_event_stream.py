@@ -1,7 +1,8 @@
 """``/api/v1/events``: an account's events as a list and as a stream."""
 
-import asyncio
 import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
+from coordinator.served import served
 from neurogrid_coordinator.api.native import events as event_routes
 from neurogrid_coordinator.store import events
 
 URL = "/api/v1/events"
+# Streams last for longer than any of these tests.
+LONG_S = 600
 
 
 async def completed(world: World, customer: Customer) -> str:
@@ -34,6 +38,36 @@ def read(answer: httpx.Response) -> list[tuple[str, str, Any]]:
         if "data" in fields and "id" in fields:
             found.append((fields["id"], fields["event"], json.loads(fields["data"])))
     return found
+
+
+async def read_on(answer: httpx.Response) -> AsyncIterator[tuple[str, str, Any]]:
+    """The same of one that goes on, as they come."""
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+            continue
+        if "data" in fields and "id" in fields:
+            yield fields["id"], fields["event"], json.loads(fields["data"])
+        fields = {}
+
+
+@asynccontextmanager
+async def follow(
+    address: str, customer: Customer, last_id: str = ""
+) -> AsyncGenerator[AsyncIterator[tuple[str, str, Any]]]:
+    """A customer's stream, which has begun."""
+    headers = {"Authorization": f"Bearer {customer.key}"}
+    if last_id:
+        headers["Last-Event-ID"] = last_id
+    url = f"http://{address}{URL}"
+    async with (
+        httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
+        http.stream("GET", url, params={"follow": True}) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield read_on(answer)
 
 
 @on_asyncio
@@ -67,45 +101,43 @@ async def test_a_list_is_paged_by_sequence_and_is_the_accounts_alone(tmp_path: P
 
 @on_asyncio
 async def test_a_stream_tells_what_is_to_come_and_resumes_after_the_last(tmp_path: Path) -> None:
-    async with open_world(tmp_path, event_stream_s=1.0) as world:
+    async with open_world(tmp_path, event_stream_s=LONG_S) as world, served(world) as address:
         alice = await world.customer("alice")
         await completed(world, alice)
-        streaming = asyncio.create_task(alice.http.get(URL, params={"follow": True}))
-        await asyncio.sleep(0.2)
-        task_id = await completed(world, alice)
-        await world.database.write(
-            events.append,
-            "batch_1",
-            alice.account.id,
-            world.now_ms,
-            "batch.created",
-            {"batch_id": "1"},
-        )
-        world.feed.notify()
-        answer = await streaming
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        opened, *told = read(answer)
+        async with follow(address, alice) as coming:
+            opened = await anext(coming)
+            task_id = await completed(world, alice)
+            await world.database.write(
+                events.append,
+                "batch_1",
+                alice.account.id,
+                world.now_ms,
+                "batch.created",
+                {"batch_id": "1"},
+            )
+            world.feed.notify()
+            told = [await anext(coming)]
+            while told[-1][1] != "batch.created":
+                told.append(await anext(coming))
         assert (opened[0], opened[1]) == (str(told[0][2]["sequence"] - 1), "open")
         assert told[0][1] == "task.created"
         assert {data["task_id"] for _, _, data in told[:-1]} == {task_id}
-        assert (told[-1][1], told[-1][2]["batch_id"]) == ("batch.created", "1")
-        rest = await alice.http.get(
-            URL, params={"follow": True}, headers={"Last-Event-ID": told[-2][0]}
-        )
-        assert [name for _, name, _ in read(rest)] == ["open", "batch.created"]
+        assert told[-1][2]["batch_id"] == "1"
+        async with follow(address, alice, told[-2][0]) as coming:
+            assert [(await anext(coming))[1] for _ in range(2)] == ["open", "batch.created"]
 
 
 @on_asyncio
 async def test_who_resumes_after_an_event_that_there_is_not_is_told_so(tmp_path: Path) -> None:
-    async with open_world(tmp_path, event_stream_s=1.0) as world:
+    async with open_world(tmp_path, event_stream_s=LONG_S) as world, served(world) as address:
         alice = await world.customer("alice")
         task_id = await completed(world, alice)
         newest = (await alice.http.get(URL)).json()["data"]["events"][-1]["sequence"]
         gone = {"Last-Event-ID": str(newest + 100)}
-        streaming = asyncio.create_task(alice.http.get(URL, params={"follow": True}, headers=gone))
-        await asyncio.sleep(0.2)
-        await completed(world, alice)
-        opened, reset, first, *_ = read(await streaming)
+        async with follow(address, alice, gone["Last-Event-ID"]) as coming:
+            opened, reset = await anext(coming), await anext(coming)
+            await completed(world, alice)
+            first = await anext(coming)
         assert opened == (str(newest), "open", {"sequence": newest})
         assert reset[:2] == (str(newest), "reset")
         assert (reset[2]["sequence"], reset[2]["asked_after"]) == (newest, newest + 100)
@@ -131,7 +163,7 @@ async def test_who_resumes_after_an_event_that_there_is_not_is_told_so(tmp_path:
 async def test_bad_requests_and_too_many_streams_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_world(tmp_path) as world:
+    async with open_world(tmp_path, event_stream_s=LONG_S) as world:
         alice = await world.customer("alice")
         for query, headers in [
             ({"types": "task.eaten"}, {}),
@@ -143,8 +175,7 @@ async def test_bad_requests_and_too_many_streams_are_refused(
             answer = await alice.http.get(URL, params=query, headers=headers)  # type: ignore[arg-type]  # mixed on purpose
             check_error(answer, 422, "INVALID_REQUEST")
         monkeypatch.setattr(event_routes, "STREAMS_MAX", 1)
-        first = asyncio.create_task(alice.http.get(URL, params={"follow": True}))
-        await asyncio.sleep(0.05)
-        check_error(await alice.http.get(URL, params={"follow": True}), 429, "RATE_LIMITED")
-        await first
+        async with served(world) as address, follow(address, alice) as coming:
+            await anext(coming)
+            check_error(await alice.http.get(URL, params={"follow": True}), 429, "RATE_LIMITED")
         assert (await alice.http.get(URL, params={"follow": True})).status_code == 200

@@ -21,7 +21,7 @@ from neurogrid_coordinator.store.accounts import SCOPES
 _TEXT = "/api/v1/models/generate/text"
 _IMAGE = "/api/v1/models/generate/image"
 _HEAR = "/api/v1/models/transcribe"
-_PATIENT = ModelSettings(CATALOGUE, wait_s=30)
+_PATIENT = ModelSettings(CATALOGUE, wait_s=60)
 _ASKED: dict[str, Any] = {
     "model": "gpt-small",
     "prompt": "Explain quantum computing in simple terms",

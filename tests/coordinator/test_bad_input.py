@@ -203,7 +203,7 @@ class _Asking:
         ]
 
     async def _answer(self, who: Customer, operation: Operation, right: Right) -> httpx.Response:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await send_right(self._world, who, operation, right)
 
 

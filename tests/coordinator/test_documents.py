@@ -47,7 +47,7 @@ async def test_document_001(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_document_002(tmp_path: Path) -> None:
-    async with open_world(tmp_path, models=ModelSettings(CATALOGUE, wait_s=30)) as world:
+    async with open_world(tmp_path, models=ModelSettings(CATALOGUE, wait_s=60)) as world:
         alice = await world.customer("alice", scopes=SCOPES)
         for name in ("one", "two"):
             world.standings[node_id(name)] = Standing(score_permille=500)
@@ -62,11 +62,11 @@ async def test_document_002(tmp_path: Path) -> None:
 
 @on_asyncio
 async def test_document_004(tmp_path: Path) -> None:
-    patient = OperationSettings(wait_s=30)
+    patient = OperationSettings(wait_s=60)
     async with open_world(
         tmp_path,
         operations=patient,
-        models=ModelSettings(CATALOGUE, wait_s=30),
+        models=ModelSettings(CATALOGUE, wait_s=60),
         anonymous_account=keys_of("alice").address,
     ) as world:
         await world.customer("alice")

@@ -28,7 +28,7 @@ def client(here: Place, key: str | None = None) -> httpx.AsyncClient:
 
 async def until_serving(http: httpx.AsyncClient) -> None:
     """The job may not listen yet, which is said, and passes."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (answer := await http.get("/")).status_code != 200:
             assert answer.status_code == 503, answer.text
 

@@ -390,7 +390,7 @@ async def _kill_parent(folder: Path, stopped: bool) -> None:
         os.kill(child_pid, signal.SIGSTOP)
     parent.kill()
     await parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while alive(child_pid) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.02)
     assert not alive(child_pid)

@@ -186,7 +186,7 @@ async def test_who_does_not_say_hello_as_itself_is_cut_off(
     said: Message, verdict: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with market() as here, instead_of_hello(here, FakeNode(), said) as channel:
-        with trio.fail_after(5), pytest.raises(ChannelClosed):
+        with trio.fail_after(60), pytest.raises(ChannelClosed):
             await channel.receive()
         assert here.notes.lines == []
     assert verdict in caplog.text
@@ -199,7 +199,7 @@ async def test_who_speaks_as_a_coordinator_as_another_node_or_of_a_lease_is_cut_
     node = FakeNode()
     async with market() as here, connected(here, node) as channel:
         await channel.send(said)
-        with trio.fail_after(5), pytest.raises(ChannelClosed):
+        with trio.fail_after(60), pytest.raises(ChannelClosed):
             await channel.receive()
         await until(lambda: here.notes.of(node) == ["joined", "left"])
 
@@ -209,7 +209,7 @@ async def test_who_says_no_hello_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
     async with market() as here, open_host(Person().seed) as host:
         channel = await host.dial(here.address, PROTOCOL_ID)
         await channel.receive()
-        with trio.fail_after(5), pytest.raises(ChannelClosed):
+        with trio.fail_after(60), pytest.raises(ChannelClosed):
             await channel.receive()
         assert here.notes.lines == []
 
@@ -217,7 +217,7 @@ async def test_who_says_no_hello_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_who_falls_silent_is_cut_off_and_who_speaks_is_not() -> None:
     silent, talkative = FakeNode(), FakeNode()
     async with (
-        market(silence_limit_s=0.5) as here,
+        market(silence_limit_s=3.0) as here,
         connected(here, silent) as one,
         connected(here, talkative) as other,
         trio.open_nursery() as nursery,
@@ -229,7 +229,7 @@ async def test_who_falls_silent_is_cut_off_and_who_speaks_is_not() -> None:
                 await trio.sleep(0.1)
 
         nursery.start_soon(talk)
-        with trio.fail_after(5), pytest.raises(ChannelClosed):
+        with trio.fail_after(60), pytest.raises(ChannelClosed):
             await one.receive()
         await until(lambda: here.notes.of(silent) == ["joined", "left"])
         assert here.notes.of(talkative) == ["joined"]
@@ -244,15 +244,15 @@ async def test_a_stopped_process_is_cut_off_by_the_silence_limit() -> None:
             env={**os.environ, "PYTHONPATH": str(script.parents[1])},
         )
         try:
-            await until(lambda: len(here.directory) == 1, 30)
+            await until(lambda: len(here.directory) == 1)
             (offer,) = here.directory.offers()
-            await until(lambda: (offer.node_id, "beat") in here.notes.lines, 10)
+            await until(lambda: (offer.node_id, "beat") in here.notes.lines)
             process.send_signal(signal.SIGSTOP)
             # More than its socket and ours hold, so that closing cannot be polite.
             with trio.move_on_after(0.3):
                 while True:
                     await here.network.send(offer.node_id, demand())
-            await until(lambda: here.notes.lines[-1] == (offer.node_id, "left"), 10)
+            await until(lambda: here.notes.lines[-1] == (offer.node_id, "left"))
         finally:
             process.kill()
             await process.wait()
@@ -264,7 +264,7 @@ async def test_a_full_market_refuses_newcomers_but_not_who_comes_back() -> None:
         await until(lambda: len(here.directory) == 1)
         newcomer = FakeNode()
         async with instead_of_hello(here, newcomer, Hello(newcomer.offer())) as refused:
-            with trio.fail_after(5), pytest.raises(ChannelClosed):
+            with trio.fail_after(60), pytest.raises(ChannelClosed):
                 await refused.receive()
         async with connected(here, inside):
             await until(lambda: here.notes.of(inside) == ["joined", "joined"])
@@ -276,9 +276,10 @@ async def test_who_sends_fast_is_read_slowly() -> None:
         for _ in range(300):
             await channel.send(DECLINE)
         await until(lambda: len(here.notes.messages) > 95)
+        since_s = trio.current_time()
         await trio.sleep(0.5)
         # A burst of two seconds' worth, then 50 a second.
-        assert len(here.notes.messages) < 200
+        assert len(here.notes.messages) < 150 + 50 * (trio.current_time() - since_s)
 
 
 async def test_credits_make_one_key_wait_and_not_the_other(

@@ -24,6 +24,7 @@ from neurogrid_marketplace.submission import submit
 from neurogrid_marketplace.task import Ending, Phase, Task
 from neurogrid_telemetry.exposition import Exposition
 from node.market import demand
+from ports import reserved_port
 
 MODEL_POOL = Pool("small", ReplicaLimits(least=1), lambda: 0)
 
@@ -164,10 +165,7 @@ async def test_prometheus_is_answered_once_the_address_can_be_had(
 def test_who_begins_to_lead_is_asked_from_then_on_at_the_same_address(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-
-    async def leads(client: httpx.AsyncClient) -> float:
+    async def leads(client: httpx.AsyncClient, port: int) -> float:
         while True:
             try:
                 answer = await client.get(f"http://127.0.0.1:{port}/metrics")
@@ -176,7 +174,7 @@ def test_who_begins_to_lead_is_asked_from_then_on_at_the_same_address(
             else:
                 return float(answer.text.partition("\nneurogrid_coordinator_leads ")[2].split()[0])
 
-    async def take_over() -> None:
+    async def take_over(port: int) -> None:
         async def standing_by() -> Reading:
             return replace(reading(), market=None)
 
@@ -187,9 +185,9 @@ def test_who_begins_to_lead_is_asked_from_then_on_at_the_same_address(
         async with asyncio.timeout(100), httpx.AsyncClient(trust_env=False) as client:
             for read, said in ((standing_by, 0), (leading, 1)):
                 serving = asyncio.create_task(serve_metrics("127.0.0.1", port, read, again_s=0.01))
-                assert await leads(client) == said
+                assert await leads(client, port) == said
                 serving.cancel()
                 await asyncio.gather(serving, return_exceptions=True)
 
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(take_over())
+    with reserved_port() as port, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(take_over(port))

@@ -24,12 +24,12 @@ from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.resources import Capacity
 from neurogrid_marketplace.task import Phase
 
-_PATIENT = OperationSettings(wait_s=30)
+_PATIENT = OperationSettings(wait_s=60)
 
 
 async def _new_task(world: World, known: int = 0) -> str:
     """The id of the next task that the api hands to the orchestrator."""
-    async with world.feed.subscribe() as changed, asyncio.timeout(10):
+    async with world.feed.subscribe() as changed, asyncio.timeout(60):
         while len(world.woken) <= known:
             await changed.wait()
             # The orchestrator is woken in the same step.
@@ -354,7 +354,7 @@ async def test_an_account_that_is_no_client_computes_nothing(tmp_path: Path) -> 
 
 @on_asyncio
 async def test_agents_are_models_that_are_told_what_they_are_good_for(tmp_path: Path) -> None:
-    async with open_world(tmp_path, models=ModelSettings(CATALOGUE, wait_s=30)) as world:
+    async with open_world(tmp_path, models=ModelSettings(CATALOGUE, wait_s=60)) as world:
         alice = await world.customer("alice")
         agents = (await alice.http.get("/ai/agents")).json()["agents"]
         assert [agent["role"] for agent in agents] == ["DEVELOPER", "ANALYST"]

@@ -24,7 +24,7 @@ PAID = 1_234_567
 
 async def until_final(found: Verification, url: str) -> EscrowSeen:
     """What the ledger shows once the escrow's end is final."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             seen = await asyncio.to_thread(look_at_chain, found, url)
             if not seen.is_open and len(seen.transactions) == 2:

@@ -406,7 +406,7 @@ async def test_what_a_server_cannot_do_and_a_program_can_is_a_task(tmp_path: Pat
     async with open_world as (here, alice):
         drawing = asyncio.create_task(draw(alice, steps=3))
         which = TaskFilter(alice.account.id, kinds=frozenset({MODEL_KIND}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await here.world.database.read(task_lists.count, which):  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0.01)
         drawing.cancel()

@@ -184,7 +184,7 @@ async def test_what_wants_a_good_node_is_a_task(tmp_path: Path) -> None:
     async with open_world as (here, alice):
         which = TaskFilter(alice.account.id, kinds=frozenset({MODEL_KIND}))
         writing = asyncio.create_task(write(alice, node_preferences={"min_performance_score": 0.1}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await here.world.database.read(task_lists.count, which):  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0.01)
         writing.cancel()

@@ -239,7 +239,7 @@ async def test_what_is_deleted_is_counted(tmp_path: Path) -> None:
         pruned: Counter[str] = Counter()
         at_ms = int(world.now_ms + 30 * DAY_MS)
         forgetting = asyncio.create_task(forget(world.database, WEEK, lambda: at_ms, pruned))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not pruned["events"]:  # noqa: ASYNC110 - a counter has no event
                 await asyncio.sleep(0.01)
         forgetting.cancel()

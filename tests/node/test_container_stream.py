@@ -60,7 +60,7 @@ async def test_cancelling_closes_the_stream_and_joins_the_thread(
 ) -> None:
     stream = Endless("a")
     token = trio.lowlevel.current_trio_token()
-    with trio.fail_after(10), trio.CancelScope() as scope:
+    with trio.fail_after(60), trio.CancelScope() as scope:
 
         def handle(item: str) -> bool:
             trio.from_thread.run_sync(scope.cancel, trio_token=token)

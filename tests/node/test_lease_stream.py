@@ -187,7 +187,7 @@ async def test_a_coordinator_that_takes_nothing_does_not_hold_up_the_lease() -> 
     coordinator = Coordinator(reads=False)
     async with leased(coordinator, send_patience_s=0.2) as lease:
         await until(lease.stream.is_connected)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while lease.stream.is_connected():
                 await lease.stream.send(Log(LEASE, 0, "x" * 30_000))
         await until(lambda: lease.attached == 2)

@@ -146,7 +146,7 @@ async def test_a_heartbeat_is_sent_when_something_changed_and_many_changes_share
     async with linked(coordinator, end) as (link, _):
         await until(lambda: link.is_connected())
         link.beat_soon()
-        await until(lambda: coordinator.count(Heartbeat) == 1, 1)
+        await until(lambda: coordinator.count(Heartbeat) == 1, 10)
         began_s = trio.current_time()
         for _ in range(100):
             link.beat_soon()
@@ -223,7 +223,7 @@ async def test_a_coordinator_that_takes_nothing_does_not_hold_up_the_leases() ->
     coordinator, end = Coordinator(reads=False), NodeEnd()
     async with linked(coordinator, end, send_patience_s=0.2) as (link, _):
         await until(lambda: link.is_connected())
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while link.is_connected():
                 await link.send(LONG)
         await until(lambda: len(coordinator.sessions) == 2)

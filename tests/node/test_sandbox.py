@@ -60,7 +60,7 @@ async def test_a_job_runs_and_ends_as_it_ends(rig: Rig, code: int, outcome: Outc
     ran = await rig.watch(lease)
     assert (ran.outcome, ran.exit_code) == (outcome, code)
     assert before_ms <= ran.started_at_ms <= ran.finished_at_ms <= now_ms()
-    assert 250 <= ran.finished_at_ms - ran.started_at_ms <= 5_000
+    assert ran.finished_at_ms - ran.started_at_ms >= 250
     # Asked again, it says the same.
     assert (await rig.watch(lease)).finished_at_ms == ran.finished_at_ms
 
@@ -88,11 +88,12 @@ async def test_a_job_that_has_ended_is_found_again_and_not_started_twice(rig: Ri
 
 
 async def test_a_paused_job_does_not_end_until_it_goes_on(rig: Rig) -> None:
-    lease = rig.sleeps(0.6)
+    # Paused before it ends, also on a busy machine.
+    lease = rig.sleeps(3)
     await rig.prepare(lease)
     await rig.sandbox.pause(lease.lease_id)
     await rig.sandbox.pause(lease.lease_id)
-    with trio.move_on_after(0.9) as still_paused:
+    with trio.move_on_after(3.3) as still_paused:
         await rig.watch(lease)
     assert still_paused.cancelled_caught
     await rig.sandbox.resume(lease.lease_id)

@@ -18,6 +18,16 @@ from node.chain_world import (
     pubkey,
 )
 
+# Only ends what hangs.
+_PATIENCE_S = 300
+
+
+async def until_said(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait until the log says something."""
+    with trio.fail_after(_PATIENCE_S):
+        while words not in caplog.text:  # noqa: ASYNC110 - a log has no event
+            await trio.sleep(0.01)
+
 
 @pytest.fixture(scope="module")
 def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
@@ -37,9 +47,9 @@ async def test_a_node_says_what_it_lacks_and_stakes_when_it_has_it(
     async with world.node_outbox() as outbox, trio.open_nursery() as nursery:
         staking = Staking(world.market(), outbox, look_lacking_s=0.05)
         nursery.start_soon(staking.ensure, 10 * USDC)
-        await trio.sleep(0.5)
+        await until_said(caplog, "has 0.00 SOL")
         await world.fund(world.wallet, 0)
-        await trio.sleep(0.5)
+        await until_said(caplog, "has 0.00 USDC")
         await world.fund(world.wallet, 10 * USDC)
     warnings = [record.message for record in caplog.records if "not staked" in record.message]
     # Each reason once, however often it was looked at.
@@ -74,11 +84,13 @@ async def test_a_restarted_node_does_not_stake_again(world: ChainWorld) -> None:
 
 async def test_a_node_killed_between_paying_and_hearing_of_it_pays_once(world: ChainWorld) -> None:
     await world.fund(world.wallet, 30 * USDC)
-    async with world.node_outbox(running=False) as outbox:
-        with trio.move_on_after(0.5):
-            await Staking(world.market(), outbox).ensure(10 * USDC)
+    async with world.node_outbox(running=False) as outbox, trio.open_nursery() as nursery:
+        nursery.start_soon(Staking(world.market(), outbox).ensure, 10 * USDC)
         # Submitted, not even signed, when the node dies.
-        assert await outbox.undecided() == 1
+        with trio.fail_after(_PATIENCE_S):
+            while await outbox.undecided() != 1:  # noqa: ASYNC110 - an outbox has no event for it
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
     async with world.node_outbox() as outbox:
         await Staking(world.market(), outbox).ensure(10 * USDC)
     assert await world.usdc(world.wallet) == 20 * USDC
@@ -118,7 +130,7 @@ async def test_a_running_node_stops_and_starts_bidding_as_its_stake_falls_and_ri
             heard = trio.Event()
 
         async def until(count: int) -> None:
-            with trio.fail_after(300):  # only ends what hangs
+            with trio.fail_after(_PATIENCE_S):
                 while len(answers) < count:
                     await heard.wait()
 
@@ -150,15 +162,20 @@ async def test_another_chain_or_no_market_is_named_and_nothing_is_paid(
     await world.fund(world.wallet, 10 * USDC)
     async with world.node_outbox() as outbox:
         elsewhere = world.market(genesis_hash="1" * 32)
-        with trio.move_on_after(0.3):
-            await Staking(elsewhere, outbox, look_lacking_s=0.05).ensure(10 * USDC)
-        assert f"is {world.genesis_hash}, not {'1' * 32}" in caplog.text
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Staking(elsewhere, outbox, look_lacking_s=0.05).ensure, 10 * USDC)
+            await until_said(caplog, f"is {world.genesis_hash}, not {'1' * 32}")
+            # It looks again, and pays no more then.
+            await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
         nowhere = world.market()
         nowhere.deployment = type(world.deployment)(
             world.deployment.program_id, world.deployment.usdc_mint, pubkey(world.wallet)
         )
-        with trio.move_on_after(0.3):
-            await Staking(nowhere, outbox, look_lacking_s=0.05).ensure(10 * USDC)
-        assert f"no market at {nowhere.deployment.config}" in caplog.text
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Staking(nowhere, outbox, look_lacking_s=0.05).ensure, 10 * USDC)
+            await until_said(caplog, f"no market at {nowhere.deployment.config}")
+            await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
         assert await outbox.undecided() == 0
     assert await world.usdc(world.wallet) == 10 * USDC

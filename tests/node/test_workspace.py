@@ -131,7 +131,7 @@ async def test_a_lease_over_its_limit_is_noticed(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     assert not await workspaces.is_full(LEASE)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon
@@ -319,6 +319,6 @@ async def test_every_path_that_is_taken_can_travel(workspace: Workspace) -> None
 async def test_reading_outputs_stops_when_cancelled(workspace: Workspace) -> None:
     (workspace.outputs / "holes").touch()
     os.truncate(workspace.outputs / "holes", 1 << 40)
-    with trio.fail_after(10), trio.move_on_after(0.05) as scope:
+    with trio.fail_after(60), trio.move_on_after(0.05) as scope:
         await collect(workspace.outputs, max_bytes=1 << 41)
     assert scope.cancelled_caught

@@ -89,7 +89,7 @@ async def raw_stream(address: str, seed: bytes) -> AsyncIterator[Stream]:
         yield await connection.open_stream(PROTOCOL)
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Wait for something that happens elsewhere."""
     with trio.fail_after(limit_s):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event

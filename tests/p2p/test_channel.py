@@ -177,7 +177,7 @@ async def test_a_peer_that_does_not_close_its_side_is_not_waited_for() -> None:
     async with beside() as (first, one, other):
         started = trio.current_time()
         await one.aclose()
-        assert trio.current_time() - started < 5
+        assert trio.current_time() - started < 15.0
         await until(lambda: other._stream.closed)
         assert first.closed_reason is None
 
@@ -186,7 +186,7 @@ async def test_the_end_of_the_first_channel_ends_those_beside_it() -> None:
     async with beside() as (first, one, other):
         first.abort("gone")
         for channel in (one, other):
-            with trio.fail_after(5), pytest.raises(ChannelClosed):
+            with trio.fail_after(60), pytest.raises(ChannelClosed):
                 await channel.receive()
         with pytest.raises(ChannelClosed):
             await first.open(PROTOCOL)
@@ -195,7 +195,7 @@ async def test_the_end_of_the_first_channel_ends_those_beside_it() -> None:
 async def test_who_breaks_the_framing_on_a_channel_beside_another_loses_the_connection() -> None:
     async with beside() as (first, one, _):
         await one._stream.write(b"\xff\xff\xff\xff")
-        with trio.fail_after(5), pytest.raises(ChannelClosed):
+        with trio.fail_after(60), pytest.raises(ChannelClosed):
             await first.receive()
 
 

@@ -45,7 +45,7 @@ from neurogrid_marketplace.money import format_usdc
 from neurogrid_wallet.keys import KeyPair
 
 M = TypeVar("M")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 WALLET = KeyPair(b"\7" * 32)
 ADDRESS = WALLET.address
 _LOG_LIMIT = 1_000_000
