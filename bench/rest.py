@@ -1,7 +1,7 @@
 """Durable submits and reads over REST beside bare Starlette routes, 32 connections, in turn: rates, p99 and CPU.
 
 The load is plain sockets in this process, the same for all sides, so what it costs cancels out of the
-ratio. Where the api has processes that read (`http.readers`), the bare routes are answered by as many processes. Submitted tasks ask for a machine that does not exist: what is measured is the door, the checks
+ratio. Where the api has processes that read (`http.readers`), a bare route that as many processes answer stands beside the usual one. Submitted tasks ask for a machine that does not exist: what is measured is the door, the checks
 and the commit, not the auction. CPU is that of the processes that answer, whatever else they do meanwhile.
 Beside the bare route stands one that only knows a key and keeps one row: the least that a durable answer costs.
 """
@@ -106,20 +106,26 @@ def measure(market: Market) -> list[Figure]:
     api_pid = int(market.network["coordinator"]["api_pid"])
     processes = 1 + len(_readers(api_pid))
     with (
-        bare_server(_BARE, processes) as (bare_port, bare_pid),
+        bare_server(_BARE) as (bare_port, bare_pid),
+        bare_server(_BARE, processes) as (many_port, many_pid),
         bare_server(_KEEPING) as (keeping_port, keeping_pid),
     ):
         bare_post = request("POST", "/", "", no_such_machine())
         bare_get = request("GET", "/", "", None)
         keeping_post = request("POST", "/", "KEY", no_such_machine())
+        sides = [
+            ("bare post", bare_port, bare_pid, bare_post),
+            ("many post", many_port, many_pid, bare_post),
+            ("keeping post", keeping_port, keeping_pid, keeping_post),
+            ("post", url.port, api_pid, post),
+            ("bare get", bare_port, bare_pid, bare_get),
+            ("many get", many_port, many_pid, bare_get),
+            ("get", url.port, api_pid, get),
+        ]
+        if processes == 1:
+            sides = [side for side in sides if not side[0].startswith("many")]
         for _ in range(_ROUNDS):
-            for name, port, pid, sent in (
-                ("bare post", bare_port, bare_pid, bare_post),
-                ("keeping post", keeping_port, keeping_pid, keeping_post),
-                ("post", url.port, api_pid, post),
-                ("bare get", bare_port, bare_pid, bare_get),
-                ("get", url.port, api_pid, get),
-            ):
+            for name, port, pid, sent in sides:
                 runs.setdefault(name, []).append(asyncio.run(_load(port, sent, pid)))
     medians = {name: median(run.per_s for run in some) for name, some in runs.items()}
     p99_ms = {name: median(run.p99_ms for run in some) for name, some in runs.items()}
@@ -136,6 +142,10 @@ def measure(market: Market) -> list[Figure]:
             beside(f"rest_{what}_p99_ms", p99_ms[ours], "ms", floor, p99_ms[bare], _ROUNDS),
             beside(f"rest_{what}_cpu_us", cpu_us[ours], "us", floor, cpu_us[bare], _ROUNDS),
         ]
+        if processes > 1:
+            name, many = f"rest_{what}s_per_s_beside_{processes}", bare.replace("bare", "many")
+            label = f"{floor}, {processes} processes"
+            figures.append(beside(name, medians[ours], "1/s", label, medians[many], _ROUNDS))
     for name, by_side, unit in (
         ("per_s", medians, "1/s"),
         ("p99_ms", p99_ms, "ms"),
