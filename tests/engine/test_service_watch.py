@@ -23,14 +23,14 @@ async def rig(tmp_path: Path) -> AsyncIterator[RealRig]:
         yield made
 
 
-def serves(rig: RealRig, health: str, program: str = SERVES) -> NodeLease:
-    service = Service(SERVICE_PORT, health, start_s=2)
+def serves(rig: RealRig, health: str, program: str = SERVES, start_s: int = 2) -> NodeLease:
+    service = Service(SERVICE_PORT, health, start_s=start_s)
     return rig.lease(job=Job(JOB_IMAGE, ("python3", "-c", program), service=service))
 
 
 async def test_a_service_is_ready_when_it_answers(rig: RealRig) -> None:
     for health in ("/well", ""):
-        lease = serves(rig, health)
+        lease = serves(rig, health, start_s=60)
         await rig.prepare(lease)
         assert not rig.sandbox.is_ready(lease.lease_id)
         async with trio.open_nursery() as nursery:
