@@ -17,7 +17,7 @@ files=$(mktemp -d /tmp/ng-XXXXXX)
 # one market, and those that make markets of their own.
 acceptance=(tests/acceptance tests/engine tests/sdk)
 devnets=(tests/p2p tests/interop tests/netns)
-for name in cluster comparators deaths faults fleet gpus hostile_jobs liar paused provider_life service_unit \
+for name in cluster comparators deaths faults fleet gpus hostile_jobs liar paused provider_life service_unit stream_kills take_down \
     user_namespaces; do
     devnets+=("tests/acceptance/test_$name.py")
     acceptance+=("--ignore=tests/acceptance/test_$name.py")

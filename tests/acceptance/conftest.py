@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from acceptance.model_settings import tell_of_models
 from acceptance.network import Devnet, running_devnet
+
+# Without a request for so long leases for use end, and their money moves: each test of models waits for that.
+_USE_IDLE_S = 4
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +17,7 @@ def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("NEUROGRID_LOG_LEVEL", "debug")
         with running_devnet(tmp_path_factory.mktemp("devnet") / "D", nodes=2) as running:
+            tell_of_models(running, use_idle_s=_USE_IDLE_S)
             yield running
 
 

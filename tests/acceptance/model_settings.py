@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from pathlib import Path
 
 from acceptance.network import Devnet
 
@@ -18,19 +19,14 @@ def client_account(devnet: Devnet) -> str:
     return account
 
 
-@contextmanager
-def told_of_models(devnet: Devnet, catalogue: str = "", **settings: str | float) -> Iterator[None]:
-    """The coordinator starts anew with these of ``[models]``, and in the end once more with what it had.
-
-    Without that no test would find what it expects behind this one: what is in the file counts from the next start on, and
-    somebody kills the coordinator sooner or later.
+def tell_of_models(devnet: Devnet, catalogue: str = "", **settings: str | float) -> None:
+    """The coordinator starts anew with these of ``[models]``.
 
     Args:
         catalogue: another one, whole.
         settings: as the file has them.
     """
-    config = devnet.data / "coordinator" / "coordinator.toml"
-    before = config.read_text()
+    config = _config(devnet)
     if catalogue:
         file = devnet.data / "models.toml"
         file.write_text(catalogue)
@@ -39,17 +35,37 @@ def told_of_models(devnet: Devnet, catalogue: str = "", **settings: str | float)
         name: f'"{value}"' if isinstance(value, str) else str(value)
         for name, value in settings.items()
     }
-    lines = before.splitlines()
+    lines = config.read_text().splitlines()
     for number in range(lines.index("[models]"), lines.index("[dialects]")):
         name = lines[number].partition(" = ")[0]
         if name in wanted:
             lines[number] = f"{name} = {wanted.pop(name)}"
     assert not wanted, f"[models] has no {', '.join(wanted)}"
+    config.write_text("\n".join(lines) + "\n")
+    _restart(devnet)
+
+
+@contextmanager
+def told_of_models(devnet: Devnet, catalogue: str = "", **settings: str | float) -> Iterator[None]:
+    """The same for the length of the block: in the end it starts once more, with what it had.
+
+    Without that no test would find what it expects behind this one: what is in the file counts from the next start on, and
+    somebody kills the coordinator sooner or later.
+    """
+    config = _config(devnet)
+    before = config.read_text()
     try:
-        config.write_text("\n".join(lines) + "\n")
-        devnet.restart_coordinator()
+        tell_of_models(devnet, catalogue, **settings)
         yield
     finally:
         config.write_text(before)
-        devnet.restart_coordinator()
-        devnet.until_all_here()
+        _restart(devnet)
+
+
+def _config(devnet: Devnet) -> Path:
+    return devnet.data / "coordinator" / "coordinator.toml"
+
+
+def _restart(devnet: Devnet) -> None:
+    devnet.restart_coordinator()
+    devnet.until_all_here()

@@ -52,7 +52,6 @@ class Open:
 def test_a_coordinator_that_is_told_to_stop_ends_all_that_is_open_within_seconds(
     devnet: Devnet,
 ) -> None:
-    devnet.until_idle()
     task = devnet.submit("sh", "-c", JOB, interactive=True, timeout_seconds=600)
     task = devnet.until_phase(task.id, "running")
     url, key = devnet.network.api_url, devnet.network.api_key

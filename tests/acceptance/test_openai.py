@@ -196,8 +196,8 @@ def test_texts_and_vectors_come_as_they_are_made_and_cost_what_is_settled(
     for answer in (*seeded, vectors):
         told.add(answer)
 
-    # One lease for each model that was asked, settled for the sum.
-    assert len(told.micro_usdc) == 2
+    # Leases for use, each of one model and for many answers, are settled for the sum.
+    assert 2 <= len(told.micro_usdc) < 7
     for task_id, micro_usdc in told.micro_usdc.items():
         assert parse_usdc(f"{devnet.until_settled(task_id).cost:f}") == micro_usdc > 0
 

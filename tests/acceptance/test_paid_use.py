@@ -41,7 +41,7 @@ def streamed(client: OpenAI, tokens: int, *, usage: bool) -> tuple[list[str], di
 
 
 def test_what_answers_cost_is_what_is_signed_settled_and_in_the_receipt(devnet: Devnet) -> None:
-    devnet.until_idle()
+    devnet.until_warm(MODEL)
     network = devnet.network
     with OpenAI(
         base_url=f"{network.api_url}/v1",

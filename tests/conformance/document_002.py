@@ -251,7 +251,11 @@ DOCUMENT = Document(
         Exchange(
             "GET /tasks?status=completed&model={model}&limit=10",
             answer=_TASKS,
-            words={"data.tasks[].status": _STATUSES, "data.tasks[].type": ("text-generation",)},
+            # A lease for asking the model's replicas is a task of it, too, once it has ended.
+            words={
+                "data.tasks[].status": _STATUSES,
+                "data.tasks[].type": ("text-generation", "cpu"),
+            },
             filled=("data.tasks",),
         ),
         Exchange("GET /tasks/{task}", answer='{"success": true, "data": {"id": "task_789"}}'),
