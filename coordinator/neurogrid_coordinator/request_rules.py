@@ -49,6 +49,7 @@ _KINDS: tuple[tuple[str, str, Kind], ...] = (
     ("POST", f"{API}/workflows", Kind.SUBMISSIONS),
     ("POST", f"{API}/batches", Kind.SUBMISSIONS),
     ("POST", f"{API}/scheduled-tasks", Kind.SUBMISSIONS),
+    ("POST", f"{API}/models/", Kind.SUBMISSIONS),
     ("POST", "/v1/", Kind.SUBMISSIONS),
     ("POST", "/runner/api/v1/tasks", Kind.SUBMISSIONS),
     ("POST", "/runner/api/v1/batches", Kind.SUBMISSIONS),

@@ -234,6 +234,15 @@ class Catalogue:
         """The model with this id or alias; None: there is none."""
         return self._by_name.get(name)
 
+    def weights(self) -> frozenset[str]:
+        """The files that are weights of a model, by their SHA-256."""
+        return frozenset(
+            file.sha256
+            for model in self.models
+            if model.server is not None and model.server.weights is not None
+            for file in model.server.weights.files
+        )
+
     def listed(self, model_type: str | None = None, category: str | None = None) -> list[Model]:
         """Those of a type and a category (None: of any)."""
         return [

@@ -61,6 +61,15 @@ class Artifacts:
         self._download(url, OutputFile(path=target.name, sha256=sha256, size=size), target)
         return target
 
+    def delete(self, sha256: str) -> None:
+        """Delete a file that was uploaded.
+
+        Raises:
+            NotFoundError: the account has none with this hash.
+            ConflictError: something needs it still, or a task has written it; the message says what.
+        """
+        self._transport.send("DELETE", f"/artifacts/{sha256}")
+
     def download_outputs(
         self,
         task_id: str,

@@ -2,8 +2,10 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
 from coordinator.api_world import TASK, open_world
 from coordinator.on_asyncio import on_asyncio
@@ -11,7 +13,10 @@ from coordinator.served import served
 from neurogrid_coordinator import disk_blobs
 from neurogrid_coordinator.api import body
 from neurogrid_coordinator.api.last_word import DRAINED_BYTES_MAX
-from neurogrid_coordinator.services.artifacts import UPLOADS_PER_ACCOUNT, Limits
+from neurogrid_coordinator.services.artifacts import UPLOADS_PER_ACCOUNT, Artifacts, Limits
+from neurogrid_coordinator.services.errors import Conflict
+from neurogrid_coordinator.store import checkpoints
+from neurogrid_coordinator.store.tables import artifacts, batches
 
 DATA = b"some input of a job"
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -34,6 +39,106 @@ async def test_an_artifact_is_stored_once_and_read_back(tmp_path: Path) -> None:
         assert (await alice.http.get(URL)).content == DATA
         part = await alice.http.get(URL, headers={"Range": "bytes=5-9"})
         assert (part.status_code, part.content) == (206, b"input")
+
+
+@on_asyncio
+async def test_what_a_client_has_uploaded_it_deletes_and_other_accounts_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path, limits=Limits(file_bytes=100, account_bytes=100)) as world:
+        alice, bob = await world.customer("alice"), await world.customer("bob")
+        for each in (alice, bob):
+            assert (await each.http.put(URL, content=DATA)).status_code == 201
+        gone = await alice.http.delete(URL)
+        assert (gone.status_code, gone.json()["data"]) == (200, {"sha256": DIGEST})
+        assert (await alice.http.get(URL)).status_code == 404
+        assert (await alice.http.delete(URL)).status_code == 404
+        assert (await bob.http.get(URL)).content == DATA
+        # Nobody has it any more, and there is room for another.
+        large = bytes(95)
+        other = f"/api/v1/artifacts/{hashlib.sha256(large).hexdigest()}"
+        assert (await alice.http.put(other, content=large)).status_code == 201
+        assert (await bob.http.delete(URL)).status_code == 200
+        assert await world.database.read(checkpoints.unneeded) == [DIGEST]
+        assert (await alice.http.put(URL, content=DATA)).status_code == 413
+        assert (await alice.http.delete(f"{URL[:-1]}g")).status_code == 422
+
+
+@pytest.mark.both_databases
+@on_asyncio
+async def test_what_something_still_needs_is_not_deleted(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        bob = await world.customer("bob")
+        file = await bob.http.put(URL, content=DATA)
+        inputs = [{"path": "data.csv", "sha256": DIGEST}]
+
+        async def made(path: str, body: Any, of: str) -> str:
+            answer = await alice.http.post(f"/api/v1/{path}", json=body)
+            assert answer.status_code == 201, answer.text
+            found: str = answer.json()["data"][of]
+            return found
+
+        async def refused(why: str) -> None:
+            answer = await alice.http.delete(URL)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "CONFLICT")
+            assert why in answer.json()["error"]["message"]
+
+        assert (await alice.http.put(URL, content=DATA)).status_code == 201
+        task_id = await made("tasks", {**TASK, "inputs": inputs}, "id")
+        await refused("a task that has not ended")
+        await alice.http.delete(f"/api/v1/tasks/{task_id}")
+        batch = {"name": "one", "tasks": [{**TASK, "inputs": inputs}]}
+        batch_id = await made("batches", batch, "id")
+        await refused(batch_id)
+        await alice.http.post(f"/api/v1/batches/{batch_id}/cancel")
+        await world.database.write(_ended, batch_id)
+        schedule = {"name": "one", "schedule": "0 0 1 1 *", "task": {**TASK, "inputs": inputs}}
+        schedule_id = await made("scheduled-tasks", schedule, "id")
+        await refused(schedule_id)
+        assert (await alice.http.delete(f"/api/v1/scheduled-tasks/{schedule_id}")).is_success
+        named = await alice.http.post(
+            "/v1/files", files={"file": ("lines.jsonl", DATA)}, data={"purpose": "batch"}
+        )
+        await refused(named.json()["id"])
+        assert (await alice.http.delete(f"/v1/files/{named.json()['id']}")).is_success
+        assert (await alice.http.delete(URL)).status_code == 200
+        # Of all that, nothing was the other account's.
+        assert file.status_code == 201
+        assert (await bob.http.delete(URL)).status_code == 200
+
+
+def _ended(conn: Connection, batch_id: str) -> None:
+    """As the runner of batches leaves one that was cancelled."""
+    conn.execute(update(batches).where(batches.c.id == batch_id).values(ended_at_ms=1))
+
+
+@on_asyncio
+async def test_what_a_task_has_written_and_weights_of_models_are_not_deleted(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        await alice.http.put(URL, content=DATA)
+        own = Artifacts(
+            database=world.database,
+            blobs=world.blobs,
+            tokens=world.tokens,
+            limits=Limits(100, 100),
+            weights=(DIGEST,),
+        )
+        with pytest.raises(Conflict, match="weights"):
+            await own.delete(alice.account, DIGEST)
+        await world.database.write(_by_a_lease)
+        refused = await alice.http.delete(URL)
+        assert (refused.status_code, "is an output" in refused.text) == (409, True)
+        # Who uploads the same bytes has them as its own.
+        assert (await alice.http.put(URL, content=DATA)).status_code == 200
+        assert (await alice.http.delete(URL)).status_code == 200
+
+
+def _by_a_lease(conn: Connection) -> None:
+    conn.execute(update(artifacts).values(lease_id="lease_gone"))
 
 
 @on_asyncio

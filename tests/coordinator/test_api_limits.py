@@ -84,6 +84,9 @@ async def test_submissions_and_uploads_have_buckets_of_their_own(tmp_path: Path)
         assert (answer.status_code, told(answer)) == (201, ("1", "0"))
         answer = await alice.http.post("/api/v1/workflows", json={})
         assert "too many submissions" in check_error(answer, 429, "RATE_LIMITED")
+        for asked in ("generate/text", "generate/image", "transcribe"):
+            answer = await alice.http.post(f"/api/v1/models/{asked}", json={})
+            assert "too many submissions" in check_error(answer, 429, "RATE_LIMITED")
         file = f"/api/v1/artifacts/{'0' * 64}"
         assert (await alice.http.put(file, content=b"x")).status_code == 422
         answer = await alice.http.put(file, content=b"x")

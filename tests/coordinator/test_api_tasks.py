@@ -200,6 +200,18 @@ async def test_a_list_is_filtered_paged_and_counted(tmp_path: Path) -> None:
 
 
 @on_asyncio
+async def test_a_list_by_a_filter_that_there_is_not_is_refused_and_not_everything(
+    tmp_path: Path,
+) -> None:
+    async with open_world(tmp_path) as world:
+        alice = await world.customer("alice")
+        answer = await alice.http.get("/api/v1/tasks", params={"limit": 5, "stauts": "failed"})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["details"]["field"]) == (422, "stauts")
+        assert "status" in error["message"]
+
+
+@on_asyncio
 async def test_a_list_is_of_a_kind_of_a_name_and_of_a_time(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         alice = await world.customer("alice")

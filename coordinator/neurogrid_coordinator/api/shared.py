@@ -114,7 +114,11 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         request_cancel=world.request_cancel,
     )
     artifacts = Artifacts(
-        database=world.database, blobs=world.blobs, tokens=world.tokens, limits=settings.limits
+        database=world.database,
+        blobs=world.blobs,
+        tokens=world.tokens,
+        limits=settings.limits,
+        weights=settings.models.catalogue.weights(),
     )
     models = Models(
         database=world.database,

@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -28,12 +28,13 @@ from ..artifacts import (
     StoreUnavailable,
     TooLarge,
 )
-from ..store import artifacts, checkpoints, kept_answers, leases, tasks
+from ..store import artifact_references, artifacts, checkpoints, kept_answers, leases, tasks
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.leases import LeaseRow
 from .errors import (
     ArtifactStoreUnavailable,
+    Conflict,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -47,6 +48,7 @@ _log = logging.getLogger(__name__)
 # Of one account's clients at a time, of those that a store takes in all: slow ones keep other accounts from nothing.
 UPLOADS_PER_ACCOUNT = 8
 
+_WEIGHTS = "the catalogue of models names it among the weights of one"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -103,15 +105,26 @@ class _Places:
 
 
 class Artifacts:
-    """Uploads and downloads."""
+    """Uploads and downloads.
+
+    Args:
+        weights: files that the catalogue names as weights of models.
+    """
 
     def __init__(
-        self, *, database: Database, blobs: BlobStore, tokens: LeaseTokens, limits: Limits
+        self,
+        *,
+        database: Database,
+        blobs: BlobStore,
+        tokens: LeaseTokens,
+        limits: Limits,
+        weights: Collection[str] = (),
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._tokens = tokens
         self._limits = limits
+        self._weights = frozenset(weights)
         self._places = _Places()
 
     async def put(self, account: Account, upload: Upload) -> Stored:
@@ -166,6 +179,35 @@ class Artifacts:
         if row is None:
             raise NotFound(f"this account has no artifact {sha256}")
         return await self._present(Stored(sha256, row.size_bytes))
+
+    async def delete(self, account: Account, sha256: str) -> None:
+        """Delete a file that a client has uploaded.
+
+        Raises:
+            InvalidRequest: it is no hash.
+            NotFound: the account has no such file.
+            Conflict: a task has written it, or something needs it; says what.
+        """
+        check_digest(sha256)
+
+        def remove(conn: Connection) -> None:
+            row = artifacts.get(conn, sha256, account.id)
+            if row is None:
+                raise NotFound(f"this account has no artifact {sha256}")
+            if row.lease_id is not None:
+                lease = leases.get(conn, row.lease_id)
+                task_id = lease.task_id if lease is not None else "a task"
+                raise Conflict(
+                    f"{sha256} is an output of {task_id}: it is kept as long as the operator keeps outputs",
+                    {"task_id": task_id},
+                )
+            why = _WEIGHTS if sha256 in self._weights else None
+            why = why or artifact_references.referrer(conn, account.id, sha256)
+            if why is not None:
+                raise Conflict(f"{sha256} is needed: {why}")
+            artifacts.remove(conn, row)
+
+        await self._database.write(remove)
 
     async def put_of_lease(self, token: str, upload: Upload) -> Stored:
         """Store an output of a lease.

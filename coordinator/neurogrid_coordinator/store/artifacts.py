@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, insert, inspect, select, union, update
+from sqlalchemy import Connection, delete, insert, inspect, select, union, update
 from sqlalchemy import func as sql
 
+from . import checkpoints
 from .tables import artifacts, checkpoint_blobs, kept_answers
 
 
@@ -76,6 +77,16 @@ def get(conn: Connection, sha256: str, account_id: str) -> Artifact | None:
         select(artifacts).where(artifacts.c.sha256 == sha256, artifacts.c.account_id == account_id)
     ).first()
     return Artifact(*row) if row else None
+
+
+def remove(conn: Connection, row: Artifact) -> None:
+    """Take a file from its account. The bytes go with `checkpoints.unneeded`, unless somebody else has them."""
+    conn.execute(
+        delete(artifacts).where(
+            artifacts.c.sha256 == row.sha256, artifacts.c.account_id == row.account_id
+        )
+    )
+    checkpoints.let_go(conn, [row.sha256])
 
 
 def sizes(conn: Connection, account_id: str, sha256s: Iterable[str]) -> dict[str, int]:

@@ -34,6 +34,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "events": (".events:events", "List what happens to your account; -f follows."),
         "webhooks": (".webhooks:webhooks", "Have a URL of yours told of what happens."),
+        "artifacts": (".artifacts:artifacts", "Delete files that you have uploaded."),
         "outputs": (".results:outputs", "List or download a task's output files."),
     },
     "Models": {

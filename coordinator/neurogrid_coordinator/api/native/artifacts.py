@@ -14,7 +14,7 @@ from ..envelope import success
 from ..openapi import Schemas, errors
 from ..paths import API
 from .files import file_response
-from .task_schemas import ArtifactView
+from .task_schemas import ArtifactDeleted, ArtifactView
 
 Digest = Annotated[
     str,
@@ -72,6 +72,22 @@ def add_artifact_routes(app: FastAPI, artifacts: Artifacts, gate: Gate, schemas:
         else:
             stored = await artifacts.find(caller.account, sha256)
         return _file(request, artifacts, stored)
+
+    @app.delete(
+        path,
+        tags=["Artifacts"],
+        summary="Delete a file that was uploaded",
+        response_class=Response,
+        responses={
+            200: schemas.answer(ArtifactDeleted, "It is deleted."),
+            **errors("INVALID_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT"),
+        },
+    )
+    async def delete_artifact(sha256: Digest, caller: Annotated[Caller, Depends(gate)]) -> Response:
+        """409 while something needs it, which `message` names: a task that has not ended, a batch, a schedule, a file of `/v1/files`; and
+        for what a task has written, which goes when outputs are not kept any more."""
+        await artifacts.delete(caller.account, sha256)
+        return success(ArtifactDeleted(sha256), message="The file is deleted.")
 
     _add_checkpoint_routes(app, artifacts, client, schemas)
     for method in ("GET", "HEAD"):

@@ -332,6 +332,12 @@ class LogView(Struct, frozen=True):
     complete: Annotated[bool, Meta(description="Nothing will come after ``next_offset``.")]
 
 
+class ArtifactDeleted(Struct, frozen=True):
+    """A file that the account no longer has."""
+
+    sha256: str
+
+
 class ArtifactView(Struct, frozen=True):
     """A stored file; ``created`` is false where it was there already."""
 

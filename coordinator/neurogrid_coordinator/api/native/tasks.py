@@ -21,6 +21,7 @@ from ..direct import Direct, path_parameter
 from ..envelope import JsonAnswer, success
 from ..headers import header
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
+from ..known_parameters import known_parameters
 from ..leaving import while_there
 from ..openapi import Schemas, errors
 from ..paths import API
@@ -160,6 +161,7 @@ def add_task_routes(
         f"{API}/tasks",
         tags=["Tasks"],
         summary="List your tasks",
+        dependencies=[Depends(known_parameters)],
         response_class=Response,
         responses={
             200: schemas.answer(TaskListView, "Newest first."),
