@@ -17,6 +17,8 @@ it again and drop what has been mended.
 | a writer polls an exhausted window, and resets the stream after 5 s | `Stream.write` waits for the update, up to ``STALL_LIMIT_S`` |
 | beyond 256 streams of ours the next one silently waits for ever | `Muxer` raises that to ``STREAMS_MAX``; who opens one has a deadline |
 | who reads is not told of our own reset | `Stream.discard` wakes it; `Stream.closed` wakes who waits for the window |
+| each frame of data waits for a lock, and so for every other task, on its way to its stream | `Frames` gives it to the stream at once |
+| so does each frame on its way out, also where nobody else writes; many small ones are as many messages | `Muxer._write_frame` takes a free lock at once, and writes what came meanwhile together |
 | a ping every 30 s to measure what nobody needs now | `Muxer._measure_rtt_loop` does nothing |
 
 We do not use its `Swarm` and `BasicHost` (see docs/adr/0003-one-p2p-package.md), so that their traps need
@@ -27,11 +29,13 @@ host, and the fixed sleeps of every close.
 
 import contextlib
 import struct
+from collections import deque
 
 import trio
 
 from ._libp2p import ID, ConnectionClosedError, MuxedStreamError, SecureSession, read_exactly, yamux
 from .carrier import Carrier
+from .frames import Frames
 from .limits import WINDOW_BYTES
 
 LIBP2P_VERSION = "0.8.1"
@@ -49,8 +53,9 @@ UNREAD_LIMIT_BYTES = 4 * WINDOW_BYTES
 # Streams that we open on one connection, those being closed included: a node has one for each of its
 # 256 leases, and the control stream.
 STREAMS_MAX = 1024
-# Together with its header this fits into one Noise message (65,535 bytes with 16 of tag).
-_CHUNK_BYTES = 65_535 - 16 - yamux.HEADER_SIZE
+# One Noise message: 65,535 bytes with 16 of tag. A piece of a stream fits into it together with its header.
+_MESSAGE_BYTES = 65_535 - 16
+_CHUNK_BYTES = _MESSAGE_BYTES - yamux.HEADER_SIZE
 
 
 class Stream(yamux.YamuxStream):
@@ -166,24 +171,61 @@ class Muxer(yamux.Yamux):
 
     def __init__(self, secured: SecureSession, peer_id: ID, carrier: Carrier) -> None:
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator)
+        self.secured_conn = Frames(secured, self._deliver)  # type: ignore[assignment]  # stock reads, writes and closes it, and no more
         self.unread_limit_bytes = UNREAD_LIMIT_BYTES
         self._carrier = carrier
+        # Frames that wait to be written; how many have come, and how many of those have gone.
+        self._leaving: deque[bytes] = deque()
+        self._came = self._went = 0
         self.stream_backlog_semaphore = trio.Semaphore(STREAMS_MAX)
 
     async def _write_frame(self, data: bytes) -> None:
+        self._leaving.append(data)
+        self._came += 1
+        number = self._came
         with trio.CancelScope(shield=True) as scope:
             scope.deadline = trio.current_time() + WRITE_LIMIT_S
-            async with self._write_lock:
-                await self.secured_conn.write(data)
+            try:
+                self._write_lock.acquire_nowait()
+            except trio.WouldBlock:
+                await self._write_lock.acquire()
+            try:
+                if self._went < number:
+                    await self._write_frames()
+            finally:
+                self._write_lock.release()
         if scope.cancelled_caught:
             # Part of the frame may be out, so nothing can follow it.
             self._carrier.abort()
             raise MuxedStreamError(f"the peer took nothing for {WRITE_LIMIT_S:.0f} s")
-        await trio.lowlevel.checkpoint()
+        # The socket has let others go on.
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def _write_frames(self) -> None:
+        """Write those that wait, of all streams, in one message as far as they go into it."""
+        message = bytearray(self._leaving.popleft())
+        self._went += 1
+        while self._leaving and len(message) + len(self._leaving[0]) <= _MESSAGE_BYTES:
+            message += self._leaving.popleft()
+            self._went += 1
+        await self.secured_conn.write(bytes(message))
+
+    def _deliver(self, stream_id: int, data: bytes) -> bool:
+        """Give a frame's data to a stream that is open, as stock does; see `frames`."""
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.recv_closed or stream.closed or not self._has_room(len(data)):
+            return False
+        self.stream_buffers[stream_id] += data
+        stream.recv_window = max(0, stream.recv_window - len(data))
+        self.stream_events[stream_id].set()
+        return True
+
+    def _has_room(self, more_bytes: int) -> bool:
+        unread_bytes = sum(map(len, self.stream_buffers.values()))
+        return unread_bytes + more_bytes <= self.unread_limit_bytes
 
     async def _read_data_body(self, length: int) -> bytes:
-        unread = sum(len(buffer) for buffer in self.stream_buffers.values())
-        if unread + length > self.unread_limit_bytes:
+        if not self._has_room(length):
             # The one exception that `handle_incoming` answers by closing the connection.
             raise trio.TooSlowError
         with trio.fail_after(BODY_LIMIT_S):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
 from neurogrid_p2p import patches
 from neurogrid_p2p._libp2p import ConnectionClosedError, MuxedStreamError, yamux
@@ -16,6 +17,7 @@ from neurogrid_p2p.host import open_host
 from neurogrid_p2p.limits import WINDOW_BYTES
 from neurogrid_p2p.patches import LIBP2P_VERSION, Muxer, Stream
 from p2p.peers import PROTOCOL, Person, channel_pair, listening, raw_connection, until
+from p2p.yamux_pair import yamux_pair
 
 # SHA-256 of the source of what is overridden, and of what calls it. If one of these fails, libp2p has
 # changed: read the method again, and drop the patch or bring it up to date.
@@ -34,6 +36,9 @@ STOCK = {
     "Yamux._cleanup_on_error": "4fed61a999a34989b7d5e7bdd28069dd24e5f01142b7bb06c936cbf07a0fac6b",
     "Yamux._measure_rtt_loop": "86222ce6e35836fd208cd7d3aea56fbfe1943c646c0033118695aaabd8cf9c28",
 }
+
+# They override nothing of libp2p's.
+OURS_ALONE = frozenset({"_wait_for_window", "_write_frames", "_deliver", "_has_room"})
 
 
 def test_a_window_is_as_large_as_the_stock_one() -> None:
@@ -58,8 +63,7 @@ def test_libp2p_makes_our_streams() -> None:
     for own, stock in ((Stream, Stream.__base__), (Muxer, yamux.Yamux)):
         for name, member in vars(own).items():
             if inspect.isfunction(member) and name.startswith("_") and name != "__init__":
-                ours_alone = name == "_wait_for_window"
-                assert ours_alone or hasattr(stock, name), f"{name} overrides nothing"
+                assert name in OURS_ALONE or hasattr(stock, name), f"{name} overrides nothing"
 
 
 @asynccontextmanager
@@ -92,6 +96,25 @@ async def test_a_cancelled_write_does_not_tear_the_other_stream() -> None:
         await trio.sleep(0.3)
         assert not other.closed
         assert not torn.conn.event_shutting_down.is_set()
+
+
+async def test_small_frames_of_many_streams_leave_together(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    async with yamux_pair(monkeypatch, stock=False) as (one, other):
+        streams = [await one.open_stream() for _ in range(5)]
+        there = [await other.accept_stream() for _ in range(5)]
+        before = len(one.wire.frames)
+        one.wire.hold()
+        async with trio.open_nursery() as nursery:
+            for number, stream in enumerate(streams):
+                nursery.start_soon(stream.write, b"%d" % number)
+            await trio.testing.wait_all_tasks_blocked()
+            one.wire.open.set()
+        # The first alone, and all that came while it left.
+        assert len(one.wire.frames) - before == 2
+        heard = {each.stream_id: await each.read(10) for each in there}
+        assert heard == {each.stream_id: b"%d" % number for number, each in enumerate(streams)}
 
 
 async def test_a_cancelled_read_loses_nothing() -> None:
