@@ -23,6 +23,7 @@ class Server:
 
     def __init__(self, *says: bytes) -> None:
         self.heard = b""
+        self.writes = 0
         self.says = list(says)
         self.is_closed = False
 
@@ -31,6 +32,7 @@ class Server:
 
     async def write(self, data: bytes) -> None:
         self.heard += data
+        self.writes += 1
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -58,6 +60,13 @@ async def test_an_exchange_is_passed_on_and_counted() -> None:
     assert tally.units == COUNTED
     await connection.aclose()
     assert (tally.units, tally.at_work, server.is_closed) == (COUNTED, 0, True)
+
+
+async def test_a_request_that_is_there_whole_is_given_at_once() -> None:
+    server = Server()
+    await exchange(server).write(ASKED + b"\r\n{}")
+    assert server.writes == 1
+    assert server.heard.endswith(b"\r\n\r\n{}")
 
 
 async def test_the_server_gets_one_request_that_it_answers_in_the_open_and_closes() -> None:

@@ -162,5 +162,16 @@ def test_a_tally_has_what_is_over_and_what_is_under_way() -> None:
     tally.passed(other, Units(output_tokens=2, requests=1))
     tally.passed(one, Units(input_tokens=8, output_tokens=4, requests=1))
     assert (tally.at_work, tally.units) == (2, Units(8, 0, 16, 0, 0, 2))
+    assert tally.with_more(one, Units(8, 0, 9, 0, 0, 1)) == Units(8, 0, 21, 0, 0, 2)
     tally.end(one)
     assert (tally.at_work, tally.units) == (1, Units(8, 0, 16, 0, 0, 2))
+
+
+def test_a_tally_takes_a_servers_last_word_also_where_it_is_less() -> None:
+    tally = Tally(Units(output_tokens=10))
+    one, other = tally.begin(), tally.begin()
+    tally.passed(other, Units(output_tokens=2, requests=1))
+    tally.passed(one, Units(output_tokens=5, requests=1))
+    tally.passed(one, Units(input_tokens=7, output_tokens=4, requests=1))
+    assert tally.units == Units(7, 0, 16, 0, 0, 2)
+    assert tally.with_more(one, Units(output_tokens=1)) == Units(0, 0, 13, 0, 0, 1)

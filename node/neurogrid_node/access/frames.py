@@ -32,7 +32,7 @@ class FrameStream:
         Raises:
             ChannelClosed: there is none, or what came is no frame.
         """
-        while not self._arrived:
+        while (frame := self.arrived()) is None:
             data = await self._stream.read(_PIECE_BYTES)
             if not data:
                 raise ChannelClosed("the other side is gone")
@@ -41,7 +41,11 @@ class FrameStream:
             except MalformedMessage as error:
                 raise ChannelClosed(f"broke the protocol: {error}") from error
             self._arrived.reverse()
-        return self._arrived.pop()
+        return frame
+
+    def arrived(self) -> StreamFrame | None:
+        """The next frame, if it has come already."""
+        return self._arrived.pop() if self._arrived else None
 
     async def send(self, frame: bytes) -> None:
         """Send one frame whole.
@@ -49,8 +53,15 @@ class FrameStream:
         Raises:
             ChannelClosed: the stream broke.
         """
-        async with self._writing:
+        try:
+            # Free, as nearly always: trio would first look at all that could go on.
+            self._writing.acquire_nowait()
+        except trio.WouldBlock:
+            await self._writing.acquire()
+        try:
             await self._stream.write(frame)
+        finally:
+            self._writing.release()
 
     async def finish(self, frame: bytes) -> None:
         """Send the last frame, and wait until the other side has read it and left.

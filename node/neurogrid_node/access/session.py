@@ -30,6 +30,8 @@ from ..container.errors import EngineError
 from ..container.execs import Output
 from .frames import FrameStream
 
+# Sent along with what opens a stream, and given before anything is read: new sockets and pipes take more.
+_BEGIN_BYTES = 16 * 1024
 _NUMBERS = {name: signal.Signals[f"SIG{name.value}"] for name in SignalName}
 
 
@@ -83,12 +85,23 @@ class Session:
         exited = Exited(-1, ExitReason.IDLE)
         with self._idle:
             self._moved()
+            await self._begin()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear)
                 nursery.start_soon(self._feed)
                 exited = await self._say()
                 nursery.cancel_scope.cancel()
         return exited
+
+    async def _begin(self) -> None:
+        """Give the program what came along with what opened it: what is new takes so much without being read."""
+        left_bytes = _BEGIN_BYTES
+        while left_bytes > 0 and (frame := self._stream.arrived()) is not None:
+            await self._heard(frame)
+            left_bytes -= len(frame.payload)
+        if left_bytes >= 0:
+            while self._waiting:
+                await self._give()
 
     def _moved(self) -> None:
         self._idle.deadline = trio.current_time() + self._idle_s
@@ -107,7 +120,8 @@ class Session:
         kind = FrameKind.ERRORS if piece.is_error else FrameKind.OUTPUT
         data = memoryview(piece.data)
         while data:
-            await self._until(lambda: self._outgoing.left_bytes > 0)
+            if not self._outgoing.left_bytes:
+                await self._until(lambda: self._outgoing.left_bytes > 0)
             part = data[: min(self._outgoing.left_bytes, MAX_PAYLOAD_BYTES)]
             self._outgoing.sent(len(part))
             await self._stream.send(write_bytes(kind, bytes(part)))
@@ -116,11 +130,13 @@ class Session:
 
     async def _hear(self) -> None:
         while True:
-            frame = await self._stream.receive()
-            try:
-                await self._take(frame)
-            except MalformedMessage as error:
-                raise ChannelClosed(f"broke the protocol: {error}") from error
+            await self._heard(await self._stream.receive())
+
+    async def _heard(self, frame: StreamFrame) -> None:
+        try:
+            await self._take(frame)
+        except MalformedMessage as error:
+            raise ChannelClosed(f"broke the protocol: {error}") from error
 
     async def _take(self, frame: StreamFrame) -> None:
         match frame.kind:
@@ -152,12 +168,15 @@ class Session:
             if not self._waiting:
                 await self._running.end_input()
                 return
-            data = self._waiting.popleft()
-            await self._running.write(data)
-            self._moved()
-            credit = self._incoming.taken(len(data))
-            if credit is not None:
-                await self._stream.send(write_words(credit))
+            await self._give()
+
+    async def _give(self) -> None:
+        data = self._waiting.popleft()
+        await self._running.write(data)
+        self._moved()
+        credit = self._incoming.taken(len(data))
+        if credit is not None:
+            await self._stream.send(write_words(credit))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():

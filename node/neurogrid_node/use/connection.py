@@ -6,7 +6,7 @@ could not pay.
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import h11
@@ -96,27 +96,28 @@ class UseConnection:
             raise ChannelClosed(_ONE)
         try:
             self._from_client.receive_data(data)
-            while not self._is_asked:
-                written = self._next()
-                if written is None:
-                    return
-                await self._port.write(written)
+            # A server that gets all of a request at once is woken once.
+            written = b"".join(self._forwarded())
         except h11.ProtocolError as error:
             raise ChannelClosed(f"no HTTP request: {error}") from error
-        if self._from_client.trailing_data[0]:
+        if written:
+            await self._port.write(written)
+        if self._is_asked and self._from_client.trailing_data[0]:
             raise ChannelClosed(_ONE)
 
-    def _next(self) -> bytes | None:
-        """What the server gets next; None until more has come."""
-        match event := self._from_client.next_event():
-            case h11.Request():
-                return self._to_server.send(_forwarded(event))
-            case h11.Data():
-                return self._to_server.send(event)
-            case h11.EndOfMessage():
-                self._is_asked = True
-                return self._to_server.send(h11.EndOfMessage())
-        return None
+    def _forwarded(self) -> Iterator[bytes]:
+        """What the server gets of all that has come."""
+        while not self._is_asked:
+            match event := self._from_client.next_event():
+                case h11.Request():
+                    yield self._to_server.send(_forwarded(event)) or b""
+                case h11.Data():
+                    yield self._to_server.send(event) or b""
+                case h11.EndOfMessage():
+                    self._is_asked = True
+                    yield self._to_server.send(h11.EndOfMessage()) or b""
+                case _:
+                    return
 
     async def read(self) -> Output | None:
         """The next piece of the answer; None when there is no more of it.

@@ -8,20 +8,16 @@ class Tally:
 
     Args:
         before: what the journal knows.
+
+    Attributes:
+        units: all of it.
     """
 
     def __init__(self, before: Units = NOTHING_SERVED) -> None:
-        self._done = before
+        # Kept, and not added up anew for each piece of each answer.
+        self.units = before
         self._under_way: dict[int, Units] = {}
         self._next = 0
-
-    @property
-    def units(self) -> Units:
-        """All of it."""
-        total = self._done
-        for units in self._under_way.values():
-            total += units
-        return total
 
     @property
     def at_work(self) -> int:
@@ -36,16 +32,14 @@ class Tally:
 
     def with_more(self, request: int, units: Units) -> Units:
         """All of it, were so much of this answer passed on in all."""
-        total = self._done + units
-        for other, so_far in self._under_way.items():
-            if other != request:
-                total += so_far
-        return total
+        return (self.units - self._under_way[request]) + units
 
     def passed(self, request: int, units: Units) -> None:
-        """So much of its answer has been passed on in all."""
-        self._under_way[request] = units
+        """So much of its answer has been passed on in all; a server's own word may be less than what was counted before it."""
+        if units is not self._under_way[request]:
+            self.units = self.with_more(request, units)
+            self._under_way[request] = units
 
     def end(self, request: int) -> None:
         """There will be no more of it."""
-        self._done += self._under_way.pop(request)
+        del self._under_way[request]
