@@ -74,7 +74,7 @@ def create_app(
     for layer in layers:
         app.add_middleware(layer)
     # CORS puts its headers on answers that begin apart.
-    direct = app.direct = Direct(layers, whole=not settings.cors_origins)
+    direct = app.direct = Direct(layers, shared.forms, whole=not settings.cors_origins)
     errors.install(app, shared.forms)
     # Routes are tried in this order, so those that are asked for most come first.
     add_work(app, direct, shared)
@@ -82,7 +82,7 @@ def create_app(
     add_account(app, shared)
     add_records(app, shared)
     add_dialects(app, shared)
-    add_openai(app, shared)
+    add_openai(app, direct, shared)
     shared.schemas.install(app)
     _add_sockets_and_docs(app, shared)
     return app

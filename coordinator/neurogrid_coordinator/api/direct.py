@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..artifacts import StoreUnavailable
 from ..services.errors import Refused
 from ..store.database import DatabaseClosed, Overloaded
 from ..whole_exchanges import whole_exchange
 from .envelope import JsonAnswer
-from .errors import answer
+from .errors import Forms, answer
 from .head import GET, HEAD
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -33,14 +34,20 @@ class Direct:
 
     Args:
         layers: what stands around them, from the innermost on.
+        forms: of errors, by path.
         whole: whether these take whole answers (`whole_exchanges`).
     """
 
     def __init__(
-        self, layers: Iterable[Callable[[ASGIApp], ASGIApp]], *, whole: bool = False
+        self,
+        layers: Iterable[Callable[[ASGIApp], ASGIApp]],
+        forms: Forms,
+        *,
+        whole: bool = False,
     ) -> None:
         self._whole_answers = whole
-        self._answer: ASGIApp = _answer
+        self._forms = forms
+        self._answer: ASGIApp = self._endpoint
         for layer in layers:
             self._answer = layer(self._answer)
         # Method and path, or the path before a parameter at its end -> endpoint, parameter.
@@ -106,17 +113,16 @@ class Direct:
         scope["path_params"] = {name: value}
         return endpoint
 
-
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
-    endpoint: Endpoint = scope[_ENDPOINT]
-    try:
-        response = await endpoint(Request(scope, receive, send))
-    except (Refused, Overloaded, DatabaseClosed) as error:
-        response = answer(error)
-    if _WHOLE in scope and isinstance(response, JsonAnswer):
-        await send(response.whole())
-    else:
-        await response(scope, receive, send)
+    async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint: Endpoint = scope[_ENDPOINT]
+        try:
+            response = await endpoint(Request(scope, receive, send))
+        except (Refused, Overloaded, DatabaseClosed, StoreUnavailable) as error:
+            response = answer(error, self._forms.of(scope["path"]))
+        if _WHOLE in scope and isinstance(response, JsonAnswer):
+            await send(response.whole())
+        else:
+            await response(scope, receive, send)
 
 
 def path_parameter(name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ async def while_there(
         Unauthorized, KeyHasExpired: its key opens nothing any more.
     """
     task = asyncio.ensure_future(work)
-    left = asyncio.ensure_future(_left(request))
+    left = asyncio.ensure_future(until_left(request))
     end = None if ended is None else asyncio.ensure_future(ended)
     watched: set[asyncio.Future[Any]] = {task, left} | ({end} if end is not None else set())
     try:
@@ -42,7 +42,7 @@ async def while_there(
             each.cancel()
 
 
-async def _left(request: Request) -> None:
+async def until_left(request: Request) -> None:
     """Wait until the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

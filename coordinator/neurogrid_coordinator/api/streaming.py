@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from ..artifacts import StoreUnavailable
 from ..replicas.serving import ModelServing
@@ -19,7 +20,7 @@ from ..services.errors import Refused, Unavailable
 from ..services.models import ModelSettings
 from ..store.database import DatabaseClosed, Overloaded
 from .errors import Problem, refused
-from .leaving import while_there
+from .leaving import until_left
 from .sse import KEEP_ALIVE_S
 
 # Clients wait for the head of an answer about as long as proxies do.
@@ -67,82 +68,146 @@ async def stream_response(
 
     Raises:
         what the first piece does, if it does so within ``head_s``; and why the key has ended, if it does.
+        Unavailable: the client has left; nobody sees this.
     """
-    status = waits()
-    if status is not None and (status.expected_ms or 0) > 1000 * head_s:
-        head_s = min(head_s, _ANNOUNCED_HEAD_S)
+    brief_s = min(head_s, _ANNOUNCED_HEAD_S)
     first = asyncio.ensure_future(_next(pieces))
+    left = asyncio.ensure_future(until_left(request))
+    end = asyncio.ensure_future(ended())
+    awaited: set[asyncio.Future[Any]] = {first, left, end}
     try:
-        await while_there(request, _settled(first, head_s), ended())
+        done, _ = await asyncio.wait(awaited, timeout=brief_s, return_when=asyncio.FIRST_COMPLETED)
+        rest_s = head_s - brief_s
+        if not done and not _is_later(waits(), rest_s):
+            await asyncio.wait(awaited, timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
+        if first.done():
+            first.result()
+        elif end.done():
+            raise end.result()
+        elif left.done():
+            raise Unavailable("the client has left")
     except BaseException:
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
+        await _stop(*awaited)
         await pieces.aclose()
         raise
-    return StreamingResponse(
-        _Events(pieces, ended, waits, form).sent(first),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    return _EventAnswer(pieces, first, left, end, waits, form)
 
 
 async def _next(pieces: AsyncGenerator[T]) -> T | None:
     return await anext(pieces, None)
 
 
-async def _settled(first: asyncio.Future[T | None], head_s: float) -> None:
-    """Wait until the first piece is there or has failed, or ``head_s`` are over."""
-    done, _ = await asyncio.wait({first}, timeout=head_s)
-    if done:
-        first.result()
+def _is_later(status: ModelStatus | None, than_s: float) -> bool:
+    """Whether the model surely begins later than so."""
+    return status is not None and (status.expected_ms or 0) > 1000 * than_s
 
 
-class _Events(Generic[T]):
-    """The events of a stream."""
+async def _stop(*work: asyncio.Future[Any]) -> None:
+    for each in work:
+        each.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
+
+
+class _EventAnswer(Response, Generic[T]):
+    """The answer, written by one task to its end; what else may happen to it is watched beside that.
+
+    Args:
+        first: the first piece, which may not be there yet.
+        left: ends when the client has left; ended: when its key opens nothing any more.
+    """
+
+    media_type = "text/event-stream"
 
     def __init__(
-        self, pieces: AsyncGenerator[T], ended: Ended, waits: Waits, form: StreamForm[T]
+        self,
+        pieces: AsyncGenerator[T],
+        first: "asyncio.Future[T | None]",
+        left: "asyncio.Future[None]",
+        ended: "asyncio.Future[Refused]",
+        waits: Waits,
+        form: StreamForm[T],
     ) -> None:
+        self.status_code = 200
+        self.background = None
+        # Buffering proxies would hold events back.
+        self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._pieces = pieces
+        self._first = first
+        self._left = left
         self._ended = ended
         self._waits = waits
         self._form = form
+        self._is_sending = False
+        self._said_s = 0.0
+        # What is said while nothing comes.
+        self._comment = KEEP_ALIVE
 
-    async def sent(self, item: "asyncio.Future[T | None]") -> AsyncGenerator[bytes]:
-        """All of them, from the first piece on."""
-        end = asyncio.ensure_future(self._ended())
-        awaited: set[asyncio.Future[Any]]
-        comment = KEEP_ALIVE if item.done() else _comment(self._waits())
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        start = {"status": self.status_code, "headers": self.raw_headers}
         try:
-            if comment != KEEP_ALIVE:
-                yield comment
-            while True:
-                awaited = {item, end}
-                every_s = KEEP_ALIVE_S if comment == KEEP_ALIVE else _ANNOUNCED_EVERY_S
-                await asyncio.wait(
-                    awaited, timeout=min(KEEP_ALIVE_S, every_s), return_when=asyncio.FIRST_COMPLETED
-                )
-                if item.done():
-                    piece = item.result()
-                    if piece is None:
-                        break
-                    yield self._form.event(piece)
-                    comment = KEEP_ALIVE
-                    item = asyncio.ensure_future(_next(self._pieces))
-                elif end.done():
-                    yield self._form.error(refused(end.result()))
-                    return
-                else:
-                    comment = _comment(self._waits())
-                    yield comment
-            yield self._form.end()
-        except (Refused, Overloaded, DatabaseClosed, StoreUnavailable) as error:
-            yield self._form.error(_problem(error))
+            await send({"type": "http.response.start", **start})
+            writing = asyncio.ensure_future(self._write(send))
+            try:
+                await self._watch(writing, send)
+            finally:
+                await _stop(writing)
         finally:
-            for task in (item, end):
-                task.cancel()
-            await asyncio.gather(item, end, return_exceptions=True)
+            await _stop(self._first, self._left, self._ended)
             await self._pieces.aclose()
+
+    async def _write(self, send: Send) -> None:
+        try:
+            piece = await self._first
+            if piece is not None:
+                await self._put(send, self._form.event(piece))
+                self._comment = KEEP_ALIVE
+                async for each in self._pieces:
+                    await self._put(send, self._form.event(each))
+                    self._comment = KEEP_ALIVE
+            await self._put(send, self._form.end(), is_last=True)
+        except (Refused, Overloaded, DatabaseClosed, StoreUnavailable) as error:
+            await self._put(send, self._form.error(_problem(error)), is_last=True)
+
+    async def _watch(self, writing: "asyncio.Future[None]", send: Send) -> None:
+        """Say that it lives while nothing comes, until it is written, or nobody waits for it any more."""
+        loop = asyncio.get_running_loop()
+        awaited: set[asyncio.Future[Any]] = {writing, self._ended, self._left}
+        self._said_s = loop.time()
+        if not self._first.done():
+            self._comment = _comment(self._waits())
+            if self._comment != KEEP_ALIVE:
+                await self._put(send, self._comment)
+        while True:
+            every_s = KEEP_ALIVE_S if self._comment == KEEP_ALIVE else _ANNOUNCED_EVERY_S
+            next_s = self._said_s + min(KEEP_ALIVE_S, every_s)
+            await asyncio.wait(
+                awaited,
+                timeout=max(0.0, next_s - loop.time()),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if writing.done():
+                writing.result()
+                return
+            if self._left.done():
+                return
+            if self._ended.done():
+                await _stop(writing)
+                why = self._form.error(refused(self._ended.result()))
+                await self._put(send, why, is_last=True)
+                return
+            if self._is_sending:
+                # Its client is slow to read: there is more than it has taken.
+                self._said_s = loop.time()
+            elif loop.time() >= next_s:
+                self._comment = _comment(self._waits())
+                await self._put(send, self._comment)
+
+    async def _put(self, send: Send, data: bytes, *, is_last: bool = False) -> None:
+        self._is_sending = True
+        await send({"type": "http.response.body", "body": data, "more_body": not is_last})
+        self._is_sending = False
+        self._said_s = asyncio.get_running_loop().time()
 
 
 def _comment(status: ModelStatus | None) -> bytes:

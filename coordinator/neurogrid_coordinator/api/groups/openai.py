@@ -8,6 +8,7 @@ from starlette.requests import Request
 from ...services.openai_batches import OpenAiBatches
 from ...services.openai_files import OpenAiFiles
 from ...services.task_answers import FileUrl
+from ..direct import Direct
 from ..native.links import link_maker
 from ..native.task_views import output_url
 from ..openai.audio import add_openai_audio_routes
@@ -21,13 +22,13 @@ from ..shared import Shared
 from ..streaming import waits_of
 
 
-def add_openai(app: FastAPI, shared: Shared) -> None:
+def add_openai(app: FastAPI, direct: Direct, shared: Shared) -> None:
     """Add the routes."""
     settings, gate, schemas = shared.settings, shared.gate, shared.schemas
     shared.forms.claim(error_form, PREFIX)
     link = link_maker(shared.links, settings.public_url)
     waits = waits_of(settings.models, shared.world.serving)
-    add_openai_text_routes(app, shared.inference, gate, schemas, link, waits)
+    add_openai_text_routes(app, direct, shared.inference, gate, schemas, link, waits)
     add_openai_audio_routes(app, shared.inference, gate, schemas, waits)
     add_openai_model_routes(app, settings.models, gate, schemas, shared.world.serving)
     files = OpenAiFiles(shared.world.database, shared.artifacts)

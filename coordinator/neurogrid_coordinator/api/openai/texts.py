@@ -1,9 +1,9 @@
 """``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings`` and ``/v1/images/generations``: JSON in, JSON or a stream out."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from ...services.inference import Inference
 from ...services.model_questions import Asked, Link
 from ..auth import Caller, Gate
 from ..body import read_json
+from ..direct import Direct
 from ..idempotency import IDEMPOTENCY_KEY, idempotency_key
 from ..leaving import while_there
 from ..openapi import Schemas
@@ -51,6 +52,7 @@ _IMAGE = {"model": "terrain-11m", "prompt": "A landscape", "size": "256x256", "s
 
 def add_openai_text_routes(
     app: FastAPI,
+    direct: Direct,
     inference: Inference,
     gate: Gate,
     schemas: Schemas,
@@ -89,13 +91,21 @@ def add_openai_text_routes(
             of_answer["description"] += f" With `stream`: {streams}."
         return {
             "tags": [NAME],
-            "response_class": Response,
             "responses": {200: of_answer, **refusals(schemas, *REFUSED)},
-            "openapi_extra": {"parameters": [IDEMPOTENCY_KEY], **schemas.body(kind, example)},
+            "parameters": [IDEMPOTENCY_KEY],
+            "openapi_extra": schemas.body(kind, example),
         }
 
-    @app.post(
+    async def chat(request: Request) -> Response:
+        """What a model cannot do is refused by the field's name (docs/openai.md). Who leaves has nothing computed any
+        more."""
+        return await answered(request, await gate(request), ChatRequest)
+
+    direct.add(
+        app,
+        "POST",
         "/v1/chat/completions",
+        chat,
         summary="Answer in a conversation",
         **described(
             ChatRequest,
@@ -104,13 +114,16 @@ def add_openai_text_routes(
             "events of `chat.completion.chunk`, then `[DONE]`",
         ),
     )
-    async def chat(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
-        """What a model cannot do is refused by the field's name (docs/openai.md). Who leaves has nothing computed any
-        more."""
-        return await answered(request, caller, ChatRequest)
 
-    @app.post(
+    async def complete(request: Request) -> Response:
+        """As a chat, without roles."""
+        return await answered(request, await gate(request), CompletionRequest)
+
+    direct.add(
+        app,
+        "POST",
         "/v1/completions",
+        complete,
         summary="Go on after a prompt",
         **described(
             CompletionRequest,
@@ -119,24 +132,29 @@ def add_openai_text_routes(
             "events of `text_completion`, then `[DONE]`",
         ),
     )
-    async def complete(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
-        """As a chat, without roles."""
-        return await answered(request, caller, CompletionRequest)
 
-    @app.post(
+    async def embed(request: Request) -> Response:
+        """One for each text."""
+        return await answered(request, await gate(request), EmbeddingRequest)
+
+    direct.add(
+        app,
+        "POST",
         "/v1/embeddings",
+        embed,
         summary="Make vectors of texts",
         **described(EmbeddingRequest, OpenAiEmbeddings, _EMBEDDING),
     )
-    async def embed(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
-        """One for each text."""
-        return await answered(request, caller, EmbeddingRequest)
 
-    @app.post(
+    async def draw(request: Request) -> Response:
+        """With `response_format` url: where it can be read for an hour, by whoever has the URL; else its bytes."""
+        return await answered(request, await gate(request), ImageRequest)
+
+    direct.add(
+        app,
+        "POST",
         "/v1/images/generations",
+        draw,
         summary="Make an image",
         **described(ImageRequest, OpenAiImages, _IMAGE),
     )
-    async def draw(request: Request, caller: Annotated[Caller, Depends(gate)]) -> Response:
-        """With `response_format` url: where it can be read for an hour, by whoever has the URL; else its bytes."""
-        return await answered(request, caller, ImageRequest)
