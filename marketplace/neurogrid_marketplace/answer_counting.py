@@ -4,7 +4,6 @@ The server's own `usage` counts where it has said it: in a JSON answer, or in on
 stream that breaks off before that counts a token for each event that had text in it.
 """
 
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +26,9 @@ class NoCount:
     def feed(self, data: bytes) -> None:
         """The next piece."""
 
+    def take(self, event: Any) -> None:
+        """The next event of a stream, whose JSON was read already."""
+
     def end(self) -> None:
         """It is complete."""
 
@@ -41,6 +43,9 @@ class WholeCount:
     def feed(self, data: bytes) -> None:
         """The next piece."""
         self._outline.feed(data)
+
+    def take(self, event: Any) -> None:
+        """An event of a stream, which its answer does not say that it is: it counts nothing."""
 
     def end(self) -> None:
         """It is complete."""
@@ -97,16 +102,21 @@ class EventCount:
             value = msgspec.json.decode(line[len(_DATA) :])
         except (msgspec.DecodeError, RecursionError):
             return  # "[DONE]", or nothing of ours
-        usage = usage_of(value)
-        if usage != NOTHING_SERVED:
+        self.take(value)
+
+    def take(self, event: Any) -> None:
+        """The next event, whose JSON was read already."""
+        usage = usage_of(event)
+        if usage is not NOTHING_SERVED and usage != NOTHING_SERVED:
             self.units = _ANSWERED + usage
             self._has_usage = True
-        elif has_text(value):
+        elif not self._has_usage and has_text(event):
             self._count_text()
 
     def _count_text(self) -> None:
         if not self._has_usage:
-            self.units = replace(self.units, output_tokens=self.units.output_tokens + 1)
+            # Without usage a stream has come to a request and its tokens.
+            self.units = Units(output_tokens=self.units.output_tokens + 1, requests=1)
 
 
 Count = NoCount | WholeCount | EventCount

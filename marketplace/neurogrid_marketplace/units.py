@@ -23,7 +23,7 @@ UnitPrice = Annotated[int, Meta(ge=0, le=10**13)]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """How much was served.
+    """How much was served. It is added up for each piece of each answer, so nothing here goes by names.
 
     Attributes:
         input_tokens: read anew; cached_input_tokens: read that the server still knew from before.
@@ -41,7 +41,6 @@ class Units:
     requests: UnitCount = 0
 
     def __post_init__(self) -> None:
-        # Made for each piece of each answer.
         if not (
             0 <= self.input_tokens <= MAX_UNITS
             and 0 <= self.cached_input_tokens <= MAX_UNITS
@@ -55,8 +54,26 @@ class Units:
 
     def __add__(self, other: "Units") -> "Units":
         """Both together; what is beyond `MAX_UNITS` is not counted any more."""
+        if other is NOTHING_SERVED:
+            return self
         return Units(
-            *(min(getattr(self, name) + getattr(other, name), MAX_UNITS) for name in NAMES)
+            min(self.input_tokens + other.input_tokens, MAX_UNITS),
+            min(self.cached_input_tokens + other.cached_input_tokens, MAX_UNITS),
+            min(self.output_tokens + other.output_tokens, MAX_UNITS),
+            min(self.images + other.images, MAX_UNITS),
+            min(self.audio_ms + other.audio_ms, MAX_UNITS),
+            min(self.requests + other.requests, MAX_UNITS),
+        )
+
+    def __sub__(self, other: "Units") -> "Units":
+        """How much more it is. Raises InvalidValue: of some kind it is less."""
+        return Units(
+            self.input_tokens - other.input_tokens,
+            self.cached_input_tokens - other.cached_input_tokens,
+            self.output_tokens - other.output_tokens,
+            self.images - other.images,
+            self.audio_ms - other.audio_ms,
+            self.requests - other.requests,
         )
 
     def covers(self, other: "Units") -> bool:
@@ -65,7 +82,16 @@ class Units:
 
     def most(self, other: "Units") -> "Units":
         """Of each kind the greater of the two."""
-        return Units(*(max(getattr(self, name), getattr(other, name)) for name in NAMES))
+        if other is self:
+            return self
+        return Units(
+            max(self.input_tokens, other.input_tokens),
+            max(self.cached_input_tokens, other.cached_input_tokens),
+            max(self.output_tokens, other.output_tokens),
+            max(self.images, other.images),
+            max(self.audio_ms, other.audio_ms),
+            max(self.requests, other.requests),
+        )
 
     def words(self) -> str:
         """For people: what there is of it."""
@@ -91,15 +117,29 @@ class UnitPrices:
     requests: UnitPrice = 0
 
     def __post_init__(self) -> None:
-        for name in NAMES:
-            if not 0 <= getattr(self, name) <= MAX_UNIT_PRICE:
-                raise InvalidValue(
-                    f"a price of {name} is between 0 and {MAX_UNIT_PRICE} micro-USDC for a million"
-                )
+        if not (
+            0 <= self.input_tokens <= MAX_UNIT_PRICE
+            and 0 <= self.cached_input_tokens <= MAX_UNIT_PRICE
+            and 0 <= self.output_tokens <= MAX_UNIT_PRICE
+            and 0 <= self.images <= MAX_UNIT_PRICE
+            and 0 <= self.audio_ms <= MAX_UNIT_PRICE
+            and 0 <= self.requests <= MAX_UNIT_PRICE
+        ):
+            wrong = next(name for name in NAMES if not 0 <= getattr(self, name) <= MAX_UNIT_PRICE)
+            raise InvalidValue(
+                f"a price of {wrong} is between 0 and {MAX_UNIT_PRICE} micro-USDC for a million"
+            )
 
     def cost_micro_usdc(self, units: Units) -> int:
         """What so much costs, rounded up once; below 2^63."""
-        exact: int = sum(getattr(self, name) * getattr(units, name) for name in NAMES)
+        exact = (
+            self.input_tokens * units.input_tokens
+            + self.cached_input_tokens * units.cached_input_tokens
+            + self.output_tokens * units.output_tokens
+            + self.images * units.images
+            + self.audio_ms * units.audio_ms
+            + self.requests * units.requests
+        )
         return -(-exact // MILLION)
 
     def cost_of_next_micro_usdc(self, before: Units, units: Units) -> int:

@@ -5,6 +5,7 @@ import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from neurogrid_marketplace.model_catalogue import Model
@@ -15,6 +16,8 @@ from .fields import given
 from .requests import ChatRequest, CompletionRequest, EmbeddingRequest, TranscriptionRequest
 
 _FINGERPRINT_CHARS = 10
+# Of models: each piece of each answer has one.
+_FINGERPRINTS_KEPT = 256
 _MS_PER_S = 1000
 
 
@@ -59,8 +62,13 @@ class Bill:
     @property
     def fingerprint(self) -> str:
         """Another one when what computes the model changes."""
-        computed_by = "\0".join((self.model.image, *self.model.command))
-        return f"fp_{hashlib.sha256(computed_by.encode()).hexdigest()[:_FINGERPRINT_CHARS]}"
+        return _fingerprint(self.model.image, self.model.command)
+
+
+@lru_cache(_FINGERPRINTS_KEPT)
+def _fingerprint(image: str, command: Sequence[str]) -> str:
+    computed_by = "\0".join((image, *command))
+    return f"fp_{hashlib.sha256(computed_by.encode()).hexdigest()[:_FINGERPRINT_CHARS]}"
 
 
 def chat(result: ModelResult, bill: Bill) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """What is known of an account's leases for the use of a replica: which there are, and what the answers under way may still take of each."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurogrid_marketplace.serving import Use
 from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.units import Units
 from neurogrid_marketplace.use_escrows import Standing
 
+from ..store import tasks
 from ..store.tasks import TaskRow
 from .meter import Meter
 
@@ -42,12 +44,27 @@ class Known:
         lock: whoever looks which lease pays, and has another one opened, does so alone; nobody waits for a chain in it.
         task_ids: its leases, oldest first; None: the database was not asked yet.
         under_way: by lease and request.
+        rows: of these leases' tasks, as they were stored and as they were read: nothing is read anew that is as it was.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     task_ids: list[str] | None = None
     under_way: dict[str, dict[str, UnderWay]] = field(default_factory=dict)
     opening: asyncio.Task[None] | None = None
+    rows: dict[str, tuple[Sequence[Any], TaskRow]] = field(default_factory=dict)
+
+    def row_of(self, task_id: str, stored: Sequence[Any]) -> TaskRow:
+        """A lease's task, of what `store.tasks.stored` has found."""
+        known = self.rows.get(task_id)
+        if known is None or known[0] != stored:
+            known = self.rows[task_id] = (stored, tasks.read(stored))
+        return known[1]
+
+    def ended(self, task_id: str) -> None:
+        """A lease has ended, or takes nothing more."""
+        self.rows.pop(task_id, None)
+        if self.task_ids is not None and task_id in self.task_ids:
+            self.task_ids.remove(task_id)
 
     def promised_micro_usdc(self, task_id: str) -> int:
         """What the answers under way may still take of a lease."""

@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase
-from neurogrid_marketplace.units import Units
+from neurogrid_marketplace.units import NOTHING_SERVED
 from neurogrid_marketplace.use_escrows import (
     ESCROW_MIN_MICRO_USDC,
     chosen,
@@ -172,7 +172,11 @@ class UseLeases:
             under_way = UnderWay(wanted.most_micro_usdc or 0)
             known.under_way.setdefault(use_id, {})[request_id] = under_way
         try:
-            found = await self._until_there(use_id, is_funded=is_funded)
+            found = there.get(use_id)
+            if found is None or not _may_be_asked(found, is_funded=is_funded):
+                found = await self._until_there(
+                    known, asker.account_id, use_id, is_funded=is_funded
+                )
         except BaseException:
             known.over(use_id, request_id)
             raise
@@ -203,9 +207,7 @@ class UseLeases:
 
     def gone(self, meter: Meter, of: Lease) -> None:
         """Its node knows its lease no more, or takes nothing more under it: the next request needs another."""
-        known = self._of(meter.paid_by.account_id, of)
-        if known.task_ids is not None and meter.paid_by.task_id in known.task_ids:
-            known.task_ids.remove(meter.paid_by.task_id)
+        self._of(meter.paid_by.account_id, of).ended(meter.paid_by.task_id)
 
     async def aclose(self) -> None:
         """Open no more; what is there stays."""
@@ -253,9 +255,9 @@ class UseLeases:
             ]
         there = {}
         for task_id in list(known.task_ids):
-            found = await self._look(task_id)
+            found = await self._look(known, asker.account_id, task_id)
             if found is None or found.row.phase in TERMINAL:
-                known.task_ids.remove(task_id)
+                known.ended(task_id)
             elif task_id not in self._left and self._lasts(found.row):
                 there[task_id] = found
         return there
@@ -305,7 +307,9 @@ class UseLeases:
         assert problem is not None, "nothing was opened"
         raise problem
 
-    async def _until_there(self, task_id: str, *, is_funded: bool) -> Found:
+    async def _until_there(
+        self, known: Known, account_id: str, task_id: str, *, is_funded: bool
+    ) -> Found:
         """Wait for one that is being opened, until its node has taken it, or until its escrow is there.
 
         Raises:
@@ -313,8 +317,8 @@ class UseLeases:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_LIMIT_S), self._feed.subscribe() as changed:
-                while (found := await self._look(task_id)) is not None:
-                    if found.row.phase is Phase.RUNNING or (not is_funded and found.is_taken):
+                while (found := await self._look(known, account_id, task_id)) is not None:
+                    if _may_be_asked(found, is_funded=is_funded):
                         return found
                     if found.row.phase in TERMINAL:
                         ending = found.row.state.ending
@@ -325,13 +329,14 @@ class UseLeases:
                             await changed.wait()
         raise NotOpened(f"the escrow for asking it is not open after {_OPEN_LIMIT_S:g} s")
 
-    async def _look(self, task_id: str) -> Found | None:
+    async def _look(self, known: Known, account_id: str, task_id: str) -> Found | None:
         def read(conn: Connection) -> Found | None:
-            row = tasks.get(conn, task_id)
-            if row is None:
+            stored = tasks.stored(conn, task_id, account_id)
+            if not stored:
                 return None
+            row = known.row_of(task_id, stored)
             lease = row.state.lease
-            return Found(row, use.of_lease(conn, lease.lease_id) if lease else Units())
+            return Found(row, use.of_lease(conn, lease.lease_id) if lease else NOTHING_SERVED)
 
         return await self._database.read_briefly(read)
 
@@ -345,6 +350,11 @@ class UseLeases:
         timeout_ms = 1000 * row.state.demand.timeout_s
         left_ms = lease.started_at_ms + timeout_ms - self._now_ms()
         return left_ms >= min(_WHOLE_MS, timeout_ms // 2)
+
+
+def _may_be_asked(found: Found, *, is_funded: bool) -> bool:
+    """Whether its node has taken it, and its escrow is there where that is waited for."""
+    return found.row.phase is Phase.RUNNING or (not is_funded and found.is_taken)
 
 
 def _replica(row: TaskRow) -> str:

@@ -1,8 +1,8 @@
 """What one request under a lease for use has come to: counted as it reaches its client, and noted soon after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from neurogrid_marketplace.answer_counting import Count, NoCount, count_of
 from neurogrid_marketplace.exposure import is_used_up
@@ -123,6 +123,13 @@ class Meter:
         if self._count is None:
             return
         self._count.feed(data)
+        self._counted(self._count.units)
+
+    def passed_event(self, event: Mapping[str, Any]) -> None:
+        """An event of a stream has reached the client; this is what it said as the server sent it."""
+        if self._count is None:
+            return
+        self._count.take(event)
         self._counted(self._count.units)
 
     async def end(self, keeping: Keeping | None = None) -> int:

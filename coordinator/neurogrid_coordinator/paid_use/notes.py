@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.05
 _AGAIN_S: Final = 0.25
+# Of so many answers, two or three statements each, a note is written on the loop's own thread: in another one each statement
+# would wait for the interpreter while the loop is busy, and the ends of answers with it. More would hold up the loop.
+_BRIEF_MAX: Final = 16
 # An answer that waits for its note waits no longer; the note is written all the same.
 _LIMIT_S: Final = 30.0
 _COUNTED: Final = {
@@ -115,7 +118,9 @@ class UseNotes:
         meters = list(changed.values())
         notes = [_note(meter) for meter in meters]
         try:
-            found = await self._database.write(write_all, notes, self._now_ms())
+            is_brief = len(notes) <= _BRIEF_MAX and all(note.keep is None for note in notes)
+            write = self._database.write_briefly if is_brief else self._database.write
+            found = await write(write_all, notes, self._now_ms())
         except (Overloaded, OutcomeUnknown) as error:
             # A note says how far an answer is: one that is there already changes nothing.
             _log.warning("what has reached clients is noted later: %s", error)
@@ -132,22 +137,30 @@ class UseNotes:
 
 
 def write_all(conn: Connection, notes: Sequence[Note], now_ms: int) -> list[Noted]:
-    """Write notes, count as usage what each adds, and keep the answers that are whole with them."""
-    found = []
+    """Write notes, count as usage what they add, and keep the answers that are whole with them."""
+    by_lease: dict[str, list[Note]] = {}
     for note in notes:
-        paid_by = note.paid_by
-        billed = use.note(conn, paid_by.lease.lease_id, note.request_id, note.units)
-        if billed is not None:
-            after, before = _counted(billed.after), _counted(billed.before)
-            more = {unit: amount - before[unit] for unit, amount in after.items()}
-            unit_counts.add(conn, paid_by.account_id, paid_by.model_id, now_ms, more)
-        kept = None
-        if note.keep is not None:
-            cost = 0 if billed is None else paid_by.cost_micro_usdc(billed)
-            bill = msgspec.structs.replace(note.keep.bill, cost_micro_usdc=cost)
-            kept = kept_answers.keep(conn, replace(note.keep, bill=bill), now_ms)
-        found.append(Noted(billed, kept))
-    return found
+        by_lease.setdefault(note.paid_by.lease.lease_id, []).append(note)
+    billed: dict[str, Billed] = {}
+    for lease_id, of_lease in by_lease.items():
+        found = use.note_all(conn, lease_id, [(each.request_id, each.units) for each in of_lease])
+        if found is None:
+            continue
+        billed |= {each.request_id: its for each, its in zip(of_lease, found, strict=True)}
+        after, before = _counted(found[-1].after), _counted(found[0].before)
+        more = {unit: amount - before[unit] for unit, amount in after.items()}
+        paid_by = of_lease[0].paid_by
+        unit_counts.add(conn, paid_by.account_id, paid_by.model_id, now_ms, more)
+    return [_noted(conn, note, billed.get(note.request_id), now_ms) for note in notes]
+
+
+def _noted(conn: Connection, note: Note, billed: Billed | None, now_ms: int) -> Noted:
+    """What has become of a note; its answer is kept where it is to be."""
+    if note.keep is None:
+        return Noted(billed, None)
+    cost = 0 if billed is None else note.paid_by.cost_micro_usdc(billed)
+    bill = msgspec.structs.replace(note.keep.bill, cost_micro_usdc=cost)
+    return Noted(billed, kept_answers.keep(conn, replace(note.keep, bill=bill), now_ms))
 
 
 def _note(meter: Meter) -> Note:

@@ -50,7 +50,8 @@ async def events_of(
     held: dict[str, Any] | None = None
     usage: dict[str, Any] | None = None
     # Nothing is billed of an answer of which its client has nothing yet.
-    unbilled: bytes | None = b""
+    unbilled: dict[str, Any] | None = {}
+    free = bill(0)
     try:
         async for data in _read(served, course):
             value = server_answers.read_object(data)
@@ -64,19 +65,20 @@ async def events_of(
                     held, unbilled = None, None
                 text, end = split_end(value)
                 if text is not None:
-                    yield _encode(server_answers.chunk(request, text, bill(0)))
+                    yield _encode(server_answers.chunk(request, text, free))
                     unbilled = None
                 if end is not None:
-                    held = server_answers.chunk(request, end, bill(0))
+                    held = server_answers.chunk(request, end, free)
                 course.paused(loop.time() - came_s)
-            event = b"data: %b\n\n" % data
             passing.feed(value)
+            # Its node counts by lines, and nothing in JSON of several.
+            counted = value if b"\n" not in data else {}
             if unbilled is None:
-                served.meter.passed(event)
+                served.meter.passed_event(counted)
                 if held is None and served.meter.is_used_up:
                     raise UsedUp("its client can pay for no more of it")
             elif usage is value or not unbilled:
-                unbilled = event
+                unbilled = counted
         if held is None or not course.has_ended:
             raise NoAnswer("it ended in the middle")
     except (NoAnswer, ServiceBroken) as error:
@@ -85,7 +87,7 @@ async def events_of(
         if held is None or not course.has_ended:
             raise
     if unbilled:
-        served.meter.passed(unbilled)
+        served.meter.passed_event(unbilled)
     told = bill(await served.meter.end())
     yield _encode(server_answers.last(request, held, told))
     if server_answers.wants_usage(request) and usage is not None:
@@ -104,11 +106,14 @@ async def _read(served: Served, course: Course) -> AsyncIterator[bytes]:
     while True:
         if rest_until_s is None and course.has_ended:
             rest_until_s = loop.time() + min(_REST_S, served.limits.between_s)
-        try:
-            async with asyncio.timeout_at(rest_until_s):
-                piece = await anext(pieces, None)
-        except TimeoutError:
-            raise NoAnswer("it does not come to its end") from None
+        if rest_until_s is None:
+            piece = await anext(pieces, None)
+        else:
+            try:
+                async with asyncio.timeout_at(rest_until_s):
+                    piece = await anext(pieces, None)
+            except TimeoutError:
+                raise NoAnswer("it does not come to its end") from None
         if piece is None:
             return
         for data in events.feed(piece):

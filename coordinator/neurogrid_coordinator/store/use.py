@@ -4,13 +4,13 @@ A note says how far an answer has come, not by how much: it may be written again
 known. Once a lease's last amount is decided nothing is added: what came later was free.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select
 
 from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.units import NAMES, NOTHING_SERVED, Units
 
@@ -44,21 +44,38 @@ def note(conn: Connection, lease_id: str, request_id: str, units: Units) -> Bill
     Raises:
         InvalidValue: the request is another lease's.
     """
+    billed = note_all(conn, lease_id, [(request_id, units)])
+    return billed[0] if billed else None
+
+
+def note_all(
+    conn: Connection, lease_id: str, notes: Sequence[tuple[str, Units]]
+) -> list[Billed] | None:
+    """The same of several answers under one lease, each by its request's id; one after the other, but the lease is read and written once.
+
+    Raises:
+        InvalidValue: a request is another lease's.
+    """
     row = leases.get(conn, lease_id)
     if row is None or not row.lease.counts_use or row.settlement.due_micro_usdc is not None:
         return None
-    known = _OF_REQUEST.first(conn, {"the_request": request_id})
-    if known is not None and known.lease_id != lease_id:
-        raise InvalidValue(f"request {request_id} is not of lease {lease_id}")
-    so_far = _units(known)
-    now = so_far.most(units)
-    before = of_lease(conn, lease_id)
-    if now == so_far:
-        return Billed(before, before)
-    after = before + _less(now, so_far)
-    _SAVE_REQUEST.run(conn, {"request_id": request_id, "lease_id": lease_id, **plain(now)})
-    _SAVE_LEASE.run(conn, {"lease_id": lease_id, **plain(after)})
-    return Billed(before, after)
+    first = before = of_lease(conn, lease_id)
+    found = []
+    for request_id, units in notes:
+        known = _OF_REQUEST.first(conn, {"the_request": request_id})
+        if known is not None and known.lease_id != lease_id:
+            raise InvalidValue(f"request {request_id} is not of lease {lease_id}")
+        so_far = _units(known)
+        now = so_far.most(units)
+        after = before
+        if now != so_far:
+            after = before + (now - so_far)
+            _SAVE_REQUEST.run(conn, {"request_id": request_id, "lease_id": lease_id, **_row(now)})
+        found.append(Billed(before, after))
+        before = after
+    if before != first:
+        _SAVE_LEASE.run(conn, {"lease_id": lease_id, **_row(before)})
+    return found
 
 
 def of_lease(conn: Connection, lease_id: str) -> Units:
@@ -96,11 +113,11 @@ def settled(conn: Connection, lease_id: str) -> None:
     conn.execute(delete(use_of_requests).where(use_of_requests.c.lease_id == lease_id))
 
 
+def _row(units: Units) -> dict[str, int]:
+    return {name: getattr(units, name) for name in NAMES}
+
+
 def _units(row: Row[tuple[object, ...]] | None) -> Units:
     if row is None:
         return NOTHING_SERVED
     return Units(*(getattr(row, name) for name in NAMES))
-
-
-def _less(units: Units, other: Units) -> Units:
-    return Units(*(getattr(units, name) - getattr(other, name) for name in NAMES))
