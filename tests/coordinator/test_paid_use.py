@@ -544,8 +544,13 @@ class Uncertain:
         self._database = database
         self.doubts = 1
 
+    async def write(self, fn: Any, *args: Any) -> Any:
+        return self._doubted(await self._database.write(fn, *args))
+
     async def write_briefly(self, fn: Any, *args: Any) -> Any:
-        value = await self._database.write_briefly(fn, *args)
+        return self._doubted(await self._database.write_briefly(fn, *args))
+
+    def _doubted(self, value: Any) -> Any:
         if self.doubts:
             self.doubts -= 1
             raise OutcomeUnknown("the server is gone")
