@@ -92,7 +92,9 @@ async def test_a_model_with_a_server_alone_says_so_and_is_no_task(tmp_path: Path
         assert (shown["server"]["concurrency"], shown["server"]["replicas_max"]) == (32, 1)
         wanted = _ASKED | {"model": "llama-3.1-8b-instruct"}
         refused = await alice.http.post("/api/v1/tasks", json=wanted)
-        assert "ask it at /v1" in check_error(refused, 422, "INVALID_REQUEST")
+        assert "ask it at /api/v1/models/generate/text or /v1" in check_error(
+            refused, 422, "INVALID_REQUEST"
+        )
 
 
 @on_asyncio

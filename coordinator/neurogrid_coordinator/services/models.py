@@ -63,6 +63,13 @@ _RETRY_AFTER_S = 5
 _IDS_SHOWN_MAX = 50
 # Of a name that nothing has: so many that are like it, by so much of it.
 _NEAREST = 3
+# Who answers by servers alone is asked there.
+_DIRECTLY = {
+    ModelType.TEXT: "/api/v1/models/generate/text or /v1",
+    ModelType.IMAGE: "/api/v1/models/generate/image or /v1",
+    ModelType.AUDIO: "/api/v1/models/transcribe or /v1",
+    ModelType.EMBEDDING: "/v1/embeddings",
+}
 _NAME_CHARS_MAX = 128
 
 
@@ -171,7 +178,7 @@ def submission_of(
     model = find_model(settings, wanted.model, model_type)
     if not model.tasks:
         raise InvalidRequest(
-            f"{model.id} is answered by a server that stays, and not by tasks: ask it at /v1",
+            f"{model.id} is answered by a server that stays, and not by tasks: ask it at {_DIRECTLY[model.type]}",
             "model",
         )
     try:

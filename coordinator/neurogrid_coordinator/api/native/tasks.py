@@ -77,7 +77,11 @@ def add_task_routes(
 
     async def create_task(request: Request) -> Response:
         """Everything that can be known to fail is refused now: values, missing inputs, the budget,
-        and a market that could never serve it (with the reasons, and what to relax)."""
+        and a market that could never serve it (with the reasons, and what to relax).
+
+        A request to a model has a container of its own here, which starts each time and is paid by the time it runs. Who waits for the
+        answer asks `/api/v1/models/generate/text`, `/generate/image`, `/transcribe` or `/v1`: where the model has a warm replica it answers at once,
+        and is paid by tokens, images or seconds (`replicas` and `pricing` of `GET /api/v1/models/{id}`)."""
         caller = await gate(request)
         key = idempotency_key(request)
         written = offered(request.scope)
