@@ -357,6 +357,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
             tasks=tasks,
             request_cancel=orchestrator.request_cancel,
             connected=nodes.connected_ids,
+            offers=nodes.offers,
             is_well=lambda lease: nodes.is_ready(lease.node_id, lease.lease_id),
             now_ms=_now_ms,
         )

@@ -268,6 +268,7 @@ def made(
         tasks=tasks,
         request_cancel=world.collaborators.request_cancel,
         connected=world.nodes.connected_ids,
+        offers=world.nodes.offers,
         is_well=is_well,
         now_ms=now_ms,
     )

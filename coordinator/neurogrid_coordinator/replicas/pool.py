@@ -60,6 +60,7 @@ class Replica:
         away_since_ms: since when it is not reached, because its node is not connected or its server does not
             answer; 0: it is.
         ends_at_ms: when its time is over.
+        worked_at_ms: when it was asked something last, or had answered.
         first_bytes: how long its answers have taken to begin.
         hangs: so many in a row were given up because it said nothing.
         auctions: so many were looked at that no node won; unwanted: whether nodes were asked in the last.
@@ -77,6 +78,7 @@ class Replica:
     auctions: int = 0
     unwanted: bool = False
     at_work: int = 0
+    worked_at_ms: int = 0
     health: Health = field(default_factory=Health)
     first_bytes: FirstBytes = field(default_factory=FirstBytes)
     hangs: int = 0
@@ -186,6 +188,7 @@ class Pool:
         changed: set when somebody should look at how many there are.
         problem: why there are fewer than are wanted, for people; "" where nothing is known to be wrong.
         failures: replicas in a row that did not come to stay; ``not_before_ms``: no further one is begun before.
+        has_room: whether idle replicas of other models could make room for one, or do so now.
         prices: the most that is asked, where a replica's bid does not say it.
     """
 
@@ -207,6 +210,7 @@ class Pool:
         self.need = Need()
         self.changed = asyncio.Event()
         self.problem = ""
+        self.has_room = False
         self.failures = 0
         self.not_before_ms = 0
         self.cold_starts = ColdStarts()
@@ -269,6 +273,7 @@ class Pool:
         # Most begin and end between two looks of whoever keeps the replicas.
         self.note_need()
         replica.at_work -= 1
+        replica.worked_at_ms = self._now_ms()
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
             del self._at_work[tenant]
@@ -350,6 +355,15 @@ class Pool:
                 except (InVain, NobodyAllowed) as error:
                     future.set_exception(error)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether none serves or comes, because no node took those that there are."""
+        now_ms = self._now_ms()
+        there = self.replicas.values()
+        return any(each.unwanted for each in there) and not any(
+            each.may_serve(now_ms) for each in there
+        )
+
     def hopeless(self) -> str:
         """Why a request that comes now would wait in vain; "": it need not.
 
@@ -357,6 +371,8 @@ class Pool:
         """
         now_ms = self._now_ms()
         if any(each.may_serve(now_ms) for each in self.replicas.values()):
+            return ""
+        if self.is_stuck and self.has_room:
             return ""
         if self.replicas or self.not_before_ms - now_ms > _PAUSE_MS:
             return self.problem

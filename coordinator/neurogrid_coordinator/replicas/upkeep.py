@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from neurogrid_marketplace.offer import Offer
 from neurogrid_marketplace.replica_scaling import Need, again_after_ms, plan
 from neurogrid_marketplace.spread import MAX_AVOIDED, Avoid
 from neurogrid_marketplace.task import TERMINAL, Lease, Phase
@@ -32,6 +33,7 @@ from ..store.tasks import TaskRow
 from .cold_start import KEPT_MAX, phases, read_phases
 from .orders import ReplicaSettings, missing_weights, replica_submission
 from .pool import HANGS_MAX, LOST_AFTER_MS, NEVER_MS, Pool, Replica
+from .room import Room
 from .serving import ModelServing
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class ReplicaUpkeep:
 
     Args:
         request_cancel: of the orchestrator; raises `LookupError`.
-        connected: ids of the nodes that are.
+        connected: ids of the nodes that are; offers: theirs.
         is_well: whether the server of a lease's job is, as far as is known.
     """
 
@@ -73,6 +75,7 @@ class ReplicaUpkeep:
         tasks: Tasks,
         request_cancel: Callable[[str], Awaitable[Phase]],
         connected: Callable[[], Collection[str]],
+        offers: Callable[[], Sequence[Offer]],
         is_well: Callable[[Lease], Awaitable[bool]],
         now_ms: Callable[[], int],
     ) -> None:
@@ -88,6 +91,7 @@ class ReplicaUpkeep:
         self._now_ms = now_ms
         self._adopted = False
         self._charged: Sequence[SuspicionRow] = ()
+        self._room = Room(settings, self._pools, offers=offers, end=self._end, now_ms=now_ms)
         self._probes: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -119,6 +123,7 @@ class ReplicaUpkeep:
             self._adopted = True
         await self._follow()
         self._charged = await self._database.read(model_checks.charged, self._now_ms())
+        await self._room.look()
         for pool in self._pools.values():
             await self._keep(pool)
             pool.dispatch()
@@ -254,6 +259,9 @@ class ReplicaUpkeep:
     async def _ready(self, pool: Pool, replica: Replica, row: TaskRow) -> None:
         lease = row.state.lease
         if replica.lease is None or lease is None or replica.lease.lease_id != lease.lease_id:
+            return
+        if replica.hangs >= HANGS_MAX:
+            # Its health says so, and it answers nobody: it is let go.
             return
         now_ms = self._now_ms()
         is_first = not replica.has_been_ready
