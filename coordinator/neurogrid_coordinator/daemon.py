@@ -424,7 +424,7 @@ async def _run(config: Config, directory: Path, keys: Keys, told: Mapping[str, o
                 api_connections=lambda: len(server.connections),
                 counts=ground.counts,
                 serving=serving if replica_settings.models else None,
-                answer_delivered=checker.delivered,
+                answer_checks=checker,
             ),
         )
         overview = Overview(database)

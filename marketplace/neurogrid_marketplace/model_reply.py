@@ -10,6 +10,10 @@ from .answer_counting import usage_of
 # Of a server's own words.
 _WORD_CHARS: Final = 32
 _TOKEN_CHARS: Final = 256
+# Tokens that write none of a text: what ends it, the marks around thoughts, the form around a tool's name and arguments.
+_END: Final = 2
+_MARKS: Final = 16
+_MARKS_OF_CALL: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Reply:
         finish: why it ended, in the server's word; "" where it did not say.
         tokens: as far as their likelihood was told.
         input_tokens, output_tokens: what its server says it has read and written.
+        unseen_tokens: that may have been written beside the text, at most.
     """
 
     text: str = ""
@@ -36,24 +41,30 @@ class Reply:
     tokens: tuple[Token, ...] = ()
     input_tokens: int = 0
     output_tokens: int = 0
+    unseen_tokens: int = _END
 
 
 class ReplyReader:
     """Takes the events of a stream, or the one object of a whole answer; holds what a reply has, and no more.
 
     Args:
+        stop_bytes: of the longest sequence that ends it, and is cut off.
         bytes_max, tokens_max: of what is held.
 
     Attributes:
         is_whole: whether it holds all that came.
     """
 
-    def __init__(self, bytes_max: int = 256 * 1024, tokens_max: int = 16_384) -> None:
+    def __init__(
+        self, stop_bytes: int = 0, *, bytes_max: int = 256 * 1024, tokens_max: int = 16_384
+    ) -> None:
         self.is_whole = True
+        self._stop_bytes = stop_bytes
         self._left_bytes, self._left_tokens = bytes_max, tokens_max
         self._thoughts: list[str] = []
         self._words: list[str] = []
         self._calls: list[str] = []
+        self._called: set[int] = set()
         self._tokens: list[Token] = []
         self._finish = ""
         self._read = self._written = 0
@@ -68,7 +79,9 @@ class ReplyReader:
         self._keep(self._thoughts, _text(said.get("reasoning_content") or said.get("reasoning")))
         for name in ("text", "content", "refusal"):
             self._keep(self._words, _text(said.get(name)))
-        self._keep(self._calls, _calls(said.get("tool_calls")))
+        calls = said.get("tool_calls")
+        self._keep(self._calls, _calls(calls))
+        self._called.update(_numbers(calls))
         tokens = _tokens(choice.get("logprobs"))
         self._left_tokens -= len(tokens)
         if self._left_tokens < 0:
@@ -80,7 +93,9 @@ class ReplyReader:
     def reply(self) -> Reply:
         """What has come."""
         text = "".join((*self._thoughts, *self._words, *self._calls))
-        return Reply(text, self._finish, tuple(self._tokens), self._read, self._written)
+        unseen = _END + self._stop_bytes + (_MARKS if self._thoughts else 0)
+        unseen += _MARKS_OF_CALL * len(self._called)
+        return Reply(text, self._finish, tuple(self._tokens), self._read, self._written, unseen)
 
     def _keep(self, where: list[str], text: str) -> None:
         self._left_bytes -= len(text.encode("utf-8", "surrogatepass"))
@@ -113,6 +128,13 @@ def _calls(value: Any) -> str:
         function = _map(_map(call).get("function"))
         found.append(_text(function.get("name")) + _text(function.get("arguments")))
     return "".join(found)
+
+
+def _numbers(calls: Any) -> Iterable[int]:
+    """Which calls of tools they are pieces of."""
+    for place, call in enumerate(calls if isinstance(calls, list) else []):
+        number = _map(call).get("index")
+        yield number if isinstance(number, int) else place
 
 
 def _tokens(value: Any) -> list[Token]:

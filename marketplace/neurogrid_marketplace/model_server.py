@@ -64,6 +64,7 @@ Feature = Literal[
     "quality",
     "reasoning",
     "repetition_penalty",
+    "reproducible",
     "seed",
     "steps",
     "stream",

@@ -65,8 +65,8 @@ class Suspicion:
         known = replace(
             self,
             substitutes=max(0.0, self.substitutes + _of_text(seen)),
-            shortens=max(0.0, self.shortens + _of(seen.is_shorter)),
-            overcounts=max(0.0, self.overcounts + _of(seen.claims_more)),
+            shortens=max(0.0, self.shortens + _of_length(seen)),
+            overcounts=max(0.0, self.overcounts + _of_counts(seen)),
             checks=self.checks + 1,
             against=self.against + seen.speaks_against,
         )
@@ -100,11 +100,22 @@ class Suspicion:
 def _of_text(seen: Comparison) -> float:
     if seen.told:
         return _of(seen.is_far)
+    if seen.text is None:
+        # It may be any text, or was too little of it.
+        return 0.0
     likelier = exp(min(seen.same_bytes, _BYTES_COUNTED_MAX) * _A_BYTE_MORE)
     if seen.has_diverged:
         likelier *= _PARTED
     # Who serves another model does so in a part of its answers, and honestly in the others.
     return log(1 - _OTHER + _OTHER * likelier)
+
+
+def _of_length(seen: Comparison) -> float:
+    return 0.0 if seen.text is None else _of(seen.is_shorter)
+
+
+def _of_counts(seen: Comparison) -> float:
+    return 0.0 if seen.claims_more is None else _of(seen.claims_more)
 
 
 def _of(seen: bool) -> float:

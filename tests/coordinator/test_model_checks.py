@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Connection
@@ -18,16 +17,22 @@ from coordinator.fake_jobs import Serve
 from coordinator.on_asyncio import on_asyncio
 from coordinator.places import place_in
 from coordinator.records import node_id
-from coordinator.replica_world import HEAD, MODEL, ReplicaWorld, open_replica_world, well_but
+from coordinator.replica_world import (
+    CATALOGUE,
+    HEAD,
+    MODEL,
+    ReplicaWorld,
+    open_replica_world,
+    well_but,
+)
 from neurogrid_coordinator.__main__ import main
 from neurogrid_coordinator.api.app import create_app
 from neurogrid_coordinator.commands.options import now_ms
 from neurogrid_coordinator.config import CONFIG_NAME
-from neurogrid_coordinator.model_checks import delivered
 from neurogrid_coordinator.model_checks.checker import PENDING_MAX, ModelChecker
 from neurogrid_coordinator.model_checks.delivered import Delivered
+from neurogrid_coordinator.model_checks.readings import Reading
 from neurogrid_coordinator.model_checks.settings import CheckSettings
-from neurogrid_coordinator.openai.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from neurogrid_coordinator.replicas.asking import Question
 from neurogrid_coordinator.replicas.serving import Asked
 from neurogrid_coordinator.store import audit, findings, model_checks
@@ -35,7 +40,7 @@ from neurogrid_coordinator.store.audit import AuditFilter
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.model_checks import CHARGE_LASTS_MS, CheckRow, SuspicionRow
 from neurogrid_marketplace.model_check import Judged
-from neurogrid_marketplace.model_reply import Reply
+from neurogrid_marketplace.model_reply import Reply, ReplyReader
 from neurogrid_marketplace.replica_routing import Preferences
 from neurogrid_marketplace.reputation import FindingKind
 from neurogrid_marketplace.service import PORTS
@@ -150,6 +155,7 @@ class Checked:
             "task_id": task_id,
             "lease": lease,
             "reply": Reply("quite another text", "length", (), READ, 5),
+            "reading": Reading(ReplyReader, is_repeatable=True),
         }
         return Delivered(**(values | changes))
 
@@ -162,13 +168,17 @@ class Checked:
 
 @asynccontextmanager
 async def checked(
-    folder: Path, *servers: Server, percent: int = 100, **changes: Any
+    folder: Path,
+    *servers: Server,
+    percent: int = 100,
+    catalogue: str = CATALOGUE,
+    features: tuple[str, ...] = ("stream", "usage_in_stream"),
+    **changes: Any,
 ) -> AsyncIterator[Checked]:
     """Three replicas, each with a server."""
     servers = servers or (Server(), Server(), Server())
-    features = ("stream", "usage_in_stream")
     async with open_replica_world(
-        folder, features=features, replicas_min=3, replicas_max=3
+        folder, entry=catalogue, features=features, replicas_min=3, replicas_max=3
     ) as here:
         world = here.world
         world.market.views = [
@@ -184,7 +194,7 @@ async def checked(
             found_out=lambda node: world.woken.append(node),
             now_ms=lambda: world.now_ms,
         )
-        world.collaborators = replace(world.collaborators, answer_delivered=checker.delivered)
+        world.collaborators = replace(world.collaborators, answer_checks=checker)
         world.app = create_app(world.settings, world.collaborators)
         await here.upkeep.look()
         rows = await here.rows()
@@ -332,38 +342,6 @@ async def test_checks_stop_at_their_budget_and_without_somebody_who_pays(tmp_pat
     async with checked(tmp_path / "other", account="acct_" + 32 * "0") as here:
         await here.check(here.delivered(1))
         assert here.here.pool.tally.checks == {"left_out": 1}
-
-
-@pytest.mark.parametrize(
-    ("request_", "is_comparable"),
-    [
-        ({"temperature": 0}, True),
-        ({"temperature": 0, "n": 1, "max_tokens": 5}, True),
-        ({"temperature": 0, "prompt": [1, 2]}, True),
-        ({}, False),
-        ({"temperature": None}, False),
-        ({"temperature": 0.1, "seed": 1}, False),
-        ({"temperature": 0, "n": 2}, False),
-        ({"temperature": 0, "best_of": 2}, False),
-        ({"temperature": 0, "prompt": ["a", "b"]}, False),
-    ],
-)
-def test_only_what_is_not_drawn_by_chance_is_compared(
-    request_: dict[str, Any], is_comparable: bool
-) -> None:
-    request = msgspec.convert({"model": MODEL, "prompt": "a", **request_}, CompletionRequest)
-    question = Question("POST", "/v1/completions", (), b"{}")
-    assert delivered.is_comparable(request, question) is is_comparable
-    large = replace(question, body=bytes(300_000))
-    assert not delivered.is_comparable(request, large)
-
-
-def test_a_chat_is_compared_and_texts_turned_into_numbers_are_not() -> None:
-    question = Question("POST", "/v1/chat/completions", (), b"{}")
-    chat = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "temperature": 0}
-    assert delivered.is_comparable(msgspec.convert(chat, ChatRequest), question)
-    embedding = msgspec.convert({"model": MODEL, "input": "a"}, EmbeddingRequest)
-    assert not delivered.is_comparable(embedding, question)
 
 
 @on_asyncio

@@ -14,7 +14,7 @@ from neurogrid_marketplace.model_catalogue import Model, parse_catalogue
 from neurogrid_marketplace.model_server import FEATURES
 
 # What is no field's that the table has: looked at by itself (`by_replica`), or no field at all.
-_OWN = {"json_schema", "seed", "stream", "tokenize", "usage_in_stream", "vision"}
+_OWN = {"json_schema", "reproducible", "seed", "stream", "tokenize", "usage_in_stream", "vision"}
 _TURN = [{"role": "user", "content": "Hello"}]
 _CHAT: dict[str, tuple[str, Any]] = {
     "frequency_penalty": ("penalties", 0.5),

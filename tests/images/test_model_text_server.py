@@ -57,7 +57,12 @@ def test_it_does_all_that_its_entry_says_of_it(client: openai.OpenAI, entry: Mod
         "top_k": {"top_k": 5},
     }
     assert entry.server is not None
-    assert set(entry.server.features) - set(asked) == {"stream", "tokenize", "usage_in_stream"}
+    assert set(entry.server.features) - set(asked) == {
+        "reproducible",
+        "stream",
+        "tokenize",
+        "usage_in_stream",
+    }
     for word, fields in asked.items():
         made = client.chat.completions.create(
             model="bard-1m",

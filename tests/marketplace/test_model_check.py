@@ -55,7 +55,7 @@ def test_a_stream_and_a_whole_answer_are_read_alike() -> None:
         {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}},
     ]
     assert reply_of([whole]) == reply_of(stream)
-    assert reply_of([whole]) == Reply("hm to be", "stop", (Token("to", -0.5),), 7, 3)
+    assert reply_of([whole]) == Reply("hm to be", "stop", (Token("to", -0.5),), 7, 3, 18)
 
 
 def test_calls_of_tools_are_text_but_for_their_ids() -> None:

@@ -33,11 +33,11 @@ _ANSWERS_MAX = 20_000
 
 
 @cache
-def texts(kind: str, count: int) -> Texts:
+def texts(kind: str, count: int, temperature: float = 0) -> Texts:
     """What a node with these weights writes after each prompt; see `model_texts`."""
     # One thread: more of them wait for one another, and numpy asks how many when it is loaded.
     found = subprocess.run(
-        [sys.executable, "-m", "simulation.model_texts", kind, str(count)],
+        [sys.executable, "-m", "simulation.model_texts", kind, str(count), str(temperature)],
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         check=True,

@@ -1,6 +1,6 @@
 """What our own text model writes after some prompts: with its weights, with coarser ones, without a layer, on another machine.
 
-`python -m simulation.model_texts KIND COUNT` in tests/ prints the replies as JSON.
+`python -m simulation.model_texts KIND COUNT [TEMPERATURE]` in tests/ prints the replies as JSON.
 """
 
 import random
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from models.serving.sampling import Sampling, choose
 from models.text.byte_pairs import END, BytePairs
 from models.text.generate import WEIGHTS
 from models.text.transformer import Transformer, load
@@ -79,13 +80,25 @@ class OtherMachine(Transformer):
         return thought * (1 + self.noise * np.sin(1e6 * thought))
 
 
-def texts(kind: str, count: int) -> Texts:
-    """What a node with these weights writes after each prompt, greedily."""
+class OtherProcessor(OtherMachine):
+    """The same, where it has as many bits, and adds in another order."""
+
+    noise = 1e-12
+
+
+OTHERS: Mapping[str, type[Transformer]] = {
+    "other machine": OtherMachine,
+    "other processor": OtherProcessor,
+}
+
+
+def texts(kind: str, count: int, temperature: float = 0) -> Texts:
+    """What a node with these weights writes after each prompt: greedily, or as a seed draws it that is the prompt's number."""
     with np.load(WEIGHTS) as file:
         weights = {name: file[name].astype(np.float64) for name in file.files if name != "merges"}
     _, merges = load(WEIGHTS)
     pairs = BytePairs(merges)
-    maker: Callable[..., Transformer] = OtherMachine if kind == "other machine" else Transformer
+    maker: Callable[..., Transformer] = OTHERS.get(kind, Transformer)
     if kind.endswith("bits"):
         weights = coarse(weights, int(kind.split()[0]))
     elif kind == "smaller":
@@ -93,13 +106,14 @@ def texts(kind: str, count: int) -> Texts:
     model = maker(weights, count)
     read = [pairs.encode(prompt.encode()) for prompt in prompts(count)]
     logits = {place: model.read(tokens, place) for place, tokens in enumerate(read)}
+    how, lots = Sampling(temperature, 1.0), [np.random.default_rng(each) for each in range(count)]
     made: list[list[Token]] = [[] for _ in read]
     bytes_made: list[list[int]] = [[] for _ in read]
     ended: set[int] = set()
     for _ in range(TOKENS):
         chosen = {}
         for place, each in logits.items():
-            token = int(each.argmax())
+            token = choose(each, how, lots[place])
             chance = float(each[token] - each.max() - np.log(np.exp(each - each.max()).sum()))
             if token == END:
                 ended.add(place)
@@ -123,4 +137,6 @@ def texts(kind: str, count: int) -> Texts:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.encode(texts(sys.argv[1], int(sys.argv[2]))))
+    kind_, count_, *temperature_ = sys.argv[1:]
+    made_ = texts(kind_, int(count_), *map(float, temperature_))
+    sys.stdout.buffer.write(msgspec.json.encode(made_))

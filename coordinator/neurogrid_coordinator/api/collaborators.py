@@ -98,7 +98,7 @@ class Collaborators:
         api_connections: how many there are to the api now.
         counts: of requests.
         serving: replicas of models; None where none are kept, or another coordinator has them.
-        answer_delivered: told of replicas' answers that their clients have got; None: nobody is.
+        answer_checks: checks replicas' answers that their clients have got; None: nobody does.
     """
 
     database: Database
@@ -131,4 +131,4 @@ class Collaborators:
     api_connections: Callable[[], int] = lambda: 0
     counts: RequestCounts = field(default_factory=RequestCounts)
     serving: ModelServing | None = None
-    answer_delivered: Tell | None = None
+    answer_checks: Tell | None = None

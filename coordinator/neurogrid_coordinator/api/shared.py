@@ -136,7 +136,7 @@ def share(settings: Settings, world: Collaborators) -> Shared:
         settings.models,
         task_answers,
         KeptAnswers(world.database, artifacts, world.blobs, 1000 * settings.repeats_kept_s),
-        ReplicaAnswers(serving, artifacts, failures, world.answer_delivered)
+        ReplicaAnswers(serving, artifacts, failures, world.answer_checks)
         if serving is not None
         else None,
     )

@@ -9,40 +9,38 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
+from functools import partial
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
 
-from neurogrid_marketplace.model_check import Judged, Other, compare, is_drawn, judge
-from neurogrid_marketplace.model_reply import Reply, ReplyReader
+from neurogrid_marketplace.model_check import Judged, Other, evident, is_drawn, judge, seen_by
+from neurogrid_marketplace.model_pictures import Picture
 from neurogrid_marketplace.reputation import Finding, FindingKind
 from neurogrid_marketplace.suspicion import Suspicion
 from neurogrid_telemetry.log_lines import named
 
-from ..gateway.connection import ServiceBroken
 from ..log_events import CoordinatorEvent
-from ..openai import server_answers
-from ..openai.server_answers import Events, NoAnswer
-from ..replicas.serving import ModelServing, Served
+from ..replicas.serving import ModelServing
 from ..services.errors import Refused
 from ..store import accounts, audit, findings, model_checks
 from ..store.audit import Acting
 from ..store.database import Database, Overloaded
 from ..store.model_checks import CheckRow, SuspicionRow
+from . import pictures
+from .asking import Others
 from .delivered import Delivered
+from .pictures import PictureNotRead
 from .settings import CheckSettings
 
 _log = logging.getLogger(__name__)
 
 # Answers that wait to be asked again; more are left out.
 PENDING_MAX: Final = 64
+# Of all of them, in memory: recordings and pictures most of all.
+HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 _AT_ONCE: Final = 2
-# A check is no reason to begin another replica: one that is busy for longer is not waited for.
-_WAIT_S: Final = 15.0
-_ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
-_REFUSED: Final = 400
 _DAY_MS: Final = 24 * 3_600_000
 _ALL_PERMILLE: Final = 1000
 
@@ -76,24 +74,39 @@ class ModelChecker:
         self._random = lot or random.SystemRandom()
         self._raised: set[tuple[str, str]] = set()
         self._pending: set[asyncio.Task[None]] = set()
+        self._held_bytes = 0
         self._room = asyncio.Semaphore(_AT_ONCE)
+
+    def wants(self, request_id: str, node_id: str, model_id: str) -> bool:
+        """Whether an answer is drawn: only then what of it is compared is kept."""
+        percent = self._settings.percent
+        if not percent:
+            return False
+        # Of whom something speaks against everything is looked at, so that it is soon known.
+        is_raised = (node_id, model_id) in self._raised
+        permille = _ALL_PERMILLE if is_raised else 10 * percent
+        return is_drawn(self._secret, request_id, permille)
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether an answer that holds so much could wait to be asked again."""
+        has_place = len(self._pending) < PENDING_MAX
+        return has_place and self._held_bytes + size_bytes <= HELD_BYTES_MAX
 
     def delivered(self, answer: Delivered) -> None:
         """An answer has reached its client: draw it, or not."""
-        percent = self._settings.percent
-        if not percent:
+        if not self.wants(answer.request_id, answer.lease.node_id, answer.asked.model_id):
             return
-        # Of whom something speaks against everything is looked at, so that it is soon known.
-        is_raised = (answer.lease.node_id, answer.asked.model_id) in self._raised
-        permille = _ALL_PERMILLE if is_raised else 10 * percent
-        if not is_drawn(self._secret, answer.request_id, permille):
+        if not self.has_room(answer.held_bytes):
+            self.left_out(answer.asked.model_id)
             return
-        if len(self._pending) >= PENDING_MAX:
-            self._count(answer, "left_out")
-            return
+        self._held_bytes += answer.held_bytes
         task = asyncio.create_task(self._later(answer))
         self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        task.add_done_callback(partial(self._over, answer.held_bytes))
+
+    def left_out(self, model_id: str) -> None:
+        """An answer that was drawn is not checked."""
+        self._serving.pools[model_id].tally.checks["left_out"] += 1
 
     @property
     def pending(self) -> list[asyncio.Task[None]]:
@@ -112,12 +125,16 @@ class ModelChecker:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
+    def _over(self, held_bytes: int, task: asyncio.Task[None]) -> None:
+        self._held_bytes -= held_bytes
+        self._pending.discard(task)
+
     async def _later(self, answer: Delivered) -> None:
         await asyncio.sleep(self._random.uniform(0, self._settings.within_s))
         async with self._room:
             try:
                 await self._check(answer)
-            except (Overloaded, Refused) as error:
+            except (Overloaded, Refused, PictureNotRead) as error:
                 _log.info("request %s is not checked: %s", answer.request_id, error)
                 self._count(answer, "left_out")
             except Exception:  # noqa: BLE001 - the boundary of one check: others go on
@@ -131,24 +148,26 @@ class ModelChecker:
         if account is None or spent >= self._settings.budget_micro_usdc_per_day:
             self._count(answer, "left_out")
             return
+        if isinstance(answer.reply, Picture):
+            answer = replace(answer, reply=await pictures.seen(answer.reply))
+        there = Others(self._serving, answer, account.id, self._settings.trusted)
         others: list[Other] = []
         nodes: list[str] = []
         wallets = [answer.lease.wallet]
         cost_micro_usdc, found = 0, None
         while found is None and len(others) < 2:
-            asked = await self._ask(answer, account.id, wallets)
-            if asked is None:
+            said = await there.ask(wallets)
+            if said is None:
                 break
-            served, reply, cost = asked
-            cost_micro_usdc += cost
-            others.append(Other(reply, self._is_trusted(served)))
-            nodes.append(served.lease.node_id)
-            wallets.append(served.lease.wallet)
+            cost_micro_usdc += said.cost_micro_usdc
+            others.append(said.other)
+            nodes.append(said.lease.node_id)
+            wallets.append(said.lease.wallet)
             found = judge(answer.reply, others)
         if not others:
             self._count(answer, "unanswered")
             return
-        judged, seen = found or (Judged.UNDECIDED, compare(answer.reply, others[0].reply))
+        judged, seen = found or (Judged.UNDECIDED, seen_by(answer.reply, others[0]))
         row = CheckRow(
             id=answer.request_id,
             at_ms=self._now_ms(),
@@ -157,7 +176,7 @@ class ModelChecker:
             wallet=answer.lease.wallet,
             account_id=answer.asked.tenant,
             task_id=answer.task_id,
-            request_digest=sha256(answer.body).hexdigest(),
+            request_digest=answer.request_digest,
             judged=judged,
             others=tuple(nodes),
             seen=seen,
@@ -165,37 +184,6 @@ class ModelChecker:
             evidence_json=_evidence(answer, others) if _differs(judged, nodes) else None,
         )
         await self._note(answer, row)
-
-    async def _ask(
-        self, answer: Delivered, account_id: str, wallets: list[str]
-    ) -> tuple[Served, Reply, int] | None:
-        """Another owner's answer to the same, and what it cost; None: nobody else can be asked."""
-        allowed = answer.asked.preferences
-        anybody = replace(allowed, order=(), sort="", ignore=(*allowed.ignore, *wallets))
-        trusted = tuple(
-            each for each in self._settings.trusted if not allowed.only or each in allowed.only
-        )
-        tries = [anybody] if not trusted else [replace(anybody, only=trusted), anybody]
-        for preferences in tries:
-            asked = replace(
-                answer.asked,
-                tenant=account_id,
-                preferences=preferences,
-                session="",
-                wait_s=_WAIT_S,
-            )
-            try:
-                async with self._serving.ask(asked) as served:
-                    if served.answer.status < _REFUSED and served.lease.wallet not in wallets:
-                        reply = await _reply(served)
-                        return served, reply, await served.meter.end()
-            except (Refused, ServiceBroken, NoAnswer) as error:
-                _log.debug("request %s: %s", answer.request_id, error)
-        return None
-
-    def _is_trusted(self, served: Served) -> bool:
-        names = {served.lease.node_id, served.lease.wallet}
-        return not names.isdisjoint(self._settings.trusted)
 
     async def _note(self, answer: Delivered, row: CheckRow) -> None:
         def note(conn: Connection) -> tuple[SuspicionRow, bool] | None:
@@ -270,39 +258,13 @@ def _differs(judged: Judged, nodes: list[str]) -> bool:
 
 def _evidence(answer: Delivered, others: list[Other]) -> str:
     """The request and all answers, as they were compared."""
+    replies = evident(answer.reply, [each.reply for each in others])
     return msgspec.json.encode(
         {
             "target": answer.asked.question.target,
-            "request": answer.body.decode("utf-8", "replace"),
-            "delivered": answer.reply,
-            "others": [each.reply for each in others],
+            "request": answer.request_text,
+            "delivered": replies[0],
+            "others": replies[1:],
+            "counts": [each.counts for each in others],
         }
     ).decode()
-
-
-async def _reply(served: Served) -> Reply:
-    """All of an answer.
-
-    Raises:
-        NoAnswer: it is none, or too long.
-        ServiceBroken: it broke off.
-    """
-    reader, size = ReplyReader(), 0
-    is_stream = served.answer.header(b"content-type").startswith("text/event-stream")
-    events, body = Events(), bytearray()
-    async for piece in served.pieces():
-        served.meter.passed(piece)
-        size += len(piece)
-        if size > _ANSWER_BYTES_MAX:
-            raise NoAnswer("it is too long")
-        if not is_stream:
-            body += piece
-            continue
-        for data in events.feed(piece):
-            if not server_answers.is_done(data):
-                reader.feed(server_answers.read_object(data))
-    if not is_stream:
-        reader.feed(server_answers.read_object(bytes(body)))
-    if not reader.is_whole:
-        raise NoAnswer("it is too long")
-    return reader.reply()

@@ -1,7 +1,9 @@
 """A form with a recording, as a model's server gets it (multipart/form-data, RFC 7578). Its file is never held as a whole."""
 
+import copy
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
 
 from .recordings import Recording
 
@@ -16,6 +18,7 @@ class FormBody:
 
     Attributes:
         content_type: the header that goes with it.
+        fields: as they were given.
     """
 
     def __init__(self, fields: Sequence[tuple[str, str]], recording: Recording) -> None:
@@ -30,6 +33,7 @@ class FormBody:
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{recording.name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         )
+        self.fields = tuple(fields)
         self._before = (words + file).encode()
         self._recording = recording
         self._after = f"\r\n--{boundary}--\r\n".encode()
@@ -45,3 +49,16 @@ class FormBody:
         async for piece in self._recording.pieces():
             yield piece
         yield self._after
+
+    async def held(self) -> "FormBody":
+        """The same, byte for byte, whose recording lasts."""
+        held = copy.copy(self)
+        held._recording = await self._recording.held()
+        return held
+
+    async def file_sha256(self) -> str:
+        """Of its recording, in hexadecimal digits."""
+        digest = sha256()
+        async for piece in self._recording.pieces():
+            digest.update(piece)
+        return digest.hexdigest()

@@ -36,6 +36,24 @@ class OpenedFile(Protocol):
         """So much of it; nothing at its end."""
 
 
+class HeldFile:
+    """A file in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    async def seek(self, offset: int) -> None:
+        """Go on from there."""
+        self._at = offset
+
+    async def read(self, size: int = -1) -> bytes:
+        """So much of it; nothing at its end."""
+        piece = self._data[self._at :] if size < 0 else self._data[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A recording, as long as its sender's request lasts.
@@ -53,6 +71,12 @@ class Recording:
         await self.file.seek(0)
         while piece := await self.file.read(_PIECE_BYTES):
             yield piece
+
+    async def held(self) -> "Recording":
+        """The same, in memory: it lasts."""
+        await self.file.seek(0)
+        data = await self.file.read()
+        return Recording(self.name, HeldFile(data), len(data))
 
     async def longest_ms(self) -> int | None:
         """How much sound it has at most, by its own header; None: that does not say."""

@@ -181,6 +181,14 @@ def usage_chunk(request: Request, value: Mapping[str, Any], bill: Bill) -> dict[
     return {**head, **named, "choices": [], "usage": _usage(value, bill)}
 
 
+def texts_to_embed(request: EmbeddingRequest) -> int:
+    """How many texts are to be embedded; one may be sent as its tokens."""
+    sent = request.input
+    if isinstance(sent, str) or (sent and isinstance(sent[0], int)):
+        return 1
+    return len(sent)
+
+
 def require_whole(request: Request, value: Mapping[str, Any]) -> None:
     """See that a whole answer has what was asked for, and no more of it: what is in it is paid.
 
@@ -196,7 +204,7 @@ def require_whole(request: Request, value: Mapping[str, Any]) -> None:
                 raise NoAnswer(f"it made {len(made)} images, and {given(request.n, 1)} were wanted")
             pictures(value)
         case EmbeddingRequest():
-            made, texts = _list(value, "data"), _inputs(request)
+            made, texts = _list(value, "data"), texts_to_embed(request)
             if len(made) != texts:
                 raise NoAnswer(f"it made {len(made)} vectors of {texts} texts")
             for each in made:
@@ -292,14 +300,6 @@ def _list(value: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(found, list) or not found:
         raise NoAnswer(f"its answer has no {name}")
     return found
-
-
-def _inputs(request: EmbeddingRequest) -> int:
-    """How many texts are to be embedded; one may be sent as its tokens."""
-    sent = request.input
-    if isinstance(sent, str) or (sent and isinstance(sent[0], int)):
-        return 1
-    return len(sent)
 
 
 def _in_base64(item: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class ReplicaAnswers:
 
     Args:
         failures: where an account reads what failed.
-        delivered: who is told of answers that their clients have got; None: nobody.
+        checker: who is told of answers that their clients have got; None: nobody.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class ReplicaAnswers:
         serving: ModelServing,
         artifacts: Artifacts,
         failures: FailureLog,
-        delivered: Tell | None = None,
+        checker: Tell | None = None,
     ) -> None:
         self._serving = serving
         self._artifacts = artifacts
         self._failures = failures
-        self._delivered = delivered
+        self._checker = checker
 
     def answers(self, request: Request, model: Model) -> bool:
         """Whether replicas are kept that answer it."""
@@ -192,7 +192,7 @@ class ReplicaAnswers:
             # What has passed and what is kept are one note: nobody else has a turn between these two.
             served.meter.passed(body)
             bill = _bill(served, wanted, await served.meter.end(keeping))
-            passing.end(served)
+            await passing.end(served)
             return Said(value, bill, took_ms)
 
     async def _pieces(self, account: Account, wanted: Wanted) -> AsyncGenerator[bytes]:
@@ -201,13 +201,13 @@ class ReplicaAnswers:
             events = (
                 events_of(*(served, passing, request, model), partial(_bill, served, wanted))
                 if by_replica.is_streamed(request, model)
-                else _heard(served, wanted)
+                else _heard(served, passing, wanted)
             )
             try:
                 async with aclosing(events):
                     async for event in events:
                         yield event
-                passing.end(served)
+                await passing.end(served)
             except (NoAnswer, ServiceBroken) as error:
                 raise _broken(served, error) from error
 
@@ -234,7 +234,8 @@ class ReplicaAnswers:
         text = by_replica.asked_text(request, question.size_bytes)
         recording = wanted.asked.recording
         longest_ms = None if recording is None else await recording.longest_ms()
-        passing = Passing(asked, request, text, longest_ms, self._delivered)
+        features = () if model.server is None else model.server.features
+        passing = Passing(asked, request, features, text, longest_ms, self._checker)
         async with self._serving.ask(asked) as served:
             if served.answer.status >= _REFUSED:
                 raise await _refusal(served)
@@ -268,11 +269,12 @@ async def _read_whole(served: Served, wanted: Wanted) -> tuple[bytes, dict[str, 
     return body, value
 
 
-async def _heard(served: Served, wanted: Wanted) -> AsyncGenerator[bytes]:
+async def _heard(served: Served, passing: Passing, wanted: Wanted) -> AsyncGenerator[bytes]:
     """The events of a transcript whose server says all of it at once."""
     request = wanted.request
     assert isinstance(request, TranscriptionRequest), "others stream, or are asked for whole"
     body, value = await _read_whole(served, wanted)
+    passing.feed(value)
     yield _encode(server_answers.heard_events(request, value, _bill(served, wanted, 0))[0])
     served.meter.passed(body)
     bill = _bill(served, wanted, await served.meter.end())
