@@ -143,6 +143,33 @@ async def test_nobody_hears_of_a_write_that_is_not_on_the_disk(tmp_path: Path, r
 
 
 @on_asyncio
+async def test_who_reads_does_not_wait_for_what_comes_after(tmp_path: Path) -> None:
+    disk = _Gate()
+    hold = threading.Event()
+
+    def insert_slowly(conn: Connection) -> None:
+        # Whoever fails meanwhile need not say so.
+        hold.wait(10)
+        insert(conn, 2)
+
+    async with Database.open(tmp_path / "db", sync=disk.sync) as db:
+        disk.is_slow = True
+        first = asyncio.create_task(db.write_briefly(insert, 1))
+        await disk.wait_until_asked()
+        second = asyncio.create_task(db.write(insert_slowly))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        reading = asyncio.create_task(db.read_briefly(count))
+        await asyncio.sleep(0)
+        disk.go_on.set()
+        await first
+        assert await reading == 1
+        assert not second.done()
+        hold.set()
+        await second
+
+
+@on_asyncio
 async def test_reads_do_not_wait_while_nothing_is_written(tmp_path: Path) -> None:
     asked: list[int] = []
 

@@ -56,8 +56,6 @@ class SqliteWorker:
         self._sync = sync
         self._db: aiosqlite.Connection | None = None
         self._session: _Session | None = None
-        # Done when all that was committed so far is on the disk.
-        self._durable: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Connect."""
@@ -106,11 +104,11 @@ class SqliteWorker:
         if session.wal is None:
             return await self._in_thread(lambda: session.finish(outcomes, left)), None
         committed: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        # Before it is committed: from then on it can be read, and who reads it waits for this.
-        self._durable = asyncio.ensure_future(
-            self._in_thread(lambda: session.commit_and_sync(outcomes, left, committed))
+        durable: asyncio.Future[None] = asyncio.ensure_future(
+            # The thread begins when this has its name.
+            self._in_thread(lambda: session.commit_and_sync(outcomes, left, committed, durable))
         )
-        return await committed, self._durable
+        return await committed, durable
 
     async def settled(self) -> None:
         """Return when all that was committed before is on the disk.
@@ -120,8 +118,10 @@ class SqliteWorker:
         """
         assert self._session is not None, "started"
         wal = self._session.wal
-        if wal is not None and wal.is_ahead and self._durable is not None:
-            await asyncio.shield(self._durable)
+        # Looked at once: the thread may have it change.
+        ahead = wal.ahead if wal is not None else None
+        if ahead is not None:
+            await asyncio.shield(ahead)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -229,12 +229,16 @@ class _Session:
         return outcomes
 
     def finish(
-        self, outcomes: list[Outcome], jobs: Sequence[Callable[[Connection], Any]]
+        self,
+        outcomes: list[Outcome],
+        jobs: Sequence[Callable[[Connection], Any]],
+        durable: asyncio.Future[None] | None = None,
     ) -> list[Outcome]:
         """Carry the rest of a batch out, and commit it.
 
         Args:
             outcomes: of those calls that were carried out in the transaction that is open.
+            durable: done when it is on the disk, for who can read it before.
         """
         count = len(outcomes) + len(jobs)
         try:
@@ -243,7 +247,7 @@ class _Session:
                 self._begin()
             outcomes = outcomes + [self.one(job) for job in jobs]
             if self.wal is not None:
-                self.wal.is_ahead = True
+                self.wal.ahead = durable
             self.end()
         except Exception as error:  # noqa: BLE001 - the boundary of the thread
             return self.failed(count, error)
@@ -254,8 +258,10 @@ class _Session:
         outcomes: list[Outcome],
         jobs: Sequence[Callable[[Connection], Any]],
         committed: asyncio.Future[list[Outcome]],
+        durable: asyncio.Future[None],
     ) -> None:
-        """As `finish`, in the thread: ``committed`` is told its outcomes, and then they are forced to the disk.
+        """As `finish`, in the thread: ``committed`` is told its outcomes, and then they are forced to the disk, when
+        ``durable`` is done.
 
         Raises:
             DiskFailed: they may not be there.
@@ -263,7 +269,7 @@ class _Session:
         wal = self.wal
         assert wal is not None, "it writes"
         if wal.failed is None:
-            told = self.finish(outcomes, jobs)
+            told = self.finish(outcomes, jobs, durable)
         else:
             told = self.failed(len(outcomes) + len(jobs), wal.failed)
         committed.get_loop().call_soon_threadsafe(committed.set_result, told)

@@ -4,6 +4,7 @@ Each commit is appended to that file, so what is forced after a commit holds it 
 only it can: the log before its pages are copied into the database's file, that file after, and the head of a log that begins anew.
 """
 
+import asyncio
 import logging
 import os
 import sqlite3
@@ -18,7 +19,8 @@ class WriteAheadLog:
     """The log of an open connection's file. Its methods are called by one thread at a time.
 
     Attributes:
-        is_ahead: of the disk: something is being committed, or is, that it may not have. Set before that can be read.
+        ahead: done when what is being committed, or is, has come to the disk; None: it has all. Set before that can be
+            read.
         failed: why nothing is acknowledged any more; None: all is well.
 
     Args:
@@ -34,7 +36,7 @@ class WriteAheadLog:
         # For as long as the connection is open, the file is this one. It has no locks that closing it could drop.
         self._descriptor = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
         self._sync = sync
-        self.is_ahead = False
+        self.ahead: asyncio.Future[None] | None = None
         self.failed: DiskFailed | None = None
 
     def sync(self) -> None:
@@ -51,7 +53,7 @@ class WriteAheadLog:
                 self.failed = DiskFailed(f"the disk of the database failed: {error}")
         if self.failed is not None:
             raise self.failed
-        self.is_ahead = False
+        self.ahead = None
 
     def close(self) -> None:
         """Let go of it."""
