@@ -30,6 +30,8 @@ async def served(world: World) -> AsyncGenerator[str]:
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=1,
+            # No client of a test comes back to a connection that has just been closed for its silence.
+            timeout_keep_alive=600,
             ws_per_message_deflate=False,
         )
         server = uvicorn.Server(config)

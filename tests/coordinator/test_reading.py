@@ -209,7 +209,9 @@ class Place:
 @asynccontextmanager
 async def place(folder: Path, readers: int) -> AsyncGenerator[Place]:
     async with open_world(folder) as world:
-        server = ApiServer(HttpConfig(listen="127.0.0.1:0", readers=readers), world.stopping)
+        # Some connections wait without a word until a process has started.
+        config = HttpConfig(listen="127.0.0.1:0", readers=readers, idle_s=600)
+        server = ApiServer(config, world.stopping)
         server.answer_with(world.app, TERMS)
         there = Place(world, server)
         try:
