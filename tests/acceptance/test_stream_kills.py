@@ -7,7 +7,9 @@ import signal
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -15,6 +17,7 @@ import httpx
 import openai
 import pytest
 from openai import OpenAI
+from openai.types import Completion
 
 from acceptance import scripted_server
 from acceptance.model_settings import client_account, shipped_catalogue, told_of_models
@@ -395,6 +398,52 @@ def test_whoever_hangs_in_the_middle_is_given_up_in_time(serving: Serving, who: 
         check_end(who, stream, answer)
         check_bill(serving, billed, TOKENS // 2)
     serving.small(SCRIPTED)
+
+
+# In every run `test_kept_answer_crashes` dies at each commit.
+@pytest.mark.nightly
+def test_a_request_with_a_key_is_answered_and_billed_once_though_its_coordinator_dies_twice(
+    serving: Serving,
+) -> None:
+    serving.small(BARD)
+    task, billed = serving.replica(BARD), serving.billed
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+
+    def ask() -> Completion:
+        # Not through the proxy, which tells answers apart by their connections. No seed: nobody would write the same text again.
+        return direct.completions.create(
+            model=BARD, prompt="To be, or not", max_tokens=6000, extra_headers=key
+        )
+
+    def kill() -> None:
+        pid = serving.pid_of("api", task)
+        os.kill(pid, signal.SIGKILL)
+        serving.until_back("api", pid, task)
+
+    with OpenAI(
+        base_url=f"{serving.devnet.network.api_url}/v1",
+        api_key=serving.devnet.network.api_key,
+        max_retries=0,
+        timeout=PATIENCE_S,
+    ) as direct:
+        with ThreadPoolExecutor(1) as others:
+            first = others.submit(ask)
+            time.sleep(0.5)
+            assert not first.done()
+            kill()
+            with pytest.raises((openai.OpenAIError, httpx.HTTPError)):
+                first.result(PATIENCE_S)
+        assert serving.billed == billed
+        answer = ask()
+        assert answer.usage is not None
+        tokens = answer.usage.completion_tokens
+        assert serving.billed - billed == tokens > 0
+        kill()
+        assert ask() == answer
+        assert serving.billed - billed == tokens
+        with pytest.raises(openai.ConflictError):
+            direct.completions.create(model=BARD, prompt="Or not", extra_headers=key)
+    serving.small(BARD)
 
 
 @pytest.mark.nightly
