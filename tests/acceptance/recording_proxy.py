@@ -52,7 +52,9 @@ class Answer:
         """Wait until so many tokens have come."""
         deadline = time.monotonic() + limit_s
         while self.texts < count:
-            assert time.monotonic() < deadline, f"not {count} tokens after {limit_s:g} s"
+            assert time.monotonic() < deadline, (
+                f"not {count} tokens after {limit_s:g} s: {bytes(self._data)[-500:]!r}"
+            )
             time.sleep(_LOOK_S)
 
 
