@@ -39,16 +39,16 @@ from neurogrid_telemetry import log_settings
 from neurogrid_telemetry.log_settings import LogSettings
 from neurogrid_telemetry.traces import TraceSettings
 
-from .artifacts_config import ArtifactsConfig
-from .challenge_settings import ChallengeSettings
 from .config_section import Positive as _Positive
 from .config_section import Section as _Section
 from .config_section import UrlOrEmpty as _UrlOrEmpty
-from .http_config import HttpConfig, RequestsConfig
+from .files.artifacts_config import ArtifactsConfig
 from .market.settings import MAX_DIALLED, Announcement
 from .models_config import ModelsConfig
 from .operations_config import DialectsConfig, OperationsConfig
+from .server.http_config import HttpConfig, RequestsConfig
 from .services.models import ModelSettings
+from .trust.challenge_settings import ChallengeSettings
 
 CONFIG_NAME = "coordinator.toml"
 _AnySection = TypeVar("_AnySection", bound=_Section)

@@ -27,47 +27,46 @@ from .api.native.batch_views import results_file
 from .api.native.schedule_requests import Templates
 from .api.native.task_kinds import ByName, task_reader
 from .api.paths import API
-from .api_server import ApiServer
-from .artifacts import LeaseTokens
-from .attendance import Attendance
-from .batch_runner import BatchRunner
-from .blob_stores import open_blobs
+from .batches.batch_runner import BatchRunner
+from .batches.scheduler import Scheduler
 from .books import open_books
-from .chain import Chain
-from .challenger import Challenger
-from .checkpoints import BlobSweeper, CheckpointDesk
-from .comparisons import Comparisons
 from .config import Config, model_settings
-from .evidence import ReceiptDesk
-from .gpu_sightings import GpuSightings
+from .files.artifacts import LeaseTokens
+from .files.blob_stores import open_blobs
+from .files.checkpoints import BlobSweeper, CheckpointDesk
+from .files.outputs import OutputCheck
+from .files.uploads import Uploads
+from .files.url_fetch import UrlFetcher
 from .info_file import say_where
-from .invoicing import keep_invoicing
 from .market.client import MarketClient
 from .market.deliveries import NodeChange
 from .market.reports import NodeView
 from .market_settings import market_settings
-from .market_terms import wait_for_terms
 from .metrics.reading import MarketReading, PassedOn, Reading
 from .metrics.serving import serve_metrics
 from .model_checks.checker import ModelChecker
-from .node_desk import NodeDesk
-from .orchestrator import Orchestrator
+from .money.chain import Chain
+from .money.evidence import ReceiptDesk
+from .money.invoicing import keep_invoicing
+from .money.market_terms import wait_for_terms
+from .money.payment_upkeep import forget_payments, stay_owner
+from .money.reconciler import Reconciler
+from .money.settler import Settler
+from .money.transfer_follower import TransferFollower
+from .money.vouchers import VoucherDesk
+from .money.wallet_chain import WalletChain
 from .outbound import Outbound
-from .outgoing import Outgoing
-from .outputs import OutputCheck
 from .paid_use.ended_keys import EndedKeys
 from .paid_use.leases import UseLeases
 from .paid_use.notes import UseNotes
-from .payment_upkeep import forget_payments, stay_owner
 from .peer_lists import follow_lists
 from .price_telling import tell_prices
-from .reconciler import Reconciler
 from .replicas.serving import serving_of
 from .replicas.upkeep import ReplicaUpkeep
 from .request_writing import RequestWriter
 from .restored import let_go_if_restored
 from .retention import forget
-from .scheduler import Scheduler
+from .server.api_server import ApiServer
 from .services.artifacts import Artifacts, Limits
 from .services.balances import Balances
 from .services.batch_intake import BatchIntake
@@ -77,7 +76,6 @@ from .services.models import Models
 from .services.nodes import Nodes
 from .services.overview import Overview
 from .services.tasks import Tasks
-from .settler import Settler
 from .setup import (
     INFO_FILE,
     TERMS_FILE,
@@ -88,23 +86,25 @@ from .sharing.between import Leading, token_of
 from .sharing.ground import Ground, Stopped
 from .sharing.hearing import move_others_tasks
 from .sharing.waiting_to_lead import waiting_to_lead
-from .spot_checks import SpotChecks
-from .standings import Standings
-from .starts import StartDesk
 from .store import lead_url
 from .store.feed import Feed
 from .store.places import Server as ServerPlace
 from .store.size import size_bytes
-from .transfer_follower import TransferFollower
+from .tasks.attendance import Attendance
+from .tasks.node_desk import NodeDesk
+from .tasks.orchestrator import Orchestrator
+from .tasks.outgoing import Outgoing
+from .tasks.starts import StartDesk
+from .trust.challenger import Challenger
+from .trust.comparisons import Comparisons
+from .trust.gpu_sightings import GpuSightings
+from .trust.spot_checks import SpotChecks
+from .trust.standings import Standings
+from .trust.verifier import Verifier
 from .unit_counting import keep_counting
-from .uploads import Uploads
-from .url_fetch import UrlFetcher
-from .verifier import Verifier
-from .vouchers import VoucherDesk
-from .wallet_chain import WalletChain
-from .webhook_delivery import WebhookDelivery
-from .webhook_nodes import keep_node_status
-from .webhook_sender import WebhookSender
+from .webhooks.delivery import WebhookDelivery
+from .webhooks.nodes import keep_node_status
+from .webhooks.sender import WebhookSender
 
 # So many new objects before the collector looks at them; Python's own 700 are what three requests need.
 _YOUNG_OBJECTS = 10_000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from neurogrid_telemetry.log_lines import named
 
-from .http_server import Place
 from .log_events import CoordinatorEvent
 from .market.client import MarketClient
+from .server.http_server import Place
 from .setup import INFO_FILE
 
 _log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from pathlib import Path
 from neurogrid_marketplace.money import parse_usdc
 
 from .config import Config, P2pConfig
-from .http_server import Place
 from .market.settings import MarketSettings, NodeLimits
+from .server.http_server import Place
 from .setup import IDENTITY_FILE
 
 

@@ -15,15 +15,15 @@ from neurogrid_marketplace.model_catalogue import REQUEST_FILE
 from neurogrid_marketplace.prompts import SOURCE_BYTES_MAX, PromptUnfit, with_words, words_of
 from neurogrid_marketplace.task_events import DependencyUnmet
 
-from .artifacts import BlobStore, StoreUnavailable, content
+from .files.artifacts import BlobStore, StoreUnavailable, content
 from .services.artifacts import Artifacts, Upload
 from .services.errors import PayloadTooLarge, Unavailable
 from .services.result_wait import output_bytes
-from .steps import Step, fix_request
 from .store import accounts, needs, tasks
 from .store.database import Database, Overloaded
 from .store.feed import Feed
 from .store.tasks import TaskRow
+from .tasks.steps import Step, fix_request
 
 _log = logging.getLogger(__name__)
 

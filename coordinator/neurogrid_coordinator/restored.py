@@ -18,12 +18,12 @@ from neurogrid_marketplace import settlement
 from neurogrid_marketplace.challenge_answer import Mark
 from neurogrid_wallet.stored_json import read_json, write_json
 
-from . import steps
-from .batch_rules import ItemState
-from .scheduler import look_ahead
+from .batches.batch_rules import ItemState
+from .batches.scheduler import look_ahead
 from .store import batch_items, batches, challenges, leases, schedules, tasks
 from .store.database import Database
 from .store.tables import payment
+from .tasks import steps
 
 _log = logging.getLogger(__name__)
 

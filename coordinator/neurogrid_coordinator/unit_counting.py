@@ -7,7 +7,7 @@ from typing import Final
 from neurogrid_marketplace.model_catalogue import RESULT_BYTES_MAX, RESULT_FILE
 from neurogrid_marketplace.model_requests import read_result, units_of
 
-from .artifacts import BlobStore, StoreUnavailable
+from .files.artifacts import BlobStore, StoreUnavailable
 from .services.result_wait import output_bytes
 from .store import tasks, unit_counts
 from .store.database import Database, Overloaded

@@ -4,10 +4,10 @@ import time
 from typing import Any
 
 from coordinator.records import NOW_MS, node_id, wallet
-from neurogrid_coordinator import steps
 from neurogrid_coordinator.store import leases, logs, tasks
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
+from neurogrid_coordinator.tasks import steps
 from neurogrid_marketplace import settlement
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.awarding import demand_of

@@ -6,8 +6,9 @@ from neurogrid_coordinator.api.native.batch_sources import BatchSources
 from neurogrid_coordinator.api.native.batch_views import results_file
 from neurogrid_coordinator.api.native.schedule_requests import Templates
 from neurogrid_coordinator.api.native.task_kinds import ByName, task_reader
-from neurogrid_coordinator.batch_runner import BatchRunner
-from neurogrid_coordinator.scheduler import Scheduler
+from neurogrid_coordinator.batches.batch_runner import BatchRunner
+from neurogrid_coordinator.batches.scheduler import Scheduler
+from neurogrid_coordinator.files.uploads import Uploads
 from neurogrid_coordinator.services.artifacts import Artifacts
 from neurogrid_coordinator.services.balances import Balances
 from neurogrid_coordinator.services.batch_intake import BatchIntake
@@ -17,7 +18,6 @@ from neurogrid_coordinator.services.models import Models
 from neurogrid_coordinator.services.task_changes import TaskChanges
 from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.store.database import Database
-from neurogrid_coordinator.uploads import Uploads
 
 if TYPE_CHECKING:
     from coordinator.api_world import World

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from neurogrid_coordinator.client_funds import ClientFunds
 from neurogrid_coordinator.market.errors import MarketAway
 from neurogrid_coordinator.market.reports import NodeView
+from neurogrid_coordinator.money.client_funds import ClientFunds
 from neurogrid_coordinator.outbound import Outbound
 from neurogrid_marketplace.addresses import IpAddress, Surroundings
 from neurogrid_marketplace.demand import Demand

@@ -24,17 +24,19 @@ from coordinator.catalogue import CATALOGUE
 from coordinator.fake_wallet_chain import FakeWalletChain
 from coordinator.places import place_in
 from coordinator.records import NOW_MS, node_id, wallet
-from neurogrid_coordinator import steps
 from neurogrid_coordinator.api.app import create_app
 from neurogrid_coordinator.api.collaborators import Collaborators, Settings
-from neurogrid_coordinator.artifacts import BlobStore, LeaseTokens
-from neurogrid_coordinator.batch_runner import BatchRunner
-from neurogrid_coordinator.client_funds import ClientFunds
-from neurogrid_coordinator.disk_blobs import DiskBlobs
+from neurogrid_coordinator.batches.batch_runner import BatchRunner
+from neurogrid_coordinator.batches.scheduler import Scheduler
+from neurogrid_coordinator.files.artifacts import BlobStore, LeaseTokens
+from neurogrid_coordinator.files.disk_blobs import DiskBlobs
+from neurogrid_coordinator.files.uploads import Uploads
+from neurogrid_coordinator.files.url_fetch import UrlFetcher
 from neurogrid_coordinator.market.errors import MarketAway
 from neurogrid_coordinator.market.job_stream import JobStream
 from neurogrid_coordinator.market.reports import NodeView, Traffic
-from neurogrid_coordinator.scheduler import Scheduler
+from neurogrid_coordinator.money.client_funds import ClientFunds
+from neurogrid_coordinator.money.vouchers import VoucherDesk
 from neurogrid_coordinator.services.artifacts import Limits
 from neurogrid_coordinator.services.mailboxes import OpenStream
 from neurogrid_coordinator.services.models import ModelSettings
@@ -43,14 +45,12 @@ from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_coordinator.services.pulse import Pulse
 from neurogrid_coordinator.services.submission import Terms
 from neurogrid_coordinator.services.task_changes import TaskChanges
-from neurogrid_coordinator.spot_checks import SpotChecks
 from neurogrid_coordinator.store import accounts
 from neurogrid_coordinator.store.accounts import USUAL_ROLES, Account
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
-from neurogrid_coordinator.uploads import Uploads
-from neurogrid_coordinator.url_fetch import UrlFetcher
-from neurogrid_coordinator.vouchers import VoucherDesk
+from neurogrid_coordinator.tasks import steps
+from neurogrid_coordinator.trust.spot_checks import SpotChecks
 from neurogrid_marketplace.checkpoint import CHECKPOINT_RUNTIME
 from neurogrid_marketplace.gang import GANG_RUNTIME
 from neurogrid_marketplace.job import OutputFile

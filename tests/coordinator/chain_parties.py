@@ -25,9 +25,9 @@ from neurogrid_contracts.instructions import (
     set_operator,
     stake,
 )
-from neurogrid_coordinator.chain import Chain, EscrowTerms, OpenedEscrow
 from neurogrid_coordinator.config import ChainConfig
-from neurogrid_coordinator.market_terms import load_terms
+from neurogrid_coordinator.money.chain import Chain, EscrowTerms, OpenedEscrow
+from neurogrid_coordinator.money.market_terms import load_terms
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_marketplace.voucher import Voucher
 from neurogrid_wallet.keys import KeyPair

@@ -12,13 +12,13 @@ from coordinator.records import wallet
 from marketplace.challenge_reference import TERMS as CHALLENGE_TERMS
 from marketplace.challenge_reference import as_bytes, honest_answer
 from marketplace.keys import Person, person
-from neurogrid_coordinator.challenge_settings import ChallengeSettings
-from neurogrid_coordinator.challenger import Challenger
 from neurogrid_coordinator.services.balances import Balances
 from neurogrid_coordinator.services.tasks import Tasks
 from neurogrid_coordinator.store import challenges, evidence, findings, leases
 from neurogrid_coordinator.store.challenges import ChallengeRow, Reason
 from neurogrid_coordinator.store.findings import StoredFinding
+from neurogrid_coordinator.trust.challenge_settings import ChallengeSettings
+from neurogrid_coordinator.trust.challenger import Challenger
 from neurogrid_marketplace.auction import RankedBid
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.bid import Bid

@@ -8,8 +8,8 @@ from solders.pubkey import Pubkey
 
 from coordinator.fake_parties import DEPLOYMENT, DOMAIN, Clock
 from neurogrid_contracts.accounts import DisputeOpener, EscrowAccount, EscrowState
-from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms, OpenedEscrow
-from neurogrid_coordinator.escrow_history import Closing
+from neurogrid_coordinator.money.chain import EscrowRefused, EscrowTerms, OpenedEscrow
+from neurogrid_coordinator.money.escrow_history import Closing
 from neurogrid_marketplace import base58
 from neurogrid_marketplace.identity import address_bytes, check_signature
 from neurogrid_marketplace.messages import VoucherMessage

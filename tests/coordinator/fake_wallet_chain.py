@@ -22,8 +22,8 @@ from neurogrid_contracts.accounts import (
     ProviderAccount,
 )
 from neurogrid_contracts.client_money import Standing
-from neurogrid_coordinator.client_funds import ClientFunds
-from neurogrid_coordinator.wallet_chain import Draft, ProviderStanding
+from neurogrid_coordinator.money.client_funds import ClientFunds
+from neurogrid_coordinator.money.wallet_chain import Draft, ProviderStanding
 from neurogrid_wallet.chain import (
     ChainPosition,
     Commitment,

@@ -19,26 +19,26 @@ from coordinator.fake_nodes import FakeMarket, FakeNode
 from coordinator.fake_parties import COORDINATOR, DEPLOYMENT, DOMAIN, NETWORK, SESSION, Clock
 from coordinator.places import place_in
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_coordinator import steps
-from neurogrid_coordinator.artifacts import LeaseTokens
-from neurogrid_coordinator.attendance import Attendance
-from neurogrid_coordinator.checkpoints import CheckpointDesk
-from neurogrid_coordinator.client_funds import ClientFunds
-from neurogrid_coordinator.comparison_process import Question, answer
-from neurogrid_coordinator.comparisons import Comparisons
-from neurogrid_coordinator.disk_blobs import DiskBlobs
-from neurogrid_coordinator.evidence import ReceiptDesk
-from neurogrid_coordinator.node_desk import NodeDesk
-from neurogrid_coordinator.orchestrator import Orchestrator
-from neurogrid_coordinator.outgoing import Outgoing
-from neurogrid_coordinator.settler import Settler
-from neurogrid_coordinator.starts import StartDesk
+from neurogrid_coordinator.files.artifacts import LeaseTokens
+from neurogrid_coordinator.files.checkpoints import CheckpointDesk
+from neurogrid_coordinator.files.disk_blobs import DiskBlobs
+from neurogrid_coordinator.money.client_funds import ClientFunds
+from neurogrid_coordinator.money.evidence import ReceiptDesk
+from neurogrid_coordinator.money.settler import Settler
+from neurogrid_coordinator.money.vouchers import VoucherDesk
 from neurogrid_coordinator.store import accounts, leases, tasks
 from neurogrid_coordinator.store.database import Database
 from neurogrid_coordinator.store.feed import Feed
 from neurogrid_coordinator.store.leases import LeaseRow
-from neurogrid_coordinator.verifier import Verifier
-from neurogrid_coordinator.vouchers import VoucherDesk
+from neurogrid_coordinator.tasks import steps
+from neurogrid_coordinator.tasks.attendance import Attendance
+from neurogrid_coordinator.tasks.node_desk import NodeDesk
+from neurogrid_coordinator.tasks.orchestrator import Orchestrator
+from neurogrid_coordinator.tasks.outgoing import Outgoing
+from neurogrid_coordinator.tasks.starts import StartDesk
+from neurogrid_coordinator.trust.comparison_process import Question, answer
+from neurogrid_coordinator.trust.comparisons import Comparisons
+from neurogrid_coordinator.trust.verifier import Verifier
 from neurogrid_marketplace.envelope import Envelope
 from neurogrid_marketplace.identity import peer_id_of
 from neurogrid_marketplace.job import OutputFile

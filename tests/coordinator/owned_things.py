@@ -15,8 +15,8 @@ from coordinator.api_world import TASK, USDC, Customer, World, node_view
 from coordinator.fake_wallet_chain import DAY_S, escrow_account, provider_account, signed_by
 from coordinator.records import node_id, wallet
 from engine.serving import SERVICE_PORT
-from neurogrid_coordinator import node_messages
-from neurogrid_coordinator.checkpoints import CheckpointDesk
+from neurogrid_coordinator.files.checkpoints import CheckpointDesk
+from neurogrid_coordinator.money.transfer import Transfer, TransferKind
 from neurogrid_coordinator.services.file_links import FileLinks, LinkedFile
 from neurogrid_coordinator.store import (
     accounts,
@@ -33,7 +33,7 @@ from neurogrid_coordinator.store.challenges import Reason
 from neurogrid_coordinator.store.failures import FailureFilter
 from neurogrid_coordinator.store.ids import new_id
 from neurogrid_coordinator.store.webhook_deliveries import DeliveryState
-from neurogrid_coordinator.transfer import Transfer, TransferKind
+from neurogrid_coordinator.tasks import node_messages
 from neurogrid_marketplace.checkpoint_manifest import manifest_of
 from neurogrid_marketplace.envelope import seal
 from neurogrid_marketplace.faults import Outcome

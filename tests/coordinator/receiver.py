@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from coordinator.api_world import World
 from coordinator.web_server import ok
 from neurogrid_coordinator.api.event_views import webhook_body
-from neurogrid_coordinator.webhook_delivery import WebhookDelivery
-from neurogrid_coordinator.webhook_sender import WebhookSender
+from neurogrid_coordinator.webhooks.delivery import WebhookDelivery
+from neurogrid_coordinator.webhooks.sender import WebhookSender
 
 HOST = "hooks.example.org"
 GOOD = ok(b"thanks")

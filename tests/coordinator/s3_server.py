@@ -17,8 +17,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from neurogrid_coordinator.artifacts_config import ArtifactsConfig
-from neurogrid_coordinator.s3_bucket import Bucket
+from neurogrid_coordinator.files.artifacts_config import ArtifactsConfig
+from neurogrid_coordinator.files.s3_bucket import Bucket
 
 _Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _DENIED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"

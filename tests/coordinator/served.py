@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from coordinator.api_world import OpenJobStream, World, open_world
-from neurogrid_coordinator.http_connections import ConnectionLimits, Connections, bounded
+from neurogrid_coordinator.server.http_connections import ConnectionLimits, Connections, bounded
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from coordinator.records import NOW_MS, new_task
-from neurogrid_coordinator.active_tasks import ActiveTasks, PlaceLeft
 from neurogrid_coordinator.store.tasks import TaskState
+from neurogrid_coordinator.tasks.active_tasks import ActiveTasks, PlaceLeft
 from neurogrid_marketplace.deadlines import waits_until_ms
 from neurogrid_marketplace.task import Lease, Phase, Task
 

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, update
 from coordinator.api_world import TASK, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.served import served
-from neurogrid_coordinator import disk_blobs
 from neurogrid_coordinator.api import body
 from neurogrid_coordinator.api.last_word import DRAINED_BYTES_MAX
+from neurogrid_coordinator.files import disk_blobs
 from neurogrid_coordinator.services.artifacts import UPLOADS_PER_ACCOUNT, Artifacts, Limits
 from neurogrid_coordinator.services.errors import Conflict
 from neurogrid_coordinator.store import checkpoints

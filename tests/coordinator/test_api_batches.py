@@ -12,7 +12,7 @@ import pytest
 
 from coordinator.api_world import TASK, USDC, Customer, World, open_world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.batch_runner import BatchRunner
+from neurogrid_coordinator.batches.batch_runner import BatchRunner
 from neurogrid_coordinator.store import events
 from neurogrid_coordinator.store.database import Database
 from neurogrid_marketplace.faults import Outcome

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.invoicing import issue_due, month_of
+from neurogrid_coordinator.money.invoicing import issue_due, month_of
 from neurogrid_coordinator.store.tables import leases
 
 BILLING = "/api/v1/billing"

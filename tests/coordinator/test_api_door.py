@@ -9,7 +9,7 @@ from coordinator.asking import ask
 from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
 from coordinator.route_access import WEBSOCKET, Operation
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.server.request_rules import RequestRules
 
 PAGE = "https://app.example.org"
 

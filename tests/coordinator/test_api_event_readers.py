@@ -21,7 +21,7 @@ from neurogrid_coordinator.api.dialects.clients import Listeners
 from neurogrid_coordinator.api.event_dialects import Dialect, Known, message_of
 from neurogrid_coordinator.api.events import Sockets
 from neurogrid_coordinator.api.request_limits import RequestLimits
-from neurogrid_coordinator.request_rules import UNLIMITED
+from neurogrid_coordinator.server.request_rules import UNLIMITED
 from neurogrid_coordinator.services.events import Events, Happening, Notice
 from neurogrid_coordinator.services.nodes import Nodes, WatcherTooSlow
 from neurogrid_coordinator.services.overview import Overview

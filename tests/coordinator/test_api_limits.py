@@ -13,7 +13,7 @@ from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
 from coordinator.route_access import WEBSOCKET, Operation
 from neurogrid_coordinator.api.client_address import Proxies
-from neurogrid_coordinator.request_rules import Kind, RequestRules
+from neurogrid_coordinator.server.request_rules import Kind, RequestRules
 from neurogrid_coordinator.store import account_limits
 
 TASKS = "/api/v1/tasks"

@@ -4,7 +4,7 @@ from pathlib import Path
 from coordinator.api_world import TASK, USDC, World, node_view, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import node_id
-from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.money.client_funds import ClientFunds
 from neurogrid_marketplace.resources import Capacity
 
 

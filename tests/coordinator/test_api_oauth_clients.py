@@ -24,7 +24,7 @@ from coordinator.oauth_parties import (
     tokens,
 )
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.server.request_rules import RequestRules
 from neurogrid_coordinator.services import oauth_server
 from neurogrid_coordinator.store import accounts, oauth
 from neurogrid_coordinator.store.accounts import SCOPES

@@ -13,7 +13,7 @@ from neurogrid_coordinator.config import RetentionConfig
 from neurogrid_coordinator.retention import forget_once
 from neurogrid_coordinator.store import events, usage
 from neurogrid_coordinator.store.usage import Said
-from neurogrid_coordinator.usage_series import SAMPLES_MAX
+from neurogrid_coordinator.tasks.usage_series import SAMPLES_MAX
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.fields import plain
 from neurogrid_marketplace.usage import GpuUse, LeaseUsage

@@ -16,12 +16,12 @@ from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.served import served
 from coordinator.web_server import WebServer, found_at, ok, serving
+from neurogrid_coordinator.files.url_fetch import FetchFailed, UrlFetcher
 from neurogrid_coordinator.outbound import Outbound
 from neurogrid_coordinator.services.artifacts import Artifacts, Limits
 from neurogrid_coordinator.services.errors import InvalidRequest
 from neurogrid_coordinator.services.fetching import URLS_MAX, Fetching
 from neurogrid_coordinator.services.submission import InputWanted, Submission
-from neurogrid_coordinator.url_fetch import FetchFailed, UrlFetcher
 from neurogrid_marketplace.addresses import Surroundings
 from neurogrid_marketplace.input_url import InputUrl
 from neurogrid_marketplace.resources import Requirements

@@ -6,8 +6,8 @@ from pathlib import Path
 from coordinator.api_world import TASK, USDC, World, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import wallet
-from neurogrid_coordinator import groups
 from neurogrid_coordinator.store import tasks
+from neurogrid_coordinator.trust import groups
 from neurogrid_marketplace.comparator import Comparator, ComparatorKind, FileRule
 from neurogrid_marketplace.task import Task
 from neurogrid_marketplace.task_events import Started

@@ -11,7 +11,7 @@ from coordinator.error_answers import check_error
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_contracts.instructions import deposit, open_client, set_operator
 from neurogrid_contracts.instructions.wire import Tag
-from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.money.client_funds import ClientFunds
 from neurogrid_coordinator.services.transfers import UNFINISHED_MAX
 from neurogrid_marketplace.identity import address_bytes
 from neurogrid_wallet.chain import TransactionFailure

@@ -13,10 +13,12 @@ from coordinator.error_answers import check_error
 from coordinator.hooks import HOOKS, completed, listed, made, shown
 from coordinator.on_asyncio import on_asyncio
 from coordinator.receiver import HOST, deliver_due, delivery_of, receiving, silence, status
-from neurogrid_coordinator import webhook_delivery, webhook_schedule, webhook_sender
 from neurogrid_coordinator.config import RetentionConfig
 from neurogrid_coordinator.retention import forget_once
 from neurogrid_coordinator.store import events
+from neurogrid_coordinator.webhooks import delivery as webhook_delivery
+from neurogrid_coordinator.webhooks import schedule as webhook_schedule
+from neurogrid_coordinator.webhooks import sender as webhook_sender
 
 DAY_MS = 24 * 3_600_000
 

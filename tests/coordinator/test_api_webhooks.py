@@ -17,7 +17,7 @@ from coordinator.receiver import deliver_due, delivery_of, receiving
 from coordinator.records import node_id
 from neurogrid_coordinator.api.event_views import node_status_body
 from neurogrid_coordinator.store import events
-from neurogrid_coordinator.webhook_nodes import keep_node_status
+from neurogrid_coordinator.webhooks.nodes import keep_node_status
 
 
 @pytest.mark.both_databases

@@ -10,7 +10,8 @@ import pytest
 from coordinator.api_world import open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.s3_server import S3Server, s3_server
-from neurogrid_coordinator.artifacts import (
+from neurogrid_coordinator.config import ConfigError
+from neurogrid_coordinator.files.artifacts import (
     PIECE_BYTES,
     BlobStore,
     DiskFull,
@@ -20,12 +21,11 @@ from neurogrid_coordinator.artifacts import (
     WrongHash,
     content,
 )
-from neurogrid_coordinator.artifacts_config import ArtifactsConfig
-from neurogrid_coordinator.blob_stores import open_blobs
-from neurogrid_coordinator.checkpoints import BlobSweeper
-from neurogrid_coordinator.config import ConfigError
-from neurogrid_coordinator.disk_blobs import DiskBlobs
-from neurogrid_coordinator.s3_blobs import S3Blobs
+from neurogrid_coordinator.files.artifacts_config import ArtifactsConfig
+from neurogrid_coordinator.files.blob_stores import open_blobs
+from neurogrid_coordinator.files.checkpoints import BlobSweeper
+from neurogrid_coordinator.files.disk_blobs import DiskBlobs
+from neurogrid_coordinator.files.s3_blobs import S3Blobs
 from neurogrid_coordinator.store import checkpoints
 
 # The least that S3 takes of a part that isn't the last.

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from coordinator.records import NOW_MS, wallet
-from neurogrid_coordinator.attendance import Attendance
 from neurogrid_coordinator.market.reports import NodeView
+from neurogrid_coordinator.tasks.attendance import Attendance
 from neurogrid_marketplace.offer import LeasePhase, LeaseStatus, Offer, PriceList
 from neurogrid_marketplace.resources import Capacity
 

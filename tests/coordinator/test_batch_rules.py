@@ -1,6 +1,6 @@
 import pytest
 
-from neurogrid_coordinator.batch_rules import (
+from neurogrid_coordinator.batches.batch_rules import (
     Afford,
     BatchState,
     Counts,

@@ -11,7 +11,7 @@ from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import restored
-from neurogrid_coordinator.batch_rules import ItemState
+from neurogrid_coordinator.batches.batch_rules import ItemState
 from neurogrid_coordinator.store import batch_items, batches
 from neurogrid_coordinator.store.tables import batch_items as items_table
 from neurogrid_coordinator.store.tables import tasks as tasks_table

@@ -19,7 +19,7 @@ from coordinator.api_world import TASK, World, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.served import served
 from neurogrid_coordinator.api.client_address import Proxies
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.server.request_rules import RequestRules
 from ports import reserved_port
 
 HOST = "api.example.org"

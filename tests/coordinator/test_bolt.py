@@ -24,7 +24,7 @@ from coordinator.owned_things import failure
 from coordinator.receiver import deliver_due, receiving
 from coordinator.records import node_id
 from coordinator.served import served
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.server.request_rules import RequestRules
 from neurogrid_coordinator.store.accounts import SCOPES
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.resources import Capacity

@@ -15,9 +15,9 @@ from solders.pubkey import Pubkey
 from coordinator.chain_parties import DAY_S, GRACE_S, USDC, market, pubkey
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_contracts.instructions import MarketTerms, propose_terms, relinquish
-from neurogrid_coordinator.chain import EscrowRefused, EscrowTerms
-from neurogrid_coordinator.client_funds import FundsReader
-from neurogrid_coordinator.market_terms import load_terms
+from neurogrid_coordinator.money.chain import EscrowRefused, EscrowTerms
+from neurogrid_coordinator.money.client_funds import FundsReader
+from neurogrid_coordinator.money.market_terms import load_terms
 from neurogrid_marketplace.receipt import escrow_job_id
 from neurogrid_wallet.errors import RpcUnavailable
 from neurogrid_wallet.rpc import Account, Rpc
@@ -69,7 +69,7 @@ async def test_a_large_escrow_waits_while_two_endpoints_disagree_and_says_so(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("neurogrid_coordinator.chain._CONFIRM_S", 0.5)
+    monkeypatch.setattr("neurogrid_coordinator.money.chain._CONFIRM_S", 0.5)
     lies = [True]
 
     def second(method: str, params: list[Any]) -> Any:

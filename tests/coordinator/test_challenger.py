@@ -12,12 +12,12 @@ from coordinator.challenge_world import (
     open_challenge_world,
 )
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.challenger import Challenger
-from neurogrid_coordinator.standings import reputation_of_node
 from neurogrid_coordinator.store import challenges, task_lists
 from neurogrid_coordinator.store.challenges import EVIDENCE_KEPT, Reason, Stage
 from neurogrid_coordinator.store.tables import challenges as challenge_table
 from neurogrid_coordinator.store.task_lists import TaskFilter
+from neurogrid_coordinator.trust.challenger import Challenger
+from neurogrid_coordinator.trust.standings import reputation_of_node
 from neurogrid_marketplace.challenge_answer import Mark
 from neurogrid_marketplace.challenge_evidence import verify_evidence
 from neurogrid_marketplace.faults import Outcome

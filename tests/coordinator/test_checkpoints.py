@@ -9,11 +9,11 @@ import pytest
 
 from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator import node_messages
-from neurogrid_coordinator.checkpoints import BlobSweeper, CheckpointDesk
-from neurogrid_coordinator.node_messages import Taken
+from neurogrid_coordinator.files.checkpoints import BlobSweeper, CheckpointDesk
 from neurogrid_coordinator.store import checkpoints, events, leases
 from neurogrid_coordinator.store.leases import LeaseRow
+from neurogrid_coordinator.tasks import node_messages
+from neurogrid_coordinator.tasks.node_messages import Taken
 from neurogrid_marketplace.awarding import demand_of
 from neurogrid_marketplace.checkpoint import Checkpoint
 from neurogrid_marketplace.checkpoint_manifest import Manifest, manifest_of

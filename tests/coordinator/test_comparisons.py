@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator import comparison_process, comparisons
-from neurogrid_coordinator.comparisons import ComparisonFailed, Comparisons
-from neurogrid_coordinator.disk_blobs import DiskBlobs
+from neurogrid_coordinator.files.disk_blobs import DiskBlobs
+from neurogrid_coordinator.trust import comparison_process, comparisons
+from neurogrid_coordinator.trust.comparisons import ComparisonFailed, Comparisons
 from neurogrid_marketplace.closeness import FILE_BYTES_MAX, FilePair
 from neurogrid_marketplace.comparator import (
     DEFAULT_FILES,

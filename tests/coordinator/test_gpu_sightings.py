@@ -3,7 +3,7 @@ from pathlib import Path
 from coordinator.api_world import node_view, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS, node_id
-from neurogrid_coordinator.gpu_sightings import GpuSightings
+from neurogrid_coordinator.trust.gpu_sightings import GpuSightings
 from neurogrid_marketplace.resources import Capacity, Gpu
 
 ONE, TWO, OTHER = node_id("one"), node_id("two"), node_id("other")

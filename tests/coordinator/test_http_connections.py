@@ -14,18 +14,18 @@ from websockets.asyncio.client import connect
 
 from coordinator.api_world import World, open_world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator import http_connections
 from neurogrid_coordinator.api import body
 from neurogrid_coordinator.api.client_address import IpNetwork
 from neurogrid_coordinator.config import template
-from neurogrid_coordinator.http_config import HttpConfig
-from neurogrid_coordinator.http_connections import (
+from neurogrid_coordinator.server import http_connections
+from neurogrid_coordinator.server.http_config import HttpConfig
+from neurogrid_coordinator.server.http_connections import (
     HEAD_BYTES_MAX,
     ConnectionLimits,
     Connections,
     bounded,
 )
-from neurogrid_coordinator.http_server import connection_limits
+from neurogrid_coordinator.server.http_server import connection_limits
 
 Socket = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 GET = b"GET /health HTTP/1.1\r\nhost: api\r\n\r\n"

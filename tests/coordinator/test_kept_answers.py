@@ -32,8 +32,8 @@ from coordinator.test_replica_kinds import (
     told,
 )
 from neurogrid_coordinator.api.app import create_app
-from neurogrid_coordinator.checkpoints import BlobSweeper
 from neurogrid_coordinator.config import RetentionConfig
+from neurogrid_coordinator.files.checkpoints import BlobSweeper
 from neurogrid_coordinator.openai.answers import Bill
 from neurogrid_coordinator.openai.requests import ChatRequest, StreamOptions
 from neurogrid_coordinator.openai.whole_events import whole_events

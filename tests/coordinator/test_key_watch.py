@@ -18,7 +18,7 @@ from neurogrid_coordinator.api import key_watch
 from neurogrid_coordinator.api.auth import Caller, Gate
 from neurogrid_coordinator.api.key_watch import KeyWatch
 from neurogrid_coordinator.api.request_limits import RequestLimits
-from neurogrid_coordinator.request_rules import UNLIMITED
+from neurogrid_coordinator.server.request_rules import UNLIMITED
 from neurogrid_coordinator.services.errors import KeyHasExpired
 from neurogrid_coordinator.services.signatures import Signatures
 from neurogrid_coordinator.store import accounts, api_keys

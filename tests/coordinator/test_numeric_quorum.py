@@ -10,8 +10,8 @@ from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.test_quorum import all_ended, has_ended, kinds_of, paid
-from neurogrid_coordinator.comparisons import ComparisonFailed
 from neurogrid_coordinator.store import leases
+from neurogrid_coordinator.trust.comparisons import ComparisonFailed
 from neurogrid_marketplace.comparator import DEFAULT_FILES, Comparator, ComparatorKind
 from neurogrid_marketplace.demand import VerifyMode
 from neurogrid_marketplace.task import Phase

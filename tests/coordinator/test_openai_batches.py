@@ -13,7 +13,7 @@ from coordinator.answering import RESULT, answering
 from coordinator.api_world import World
 from coordinator.on_asyncio import on_asyncio
 from coordinator.openai_world import openai_client
-from neurogrid_coordinator.batch_rules import BatchState
+from neurogrid_coordinator.batches.batch_rules import BatchState
 from neurogrid_coordinator.openai.batch_lines import LINE_BYTES_MAX, read_line
 from neurogrid_coordinator.openai.batch_status import status_of
 from neurogrid_coordinator.services.artifacts import Limits

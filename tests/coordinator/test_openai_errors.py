@@ -13,7 +13,7 @@ from coordinator.answering import RESULT, answering
 from coordinator.catalogue import CATALOGUE
 from coordinator.on_asyncio import on_asyncio
 from coordinator.openai_world import openai_client
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.server.request_rules import RequestRules
 
 _ASKED: list[Any] = [{"role": "user", "content": "To be"}]
 _SOUND = b"ID3" + b" of a recording" * 100

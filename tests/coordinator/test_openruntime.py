@@ -15,8 +15,8 @@ from coordinator.computing import RESULT, computing
 from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import node_id
-from neurogrid_coordinator.artifacts import content
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.files.artifacts import content
+from neurogrid_coordinator.server.request_rules import RequestRules
 from neurogrid_coordinator.services.models import ModelSettings
 from neurogrid_coordinator.services.operations import OperationSettings
 from neurogrid_coordinator.store import tasks

@@ -7,7 +7,7 @@ import pytest
 from coordinator.fake_nodes import FakeNode
 from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.chain import EscrowRefused
+from neurogrid_coordinator.money.chain import EscrowRefused
 from neurogrid_coordinator.store import logs
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Accept, Event, EventKind, Log, Message, Meter

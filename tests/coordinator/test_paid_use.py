@@ -24,7 +24,7 @@ from coordinator.replica_world import (
     well_but,
 )
 from coordinator.served import served
-from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.money.client_funds import ClientFunds
 from neurogrid_coordinator.paid_use.leases import UseLeases, UseSettings
 from neurogrid_coordinator.paid_use.notes import UseNotes
 from neurogrid_coordinator.services.balances import Balances

@@ -5,9 +5,9 @@ from pathlib import Path
 from coordinator.fake_parties import DOMAIN, SESSION
 from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator import node_messages
+from neurogrid_coordinator.money.vouchers import VoucherDesk
 from neurogrid_coordinator.store import evidence, leases
-from neurogrid_coordinator.vouchers import VoucherDesk
+from neurogrid_coordinator.tasks import node_messages
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import (
     Event,

@@ -14,13 +14,13 @@ import pytest
 
 from coordinator.api_world import TASK, TERMS, USDC, World, open_world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.api_server import ApiServer
-from neurogrid_coordinator.http_config import HttpConfig
-from neurogrid_coordinator.http_connections import HEAD_BYTES_MAX, LENT_AFTER
 from neurogrid_coordinator.reading.frames import REQUEST_BYTES_MAX
 from neurogrid_coordinator.reading.head import read_submission
 from neurogrid_coordinator.reading.readers import Readers
 from neurogrid_coordinator.reading.words import write
+from neurogrid_coordinator.server.api_server import ApiServer
+from neurogrid_coordinator.server.http_config import HttpConfig
+from neurogrid_coordinator.server.http_connections import HEAD_BYTES_MAX, LENT_AFTER
 from neurogrid_coordinator.store import tables, tasks
 
 _PATIENCE_S = 120

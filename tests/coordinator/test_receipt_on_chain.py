@@ -12,7 +12,7 @@ from coordinator.on_asyncio import on_asyncio
 from marketplace.story import honest_receipt
 from neurogrid.errors import ConnectionFailed
 from neurogrid.receipts import look_at_chain
-from neurogrid_coordinator.chain import OpenedEscrow
+from neurogrid_coordinator.money.chain import OpenedEscrow
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.errors import ReceiptInvalid
 from neurogrid_marketplace.receipt import Verification, verify_receipt

@@ -15,9 +15,9 @@ from coordinator.chain_parties import DAY_S, USDC, Parties, market, pubkey
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import new_task
 from neurogrid_contracts.instructions import open_escrow, relinquish, withdraw
-from neurogrid_coordinator.chain import OpenedEscrow
-from neurogrid_coordinator.reconciler import UNDECIDED_MAX_MS, Reconciler
-from neurogrid_coordinator.reconciliation import Kind
+from neurogrid_coordinator.money.chain import OpenedEscrow
+from neurogrid_coordinator.money.reconciler import UNDECIDED_MAX_MS, Reconciler
+from neurogrid_coordinator.money.reconciliation import Kind
 from neurogrid_coordinator.store import accounts, differences, leases, tasks
 from neurogrid_coordinator.store.accounts import Account
 from neurogrid_coordinator.store.database import Database

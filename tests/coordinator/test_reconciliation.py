@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogrid_coordinator.escrow_history import Closing
-from neurogrid_coordinator.reconciliation import (
+from neurogrid_coordinator.money.escrow_history import Closing
+from neurogrid_coordinator.money.reconciliation import (
     BookedLease,
     Books,
     ChainClient,

@@ -9,7 +9,7 @@ from coordinator.api_world import Customer
 from coordinator.on_asyncio import on_asyncio
 from coordinator.replica_world import MODEL, open_replica_world
 from coordinator.test_paid_use import WHOLE, ask, leases, paid, uses
-from neurogrid_coordinator.client_funds import ClientFunds
+from neurogrid_coordinator.money.client_funds import ClientFunds
 from neurogrid_coordinator.paid_use.leases import UseSettings
 from neurogrid_coordinator.paid_use.notes import UseNotes
 

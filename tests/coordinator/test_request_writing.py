@@ -14,8 +14,8 @@ from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import request_writing
 from neurogrid_coordinator.request_writing import RequestWriter
 from neurogrid_coordinator.services.artifacts import Artifacts
-from neurogrid_coordinator.steps import Step
 from neurogrid_coordinator.store import needs, tasks
+from neurogrid_coordinator.tasks.steps import Step
 from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.task_events import CancelRequested
 

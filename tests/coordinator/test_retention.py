@@ -12,8 +12,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import retention as retaining
-from neurogrid_coordinator.checkpoints import BlobSweeper
 from neurogrid_coordinator.config import RetentionConfig
+from neurogrid_coordinator.files.checkpoints import BlobSweeper
 from neurogrid_coordinator.retention import due, forget, forget_once, hours_of
 from neurogrid_coordinator.store import failures, leases, retention
 from neurogrid_coordinator.store.tables import evidence, receipts

@@ -14,7 +14,7 @@ from coordinator.answering import RESULT
 from coordinator.api_world import TASK, Customer, World, open_world
 from coordinator.error_answers import check_error, error_of
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.request_rules import RequestRules
+from neurogrid_coordinator.server.request_rules import RequestRules
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.task import Phase
 

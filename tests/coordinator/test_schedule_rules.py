@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from neurogrid_coordinator.schedule_rules import (
+from neurogrid_coordinator.batches.schedule_rules import (
     MADE_UP_MAX,
     ON_TIME_MS,
     WAITING_MAX,

@@ -8,8 +8,8 @@ from coordinator.fake_chain import FakeChain, transaction
 from coordinator.fake_parties import Clock
 from coordinator.market_world import world
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.chain import EscrowTerms, OpenedEscrow
-from neurogrid_coordinator.escrow_history import Closing
+from neurogrid_coordinator.money.chain import EscrowTerms, OpenedEscrow
+from neurogrid_coordinator.money.escrow_history import Closing
 from neurogrid_coordinator.store import events, leases
 from neurogrid_marketplace.messages import VoucherMessage
 from neurogrid_marketplace.receipt import verify_receipt

@@ -6,9 +6,9 @@ import pytest
 from coordinator.on_asyncio import on_asyncio
 from coordinator.places import place_in
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_coordinator.spot_checks import SpotChecks
 from neurogrid_coordinator.store import accounts, check_counts, findings
 from neurogrid_coordinator.store.database import Database
+from neurogrid_coordinator.trust.spot_checks import SpotChecks
 from neurogrid_marketplace.reputation import Finding, FindingKind, Tally
 from neurogrid_marketplace.task import Lease
 from neurogrid_marketplace.verification import commitment, draw_permille, is_drawn, share_permille

@@ -10,10 +10,10 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.places import place_in
 from coordinator.records import NOW_MS, node_id, wallet
 from neurogrid_coordinator.market.directory import Directory
-from neurogrid_coordinator.standings import Standings
 from neurogrid_coordinator.store import challenges, findings
 from neurogrid_coordinator.store.challenges import Reason
 from neurogrid_coordinator.store.database import Database
+from neurogrid_coordinator.trust.standings import Standings
 from neurogrid_marketplace.challenge_answer import Mark
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_marketplace.messages import Hello

@@ -7,9 +7,9 @@ from coordinator.market_world import World, world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.records import NOW_MS
 from neurogrid_coordinator.services.auctions import Auctions
-from neurogrid_coordinator.standings import Standings
 from neurogrid_coordinator.store import evidence, leases
 from neurogrid_coordinator.store.leases import LeaseRow
+from neurogrid_coordinator.trust.standings import Standings
 from neurogrid_marketplace.calibration import MeasuredStart
 from neurogrid_marketplace.fields import decode
 from neurogrid_marketplace.messages import Award

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurogrid_coordinator.task_measures import Measures, measure
+from neurogrid_coordinator.tasks.task_measures import Measures, measure
 
 
 def at(at_s: float, **changes: Any) -> Measures:

@@ -11,8 +11,8 @@ import pytest
 from coordinator.api_world import Customer, World, open_world
 from coordinator.fake_wallet_chain import LIFE_BLOCKS, signed_by
 from coordinator.on_asyncio import on_asyncio
-from neurogrid_coordinator.transfer import NotWhatWasAsked, signature_in
-from neurogrid_coordinator.transfer_follower import TransferFollower
+from neurogrid_coordinator.money.transfer import NotWhatWasAsked, signature_in
+from neurogrid_coordinator.money.transfer_follower import TransferFollower
 from neurogrid_marketplace.errors import BadSignature
 from neurogrid_wallet.chain import TransactionFailure
 from neurogrid_wallet.keys import KeyPair

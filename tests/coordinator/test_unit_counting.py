@@ -12,7 +12,7 @@ from coordinator.answering import RESULT
 from coordinator.api_world import Customer, World, open_world
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_coordinator import unit_counting
-from neurogrid_coordinator.artifacts import StoreUnavailable
+from neurogrid_coordinator.files.artifacts import StoreUnavailable
 from neurogrid_coordinator.store import unit_counts
 from neurogrid_coordinator.store.tables import uncounted_tasks
 from neurogrid_coordinator.store.tables import unit_counts as counts

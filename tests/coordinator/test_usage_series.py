@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from neurogrid_coordinator.usage_series import (
+from neurogrid_coordinator.tasks.usage_series import (
     SAMPLES_MAX,
     Sample,
     Totals,

@@ -2,7 +2,7 @@ from collections import Counter
 from dataclasses import replace
 
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_coordinator.waiting import (
+from neurogrid_coordinator.tasks.waiting import (
     FALLBACK_GAP_MS,
     FALLBACK_MAX_MS,
     RETRY_GAP_MS,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from coordinator.records import NOW_MS
 from coordinator.waiting_market import BEAT_MS, WaitingMarket
-from neurogrid_coordinator.waiting import (
+from neurogrid_coordinator.tasks.waiting import (
     FALLBACK_GAP_MS,
     FALLBACK_MAX_MS,
     RETRY_GAP_MS,

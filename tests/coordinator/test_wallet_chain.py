@@ -17,7 +17,10 @@ from coordinator.fake_wallet_chain import signed_by
 from coordinator.on_asyncio import on_asyncio
 from neurogrid_contracts.client_money import Plan
 from neurogrid_contracts.instructions import SignedVoucher
-from neurogrid_coordinator.provider_plans import plan_claim
+from neurogrid_coordinator.money.provider_plans import plan_claim
+from neurogrid_coordinator.money.transfer import Transfer, TransferKind, TransferState
+from neurogrid_coordinator.money.transfer_follower import TransferFollower
+from neurogrid_coordinator.money.wallet_chain import WalletChain
 from neurogrid_coordinator.services.errors import Conflict, LacksFunds
 from neurogrid_coordinator.services.payouts import Payouts
 from neurogrid_coordinator.services.stakes import Stakes
@@ -26,9 +29,6 @@ from neurogrid_coordinator.services.wallets import SpendingLimit, Wallets
 from neurogrid_coordinator.store import accounts
 from neurogrid_coordinator.store.accounts import Account
 from neurogrid_coordinator.store.database import Database
-from neurogrid_coordinator.transfer import Transfer, TransferKind, TransferState
-from neurogrid_coordinator.transfer_follower import TransferFollower
-from neurogrid_coordinator.wallet_chain import WalletChain
 from neurogrid_wallet.fees import FeePolicy
 from neurogrid_wallet.keys import KeyPair
 

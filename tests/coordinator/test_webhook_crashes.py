@@ -10,8 +10,8 @@ from coordinator.api_world import TASK, open_world
 from coordinator.crashing_database import CrashingDatabase
 from coordinator.on_asyncio import on_asyncio
 from coordinator.receiver import deliver_due, delivery_of, receiving, status
-from neurogrid_coordinator.webhook_delivery import WebhookDelivery
-from neurogrid_coordinator.webhook_schedule import ABANDONED_AFTER_MS
+from neurogrid_coordinator.webhooks.delivery import WebhookDelivery
+from neurogrid_coordinator.webhooks.schedule import ABANDONED_AFTER_MS
 
 pytestmark = pytest.mark.both_databases
 

@@ -10,8 +10,8 @@ from coordinator.records import NOW_MS
 from neurogrid_coordinator.event_filter import EventFilter
 from neurogrid_coordinator.event_kinds import EVENT_KINDS, UnknownEvent, wanted_kinds
 from neurogrid_coordinator.store.webhooks import Signature, WebhookRow, WebhookState
-from neurogrid_coordinator.webhook_message import BODY_BYTES_MAX, body_of, signature
-from neurogrid_coordinator.webhook_schedule import (
+from neurogrid_coordinator.webhooks.message import BODY_BYTES_MAX, body_of, signature
+from neurogrid_coordinator.webhooks.schedule import (
     DISABLE_AFTER_MS,
     DISABLE_FAILURES,
     WAITING_MAX,

@@ -12,7 +12,7 @@ import pytest
 
 from neurogrid_coordinator.event_kinds import EVENT_KINDS
 from neurogrid_coordinator.store.webhooks import Signature
-from neurogrid_coordinator.webhook_message import signature
+from neurogrid_coordinator.webhooks.message import signature
 
 PAGE = (Path(__file__).parent.parent.parent / "docs/webhooks.md").read_text()
 DOCUMENT_000 = """

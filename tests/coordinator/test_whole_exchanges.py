@@ -12,8 +12,8 @@ import pytest
 from coordinator.api_world import TASK, open_world
 from coordinator.on_asyncio import on_asyncio
 from coordinator.served import served
-from neurogrid_coordinator.http_connections import Exchange
-from neurogrid_coordinator.whole_exchanges import in_parts, whole_answer
+from neurogrid_coordinator.server.http_connections import Exchange
+from neurogrid_coordinator.server.whole_exchanges import in_parts, whole_answer
 
 _PATIENCE_S = 60
 Answer = tuple[int, dict[str, str], Any]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from coordinator.records import NOW_MS, new_task, wallet
-from neurogrid_coordinator.attendance import Attendance
-from neurogrid_coordinator.waiting import WaitingRoom
+from neurogrid_coordinator.tasks.attendance import Attendance
+from neurogrid_coordinator.tasks.waiting import WaitingRoom
 from neurogrid_marketplace.attributes import NodeFacts
 from neurogrid_marketplace.awarding import to_queue
 from neurogrid_marketplace.constraints import constraints_of, meets

@@ -19,7 +19,7 @@ from coordinator.served import ServedWorld
 from marketplace.keys import person
 from neurogrid import AuthenticationError, Client, ConfigurationError, OperationFailed
 from neurogrid.profile import CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE, find_profile
-from neurogrid_coordinator.invoicing import issue_due
+from neurogrid_coordinator.money.invoicing import issue_due
 from neurogrid_marketplace.faults import Outcome
 from neurogrid_wallet.keys import KeyPair
 from sdk.typing_commands import JOB, Run

@@ -19,7 +19,7 @@ from neurogrid_contracts.instructions import (
     stake,
     withdraw_stake,
 )
-from neurogrid_coordinator.provider_plans import (
+from neurogrid_coordinator.money.provider_plans import (
     plan_claim,
     plan_closing,
     plan_giving_up,
@@ -28,7 +28,7 @@ from neurogrid_coordinator.provider_plans import (
     plan_stake_withdrawal,
     plan_unstake,
 )
-from neurogrid_coordinator.wallet_chain import ProviderStanding
+from neurogrid_coordinator.money.wallet_chain import ProviderStanding
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.solana_message import derived_address, read_message
 from neurogrid_marketplace.voucher import Voucher

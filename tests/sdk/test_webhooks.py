@@ -16,8 +16,8 @@ from coordinator.served import ServedWorld
 from neurogrid import Client, verify_webhook
 from neurogrid.cli.group import neurogrid as command
 from neurogrid_coordinator.api.event_views import webhook_body
-from neurogrid_coordinator.webhook_delivery import WebhookDelivery
-from neurogrid_coordinator.webhook_sender import WebhookSender
+from neurogrid_coordinator.webhooks.delivery import WebhookDelivery
+from neurogrid_coordinator.webhooks.sender import WebhookSender
 
 Run = Callable[..., Result]
 SECRET = "your-webhook-secret"

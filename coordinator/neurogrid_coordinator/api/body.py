@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
+from ..server.whole_exchanges import whole_exchange
 from ..services.errors import InvalidRequest, PayloadTooLarge
-from ..whole_exchanges import whole_exchange
 from .choices import choices
 from .headers import header
 from .json_numbers import decoded

@@ -12,14 +12,17 @@ from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.task_events import KeySent
 from neurogrid_telemetry.traces import OFF, Traces
 
-from ..artifacts import BlobStore, LeaseTokens
-from ..client_funds import ClientFunds
+from ..files.artifacts import BlobStore, LeaseTokens
+from ..files.uploads import Uploads
+from ..files.url_fetch import UrlFetcher
 from ..market.job_stream import JobStream
 from ..market.reports import Traffic
 from ..model_checks.delivered import Tell
+from ..money.client_funds import ClientFunds
+from ..money.wallet_chain import TransferChain
 from ..outbound import Outbound
 from ..replicas.serving import ModelServing
-from ..request_rules import UNLIMITED, RequestRules
+from ..server.request_rules import UNLIMITED, RequestRules
 from ..services.artifacts import Limits
 from ..services.mailboxes import OpenStream
 from ..services.models import ModelSettings
@@ -28,14 +31,11 @@ from ..services.operations import OperationSettings
 from ..services.parts import no_slot
 from ..services.pulse import Pulse
 from ..services.submission import Terms
-from ..spot_checks import Commitment
 from ..store.database import Database
 from ..store.feed import Feed
 from ..store.leases import LeaseRow
 from ..store.tasks import TaskState
-from ..uploads import Uploads
-from ..url_fetch import UrlFetcher
-from ..wallet_chain import TransferChain
+from ..trust.spot_checks import Commitment
 from .client_address import NO_PROXIES, Proxies
 from .request_limits import RequestCounts
 

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..artifacts import StoreUnavailable
+from ..files.artifacts import StoreUnavailable
+from ..server.whole_exchanges import whole_exchange
 from ..services.errors import Refused
 from ..store.database import DatabaseClosed, Overloaded
-from ..whole_exchanges import whole_exchange
 from .envelope import JsonAnswer
 from .errors import Forms, answer
 from .head import GET, HEAD

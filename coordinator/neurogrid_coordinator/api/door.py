@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ..whole_exchanges import EXTENSION as WHOLE_ANSWER
+from ..server.whole_exchanges import EXTENSION as WHOLE_ANSWER
 from .errors import Forms, error_response, internal_error
 from .job_socket import deny
 from .request_ids import REQUEST_ID_STATE

@@ -13,7 +13,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Message
 
-from ..whole_exchanges import whole_answer
+from ..server.whole_exchanges import whole_answer
 
 _encode = msgspec.json.Encoder().encode
 # An answer names a few moments, and many answers the same.

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.canonical import Json
 
-from ..artifacts import StoreUnavailable
+from ..files.artifacts import StoreUnavailable
 from ..services.artifacts import unreachable
 from ..services.errors import (
     InvalidRequest,

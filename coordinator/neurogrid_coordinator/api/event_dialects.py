@@ -10,7 +10,7 @@ from enum import StrEnum
 from neurogrid_marketplace.task import Phase
 
 from ..services.events import Happening, Notice
-from ..task_measures import Measures, measure
+from ..tasks.task_measures import Measures, measure
 from .event_views import event_view
 from .native.words import STATUS_OF_PHASE
 

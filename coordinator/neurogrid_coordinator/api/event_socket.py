@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ..ready_frames import ready_frames, text_frame
+from ..server.ready_frames import ready_frames, text_frame
 from ..services.errors import Forbidden, Unauthorized
 from ..services.events import Events, Happening, Notice
 from ..store.accounts import Account

@@ -15,9 +15,9 @@ from ..services.events import Happening, Notice, happening_at
 from ..services.nodes import KnownNode
 from ..store.webhook_deliveries import DeliveryRow
 from ..store.webhooks import WebhookRow
-from ..usage_series import gpu_percent
-from ..webhook_message import body_of
-from ..webhook_nodes import NODE_STATUS
+from ..tasks.usage_series import gpu_percent
+from ..webhooks.message import body_of
+from ..webhooks.nodes import NODE_STATUS
 from .envelope import iso
 from .native.schemas import TaskKind, TaskStatus
 from .native.task_schemas import TaskFailure

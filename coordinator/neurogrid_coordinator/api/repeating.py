@@ -16,11 +16,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..server.whole_exchanges import in_parts
 from ..services.errors import Conflict, IdempotencyMismatch
 from ..store import repeats
 from ..store.database import Database, DatabaseClosed, Overloaded
 from ..store.repeats import Kept, Repeat, Taken
-from ..whole_exchanges import in_parts
 from .body import JSON_BYTES_MAX, read_body, sha256_of_body
 from .errors import Forms, answer
 from .idempotency import idempotency_key

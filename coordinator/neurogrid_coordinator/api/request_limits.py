@@ -8,7 +8,7 @@ import time
 
 from starlette.requests import HTTPConnection
 
-from ..request_rules import Kind, RequestRules, kind_of
+from ..server.request_rules import Kind, RequestRules, kind_of
 from ..services.errors import RateLimited
 from .client_address import group_of
 from .rate_limit import Buckets, Taken, Verdict

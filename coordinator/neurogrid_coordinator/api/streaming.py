@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..artifacts import StoreUnavailable
+from ..files.artifacts import StoreUnavailable
 from ..replicas.serving import ModelServing
 from ..replicas.status import ModelStatus, announcement
 from ..services.artifacts import unreachable

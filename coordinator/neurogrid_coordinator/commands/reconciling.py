@@ -9,12 +9,12 @@ from solders.pubkey import Pubkey
 from neurogrid_wallet.rpc import Rpc
 
 from ..config import Config
-from ..reconciler import Reconciler, nothing_undecided
+from ..money.reconciler import Reconciler, nothing_undecided
+from ..money.vouchers import lease_key
 from ..setup import Keys, database_place
 from ..store import differences
 from ..store.database import Database
 from ..store.differences import SeenDifference
-from ..vouchers import lease_key
 
 
 async def reconcile_now(

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..http_server import CancellableServer
+from ..server.http_server import CancellableServer
 from .catalogue import CATALOGUE
 from .reading import Reading, samples
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from ..batch_rules import ENDED, BatchState
+from ..batches.batch_rules import ENDED, BatchState
 
 Status = Literal[
     "validating",

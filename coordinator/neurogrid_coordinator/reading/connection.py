@@ -8,7 +8,7 @@ import asyncio
 import os
 from typing import Protocol, cast
 
-from ..http_connections import STALL_S
+from ..server.http_connections import STALL_S
 from .frames import REQUEST_BYTES_MAX, Answer
 from .head import Request, read_submission
 

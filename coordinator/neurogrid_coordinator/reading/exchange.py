@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.types import Message
 
-from ..http_connections import head_of
+from ..server.http_connections import head_of
+from ..server.whole_exchanges import EXTENSION
 from ..services.written_tasks import OFFERED, Offered
-from ..whole_exchanges import EXTENSION
 from .frames import Answer, Ask, Headers
 from .head import TARGET
 

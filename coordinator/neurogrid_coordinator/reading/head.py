@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httptools
 
 from ..api.paths import API
-from ..http_connections import HEAD_BYTES_MAX, SUBMISSION
+from ..server.http_connections import HEAD_BYTES_MAX, SUBMISSION
 from .frames import REQUEST_BYTES_MAX, Headers
 
 TARGET = f"{API}/tasks".encode()

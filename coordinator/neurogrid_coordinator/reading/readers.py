@@ -20,7 +20,7 @@ from typing import Protocol
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from ..http_connections import BoundedHttp, Connections
+from ..server.http_connections import BoundedHttp, Connections
 from ..services.submission import Terms
 from .exchange import Asked
 from .frames import (

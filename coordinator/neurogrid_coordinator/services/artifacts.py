@@ -19,7 +19,7 @@ from neurogrid_marketplace.checkpoint import MAX_CHECKPOINT_FILES, MAX_MANIFEST_
 from neurogrid_marketplace.settlement import SettlementPhase
 from neurogrid_marketplace.task import TERMINAL, Task
 
-from ..artifacts import (
+from ..files.artifacts import (
     ArtifactRefused,
     Blob,
     BlobStore,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from neurogrid_wallet.errors import RpcError
 
-from ..client_funds import ClientFunds
+from ..money.client_funds import ClientFunds
 from ..store import tasks
 from ..store.accounts import Account
 from ..store.database import Database

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.canonical import Json
 
-from ..batch_rules import BatchState, Counts
+from ..batches.batch_rules import BatchState, Counts
 from ..store import batch_items, batches
 from ..store.accounts import Account
 from ..store.batch_items import NewItem

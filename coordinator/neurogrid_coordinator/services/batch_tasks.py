@@ -20,11 +20,11 @@ import msgspec
 
 from neurogrid_marketplace.canonical import Json
 
-from ..batch_csv import CsvRefused, CsvTask, read_tasks
+from ..batches.batch_csv import CsvRefused, CsvTask, read_tasks
+from ..files.uploads import UploadsRefused
 from ..store import artifacts
 from ..store.accounts import Account
 from ..store.database import Database
-from ..uploads import UploadsRefused
 from .errors import InvalidRequest
 from .intake import Draft
 from .submission import Submission

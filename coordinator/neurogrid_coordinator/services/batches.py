@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.canonical import Json
 
-from ..batch_rules import ENDED, BatchState, ItemState
+from ..batches.batch_rules import ENDED, BatchState, ItemState
 from ..store import batch_items, batches, tasks
 from ..store.accounts import Account
 from ..store.batch_items import ItemRow

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from ..invoicing import month_of
+from ..money.invoicing import month_of
 from ..store import billing
 from ..store.accounts import Account
 from ..store.billing import Charge, Invoice, InvoicePage, Totals

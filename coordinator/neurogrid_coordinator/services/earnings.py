@@ -13,15 +13,15 @@ from neurogrid_contracts.instructions import SignedVoucher
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.messages import VoucherMessage
 
-from ..provider_plans import plan_claim, plan_giving_up
+from ..money.provider_plans import plan_claim, plan_giving_up
+from ..money.transfer import TransferKind
+from ..money.vouchers import is_final
+from ..money.wallet_chain import TransferChain
 from ..store import accounts, earnings, leases
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.earnings import LeasePay, NodePay, OpenPay, Paid
 from ..store.leases import LeaseRow
-from ..transfer import TransferKind
-from ..vouchers import is_final
-from ..wallet_chain import TransferChain
 from .errors import Conflict, NotFound
 from .transfers import Asked, Transfers, Wanted
 

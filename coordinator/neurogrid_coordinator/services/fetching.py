@@ -16,10 +16,10 @@ from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.input_url import InputUrl
 
+from ..files.url_fetch import FetchFailed, UrlFetcher
 from ..store import artifacts, tasks, workflows
 from ..store.accounts import Account
 from ..store.database import Database
-from ..url_fetch import FetchFailed, UrlFetcher
 from .artifacts import Artifacts, Upload
 from .errors import InvalidRequest, PayloadTooLarge, RateLimited, Unavailable
 from .submission import InputWanted, Submission, fetched_files

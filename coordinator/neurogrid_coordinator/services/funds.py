@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..client_funds import ClientFunds
+from ..money.client_funds import ClientFunds
 
 
 @dataclass(frozen=True, slots=True)

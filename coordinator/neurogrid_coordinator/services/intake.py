@@ -24,12 +24,12 @@ from neurogrid_marketplace.submission import submit
 from neurogrid_marketplace.task import TERMINAL, Phase, Task
 from neurogrid_marketplace.task_events import DependencyUnmet
 
-from .. import steps
-from ..client_funds import ClientFunds
+from ..money.client_funds import ClientFunds
 from ..store import checkpoints, task_lists, tasks
 from ..store.accounts import Account
 from ..store.task_lists import TaskFilter
 from ..store.tasks import NewTask, TaskRow
+from ..tasks import steps
 from . import budgets
 from .errors import InsufficientCredits, InvalidRequest, UnmetDependency
 from .funds import Balance

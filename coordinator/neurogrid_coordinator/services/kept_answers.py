@@ -14,7 +14,7 @@ import msgspec
 
 from neurogrid_marketplace.model_catalogue import Model
 
-from ..artifacts import BlobStore, StoreUnavailable, content
+from ..files.artifacts import BlobStore, StoreUnavailable, content
 from ..openai import server_answers
 from ..openai.answers import Bill
 from ..paid_use.meter import Keeping

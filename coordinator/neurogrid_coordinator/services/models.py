@@ -42,7 +42,7 @@ from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.task import TERMINAL, Phase
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
-from ..artifacts import BlobStore
+from ..files.artifacts import BlobStore
 from ..store import audit, repeats, task_lists, tasks
 from ..store.accounts import Account
 from ..store.database import Database

@@ -24,11 +24,11 @@ from neurogrid_telemetry.log_lines import named
 from ..log_events import CoordinatorEvent
 from ..market.deliveries import NodeChange
 from ..market.reports import NodeView
-from ..standings import reputation_of_node
 from ..store import challenges, findings, leases, task_lists
 from ..store.database import Database
 from ..store.findings import StoredFinding
 from ..store.task_lists import TaskFilter
+from ..trust.standings import reputation_of_node
 from .errors import NotFound
 
 _log = logging.getLogger(__name__)

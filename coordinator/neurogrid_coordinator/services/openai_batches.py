@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from ..batch_rules import CONCURRENCY, ENDED, ItemState
+from ..batches.batch_rules import CONCURRENCY, ENDED, ItemState
 from ..openai.batch_lines import (
     FILE_BYTES_MAX,
     LINE_BYTES_MAX,

@@ -30,7 +30,7 @@ from neurogrid_marketplace.operations import (
 from neurogrid_marketplace.resources import Requirements
 from neurogrid_marketplace.verification import UNVERIFIED, Verification
 
-from ..artifacts import BlobStore
+from ..files.artifacts import BlobStore
 from ..store import task_lists
 from ..store.accounts import Account
 from ..store.database import Database

@@ -4,10 +4,10 @@ from solders.pubkey import Pubkey
 
 from neurogrid_contracts.client_money import Plan
 
-from ..provider_plans import plan_payout
+from ..money.provider_plans import plan_payout
+from ..money.transfer import TransferKind
+from ..money.wallet_chain import TransferChain
 from ..store.accounts import Account
-from ..transfer import TransferKind
-from ..wallet_chain import TransferChain
 from .errors import InvalidRequest
 from .transfers import Asked, Transfers, Wanted
 from .wallets import address_of, market_currency

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..artifacts import BlobStore, content
+from ..files.artifacts import BlobStore, content
 from ..store.accounts import Account
 from ..store.feed import Feed
 from ..store.tasks import TaskRow

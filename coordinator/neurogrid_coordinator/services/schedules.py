@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from neurogrid_marketplace.canonical import Json
 
-from ..schedule_rules import Cron, InvalidCron, InvalidTimeZone, Missed, Overlap
+from ..batches.schedule_rules import Cron, InvalidCron, InvalidTimeZone, Missed, Overlap
+from ..files.uploads import Uploads, UploadsRefused
 from ..store import batches as batch_rows
 from ..store import schedules
 from ..store.accounts import Account
@@ -18,7 +19,6 @@ from ..store.database import Database
 from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.schedules import RunRow, ScheduleOrder, ScheduleRow
-from ..uploads import Uploads, UploadsRefused
 from .batch_intake import BatchIntake, BatchWanted
 from .batch_tasks import Source
 from .errors import (

@@ -9,17 +9,17 @@ from neurogrid_contracts.deployment import Deployment
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_wallet.errors import RpcError
 
-from ..provider_plans import (
+from ..money.provider_plans import (
     plan_closing,
     plan_rebond,
     plan_stake,
     plan_stake_withdrawal,
     plan_unstake,
 )
+from ..money.transfer import TransferKind
+from ..money.transfer_plans import moment
+from ..money.wallet_chain import ProviderStanding, TransferChain
 from ..store.accounts import Account
-from ..transfer import TransferKind
-from ..transfer_plans import moment
-from ..wallet_chain import ProviderStanding, TransferChain
 from .errors import Conflict, Unavailable
 from .transfers import Asked, Transfers, Wanted
 from .wallets import market_currency

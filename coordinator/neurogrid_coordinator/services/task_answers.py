@@ -13,7 +13,7 @@ from neurogrid_marketplace.model_catalogue import Model
 from neurogrid_marketplace.model_requests import ModelResult
 from neurogrid_marketplace.model_routing import ProviderPreferences, attempts, cap_micro_usdc
 
-from ..artifacts import BlobStore
+from ..files.artifacts import BlobStore
 from ..openai import answers, by_task
 from ..openai.answers import Bill
 from ..openai.by_task import ForProgram

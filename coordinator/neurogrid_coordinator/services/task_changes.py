@@ -12,7 +12,7 @@ from neurogrid_marketplace import amending
 from neurogrid_marketplace.amending import Standing
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..client_funds import ClientFunds
+from ..money.client_funds import ClientFunds
 from ..store import batch_items, events, request_records, tasks
 from ..store.accounts import Account
 from ..store.database import Database

@@ -10,7 +10,7 @@ from ..store import usage
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.tasks import TaskRow
-from ..usage_series import SAMPLES_MAX, Sample, Totals, cpu_percent, totals
+from ..tasks.usage_series import SAMPLES_MAX, Sample, Totals, cpu_percent, totals
 from .task_details import owned
 
 

@@ -16,19 +16,13 @@ from neurogrid_marketplace.errors import BadSignature
 from neurogrid_wallet.chain import Commitment, TransactionFailure
 from neurogrid_wallet.errors import RpcError
 
+from ..money.transfer import NotWhatWasAsked, Transfer, TransferKind, TransferState, signature_in
+from ..money.wallet_chain import TransferChain
 from ..store import api_keys, transfers
 from ..store.accounts import Account
 from ..store.database import Database
 from ..store.ids import new_id
 from ..store.transfers import RequestDiffers, TransferPage
-from ..transfer import (
-    NotWhatWasAsked,
-    Transfer,
-    TransferKind,
-    TransferState,
-    signature_in,
-)
-from ..wallet_chain import TransferChain
 from .errors import (
     Conflict,
     IdempotencyMismatch,

@@ -15,12 +15,12 @@ from neurogrid_contracts.client_money import (
 from neurogrid_wallet.currencies import Currency
 from neurogrid_wallet.errors import RpcError
 
+from ..money.transfer import TransferKind
+from ..money.transfer_plans import with_spending_limit
+from ..money.wallet_chain import TransferChain
 from ..store import tasks
 from ..store.accounts import Account
 from ..store.database import Database
-from ..transfer import TransferKind
-from ..transfer_plans import with_spending_limit
-from ..wallet_chain import TransferChain
 from .errors import InvalidRequest, Unavailable
 from .funds import Balance
 from .transfers import Asked, Transfers, Wanted

@@ -14,7 +14,7 @@ from ..store.database import Database
 from ..store.feed import Feed
 from ..store.ids import new_id
 from ..store.webhook_deliveries import AttemptRow, DeliveryRow, DeliveryState
-from ..webhook_message import body_of
+from ..webhooks.message import body_of
 from .errors import Conflict, NotFound
 from .webhooks import LIST_MAX, kinds_named, owned, require_outbound
 

@@ -15,14 +15,14 @@ from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.task import Phase
 from neurogrid_marketplace.task_events import CancelRequested, Event, KeySent
 
-from .. import steps
 from ..market.errors import MarketAway
 from ..market.job_stream import JobStream
 from ..services.nodes import Nodes
-from ..steps import Step
 from ..store import hints
 from ..store.database import Database, Overloaded
 from ..store.feed import Feed
+from ..tasks import steps
+from ..tasks.steps import Step
 from .leader import Leader
 
 # As the orchestrator: what a client asked for waits for room in the queue.

@@ -11,10 +11,10 @@ from neurogrid_telemetry.traces import Traces
 
 from ..api.collaborators import Settings
 from ..api.request_limits import RequestCounts
-from ..api_server import ApiServer
-from ..artifacts import BlobStore
-from ..chain import timeout_s_max
 from ..config import Config, model_settings
+from ..files.artifacts import BlobStore
+from ..money.chain import timeout_s_max
+from ..server.api_server import ApiServer
 from ..services.artifacts import Limits
 from ..services.submission import Terms
 from ..setup import Keys

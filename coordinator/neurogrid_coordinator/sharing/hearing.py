@@ -4,11 +4,11 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from ..orchestrator import Orchestrator
 from ..store import events
 from ..store.database import Database, Overloaded
 from ..store.feed import Feed
 from ..store.heard import Heard
+from ..tasks.orchestrator import Orchestrator
 
 _log = logging.getLogger(__name__)
 

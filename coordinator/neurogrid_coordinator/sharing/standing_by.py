@@ -18,26 +18,26 @@ from neurogrid_wallet.rpc import Rpc
 
 from ..api.app import create_app
 from ..api.collaborators import Collaborators
-from ..artifacts import LeaseTokens
-from ..client_funds import FundsReader
+from ..files.artifacts import LeaseTokens
+from ..files.uploads import Uploads
+from ..files.url_fetch import UrlFetcher
 from ..info_file import write_info
 from ..market.reports import Traffic
 from ..metrics.reading import PassedOn, Reading
 from ..metrics.serving import serve_metrics
+from ..money.client_funds import FundsReader
+from ..money.vouchers import VoucherDesk
+from ..money.wallet_chain import WalletChain
 from ..outbound import Outbound
 from ..services.overview import Overview
 from ..services.pulse import Pulse
-from ..spot_checks import SpotChecks
 from ..store.away import DatabaseAway
 from ..store.database import Database
 from ..store.hints import hints
 from ..store.lead import Lead
 from ..store.places import Server
 from ..store.size import size_bytes
-from ..uploads import Uploads
-from ..url_fetch import UrlFetcher
-from ..vouchers import VoucherDesk
-from ..wallet_chain import WalletChain
+from ..trust.spot_checks import SpotChecks
 from .between import token_of
 from .counting import count_together
 from .following import NodesElsewhere, StepsHandedOver, no_job_stream, no_mailbox_stream

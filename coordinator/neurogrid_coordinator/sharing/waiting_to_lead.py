@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from neurogrid_contracts.accounts import ConfigAccount
 from neurogrid_wallet.rpc import Rpc
 
-from ..market_terms import wait_for_terms
+from ..money.market_terms import wait_for_terms
 from ..setup import TERMS_FILE
 from ..store.database import Database
 from ..store.places import Server

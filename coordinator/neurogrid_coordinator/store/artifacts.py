@@ -1,4 +1,4 @@
-"""Which account has which artifact. The bytes are on the disk (`neurogrid_coordinator.artifacts`)."""
+"""Which account has which artifact. The bytes are on the disk (`neurogrid_coordinator.files.artifacts`)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -11,7 +11,7 @@ from sqlalchemy import func as sql
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ..batch_rules import ItemState
+from ..batches.batch_rules import ItemState
 from . import batches
 from .tables import batch_items, tasks
 from .tables import batches as batches_table

@@ -24,7 +24,7 @@ from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
 
-from ..batch_rules import ENDED, BatchState, Counts, ending
+from ..batches.batch_rules import ENDED, BatchState, Counts, ending
 from . import events
 from .prepared import Prepared
 from .tables import batches

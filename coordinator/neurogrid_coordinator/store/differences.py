@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy import func as sql
 
-from ..reconciliation import Difference, Kind
+from ..money.reconciliation import Difference, Kind
 from .tables import audited_leases, differences
 from .upserts import insert_or
 

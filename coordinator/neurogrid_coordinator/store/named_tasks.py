@@ -26,7 +26,7 @@ from sqlalchemy import func as sql
 from neurogrid_marketplace.canonical import Json
 from neurogrid_marketplace.task import Phase
 
-from ..batch_rules import ItemState
+from ..batches.batch_rules import ItemState
 from .batches import visible
 from .ids import new_id
 from .tables import batch_items, batches, named_tasks, tasks

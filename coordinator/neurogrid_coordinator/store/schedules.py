@@ -23,7 +23,7 @@ from sqlalchemy import func as sql
 
 from neurogrid_marketplace.canonical import Json
 
-from ..schedule_rules import Cron, Missed, Overlap, RunState
+from ..batches.schedule_rules import Cron, Missed, Overlap, RunState
 from . import events
 from .ids import new_id
 from .prepared import Prepared

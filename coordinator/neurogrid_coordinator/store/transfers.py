@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 
 from neurogrid_marketplace.canonical import Json
 
-from ..transfer import UNDER_WAY, Transfer, TransferKind, TransferState
+from ..money.transfer import UNDER_WAY, Transfer, TransferKind, TransferState
 from .tables import transfers
 
 # Made before there are threads, see `tasks`.

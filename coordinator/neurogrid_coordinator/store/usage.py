@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from neurogrid_marketplace.usage import LeaseUsage
 
-from ..usage_series import Sample, spacing_ms, superfluous
+from ..tasks.usage_series import Sample, spacing_ms, superfluous
 from .prepared import Prepared
 from .tables import leases, usage_samples
 from .upserts import insert_or

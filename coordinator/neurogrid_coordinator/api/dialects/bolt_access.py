@@ -14,7 +14,7 @@ from ...services.errors import InvalidRequest
 from ...services.webhooks import WantedWebhook, Webhooks
 from ...store.accounts import SCOPES
 from ...store.webhooks import Signature, WebhookRow, WebhookState
-from ...webhook_schedule import ATTEMPTS, ATTEMPTS_MAX, BACKOFF_MAX_S, BACKOFF_S
+from ...webhooks.schedule import ATTEMPTS, ATTEMPTS_MAX, BACKOFF_MAX_S, BACKOFF_S
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import iso, iso_or_none, json_response

@@ -9,7 +9,7 @@ from neurogrid_marketplace.demand import MAX_TIMEOUT_S
 from neurogrid_marketplace.model_catalogue import ModelName
 from neurogrid_marketplace.needs import MAX_NEEDS
 
-from ...batch_rules import CONCURRENCY, CONCURRENCY_MAX
+from ...batches.batch_rules import CONCURRENCY, CONCURRENCY_MAX
 from ..native.model_schemas import Prompt
 from ..native.schemas import Time
 

@@ -6,12 +6,12 @@ import msgspec
 
 from neurogrid_marketplace.model_requests import ModelResult
 
-from ...batch_rules import ItemState
+from ...batches.batch_rules import ItemState
 from ...services.batches import Promised
 from ...services.models import ModelRun
 from ...services.nodes import Nodes
 from ...store.tasks import TaskRow
-from ...task_measures import measure
+from ...tasks.task_measures import measure
 from ..envelope import iso, iso_or_none
 from ..native.task_views import output_url, progress_percent
 from ..native.words import STATUS_OF_PHASE

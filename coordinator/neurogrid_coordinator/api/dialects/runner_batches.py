@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from neurogrid_marketplace.money import format_usdc
 
-from ...batch_rules import ENDED
+from ...batches.batch_rules import ENDED
 from ...services.batch_intake import BatchIntake
 from ...services.batches import Batch, Batches, ItemResult
 from ...services.models import Models

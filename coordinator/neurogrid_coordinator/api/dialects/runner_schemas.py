@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from neurogrid_marketplace.model_requests import PROMPT_CHARS_MAX
 
-from ...batch_rules import CONCURRENCY, CONCURRENCY_MAX, RETRIES_MAX
+from ...batches.batch_rules import CONCURRENCY, CONCURRENCY_MAX, RETRIES_MAX
 from ...services.named_tasks import CLIENT_ID_CHARS_MAX
 from ..native.schedule_requests import CronText
 from ..native.schemas import TaskStatus, Time

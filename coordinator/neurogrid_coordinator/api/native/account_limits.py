@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 
-from ...request_rules import RequestRules
+from ...server.request_rules import RequestRules
 from ...services.budgets import Budgets, next_month_ms
 from ...store.account_limits import AccountLimits
 from ..auth import Caller, Gate

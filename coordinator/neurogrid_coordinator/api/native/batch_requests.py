@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from neurogrid_marketplace.fields import Sha256
 
-from ...batch_rules import CONCURRENCY, CONCURRENCY_MAX, RETRIES_MAX
+from ...batches.batch_rules import CONCURRENCY, CONCURRENCY_MAX, RETRIES_MAX
 from ...services.batch_intake import CLIENT_ID_CHARS_MAX
 from ...services.errors import InvalidRequest
 from .model_schemas import ModelRequest

@@ -9,14 +9,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from ...artifacts import BlobStore, DiskFull
-from ...batch_csv import CSV_BYTES_MAX
+from ...batches.batch_csv import CSV_BYTES_MAX
+from ...files.artifacts import BlobStore, DiskFull
+from ...files.uploads import Uploads
 from ...services.artifacts import Artifacts
 from ...services.batch_intake import BatchWanted
 from ...services.batch_tasks import Source, Wanted, from_csv, listed
 from ...services.errors import InvalidRequest, NotFound, Unavailable
 from ...store.accounts import Account
-from ...uploads import Uploads
 from .amounts import micro_usdc
 from .batch_requests import TASK_FIELDS, BatchRequest, check_defaults
 

@@ -11,7 +11,7 @@ from neurogrid_marketplace.job import OutputFile
 from neurogrid_marketplace.money import format_usdc
 from neurogrid_marketplace.task import TERMINAL, Phase
 
-from ...batch_rules import BatchState, ItemState
+from ...batches.batch_rules import BatchState, ItemState
 from ...services.batches import Batch, ItemResult
 from ...store.batch_items import ItemRow
 from ..envelope import iso, iso_or_none

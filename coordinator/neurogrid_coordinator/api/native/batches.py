@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from ...batch_rules import BatchState, ItemState
+from ...batches.batch_rules import BatchState, ItemState
 from ...services.batch_intake import BatchIntake
 from ...services.batches import ITEMS_MAX, LIST_MAX, Batches
 from ..auth import Caller, Gate

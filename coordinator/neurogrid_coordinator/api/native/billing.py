@@ -181,7 +181,7 @@ def add_billing_routes(
 
     async def pdf_of(caller: Caller, invoice_id: str) -> Response:
         # Loads what draws it with the first one: not every coordinator's memory needs that.
-        from ...invoice_pdf import invoice_pdf
+        from ...money.invoice_pdf import invoice_pdf
 
         invoice, lines = await billing.invoice(caller.account, invoice_id, limit=PDF_LINES_MAX)
         data = await asyncio.to_thread(invoice_pdf, invoice, lines)

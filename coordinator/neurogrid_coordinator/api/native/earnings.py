@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 
+from ...money.transfer import TransferKind
 from ...services.earnings import LIST_MAX, Earnings, Summary
 from ...services.payouts import Payouts
 from ...services.transfers import Transfers
 from ...store.earnings import LeasePay
-from ...transfer import TransferKind
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import iso, iso_or_none, success

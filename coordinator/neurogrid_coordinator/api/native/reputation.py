@@ -11,7 +11,7 @@ from neurogrid_marketplace.reputation import HALF_LIFE_MS, Line
 from neurogrid_marketplace.standing import NEUTRAL_SCORE_PERMILLE
 
 from ...services.nodes import NodeReputation, Nodes
-from ...spot_checks import Commitment
+from ...trust.spot_checks import Commitment
 from ..auth import Caller, Gate
 from ..envelope import iso, success
 from ..openapi import Schemas, errors

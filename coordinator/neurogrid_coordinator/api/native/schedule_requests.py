@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from neurogrid_marketplace.canonical import Json
 
-from ...schedule_rules import Missed, Overlap
+from ...batches.schedule_rules import Missed, Overlap
 from ...services.batch_intake import BatchWanted
 from ...services.batch_tasks import Source
 from ...services.errors import InvalidRequest

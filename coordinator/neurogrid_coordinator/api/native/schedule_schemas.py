@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from ...schedule_rules import Missed, Overlap
+from ...batches.schedule_rules import Missed, Overlap
 from .schemas import Amount, Time
 
 RunStatus = Literal["pending", "running", "completed", "failed", "cancelled", "skipped", "dry_run"]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 
-from ...schedule_rules import RunState
+from ...batches.schedule_rules import RunState
 from ...services.schedules import LIST_MAX, NEXT_MAX, Run, Schedules
 from ...store.schedules import ScheduleRow
 from ..auth import Caller, Gate

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 
+from ...money.wallet_chain import ProviderStanding
 from ...services.stakes import Stakes
-from ...wallet_chain import ProviderStanding
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import iso, success

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from neurogrid_marketplace.usage import GpuUse
 
 from ...services.task_metrics import Metrics, Point, TaskMetrics
-from ...usage_series import SAMPLES_MAX, Totals, gpu_percent
+from ...tasks.usage_series import SAMPLES_MAX, Totals, gpu_percent
 from ..auth import Caller, Gate
 from ..envelope import iso, success
 from ..openapi import Schemas, errors

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 
+from ...money.transfer import Transfer, TransferKind, TransferStatus
 from ...services.errors import InvalidRequest
 from ...services.transfers import LIST_MAX, Asked, Transfers
-from ...transfer import Transfer, TransferKind, TransferStatus
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import iso, success

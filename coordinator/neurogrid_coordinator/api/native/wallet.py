@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from neurogrid_marketplace.money import format_usdc
 
+from ...money.transfer import TransferKind
 from ...services.balances import Balances
 from ...services.transfers import LIST_MAX, Transfers
 from ...services.wallets import USDT, SpendingLimit, Wallets
-from ...transfer import TransferKind
 from ..auth import Caller, Gate
 from ..body import read_json
 from ..envelope import success

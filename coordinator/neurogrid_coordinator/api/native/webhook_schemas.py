@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ...event_filter import EventFilter
 from ...event_kinds import EVENT_NAMES
 from ...store.webhooks import Signature
-from ...webhook_schedule import ATTEMPTS, ATTEMPTS_MAX, BACKOFF_MAX_S, BACKOFF_S
+from ...webhooks.schedule import ATTEMPTS, ATTEMPTS_MAX, BACKOFF_MAX_S, BACKOFF_S
 from .schemas import Time
 
 WEBHOOK_RULES = {

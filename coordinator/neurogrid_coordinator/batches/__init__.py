@@ -1,0 +1,1 @@
+"""Many tasks at once, and tasks at given times."""

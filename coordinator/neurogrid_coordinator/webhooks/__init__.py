@@ -1,0 +1,1 @@
+"""Telling clients' servers what happens: what is sent, when, and how."""
