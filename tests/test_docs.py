@@ -43,6 +43,11 @@ def test_every_row_names_tests_that_exist(page: str, row_start: str) -> None:
                 assert any(part in file.read_text() for file in found if file.is_file()), guard
 
 
+def test_each_invariant_has_a_number_of_its_own() -> None:
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/invariants.md").read_text(), re.MULTILINE)
+    assert [int(number) for number in rows] == list(range(1, len(rows) + 1))
+
+
 def test_the_architecture_page_names_files_that_exist() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     for name in re.findall(r"`([a-z_]+/[a-z_./]+)`", text):
