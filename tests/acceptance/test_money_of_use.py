@@ -23,6 +23,7 @@ from openai import OpenAI
 
 from acceptance.model_settings import client_account, shipped_catalogue, told_of_models
 from acceptance.network import PATIENCE_S, Devnet, neurogrid, until
+from conformance.recording import SPOKEN
 from neurogrid import Client
 from neurogrid.models import Task
 from neurogrid_devnet.demo.money import open_ledger
@@ -33,7 +34,7 @@ from neurogrid_wallet.keys import KeyPair
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 
-TEXT, VECTORS, PICTURES = "bard-1m", "all-minilm-l6-v2", "terrain-11m"
+TEXT, VECTORS, PICTURES, SPEECH = "bard-1m", "all-minilm-l6-v2", "terrain-11m", "whisper-tiny-en"
 # A lease for use pays for some five answers at these prices, and then the next one does.
 ESCROW_MICRO_USDC = 2_000
 PRICES = {"output_per_million": "30", "input_per_million": "0.70"}
@@ -89,12 +90,12 @@ class Customer:
         """So many requests, one after the other, of every kind in turn.
 
         Args:
-            leaves: it goes in the middle of some answers; draws: it asks for pictures, too, which take seconds each.
+            leaves: it goes in the middle of some answers; draws: it asks for pictures and transcripts, too, which take seconds each.
         """
         kinds = [self._chat, self._stream, self._texts, self._vectors, self._stream_of_text]
-        kinds += [self._whole_chat, self._too_long, self._many_vectors, self._unknown]
+        kinds += [self._whole_chat, self._too_long, self._many_vectors, self._unknown, self._native]
         if draws:
-            kinds.append(self._picture)
+            kinds += [self._picture, self._transcript]
         if leaves:
             kinds.append(self._leave)
         try:
@@ -192,6 +193,24 @@ class Customer:
             model=PICTURES, prompt="A landscape", size="64x64", response_format="b64_json"
         ).model_dump()
         assert len(answer["data"]) == 1
+        self._took(answer, None)
+
+    def _native(self, number: int) -> None:
+        answer = self.client.models.generate_text(
+            TEXT, "To be", parameters={"max_tokens": 3 + number % 5, "seed": number}
+        )
+        self.told[answer.id] += parse_usdc(f"{answer.cost_usdc:f}")
+        self.outcomes["answered"] += 1
+
+    def _transcript(self, number: int) -> None:
+        if number % 50 > 9:
+            self._native(number)
+            return
+        with SPOKEN.open("rb") as recording:
+            answer = self._openai.audio.transcriptions.create(
+                model=SPEECH, file=recording
+            ).model_dump()
+        assert "leisure" in answer["text"]
         self._took(answer, None)
 
     def _too_long(self, number: int) -> None:
