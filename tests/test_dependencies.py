@@ -17,7 +17,7 @@ MARKETPLACE = "marketplace/neurogrid_marketplace"
 TELEMETRY = "telemetry/neurogrid_telemetry"
 EXPORTED_TRACES = f"{TELEMETRY}/exported_traces.py"
 KUBE_API = "node/neurogrid_node/kube/api.py"
-BUCKET = "coordinator/neurogrid_coordinator/s3_bucket.py"
+BUCKET = "coordinator/neurogrid_coordinator/files/s3_bucket.py"
 STORE = "coordinator/neurogrid_coordinator/store"
 POSTGRESQL = (
     f"{STORE}/postgresql.py",

@@ -69,7 +69,7 @@ def test_what_answers_cost_is_what_is_signed_settled_and_in_the_receipt(devnet: 
         # The server dies in the middle: the stream says so, and what came is what is paid.
         (serving,) = [task for task in replicas(devnet) if task.phase == "running"]
         stream = client.completions.create(
-            model=MODEL, prompt="To be", max_tokens=8000, stream=True
+            model=MODEL, prompt="To be", max_tokens=8000, temperature=0, stream=True
         )
         for _ in range(3):
             next(stream)

@@ -85,8 +85,9 @@ class Stream:
     def _read(self) -> None:
         client, model, prompt, tokens = self._asked
         try:
+            # By chance one text in 400 ends before its fortieth token; the likeliest tokens go on for ever.
             for chunk in client.completions.create(
-                model=model, prompt=prompt, max_tokens=tokens, stream=True
+                model=model, prompt=prompt, max_tokens=tokens, temperature=0, stream=True
             ):
                 for choice in chunk.choices:
                     if choice.text:
