@@ -203,16 +203,17 @@ async def test_one_that_is_asked_at_the_very_end_does_not_end_for_being_idle(
 ) -> None:
     async with use_world(tmp_path) as world:
         await running(world)
-        began_s = trio.current_time()
         # Between the last look at what is under way and the one that would end it.
-        await trio.sleep(59.95)
+        ends_ms = world.lease.started_at_ms + USE.idle_s * 1000
+        await trio.sleep((ends_ms - world.now_ms()) / 1000 - 0.01)
         tally = world.uses.tally_of(world.lease)
         request = tally.begin()
         await trio.sleep(30)
         assert world.phase is LeasePhase.RUNNING
+        ended_s = trio.current_time()
         tally.end(request)
         await world.until_phase(LeasePhase.REPORTED)
-        assert trio.current_time() - began_s >= 59.95 + 30 + 60
+        assert trio.current_time() - ended_s >= USE.idle_s
 
 
 async def test_what_is_served_ahead_of_an_escrow_outlives_its_node(
