@@ -105,23 +105,28 @@ class _Gate:
         await asyncio.to_thread(self.asked.wait)
 
 
+async def two_writes(db: Database, disk: _Gate) -> tuple[asyncio.Task[None], asyncio.Task[None]]:
+    """One that waits for the disk, and the next one, which is carried out meanwhile, though not committed."""
+    disk.is_slow = True
+    first = asyncio.create_task(db.write_briefly(insert, 1))
+    await disk.wait_until_asked()
+    carried_out = asyncio.Event()
+
+    def insert_and_say_so(conn: Connection) -> None:
+        insert(conn, 2)
+        carried_out.set()
+
+    second = asyncio.create_task(db.write_briefly(insert_and_say_so))
+    await carried_out.wait()
+    return first, second
+
+
 @pytest.mark.parametrize("read", ["read", "read_briefly"])
 @on_asyncio
 async def test_nobody_hears_of_a_write_that_is_not_on_the_disk(tmp_path: Path, read: str) -> None:
     disk = _Gate()
     async with Database.open(tmp_path / "db", sync=disk.sync) as db:
-        disk.is_slow = True
-        first = asyncio.create_task(db.write_briefly(insert, 1))
-        await disk.wait_until_asked()
-        carried_out = asyncio.Event()
-
-        def insert_and_say_so(conn: Connection) -> None:
-            insert(conn, 2)
-            carried_out.set()
-
-        # The next one is carried out meanwhile, though not committed.
-        second = asyncio.create_task(db.write_briefly(insert_and_say_so))
-        await carried_out.wait()
+        first, second = await two_writes(db, disk)
         seen: list[int] = []
         looked = threading.Event()
 
@@ -231,17 +236,7 @@ async def test_a_group_that_waits_behind_a_failed_disk_is_undone(tmp_path: Path)
             raise OSError(errno.EIO, "Input/output error")
 
     async with Database.open(path, sync=sync) as db:
-        disk.is_slow = True
-        first = asyncio.create_task(db.write_briefly(insert, 1))
-        await disk.wait_until_asked()
-        carried_out = asyncio.Event()
-
-        def insert_and_say_so(conn: Connection) -> None:
-            insert(conn, 2)
-            carried_out.set()
-
-        second = asyncio.create_task(db.write_briefly(insert_and_say_so))
-        await carried_out.wait()
+        first, second = await two_writes(db, disk)
         disk.go_on.set()
         outcomes = await asyncio.gather(first, second, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [DiskFailed, DiskFailed]
