@@ -72,7 +72,7 @@ engine: ## a Docker engine that answers
 compiler: ## clang-16, for the on-chain program
 	@scripts/compiler.sh
 
-javascript: ## Node.js and npm's Solana clients, for the interoperability tests
+javascript: $(packages) ## what each package-lock.json pins, in the node_modules beside it
 	@scripts/javascript.sh
 
 namespaces: ## what the tests that take networks apart need
@@ -93,7 +93,7 @@ lock: $(packages) ## resolve the dependencies again and write requirements.lock 
 	  $(UPGRADE) --output-file requirements.lock
 
 clean: ## remove what set-up made in this folder (the images and the engine stay)
-	rm -rf .venv build dist tests/interop/js/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist dashboard/node_modules sdk/typescript/node_modules tests/interop/js/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(packages): requirements.lock pyproject.toml
 	@scripts/python.sh

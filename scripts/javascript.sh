@@ -1,24 +1,23 @@
 #!/usr/bin/env bash
-# Node.js, npm, and the libraries that tests/interop/js/package-lock.json pins, in its node_modules.
+# The libraries that each folder's package-lock.json pins, in its node_modules; without arguments, of every such folder.
 #
-# npm's own configuration decides where they come from; the lock's hashes decide what is accepted.
+# Node.js and npm are Python packages of requirements.lock, so that everybody has the same. npm's own configuration decides
+# where libraries come from; the locks' hashes decide what is accepted.
 source "$(dirname "$0")/step.sh"
 
-folder=tests/interop/js
-stamp=$folder/node_modules/.installed
+PATH=$repository/.venv/bin:$PATH
+[ $# != 0 ] || set -- $(git ls-files '*package-lock.json' | xargs -rn 1 dirname)
 
-missing=()
-command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
-[ ${#missing[@]} = 0 ] || need_packages "JavaScript, for other people's Solana clients," "${missing[@]}"
+for folder in "$@"; do
+  stamp=$folder/node_modules/.installed
+  # By content: a checkout gives every file a new date.
+  wanted=$(cd "$folder" && sha256sum package.json package-lock.json .npmrc)
+  [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || continue
 
-# By content: a checkout gives every file a new date.
-wanted=$(sha256sum $folder/package.json $folder/package-lock.json $folder/.npmrc)
-[ "$(cat $stamp 2>/dev/null)" != "$wanted" ] || exit 0
+  install_libraries() {
+    (cd "$folder" && npm ci --no-progress)
+    echo "$wanted" >"$stamp"
+  }
 
-install_libraries() {
-  (cd $folder && npm ci --no-progress)
-  echo "$wanted" >$stamp
-}
-
-step npm "$(grep -c '"integrity"' $folder/package-lock.json) JavaScript packages, as package-lock.json pins them" install_libraries
+  step npm "$(grep -c '"integrity"' "$folder/package-lock.json") JavaScript packages, as $folder/package-lock.json pins them" install_libraries
+done

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import trio
 
+from javascript import NODE
+
 JS = Path(__file__).parent / "js"
 # Far beyond what any test of them takes, for what hangs.
 LIMIT_S = 180
@@ -17,7 +19,7 @@ LIMIT_S = 180
 async def javascript(script: str, *arguments: str) -> AsyncIterator[trio.abc.ReceiveStream]:
     """A running peer, and what it says."""
     process = await trio.lowlevel.open_process(
-        ["node", script, *arguments], cwd=JS, stdout=subprocess.PIPE
+        [NODE, script, *arguments], cwd=JS, stdout=subprocess.PIPE
     )
     assert process.stdout is not None, "asked for"
     try:

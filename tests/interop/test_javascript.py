@@ -13,6 +13,7 @@ import pytest
 
 from contracts.ledger_process import LedgerProcess
 from interop.ledger import create_market, describe
+from javascript import NODE
 
 pytestmark = pytest.mark.processes
 
@@ -41,7 +42,7 @@ def described(ledger: LedgerProcess) -> str:
 def _report(suite: str, described: str) -> str:
     """Run a suite, once; what node says of it, in TAP."""
     done = subprocess.run(
-        ["node", "--test-reporter=tap", suite],
+        [NODE, "--test-reporter=tap", suite],
         cwd=JS,
         env={**os.environ, "INTEROP_LEDGER": described},
         stdout=subprocess.PIPE,

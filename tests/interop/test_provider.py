@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from acceptance.network import JOB_IMAGE, Devnet, neurogrid, running_devnet, until
+from javascript import NODE
 from neurogrid.models import Task
 from neurogrid_devnet.demo.money import open_ledger
 from neurogrid_devnet.network_file import NodeEntry
@@ -82,7 +83,7 @@ def provider(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "journal": str(directory / "journal"),
     }
     (directory / "config.json").write_text(json.dumps(config))
-    command = ["node", "provider/main.mjs", str(directory / "config.json")]
+    command = [NODE, "provider/main.mjs", str(directory / "config.json")]
     said = directory / "said"
     with said.open("w") as output, (directory / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=JS, stdout=output, stderr=log, text=True)
@@ -190,7 +191,7 @@ def test_its_receipt_verifies_in_python_and_in_javascript(provider: Provider, st
     found = json.loads(verified.stdout)
     assert (found["valid"], found["node_id"]) == (True, provider.peer_id)
     theirs = subprocess.run(
-        ["node", "protocol/verify-receipt.mjs", str(story.receipt)],
+        [NODE, "protocol/verify-receipt.mjs", str(story.receipt)],
         cwd=JS,
         capture_output=True,
         text=True,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from javascript import NODE
+
 pytestmark = pytest.mark.processes
 
 PROTOCOL = Path(__file__).parent / "js/protocol"
@@ -21,7 +23,7 @@ _LIMIT_S = 120
 def _wrong(folder: Path) -> dict[str, str | None]:
     """For each file of a folder what does not hold, or None."""
     done = subprocess.run(
-        ["node", "check-vectors.mjs", str(folder)],
+        [NODE, "check-vectors.mjs", str(folder)],
         cwd=PROTOCOL,
         stdout=subprocess.PIPE,
         text=True,
