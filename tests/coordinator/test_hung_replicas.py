@@ -15,7 +15,7 @@ from coordinator.on_asyncio import on_asyncio
 from coordinator.replica_world import HEAD, ReplicaWorld, open_replica_world, well_but, words
 from coordinator.test_hostile_servers import noted, time_passes
 from coordinator.test_paid_use import ask, event, events_of, paid, piece, uses
-from neurogrid_coordinator.replicas.asking import AskLimits
+from neurogrid_coordinator.replicas.asking import LIMITS, AskLimits
 from neurogrid_coordinator.replicas.pool import HANGS_MAX
 from neurogrid_marketplace import first_byte
 from neurogrid_marketplace.first_byte import Work, WorkKind
@@ -217,7 +217,8 @@ async def test_whose_client_is_answered_by_another_try_pays_for_that_alone(
             await ask(alice)
         await noted(here, alice, 3)
         silent = 1
-        async with time_passes(here, looks=True):
+        # What may pass between two pieces of an answer is more: a word that is none of one is no piece.
+        async with time_passes(here, looks=True), asyncio.timeout(LIMITS.between_s / 2):
             first, last, done = events_of(await ask(alice))
         assert (first["choices"][0]["text"], done) == ("w ", "[DONE]")
         assert last["neurogrid"]["cost_micro_usdc"] in (0, 1)

@@ -54,6 +54,11 @@ class Course:
         """Whether every text that has begun has said how it ended."""
         return bool(self._ended) and not self._open
 
+    @property
+    def begins_until_s(self) -> float | None:
+        """When its first text is too late; None once it has come."""
+        return None if self._texts else self._since_s + self._patience.first_s
+
     def take(self, value: Mapping[str, Any], now_s: float) -> None:
         """The next event.
 
@@ -79,7 +84,7 @@ class Course:
             NoAnswer: nothing of an answer has come for too long; `Silent`: nothing at all.
         """
         limit_s = self._patience.between_s if self._texts else self._patience.first_s
-        if now_s - self._since_s > limit_s:
+        if now_s >= self._since_s + limit_s:
             kind = NoAnswer if self._texts else Silent
             raise kind(f"nothing of an answer came for {limit_s:g} s")
 

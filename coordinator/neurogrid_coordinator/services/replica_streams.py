@@ -106,13 +106,16 @@ async def _read(served: Served, course: Course) -> AsyncIterator[bytes]:
     while True:
         if rest_until_s is None and course.has_ended:
             rest_until_s = loop.time() + min(_REST_S, served.limits.between_s)
-        if rest_until_s is None:
+        until_s = course.begins_until_s if rest_until_s is None else rest_until_s
+        if until_s is None:
             piece = await anext(pieces, None)
         else:
             try:
-                async with asyncio.timeout_at(rest_until_s):
+                # Not until something comes: whoever says a word and then nothing has not begun.
+                async with asyncio.timeout_at(until_s):
                     piece = await anext(pieces, None)
             except TimeoutError:
+                course.look(max(until_s, loop.time()))
                 raise NoAnswer("it does not come to its end") from None
         if piece is None:
             return
