@@ -49,6 +49,9 @@ conformance: $(packages) ## ask a coordinator all that the documents print: URL=
 examples: $(packages) ## record the answers that the OpenAPI document shows, where some are missing or fit no more
 	@PYTHONPATH=tests $(python) -m coordinator.record_answers
 
+schema: javascript ## write the TypeScript SDK's types of the API anew, after a change of what it takes or answers
+	@PYTHONPATH=tests $(python) -m typescript.write_schema
+
 bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a part
 	@PYTHONPATH=tests $(python) -m bench $(BENCH)
 
@@ -102,4 +105,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test nightly check fix bench examples conformance program kernels setup images models engine compiler namespaces systemd postgresql nginx lock clean
+.PHONY: help demo test nightly check fix bench examples schema conformance program kernels setup images models engine compiler namespaces systemd postgresql nginx lock clean

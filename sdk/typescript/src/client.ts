@@ -1,0 +1,68 @@
+import { Live, type ClientEvents } from './live.js';
+import { settings, type ClientOptions } from './options.js';
+import type { BoltTask, BoltTaskRequest } from './schema.js';
+import type { ServerSentEvent } from './sse.js';
+import { SubmittedTask } from './task.js';
+import { Transport, type CallOptions, type Method, type RequestOptions, type StreamOptions } from './transport.js';
+
+/** A coordinator of NeuroGrid. */
+export class NeuroGridClient {
+  /** What every group of calls is made of. */
+  readonly transport: Transport;
+  readonly #live: Live;
+
+  constructor(options: ClientOptions = {}) {
+    this.transport = new Transport(settings(options));
+    this.#live = new Live(this.transport);
+  }
+
+  get baseUrl(): string {
+    return this.transport.settings.baseUrl;
+  }
+
+  /**
+   * Any request: `data` of the answer, or the whole of an answer that has none.
+   *
+   * @param path as `/api/v1/nodes`.
+   */
+  request<T = unknown>(method: Method, path: string, options?: RequestOptions): Promise<T> {
+    return this.transport.request<T>(method, path, options);
+  }
+
+  /** The events of a stream, as `/api/v1/tasks/{id}/events`, until its end; what breaks off is taken up again. */
+  stream(path: string, options?: StreamOptions): AsyncGenerator<ServerSentEvent, void> {
+    return this.transport.stream(path, options);
+  }
+
+  /**
+   * Ask a model, as a task that is followed by its id (document 000).
+   *
+   * What the request does not say of `quality` and `timeout`, the client's options do.
+   */
+  async submitTask(request: BoltTaskRequest, options?: CallOptions): Promise<SubmittedTask> {
+    const { quality, taskTimeout } = this.transport.settings;
+    const usual = { ...(quality !== null && { quality }), ...(taskTimeout !== null && { timeout: taskTimeout }) };
+    const body = { ...request, options: { ...usual, ...request.options } };
+    const task = await this.transport.request<BoltTask>('POST', '/api/task', { ...options, body });
+    return new SubmittedTask(this.#live, task);
+  }
+
+  /** Hear of the live connection, and of all tasks. There is one while anybody listens. The answer stops it. */
+  on<Name extends keyof ClientEvents>(name: Name, listener: (value: ClientEvents[Name]) => void): () => void {
+    return this.#live.on(name, listener);
+  }
+
+  off<Name extends keyof ClientEvents>(name: Name, listener: (value: ClientEvents[Name]) => void): void {
+    this.#live.off(name, listener);
+  }
+
+  /** Ask the coordinator for a `pong`. The connection also pings by itself. */
+  ping(): void {
+    this.#live.ping();
+  }
+
+  /** End the live connection; nobody is told of anything any more. */
+  close(): void {
+    this.#live.close();
+  }
+}
