@@ -49,8 +49,9 @@ conformance: $(packages) ## ask a coordinator all that the documents print: URL=
 examples: $(packages) ## record the answers that the OpenAPI document shows, where some are missing or fit no more
 	@PYTHONPATH=tests $(python) -m coordinator.record_answers
 
-schema: javascript ## write the TypeScript SDK's types of the API anew, after a change of what it takes or answers
+schema: javascript ## write the TypeScript SDK's types anew, after a change of the API or of docs/protocol.md
 	@PYTHONPATH=tests $(python) -m typescript.write_schema
+	@cd sdk/typescript && ../../.venv/bin/node scripts/protocol.mjs <../../docs/protocol.md >src/receipts/tables.ts
 
 bench: setup ## the numbers we are judged by; BENCH='--only settlement' for a part
 	@PYTHONPATH=tests $(python) -m bench $(BENCH)

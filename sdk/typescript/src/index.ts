@@ -6,3 +6,5 @@ export type * as schema from './schema.js';
 export type { ServerSentEvent } from './sse.js';
 export { SubmittedTask, type TaskEvents } from './task.js';
 export type { CallOptions, Method, Query, RequestOptions, StreamOptions } from './transport.js';
+export { ReceiptInvalidError, verifyReceipt } from './receipts/index.js';
+export type { Expected, Proof, ReceiptItem, VerifiedReceipt } from './receipts/index.js';
