@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .aio.client import AsyncClient
     from .client import Client
     from .errors import (
         ApiError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError",
+    "AsyncClient",
     "AuthenticationError",
     "Client",
     "CommandLost",
@@ -77,6 +79,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "AsyncClient": ".aio.client",
     "Client": ".client",
     "Provider": ".providing",
     "TaskOutput": ".models",

@@ -1,12 +1,15 @@
+# Made from aio/api_keys.py by scripts/unasync.py: change that one, and run it.
 """The account's API keys."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from .models import ApiKey, ApiKeyPage, KeyScope, NewApiKey, RotatedApiKey
 from .models.api_keys import KeyRole, KeyState
+from .pages import each
 from .transport import Transport
 
 # In place of an id: the key that asks.
@@ -31,6 +34,10 @@ class ApiKeys:
         if state is not None:
             params["state"] = state
         return self._transport.call(ApiKeyPage, "GET", "/api-keys", params=params)
+
+    def iterate(self, *, state: KeyState | None = None, page_size: int = 100) -> Generator[ApiKey]:
+        """All keys that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.list, state=state), page_size, ApiKey)
 
     def get(self, key_id: str = CURRENT) -> ApiKey:
         """One key; the client's own by default, which needs no scope.

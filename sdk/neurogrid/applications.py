@@ -1,3 +1,4 @@
+# Made from aio/applications.py by scripts/unasync.py: change that one, and run it.
 """Applications by OAuth 2: those that the account has registered, and what it allows any."""
 
 import uuid

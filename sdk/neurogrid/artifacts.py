@@ -1,21 +1,23 @@
+# Made from aio/artifacts.py by scripts/unasync.py: change that one, and run it.
 """Files by their hash: upload inputs, download outputs."""
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 
 from .errors import IntegrityError, NotFoundError
+from .files import hash_file, inside
 from .models import Artifact, OutputFile
+from .runtime import blocking, pieces
 from .transport import Transport
-
-_CHUNK_BYTES = 1024 * 1024
 
 
 class Artifacts:
@@ -32,7 +34,7 @@ class Artifacts:
             InvalidRequestError: it is larger than the coordinator takes.
         """
         file = Path(path)
-        digest, size_bytes = hash_file(file)
+        digest, size_bytes = blocking(hash_file, file)
         try:
             self._transport.send("HEAD", f"/artifacts/{digest}")
         except NotFoundError:
@@ -101,7 +103,7 @@ class Artifacts:
         for path in wanted:
             output = _found(by_path, path)
             target = directory / inside(output.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            blocking(partial(target.parent.mkdir, parents=True, exist_ok=True))
             self._download(f"{url}/{quote(output.path)}", output, target)
             written.append(target)
         return written
@@ -114,7 +116,7 @@ class Artifacts:
             with os.fdopen(descriptor, "wb") as file:
                 digest, received = hashlib.sha256(), 0
 
-                def attempt() -> Iterator[bytes]:
+                def attempt() -> Generator[bytes]:
                     # Positions count the file's own bytes, so nothing may compress it on its way.
                     headers = {"Accept-Encoding": "identity"}
                     if received:
@@ -123,22 +125,21 @@ class Artifacts:
                         if received and response.status_code != httpx.codes.PARTIAL_CONTENT:
                             raise IntegrityError(f"{output.path} can't be resumed")
                         # As it comes: what waits to fill a larger piece would be lost with the connection.
-                        yield from response.iter_bytes()
+                        body = response.iter_bytes()
+                        yield from body
 
-                for piece in self._transport.resume(attempt):
-                    received += len(piece)
-                    if received > output.size:
-                        break
-                    digest.update(piece)
-                    file.write(piece)
+                with closing(self._transport.resume(attempt)) as arriving:
+                    for piece in arriving:
+                        received += len(piece)
+                        if received > output.size:
+                            break
+                        digest.update(piece)
+                        blocking(file.write, piece)
             if received != output.size or digest.hexdigest() != output.sha256:
                 raise IntegrityError(f"{output.path} does not have the hash {output.sha256}")
-            # mkstemp makes it 0600; a downloaded file is an ordinary one.
-            part.chmod(0o644)
-            part.replace(target)
+            blocking(_finish, part, target)
         except BaseException:
-            with suppress(FileNotFoundError):
-                part.unlink()
+            _remove(part)
             raise
 
 
@@ -149,25 +150,12 @@ def _found(files: Mapping[str, OutputFile], path: str) -> OutputFile:
     return found
 
 
-def inside(path: str) -> PurePosixPath:
-    """The output's path, unless it would leave the directory: the server is not trusted with that."""
-    relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in path or "\0" in path:
-        raise IntegrityError(f"the coordinator names an output {path!r}, which is no plain path")
-    return relative
+def _finish(part: Path, target: Path) -> None:
+    # mkstemp makes it 0600; a downloaded file is an ordinary one.
+    part.chmod(0o644)
+    part.replace(target)
 
 
-def hash_file(path: Path) -> tuple[str, int]:
-    """Its SHA-256 in hex, and its size."""
-    digest, size_bytes = hashlib.sha256(), 0
-    for piece in pieces(path):
-        digest.update(piece)
-        size_bytes += len(piece)
-    return digest.hexdigest(), size_bytes
-
-
-def pieces(path: Path) -> Iterator[bytes]:
-    """What is in a file, a MiB at a time."""
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK_BYTES):
-            yield piece
+def _remove(part: Path) -> None:
+    with suppress(FileNotFoundError):
+        part.unlink()

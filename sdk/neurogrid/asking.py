@@ -1,7 +1,8 @@
+# Made from aio/asking.py by scripts/unasync.py: change that one, and run it.
 """Models: which there are, and asking one for a text, an image or a transcription."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import msgspec
 
+from .answers import refused
 from .artifacts import Artifacts
 from .errors import ConnectionFailed, InvalidRequestError
 from .models.catalogue import (
@@ -21,9 +23,10 @@ from .models.catalogue import (
     TextAnswer,
     Transcription,
 )
+from .runtime import blocking
 from .sse import read_events
 from .tasks import Tasks
-from .transport import STREAM_SILENCE_S, Transport, refused
+from .transport import STREAM_SILENCE_S, Transport
 
 _PATH = "/models"
 # Longer than coordinators wait for a model by themselves.
@@ -52,7 +55,7 @@ class Models:
         """Those of a type and a category; left out: all."""
         wanted = {"type": type, "category": category}
         params = {name: value for name, value in wanted.items() if value is not None}
-        return self._transport.call(ModelPage, "GET", _PATH, params=params).models
+        return (self._transport.call(ModelPage, "GET", _PATH, params=params)).models
 
     def get(self, model: str) -> ModelInfo:
         """The model with this id or alias.
@@ -99,7 +102,7 @@ class Models:
         parameters: Mapping[str, Any] | None = None,
         region: str | None = None,
         min_performance_score: float = 0,
-    ) -> Iterator[str | TextAnswer]:
+    ) -> Generator[str | TextAnswer]:
         """Have a model write a text: its pieces as they come, and the whole answer in the end.
 
         Whoever stops before the end (``close()``, an exception, Ctrl-C) has nothing more computed, and pays for what came.
@@ -119,7 +122,9 @@ class Models:
             "node_preferences": _where(region, min_performance_score),
             "stream": True,
         }
-        yield from self._listen(TextAnswer, model, f"{_PATH}/generate/text", json=body)
+        listening = self._listen(TextAnswer, model, f"{_PATH}/generate/text", json=body)
+        with closing(listening) as pieces:
+            yield from pieces
 
     def generate_image(
         self,
@@ -182,7 +187,7 @@ class Models:
             InvalidRequestError: it is empty or too large.
             ApiError: as of `generate_text`.
         """
-        body, kind = _form(model, file, language, {})
+        body, kind = blocking(_form, model, file, language, {})
         return self._transport.call(
             Transcription,
             "POST",
@@ -199,7 +204,7 @@ class Models:
         file: str | PathLike[str] | BinaryIO,
         *,
         language: str | None = None,
-    ) -> Iterator[str | Transcription]:
+    ) -> Generator[str | Transcription]:
         """Have a model write down what a recording says: its pieces as they are heard, and the whole answer in the end.
 
         Whoever stops before the end (``close()``, an exception, Ctrl-C) has nothing more computed, and pays for the seconds that
@@ -212,16 +217,18 @@ class Models:
             as `transcribe`; also in the middle.
             ConnectionFailed: it broke off.
         """
-        body, kind = _form(model, file, language, {"stream": "true"})
-        yield from self._listen(
+        body, kind = blocking(_form, model, file, language, {"stream": "true"})
+        listening = self._listen(
             Transcription,
             model,
             f"{_PATH}/transcribe",
             body=body,
             headers={"Content-Type": kind},
         )
+        with closing(listening) as pieces:
+            yield from pieces
 
-    def _listen(self, kind: type[A], model: str, path: str, **request: Any) -> Iterator[str | A]:
+    def _listen(self, kind: type[A], model: str, path: str, **request: Any) -> Generator[str | A]:
         """The pieces of an answer, and the answer."""
         with ExitStack() as stack:
             response = self._transport.repeat(
@@ -233,16 +240,19 @@ class Models:
                 ),
             )
             try:
-                for event in read_events(response.iter_lines()):
-                    match event.event:
-                        case "text":
-                            yield msgspec.json.decode(event.data, type=_Piece).text
-                        case "answer":
-                            yield msgspec.json.decode(event.data, type=kind)
-                            return
-                        case "error":
-                            said = f'{{"error":{event.data}}}'.encode()
-                            raise refused(httpx.codes.INTERNAL_SERVER_ERROR, said, None)
+                # Held until the connection is closed, which closes what httpx has below them.
+                arriving = response.iter_lines()
+                with closing(read_events(arriving)) as events:
+                    for event in events:
+                        match event.event:
+                            case "text":
+                                yield msgspec.json.decode(event.data, type=_Piece).text
+                            case "answer":
+                                yield msgspec.json.decode(event.data, type=kind)
+                                return
+                            case "error":
+                                said = f'{{"error":{event.data}}}'.encode()
+                                raise refused(httpx.codes.INTERNAL_SERVER_ERROR, said, None)
             except httpx.TransportError as error:
                 raise ConnectionFailed(f"the answer of {model} broke off: {error}") from error
         raise ConnectionFailed(f"the answer of {model} broke off")

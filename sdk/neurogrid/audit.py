@@ -1,6 +1,7 @@
+# Made from aio/audit.py by scripts/unasync.py: change that one, and run it.
 """Who changed what of the account."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -22,7 +23,7 @@ class Audit:
         type: Literal["task", "api", "system"] | None = None,
         level: Literal["info", "warning", "error"] | None = None,
         page_size: int = 100,
-    ) -> Iterator[AuditRecord]:
+    ) -> Generator[AuditRecord]:
         """Every change that fits, newest first, each once, however many there are.
 
         Args:
@@ -40,8 +41,10 @@ class Audit:
         params |= {name: value for name, value in named.items() if value is not None}
         offset = 0
         while True:
-            page = self._transport.call(
-                AuditPage, "GET", "/audit/logs", params={**params, "offset": offset}
+            page = (
+                self._transport.call(
+                    AuditPage, "GET", "/audit/logs", params={**params, "offset": offset}
+                )
             ).logs
             yield from page
             if len(page) < page_size:

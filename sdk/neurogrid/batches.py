@@ -1,12 +1,15 @@
+# Made from aio/batches.py by scripts/unasync.py: change that one, and run it.
 """Batches: many tasks that are sent together."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any, Literal
 
 from .artifacts import Artifacts
-from .models.batches import Batch, BatchEnd, BatchPage, BatchTaskPage
+from .models.batches import Batch, BatchEnd, BatchPage, BatchTask, BatchTaskPage
+from .pages import each
 from .patience import until_ended
 from .transport import ABSENCE_MAX_S, Transport
 
@@ -55,7 +58,7 @@ class Batches:
         if tasks is not None:
             body["tasks"] = [dict(task) for task in tasks]
         if csv is not None:
-            body["csv"] = {"sha256": self._artifacts.upload(csv).sha256}
+            body["csv"] = {"sha256": (self._artifacts.upload(csv)).sha256}
         if input_file is not None:
             body["input_file"] = input_file
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
@@ -78,6 +81,10 @@ class Batches:
             params["status"] = status
         return self._transport.call(BatchPage, "GET", "/batches", params=params)
 
+    def iterate(self, *, status: str | None = None, page_size: int = 100) -> Generator[Batch]:
+        """All batches that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.list, status=status), page_size, Batch)
+
     def tasks(
         self, batch_id: str, *, status: str | None = None, limit: int = 100, offset: int = 0
     ) -> BatchTaskPage:
@@ -89,10 +96,16 @@ class Batches:
             BatchTaskPage, "GET", f"/batches/{batch_id}/tasks", params=params
         )
 
+    def iterate_tasks(
+        self, batch_id: str, *, status: str | None = None, page_size: int = 100
+    ) -> Generator[BatchTask]:
+        """All of a batch's tasks that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.tasks, batch_id, status=status), page_size, BatchTask)
+
     def results(self, batch_id: str, *, format: Literal["csv", "jsonl"] = "csv") -> bytes:
         """What became of each task, a line each."""
-        return self._transport.send(
-            "GET", f"/batches/{batch_id}/results", params={"format": format}
+        return (
+            self._transport.send("GET", f"/batches/{batch_id}/results", params={"format": format})
         ).content
 
     def execute(self, batch_id: str) -> Batch:

@@ -1,9 +1,11 @@
+# Made from aio/billing.py by scripts/unasync.py: change that one, and run it.
 """What the account's tasks cost: balance, history, invoices."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from .days import Day, days
 from .models.money import BillingBalance, BillingHistory, Invoice, InvoicePage
+from .pages import each
 from .transport import Transport
 
 
@@ -36,16 +38,21 @@ class Billing:
 
     def export_history(
         self, *, start_date: Day | None = None, end_date: Day | None = None
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes]:
         """All of a time's charges as a CSV file, piece by piece."""
         params = {"format": "csv", **days(start_date, end_date)}
         with self._transport.stream("/billing/history", params=params) as response:
-            yield from response.iter_bytes()
+            body = response.iter_bytes()
+            yield from body
 
     def list_invoices(self, *, limit: int = 50, offset: int = 0) -> InvoicePage:
         """One for each month in which something was paid, newest first."""
         params = {"limit": str(limit), "offset": str(offset)}
         return self._transport.call(InvoicePage, "GET", "/billing/invoices", params=params)
+
+    def iterate_invoices(self, *, page_size: int = 100) -> Generator[Invoice]:
+        """All invoices, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(self.list_invoices, page_size, Invoice)
 
     def get_invoice(self, invoice_id: str) -> Invoice:
         """One invoice, with its first lines.
@@ -61,4 +68,4 @@ class Billing:
         Raises:
             NotFoundError: the account has no such invoice.
         """
-        return self._transport.send("GET", f"/billing/invoices/{invoice_id}.pdf").content
+        return (self._transport.send("GET", f"/billing/invoices/{invoice_id}.pdf")).content

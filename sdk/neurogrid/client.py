@@ -1,6 +1,8 @@
+# Made from aio/client.py by scripts/unasync.py: change that one, and run it.
 """The client: one coordinator, one key, and a room for each kind of thing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,7 @@ from .models import (
     NodeReputation,
 )
 from .operations import Operations
+from .pages import each
 from .profile import find_profile
 from .provider import ProviderAccount
 from .providers import Providers
@@ -65,6 +68,12 @@ class Nodes:
             params["region"] = region
         return self._transport.call(NodePage, "GET", "/nodes", params=params)
 
+    def iterate(
+        self, *, status: str | None = None, region: str | None = None, page_size: int = 100
+    ) -> Generator[NodeInfo]:
+        """All nodes known now that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.list, status=status, region=region), page_size, NodeInfo)
+
     def get(self, node_id: str) -> NodeInfo:
         """One node.
 
@@ -87,7 +96,7 @@ class Nodes:
         """What was found out about a node's hardware, newest first; empty if nothing was."""
         params: dict[str, str | int] = {"limit": limit}
         path = f"/nodes/{node_id}/evidence"
-        return self._transport.call(NodeEvidenceList, "GET", path, params=params).evidence
+        return (self._transport.call(NodeEvidenceList, "GET", path, params=params)).evidence
 
     def challenge_evidence(self, challenge_id: str) -> bytes:
         """The signed file of a challenge, byte for byte; `neurogrid verify-evidence` checks it offline.
@@ -95,13 +104,13 @@ class Nodes:
         Raises:
             NotFoundError: there is none, or none any more: the newest of each node are kept.
         """
-        return self._transport.send("GET", f"/challenges/{challenge_id}/evidence").content
+        return (self._transport.send("GET", f"/challenges/{challenge_id}/evidence")).content
 
 
 class Client:
     """A connection to one coordinator in the name of one account.
 
-    Safe to use from several threads. Close it, or use it in a ``with`` block.
+    Safe to use from several threads, or tasks of one event loop. Close it, or use it in an ``with`` block.
 
     Args:
         api_key: begins with ``ng_``; default NEUROGRID_API_KEY. Without one, an application's NEUROGRID_CLIENT_ID and

@@ -21,10 +21,12 @@ from websockets.sync.client import ClientConnection, connect
 from neurogrid_marketplace.errors import MalformedMessage
 from neurogrid_marketplace.job_stream import WINDOW_BYTES, Credit, Incoming, Outgoing
 
+from .answers import refused
 from .errors import CommandLost, ConnectionFailed, api_error
 from .models import CommandOutput
-from .transport import Transport, refused
 
+# Address and headers of a WebSocket.
+Place = tuple[str, dict[str, str]]
 SignalName = Literal["HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM"]
 _PIECE_BYTES = 32 * 1024
 # Beyond what credit lets come, only bugs and hostile coordinators send more.
@@ -202,7 +204,7 @@ class Command:
 
 
 def open_command(
-    transport: Transport,
+    place: Place,
     task_id: str,
     command: Sequence[str],
     *,
@@ -213,13 +215,15 @@ def open_command(
 ) -> Command:
     """Start a command beside a task's job.
 
+    Args:
+        place: of the task's ``/exec``.
+
     Raises:
         ApiError: it is refused.
         ConnectionFailed: the coordinator can't be reached, or what is there speaks no WebSocket.
     """
     return open_stream(
-        transport,
-        f"/tasks/{task_id}/exec",
+        place,
         task_id,
         command=list(command),
         tty=tty,
@@ -229,16 +233,19 @@ def open_command(
     )
 
 
-def open_port(transport: Transport, task_id: str) -> Command:
+def open_port(place: Place, task_id: str) -> Command:
     """Connect to the port of a task's job.
+
+    Args:
+        place: of the task's ``/port``.
 
     Raises:
         As `open_command`.
     """
-    return open_stream(transport, f"/tasks/{task_id}/port", task_id)
+    return open_stream(place, task_id)
 
 
-def open_stream(transport: Transport, path: str, task_id: str, **wanted: object) -> Command:
+def open_stream(place: Place, task_id: str, **wanted: object) -> Command:
     """A stream into a task's job.
 
     Args:
@@ -247,7 +254,7 @@ def open_stream(transport: Transport, path: str, task_id: str, **wanted: object)
     Raises:
         As `open_command`.
     """
-    url, headers = transport.websocket(path)
+    url, headers = place
     closing = ExitStack()
     try:
         socket = closing.enter_context(

@@ -1,3 +1,4 @@
+# Made from aio/error_log.py by scripts/unasync.py: change that one, and run it.
 """The error log: what failed of an account, and what was done about it."""
 
 from .models.error_log import LoggedError, LoggedErrorPage, Severity

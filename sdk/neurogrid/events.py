@@ -1,42 +1,21 @@
+# Made from aio/events.py by scripts/unasync.py: change that one, and run it.
 """What happens to the account: as a list, and as it comes."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from .models.events import AccountEvent, EventPage
+from .runtime import sleep
 from .sse import read_events
 from .transport import STREAM_SILENCE_S, Transport
 
 # Between two streams that end by themselves, which they do after an hour.
 _PAUSE_S = 1.0
-
-
-class AccountEvent(Struct, frozen=True, kw_only=True):
-    """Something that has happened.
-
-    Attributes:
-        type: such as ``task.completed``.
-        sequence: grows in the order in which things happened; ask for what comes after it.
-        fields: all that it says, as it came: ``task_id``, ``status``, ...
-    """
-
-    type: str
-    sequence: int
-    timestamp: datetime
-    fields: dict[str, Any]
-
-
-class EventPage(Struct, frozen=True, kw_only=True):
-    """Some events, oldest first; ``next_after``: ask for what comes after it; ``reset``: the coordinator knows no event
-    of the sequence that was asked for, so what you keep of earlier ones may be another now."""
-
-    events: list[AccountEvent]
-    next_after: int
-    reset: bool = False
 
 
 class _Listed(Struct, frozen=True):
@@ -70,7 +49,7 @@ class Events:
 
     def follow(
         self, *, after: int | None = None, types: Sequence[str] = ()
-    ) -> Iterator[AccountEvent]:
+    ) -> Generator[AccountEvent]:
         """Events as they come, for ever; resumed after the last that arrived when a connection breaks. One of type
         ``reset`` says that the coordinator does not know that event (any more), and what follows is what is to come.
 
@@ -83,7 +62,7 @@ class Events:
         """
         last = None if after is None else str(after)
 
-        def attempt() -> Iterator[AccountEvent]:
+        def attempt() -> Generator[AccountEvent]:
             nonlocal last
             with self._transport.stream(
                 "/events",
@@ -91,15 +70,19 @@ class Events:
                 headers={} if last is None else {"Last-Event-ID": last},
                 silence_s=STREAM_SILENCE_S,
             ) as response:
-                for event in read_events(response.iter_lines()):
-                    last = event.id
-                    # Only says where the stream begins.
-                    if event.event != "open":
-                        yield _event(msgspec.json.decode(event.data))
+                # Held until the connection is closed, which closes what httpx has below them.
+                arriving = response.iter_lines()
+                with closing(read_events(arriving)) as events:
+                    for event in events:
+                        last = event.id
+                        # Only says where the stream begins.
+                        if event.event != "open":
+                            yield _event(msgspec.json.decode(event.data))
 
         while True:
-            yield from self._transport.resume(attempt)
-            time.sleep(_PAUSE_S)
+            with closing(self._transport.resume(attempt)) as happened:
+                yield from happened
+            sleep(_PAUSE_S)
 
 
 def _types(types: Sequence[str]) -> dict[str, str]:

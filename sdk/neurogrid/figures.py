@@ -1,3 +1,4 @@
+# Made from aio/figures.py by scripts/unasync.py: change that one, and run it.
 """Figures of the market and of the account, and the limits that it sets itself."""
 
 from decimal import Decimal

@@ -1,3 +1,4 @@
+# Made from aio/inputs.py by scripts/unasync.py: change that one, and run it.
 """A job's input files, as a program names them and as the API takes them."""
 
 from collections.abc import Mapping, Sequence
@@ -6,7 +7,8 @@ from typing import Any
 
 from .artifacts import Artifacts
 from .models import TaskOutput
-from .sealed import SealedTask, job_hash, seal_inputs
+from .sealed import seal_inputs
+from .sealing import SealedTask, job_hash
 from .transport import FETCH_SILENCE_S
 
 # What an input's URL begins with, and what comes before the hash that pins it.
@@ -32,7 +34,7 @@ def _source(artifacts: Artifacts, source: str | PathLike[str] | TaskOutput) -> d
         return {"url": url, "sha256": sha256} if pinned else {"url": url}
     if isinstance(source, str):
         return {"sha256": source}
-    return {"sha256": artifacts.upload(source).sha256}
+    return {"sha256": (artifacts.upload(source)).sha256}
 
 
 def sealed_references(

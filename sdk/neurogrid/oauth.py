@@ -5,12 +5,16 @@ docs/oauth.md says how an application is registered. Its secret goes to the coor
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
 
 from .errors import AuthenticationError, ConnectionFailed, ServerError
+
+if TYPE_CHECKING:
+    from anyio import Lock
 
 TOKEN_PATH = "/oauth/token"
 # A token that ends on its way is refused: another one is asked for so long before.
@@ -32,7 +36,7 @@ class _Refusal(msgspec.Struct):
 class ClientCredentials(httpx.Auth):
     """Gives each request the token of an application, and gets another one when that is about to end.
 
-    Safe to use from several threads. ``repr`` shows no secret.
+    Safe to use from several threads, or from several tasks of one event loop. ``repr`` shows no secret.
 
     Args:
         base_url: of the coordinator.
@@ -46,6 +50,8 @@ class ClientCredentials(httpx.Auth):
         self._token = ""
         self._until_s = 0.0
         self._lock = threading.Lock()
+        # In an event loop, which the other one would stop; a client has one or the other kind of requests.
+        self._loops_lock: Lock | None = None
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """What httpx sends for a request: the question for a token before it, if there is none.
@@ -56,23 +62,44 @@ class ClientCredentials(httpx.Auth):
         """
         with self._lock:
             if time.monotonic() >= self._until_s - _EARLY_S:
-                answer = yield from self._asking()
+                answer = yield self._question()
+                answer.read()
                 self._keep(answer)
             token = self._token
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            # It was taken back, or the coordinator's clock is another: the next request asks anew.
             with self._lock:
-                if token == self._token:
-                    self._until_s = 0.0
+                self._forget(token)
 
-    def _asking(self) -> Generator[httpx.Request, httpx.Response, httpx.Response]:
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """As `sync_auth_flow`, in an event loop."""
+        if self._loops_lock is None:
+            # Loaded by whoever has an event loop alone.
+            from anyio import Lock
+
+            self._loops_lock = Lock()
+        async with self._loops_lock:
+            if time.monotonic() >= self._until_s - _EARLY_S:
+                answer = yield self._question()
+                await answer.aread()
+                self._keep(answer)
+            token = self._token
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._forget(token)
+
+    def _forget(self, token: str) -> None:
+        # It was taken back, or the coordinator's clock is another: the next request asks anew.
+        if token == self._token:
+            self._until_s = 0.0
+
+    def _question(self) -> httpx.Request:
         asking = httpx.Request("POST", self._url, data=self._form)
-        signed = next(self._basic.auth_flow(asking))
-        answer = yield signed
-        answer.read()
-        return answer
+        return next(self._basic.auth_flow(asking))
 
     def _keep(self, answer: httpx.Response) -> None:
         if answer.status_code != httpx.codes.OK:

@@ -1,3 +1,4 @@
+# Made from aio/operations.py by scripts/unasync.py: change that one, and run it.
 """Operations: the market's own computations, which need no image and no command of yours."""
 
 import uuid
@@ -10,6 +11,7 @@ import msgspec
 from .errors import NotFoundError, OperationFailed
 from .models import Task
 from .models.operations import OperationInfo, OperationList, OperationResult
+from .runtime import blocking
 from .task_body import Priority, Where, task_body
 from .tasks import Tasks
 from .transport import Transport
@@ -27,7 +29,7 @@ class Operations:
 
     def list(self) -> Sequence[OperationInfo]:
         """Those there are, with the bounds of each parameter."""
-        return self._transport.call(OperationList, "GET", "/operations").operations
+        return (self._transport.call(OperationList, "GET", "/operations")).operations
 
     def submit(
         self,
@@ -110,6 +112,6 @@ class Operations:
         with TemporaryDirectory() as folder:
             try:
                 (path,) = self._tasks.download(task.id, folder, paths=[_RESULT_FILE])
-                return msgspec.json.decode(path.read_bytes(), type=OperationResult)
+                return msgspec.json.decode(blocking(path.read_bytes), type=OperationResult)
             except (NotFoundError, msgspec.DecodeError) as error:
                 raise OperationFailed(task) from error

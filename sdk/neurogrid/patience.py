@@ -1,3 +1,4 @@
+# Made from aio/patience.py by scripts/unasync.py: change that one, and run it.
 """Looking again and again until something has ended."""
 
 import time
@@ -5,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from .errors import WaitTimeout
+from .runtime import sleep
 
 # The first look comes quickly, for short jobs; later ones are cheap enough for thousands of waiters.
 _POLL_FIRST_S = 0.1
@@ -44,5 +46,5 @@ def until_ended(look: Callable[[], E], timeout_s: float | None) -> E:
             return found
         if deadline is not None and time.monotonic() + pause_s > deadline:
             raise WaitTimeout(f"{found.id} is {found.status} after {timeout_s:g} s")
-        time.sleep(pause_s)
+        sleep(pause_s)
         pause_s = min(pause_s * 1.3, _POLL_MAX_S)

@@ -1,3 +1,4 @@
+# Made from aio/provider.py by scripts/unasync.py: change that one, and run it.
 """The account as a provider: its machines, what they do and earn, and its stake.
 
 What moves money answers a transaction that the wallet has to sign, and asking for it is signed as well: the

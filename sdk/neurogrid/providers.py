@@ -1,3 +1,4 @@
+# Made from aio/providers.py by scripts/unasync.py: change that one, and run it.
 """Providers: who offers machines."""
 
 from decimal import Decimal

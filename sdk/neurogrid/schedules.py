@@ -1,8 +1,10 @@
+# Made from aio/schedules.py by scripts/unasync.py: change that one, and run it.
 """Schedules: tasks and batches that are run by cron. The API calls them scheduled tasks."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from .models.schedules import (
@@ -14,6 +16,7 @@ from .models.schedules import (
     ScheduleRun,
     ScheduleRunPage,
 )
+from .pages import each
 from .transport import Transport
 
 _PATH = "/scheduled-tasks"
@@ -94,6 +97,12 @@ class Schedules:
             params["name"] = name
         return self._transport.call(SchedulePage, "GET", _PATH, params=params)
 
+    def iterate(
+        self, *, is_active: bool | None = None, name: str | None = None, page_size: int = 100
+    ) -> Generator[Schedule]:
+        """All schedules that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.list, is_active=is_active, name=name), page_size, Schedule)
+
     def update(self, schedule_id: str, **changes: Any) -> Schedule:
         """Change fields of a schedule."""
         return self._transport.call(
@@ -121,8 +130,10 @@ class Schedules:
 
     def next_runs(self, schedule_id: str, count: int = 5) -> Sequence[datetime]:
         """Its next times."""
-        return self._transport.call(
-            NextRuns, "GET", f"{_PATH}/{schedule_id}/next", params={"count": count}
+        return (
+            self._transport.call(
+                NextRuns, "GET", f"{_PATH}/{schedule_id}/next", params={"count": count}
+            )
         ).next_runs
 
     def delete(self, schedule_id: str) -> ScheduleEnd:

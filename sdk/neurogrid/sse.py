@@ -1,9 +1,10 @@
+# Made from aio/sse.py by scripts/unasync.py: change that one, and run it.
 """Server-sent events: the text/event-stream format, read line by line.
 
 Source: HTML Living Standard, 9.2.6 "Interpreting an event stream".
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 
@@ -16,7 +17,7 @@ class ServerSentEvent:
     id: str | None
 
 
-def read_events(lines: Iterable[str]) -> Iterator[ServerSentEvent]:
+def read_events(lines: Iterable[str]) -> Generator[ServerSentEvent]:
     """The events in a stream of lines; comments (keep-alives) and unknown fields are skipped."""
     event, data, last_id = "message", list[str](), None
     for line in lines:

@@ -31,24 +31,8 @@ class TaskAccess:
             ServerError, ConnectionFailed: it can't be started now.
             CommandLost: the connection broke; the command was ended.
         """
-        said: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
         with self.open_exec(task_id, command) as running:
-
-            def give() -> None:
-                running.write(input)
-                running.end_input()
-
-            giving = threading.Thread(target=give, name="input of a command", daemon=True)
-            giving.start()
-            try:
-                for piece in running:
-                    said[piece.stream].append(piece.data)
-            finally:
-                running.close()
-                giving.join()
-        code = -1 if running.exit_code is None else running.exit_code
-        stdout, stderr = b"".join(said["stdout"]), b"".join(said["stderr"])
-        return ExecResult(code, stdout, stderr, running.reason)
+            return gathered(running, input)
 
     def open_exec(
         self,
@@ -71,9 +55,8 @@ class TaskAccess:
         # An HTTP client alone needs no WebSockets.
         from .commands import open_command
 
-        return open_command(
-            self._transport, task_id, command, tty=tty, columns=columns, rows=rows, term=term
-        )
+        place = self._transport.websocket(f"/tasks/{task_id}/exec")
+        return open_command(place, task_id, command, tty=tty, columns=columns, rows=rows, term=term)
 
     def service_url(self, task_id: str) -> str:
         """Where the coordinator takes HTTP and WebSockets to a task's service; it asks for your key."""
@@ -93,7 +76,7 @@ class TaskAccess:
         """
         from .commands import open_port
 
-        return open_port(self._transport, task_id)
+        return open_port(self._transport.websocket(f"/tasks/{task_id}/port"), task_id)
 
     def forward(
         self,
@@ -115,3 +98,28 @@ class TaskAccess:
         from .forwarding import Forward
 
         return Forward(lambda: self.open_port(task_id), host, local_port, on_error)
+
+
+def gathered(running: "Command", given: bytes) -> ExecResult:
+    """Give a command this, and nothing more; all that it says until it ends.
+
+    Raises:
+        CommandLost, ApiError: as of `Command.read`.
+    """
+    said: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+
+    def give() -> None:
+        running.write(given)
+        running.end_input()
+
+    giving = threading.Thread(target=give, name="input of a command", daemon=True)
+    giving.start()
+    try:
+        for piece in running:
+            said[piece.stream].append(piece.data)
+    finally:
+        running.close()
+        giving.join()
+    code = -1 if running.exit_code is None else running.exit_code
+    stdout, stderr = b"".join(said["stdout"]), b"".join(said["stderr"])
+    return ExecResult(code, stdout, stderr, running.reason)

@@ -1,3 +1,4 @@
+# Made from aio/task_changes.py by scripts/unasync.py: change that one, and run it.
 """Tasks that are asked for otherwise while they wait, and executed once more when they have ended."""
 
 import uuid

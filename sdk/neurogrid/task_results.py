@@ -1,6 +1,7 @@
+# Made from aio/task_results.py by scripts/unasync.py: change that one, and run it.
 """What a task's job printed, left and cost: its log, files, checkpoints, auctions and receipt."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal, overload
@@ -62,35 +63,39 @@ class TaskResults:
     @overload
     def get_logs(
         self, task_id: str, lines: int = 100, *, follow: Literal[True]
-    ) -> Iterator[str]: ...
+    ) -> Generator[str]: ...
 
-    def get_logs(self, task_id: str, lines: int = 100, follow: bool = False) -> str | Iterator[str]:
+    def get_logs(
+        self, task_id: str, lines: int = 100, follow: bool = False
+    ) -> str | Generator[str]:
         """What the job printed, standard output and error together.
 
         Args:
             lines: so many from the end.
-            follow: from there on, piece by piece, until the job has ended and all of it was sent.
+            follow: from there on, piece by piece, until the job has ended and all of it was sent: iterate what you get.
         """
         if follow:
             return followed_log(self._transport, task_id, lines)
-        return self._transport.call(
-            LogPage, "GET", f"/tasks/{task_id}/logs", params={"lines": lines}, task_id=task_id
+        return (
+            self._transport.call(
+                LogPage, "GET", f"/tasks/{task_id}/logs", params={"lines": lines}, task_id=task_id
+            )
         ).text
 
-    def all_logs(self, task_id: str) -> Iterator[str]:
+    def all_logs(self, task_id: str) -> Generator[str]:
         """The whole log that is stored now, from its beginning, piece by piece."""
         return stored_log(self._transport, task_id)
 
     def auctions(self, task_id: str) -> list[AuctionInfo]:
         """Who bid for the task and who won: one auction for each lease, oldest first."""
-        return self._transport.call(
-            _AuctionList, "GET", f"/tasks/{task_id}/auctions", task_id=task_id
+        return (
+            self._transport.call(_AuctionList, "GET", f"/tasks/{task_id}/auctions", task_id=task_id)
         ).auctions
 
     def outputs(self, task_id: str) -> list[OutputFile]:
         """The files that the job left under /outputs; empty until it has completed."""
-        return self._transport.call(
-            _OutputList, "GET", f"/tasks/{task_id}/outputs", task_id=task_id
+        return (
+            self._transport.call(_OutputList, "GET", f"/tasks/{task_id}/outputs", task_id=task_id)
         ).outputs
 
     def download(
@@ -122,8 +127,10 @@ class TaskResults:
 
     def checkpoints(self, task_id: str) -> list[CheckpointInfo]:
         """What is kept of the task's work, oldest first. It stays until the task is deleted."""
-        return self._transport.call(
-            _CheckpointList, "GET", f"/tasks/{task_id}/checkpoints", task_id=task_id
+        return (
+            self._transport.call(
+                _CheckpointList, "GET", f"/tasks/{task_id}/checkpoints", task_id=task_id
+            )
         ).checkpoints
 
     def download_checkpoint(
@@ -146,7 +153,7 @@ class TaskResults:
                 )
             sequence = kept[-1].sequence
         url = f"/tasks/{task_id}/checkpoints/{sequence}"
-        files = self._transport.call(_CheckpointFiles, "GET", url, task_id=task_id).files
+        files = (self._transport.call(_CheckpointFiles, "GET", url, task_id=task_id)).files
         return self._artifacts.download_files(f"{url}/files", Path(directory), files)
 
     def receipt(self, task_id: str, *, lease_id: str | None = None) -> bytes:
@@ -161,4 +168,4 @@ class TaskResults:
         """
         params = {"lease_id": lease_id} if lease_id is not None else {}
         path = f"/tasks/{task_id}/receipt"
-        return self._transport.send("GET", path, params=params, task_id=task_id).content
+        return (self._transport.send("GET", path, params=params, task_id=task_id)).content

@@ -1,6 +1,8 @@
+# Made from aio/task_streams.py by scripts/unasync.py: change that one, and run it.
 """A task's events and log as they come, resumed after the last piece that arrived."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 import httpx
 import msgspec
@@ -17,11 +19,11 @@ class _LogPiece(msgspec.Struct):
     text: str
 
 
-def updates(transport: Transport, task_id: str) -> Iterator[TaskUpdate]:
+def updates(transport: Transport, task_id: str) -> Generator[TaskUpdate]:
     """Every event of a task from its beginning, as they come, until it has ended."""
     last: str | None = None
 
-    def attempt() -> Iterator[TaskUpdate]:
+    def attempt() -> Generator[TaskUpdate]:
         nonlocal last
         headers = {"Last-Event-ID": last} if last is not None else {}
         with transport.stream(
@@ -30,24 +32,27 @@ def updates(transport: Transport, task_id: str) -> Iterator[TaskUpdate]:
             task_id=task_id,
             silence_s=STREAM_SILENCE_S,
         ) as response:
-            for event in read_events(response.iter_lines()):
-                if event.event == "end":
-                    return
-                last = event.id
-                # The coordinator does not know what came last; all of it comes again.
-                if event.event == "reset":
-                    continue
-                yield msgspec.json.decode(event.data, type=TaskUpdate)
+            # Held until the connection is closed, which closes what httpx has below them.
+            arriving = response.iter_lines()
+            with closing(read_events(arriving)) as events:
+                for event in events:
+                    if event.event == "end":
+                        return
+                    last = event.id
+                    # The coordinator does not know what came last; all of it comes again.
+                    if event.event == "reset":
+                        continue
+                    yield msgspec.json.decode(event.data, type=TaskUpdate)
         raise _stream_cut()
 
     return transport.resume(attempt)
 
 
-def followed_log(transport: Transport, task_id: str, lines: int) -> Iterator[str]:
+def followed_log(transport: Transport, task_id: str, lines: int) -> Generator[str]:
     """A job's log from so many lines before its end on, until the job has ended and all of it was sent."""
     last: str | None = None
 
-    def attempt() -> Iterator[str]:
+    def attempt() -> Generator[str]:
         nonlocal last
         with transport.stream(
             f"/tasks/{task_id}/logs",
@@ -56,19 +61,22 @@ def followed_log(transport: Transport, task_id: str, lines: int) -> Iterator[str
             task_id=task_id,
             silence_s=STREAM_SILENCE_S,
         ) as response:
-            for event in read_events(response.iter_lines()):
-                if event.event == "end":
-                    return
-                text = msgspec.json.decode(event.data, type=_LogPiece).text
-                last = event.id
-                if text:
-                    yield text
+            # Held until the connection is closed, which closes what httpx has below them.
+            arriving = response.iter_lines()
+            with closing(read_events(arriving)) as events:
+                for event in events:
+                    if event.event == "end":
+                        return
+                    text = msgspec.json.decode(event.data, type=_LogPiece).text
+                    last = event.id
+                    if text:
+                        yield text
         raise _stream_cut()
 
     return transport.resume(attempt)
 
 
-def stored_log(transport: Transport, task_id: str) -> Iterator[str]:
+def stored_log(transport: Transport, task_id: str) -> Generator[str]:
     """The whole log that is stored now, from its beginning, piece by piece."""
     offset = 0
     while True:

@@ -1,8 +1,11 @@
+# Made from aio/tasks.py by scripts/unasync.py: change that one, and run it.
 """Tasks: submit, change, watch, fetch, cancel. The arguments are document 003's, and our own beside them."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from os import PathLike
 from typing import Any, Literal
 
@@ -11,8 +14,10 @@ from neurogrid_marketplace.registry_auth import REGISTRY_AUTH_PATH, RegistryAuth
 from .artifacts import Artifacts
 from .inputs import Inputs, References, answer_silence_s, references_of, sealed_references
 from .models import CancelResult, Task, TaskOutput, TaskPage, TaskStatus, TaskUpdate
+from .pages import each
 from .patience import until_ended
-from .sealed import Keys, SealedTask
+from .sealed import Keys
+from .sealing import SealedTask
 from .task_access import TaskAccess
 from .task_body import Priority, Where, task_body
 from .task_changes import TaskChanges
@@ -237,6 +242,37 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
         params |= {key: value for key, value in wanted.items() if value is not None}
         return self._transport.call(TaskPage, "GET", "/tasks", params=params)
 
+    def iterate(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        kind: Literal["container", "operation", "model", "replica", "use"] | None = None,
+        model: str | None = None,
+        name: str | None = None,
+        workflow_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: Literal["desc", "asc"] = "desc",
+        page_size: int = 100,
+    ) -> Generator[Task]:
+        """All of the account's tasks that fit, each once, however many there are; see `list`.
+
+        Args:
+            page_size: how many one request asks for.
+        """
+        which = partial(
+            self.list,
+            status=status,
+            kind=kind,
+            model=model,
+            name=name,
+            workflow_id=workflow_id,
+            created_after=created_after,
+            created_before=created_before,
+            order=order,
+        )
+        return each(which, page_size, Task)
+
     def cancel(self, task_id: str) -> CancelResult:
         """End a task that waits or runs; delete one that has ended.
 
@@ -267,7 +303,7 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
 
         return until_ended(look, timeout_s)
 
-    def stream(self, task_id: str) -> Iterator[TaskUpdate]:
+    def stream(self, task_id: str) -> Generator[TaskUpdate]:
         """Every event of the task from its beginning, as they come, until it has ended.
 
         A broken connection is resumed after the last event that arrived. A sealed task gets its key
@@ -276,12 +312,13 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
         Raises:
             IntegrityError: what was signed for a sealed task does not fit it; its key was not sent.
         """
-        for update in updates(self._transport, task_id):
-            if update.type == "task.needs_key":
-                self._keys.send(task_id)
-            elif update.ended:
-                self._keys.forget(task_id)
-            yield update
+        with closing(updates(self._transport, task_id)) as told:
+            for update in told:
+                if update.type == "task.needs_key":
+                    self._keys.send(task_id)
+                elif update.ended:
+                    self._keys.forget(task_id)
+                yield update
 
     def references(self, inputs: Inputs) -> References:
         """Inputs as the API takes them; files are uploaded."""

@@ -1,72 +1,51 @@
+# Made from aio/transport.py by scripts/unasync.py: change that one, and run it.
 """The HTTP door: one request with bounded retries, errors as exceptions, answers as typed values."""
 
 import hashlib
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from http import HTTPStatus
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import httpx
 import msgspec
 
 from neurogrid_marketplace.input_url import FETCH_MAX_S
 
+from .answers import PASSING_STATUS, Envelope, backoff_s, describe, raise_for_error, user_agent
 from .errors import (
     ApiError,
     AuthenticationError,
     ConnectionFailed,
     RateLimitError,
     ServerError,
-    api_error,
 )
 from .oauth import ClientCredentials
 from .profile import Profile
+from .runtime import blocking, sleep
 from .signing import RequestSigner
 
 T = TypeVar("T")
 
 API = "/api/v1"
-# 0.25, 0.5, 1, 2, 4 ... seconds, each times 0.5 to 1, so that clients that fail together do not
-# come back together.
-_BACKOFF_FIRST_S = 0.25
-_BACKOFF_MAX_S = 8.0
 # A server that asks for a longer pause is not waited for: the caller gets the error and decides.
 _RETRY_AFTER_MAX_S = 30.0
-# The server's fault, and passing: a restart, a gateway without its upstream, an overload.
-_PASSING_STATUS = frozenset({502, 503, 504})
 # What is never signed.
 _READING = frozenset({"GET", "HEAD"})
-# What an answer to HEAD, which has no body, means.
-_HEAD_CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
 # Who follows a task for minutes need not hear of a coordinator that restarts, or moves, meanwhile.
 ABSENCE_MAX_S = 60.0
 # A coordinator that fetches files for a request answers when they are there.
 FETCH_SILENCE_S = FETCH_MAX_S + 60.0
 # Server-sent streams carry a comment at least every 15 s; three times that is a dead connection.
 STREAM_SILENCE_S = 45.0
-# An error body is a few hundred bytes; this much is read of one that is not ours.
-_ERROR_BODY_MAX = 1024 * 1024
-
-_REASONS = {each.value: each.phrase for each in HTTPStatus}
 
 Params = Mapping[str, str | int | bool]
-
-
-class _Envelope(msgspec.Struct, Generic[T]):
-    data: T
-
-
-class _ErrorBody(msgspec.Struct):
-    code: str = ""
-    message: str = ""
-    details: dict[str, Any] = {}
-
-
-class _ErrorEnvelope(msgspec.Struct):
-    error: _ErrorBody
 
 
 class Transport:
@@ -78,6 +57,9 @@ class Transport:
         retries_max: how often a request is repeated after its first failure.
         http: httpx transport, for tests and proxies; None for httpx's own.
         sleep: waits so many seconds between attempts.
+
+    Attributes:
+        profile: as given.
     """
 
     def __init__(
@@ -87,8 +69,9 @@ class Transport:
         timeout_s: float = 30.0,
         retries_max: int = 4,
         http: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
+        self.profile = profile
         self._wallet_key = profile.wallet_key
         self._signer: RequestSigner | None = None
         # Known as soon as the coordinator has wanted something signed: from then on all writes are.
@@ -96,7 +79,7 @@ class Transport:
         self._retries_max = retries_max
         self._sleep = sleep
         self._application: ClientCredentials | None = None
-        headers = {"User-Agent": _user_agent()}
+        headers = {"User-Agent": user_agent()}
         if profile.application is not None:
             self._application = ClientCredentials(profile.base_url, *profile.application)
         else:
@@ -133,7 +116,7 @@ class Transport:
         # An application's token comes with an ordinary request, which this makes.
         given = self._client.headers
         if self._application is not None:
-            given = self.send("GET", "/account").request.headers
+            given = (self.send("GET", "/account")).request.headers
         headers = {name: given[name] for name in names}
         return str(url.copy_with(scheme=scheme)), headers
 
@@ -181,7 +164,7 @@ class Transport:
             repeats_sent=repeats_sent,
         )
         try:
-            return msgspec.json.decode(response.content, type=_Envelope[kind]).data  # type: ignore[valid-type] # a runtime type argument
+            return msgspec.json.decode(response.content, type=Envelope[kind]).data  # type: ignore[valid-type] # a runtime type argument
         except msgspec.DecodeError as error:
             raise ConnectionFailed(
                 f"{response.request.url} does not answer like a NeuroGrid coordinator: {error}"
@@ -215,7 +198,7 @@ class Transport:
                 silence_s=silence_s,
             )
             response = self._client.send(request)
-            _raise_for_error(response, task_id)
+            raise_for_error(response, task_id)
             return response
 
         return self.repeat(
@@ -273,12 +256,16 @@ class Transport:
     def _signed(self, request: httpx.Request, body_sha256: str) -> dict[str, str]:
         if self._signer is None:
             assert self._wallet_key is not None, "looked at before a network is noted"
-            self._signer = RequestSigner.read(self._wallet_key)
+            self._signer = blocking(RequestSigner.read, self._wallet_key)
         target = request.url.raw_path.decode("ascii")
         return self._signer.headers(self._network, request.method, target, body_sha256)
 
     def repeat(
-        self, attempt: Callable[[], T], *, patience_s: float = 0, repeats_sent: bool = True
+        self,
+        attempt: Callable[[], T],
+        *,
+        patience_s: float = 0,
+        repeats_sent: bool = True,
     ) -> T:
         """Call ``attempt`` until it succeeds, fails for good, or the retries are used up.
 
@@ -292,17 +279,17 @@ class Transport:
             try:
                 return attempt()
             except httpx.TransportError as error:
-                failure: Exception = ConnectionFailed(_describe(error))
+                failure: Exception = ConnectionFailed(describe(error))
                 failure.__cause__ = error
                 if not repeats_sent and not isinstance(error, httpx.ConnectError):
                     raise failure from error
-                wait_s = _backoff_s(failures)
+                wait_s = backoff_s(failures)
             except RateLimitError as error:
                 failure, wait_s = error, error.retry_after
             except ServerError as error:
-                if error.status not in _PASSING_STATUS:
+                if error.status not in PASSING_STATUS:
                     raise
-                failure, wait_s = error, _backoff_s(failures)
+                failure, wait_s = error, backoff_s(failures)
             failures += 1
             is_tired = failures > self._retries_max and waited_s >= patience_s
             if is_tired or wait_s > _RETRY_AFTER_MAX_S:
@@ -344,7 +331,7 @@ class Transport:
             try:
                 if response.is_error:
                     response.read()
-                    _raise_for_error(response, task_id)
+                    raise_for_error(response, task_id)
             except BaseException:
                 response.close()
                 raise
@@ -356,7 +343,7 @@ class Transport:
         finally:
             response.close()
 
-    def resume(self, attempt: Callable[[], Iterator[T]]) -> Iterator[T]:
+    def resume(self, attempt: Callable[[], Generator[T]]) -> Generator[T]:
         """Everything that ``attempt`` yields, started again where it left off when it breaks.
 
         ``attempt`` ends for good by returning. Failures are counted in a row: whatever comes
@@ -366,87 +353,20 @@ class Transport:
         waited_s = 0.0
         while True:
             try:
-                for item in attempt():
-                    failures, waited_s = 0, 0.0
-                    yield item
+                with closing(attempt()) as items:
+                    for item in items:
+                        failures, waited_s = 0, 0.0
+                        yield item
                 return
             except (httpx.TransportError, ServerError, RateLimitError) as error:
-                if isinstance(error, ServerError) and error.status not in _PASSING_STATUS:
+                if isinstance(error, ServerError) and error.status not in PASSING_STATUS:
                     raise
-                wait_s = getattr(error, "retry_after", None) or _backoff_s(failures)
+                wait_s = getattr(error, "retry_after", None) or backoff_s(failures)
                 failures += 1
                 is_tired = failures > self._retries_max and waited_s >= ABSENCE_MAX_S
                 if is_tired or wait_s > _RETRY_AFTER_MAX_S:
                     if isinstance(error, ApiError):
                         raise
-                    raise ConnectionFailed(_describe(error)) from error
+                    raise ConnectionFailed(describe(error)) from error
                 self._sleep(wait_s)
                 waited_s += wait_s
-
-
-def _backoff_s(failures: int) -> float:
-    longest_s: float = min(_BACKOFF_FIRST_S * 2**failures, _BACKOFF_MAX_S)
-    return longest_s * random.uniform(0.5, 1.0)
-
-
-def _describe(error: Exception) -> str:
-    request = getattr(error, "_request", None)
-    where = (
-        f"{request.url.scheme}://{request.url.netloc.decode()}" if request else "the coordinator"
-    )
-    return f"{where} can't be reached: {str(error) or type(error).__name__}"
-
-
-def _raise_for_error(response: httpx.Response, task_id: str | None) -> None:
-    if not response.is_error:
-        return
-    code = _HEAD_CODES.get(response.status_code, "") if response.request.method == "HEAD" else ""
-    raise refused(
-        response.status_code,
-        response.content,
-        task_id,
-        code=code,
-        retry_after=_seconds(response.headers.get("Retry-After")),
-    )
-
-
-def refused(
-    status: int,
-    body: bytes,
-    task_id: str | None,
-    *,
-    code: str = "",
-    retry_after: float | None = None,
-) -> ApiError:
-    """The error that an answer says.
-
-    Args:
-        code: what it means, should its body not say.
-    """
-    reason = _REASONS.get(status, "")
-    try:
-        error = msgspec.json.decode(body[:_ERROR_BODY_MAX], type=_ErrorEnvelope).error
-    except msgspec.DecodeError:
-        # Without a body (HEAD), or not one of ours: a proxy, or another service at this address.
-        error = _ErrorBody(code, f"HTTP {status} {reason}".strip())
-    return api_error(
-        status=status,
-        code=error.code,
-        message=error.message or reason,
-        details=error.details,
-        retry_after=retry_after,
-        task_id=task_id,
-    )
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else max(0.0, float(text))
-    except ValueError:  # an HTTP date: our coordinator never sends one
-        return None
-
-
-def _user_agent() -> str:
-    from importlib.metadata import version
-
-    return f"neurogrid-python/{version('neurogrid')}"

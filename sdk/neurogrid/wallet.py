@@ -1,3 +1,4 @@
+# Made from aio/wallet.py by scripts/unasync.py: change that one, and run it.
 """The account's money: what it has, and moving it by transactions that its wallet signs here.
 
 The coordinator writes a transaction and has no key; the wallet's key signs it on this machine, and never leaves it.
@@ -7,7 +8,9 @@ What a transaction does is said by ``does``, in the coordinator's words. Who wou
 
 import base64
 import uuid
+from collections.abc import Generator
 from decimal import Decimal
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -15,6 +18,7 @@ from typing import Literal
 from .errors import ConfigurationError
 from .models.earnings import Transfer
 from .models.money import TransferPage, WalletBalance
+from .pages import each
 from .profile import WALLET_KEY_VARIABLE
 from .signing import sign_message
 from .transport import Transport
@@ -151,6 +155,12 @@ class Wallet:
         if kind is not None:
             params["kind"] = kind
         return self._transport.call(TransferPage, "GET", "/wallet/transfers", params=params)
+
+    def iterate_transfers(
+        self, *, kind: Kind | None = None, page_size: int = 100
+    ) -> Generator[Transfer]:
+        """All transfers that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.list_transfers, kind=kind), page_size, Transfer)
 
     def _asked(self, path: str, body: dict[str, object], idempotency_key: str | None) -> Transfer:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}

@@ -1,8 +1,10 @@
+# Made from aio/webhooks.py by scripts/unasync.py: change that one, and run it.
 """The account's webhooks."""
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .errors import WaitTimeout
@@ -20,6 +22,8 @@ from .models.webhooks import (
     WebhookPage,
     WebhookState,
 )
+from .pages import each
+from .runtime import sleep
 from .transport import Transport
 
 _POLL_S = 0.5
@@ -33,7 +37,7 @@ class Webhooks:
 
     def events(self) -> Sequence[WebhookEvent]:
         """The events that webhooks may ask for."""
-        return self._transport.call(WebhookEvents, "GET", "/webhook-events").events
+        return (self._transport.call(WebhookEvents, "GET", "/webhook-events")).events
 
     def create(
         self,
@@ -86,6 +90,12 @@ class Webhooks:
         if state is not None:
             params["state"] = state
         return self._transport.call(WebhookPage, "GET", "/webhooks", params=params)
+
+    def iterate(
+        self, *, state: WebhookState | None = None, page_size: int = 100
+    ) -> Generator[Webhook]:
+        """All webhooks that fit, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(partial(self.list, state=state), page_size, Webhook)
 
     def get(self, webhook_id: str) -> Webhook:
         """One webhook.
@@ -206,7 +216,7 @@ class Webhooks:
                 return found
             if time.monotonic() >= end_s:
                 raise WaitTimeout(f"the delivery {delivery.id} has not ended in {timeout_s:g} s")
-            time.sleep(_POLL_S)
+            sleep(_POLL_S)
 
 
 def _retries(max_attempts: int | None, backoff_s: int | None) -> dict[str, int]:

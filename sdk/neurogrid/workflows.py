@@ -1,11 +1,13 @@
+# Made from aio/workflows.py by scripts/unasync.py: change that one, and run it.
 """Workflows: tasks that are submitted together, and wait for each other."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from .inputs import answer_silence_s
 from .models import CancelResult, TaskOutput, Workflow, WorkflowPage
+from .pages import each
 from .patience import until_ended
 from .task_body import task_body
 from .tasks import Tasks
@@ -83,6 +85,10 @@ class Workflows:
         """The account's workflows without their tasks, newest first."""
         params: dict[str, str | int] = {"limit": limit, "offset": offset}
         return self._transport.call(WorkflowPage, "GET", "/workflows", params=params)
+
+    def iterate(self, *, page_size: int = 100) -> Generator[Workflow]:
+        """All workflows without their tasks, each once, however many there are; ``page_size``: how many one request asks for."""
+        return each(self.list, page_size, Workflow)
 
     def cancel(self, workflow_id: str) -> CancelResult:
         """Cancel all of its tasks that have not ended; delete it if all have.

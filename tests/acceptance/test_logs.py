@@ -7,7 +7,7 @@ import pytest
 
 from acceptance.network import JOB_IMAGE, Devnet
 from neurogrid import Client
-from neurogrid.sealed import KeyStore
+from neurogrid.sealing import KeyStore
 from neurogrid_coordinator.files.artifacts import LeaseTokens
 from neurogrid_coordinator.setup import IDENTITY_FILE, OPERATOR_FILE, SESSION_FILE
 from neurogrid_marketplace import base58

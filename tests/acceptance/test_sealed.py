@@ -10,7 +10,7 @@ import pytest
 from acceptance.network import JOB_IMAGE, PATIENCE_S, Devnet, neurogrid, until
 from engine.real_registry import AUTH, BUSYBOX, real_registry
 from neurogrid import Client
-from neurogrid.sealed import KeyStore
+from neurogrid.sealing import KeyStore
 
 pytestmark = [pytest.mark.processes, pytest.mark.engine]
 

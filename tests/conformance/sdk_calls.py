@@ -1,12 +1,16 @@
 """Makes the SDK calls that a document prints, word by word, and says in what each differs from the document."""
 
+import ast
+import inspect
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
+import anyio
 import httpx
 
 import neurogrid
@@ -15,6 +19,9 @@ from conformance.asking import Outcome
 _PATIENCE_S = 120.0
 _AGAIN_S = 0.2
 _SHOWN_CHARS = 300
+# What a document's calls begin with, where they are made, and where they are iterated.
+_CALLED = re.compile(r"(?<![\w.#])(client|stranger)(?=(?:\.\w+)+\()")
+_ITERATED = re.compile(r"\bfor (\w+) in (?=client\.)")
 _NAME = re.compile(r"\b(?:client|provider)(?:\.\w+)+")
 
 
@@ -57,13 +64,17 @@ class SdkDocument:
     made: Callable[[str, str], AbstractContextManager[Mapping[str, Any]]]
 
 
-def ask_calls(document: SdkDocument, url: str, key: str, image: str) -> Iterator[Outcome]:
+def ask_calls(
+    document: SdkDocument, url: str, key: str, image: str, backend: str | None = None
+) -> Iterator[Outcome]:
     """The outcome of each call, as it comes.
 
     Args:
         url: of the coordinator.
         image: that small jobs run in; it has a shell.
+        backend: "asyncio" or "trio": make them with an `AsyncClient`, each with an ``await`` before it.
     """
+    run = _run if backend is None else _awaiting(backend, url, key)
     with document.made(url, key) as made:
         printed: list[str] = []
         names: dict[str, Any] = {
@@ -82,17 +93,19 @@ def ask_calls(document: SdkDocument, url: str, key: str, image: str) -> Iterator
                 yield Outcome(label, awaits=call.awaits)
                 continue
             printed.clear()
-            yield Outcome(label, tuple(_made(call, names, image)))
+            yield Outcome(label, tuple(_made(call, names, image, run)))
 
 
-def _made(call: Call, names: dict[str, Any], image: str) -> Iterator[str]:
+def _made(
+    call: Call, names: dict[str, Any], image: str, run: Callable[[str, dict[str, Any]], None]
+) -> Iterator[str]:
     code = call.code
     for text, other in call.apart.items():
         assert text in code, f"{text!r} is not what is printed"
         code = code.replace(text, other.replace("{image}", image))
     try:
         _run(call.first, names)
-        _run(code, names)
+        run(code, names)
     except neurogrid.NeuroGridError as error:
         if type(error).__name__ != call.may_raise:
             yield f"{type(error).__name__}: {str(error)[:_SHOWN_CHARS]}"
@@ -114,6 +127,32 @@ def _made(call: Call, names: dict[str, Any], image: str) -> Iterator[str]:
 def _run(code: str, names: dict[str, Any]) -> None:
     # A document's own words, and ours.
     exec(code, names)  # noqa: S102 - to make them word by word is what this is for
+
+
+def _awaiting(backend: str, url: str, key: str) -> Callable[[str, dict[str, Any]], None]:
+    """To run a document's words with asynchronous clients, of which what they assign is kept."""
+
+    def run(code: str, names: dict[str, Any]) -> None:
+        # A loop's own call has no await; the mark keeps it from one.
+        marked = _ITERATED.sub(r"async for \1 in #", code)
+        awaited = _CALLED.sub(r"await \1", marked).replace("#client.", "client.")
+        compiled = compile(awaited, "<document>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+        async def make() -> None:
+            async with AsyncExitStack() as stack:
+                clients = {
+                    name: await stack.enter_async_context(neurogrid.AsyncClient(each, url))
+                    for name, each in (("client", key), ("stranger", "ng_nobody"))
+                }
+                here = {**names, **clients}
+                made = FunctionType(compiled, here)()
+                if inspect.isawaitable(made):
+                    await made
+                names.update({name: here[name] for name in here if name not in clients})
+
+        anyio.run(make, backend=backend)
+
+    return run
 
 
 def _until(condition: Callable[[], Any]) -> Any:

@@ -43,14 +43,19 @@ def alice(api: ServedWorld) -> Customer:
     return api.run(lambda world: world.customer("alice", deposit=1000 * USDC))
 
 
-def test_every_call_is_as_it_is_printed(api: ServedWorld, alice: Customer) -> None:
+# See test_async_client.py.
+@pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")
+@pytest.mark.parametrize("backend", [None, "asyncio", "trio"])
+def test_every_call_is_as_it_is_printed(
+    api: ServedWorld, alice: Customer, backend: str | None
+) -> None:
     working: Future[asyncio.Task[None]] = Future()
 
     async def begin(world: World) -> None:
         working.set_result(asyncio.create_task(work(world)))
 
     api.run(begin)
-    outcomes = list(ask_calls(DOCUMENT, api.address, alice.key, _IMAGE))
+    outcomes = list(ask_calls(DOCUMENT, api.address, alice.key, _IMAGE, backend))
     differences = [f"{one.asked}: {each}" for one in outcomes for each in one.differences]
     assert not differences, "\n".join(differences)
     assert [one.asked for one in outcomes if one.awaits] == [

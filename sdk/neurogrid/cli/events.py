@@ -2,7 +2,7 @@
 
 import click
 
-from ..events import AccountEvent
+from ..models.events import AccountEvent
 from .output import print_json, printable, when
 from .session import Session, with_session
 

@@ -16,8 +16,8 @@ from neurogrid_marketplace.errors import SealBroken
 from neurogrid_marketplace.job import InputFile, OutputFile
 from neurogrid_marketplace.sealed_file import FileOpener
 
-from ..artifacts import hash_file, inside, pieces
 from ..errors import ConnectionFailed, IntegrityError
+from ..files import hash_file, inside, pieces
 from ..transport import Transport
 
 _PATIENCE_S = 120.0

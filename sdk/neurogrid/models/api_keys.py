@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 KeyScope = Literal["read", "write", "keys"]
 KeyRole = Literal["client", "provider", "operator"]
 KeyState = Literal["active", "expired", "revoked"]
@@ -51,7 +53,7 @@ class RotatedApiKey(NewApiKey, frozen=True, kw_only=True):
     replaces: ApiKey
 
 
-class ApiKeyPage(Struct, frozen=True, kw_only=True):
+class ApiKeyPage(Listed, Struct, frozen=True, kw_only=True):
     """Some of the account's keys; ``total`` counts all that were asked for."""
 
     api_keys: list[ApiKey]

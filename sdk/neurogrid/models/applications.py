@@ -4,6 +4,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from .listed import Listed
+
 
 class Application(Struct, frozen=True, kw_only=True):
     """An application that the account has registered, without its secret.
@@ -30,7 +32,7 @@ class NewApplication(Application, frozen=True, kw_only=True):
     client_secret: str | None = None
 
 
-class ApplicationPage(Struct, frozen=True, kw_only=True):
+class ApplicationPage(Listed, Struct, frozen=True, kw_only=True):
     """Some of the account's applications; ``total`` counts all."""
 
     clients: list[Application]
@@ -51,7 +53,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     roles: list[str] = []
 
 
-class GrantPage(Struct, frozen=True, kw_only=True):
+class GrantPage(Listed, Struct, frozen=True, kw_only=True):
     """Some of what the account allows now; ``total`` counts all."""
 
     grants: list[Grant]

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct, field
 
+from .listed import Listed
 from .tasks import ENDED, TaskStatus
 
 
@@ -56,7 +57,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         return self.status in ENDED
 
 
-class BatchPage(Struct, frozen=True, kw_only=True):
+class BatchPage(Listed, Struct, frozen=True, kw_only=True):
     """Some of the account's batches; ``total`` counts all that match."""
 
     batches: list[Batch]
@@ -86,7 +87,7 @@ class BatchTask(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
 
 
-class BatchTaskPage(Struct, frozen=True, kw_only=True):
+class BatchTaskPage(Listed, Struct, frozen=True, kw_only=True):
     """Some tasks of a batch, in its order; ``total`` counts all that match."""
 
     batch_id: str

@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 ModelType = Literal["text", "image", "audio", "embedding"]
 
 
@@ -86,7 +88,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     replicas: ModelReplicas | None = None
 
 
-class ModelPage(Struct, frozen=True, kw_only=True):
+class ModelPage(Listed, Struct, frozen=True, kw_only=True):
     """The models that there are."""
 
     models: list[ModelInfo]

@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 
 class NodeEarnings(Struct, frozen=True, kw_only=True):
     """What one machine earned."""
@@ -55,7 +57,7 @@ class JobEarnings(Struct, frozen=True, kw_only=True):
     payment_transaction: str | None = None
 
 
-class JobEarningsPage(Struct, frozen=True, kw_only=True):
+class JobEarningsPage(Listed, Struct, frozen=True, kw_only=True):
     """Some runs, newest first; ``total`` counts all that were asked for."""
 
     jobs: list[JobEarnings]
@@ -122,7 +124,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
     failure: str | None = None
 
 
-class PayoutPage(Struct, frozen=True, kw_only=True):
+class PayoutPage(Listed, Struct, frozen=True, kw_only=True):
     """Some payouts, newest first; ``total`` counts all."""
 
     payouts: list[Transfer]

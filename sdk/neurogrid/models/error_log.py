@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 Severity = Literal["low", "medium", "high"]
 
 
@@ -32,7 +34,7 @@ class LoggedError(Struct, frozen=True, kw_only=True):
     resolved_at: datetime | None = None
 
 
-class LoggedErrorPage(Struct, frozen=True, kw_only=True):
+class LoggedErrorPage(Listed, Struct, frozen=True, kw_only=True):
     """Some errors, newest first; ``total`` counts all that were asked for."""
 
     errors: list[LoggedError]

@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from .listed import Listed
+
 
 class MarketStats(Struct, frozen=True, kw_only=True):
     """The market as a whole.
@@ -125,7 +127,7 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     hash: str = ""
 
 
-class AuditPage(Struct, frozen=True, kw_only=True):
+class AuditPage(Listed, Struct, frozen=True, kw_only=True):
     """Some changes, newest first."""
 
     logs: list[AuditRecord]

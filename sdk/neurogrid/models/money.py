@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from .earnings import Transfer
+from .listed import Listed
 
 
 class WalletBalance(Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ class WalletBalance(Struct, frozen=True, kw_only=True):
         return f"{value:f}"
 
 
-class TransferPage(Struct, frozen=True, kw_only=True):
+class TransferPage(Listed, Struct, frozen=True, kw_only=True):
     """Some transfers, newest first; ``total`` counts all that were asked for."""
 
     transfers: list[Transfer]
@@ -138,7 +139,7 @@ class Invoice(Struct, frozen=True, kw_only=True):
     lines: list[Charge] = []
 
 
-class InvoicePage(Struct, frozen=True, kw_only=True):
+class InvoicePage(Listed, Struct, frozen=True, kw_only=True):
     """Some invoices, newest first; ``total`` counts all."""
 
     invoices: list[Invoice]

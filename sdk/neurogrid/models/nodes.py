@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 
 class GpuInfo(Struct, frozen=True, kw_only=True):
     """A node's GPUs: ``count`` of ``model``."""
@@ -46,7 +48,7 @@ class NodeInfo(Struct, frozen=True, kw_only=True):
     total_tasks_completed: int | None = None
 
 
-class NodePage(Struct, frozen=True, kw_only=True):
+class NodePage(Listed, Struct, frozen=True, kw_only=True):
     """Some of the market's nodes; ``total`` counts all that match."""
 
     nodes: list[NodeInfo]

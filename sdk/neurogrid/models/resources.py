@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 
 class Specifications(Struct, frozen=True, kw_only=True):
     """What a machine has in all, and what is free of it; ``model`` and ``memory_gb``: of its first GPU."""
@@ -46,7 +48,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     last_seen: datetime | None = None
 
 
-class ResourcePage(Struct, frozen=True, kw_only=True):
+class ResourcePage(Listed, Struct, frozen=True, kw_only=True):
     """Some machines; ``total`` counts all that fit."""
 
     resources: list[Resource]
@@ -72,7 +74,7 @@ class ProviderTask(Struct, frozen=True, kw_only=True):
     metered_seconds: float | None = None
 
 
-class ProviderTaskPage(Struct, frozen=True, kw_only=True):
+class ProviderTaskPage(Listed, Struct, frozen=True, kw_only=True):
     """Some of them, newest first; ``total`` counts all."""
 
     tasks: list[ProviderTask]

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .listed import Listed
+
 WebhookState = Literal["active", "paused", "disabled"]
 DeliveryState = Literal["pending", "delivered", "failed"]
 SignatureForm = Literal["timestamped", "payload"]
@@ -53,7 +55,7 @@ class NewWebhook(Webhook, frozen=True, kw_only=True):
     secret: str
 
 
-class WebhookPage(Struct, frozen=True, kw_only=True):
+class WebhookPage(Listed, Struct, frozen=True, kw_only=True):
     """Some webhooks; ``total`` counts all that were asked for."""
 
     webhooks: list[Webhook]
@@ -121,7 +123,7 @@ class DeliveryDetail(Delivery, frozen=True, kw_only=True):
     body: dict[str, Any] | None = None
 
 
-class DeliveryPage(Struct, frozen=True, kw_only=True):
+class DeliveryPage(Listed, Struct, frozen=True, kw_only=True):
     """Some deliveries of a webhook; ``total`` counts all that were asked for."""
 
     deliveries: list[Delivery]

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct, field
 
+from .listed import Listed
 from .tasks import ENDED, Task, TaskStatus
 
 
@@ -40,7 +41,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
         return self.status in ENDED
 
 
-class WorkflowPage(Struct, frozen=True, kw_only=True):
+class WorkflowPage(Listed, Struct, frozen=True, kw_only=True):
     """Some of the account's workflows; ``total`` counts all of them."""
 
     workflows: list[Workflow]
