@@ -62,7 +62,7 @@ program: $(packages) compiler ## rebuild the on-chain program from its sources
 kernels: $(packages) compiler ## rebuild the challenge's GPU kernels from their source
 	@$(python) images/challenge/ptx.py
 
-setup: $(packages) engine images models ## all set-up that demo, test and bench need
+setup: $(packages) engine images models dashboard ## all set-up that demo, test and bench need
 
 images: $(packages) engine $(debian_files) ## the container images of the jobs
 	@$(python) images/build_images.py
@@ -78,6 +78,12 @@ compiler: ## clang-16, for the on-chain program
 
 javascript: $(packages) ## what each package-lock.json pins, in the node_modules beside it
 	@scripts/javascript.sh
+
+dashboard: $(packages) ## the dashboard's pages, which a coordinator serves at /dashboard
+	@scripts/dashboard_build.sh
+
+chromium: ## the browser that the tests lead through the dashboard
+	@scripts/chromium.sh
 
 namespaces: ## what the tests that take networks apart need
 	@scripts/namespaces.sh
@@ -106,4 +112,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test nightly check fix bench examples schema conformance program kernels setup images models engine compiler namespaces systemd postgresql nginx lock clean
+.PHONY: help demo test nightly check fix bench examples schema conformance program kernels setup images models engine dashboard chromium compiler namespaces systemd postgresql nginx lock clean

@@ -6,7 +6,7 @@ source "$(dirname "$0")/step.sh"
 make --no-print-directory models >"$log_folder/images.log" 2>&1 </dev/null &
 building=$!
 installed=0
-make --no-print-directory compiler javascript namespaces systemd postgresql nginx || installed=$?
+make --no-print-directory compiler javascript dashboard chromium namespaces systemd postgresql nginx || installed=$?
 built=0
 wait $building || built=$?
 cat "$log_folder/images.log"

@@ -66,7 +66,7 @@ def test_the_page_has_the_metrics_as_they_are(catalogue: tuple[Metric, ...], hea
 
 def test_the_dashboard_is_what_its_script_writes_and_asks_for_what_there_is() -> None:
     written = (ROOT / "docs/grafana-node.json").read_text()
-    assert written == runpy.run_path(str(ROOT / "scripts/dashboard.py"))["text"]()
+    assert written == runpy.run_path(str(ROOT / "scripts/grafana.py"))["text"]()
     shown = {
         metric.name + {Kind.COUNTER: "_total", Kind.HISTOGRAM: "_bucket"}.get(metric.kind, "")
         for metric in node_metrics.CATALOGUE

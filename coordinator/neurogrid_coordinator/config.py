@@ -45,7 +45,7 @@ from .config_section import UrlOrEmpty as _UrlOrEmpty
 from .files.artifacts_config import ArtifactsConfig
 from .market.settings import MAX_DIALLED, Announcement
 from .models_config import ModelsConfig
-from .operations_config import DialectsConfig, OperationsConfig
+from .operations_config import DashboardConfig, DialectsConfig, OperationsConfig
 from .server.http_config import HttpConfig, RequestsConfig
 from .services.models import ModelSettings
 from .trust.challenge_settings import ChallengeSettings
@@ -366,6 +366,7 @@ class Config(_Section, frozen=True):
     operations: OperationsConfig = OperationsConfig()
     models: ModelsConfig = ModelsConfig()
     dialects: DialectsConfig = DialectsConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     log: LogConfig = LogConfig()
     traces: TracesConfig = TracesConfig()
     metrics: MetricsConfig = MetricsConfig()

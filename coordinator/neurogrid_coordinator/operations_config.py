@@ -40,3 +40,9 @@ class DialectsConfig(Section, frozen=True):
     anonymous_account: Annotated[
         str, Meta(pattern=r"^(acct_[0-9a-f]{32}|[1-9A-HJ-NP-Za-km-z]{32,44})?\Z")
     ] = ""
+
+
+class DashboardConfig(Section, frozen=True):
+    """The pages for people at ``/dashboard``."""
+
+    enabled: bool = True

@@ -339,6 +339,11 @@ async def server_route(_world: World, _owner: Customer, _text: str) -> Thing:
     return Thing({"route": "v1/completions"})
 
 
+async def page(_world: World, _owner: Customer, _text: str) -> Thing:
+    """A page of the dashboard, which shows what is there itself."""
+    return Thing({"page": "tasks"})
+
+
 async def challenge(world: World, _owner: Customer, _text: str) -> Thing:
     """A challenge whose evidence is public."""
 

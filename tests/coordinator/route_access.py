@@ -37,6 +37,7 @@ from coordinator.owned_things import (
     openai_batch,
     openai_batch_request,
     openai_file,
+    page,
     part,
     provider,
     resource,
@@ -83,6 +84,7 @@ THINGS: dict[str, tuple[Maker, bool]] = {
     "model_id": (model, False),
     "route": (server_route, False),
     "word": (linked_file, False),
+    "page": (page, False),
 }
 
 # What others hear about it, where that is not NOT_FOUND.
@@ -183,6 +185,8 @@ SPECIAL: dict[tuple[str, str], dict[str, object]] = {
         "right": 503,
     },
     ("GET", "/docs"): _PUBLIC,
+    ("GET", "/dashboard"): _PUBLIC,
+    ("GET", "/dashboard/{page:path}"): _PUBLIC,
     ("GET", "/openapi.json"): _PUBLIC,
     ("HEAD", "/openapi.json"): _PUBLIC,
     ("GET", f"{_API}/status"): _PUBLIC,

@@ -16,6 +16,7 @@ DATA = {
     "neurogrid_contracts/ledger/status.css",
     "neurogrid_coordinator/api/docs.html",
     "neurogrid_coordinator/coordinator.toml",
+    "neurogrid_coordinator/dashboard_files/index.html",
     "neurogrid_coordinator/store/migrations/0001_initial.sql",
     "neurogrid_node/node.toml",
 }

@@ -13,6 +13,7 @@ from . import docs_page, errors
 from .about import CORS, DESCRIPTION, TAGS
 from .addresses import addresses_layer
 from .collaborators import Collaborators, Settings
+from .dashboard import add_dashboard
 from .dialects.clients import Listeners
 from .direct import Direct
 from .door import Door
@@ -132,3 +133,6 @@ def _add_sockets_and_docs(app: FastAPI, shared: Shared) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return HTMLResponse(docs_page.HTML, headers=docs_page.HEADERS)
+
+    if shared.settings.dashboard:
+        add_dashboard(app)

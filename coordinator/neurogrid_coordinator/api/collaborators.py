@@ -57,6 +57,7 @@ class Settings:
         operations: their image, and what holds of those who do not say.
         models: which there are.
         anonymous_account: see `Clients`.
+        dashboard: whether pages for people are served.
     """
 
     network: str
@@ -73,6 +74,7 @@ class Settings:
     operations: OperationSettings = field(default_factory=OperationSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
     anonymous_account: str = ""
+    dashboard: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,4 +83,5 @@ class Ground:
             operations=config.operations.settings,
             models=model_settings(config.models, self.directory),
             anonymous_account=config.dialects.anonymous_account,
+            dashboard=config.dashboard.enabled,
         )

@@ -1,4 +1,4 @@
-"""Write docs/grafana-node.json: a node's metrics as a dashboard for Grafana. ``python scripts/dashboard.py``."""
+"""Write docs/grafana-node.json: a node's metrics as a dashboard for Grafana. ``python scripts/grafana.py``."""
 
 import json
 from pathlib import Path
