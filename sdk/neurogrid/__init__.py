@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aio.client import AsyncClient
+    from .aio.providing import AsyncProvider
     from .client import Client
     from .errors import (
         ApiError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiError",
     "AsyncClient",
+    "AsyncProvider",
     "AuthenticationError",
     "Client",
     "CommandLost",
@@ -80,6 +82,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "AsyncClient": ".aio.client",
+    "AsyncProvider": ".aio.providing",
     "Client": ".client",
     "Provider": ".providing",
     "TaskOutput": ".models",

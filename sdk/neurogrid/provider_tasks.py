@@ -42,7 +42,8 @@ _STATUS: dict[LeasePhase, HeldStatus] = {
 _BEFORE_JOB = frozenset({LeasePhase.ACCEPTED})
 _MICRO = Decimal(1_000_000)
 _GB = 1e9
-_LOOK_S = 0.05
+# How often it is looked for offers.
+LOOK_S = 0.05
 
 
 class RunningTasks(ProviderTasks):
@@ -65,16 +66,23 @@ class RunningTasks(ProviderTasks):
         shown: dict[str, None] = {}
         waiting_since_s = time.monotonic()
         while timeout_seconds is None or time.monotonic() - waiting_since_s < timeout_seconds:
-            for machine, _ in self._resources.all_running():
-                for lease_id, offered in machine.offered().items():
-                    if lease_id in shown:
-                        continue
-                    shown[lease_id] = None
-                    while len(shown) > 10_000:
-                        del shown[next(iter(shown))]
-                    yield _of_offer(machine, offered)
-                    waiting_since_s = time.monotonic()
-            time.sleep(_LOOK_S)
+            for task in self.new_offers(shown):
+                yield task
+                waiting_since_s = time.monotonic()
+            time.sleep(LOOK_S)
+
+    def new_offers(self, shown: dict[str, None]) -> list[HeldTask]:
+        """What is offered now and was not shown before; it is noted as shown."""
+        found = []
+        for machine, _ in self._resources.all_running():
+            for lease_id, offered in machine.offered().items():
+                if lease_id in shown:
+                    continue
+                shown[lease_id] = None
+                while len(shown) > 10_000:
+                    del shown[next(iter(shown))]
+                found.append(_of_offer(machine, offered))
+        return found
 
     def held(self) -> list[HeldTask]:
         """What this program's machines have accepted and are not paid for yet, also before it was started anew."""

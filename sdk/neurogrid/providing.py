@@ -57,6 +57,10 @@ class Provider:
             believed in that.
         timeout_s, retries_max, transport: as of `Client`.
 
+    Attributes:
+        wallet: its address.
+        profile, move: for what is built upon it.
+
     Raises:
         ConfigurationError: there is no address, no API key or no wallet.
     """
@@ -89,8 +93,9 @@ class Provider:
         self.wallet = self._key.address
         state = Path(state_directory) if state_directory is not None else Path(_STATE).expanduser()
         directory = state / self.wallet
+        self.profile = replace(profile, wallet_key=file)
         self._transport = Transport(
-            replace(profile, wallet_key=file),
+            self.profile,
             timeout_s=timeout_s,
             retries_max=retries_max,
             http=transport,
@@ -103,7 +108,8 @@ class Provider:
             None if program is None else Program(*program),
         )
         escrows = None if rpc_url is None else Escrows(rpc_url, self.wallet)
-        move = _carried_out_by(own)
+        # Also of the asynchronous provider.
+        self.move = move = _carried_out_by(own)
         self.resources = RunningResources(self._transport, self._key, own, directory, escrows)
         self.tasks = RunningTasks(self._transport, self.resources)
         self.earnings = ProviderEarnings(self._transport, move)

@@ -11,12 +11,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
 
 from coordinator.api_world import TASK, World
 from coordinator.served import served_in_thread
 from engine.job_host import JobHost, job_host
-from neurogrid import Client, CommandLost, ConflictError, ConnectionFailed, TaskNotFoundError
+from neurogrid import (
+    AsyncClient,
+    Client,
+    CommandLost,
+    ConflictError,
+    ConnectionFailed,
+    TaskNotFoundError,
+)
 from neurogrid.cli.terminal import Escapes, handling
 from sdk.screens import PATIENCE_S, screen
 
@@ -105,6 +113,26 @@ def test_the_sdk_talks_with_a_command_and_closing_ends_it(here: Place) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while b"sleep 620" in here.client.tasks.exec(here.task_id, left).stdout:
         assert time.monotonic() < deadline, "it was not ended"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_loop_talks_with_a_command_and_cancelling_ends_it(here: Place, backend: str) -> None:
+    async def story() -> None:
+        async with AsyncClient(network=here.network) as client:
+            result = await client.tasks.exec(here.task_id, ["sh", "-c", "cat; exit 3"], input=b"x")
+            assert (result.exit_code, result.stdout) == (3, b"x")
+            async with await client.tasks.open_exec(here.task_id, ["cat"]) as command:
+                await command.write(b"one")
+                piece = await command.read()
+                assert piece is not None
+                assert piece.data == b"one"
+                # Nothing comes: whoever waits for it may be cancelled.
+                with anyio.move_on_after(0.05) as scope:
+                    async for _ in command:
+                        pass
+                assert scope.cancelled_caught
+
+    anyio.run(story, backend=backend)
 
 
 def test_the_sdk_says_what_is_refused(here: Place, tmp_path: Path) -> None:

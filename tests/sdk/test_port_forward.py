@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio import to_thread
 from click.testing import CliRunner
 
 from coordinator.api_world import TASK, World
 from coordinator.served import served_in_thread
 from engine.job_host import JobHost, job_host
 from engine.serving import SERVICE_PORT
-from neurogrid import Client
+from neurogrid import AsyncClient, Client
 from neurogrid.cli.group import neurogrid
 from neurogrid.errors import NeuroGridError
 
@@ -97,6 +99,19 @@ def test_connections_are_carried_each_by_itself(here: Place) -> None:
         assert said(forward.port, b"close\n") == b""
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", forward.port))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_loop_goes_on_while_connections_are_carried(here: Place, backend: str) -> None:
+    async def story() -> None:
+        async with (
+            AsyncClient(network=here.environment["NEUROGRID_NETWORK"]) as client,
+            await client.tasks.forward(here.task_id) as forward,
+        ):
+            heard = await to_thread.run_sync(said, forward.port, b"echo\n", b"words")
+            assert heard == b"wordsbye"
+
+    anyio.run(story, backend=backend)
 
 
 def test_what_can_not_be_carried_says_why(here: Place) -> None:
