@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedWorl
     with served_in_thread(tmp_path_factory.mktemp("typescript") / "api") as served:
 
         async def start(world: World) -> AbstractAsyncContextManager[None]:
+            # A host that a webhook may name.
+            world.web.private["hooks.example.org", 443] = ip_address("127.0.0.1")
             node = answering(world)
             await node.__aenter__()
             return node

@@ -1,3 +1,11 @@
+import { eventsOf, type AccountEvent, type EventOptions } from './account-events.js';
+import { Account, ApiKeys, Operator, Webhooks } from './groups/account.js';
+import { Artifacts } from './groups/artifacts.js';
+import { Batches, Schedules, Workflows } from './groups/many.js';
+import { Market, Nodes, Providers } from './groups/market.js';
+import { Models } from './groups/models.js';
+import { Billing, Provider, Wallet } from './groups/money.js';
+import { Tasks } from './groups/tasks.js';
 import { Live, type ClientEvents } from './live.js';
 import { settings, type ClientOptions } from './options.js';
 import type { BoltTask, BoltTaskRequest } from './schema.js';
@@ -9,10 +17,43 @@ import { Transport, type CallOptions, type Method, type RequestOptions, type Str
 export class NeuroGridClient {
   /** What every group of calls is made of. */
   readonly transport: Transport;
+  readonly tasks: Tasks;
+  readonly artifacts: Artifacts;
+  readonly batches: Batches;
+  readonly schedules: Schedules;
+  readonly workflows: Workflows;
+  readonly models: Models;
+  readonly nodes: Nodes;
+  readonly providers: Providers;
+  readonly market: Market;
+  readonly wallet: Wallet;
+  readonly billing: Billing;
+  /** The account as one that offers machines. */
+  readonly provider: Provider;
+  readonly account: Account;
+  readonly apiKeys: ApiKeys;
+  readonly webhooks: Webhooks;
+  readonly operator: Operator;
   readonly #live: Live;
 
   constructor(options: ClientOptions = {}) {
     this.transport = new Transport(settings(options));
+    this.tasks = new Tasks(this.transport);
+    this.artifacts = new Artifacts(this.transport);
+    this.batches = new Batches(this.transport);
+    this.schedules = new Schedules(this.transport);
+    this.workflows = new Workflows(this.transport);
+    this.models = new Models(this.transport);
+    this.nodes = new Nodes(this.transport);
+    this.providers = new Providers(this.transport);
+    this.market = new Market(this.transport);
+    this.wallet = new Wallet(this.transport);
+    this.billing = new Billing(this.transport);
+    this.provider = new Provider(this.transport);
+    this.account = new Account(this.transport);
+    this.apiKeys = new ApiKeys(this.transport);
+    this.webhooks = new Webhooks(this.transport);
+    this.operator = new Operator(this.transport);
     this.#live = new Live(this.transport);
   }
 
@@ -32,6 +73,14 @@ export class NeuroGridClient {
   /** The events of a stream, as `/api/v1/tasks/{id}/events`, until its end; what breaks off is taken up again. */
   stream(path: string, options?: StreamOptions): AsyncGenerator<ServerSentEvent, void> {
     return this.transport.stream(path, options);
+  }
+
+  /**
+   * What happens to the account, and which nodes come and go, as it comes, over a live connection that is made anew
+   * when it breaks. Events are resumed after the last that was read; changes of nodes in a break are missed.
+   */
+  events(options?: EventOptions): AsyncGenerator<AccountEvent, void> {
+    return eventsOf(this.transport, options);
   }
 
   /**

@@ -8,3 +8,7 @@ export { SubmittedTask, type TaskEvents } from './task.js';
 export type { CallOptions, Method, Query, RequestOptions, StreamOptions } from './transport.js';
 export { ReceiptInvalidError, verifyReceipt } from './receipts/index.js';
 export type { Expected, Proof, ReceiptItem, VerifiedReceipt } from './receipts/index.js';
+export type { AccountEvent, EventOptions } from './account-events.js';
+export type { ChatChunk, Recording } from './groups/models.js';
+export type { NewTask, TaskQuery, TaskUpdate } from './groups/tasks.js';
+export { verifyWebhook, type DeliveryHeaders } from './webhook.js';

@@ -1,5 +1,6 @@
-import { apiError, ConnectionFailedError, RequestTimeoutError, type ApiError } from './errors.js';
+import { apiError, ConfigurationError, ConnectionFailedError, RequestTimeoutError, type ApiError } from './errors.js';
 import type { Settings } from './options.js';
+import { isAstray } from './path.js';
 import { delayAfter, pause } from './retry.js';
 import { readEvents, type ServerSentEvent } from './sse.js';
 
@@ -33,6 +34,8 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD';
 
 // The coordinator's fault, and passing: a restart, a gateway without its upstream, an overload.
 const PASSING = [502, 503, 504];
+// What an answer without a body, as to HEAD, means.
+const CODES: Readonly<Record<number, string>> = { 401: 'UNAUTHORIZED', 403: 'FORBIDDEN', 404: 'NOT_FOUND' };
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX = 1024 * 1024;
 // Streams carry a comment at least every 15 s; three times that is a dead connection.
@@ -48,6 +51,7 @@ export class Transport {
 
   /** The address of a path. */
   url(path: string, query: Query = {}): string {
+    if (isAstray(path)) throw new ConfigurationError(`${path}: an id is empty, or dots`);
     const url = new URL(this.settings.baseUrl + path);
     for (const [name, value] of Object.entries(query)) {
       if (value === null || value === undefined) continue;
@@ -93,14 +97,14 @@ export class Transport {
     const { method = 'GET', signal } = options;
     const { retry } = this.settings;
     let last = options.after ?? null;
-    let failures = 0;
+    let [failures, hasBegun] = [0, false];
     for (;;) {
       const watch = new Watch(SILENCE_MS, signal);
       try {
         const headers = { ...options.headers, Accept: 'text/event-stream', ...(last !== null && { 'Last-Event-ID': last }) };
         const answer = await this.#send(method as Method, path, { ...options, headers }, watch);
         for await (const event of readEvents(textOf(answer, watch))) {
-          failures = 0;
+          [failures, hasBegun] = [0, true];
           last = event.id ?? last;
           if (event.event === 'end') return;
           yield event;
@@ -112,7 +116,9 @@ export class Transport {
       } catch (error) {
         const failure = watch.explained(error);
         failures += 1;
-        const wait = method === 'GET' ? this.#waitAfter(failure, failures) : null;
+        // What was refused has done nothing; what broke off may have.
+        const mayRepeat = method === 'GET' || (!hasBegun && !(failure instanceof ConnectionFailedError));
+        const wait = mayRepeat ? this.#waitAfter(failure, failures) : null;
         if (wait === null || failures >= retry.maxAttempts) throw failure;
         watch.end();
         await pause(wait, signal);
@@ -309,7 +315,7 @@ async function errorOf(answer: Response): Promise<ApiError> {
   const code = isObject(whole['error']) ? error['code'] : whole['error'];
   const said = error['message'] ?? whole['error_description'];
   return apiError({
-    code: typeof code === 'string' ? code.toUpperCase() : `HTTP_${answer.status}`,
+    code: typeof code === 'string' ? code.toUpperCase() : (CODES[answer.status] ?? `HTTP_${answer.status}`),
     message: typeof said === 'string' ? said : `the coordinator answered ${answer.status} ${answer.statusText}`.trim(),
     status: answer.status,
     details: isObject(error['details']) ? error['details'] : detailsOf(error),

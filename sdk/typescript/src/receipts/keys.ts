@@ -1,10 +1,11 @@
 // Hashes, Ed25519 and names that are keys, by WebCrypto: "Transport" of docs/protocol.md.
 
 import { ConfigurationError } from '../errors.js';
+import { hex, sha256Of, subtle, type Bytes } from '../hash.js';
 import { canonical, type Json } from './json.js';
 import { ReceiptInvalidError } from './invalid.js';
 
-export type Bytes = Uint8Array<ArrayBuffer>;
+export { hex, type Bytes };
 
 const ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 // Identity multihash over the protobuf {type: Ed25519, data: 32 bytes}.
@@ -25,10 +26,6 @@ export function joined(...parts: Bytes[]): Bytes {
     at += part.length;
   }
   return whole;
-}
-
-export function hex(bytes: Bytes): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Lower-case hex of so many bytes; anything else is refused, so that it has one spelling. */
@@ -65,20 +62,9 @@ export function publicKeyOf(peerId: string): Bytes {
   return bytes.subarray(6);
 }
 
-function subtle(): SubtleCrypto {
-  // The types know no page without it.
-  const found = (globalThis.crypto as Crypto | undefined)?.subtle;
-  if (!found) {
-    throw new ConfigurationError(
-      'there is no WebCrypto here: open the page by https or from localhost, or use Node.js 20',
-    );
-  }
-  return found;
-}
-
 /** SHA-256, lower-case hex. */
 export async function sha256(...parts: Bytes[]): Promise<string> {
-  return hex(new Uint8Array(await subtle().digest('SHA-256', joined(...parts))));
+  return sha256Of(joined(...parts));
 }
 
 /** How messages refer to one another: SHA-256 of the canonical form. */
