@@ -3,7 +3,8 @@
 In this order: what the caller passes, the ``network.json`` that `neurogrid devnet up` wrote (passed,
 or named by NEUROGRID_NETWORK), the environment variables NEUROGRID_API_URL and NEUROGRID_API_KEY.
 In place of a key, an application of the account's has NEUROGRID_CLIENT_ID and NEUROGRID_CLIENT_SECRET (OAuth 2).
-NEUROGRID_WALLET_KEY names the wallet's key file (Solana's format); a devnet's network.json has one.
+NEUROGRID_WALLET_KEY names the wallet's key file (Solana's format), and NEUROGRID_CHAIN the market's chain.json; a devnet's
+network.json has both.
 There is no built-in address: a key must never go to a host that its owner did not name.
 """
 
@@ -22,6 +23,7 @@ NETWORK_VARIABLE = "NEUROGRID_NETWORK"
 CLIENT_ID_VARIABLE = "NEUROGRID_CLIENT_ID"
 CLIENT_SECRET_VARIABLE = "NEUROGRID_CLIENT_SECRET"
 WALLET_KEY_VARIABLE = "NEUROGRID_WALLET_KEY"
+CHAIN_VARIABLE = "NEUROGRID_CHAIN"
 _API_PATH = "/api/v1"
 
 
@@ -33,12 +35,14 @@ class Profile:
         application: id and secret of an application, in place of a key; ``api_key`` is empty then.
         wallet_key: the wallet's key file, that signs what the coordinator wants signed; None where it is
             not at hand.
+        chain: the market's chain.json, by which what is signed is read first; None where it is not at hand.
     """
 
     base_url: str
     api_key: str
     wallet_key: Path | None = None
     application: tuple[str, str] | None = None
+    chain: Path | None = None
 
     def __repr__(self) -> str:
         return f"Profile(base_url={self.base_url!r}, api_key={self.api_key[:6] + '…'!r})"
@@ -50,6 +54,7 @@ class _Network(msgspec.Struct):
     api_url: str
     api_key: str
     client_keypair: str = ""
+    chain: str = ""
 
 
 def find_profile(
@@ -84,11 +89,13 @@ def find_profile(
             f"no API key is given: set {API_KEY_VARIABLE} (or {CLIENT_ID_VARIABLE} and {CLIENT_SECRET_VARIABLE}), or use the network.json of a devnet"
         )
     wallet_key = environment.get(WALLET_KEY_VARIABLE) or (file.client_keypair if file else "")
+    chain = environment.get(CHAIN_VARIABLE) or (file.chain if file else "")
     return Profile(
         url.rstrip("/").removesuffix(_API_PATH),
         key or "",
         Path(wallet_key) if wallet_key else None,
         application,
+        Path(chain) if chain else None,
     )
 
 

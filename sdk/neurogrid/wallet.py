@@ -2,12 +2,14 @@
 """The account's money: what it has, and moving it by transactions that its wallet signs here.
 
 The coordinator writes a transaction and has no key; the wallet's key signs it on this machine, and never leaves it.
-What a transaction does is said by ``does``, in the coordinator's words. Who would rather trust nobody's words uses
-`neurogrid wallet`, which writes its transactions itself.
+`Wallet.carry_out` reads each transaction first (`neurogrid.client_review`), by the market's chain.json, and signs nothing but
+what this client has asked for. What a transaction does is said by ``does``, too, in the coordinator's words.
 """
 
 import base64
+import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Generator
 from decimal import Decimal
 from functools import partial
@@ -15,14 +17,27 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from .errors import ConfigurationError
+from neurogrid_marketplace.errors import InvalidValue
+from neurogrid_marketplace.money import parse_usdc
+
+from .client_review import Asked, Market, review
+from .errors import ConfigurationError, WaitTimeout
+from .machine.reviewing import NotSigned
+from .market_file import read_market
 from .models.earnings import Transfer
 from .models.money import TransferPage, WalletBalance
 from .pages import each
-from .profile import WALLET_KEY_VARIABLE
+from .profile import CHAIN_VARIABLE, WALLET_KEY_VARIABLE
+from .runtime import blocking, sleep
 from .signing import sign_message
 from .transport import Transport
 
+# What needs no more waiting: the first is paid but for a fork.
+_SETTLED = frozenset({"confirmed", "completed", "failed", "expired"})
+_LOOK_S = 0.3
+_DAY_S = 86_400
+# Transfers that this client has asked for and may still sign.
+_WANTED_MAX = 1000
 Amount = str | int | Decimal
 Kind = Literal[
     "deposit",
@@ -43,11 +58,16 @@ class Wallet:
 
     Args:
         key: the wallet's key file, where it is at hand.
+        chain: the market's chain.json, where it is at hand.
     """
 
-    def __init__(self, transport: Transport, key: Path | None) -> None:
+    def __init__(self, transport: Transport, key: Path | None, chain: Path | None) -> None:
         self._transport = transport
         self._key = key
+        self._chain = chain
+        self._market: Market | None = None
+        # By transfer, what its transaction may do.
+        self._wanted: OrderedDict[str, Asked] = OrderedDict()
 
     def get_balance(self) -> WalletBalance:
         """What the account has, by what the chain says now."""
@@ -76,7 +96,9 @@ class Wallet:
         body: dict[str, object] = {"amount": str(amount), "currency": currency}
         if operator_limit is not None:
             body |= {"operator_limit": str(operator_limit), "operator_days": operator_days}
-        return self._asked("/wallet/deposits", body, idempotency_key)
+        limit = None if operator_limit is None else _micro(operator_limit)
+        wanted = Asked("deposit", _micro(amount), "", limit, _until_s(operator_days))
+        return self._asked("/wallet/deposits", body, idempotency_key, wanted)
 
     def withdraw(
         self,
@@ -96,23 +118,61 @@ class Wallet:
         body: dict[str, object] = {"amount": str(amount)}
         if wallet_address is not None:
             body["wallet_address"] = wallet_address
-        return self._asked("/wallet/withdrawals", body, idempotency_key)
+        wanted = Asked("withdrawal", _micro(amount), wallet_address or "")
+        return self._asked("/wallet/withdrawals", body, idempotency_key, wanted)
 
     def set_operator_limit(
         self, limit: Amount, *, days: int = 30, idempotency_key: str | None = None
     ) -> Transfer:
         """Ask to say how much the coordinator may lock in escrows in the wallet's name; 0 ends it."""
         body: dict[str, object] = {"limit": str(limit), "days": days}
-        return self._asked("/wallet/operator", body, idempotency_key)
+        wanted = Asked("operator", 0, "", _micro(limit), _until_s(days))
+        return self._asked("/wallet/operator", body, idempotency_key, wanted)
+
+    def carry_out(self, transfer: Transfer, *, timeout_s: float = 120.0) -> Transfer:
+        """Read what was asked for, sign it if it is that and nothing else, hand it in, and wait for the chain.
+
+        Args:
+            transfer: as `deposit`, `withdraw` or `set_operator_limit` of this client answered.
+
+        Returns: it is ``confirmed`` (paid but for a fork), ``completed``, ``failed`` or ``expired``.
+
+        Raises:
+            ConfigurationError: there is no key, or no chain.json, or it does anything else than this client has asked for:
+                it was not signed.
+            WaitTimeout: the chain has not said yet; `get_transfer` goes on looking.
+            InvalidRequestError, ConflictError: see `submit`.
+        """
+        if self._chain is None:
+            raise ConfigurationError(
+                f"nothing is signed unread: name the market's chain.json, Client(market=...), or set {CHAIN_VARIABLE}"
+            )
+        if transfer.id not in self._wanted:
+            raise ConfigurationError(
+                f"transfer {transfer.id} was not signed: this client has not asked for it. Ask for it anew"
+            )
+        if transfer.message is not None:
+            signed = blocking(self.sign, transfer)
+            transfer = self.submit(transfer.id, signed)
+        end_s = time.monotonic() + timeout_s
+        while transfer.status not in _SETTLED:
+            if time.monotonic() >= end_s:
+                raise WaitTimeout(f"transfer {transfer.id} is {transfer.status} still")
+            sleep(_LOOK_S)
+            transfer = self.get_transfer(transfer.id)
+        return transfer
 
     def sign(self, transfer: Transfer, key_file: str | PathLike[str] | None = None) -> str:
-        """A transfer's transaction with the wallet's signature, base64, to `submit`. Look at ``does`` before.
+        """A transfer's transaction with the wallet's signature, base64, to `submit`.
+
+        What this client has asked for is read first, with the market's chain.json at hand. Of all else look at ``does``
+        before; `carry_out` signs nothing unread.
 
         Args:
             key_file: in Solana's format; None: as NEUROGRID_WALLET_KEY, or a devnet's network.json, says.
 
         Raises:
-            ConfigurationError: there is no key, or another wallet's.
+            ConfigurationError: there is no key, or another wallet's; or it does something else than this client has asked for.
             ValueError: there is nothing to sign, or it wants more of the key than one signature of its wallet.
         """
         path = self._key if key_file is None else Path(key_file)
@@ -125,6 +185,7 @@ class Wallet:
                 f"transfer {transfer.id} is {transfer.status}: there is nothing to sign"
             )
         message = base64.b64decode(transfer.message, validate=True)
+        self._review(transfer, message)
         signature = sign_message(path, transfer.wallet, message)
         return base64.b64encode(b"\x01" + signature + message).decode("ascii")
 
@@ -162,6 +223,37 @@ class Wallet:
         """All transfers that fit, each once, however many there are; ``page_size``: how many one request asks for."""
         return each(partial(self.list_transfers, kind=kind), page_size, Transfer)
 
-    def _asked(self, path: str, body: dict[str, object], idempotency_key: str | None) -> Transfer:
+    def _asked(
+        self, path: str, body: dict[str, object], idempotency_key: str | None, wanted: Asked
+    ) -> Transfer:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._transport.call(Transfer, "POST", path, json=body, headers=headers)
+        asked = self._transport.call(Transfer, "POST", path, json=body, headers=headers)
+        self._wanted[asked.id] = wanted
+        if len(self._wanted) > _WANTED_MAX:
+            self._wanted.popitem(last=False)
+        return asked
+
+    def _review(self, transfer: Transfer, message: bytes) -> None:
+        wanted = self._wanted.get(transfer.id)
+        if self._chain is None or wanted is None:
+            return
+        if self._market is None:
+            self._market = read_market(self._chain)
+        try:
+            review(wanted, message, transfer.wallet, self._market)
+        except NotSigned as error:
+            raise ConfigurationError(
+                f"transfer {transfer.id} ({transfer.kind}) was not signed: {error}. The coordinator is mistaken, or lies"
+            ) from error
+
+
+def _micro(amount: Amount) -> int:
+    try:
+        return parse_usdc(str(amount))
+    except (ValueError, InvalidValue):
+        # It is refused where it is asked for, in words that name the field.
+        return -1
+
+
+def _until_s(days: int) -> int:
+    return int(time.time()) + days * _DAY_S

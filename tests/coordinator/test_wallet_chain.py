@@ -5,7 +5,7 @@ import base64
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from solders.pubkey import Pubkey
 from coordinator.chain_parties import USDC, Parties, market, pubkey
 from coordinator.fake_wallet_chain import signed_by
 from coordinator.on_asyncio import on_asyncio
+from neurogrid.client_review import Asked, Market, review
+from neurogrid.machine.reviewing import NotSigned
+from neurogrid.signing import sign_message
 from neurogrid_contracts.client_money import Plan
 from neurogrid_contracts.instructions import SignedVoucher
 from neurogrid_coordinator.money.provider_plans import plan_claim
@@ -104,6 +107,37 @@ async def test_a_deposit_and_a_withdrawal_move_exactly_what_they_say(
         assert admin.tokens_micro["USDC"] == 23 * USDC
         with pytest.raises(LacksFunds):
             await coordinator.wallets.withdraw(account, 1, "USDC", "", None)
+
+
+@on_asyncio
+async def test_the_sdk_signs_what_it_has_read_and_the_chain_does_that(
+    ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    async with desk(ledger, tmp_path) as coordinator:
+        parties, key = coordinator.parties, coordinator.parties.client
+        account = await coordinator.account(key)
+        key_file = tmp_path / "wallet.json"
+        key.write_solana_file(key_file)
+        where = parties.deployment
+        market = Market(str(where.program_id), str(where.usdc_mint), str(where.admin))
+        limit = SpendingLimit(7 * USDC)
+        wanted = Asked("deposit", 3 * USDC, "", 7 * USDC, int(time.time()) + limit.days * 86_400)
+        made = await coordinator.wallets.deposit(account, 3 * USDC, "USDC", limit, None)
+        message = made.transfer.unsigned[65:]
+        with pytest.raises(NotSigned):
+            review(replace(wanted, amount_micro=2 * USDC), message, key.address, market)
+        review(wanted, message, key.address, market)
+        signature = sign_message(key_file, key.address, message)
+        signed = base64.b64encode(b"\x01" + signature + message).decode()
+        await coordinator.transfers.submit(account, made.transfer.id, signed)
+        while True:
+            done = await coordinator.transfers.get(account, made.transfer.id)
+            if done.state not in (TransferState.SIGNED, TransferState.CONFIRMED):
+                break
+            await asyncio.sleep(0.02)
+        assert (done.state, done.failure) == (TransferState.FINALIZED, "")
+        funds = await parties.chain.funds.get(key.address)
+        assert (funds.balance_micro_usdc, funds.operator_limit_micro_usdc) == (23 * USDC, 7 * USDC)
 
 
 @on_asyncio

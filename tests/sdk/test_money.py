@@ -14,10 +14,11 @@ import httpx
 import pytest
 
 from coordinator.api_world import Customer, World
+from coordinator.fake_parties import DEPLOYMENT
 from coordinator.fake_wallet_chain import provider_account
 from coordinator.served import ServedWorld
 from marketplace.keys import person
-from neurogrid import AuthenticationError, Client, ConfigurationError, OperationFailed
+from neurogrid import AuthenticationError, Client, ConfigurationError, OperationFailed, WaitTimeout
 from neurogrid.profile import CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE, find_profile
 from neurogrid_coordinator.money.invoicing import issue_due
 from neurogrid_marketplace.faults import Outcome
@@ -106,6 +107,43 @@ def test_money_moves_by_what_the_wallets_key_signs_here(
     assert client.wallet.get_transfer(asked.id).status == "submitted"
     assert "awaiting_signature" in run("funds", "transfers", page["transfers"][0]["id"]).output
     assert "100.00 USDC" in run("funds", "balance").output
+
+
+def test_nothing_is_carried_out_that_was_not_read(
+    api: ServedWorld, alice: Customer, wallet_key: Path, tmp_path: Path
+) -> None:
+    chain = tmp_path / "chain.json"
+    market = {"program_id": DEPLOYMENT.program_id, "usdc_mint": DEPLOYMENT.usdc_mint}
+    named = {**market, "admin": DEPLOYMENT.admin}
+    chain.write_text(json.dumps({name: str(value) for name, value in named.items()}))
+    with Client(alice.key, api.address, wallet=wallet_key, market=chain) as client:
+        asked = client.wallet.deposit("2.50", operator_limit=5)
+        with pytest.raises(WaitTimeout, match="submitted"):
+            # The test's chain carries nothing out.
+            client.wallet.carry_out(asked, timeout_s=0)
+        assert client.wallet.get_transfer(asked.id).status == "submitted"
+        # What a coordinator that lies answers in its place.
+        asked = client.wallet.deposit("2.50")
+        other = client.wallet.deposit("3.50")
+        lie = type(asked)(**{**_fields(asked), "message": other.message})
+        with pytest.raises(ConfigurationError, match="moves 3500000 millionths"):
+            client.wallet.carry_out(lie)
+    with (
+        Client(alice.key, api.address, wallet=wallet_key, market=chain) as another,
+        pytest.raises(ConfigurationError, match="has not asked for it"),
+    ):
+        another.wallet.carry_out(asked)
+    with (
+        Client(alice.key, api.address, wallet=wallet_key) as blind,
+        pytest.raises(ConfigurationError, match=r"chain\.json"),
+    ):
+        blind.wallet.carry_out(blind.wallet.deposit("1.00"))
+    chain.write_text("{}")
+    with (
+        Client(alice.key, api.address, wallet=wallet_key, market=chain) as client,
+        pytest.raises(ConfigurationError, match="names no market"),
+    ):
+        client.wallet.carry_out(client.wallet.deposit("1.00"))
 
 
 def test_a_providers_money_moves_by_what_its_key_signs_here(

@@ -1,6 +1,7 @@
 """The client: one coordinator, one key, and a room for each kind of thing."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -116,6 +117,10 @@ class AsyncClient:
             NEUROGRID_CLIENT_SECRET.
         base_url: of the coordinator; default NEUROGRID_API_URL.
         network: a devnet's network.json, in place of both; default NEUROGRID_NETWORK.
+        wallet: the key file of the account's wallet, in Solana's format; default NEUROGRID_WALLET_KEY. It signs requests
+            that have to be signed, and with ``market`` transactions (`Wallet.carry_out`).
+        market: the market's chain.json, by which each transaction is read before it is signed; default NEUROGRID_CHAIN.
+            Have it from somebody else than the coordinator.
         timeout_s: the longest silence on one request.
         retries_max: how often a failed request is repeated, with growing pauses.
         keys_directory: where keys to sealed inputs are kept; default ~/.local/state/neurogrid.
@@ -131,6 +136,8 @@ class AsyncClient:
         base_url: str | None = None,
         *,
         network: str | PathLike[str] | None = None,
+        wallet: str | PathLike[str] | None = None,
+        market: str | PathLike[str] | None = None,
         timeout_s: float = 30.0,
         retries_max: int = 4,
         keys_directory: str | PathLike[str] | None = None,
@@ -141,6 +148,10 @@ class AsyncClient:
             api_key=api_key,
             network=None if network is None else Path(network),
         )
+        if wallet is not None:
+            profile = replace(profile, wallet_key=Path(wallet))
+        if market is not None:
+            profile = replace(profile, chain=Path(market))
         self._transport = Transport(
             profile, timeout_s=timeout_s, retries_max=retries_max, http=transport
         )
@@ -158,7 +169,7 @@ class AsyncClient:
         self.events = Events(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.operations = Operations(self._transport, self.tasks)
-        self.wallet = Wallet(self._transport, profile.wallet_key)
+        self.wallet = Wallet(self._transport, profile.wallet_key, profile.chain)
         self.billing = Billing(self._transport)
         self.analytics = Analytics(self._transport)
         self.limits = Limits(self._transport)
