@@ -82,6 +82,9 @@ javascript: $(packages) ## what each package-lock.json pins, in the node_modules
 dashboard: $(packages) ## the dashboard's pages, which a coordinator serves at /dashboard
 	@scripts/dashboard_build.sh
 
+pictures: setup chromium ## the pictures of docs/dashboard.md anew
+	@NEUROGRID_SCREENSHOTS=1 .venv/bin/pytest tests/dashboard
+
 chromium: ## the browser that the tests lead through the dashboard
 	@scripts/chromium.sh
 
@@ -112,4 +115,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test nightly check fix bench examples schema conformance program kernels setup images models engine dashboard chromium compiler namespaces systemd postgresql nginx lock clean
+.PHONY: help demo test nightly check fix bench examples schema conformance program kernels setup images models engine dashboard pictures chromium compiler namespaces systemd postgresql nginx lock clean

@@ -1,5 +1,5 @@
 /** Requests to the coordinator that served this page. Pages ask by `useApi` and change things by `useChange`. */
-import { AuthenticationError, NeuroGridClient, type Query } from '@neurogrid/sdk';
+import { NeuroGridClient, type Query } from '@neurogrid/sdk';
 import {
   QueryClient,
   useMutation,
@@ -88,9 +88,4 @@ export async function refresh(cache: QueryClient, ...beginnings: string[]): Prom
     predicate: ({ queryKey: [path] }) =>
       typeof path === 'string' && beginnings.some((beginning) => path.startsWith(beginning)),
   });
-}
-
-/** Whether it says that nobody is signed in: the frame shows that, and no page has to. */
-export function isSignedOut(error: unknown): boolean {
-  return error instanceof AuthenticationError && !error.code.startsWith('SIGNATURE');
 }

@@ -117,8 +117,12 @@ export function startLive(credential: string, cache: QueryClient): () => void {
     socket.onclose = ({ code }) => {
       clearTimeout(silence);
       become('waiting');
-      // 4401, 4403: this key hears nothing. The next request says so, too.
-      if (isOver || code === 4401 || code === 4403) return;
+      if (isOver) return;
+      if (code === 4401 || code === 4403) {
+        // This key hears nothing (any more): asking who it is says whether it still opens anything, and else ends the session.
+        void refresh(cache, '/api/v1/api-keys/current');
+        return;
+      }
       timer = setTimeout(connect, WAITS_MS[Math.min(failures, WAITS_MS.length - 1)]);
       failures += 1;
     };

@@ -3,7 +3,6 @@ import { ApiError, NeuroGridError } from '@neurogrid/sdk';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 
-import { isSignedOut } from '../app/api';
 import { Button } from './Button';
 
 export function Loading({ what = 'Loading' }: { what?: string }) {
@@ -29,7 +28,7 @@ export function Note({ children }: { children: ReactNode }) {
 
 /** An error as a person can use it: what is wrong, what to do next, and what to quote to the operator. */
 export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {
-  if (error === null || error === undefined || isSignedOut(error)) return null;
+  if (error === null || error === undefined) return null;
   const hint = error instanceof NeuroGridError ? hintOf(error) : '';
   const quote = error instanceof ApiError ? [error.code, error.requestId].filter(Boolean).join(' · ') : '';
   return (
