@@ -32,7 +32,8 @@ class Envelope(msgspec.Struct, Generic[T]):
 
 
 class _ErrorBody(msgspec.Struct):
-    code: str = ""
+    # None in OpenAI's form, where there is none.
+    code: str | None = ""
     message: str = ""
     details: dict[str, Any] = {}
 
@@ -95,7 +96,7 @@ def refused(
         error = _ErrorBody(code, f"HTTP {status} {reason}".strip())
     return api_error(
         status=status,
-        code=error.code,
+        code=error.code or "",
         message=error.message or reason,
         details=error.details,
         retry_after=retry_after,

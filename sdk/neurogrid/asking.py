@@ -15,6 +15,7 @@ from .answers import refused
 from .artifacts import Artifacts
 from .errors import ConnectionFailed, InvalidRequestError
 from .models.catalogue import (
+    Embeddings,
     ImageAnswer,
     ModelAnswer,
     ModelInfo,
@@ -125,6 +126,26 @@ class Models:
         listening = self._listen(TextAnswer, model, f"{_PATH}/generate/text", json=body)
         with closing(listening) as pieces:
             yield from pieces
+
+    def embed(self, model: str, texts: Sequence[str]) -> Embeddings:
+        """Have a model turn texts into vectors, in their order, by the coordinator's OpenAI dialect.
+
+        Raises:
+            ApiError: no node took it, it failed, or the model makes none.
+        """
+        response = self._transport.send(
+            "POST",
+            "/v1/embeddings",
+            json={"model": model, "input": list(texts)},
+            silence_s=_ANSWER_S,
+            repeats_sent=False,
+        )
+        try:
+            return msgspec.json.decode(response.content, type=Embeddings)
+        except msgspec.DecodeError as error:
+            raise ConnectionFailed(
+                f"the answer of {model} is no list of vectors: {error}"
+            ) from error
 
     def generate_image(
         self,

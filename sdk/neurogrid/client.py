@@ -32,6 +32,14 @@ from .models import (
     NodePage,
     NodeReputation,
 )
+from .models.status import (
+    ConstraintAttribute,
+    ConstraintAttributes,
+    CoordinatorStatus,
+    DrawingDay,
+    DrawingDays,
+    ServiceStatus,
+)
 from .operations import Operations
 from .pages import each
 from .profile import find_profile
@@ -185,6 +193,37 @@ class Client:
     def account(self) -> Account:
         """Who the key belongs to, and its money."""
         return self._transport.call(Account, "GET", "/account")
+
+    def sign_writes(self, signs: bool) -> Account:
+        """Have the coordinator take changes of this account only with its wallet's signature, or end that.
+
+        Raises:
+            AuthenticationError: ending it needs that signature, and the key is not here.
+            PermissionDeniedError: the client's key lacks the scope ``keys``.
+        """
+        return self._transport.call(Account, "PATCH", "/account", json={"signs_writes": signs})
+
+    def status(self) -> CoordinatorStatus:
+        """How the coordinator is."""
+        return self._transport.call(CoordinatorStatus, "GET", "/status")
+
+    def service_status(self, service: str) -> ServiceStatus:
+        """How a part of the coordinator is; `status` names them.
+
+        Raises:
+            NotFoundError: there is no such part.
+        """
+        return self._transport.call(ServiceStatus, "GET", f"/status/services/{service}")
+
+    def constraints(self) -> Sequence[ConstraintAttribute]:
+        """What conditions on nodes (``where``) may name."""
+        found = self._transport.call(ConstraintAttributes, "GET", "/constraints")
+        return found.attributes
+
+    def drawing_days(self) -> Sequence[DrawingDay]:
+        """What spot checks are drawn with, so that anybody can check who was drawn."""
+        path = "/verification/commitments"
+        return (self._transport.call(DrawingDays, "GET", path)).days
 
     def explain(
         self,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from .models.figures import (
     AccountLimits,
+    MarketGpus,
     MarketPerformance,
     MarketStats,
     TaskMetrics,
@@ -30,6 +31,10 @@ class Analytics:
     def get_stats(self) -> MarketStats:
         """Figures of the market, of all accounts together."""
         return self._transport.call(MarketStats, "GET", "/analytics/stats")
+
+    def get_gpus(self) -> MarketGpus:
+        """The market's GPUs: how many, how many are taken, and how busy they are."""
+        return self._transport.call(MarketGpus, "GET", "/analytics/gpus")
 
     def get_performance(
         self, timeframe: Timeframe = "24h", *, metric: str | None = None

@@ -34,6 +34,8 @@ from .signing import RequestSigner
 T = TypeVar("T")
 
 API = "/api/v1"
+# What is asked in OpenAI's form is not below that.
+_DIALECT = "/v1/"
 # A server that asks for a longer pause is not waited for: the caller gets the error and decides.
 _RETRY_AFTER_MAX_S = 30.0
 # What is never signed.
@@ -225,7 +227,7 @@ class Transport:
             sent["Content-Type"] = "application/json"
         request = self._client.build_request(
             method,
-            API + path,
+            path if path.startswith(_DIALECT) else API + path,
             params=dict(params or {}),
             headers=sent,
             content=content,

@@ -175,3 +175,37 @@ def test_a_sealed_task_gets_its_key_while_it_is_waited_for(run: Run, tmp_path: P
         assert client.keys.tasks() == []
 
     run(story)
+
+
+def test_what_the_coordinator_says_of_itself_has_types(run: Run, alice: Customer) -> None:
+    async def story(client: AsyncClient) -> None:
+        status = await client.status()
+        assert (status.status, status.services["database"]) == ("ok", "healthy")
+        assert (await client.service_status("database")).service == "database"
+        assert "gpu.model" in [each.name for each in await client.constraints()]
+        assert (await client.drawing_days())[-1].commitment
+        assert (await client.analytics.get_gpus()).taken == 0
+        with pytest.raises(neurogrid.PermissionDeniedError, match="keys"):
+            await client.sign_writes(True)
+
+    run(story)
+
+
+def test_texts_become_vectors_and_refusals_in_openais_form_are_errors(backend: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/v1/embeddings"
+        if b"vectors" not in request.read():
+            said = {"message": "no such model", "type": "invalid_request_error", "code": None}
+            return httpx.Response(404, json={"error": said})
+        made = {"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}
+        return httpx.Response(200, json={"object": "list", "data": [made], "model": "vectors"})
+
+    async def story() -> None:
+        http = httpx.MockTransport(answer)
+        async with AsyncClient("ng_key", "http://api", transport=http) as client:
+            made = await client.models.embed("vectors", ["one"])
+            assert made.data[0].embedding == [0.5, -0.25]
+            with pytest.raises(neurogrid.ApiError, match="no such model"):
+                await client.models.embed("other", ["one"])
+
+    anyio.run(story, backend=backend)

@@ -13,6 +13,7 @@ import msgspec
 from ..answers import refused
 from ..errors import ConnectionFailed, InvalidRequestError
 from ..models.catalogue import (
+    Embeddings,
     ImageAnswer,
     ModelAnswer,
     ModelInfo,
@@ -125,6 +126,26 @@ class Models:
         async with aclosing(listening) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def embed(self, model: str, texts: Sequence[str]) -> Embeddings:
+        """Have a model turn texts into vectors, in their order, by the coordinator's OpenAI dialect.
+
+        Raises:
+            ApiError: no node took it, it failed, or the model makes none.
+        """
+        response = await self._transport.send(
+            "POST",
+            "/v1/embeddings",
+            json={"model": model, "input": list(texts)},
+            silence_s=_ANSWER_S,
+            repeats_sent=False,
+        )
+        try:
+            return msgspec.json.decode(response.content, type=Embeddings)
+        except msgspec.DecodeError as error:
+            raise ConnectionFailed(
+                f"the answer of {model} is no list of vectors: {error}"
+            ) from error
 
     async def generate_image(
         self,

@@ -21,6 +21,14 @@ from ..models import (
     NodePage,
     NodeReputation,
 )
+from ..models.status import (
+    ConstraintAttribute,
+    ConstraintAttributes,
+    CoordinatorStatus,
+    DrawingDay,
+    DrawingDays,
+    ServiceStatus,
+)
 from ..profile import find_profile
 from ..task_body import Where, task_body
 from .api_keys import ApiKeys
@@ -184,6 +192,39 @@ class AsyncClient:
     async def account(self) -> Account:
         """Who the key belongs to, and its money."""
         return await self._transport.call(Account, "GET", "/account")
+
+    async def sign_writes(self, signs: bool) -> Account:
+        """Have the coordinator take changes of this account only with its wallet's signature, or end that.
+
+        Raises:
+            AuthenticationError: ending it needs that signature, and the key is not here.
+            PermissionDeniedError: the client's key lacks the scope ``keys``.
+        """
+        return await self._transport.call(
+            Account, "PATCH", "/account", json={"signs_writes": signs}
+        )
+
+    async def status(self) -> CoordinatorStatus:
+        """How the coordinator is."""
+        return await self._transport.call(CoordinatorStatus, "GET", "/status")
+
+    async def service_status(self, service: str) -> ServiceStatus:
+        """How a part of the coordinator is; `status` names them.
+
+        Raises:
+            NotFoundError: there is no such part.
+        """
+        return await self._transport.call(ServiceStatus, "GET", f"/status/services/{service}")
+
+    async def constraints(self) -> Sequence[ConstraintAttribute]:
+        """What conditions on nodes (``where``) may name."""
+        found = await self._transport.call(ConstraintAttributes, "GET", "/constraints")
+        return found.attributes
+
+    async def drawing_days(self) -> Sequence[DrawingDay]:
+        """What spot checks are drawn with, so that anybody can check who was drawn."""
+        path = "/verification/commitments"
+        return (await self._transport.call(DrawingDays, "GET", path)).days
 
     async def explain(
         self,

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ..models.figures import (
     AccountLimits,
+    MarketGpus,
     MarketPerformance,
     MarketStats,
     TaskMetrics,
@@ -29,6 +30,10 @@ class Analytics:
     async def get_stats(self) -> MarketStats:
         """Figures of the market, of all accounts together."""
         return await self._transport.call(MarketStats, "GET", "/analytics/stats")
+
+    async def get_gpus(self) -> MarketGpus:
+        """The market's GPUs: how many, how many are taken, and how busy they are."""
+        return await self._transport.call(MarketGpus, "GET", "/analytics/gpus")
 
     async def get_performance(
         self, timeframe: Timeframe = "24h", *, metric: str | None = None

@@ -24,11 +24,12 @@ class Balance(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """Who the key belongs to, and its money."""
+    """Who the key belongs to, and its money; ``signs_writes``: changes need the wallet's signature."""
 
     id: str
     balance: Balance
     name: str = ""
     wallet: str = ""
     roles: list[str] = []
+    signs_writes: bool = False
     currency: str = "USDC"

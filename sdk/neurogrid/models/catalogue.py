@@ -95,6 +95,28 @@ class ModelPage(Listed, Struct, frozen=True, kw_only=True):
     total: int
 
 
+class Embedding(Struct, frozen=True):
+    """A text's vector; ``index``: of the text among those that were given."""
+
+    embedding: list[float]
+    index: int = 0
+
+
+class EmbeddingUsage(Struct, frozen=True):
+    """What was read."""
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Embeddings(Struct, frozen=True):
+    """Vectors of texts, in their order."""
+
+    data: list[Embedding]
+    model: str = ""
+    usage: EmbeddingUsage = EmbeddingUsage()
+
+
 class TokenUsage(Struct, frozen=True, kw_only=True):
     """Tokens that a model has read and written."""
 

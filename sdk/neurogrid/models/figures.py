@@ -25,6 +25,26 @@ class MarketStats(Struct, frozen=True, kw_only=True):
     total_compute_hours: float
 
 
+class MarketGpus(Struct, frozen=True, kw_only=True):
+    """The market's GPUs now.
+
+    Attributes:
+        taken: by leases; ``utilization`` is its share of ``total``.
+        busy: how much they compute, 0 to 1, where nodes can tell; so with temperatures (°C) and power.
+    """
+
+    total: int
+    taken: int
+    utilization: float
+    memory_bytes: int = 0
+    memory_taken_bytes: int = 0
+    cpu_load: float | None = None
+    busy: float | None = None
+    temperature_mean: float | None = None
+    temperature_max: float | None = None
+    power_watts: float | None = None
+
+
 class MarketPerformance(Struct, frozen=True, kw_only=True):
     """How the market has performed; docs/analytics.md says how each metric is measured."""
 
