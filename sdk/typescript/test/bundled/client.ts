@@ -1,0 +1,1 @@
+export { NeuroGridClient } from '../../src/index.js';

@@ -1,0 +1,1 @@
+export { verifyReceipt } from '../../src/index.js';
