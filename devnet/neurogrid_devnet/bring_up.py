@@ -172,7 +172,7 @@ class Devnet:
                 operator=self._coordinator.operator,
                 p2p_address=self._coordinator.p2p_address,
             ),
-            dashboard_url=f"{api_url}/docs",
+            dashboard_url=f"{api_url}/dashboard",
             ledger_pid=self._supervisor.pid(LEDGER),
             supervisor_pid=os.getpid(),
             client_wallet=self._keys.client.address,

@@ -22,8 +22,9 @@ def print_network(network: Network, *, as_json: bool, detached: bool) -> None:
         return
     click.echo(f"ready     {network.api_url} with {count_nodes(len(network.nodes))}")
     click.echo(f"ledger    {network.ledger_url}")
-    click.echo(f"docs      {network.dashboard_url}")
-    click.echo(f"network   {network.data}/network.json, which holds the API key")
+    click.echo(f"dashboard {network.dashboard_url}")
+    click.echo(f"network   {network.data}/network.json, which holds the API key to sign in with")
+    click.echo(f"docs      {network.api_url}/docs")
     click.echo(f"logs      neurogrid devnet logs --data {network.data}")
     if detached:
         click.echo(f"stop      neurogrid devnet down --data {network.data}")

@@ -7,6 +7,7 @@ another's. What a page writes to the console as an error, or tries against its p
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +39,12 @@ CheckAxe = Callable[[], None]
 Picture = Callable[[str], None]
 
 expect.set_options(timeout=_PATIENCE_MS)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def built() -> None:
+    """The dashboard is that of its sources."""
+    subprocess.run([ROOT / "scripts/dashboard_build.sh"], check=True, timeout=300)
 
 
 @pytest.fixture(scope="package")
