@@ -27,6 +27,9 @@ class ApiKeys:
     ) -> ApiKeyPage:
         """The account's keys, newest first; only those in a state, if given.
 
+        >>> (client.api_keys.get()).scopes
+        ['read', 'write']
+
         Raises:
             PermissionDeniedError: the client's own key lacks the scope ``keys``.
         """

@@ -29,6 +29,10 @@ class Artifacts:
     def upload(self, path: str | PathLike[str]) -> Artifact:
         """Store a file; nothing is sent if the coordinator has it already.
 
+        >>> kept = client.artifacts.upload("corpus.txt")
+        >>> kept.size
+        10
+
         Raises:
             OSError: the file can't be read.
             InvalidRequestError: it is larger than the coordinator takes.

@@ -191,7 +191,12 @@ class Client:
         self._transport.sign_with(Path(wallet_key))
 
     def account(self) -> Account:
-        """Who the key belongs to, and its money."""
+        """Who the key belongs to, and its money.
+
+        >>> account = client.account()
+        >>> account.currency, account.balance.available > 0
+        ('USDC', True)
+        """
         return self._transport.call(Account, "GET", "/account")
 
     def sign_writes(self, signs: bool) -> Account:
@@ -204,7 +209,11 @@ class Client:
         return self._transport.call(Account, "PATCH", "/account", json={"signs_writes": signs})
 
     def status(self) -> CoordinatorStatus:
-        """How the coordinator is."""
+        """How the coordinator is.
+
+        >>> (client.status()).status
+        'ok'
+        """
         return self._transport.call(CoordinatorStatus, "GET", "/status")
 
     def service_status(self, service: str) -> ServiceStatus:
@@ -216,7 +225,11 @@ class Client:
         return self._transport.call(ServiceStatus, "GET", f"/status/services/{service}")
 
     def constraints(self) -> Sequence[ConstraintAttribute]:
-        """What conditions on nodes (``where``) may name."""
+        """What conditions on nodes (``where``) may name.
+
+        >>> [each.example for each in client.constraints() if each.name == "gpu.vendor"]
+        ['amd']
+        """
         found = self._transport.call(ConstraintAttributes, "GET", "/constraints")
         return found.attributes
 
@@ -311,6 +324,9 @@ class Client:
         if name is not None:
             params["class"] = name
         return self._transport.call(MarketPrices, "GET", "/market/prices", params=params)
+
+    def __repr__(self) -> str:
+        return f"Client({self._transport.profile.base_url!r})"
 
     def close(self) -> None:
         """Close the connections."""

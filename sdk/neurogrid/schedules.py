@@ -67,7 +67,13 @@ class Schedules:
         count: int = 5,
         **options: Any,
     ) -> SchedulePreview:
-        """What such a schedule would do: when, how many tasks, and for how much at most."""
+        """What such a schedule would do: when, how many tasks, and for how much at most.
+
+        >>> job = {"docker_image": "neurogrid/job:1", "max_price_per_hour": "1.00"}
+        >>> preview = client.schedules.preview("Report", "0 9 * * MON-FRI", task=job)
+        >>> len(preview.next_runs)
+        5
+        """
         body = _body(name=name, schedule=schedule, task=task, batch=batch, **options)
         return self._transport.call(
             SchedulePreview, "POST", f"{_PATH}/preview", json=body, params={"count": count}

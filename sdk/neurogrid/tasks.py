@@ -76,72 +76,80 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
     ) -> Task:
         """Submit a container job.
 
-        Sending it again after a lost connection never submits twice: each call carries a key of its
-        own, or yours.
+                Sending it again after a lost connection never submits twice: each call carries a key of its
+                own, or yours.
 
-        Args:
-            type: "gpu" asks for at least one GPU.
-            resource_requirements: cpu_cores, gpu_memory_gb, gpu_count, gpu_model, ram_gb,
-                storage_gb; a GB is 10^9 bytes.
-            command: empty for the image's own.
-            max_price_per_hour: USDC, as in "10.00".
-            timeout_seconds: the longest the job may run; it is charged for what it ran.
-            priority: or 1 to 10, 10 is the most urgent.
-            priority_reason: why, for people.
-            deadline: when it has to have ended at the latest; an aware datetime.
-            deadline_policy: when that can't be kept any more and it has not begun: "end" it with
-                DEADLINE_MISSED (the default), or "run" it late.
-            inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, the
-                `TaskOutput` of a task that this one then depends on, or an ``https://`` URL that the
-                coordinator fetches before it answers, once; with ``#sha256=...`` it has to have that hash.
-            spread: ``{"group": "replicas", "by": "node"}``: shares no node ("wallet", "region") with
-                other tasks of the group while they run.
-            avoid: ``{"nodes": [...], "wallets": [...]}``: where it must not run.
-            depends_on: ids of tasks that must have completed before.
-            regions: any of these; empty for anywhere.
-            where: conditions on nodes, such as ``gpu.memory >= 24GB and score >= 0.8``, or clauses in
-                base units; docs/constraints.md has the language.
-            reveal_wallet: let the nodes that are asked know who pays; some take nobody else.
-            sealed_bids: nodes commit to their bids before anybody sees one.
-            preemptible: its node may take the machine back after a warning, and asks less for that; it is
-                paid for what it ran, and the task starts anew elsewhere.
-            reclaim_window_seconds: how long the warning has to be at least.
-            queue_timeout_seconds: how long it may wait for a node before it fails.
-            max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
-            wait_for_node: queue even if no known node could ever serve it.
-            verification: how the result is verified, such as {"mode": "quorum", "runs": 3} or
-                {"mode": "spot_check"}; money is held for those runs too. With ``"comparator": {"kind":
-                "numeric", "relative": "1e-6"}`` results may differ in their numbers by so much; with
-                ``{"kind": "image", "image": ...}`` an image of yours says which are the same.
-            gang: run it on several nodes at once, or on none: ``{"size": 4, "apart": "wallet"}``; each
-                member has a rank (``NEUROGRID_RANK``) and finds rank 0 at ``NEUROGRID_RENDEZVOUS``.
-            checkpoint: keep its work while it runs: ``{"path": "/checkpoint", "interval_seconds": 300,
-                "keep": 1}``, each of which may be left out. Where its node is lost or takes its machine
-                back, the next one goes on from there; docs/checkpoints.md says what the job has to do.
-            resume_from: begin from what another task has kept: ``{"task": id, "sequence": n}``; its
-                newest without a number.
-            interactive: commands may be run beside it while it runs (`exec`); only nodes whose owners allow
-                that are asked.
-            service: it listens at a port: ``{"port": 8080, "health": "/health", "start_seconds": 600}``, of which
-                the port alone will do; `Task.service.ready` says whether it is well, and `forward` takes you there while it runs. Only nodes
-                whose owners allow that are asked.
-            network: hosts that the job may reach, by HTTP and TLS: ``{"allow": ["example.org",
-                "*.example.com:8443"]}``; nothing if left out. `Task.network` says what it did and what it
-                was refused.
-            sealed: seal the inputs before they leave, so that only the node that gets the task can read
-                them. It then waits for a key, which `wait` and `stream` send when it is time: one of
-                them has to run, here or on any machine that has the key (`neurogrid keys serve`). All
-                inputs are local files then.
-            registry_auth: user name and password (or token) of the image's registry, sealed like the inputs:
-                only the node that gets the task reads them, for this pull alone. Implies ``sealed``.
-            idempotency_key: the same key with the same arguments returns the first task; sealing the
-                same files again makes other arguments of them.
+        >>> task = client.tasks.create(
+        ...     docker_image="neurogrid/job:1",
+        ...     command=["echo", "hello"],
+        ...     max_price_per_hour="1.00",
+        ... )
+        >>> task.status
+        'pending'
 
-        Raises:
-            InvalidRequestError, InsufficientFundsError, ProviderUnavailableError: before anything
-                was stored or paid.
-            ConflictError: the idempotency key was used for something else, or a task that it
-                depends on has failed.
+                Args:
+                    type: "gpu" asks for at least one GPU.
+                    resource_requirements: cpu_cores, gpu_memory_gb, gpu_count, gpu_model, ram_gb,
+                        storage_gb; a GB is 10^9 bytes.
+                    command: empty for the image's own.
+                    max_price_per_hour: USDC, as in "10.00".
+                    timeout_seconds: the longest the job may run; it is charged for what it ran.
+                    priority: or 1 to 10, 10 is the most urgent.
+                    priority_reason: why, for people.
+                    deadline: when it has to have ended at the latest; an aware datetime.
+                    deadline_policy: when that can't be kept any more and it has not begun: "end" it with
+                        DEADLINE_MISSED (the default), or "run" it late.
+                    inputs: path below /inputs -> a `pathlib.Path` to upload, an artifact's SHA-256, the
+                        `TaskOutput` of a task that this one then depends on, or an ``https://`` URL that the
+                        coordinator fetches before it answers, once; with ``#sha256=...`` it has to have that hash.
+                    spread: ``{"group": "replicas", "by": "node"}``: shares no node ("wallet", "region") with
+                        other tasks of the group while they run.
+                    avoid: ``{"nodes": [...], "wallets": [...]}``: where it must not run.
+                    depends_on: ids of tasks that must have completed before.
+                    regions: any of these; empty for anywhere.
+                    where: conditions on nodes, such as ``gpu.memory >= 24GB and score >= 0.8``, or clauses in
+                        base units; docs/constraints.md has the language.
+                    reveal_wallet: let the nodes that are asked know who pays; some take nobody else.
+                    sealed_bids: nodes commit to their bids before anybody sees one.
+                    preemptible: its node may take the machine back after a warning, and asks less for that; it is
+                        paid for what it ran, and the task starts anew elsewhere.
+                    reclaim_window_seconds: how long the warning has to be at least.
+                    queue_timeout_seconds: how long it may wait for a node before it fails.
+                    max_total_cost: USDC; the price per hour is lowered until the time limit costs no more.
+                    wait_for_node: queue even if no known node could ever serve it.
+                    verification: how the result is verified, such as {"mode": "quorum", "runs": 3} or
+                        {"mode": "spot_check"}; money is held for those runs too. With ``"comparator": {"kind":
+                        "numeric", "relative": "1e-6"}`` results may differ in their numbers by so much; with
+                        ``{"kind": "image", "image": ...}`` an image of yours says which are the same.
+                    gang: run it on several nodes at once, or on none: ``{"size": 4, "apart": "wallet"}``; each
+                        member has a rank (``NEUROGRID_RANK``) and finds rank 0 at ``NEUROGRID_RENDEZVOUS``.
+                    checkpoint: keep its work while it runs: ``{"path": "/checkpoint", "interval_seconds": 300,
+                        "keep": 1}``, each of which may be left out. Where its node is lost or takes its machine
+                        back, the next one goes on from there; docs/checkpoints.md says what the job has to do.
+                    resume_from: begin from what another task has kept: ``{"task": id, "sequence": n}``; its
+                        newest without a number.
+                    interactive: commands may be run beside it while it runs (`exec`); only nodes whose owners allow
+                        that are asked.
+                    service: it listens at a port: ``{"port": 8080, "health": "/health", "start_seconds": 600}``, of which
+                        the port alone will do; `Task.service.ready` says whether it is well, and `forward` takes you there while it runs. Only nodes
+                        whose owners allow that are asked.
+                    network: hosts that the job may reach, by HTTP and TLS: ``{"allow": ["example.org",
+                        "*.example.com:8443"]}``; nothing if left out. `Task.network` says what it did and what it
+                        was refused.
+                    sealed: seal the inputs before they leave, so that only the node that gets the task can read
+                        them. It then waits for a key, which `wait` and `stream` send when it is time: one of
+                        them has to run, here or on any machine that has the key (`neurogrid keys serve`). All
+                        inputs are local files then.
+                    registry_auth: user name and password (or token) of the image's registry, sealed like the inputs:
+                        only the node that gets the task reads them, for this pull alone. Implies ``sealed``.
+                    idempotency_key: the same key with the same arguments returns the first task; sealing the
+                        same files again makes other arguments of them.
+
+                Raises:
+                    InvalidRequestError, InsufficientFundsError, ProviderUnavailableError: before anything
+                        was stored or paid.
+                    ConflictError: the idempotency key was used for something else, or a task that it
+                        depends on has failed.
         """
         files: dict[str, str | PathLike[str] | TaskOutput | bytes] = dict(inputs or {})
         kept: SealedTask | None = None
@@ -224,6 +232,10 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
     ) -> TaskPage:
         """The account's tasks that fit, newest first unless ``order`` is "asc".
 
+        >>> tasks = client.tasks.list(status="running", limit=50)
+        >>> len(tasks), tasks.total
+        (0, 0)
+
         Args:
             model: an id of the catalogue; only tasks that ask it.
             name: occurs in the task's name, in any case.
@@ -257,6 +269,9 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
     ) -> Generator[Task]:
         """All of the account's tasks that fit, each once, however many there are; see `list`.
 
+        >>> for task in client.tasks.iterate(name="no such name"):
+        ...     print(task.id)
+
         Args:
             page_size: how many one request asks for.
         """
@@ -275,6 +290,12 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
 
     def cancel(self, task_id: str) -> CancelResult:
         """End a task that waits or runs; delete one that has ended.
+
+        >>> task = client.tasks.create(
+        ...     docker_image="neurogrid/job:1", max_price_per_hour="1.00"
+        ... )
+        >>> (client.tasks.cancel(task.id)).status
+        'cancelled'
 
         Raises:
             TaskNotFoundError: there is no such task of this account.

@@ -70,7 +70,12 @@ class Wallet:
         self._wanted: OrderedDict[str, Asked] = OrderedDict()
 
     def get_balance(self) -> WalletBalance:
-        """What the account has, by what the chain says now."""
+        """What the account has, by what the chain says now.
+
+        >>> balance = client.wallet.get_balance()
+        >>> balance.free <= balance.deposited
+        True
+        """
         return self._transport.call(WalletBalance, "GET", "/wallet/balance")
 
     def deposit(

@@ -19,15 +19,23 @@ def verify_webhook(
 ) -> bool:
     """Whether a delivery was signed with this secret, and not long ago.
 
-    Remember ``X-Delivery-Id`` too: what is delivered may come again.
+        Remember ``X-Delivery-Id`` too: what is delivered may come again.
 
-    Args:
-        body: as it came, before anything parsed it.
-        headers: of the request, whatever the case of their names.
-        secret: of the webhook.
-        tolerance_s: how far ``X-Timestamp`` may be from this machine's clock; None for any time.
-        payload_only: of a webhook made with ``signature="payload"``: its time is not signed, and is not
-            looked at.
+    >>> import hashlib, hmac
+    >>> signature = hmac.new(b"secret", b"1700000000.{}", hashlib.sha256).hexdigest()
+    >>> headers = {"X-Timestamp": "1700000000", "X-Signature": signature}
+    >>> verify_webhook(b"{}", headers, "secret", tolerance_s=None)
+    True
+    >>> verify_webhook(b"{} ", headers, "secret", tolerance_s=None)
+    False
+
+        Args:
+            body: as it came, before anything parsed it.
+            headers: of the request, whatever the case of their names.
+            secret: of the webhook.
+            tolerance_s: how far ``X-Timestamp`` may be from this machine's clock; None for any time.
+            payload_only: of a webhook made with ``signature="payload"``: its time is not signed, and is not
+                looked at.
     """
     found = {name.lower(): value for name, value in headers.items()}
     signature, stamp = found.get("x-signature", ""), found.get("x-timestamp", "")

@@ -26,6 +26,9 @@ class ApiKeys:
     ) -> ApiKeyPage:
         """The account's keys, newest first; only those in a state, if given.
 
+        >>> (await client.api_keys.get()).scopes
+        ['read', 'write']
+
         Raises:
             PermissionDeniedError: the client's own key lacks the scope ``keys``.
         """

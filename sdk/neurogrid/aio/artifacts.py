@@ -28,6 +28,10 @@ class Artifacts:
     async def upload(self, path: str | PathLike[str]) -> Artifact:
         """Store a file; nothing is sent if the coordinator has it already.
 
+        >>> kept = await client.artifacts.upload("corpus.txt")
+        >>> kept.size
+        10
+
         Raises:
             OSError: the file can't be read.
             InvalidRequestError: it is larger than the coordinator takes.

@@ -25,6 +25,9 @@ class Audit:
     ) -> AsyncGenerator[AuditRecord]:
         """Every change that fits, newest first, each once, however many there are.
 
+        >>> async for record in client.audit.export(type="system"):
+        ...     print(record.message)
+
         Args:
             start_time: an aware datetime.
             end_time: likewise; None: now, so that what happens meanwhile moves nothing.

@@ -190,7 +190,12 @@ class AsyncClient:
         self._transport.sign_with(Path(wallet_key))
 
     async def account(self) -> Account:
-        """Who the key belongs to, and its money."""
+        """Who the key belongs to, and its money.
+
+        >>> account = await client.account()
+        >>> account.currency, account.balance.available > 0
+        ('USDC', True)
+        """
         return await self._transport.call(Account, "GET", "/account")
 
     async def sign_writes(self, signs: bool) -> Account:
@@ -205,7 +210,11 @@ class AsyncClient:
         )
 
     async def status(self) -> CoordinatorStatus:
-        """How the coordinator is."""
+        """How the coordinator is.
+
+        >>> (await client.status()).status
+        'ok'
+        """
         return await self._transport.call(CoordinatorStatus, "GET", "/status")
 
     async def service_status(self, service: str) -> ServiceStatus:
@@ -217,7 +226,11 @@ class AsyncClient:
         return await self._transport.call(ServiceStatus, "GET", f"/status/services/{service}")
 
     async def constraints(self) -> Sequence[ConstraintAttribute]:
-        """What conditions on nodes (``where``) may name."""
+        """What conditions on nodes (``where``) may name.
+
+        >>> [each.example for each in await client.constraints() if each.name == "gpu.vendor"]
+        ['amd']
+        """
         found = await self._transport.call(ConstraintAttributes, "GET", "/constraints")
         return found.attributes
 
@@ -312,6 +325,9 @@ class AsyncClient:
         if name is not None:
             params["class"] = name
         return await self._transport.call(MarketPrices, "GET", "/market/prices", params=params)
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._transport.profile.base_url!r})"
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -73,7 +73,12 @@ class Limits:
         monthly_tasks: int | None = None,
         task_budget: str | Decimal | None = None,
     ) -> AccountLimits:
-        """Replace the account's own limits; what is None has none from now on. Amounts are USDC."""
+        """Replace the account's own limits; what is None has none from now on. Amounts are USDC.
+
+        >>> limits = await client.limits.set(monthly_budget="100.00", task_budget="5.00")
+        >>> limits.task_budget
+        Decimal('5.00')
+        """
         body = {
             "monthly_budget": _text(monthly_budget),
             "monthly_tasks": monthly_tasks,

@@ -69,7 +69,12 @@ class Wallet:
         self._wanted: OrderedDict[str, Asked] = OrderedDict()
 
     async def get_balance(self) -> WalletBalance:
-        """What the account has, by what the chain says now."""
+        """What the account has, by what the chain says now.
+
+        >>> balance = await client.wallet.get_balance()
+        >>> balance.free <= balance.deposited
+        True
+        """
         return await self._transport.call(WalletBalance, "GET", "/wallet/balance")
 
     async def deposit(
