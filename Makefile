@@ -39,7 +39,7 @@ fix: $(packages) ## what of `make check` can be mended by a program
 nightly: setup compiler ## the simulation with 25 times as many seeds, cheats in it by the hundred, 500 requests to each route, coordinators that die, the program's coverage
 	@SEEDS_FACTOR=25 .venv/bin/pytest tests/simulation
 	@.venv/bin/pytest -m nightly tests/contracts
-	@COORDINATOR_TASKS=500 .venv/bin/pytest -m nightly tests/coordinator tests/acceptance
+	@COORDINATOR_TASKS=500 .venv/bin/pytest -m nightly tests/coordinator tests/acceptance tests/typescript
 	@API_EXAMPLES=500 .venv/bin/pytest tests/coordinator/test_openapi_conformance.py
 	@PYTHONPATH=tests $(python) -m simulation.cheating_table
 

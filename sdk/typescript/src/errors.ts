@@ -21,6 +21,11 @@ export class RequestTimeoutError extends ConnectionFailedError {
   override readonly hint = 'Give the call a longer timeout, or ask what became of it.';
 }
 
+/** An answer is larger than what is taken whole. */
+export class TooLargeError extends NeuroGridError {
+  override readonly hint = 'Read it as it comes: outputStream, or client.transport.send.';
+}
+
 /** What was waited for has not ended in time. It goes on. */
 export class WaitTimeoutError extends NeuroGridError {
   override readonly hint = 'It goes on: wait again, or cancel it.';

@@ -46,6 +46,8 @@ export class Live {
   #isConnected = false;
   #looks: ReturnType<typeof setTimeout> | undefined;
   #failedLooks = 0;
+  #isLooking = false;
+  #isStale = false;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -152,6 +154,16 @@ export class Live {
   }
 
   async #look(): Promise<void> {
+    // One at a time, so that an older answer does not come after a newer one.
+    this.#isStale = this.#isLooking;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    await this.#lookOnce();
+    this.#isLooking = false;
+    this.#lookIn(this.#isStale ? 0 : this.#isConnected ? LOOK_BESIDE_MS : LOOK_MS);
+  }
+
+  async #lookOnce(): Promise<void> {
     const ids = [...this.#watchers.keys()];
     try {
       for (let at = 0; at < ids.length; at += STATUSES_MAX) {
@@ -171,10 +183,8 @@ export class Live {
       const isFinal = error instanceof ApiError && error.status < 500 && error.status !== 429;
       if (isFinal || this.#failedLooks >= FAILED_LOOKS_MAX) {
         this.#lose(error as Error);
-        return;
       }
     }
-    this.#lookIn(this.#isConnected ? LOOK_BESIDE_MS : LOOK_MS);
   }
 
   async #end(taskId: string): Promise<void> {

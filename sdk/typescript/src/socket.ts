@@ -18,6 +18,7 @@ export interface SocketHandlers {
 
 // RFC 6455, 7.4.1, and the coordinator's own: an unknown dialect, a key that opens nothing, one that may not read.
 const FINAL_CODES = [4400, 4401, 4403];
+const KEY_REFUSED = 4401;
 const MESSAGE_CHARACTERS_MAX = 8 * 1024 * 1024;
 
 /**
@@ -132,9 +133,11 @@ export class LiveSocket {
     socket.onmessage = socket.onclose = socket.onopen = null;
     if (socket.readyState <= 1) socket.close();
     if (this.#isClosed) return;
-    const { reconnect } = this.#transport.settings;
+    const { reconnect, credential } = this.#transport.settings;
     this.#failures += 1;
-    if (FINAL_CODES.includes(code) || this.#failures >= reconnect.maxAttempts) {
+    // A function may have another key by then.
+    const isFinal = FINAL_CODES.includes(code) && !(code === KEY_REFUSED && typeof credential === 'function');
+    if (isFinal || this.#failures >= reconnect.maxAttempts) {
       this.#giveUp(new ConnectionFailedError(`the live connection ended: ${reason || `code ${code}`}`));
       return;
     }

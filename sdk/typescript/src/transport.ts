@@ -1,4 +1,4 @@
-import { apiError, ConfigurationError, ConnectionFailedError, RequestTimeoutError, type ApiError } from './errors.js';
+import { apiError, ConfigurationError, ConnectionFailedError, RequestTimeoutError, TooLargeError, type ApiError } from './errors.js';
 import type { Settings } from './options.js';
 import { isAstray } from './path.js';
 import { delayAfter, pause } from './retry.js';
@@ -40,6 +40,8 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX = 1024 * 1024;
 // Streams carry a comment at least every 15 s; three times that is a dead connection.
 const SILENCE_MS = 45_000;
+// A stream that was there for so long has not failed when it ends.
+const STEADY_MS = 10_000;
 
 /** Requests to one coordinator: bounded retries, errors as exceptions, answers as values. */
 export class Transport {
@@ -89,6 +91,21 @@ export class Transport {
     return this.#repeat(given, (options, watch) => this.#send(method, path, options, watch));
   }
 
+  /** Send a request; the whole body of its answer, which may take long as long as something comes. */
+  async bytes(path: string, given: RequestOptions = {}, bytesMax = ANSWER_BYTES_MAX): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#repeat(given, async (options, watch) => {
+      const answer = await this.#send('GET', path, options, watch);
+      return readBytes(answer, bytesMax, () => {
+        watch.restart();
+      });
+    });
+  }
+
+  /** As `bytes`, of a text. */
+  async text(path: string, options?: RequestOptions): Promise<string> {
+    return new TextDecoder().decode(await this.bytes(path, options));
+  }
+
   /**
    * The events of a stream, until its `end`. One that breaks off is taken up again after the last event that came;
    * one that was asked for by another method than GET is not.
@@ -100,6 +117,7 @@ export class Transport {
     let [failures, hasBegun] = [0, false];
     for (;;) {
       const watch = new Watch(SILENCE_MS, signal);
+      const begun = Date.now();
       try {
         const headers = { ...options.headers, Accept: 'text/event-stream', ...(last !== null && { 'Last-Event-ID': last }) };
         const answer = await this.#send(method as Method, path, { ...options, headers }, watch);
@@ -107,23 +125,25 @@ export class Transport {
           [failures, hasBegun] = [0, true];
           last = event.id ?? last;
           if (event.event === 'end') return;
-          yield event;
-          if (event.data === '[DONE]') return;
           // Whoever reads may take as long as it likes.
           watch.rest();
+          yield event;
+          if (event.data === '[DONE]') return;
         }
         throw new ConnectionFailedError('the stream broke off');
       } catch (error) {
         const failure = watch.explained(error);
+        // Streams end after an hour by themselves, and may have had nothing to say.
+        if (Date.now() - begun >= STEADY_MS) failures = 0;
         failures += 1;
         // What was refused has done nothing; what broke off may have.
         const mayRepeat = method === 'GET' || (!hasBegun && !(failure instanceof ConnectionFailedError));
         const wait = mayRepeat ? this.#waitAfter(failure, failures) : null;
         if (wait === null || failures >= retry.maxAttempts) throw failure;
-        watch.end();
+        watch.rest();
         await pause(wait, signal);
       } finally {
-        watch.end();
+        watch.rest();
       }
     }
   }
@@ -144,10 +164,10 @@ export class Transport {
         const mayRepeat = options.idempotencyKey !== null || !(failure instanceof ConnectionFailedError);
         const wait = mayRepeat ? this.#waitAfter(failure, failures) : null;
         if (wait === null || failures >= retry.maxAttempts) throw failure;
-        watch.end();
+        watch.rest();
         await pause(wait, options.signal);
       } finally {
-        watch.end();
+        watch.rest();
       }
     }
   }
@@ -185,29 +205,24 @@ export class Transport {
 
 /** One attempt's clock: its signal ends the attempt with the caller's, or after too long a silence. */
 class Watch {
-  readonly #controller = new AbortController();
+  readonly #late = new AbortController();
   readonly #outer: AbortSignal | null;
   readonly #ms: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isLate = false;
+  /** Also of what is read later, with the caller's signal alone. */
+  readonly signal: AbortSignal;
 
   constructor(ms: number, outer: AbortSignal | null | undefined) {
     this.#ms = ms;
     this.#outer = outer ?? null;
-    outer?.addEventListener('abort', this.#leave, { once: true });
-    if (outer?.aborted) this.#leave();
+    this.signal = outer ? AbortSignal.any([outer, this.#late.signal]) : this.#late.signal;
     this.restart();
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
   restart(): void {
-    clearTimeout(this.#timer);
+    this.rest();
     this.#timer = setTimeout(() => {
-      this.#isLate = true;
-      this.#controller.abort();
+      this.#late.abort();
     }, this.#ms);
   }
 
@@ -219,22 +234,13 @@ class Watch {
   explained(error: unknown): unknown {
      
     if (this.#outer?.aborted) throw this.#outer.reason;
-    if (this.#isLate) return new RequestTimeoutError(`no answer within ${this.#ms} ms`, { cause: error });
+    if (this.#late.signal.aborted) return new RequestTimeoutError(`no answer within ${this.#ms} ms`, { cause: error });
     // What `fetch` throws where there is no connection, or where it breaks.
     if (error instanceof TypeError) {
       return new ConnectionFailedError(`the coordinator was not reached: ${error.message}`, { cause: error });
     }
     return error;
   }
-
-  end(): void {
-    this.rest();
-    this.#outer?.removeEventListener('abort', this.#leave);
-  }
-
-  readonly #leave = (): void => {
-    this.#controller.abort(this.#outer?.reason);
-  };
 }
 
 /** Random; `crypto.randomUUID` is not there in pages that came without TLS. */
@@ -277,20 +283,36 @@ async function* textOf(answer: Response, watch: Watch): AsyncGenerator<string, v
 }
 
 async function readText(answer: Response, bytesMax: number): Promise<string> {
+  return new TextDecoder().decode(await readBytes(answer, bytesMax));
+}
+
+/** The body, up to a limit; `heard` is called for each piece. */
+async function readBytes(answer: Response, bytesMax: number, heard?: () => void): Promise<Uint8Array<ArrayBuffer>> {
   const reader = answer.body?.getReader();
-  if (!reader) return '';
-  const decoder = new TextDecoder();
-  let [text, size] = ['', 0];
-  for (;;) {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  while (reader) {
     const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
+    if (done) break;
+    heard?.();
     size += value.length;
     if (size > bytesMax) {
       await reader.cancel().catch(() => undefined);
-      throw new ConnectionFailedError(`${answer.url}: the answer is larger than ${bytesMax} bytes`);
+      throw new TooLargeError(`${answer.url}: the answer is larger than ${bytesMax} bytes`);
     }
-    text += decoder.decode(value, { stream: true });
+    pieces.push(value);
   }
+  return joined(pieces, size);
+}
+
+function joined(pieces: readonly Uint8Array<ArrayBuffer>[], size: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 function isEnvelope(body: unknown): body is { data: unknown } {

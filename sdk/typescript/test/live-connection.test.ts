@@ -213,6 +213,19 @@ test('a key that opens nothing is not tried again', async () => {
   expect(Coordinator.sockets).toHaveLength(1);
 });
 
+test('a key that is given anew each time is tried again', async () => {
+  let key = 'ng_old';
+  const client = new BoltClient({ ...options, apiKey: () => key, fetch: coordinator.fetch });
+  const stop = client.on('connect', () => undefined);
+  socket().break(4401);
+  key = 'ng_new';
+  await vi.advanceTimersByTimeAsync(300);
+  socket().open();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(socket().sent[0]).toMatchObject({ type: 'auth', token: 'ng_new' });
+  stop();
+});
+
 test('who listens to the client hears of every task', async () => {
   const client = new BoltClient({ ...options, fetch: coordinator.fetch });
   const seen: TaskProgress[] = [];

@@ -8,6 +8,7 @@ import {
   RateLimitError,
   RequestTimeoutError,
   ServerError,
+  TooLargeError,
   WaitTimeoutError,
   type ClientOptions,
 } from '../src/index.js';
@@ -139,6 +140,26 @@ test('a stream that breaks off goes on after the last event that came', async ()
   await settled(read());
   expect(phases).toEqual(['queued', 'running']);
   expect(sent.map(({ headers }) => headers.get('Last-Event-ID'))).toEqual([null, '1']);
+});
+
+test('who reads a stream slowly loses nothing', async () => {
+  const { client, sent } = answered([events('data: {"n":1}\n\n', 'data: {"n":2}\n\n', 'event: end\ndata: {}\n\n')]);
+  const seen: unknown[] = [];
+  const read = async () => {
+    for await (const update of client.tasks.updates('task_1')) {
+      seen.push(update['n']);
+      await new Promise((resolve) => setTimeout(resolve, 100_000));
+    }
+  };
+  await settled(read());
+  expect(seen).toEqual([1, 2]);
+  expect(sent).toHaveLength(1);
+});
+
+test('a file that is larger than it was listed is not taken', async () => {
+  const outputs = { outputs: [{ path: 'a', sha256: '', size: 3 }] };
+  const { client } = answered([good(outputs), () => new Response('more than three')]);
+  expect(await settled(client.tasks.output('task_1', 'a'))).toBeInstanceOf(TooLargeError);
 });
 
 test('a streamed answer that breaks off is not asked for again', async () => {

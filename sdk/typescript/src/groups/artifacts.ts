@@ -5,6 +5,9 @@ import type { ArtifactDeleted, ArtifactView } from '../schema.js';
 import type { CallOptions } from '../transport.js';
 import { Group } from './group.js';
 
+// What is held in memory at once.
+const BYTES_MAX = 1024 * 1024 * 1024;
+
 /** Files of the account, by their SHA-256. */
 export class Artifacts extends Group {
   /** Upload a file, unless the account has it: what tasks name as an input is its `sha256`. */
@@ -24,13 +27,13 @@ export class Artifacts extends Group {
   }
 
   /**
-   * A file, whole, compared with its hash.
+   * A file, whole, compared with its hash; at most 1 GiB. A larger one is better read as it comes, by
+   * `client.transport.send`.
    *
    * @throws IntegrityError it is another.
    */
   async download(sha256: string, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>> {
-    const answer = await this.transport.send('GET', path`/api/v1/artifacts/${sha256}`, options);
-    const data = new Uint8Array(await answer.arrayBuffer());
+    const data = await this.transport.bytes(path`/api/v1/artifacts/${sha256}`, options, BYTES_MAX);
     if ((await sha256Of(data)) !== sha256) throw new IntegrityError(`the file does not have the hash ${sha256}`);
     return data;
   }

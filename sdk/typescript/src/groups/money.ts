@@ -89,12 +89,8 @@ export class Billing extends Group {
   }
 
   /** The same as CSV. */
-  async historyCsv(query?: Days, options?: CallOptions): Promise<string> {
-    const answer = await this.transport.send('GET', '/api/v1/billing/history', {
-      ...options,
-      query: { ...query, format: 'csv' },
-    });
-    return answer.text();
+  historyCsv(query?: Days, options?: CallOptions): Promise<string> {
+    return this.transport.text('/api/v1/billing/history', { ...options, query: { ...query, format: 'csv' } });
   }
 
   invoices(query?: PageQuery, options?: CallOptions): Promise<InvoiceListView> {
@@ -106,8 +102,8 @@ export class Billing extends Group {
   }
 
   async invoicePdf(invoiceId: string, options?: CallOptions): Promise<Blob> {
-    const answer = await this.transport.send('GET', path`/api/v1/billing/invoices/${invoiceId}.pdf`, options);
-    return answer.blob();
+    const data = await this.transport.bytes(path`/api/v1/billing/invoices/${invoiceId}.pdf`, options);
+    return new Blob([data], { type: 'application/pdf' });
   }
 }
 

@@ -193,8 +193,7 @@ export class Tasks extends Group {
    */
   async output(taskId: string, name: string, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>> {
     const listed = (await this.outputs(taskId, options)).find((each) => each.path === name);
-    const answer = await this.outputStream(taskId, name, options);
-    const data = new Uint8Array(await answer.arrayBuffer());
+    const data = await this.transport.bytes(outputPath(taskId, name), options, listed?.size);
     if (listed && (await sha256Of(data)) !== listed.sha256) {
       throw new IntegrityError(`${name} does not have the hash ${listed.sha256}`);
     }
@@ -203,7 +202,7 @@ export class Tasks extends Group {
 
   /** A file that it has left, as it comes; nothing is compared. */
   outputStream(taskId: string, name: string, options?: CallOptions): Promise<Response> {
-    return this.transport.send('GET', `/api/v1${path`/tasks/${taskId}/outputs/`}${filePath(name)}`, options);
+    return this.transport.send('GET', outputPath(taskId, name), options);
   }
 
   /**
@@ -211,8 +210,11 @@ export class Tasks extends Group {
    *
    * @throws NotSettledError it is not complete yet.
    */
-  async receipt(taskId: string, query?: { lease_id?: string }, options?: CallOptions): Promise<string> {
-    const answer = await this.transport.send('GET', path`/api/v1/tasks/${taskId}/receipt`, { ...options, query });
-    return answer.text();
+  receipt(taskId: string, query?: { lease_id?: string }, options?: CallOptions): Promise<string> {
+    return this.transport.text(path`/api/v1/tasks/${taskId}/receipt`, { ...options, query });
   }
+}
+
+function outputPath(taskId: string, name: string): string {
+  return `${path`/api/v1/tasks/${taskId}/outputs/`}${filePath(name)}`;
 }

@@ -51,6 +51,19 @@ test('all pages of a list are walked through', async () => {
   expect(new Set(found).size).toBe(3);
 });
 
+test.each([
+  ['tasks', () => client.tasks.each()],
+  ['nodes', () => client.nodes.each()],
+  ['providers', () => client.providers.each()],
+  ['batches', () => client.batches.each()],
+  ['workflows', () => client.workflows.each()],
+  ['keys', () => client.apiKeys.each()],
+])('every list that comes in pages ends: %s', async (_, each) => {
+  const found: object[] = [];
+  for await (const item of each()) found.push(item);
+  expect(found.length).toBeLessThan(1000);
+});
+
 test('a file is uploaded once and comes back as it was', async () => {
   const first = await client.artifacts.upload('an input');
   expect(first.created).toBe(true);
