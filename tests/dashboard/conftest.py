@@ -184,6 +184,7 @@ def picture(page: Page) -> Picture:
     def take(name: str) -> None:
         if os.environ.get("NEUROGRID_SCREENSHOTS") == "1":
             PICTURES.mkdir(exist_ok=True)
+            page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
             page.screenshot(path=PICTURES / f"{name}.png")
 
     return take

@@ -99,7 +99,7 @@ def test_a_wallet_signs_its_owner_in_for_an_hour(
     page.goto(f"{address}/keys")
     page.get_by_role("button", name=re.compile("^Sign in with (Test|Browser) wallet$")).click()
     expect(page.get_by_role("heading", name="API keys", level=1)).to_be_visible()
-    expect(page.get_by_text("Wallet", exact=True)).to_be_visible()
+    expect(page.get_by_text("Wallet, until")).to_be_visible()
     token = page.evaluate(
         "() => JSON.parse(sessionStorage.getItem('neurogrid.session')).credential"
     )

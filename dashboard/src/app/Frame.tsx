@@ -4,6 +4,7 @@ import { Link, Navigate, NavLink, Route, Routes, useLocation } from 'react-route
 
 import { Empty, Loading } from '../design/states';
 import { Page } from '../design/Page';
+import { Time } from '../design/parts';
 import { Boundary } from './Boundary';
 import { acts, useKey, type Key } from './identity';
 import { LiveMark } from './LiveMark';
@@ -57,6 +58,11 @@ function SignedIn() {
         {key !== undefined && (
           <span className="who" title={`Scopes: ${key.scopes.join(', ')}. Roles: ${key.roles.join(', ')}.`}>
             {key.kind === 'sign_in' ? 'Wallet' : key.name}
+            {key.expires_at !== null && (
+              <>
+                , until <Time at={key.expires_at} />
+              </>
+            )}
           </span>
         )}
         <button type="button" className="button quiet" onClick={() => { end(); }}>

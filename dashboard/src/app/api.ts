@@ -1,6 +1,7 @@
 /** Requests to the coordinator that served this page. Pages ask by `useApi` and change things by `useChange`. */
 import { NeuroGridClient, type Query } from '@neurogrid/sdk';
 import {
+  keepPreviousData,
   QueryClient,
   useMutation,
   useQuery,
@@ -50,6 +51,8 @@ export interface AskOptions {
   every?: number | false;
   /** False: not asked yet. */
   enabled?: boolean;
+  /** What was there stays until the answer to another query comes: for pages of a list, and what one looks for in it. */
+  keep?: boolean;
 }
 
 /**
@@ -57,12 +60,13 @@ export interface AskOptions {
  *
  * @param path as `/api/v1/nodes`. Events have paths asked anew by how they begin (see live.ts).
  */
-export function useApi<T>(path: string, { query, every, enabled }: AskOptions = {}): UseQueryResult<T> {
+export function useApi<T>(path: string, { query, every, enabled, keep = false }: AskOptions = {}): UseQueryResult<T> {
   return useQuery<T>({
     queryKey: [path, query ?? {}],
     queryFn: ({ signal }) => client.request<T>('GET', path, { query, signal }),
     ...(every !== undefined && { refetchInterval: every }),
     ...(enabled !== undefined && { enabled }),
+    ...(keep && { placeholderData: keepPreviousData }),
   });
 }
 

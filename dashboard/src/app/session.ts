@@ -10,8 +10,6 @@ import { useSyncExternalStore } from 'react';
 export interface Session {
   /** An API key, or a token that a wallet's signature got. */
   readonly credential: string;
-  /** Unix milliseconds at which a wallet's token ends; null: the key says itself. */
-  readonly endsAt: number | null;
 }
 
 interface State {
@@ -28,9 +26,8 @@ function stored(): Session | null {
   try {
     const value: unknown = JSON.parse(sessionStorage.getItem(PLACE) ?? 'null');
     if (typeof value !== 'object' || value === null) return null;
-    const { credential, endsAt } = value as Partial<Session>;
-    if (typeof credential !== 'string') return null;
-    return { credential, endsAt: typeof endsAt === 'number' ? endsAt : null };
+    const { credential } = value as Partial<Session>;
+    return typeof credential === 'string' ? { credential } : null;
   } catch {
     return null;
   }

@@ -6,7 +6,6 @@ import type { BrowserWallet } from './wallet';
 
 interface Token {
   readonly access_token: string;
-  readonly expires_in: number;
 }
 
 /** A client without a key, so that a key that is refused ends no session. */
@@ -21,7 +20,7 @@ export async function signInWithKey(text: string): Promise<void> {
   // A header takes nothing else, and an error of the browser's own would say less.
   if (!/^[\x21-\x7e]{1,512}$/.test(key)) throw new Error('That is no API key: keys have no spaces and begin with ng_.');
   await stranger(key).request('GET', '/api/v1/api-keys/current');
-  begin({ credential: key, endsAt: null });
+  begin({ credential: key });
 }
 
 /** Be signed in for an hour, for a message that the wallet signs (docs/authentication.md). */
@@ -32,10 +31,10 @@ export async function signInWithWallet(wallet: BrowserWallet, scopes: readonly s
     body: { wallet: account.address },
   });
   const signature = await account.sign(new TextEncoder().encode(message));
-  const { access_token, expires_in } = await client.request<Token>('POST', '/api/v1/auth/token', {
+  const { access_token } = await client.request<Token>('POST', '/api/v1/auth/token', {
     body: { message, signature: base64(signature), scopes },
   });
-  begin({ credential: access_token, endsAt: Date.now() + 1000 * expires_in });
+  begin({ credential: access_token });
 }
 
 function base64(bytes: Uint8Array): string {

@@ -7,6 +7,8 @@ import { counted, type Spot } from './nodes';
 
 const WIDTH = 800;
 const HEIGHT = 380;
+// Nobody has a node in the Antarctic, and it would take a sixth of the height.
+const SHOWN = 330;
 const topology = world as unknown as Topology<{ land: GeometryCollection }>;
 const LAND = feature(topology, topology.objects.land);
 const PROJECTION = geoNaturalEarth1().fitSize([WIDTH, HEIGHT], LAND);
@@ -18,7 +20,7 @@ const RADIUS_MAX = 26;
 export default function WorldMap({ spots }: { spots: readonly Spot[] }) {
   const said = spots.map(({ place, nodes }) => `${place.name}: ${counted(nodes.length)}`).join(', ');
   return (
-    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} className="map" role="img" aria-label={`World map of nodes. ${said || 'None has a known region.'}`}>
+    <svg viewBox={`0 0 ${WIDTH} ${SHOWN}`} className="map" role="img" aria-label={`World map of nodes. ${said || 'None has a known region.'}`}>
       <path d={OUTLINE} className="land" />
       {spots.map(({ place, nodes }) => {
         const point = PROJECTION([place.at[0], place.at[1]]);

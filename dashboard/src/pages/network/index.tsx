@@ -9,6 +9,7 @@ import { Card, Stat, Stats } from '../../design/Card';
 import { CheckField, SelectField, TextField } from '../../design/fields';
 import { duration, percent, shortened } from '../../design/format';
 import { Page } from '../../design/Page';
+import { Pager } from '../../design/Pager';
 import { Meter, Money, Status, Time } from '../../design/parts';
 import { Loaded, Loading } from '../../design/states';
 import { Table, type Column } from '../../design/Table';
@@ -27,6 +28,8 @@ const WHICH: readonly (readonly [Which, string])[] = [
 interface NodeList {
   nodes: Node[];
   total: number;
+  limit: number;
+  offset: number;
 }
 
 interface MarketFigures {
@@ -40,8 +43,15 @@ interface MarketFigures {
 
 /** Who offers what, where, and how much of it is taken now. */
 export default function NetworkPage() {
+  const [params] = useSearchParams();
+  const offset = wholeNumber(params.get('from'));
+  const which = whichOf(params);
   // Comings and goings are told by events; how much is taken, only by asking.
-  const nodes = useApi<NodeList>('/api/v1/nodes', { query: { limit: LIMIT }, every: 10_000 });
+  const nodes = useApi<NodeList>('/api/v1/nodes', {
+    query: { limit: LIMIT, offset, status: which === 'all' ? null : which },
+    every: 10_000,
+    keep: true,
+  });
   return (
     <Page title="Network" lead="The machines that offer compute here, and how much of it jobs have taken.">
       <Figures />
@@ -55,6 +65,15 @@ export default function NetworkPage() {
       </Loaded>
     </Page>
   );
+}
+
+/** An offset of the address; what is none is the beginning. */
+function wholeNumber(text: string | null): number {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : 0;
+}
+
+function whichOf(params: URLSearchParams): Which {
+  return WHICH.find(([value]) => value === params.get('status'))?.[0] ?? 'all';
 }
 
 function Figures() {
@@ -145,13 +164,14 @@ const COLUMNS: readonly Column<Node>[] = [
 function Nodes({ list }: { list: NodeList }) {
   const [params, setParams] = useSearchParams();
   const text = params.get('q') ?? '';
-  const which = WHICH.find(([value]) => value === params.get('status'))?.[0] ?? 'all';
+  const which = whichOf(params);
   const onlyGpus = params.get('gpu') === '1';
   const set = (name: string, value: string): void => {
     setParams(
       (before) => {
         if (value === '') before.delete(name);
         else before.set(name, value);
+        if (name !== 'from') before.delete('from');
         return before;
       },
       { replace: true },
@@ -167,7 +187,6 @@ function Nodes({ list }: { list: NodeList }) {
       </div>
       <p role="status" className="muted">
         {shown.length === list.nodes.length ? counted(shown.length) : `${shown.length} of ${counted(list.nodes.length)}`}
-        {list.total > list.nodes.length && `; the first ${list.nodes.length} of ${list.total} in all`}
       </p>
       <Table
         caption="Nodes"
@@ -176,11 +195,12 @@ function Nodes({ list }: { list: NodeList }) {
         keyOf={(node) => node.id}
         sort={['Status', 'descending']}
         empty={
-          list.nodes.length === 0
+          list.nodes.length === 0 && which === 'all'
             ? 'No node is connected. On a devnet: neurogrid devnet up. Elsewhere the operator knows where nodes may connect.'
             : 'No node is so. Take something out of what you look for.'
         }
       />
+      <Pager label="Nodes" offset={list.offset} limit={list.limit} total={list.total} onMove={(to) => { set('from', to === 0 ? '' : String(to)); }} />
     </Card>
   );
 }

@@ -5,7 +5,7 @@ import { Link, useParams } from 'react-router';
 
 import { useApi } from '../../app/api';
 import { Card, Facts, Stat, Stats } from '../../design/Card';
-import { duration, percent, shortened } from '../../design/format';
+import { bytes, duration, percent, shortened } from '../../design/format';
 import { Page } from '../../design/Page';
 import { Copyable, Meter, Money, Status, Time } from '../../design/parts';
 import { Loaded } from '../../design/states';
@@ -47,12 +47,12 @@ function Machine({ of }: { of: schema.NodeDetailView }) {
               ['GPUs', of.gpu_count === 0 ? 'None' : `${of.gpu_count_free} of ${of.gpu_count} free`],
               ...(gpu === null ? [] : ([['Compute capability', gpu.compute_capability || '–']] as const)),
               ['Processors', `${of.cpu_cores_free} of ${of.cpu_cores} cores free`],
-              ['Memory', <Meter key="m" share={memoryLoad(of)} label="Memory taken" />],
-              ['', `${of.ram_gb_free} of ${of.ram_gb} GB free`],
-              ['Disk', `${of.storage_gb_free} of ${of.storage_gb} GB free`],
+              ['Memory', `${bytes(1e9 * of.ram_gb_free)} of ${bytes(1e9 * of.ram_gb)} free`],
+              ['Memory taken', <Meter key="m" share={memoryLoad(of)} label="Memory taken" />],
+              ['Disk', `${bytes(1e9 * of.storage_gb_free)} of ${bytes(1e9 * of.storage_gb)} free`],
               ['Region, as its owner says', of.region],
               ['Price from, per hour', <Money key="p" of={of.price_per_hour} />],
-              ['Keeps jobs in by', of.enforcement],
+              ['A job’s disk limit', of.enforcement === 'hard' ? 'The file system’s own' : of.enforcement === 'watched' ? 'Measured' : of.enforcement],
               ['Software', of.software],
               ['Heard of', <Time key="t" at={of.last_seen} />],
             ]}
