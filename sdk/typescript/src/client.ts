@@ -1,5 +1,6 @@
 import { eventsOf, type AccountEvent, type EventOptions } from './account-events.js';
 import { Account, ApiKeys, Operator, Webhooks } from './groups/account.js';
+import { Applications } from './groups/applications.js';
 import { Artifacts } from './groups/artifacts.js';
 import { Batches, Schedules, Workflows } from './groups/many.js';
 import { Market, Nodes, Providers } from './groups/market.js';
@@ -33,6 +34,8 @@ export class NeuroGridClient {
   readonly account: Account;
   readonly apiKeys: ApiKeys;
   readonly webhooks: Webhooks;
+  /** Other people's programs, which use the account by OAuth; and signing in by wallet. */
+  readonly applications: Applications;
   readonly operator: Operator;
   readonly #live: Live;
 
@@ -53,6 +56,7 @@ export class NeuroGridClient {
     this.account = new Account(this.transport);
     this.apiKeys = new ApiKeys(this.transport);
     this.webhooks = new Webhooks(this.transport);
+    this.applications = new Applications(this.transport);
     this.operator = new Operator(this.transport);
     this.#live = new Live(this.transport);
   }

@@ -16,6 +16,7 @@ import type {
   DeliveryDetailView,
   DeliveryListView,
   DeliveryView,
+  EventListView,
   FailureListView,
   FailureView,
   Health,
@@ -65,6 +66,11 @@ export class Account extends Group {
   /** Replaces all of them. */
   setLimits(limits: AccountLimitsRequest, options?: CallOptions): Promise<AccountLimitsView> {
     return this.call('PUT', '/account/limits', { ...options, body: limits });
+  }
+
+  /** What has happened after a sequence, oldest first; `client.events` tells it as it comes. */
+  events(query?: { after?: number; types?: readonly string[]; limit?: number }, options?: CallOptions): Promise<EventListView> {
+    return this.read('/events', query, options);
   }
 
   auditLogs(query?: AuditQuery, options?: CallOptions): Promise<AuditLogView> {
@@ -204,6 +210,10 @@ export class Operator extends Group {
 
   errors(query?: FailureQuery & { account_id?: string }, options?: CallOptions): Promise<FailureListView> {
     return this.read('/operator/errors', query, options);
+  }
+
+  error(errorId: string, options?: CallOptions): Promise<FailureView> {
+    return this.read(path`/operator/errors/${errorId}`, undefined, options);
   }
 
   resolveError(errorId: string, resolution: string, options?: CallOptions): Promise<FailureView> {

@@ -4,6 +4,7 @@ import { path } from '../path.js';
 import type {
   AllTasksMetricsView,
   AttributeListView,
+  CommitmentListView,
   EvidenceListView,
   GpuStatusView,
   MarketPricesView,
@@ -61,6 +62,16 @@ export class Nodes extends Group {
 
   evidence(nodeId: string, query?: { limit?: number }, options?: CallOptions): Promise<EvidenceListView> {
     return this.read(path`/nodes/${nodeId}/evidence`, query, options);
+  }
+
+  /** What was said in a challenge, as it was signed; `neurogrid evidence verify` checks it. */
+  challengeEvidence(challengeId: string, options?: CallOptions): Promise<string> {
+    return this.transport.text(path`/api/v1/challenges/${challengeId}/evidence`, options);
+  }
+
+  /** What the coordinator has committed to of its spot checks, day by day. */
+  commitments(options?: CallOptions): Promise<CommitmentListView> {
+    return this.read('/verification/commitments', undefined, options);
   }
 }
 

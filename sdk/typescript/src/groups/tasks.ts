@@ -205,6 +205,12 @@ export class Tasks extends Group {
     return this.transport.send('GET', outputPath(taskId, name), options);
   }
 
+  /** A file of a checkpoint, as it comes. */
+  checkpointFile(taskId: string, sequence: number, name: string, options?: CallOptions): Promise<Response> {
+    const files = path`/api/v1/tasks/${taskId}/checkpoints/${sequence}/files/`;
+    return this.transport.send('GET', files + filePath(name), options);
+  }
+
   /**
    * Its receipt, byte by byte as it was signed: give it to `verifyReceipt` as it is.
    *
