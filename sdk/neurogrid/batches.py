@@ -83,7 +83,7 @@ class Batches:
 
     def iterate(self, *, status: str | None = None, page_size: int = 100) -> Generator[Batch]:
         """All batches that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list, status=status), page_size, Batch)
+        return each(partial(self.list, status=status), page_size)
 
     def tasks(
         self, batch_id: str, *, status: str | None = None, limit: int = 100, offset: int = 0
@@ -100,7 +100,7 @@ class Batches:
         self, batch_id: str, *, status: str | None = None, page_size: int = 100
     ) -> Generator[BatchTask]:
         """All of a batch's tasks that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.tasks, batch_id, status=status), page_size, BatchTask)
+        return each(partial(self.tasks, batch_id, status=status), page_size)
 
     def results(self, batch_id: str, *, format: Literal["csv", "jsonl"] = "csv") -> bytes:
         """What became of each task, a line each."""

@@ -52,7 +52,7 @@ class Billing:
 
     def iterate_invoices(self, *, page_size: int = 100) -> Generator[Invoice]:
         """All invoices, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(self.list_invoices, page_size, Invoice)
+        return each(self.list_invoices, page_size)
 
     def get_invoice(self, invoice_id: str) -> Invoice:
         """One invoice, with its first lines.

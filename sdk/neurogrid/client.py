@@ -81,7 +81,7 @@ class Nodes:
         self, *, status: str | None = None, region: str | None = None, page_size: int = 100
     ) -> Generator[NodeInfo]:
         """All nodes known now that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list, status=status, region=region), page_size, NodeInfo)
+        return each(partial(self.list, status=status, region=region), page_size)
 
     def get(self, node_id: str) -> NodeInfo:
         """One node.

@@ -2,13 +2,23 @@
 """All of a list that is answered in pages, one after the other."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
-T = TypeVar("T")
 
 # So many that were handed out are remembered, to know those that move to a later page.
 _REMEMBERED = 10_000
+
+
+class Item(Protocol):
+    """Something with an id."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+
+T = TypeVar("T", bound=Item)
 
 
 class Page(Protocol[T_co]):
@@ -22,7 +32,7 @@ class Page(Protocol[T_co]):
         """Those of this page."""
 
 
-def each(ask: Callable[..., Page[Any]], page_size: int, kind: type[T]) -> Generator[T]:
+def each(ask: Callable[..., Page[T]], page_size: int) -> Generator[T]:
     """Everything that ``ask(limit=..., offset=...)`` has, each once, a page at a time.
 
     What is added meanwhile moves others on, which are known again by their ``id``; what is deleted moves others back, which

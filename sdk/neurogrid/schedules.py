@@ -107,7 +107,7 @@ class Schedules:
         self, *, is_active: bool | None = None, name: str | None = None, page_size: int = 100
     ) -> Generator[Schedule]:
         """All schedules that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list, is_active=is_active, name=name), page_size, Schedule)
+        return each(partial(self.list, is_active=is_active, name=name), page_size)
 
     def update(self, schedule_id: str, **changes: Any) -> Schedule:
         """Change fields of a schedule."""

@@ -95,7 +95,7 @@ class Webhooks:
         self, *, state: WebhookState | None = None, page_size: int = 100
     ) -> Generator[Webhook]:
         """All webhooks that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list, state=state), page_size, Webhook)
+        return each(partial(self.list, state=state), page_size)
 
     def get(self, webhook_id: str) -> Webhook:
         """One webhook.

@@ -38,7 +38,7 @@ class Listing:
 
 
 def walked(listing: Listing, page_size: int) -> list[str]:
-    return [item.id for item in each(listing, page_size, Item)]
+    return [item.id for item in each(listing, page_size)]
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 7, 100])
@@ -76,7 +76,7 @@ def test_what_is_deleted_hides_nothing_that_stays() -> None:
 
 def test_nothing_is_asked_for_before_it_is_wanted() -> None:
     listing = Listing(list("abcdefg"))
-    items = each(listing, 2, Item)
+    items = each(listing, 2)
     assert listing.asked == []
     assert next(items).id == "a"
     assert listing.asked == [(2, 0)]

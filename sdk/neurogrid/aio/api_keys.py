@@ -41,7 +41,7 @@ class ApiKeys:
         self, *, state: KeyState | None = None, page_size: int = 100
     ) -> AsyncGenerator[ApiKey]:
         """All keys that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list, state=state), page_size, ApiKey)
+        return each(partial(self.list, state=state), page_size)
 
     async def get(self, key_id: str = CURRENT) -> ApiKey:
         """One key; the client's own by default, which needs no scope.

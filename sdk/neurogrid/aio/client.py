@@ -80,7 +80,7 @@ class Nodes:
         self, *, status: str | None = None, region: str | None = None, page_size: int = 100
     ) -> AsyncGenerator[NodeInfo]:
         """All nodes known now that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list, status=status, region=region), page_size, NodeInfo)
+        return each(partial(self.list, status=status, region=region), page_size)
 
     async def get(self, node_id: str) -> NodeInfo:
         """One node.

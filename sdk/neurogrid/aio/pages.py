@@ -1,13 +1,23 @@
 """All of a list that is answered in pages, one after the other."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
-T = TypeVar("T")
 
 # So many that were handed out are remembered, to know those that move to a later page.
 _REMEMBERED = 10_000
+
+
+class Item(Protocol):
+    """Something with an id."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+
+T = TypeVar("T", bound=Item)
 
 
 class Page(Protocol[T_co]):
@@ -21,9 +31,7 @@ class Page(Protocol[T_co]):
         """Those of this page."""
 
 
-async def each(
-    ask: Callable[..., Awaitable[Page[Any]]], page_size: int, kind: type[T]
-) -> AsyncGenerator[T]:
+async def each(ask: Callable[..., Awaitable[Page[T]]], page_size: int) -> AsyncGenerator[T]:
     """Everything that ``ask(limit=..., offset=...)`` has, each once, a page at a time.
 
     What is added meanwhile moves others on, which are known again by their ``id``; what is deleted moves others back, which

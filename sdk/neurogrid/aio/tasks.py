@@ -285,7 +285,7 @@ class Tasks(TaskAccess, TaskChanges, TaskResults):
             created_before=created_before,
             order=order,
         )
-        return each(which, page_size, Task)
+        return each(which, page_size)
 
     async def cancel(self, task_id: str) -> CancelResult:
         """End a task that waits or runs; delete one that has ended.

@@ -225,7 +225,7 @@ class Wallet:
         self, *, kind: Kind | None = None, page_size: int = 100
     ) -> AsyncGenerator[Transfer]:
         """All transfers that fit, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(partial(self.list_transfers, kind=kind), page_size, Transfer)
+        return each(partial(self.list_transfers, kind=kind), page_size)
 
     async def _asked(
         self, path: str, body: dict[str, object], idempotency_key: str | None, wanted: Asked

@@ -88,7 +88,7 @@ class Workflows:
 
     def iterate(self, *, page_size: int = 100) -> AsyncGenerator[Workflow]:
         """All workflows without their tasks, each once, however many there are; ``page_size``: how many one request asks for."""
-        return each(self.list, page_size, Workflow)
+        return each(self.list, page_size)
 
     async def cancel(self, workflow_id: str) -> CancelResult:
         """Cancel all of its tasks that have not ended; delete it if all have.

@@ -53,7 +53,7 @@ class RotatedApiKey(NewApiKey, frozen=True, kw_only=True):
     replaces: ApiKey
 
 
-class ApiKeyPage(Listed, Struct, frozen=True, kw_only=True):
+class ApiKeyPage(Listed[ApiKey], Struct, frozen=True, kw_only=True):
     """Some of the account's keys; ``total`` counts all that were asked for."""
 
     api_keys: list[ApiKey]

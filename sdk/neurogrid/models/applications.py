@@ -32,7 +32,7 @@ class NewApplication(Application, frozen=True, kw_only=True):
     client_secret: str | None = None
 
 
-class ApplicationPage(Listed, Struct, frozen=True, kw_only=True):
+class ApplicationPage(Listed[Application], Struct, frozen=True, kw_only=True):
     """Some of the account's applications; ``total`` counts all."""
 
     clients: list[Application]
@@ -53,7 +53,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     roles: list[str] = []
 
 
-class GrantPage(Listed, Struct, frozen=True, kw_only=True):
+class GrantPage(Listed[Grant], Struct, frozen=True, kw_only=True):
     """Some of what the account allows now; ``total`` counts all."""
 
     grants: list[Grant]

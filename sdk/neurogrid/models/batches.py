@@ -57,7 +57,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         return self.status in ENDED
 
 
-class BatchPage(Listed, Struct, frozen=True, kw_only=True):
+class BatchPage(Listed[Batch], Struct, frozen=True, kw_only=True):
     """Some of the account's batches; ``total`` counts all that match."""
 
     batches: list[Batch]
@@ -87,7 +87,7 @@ class BatchTask(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
 
 
-class BatchTaskPage(Listed, Struct, frozen=True, kw_only=True):
+class BatchTaskPage(Listed[BatchTask], Struct, frozen=True, kw_only=True):
     """Some tasks of a batch, in its order; ``total`` counts all that match."""
 
     batch_id: str

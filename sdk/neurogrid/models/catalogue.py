@@ -88,7 +88,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     replicas: ModelReplicas | None = None
 
 
-class ModelPage(Listed, Struct, frozen=True, kw_only=True):
+class ModelPage(Listed[ModelInfo], Struct, frozen=True, kw_only=True):
     """The models that there are."""
 
     models: list[ModelInfo]

@@ -57,7 +57,7 @@ class JobEarnings(Struct, frozen=True, kw_only=True):
     payment_transaction: str | None = None
 
 
-class JobEarningsPage(Listed, Struct, frozen=True, kw_only=True):
+class JobEarningsPage(Listed[JobEarnings], Struct, frozen=True, kw_only=True):
     """Some runs, newest first; ``total`` counts all that were asked for."""
 
     jobs: list[JobEarnings]
@@ -124,7 +124,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
     failure: str | None = None
 
 
-class PayoutPage(Listed, Struct, frozen=True, kw_only=True):
+class PayoutPage(Listed[Transfer], Struct, frozen=True, kw_only=True):
     """Some payouts, newest first; ``total`` counts all."""
 
     payouts: list[Transfer]

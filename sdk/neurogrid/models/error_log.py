@@ -34,7 +34,7 @@ class LoggedError(Struct, frozen=True, kw_only=True):
     resolved_at: datetime | None = None
 
 
-class LoggedErrorPage(Listed, Struct, frozen=True, kw_only=True):
+class LoggedErrorPage(Listed[LoggedError], Struct, frozen=True, kw_only=True):
     """Some errors, newest first; ``total`` counts all that were asked for."""
 
     errors: list[LoggedError]

@@ -147,7 +147,7 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     hash: str = ""
 
 
-class AuditPage(Listed, Struct, frozen=True, kw_only=True):
+class AuditPage(Listed[AuditRecord], Struct, frozen=True, kw_only=True):
     """Some changes, newest first."""
 
     logs: list[AuditRecord]

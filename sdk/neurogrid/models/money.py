@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from msgspec import Struct
 
@@ -47,7 +46,7 @@ class WalletBalance(Struct, frozen=True, kw_only=True):
         return f"{value:f}"
 
 
-class TransferPage(Listed, Struct, frozen=True, kw_only=True):
+class TransferPage(Listed[Transfer], Struct, frozen=True, kw_only=True):
     """Some transfers, newest first; ``total`` counts all that were asked for."""
 
     transfers: list[Transfer]
@@ -101,7 +100,7 @@ class BillingTotals(Struct, frozen=True, kw_only=True):
     open: Decimal
 
 
-class BillingHistory(Struct, frozen=True, kw_only=True):
+class BillingHistory(Listed[Charge], Struct, frozen=True, kw_only=True):
     """Some charges, newest first; ``total`` and ``totals`` are of all of the time."""
 
     history: list[Charge]
@@ -109,12 +108,6 @@ class BillingHistory(Struct, frozen=True, kw_only=True):
     total: int
     limit: int = 0
     offset: int = 0
-
-    def __iter__(self) -> Any:
-        return iter(self.history)
-
-    def __len__(self) -> int:
-        return len(self.history)
 
 
 class Invoice(Struct, frozen=True, kw_only=True):
@@ -139,7 +132,7 @@ class Invoice(Struct, frozen=True, kw_only=True):
     lines: list[Charge] = []
 
 
-class InvoicePage(Listed, Struct, frozen=True, kw_only=True):
+class InvoicePage(Listed[Invoice], Struct, frozen=True, kw_only=True):
     """Some invoices, newest first; ``total`` counts all."""
 
     invoices: list[Invoice]

@@ -48,7 +48,7 @@ class NodeInfo(Struct, frozen=True, kw_only=True):
     total_tasks_completed: int | None = None
 
 
-class NodePage(Listed, Struct, frozen=True, kw_only=True):
+class NodePage(Listed[NodeInfo], Struct, frozen=True, kw_only=True):
     """Some of the market's nodes; ``total`` counts all that match."""
 
     nodes: list[NodeInfo]

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
+from .listed import Listed
 from .nodes import NodeInfo
 
 
@@ -57,16 +58,10 @@ class ProviderInfo(Struct, frozen=True, kw_only=True):
     nodes: list[NodeInfo] = []
 
 
-class ProviderPage(Struct, frozen=True, kw_only=True):
+class ProviderPage(Listed[ProviderInfo], Struct, frozen=True, kw_only=True):
     """Some providers, the cheapest first; ``total`` counts all that fit."""
 
     providers: list[ProviderInfo]
     total: int
     limit: int = 0
     offset: int = 0
-
-    def __iter__(self) -> Any:
-        return iter(self.providers)
-
-    def __len__(self) -> int:
-        return len(self.providers)

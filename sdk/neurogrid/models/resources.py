@@ -48,7 +48,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     last_seen: datetime | None = None
 
 
-class ResourcePage(Listed, Struct, frozen=True, kw_only=True):
+class ResourcePage(Listed[Resource], Struct, frozen=True, kw_only=True):
     """Some machines; ``total`` counts all that fit."""
 
     resources: list[Resource]
@@ -74,7 +74,7 @@ class ProviderTask(Struct, frozen=True, kw_only=True):
     metered_seconds: float | None = None
 
 
-class ProviderTaskPage(Listed, Struct, frozen=True, kw_only=True):
+class ProviderTaskPage(Listed[ProviderTask], Struct, frozen=True, kw_only=True):
     """Some of them, newest first; ``total`` counts all."""
 
     tasks: list[ProviderTask]

@@ -31,7 +31,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     next_run: datetime | None = None
 
 
-class SchedulePage(Listed, Struct, frozen=True, kw_only=True):
+class SchedulePage(Listed[Schedule], Struct, frozen=True, kw_only=True):
     """Some of the account's schedules; ``total`` counts all that match."""
 
     scheduled_tasks: list[Schedule]
@@ -71,7 +71,7 @@ class ScheduleRun(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
 
 
-class ScheduleRunPage(Listed, Struct, frozen=True, kw_only=True):
+class ScheduleRunPage(Listed[ScheduleRun], Struct, frozen=True, kw_only=True):
     """Some runs of a schedule, the latest first; ``total`` counts those that are remembered."""
 
     runs: list[ScheduleRun]

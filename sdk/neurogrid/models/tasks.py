@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from .listed import Listed
 from .network import NetworkInfo
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
@@ -325,19 +326,13 @@ class Task(Struct, frozen=True, kw_only=True):
         return self.status in ENDED
 
 
-class TaskPage(Struct, frozen=True, kw_only=True):
+class TaskPage(Listed[Task], Struct, frozen=True, kw_only=True):
     """Some of the account's tasks; ``total`` counts all that match."""
 
     tasks: list[Task]
     total: int
     limit: int = 0
     offset: int = 0
-
-    def __iter__(self) -> Any:
-        return iter(self.tasks)
-
-    def __len__(self) -> int:
-        return len(self.tasks)
 
 
 class UsageNow(Struct, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ class NewWebhook(Webhook, frozen=True, kw_only=True):
     secret: str
 
 
-class WebhookPage(Listed, Struct, frozen=True, kw_only=True):
+class WebhookPage(Listed[Webhook], Struct, frozen=True, kw_only=True):
     """Some webhooks; ``total`` counts all that were asked for."""
 
     webhooks: list[Webhook]
@@ -123,7 +123,7 @@ class DeliveryDetail(Delivery, frozen=True, kw_only=True):
     body: dict[str, Any] | None = None
 
 
-class DeliveryPage(Listed, Struct, frozen=True, kw_only=True):
+class DeliveryPage(Listed[Delivery], Struct, frozen=True, kw_only=True):
     """Some deliveries of a webhook; ``total`` counts all that were asked for."""
 
     deliveries: list[Delivery]

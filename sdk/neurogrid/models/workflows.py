@@ -41,7 +41,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
         return self.status in ENDED
 
 
-class WorkflowPage(Listed, Struct, frozen=True, kw_only=True):
+class WorkflowPage(Listed[Workflow], Struct, frozen=True, kw_only=True):
     """Some of the account's workflows; ``total`` counts all of them."""
 
     workflows: list[Workflow]
