@@ -244,11 +244,13 @@ class Transport:
 
     def _signing_where_wanted(self, once: Callable[[], T]) -> T:
         """Do it, and again with the wallet's signature where that is what it lacked."""
+        # Of many at once, only the first tells the others.
+        was_known = bool(self._network)
         try:
             return once()
         except AuthenticationError as error:
             # Nothing was done: the wallet was to sign it, and its key is here.
-            if error.code != "SIGNATURE_REQUIRED" or self._wallet_key is None or self._network:
+            if error.code != "SIGNATURE_REQUIRED" or self._wallet_key is None or was_known:
                 raise
             self._network = str(error.details.get("network", ""))
             if not self._network:

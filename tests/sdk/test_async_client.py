@@ -209,3 +209,37 @@ def test_texts_become_vectors_and_refusals_in_openais_form_are_errors(backend: s
                 await client.models.embed("other", ["one"])
 
     anyio.run(story, backend=backend)
+
+
+def test_many_first_requests_at_once_are_all_signed_where_that_is_wanted(
+    alice: Customer, backend: str, tmp_path: Path
+) -> None:
+    key_file = tmp_path / "wallet.json"
+    alice.wallet.write_solana_file(key_file)
+    count, unsigned, signed = 5, [0], [0]
+
+    async def story() -> None:
+        all_came = anyio.Event()
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            if "X-Wallet-Signature" in request.headers:
+                signed[0] += 1
+                done = {"id": "x", "result": "cancelled", "status": "cancelled"}
+                return httpx.Response(200, json={"success": True, "data": done})
+            unsigned[0] += 1
+            if unsigned[0] == count:
+                all_came.set()
+            await all_came.wait()
+            said = {"code": "SIGNATURE_REQUIRED", "message": "", "details": {"network": "ng-1"}}
+            return httpx.Response(401, json={"success": False, "error": said})
+
+        http = httpx.MockTransport(answer)
+        async with (
+            AsyncClient("ng_key", "http://api", wallet=key_file, transport=http) as client,
+            anyio.create_task_group() as group,
+        ):
+            for number in range(count):
+                group.start_soon(client.workflows.cancel, f"workflow_{number}")
+
+    anyio.run(story, backend=backend)
+    assert (unsigned, signed) == ([count], [count])

@@ -123,7 +123,10 @@ class AsyncForward:
 
     async def wait(self) -> None:
         """Until it is closed."""
-        await to_thread.run_sync(self._forward.wait, abandon_on_cancel=True)
+        # A thread of its own, however many wait.
+        await to_thread.run_sync(
+            self._forward.wait, abandon_on_cancel=True, limiter=CapacityLimiter(1)
+        )
 
     async def aclose(self) -> None:
         """Listen no more, and end the connections."""
