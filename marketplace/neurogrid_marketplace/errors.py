@@ -10,7 +10,8 @@ MarketError
 ├── IllegalTransition      our own bug: an event that the state's table does not list
 ├── SealBroken             a sealed input, or the key to it, does not authenticate
 ├── ReceiptInvalid         a receipt that does not prove what it says
-└── EvidenceInvalid        evidence of a challenge that does not prove what it says
+├── EvidenceInvalid        evidence of a challenge that does not prove what it says
+└── KeysMissing            what signs, checks signatures and seals is not installed
 """
 
 
@@ -56,3 +57,13 @@ class ReceiptInvalid(MarketError):
 
 class EvidenceInvalid(MarketError):
     """Evidence of a challenge does not prove what it says; the message names what fails first."""
+
+
+class KeysMissing(MarketError, ImportError):
+    """`cryptography` is not installed, which signs, checks signatures, and seals. Nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Signing, checking signatures and sealing need a package that is not installed: "
+            "pip install 'neurogrid[keys]'"
+        )

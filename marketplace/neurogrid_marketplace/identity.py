@@ -5,10 +5,7 @@ A libp2p peer id of an Ed25519 key is the base58 text of an identity multihash (
 signature. Source: libp2p specs, peer-ids.
 """
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from . import base58
+from . import base58, primitives
 from .errors import BadSignature, InvalidValue
 
 _ED25519_PREFIX = bytes.fromhex("002408011220")
@@ -49,6 +46,6 @@ def check_signature(public_key: bytes, message: bytes, signature: bytes) -> None
         BadSignature: it does not match.
     """
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
+        primitives.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (primitives.InvalidSignature, ValueError) as error:
         raise BadSignature("the Ed25519 signature does not match") from error

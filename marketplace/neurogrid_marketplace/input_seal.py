@@ -8,11 +8,9 @@ so a wrapped key opens nothing else.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-
+from . import primitives
 from .canonical import canonical_bytes
 from .envelope import Envelope, check_envelope
 from .errors import BadSignature, SealBroken
@@ -22,7 +20,6 @@ from .sealed_file import KEY_BYTES
 
 # What a node that has a sealing key says in `Offer.privacy`, and a sealed task asks for.
 SEALED_INPUTS = "sealed_inputs"
-_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 _DOMAIN = b"neurogrid:sealed-key:v1\0"
 
 
@@ -72,28 +69,37 @@ def wrap_key(content_key: bytes, target: SealTarget) -> str:
     Raises:
         SealBroken: the node's key is none: with a point of small order anybody could open it.
     """
-    public_key = X25519PublicKey.from_public_bytes(bytes.fromhex(target.sealing_key))
+    public_key = primitives.X25519PublicKey.from_public_bytes(bytes.fromhex(target.sealing_key))
     try:
-        return _SUITE.encrypt(content_key, public_key, _info(target)).hex()
+        return _suite().encrypt(content_key, public_key, _info(target)).hex()
     except ValueError as error:
         raise SealBroken(f"{target.node_id} named a sealing key that is none") from error
 
 
-def unwrap_key(wrapped_key: str, private_key: X25519PrivateKey, target: SealTarget) -> bytes:
+def unwrap_key(
+    wrapped_key: str, private_key: "primitives.X25519PrivateKey", target: SealTarget
+) -> bytes:
     """The content key that was wrapped to us.
 
     Raises:
         SealBroken: it was wrapped to another key, or for another lease, node or job.
     """
     try:
-        content_key = _SUITE.decrypt(bytes.fromhex(wrapped_key), private_key, _info(target))
-    except (InvalidTag, ValueError) as error:
+        content_key = _suite().decrypt(bytes.fromhex(wrapped_key), private_key, _info(target))
+    except (primitives.InvalidTag, ValueError) as error:
         raise SealBroken(
             "the key to the sealed inputs is for another lease, node or job"
         ) from error
     if len(content_key) != KEY_BYTES:
         raise SealBroken(f"a content key has {KEY_BYTES} bytes")
     return content_key
+
+
+@cache
+def _suite() -> "primitives.Suite":
+    return primitives.Suite(
+        primitives.KEM.X25519, primitives.KDF.HKDF_SHA256, primitives.AEAD.CHACHA20_POLY1305
+    )
 
 
 def _info(target: SealTarget) -> bytes:

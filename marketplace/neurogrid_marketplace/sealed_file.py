@@ -10,11 +10,7 @@ out, repeated or cut off. This is the STREAM construction (Hoang, Reyhanitabar, 
 with age's parameters. An empty file has one empty chunk; no other file has an empty one.
 """
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
+from . import primitives
 from .errors import SealBroken
 
 KEY_BYTES = 32
@@ -58,7 +54,7 @@ class FileOpener:
 
     def __init__(self, content_key: bytes) -> None:
         self._content_key = content_key
-        self._cipher: ChaCha20Poly1305 | None = None
+        self._cipher: primitives.ChaCha20Poly1305 | None = None
         self._buffer = bytearray()
         self._number = 0
 
@@ -93,7 +89,7 @@ class FileOpener:
             raise SealBroken("an empty chunk at the end of a file that is not empty")
         return last
 
-    def _begin(self) -> ChaCha20Poly1305:
+    def _begin(self) -> "primitives.ChaCha20Poly1305":
         if self._buffer[: len(_MAGIC)] != _MAGIC:
             raise SealBroken("not a sealed file")
         salt = bytes(self._buffer[len(_MAGIC) : _HEADER_BYTES])
@@ -104,7 +100,7 @@ class FileOpener:
         assert self._cipher is not None, "the header comes first"
         try:
             opened = self._cipher.decrypt(_nonce(self._number, is_last), chunk, None)
-        except InvalidTag as error:
+        except primitives.InvalidTag as error:
             raise SealBroken(
                 f"chunk {self._number} does not authenticate: another key, or changed bytes"
             ) from error
@@ -112,9 +108,11 @@ class FileOpener:
         return opened
 
 
-def _cipher(content_key: bytes, salt: bytes) -> ChaCha20Poly1305:
-    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=_INFO).derive(content_key)
-    return ChaCha20Poly1305(derived)
+def _cipher(content_key: bytes, salt: bytes) -> "primitives.ChaCha20Poly1305":
+    derived = primitives.HKDF(
+        algorithm=primitives.SHA256(), length=KEY_BYTES, salt=salt, info=_INFO
+    ).derive(content_key)
+    return primitives.ChaCha20Poly1305(derived)
 
 
 def _nonce(number: int, is_last: bool) -> bytes:

@@ -18,6 +18,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neurogrid_marketplace.errors import KeysMissing
+
     from .aio.client import AsyncClient
     from .aio.providing import AsyncProvider
     from .client import Client
@@ -62,6 +64,7 @@ __all__ = [
     "InsufficientFundsError",
     "IntegrityError",
     "InvalidRequestError",
+    "KeysMissing",
     "NeuroGridError",
     "NotFoundError",
     "NotSettledError",
@@ -84,6 +87,7 @@ _ELSEWHERE = {
     "AsyncClient": ".aio.client",
     "AsyncProvider": ".aio.providing",
     "Client": ".client",
+    "KeysMissing": "neurogrid_marketplace.errors",
     "Provider": ".providing",
     "TaskOutput": ".models",
     "pin_image": ".pinning",

@@ -7,9 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from neurogrid_marketplace import base58
+from neurogrid_marketplace import base58, primitives
 from neurogrid_marketplace.request_signing import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -30,7 +28,7 @@ class RequestSigner:
     """
 
     def __init__(self, seed: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self._key = primitives.Ed25519PrivateKey.from_private_bytes(seed)
         # A text without its timestamp -> the timestamp that it had last.
         self._last: OrderedDict[str, int] = OrderedDict()
 
@@ -63,7 +61,7 @@ def sign_message(path: Path, wallet: str, message: bytes) -> bytes:
         ConfigurationError: the file holds another wallet's key, or none.
         ValueError: the message asks for other signatures than this wallet's one.
     """
-    key = Ed25519PrivateKey.from_private_bytes(read_seed(path))
+    key = primitives.Ed25519PrivateKey.from_private_bytes(read_seed(path))
     public = key.public_key().public_bytes_raw()
     if base58.encode(public) != wallet:
         raise ConfigurationError(

@@ -49,6 +49,36 @@ def test_the_wheel_has_every_package_with_its_types_and_nothing_beside(names: se
     assert not any("/tests/" in name or "__pycache__" in name for name in names)
 
 
+_WITHOUT_KEYS = "import sys; sys.modules['cryptography'] = None; "
+
+
+def _python(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+
+
+def test_without_the_package_for_keys_every_name_of_the_sdk_can_be_used() -> None:
+    ran = _python(
+        _WITHOUT_KEYS
+        + "import neurogrid; print(len([getattr(neurogrid, n) for n in neurogrid.__all__]));"
+        "neurogrid.Client('ng_x', 'http://127.0.0.1:9').close()"
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) >= 29
+
+
+def test_a_wallet_that_cannot_sign_without_it_says_what_to_install(tmp_path: Path) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(str([1] * 64))
+    ran = _python(
+        _WITHOUT_KEYS + "import neurogrid\n"
+        f"try: neurogrid.Client('ng_x', 'http://127.0.0.1:9', wallet={str(key)!r})\n"
+        "except neurogrid.KeysMissing as error: print(error)"
+    )
+    assert "pip install 'neurogrid[keys]'" in ran.stdout, ran.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "extra"),
     [

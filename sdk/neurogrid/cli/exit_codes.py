@@ -16,7 +16,8 @@ UNREAD = 141
 EPILOG = """\b
 Exit codes:
   0  done; a job that was waited for has completed
-  1  the job or model failed or was cancelled, the receipt is not valid, or a file is not what it should be
+  1  the job or model failed or was cancelled, the receipt is not valid, a file is not what it should be, or a package
+     is not installed, which the message names
   2  wrong usage, or a request that breaks a rule
   3  the API key is missing, unknown, expired, or may not do this
   4  no such task, node or file
@@ -46,6 +47,7 @@ _OF_CLASS = {
     "InvalidRequestError": USAGE,
     "NeuroGridError": FAILED,
     "ReceiptInvalid": FAILED,
+    "KeysMissing": FAILED,
     "OSError": FAILED,
 }
 

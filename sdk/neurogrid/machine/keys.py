@@ -3,11 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from neurogrid_marketplace import base58
+from neurogrid_marketplace import base58, primitives
 from neurogrid_marketplace.identity import peer_id_of
 
 from ..signing import read_seed
@@ -24,7 +20,7 @@ class Key:
     """
 
     def __init__(self, seed: bytes) -> None:
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self._private = primitives.Ed25519PrivateKey.from_private_bytes(seed)
         self._seed = seed
         self._public = self._private.public_key().public_bytes_raw()
 
@@ -43,7 +39,7 @@ class Key:
         Source: RFC 5869, HKDF-SHA256 with the wallet's seed as input keying material.
         """
         info = _PURPOSE + hashlib.sha256(name.encode()).digest()
-        return Key(HKDF(SHA256(), 32, None, info).derive(self._seed))
+        return Key(primitives.HKDF(primitives.SHA256(), 32, None, info).derive(self._seed))
 
     @property
     def address(self) -> str:

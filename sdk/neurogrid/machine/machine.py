@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
+from neurogrid_marketplace import primitives
 from neurogrid_marketplace.bid import Bid
 from neurogrid_marketplace.demand import Demand
 from neurogrid_marketplace.envelope import Envelope
@@ -207,7 +206,7 @@ class Machine:
                 raise conflict(f"task {lease_id} was accepted too late: it goes to the next bid")
             award = offered.award
             # Of this lease alone: when it is forgotten, nobody can open what was sealed for it any more.
-            sealing = X25519PrivateKey.generate()
+            sealing = primitives.X25519PrivateKey.generate()
             lease = accept(
                 award,
                 link.coordinator,

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
+from neurogrid_marketplace import primitives
 from neurogrid_marketplace.errors import SealBroken
 from neurogrid_marketplace.execution import metered_ms
 from neurogrid_marketplace.faults import Outcome
@@ -256,7 +255,9 @@ class Running:
             return b""
         lease = held.lease
         target = SealTarget(lease_id, self._machine.id, lease.award.job_hash, lease.sealing_key)
-        private_key = X25519PrivateKey.from_private_bytes(bytes.fromhex(held.sealing_seed))
+        private_key = primitives.X25519PrivateKey.from_private_bytes(
+            bytes.fromhex(held.sealing_seed)
+        )
         try:
             return unwrap_key(start.wrapped_key, private_key, target)
         except SealBroken as error:
