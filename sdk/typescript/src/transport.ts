@@ -1,4 +1,4 @@
-import { apiError, ConfigurationError, ConnectionFailedError, RequestTimeoutError, TooLargeError, type ApiError } from './errors.js';
+import { apiError, ConfigurationError, ConflictError, ConnectionFailedError, RequestTimeoutError, TooLargeError, type ApiError } from './errors.js';
 import type { Settings } from './options.js';
 import { isAstray } from './path.js';
 import { delayAfter, pause } from './retry.js';
@@ -17,7 +17,7 @@ export interface RequestOptions {
    * given; null: none is sent, and what may have arrived is not sent again.
    */
   idempotencyKey?: string | null | undefined;
-  /** Milliseconds; the client's by default. */
+  /** Milliseconds; the client's by default. Of a stream the longest silence; 45 s by default. */
   timeout?: number | undefined;
 }
 
@@ -116,7 +116,7 @@ export class Transport {
     let last = options.after ?? null;
     let [failures, hasBegun] = [0, false];
     for (;;) {
-      const watch = new Watch(SILENCE_MS, signal);
+      const watch = new Watch(options.timeout ?? SILENCE_MS, signal);
       const begun = Date.now();
       try {
         const headers = { ...options.headers, Accept: 'text/event-stream', ...(last !== null && { 'Last-Event-ID': last }) };
@@ -162,7 +162,10 @@ export class Transport {
       } catch (error) {
         const failure = watch.explained(error);
         const mayRepeat = options.idempotencyKey !== null || !(failure instanceof ConnectionFailedError);
-        const wait = mayRepeat ? this.#waitAfter(failure, failures) : null;
+        // The first attempt may still be under way, and its answer is this one's in a moment.
+        const isUnderWay = failures > 1 && failure instanceof ConflictError && failure.code === 'CONFLICT';
+        const usual = mayRepeat ? this.#waitAfter(failure, failures) : null;
+        const wait = isUnderWay ? delayAfter(failures, retry) : usual;
         if (wait === null || failures >= retry.maxAttempts) throw failure;
         watch.rest();
         await pause(wait, options.signal);
@@ -184,12 +187,7 @@ export class Transport {
   }
 
   async #send(method: Method, path: string, options: RequestOptions, watch: Watch): Promise<Response> {
-    const headers = new Headers(options.headers);
-    const token = await this.credential();
-    if (token) headers.set('Authorization', `Bearer ${token}`);
-    if (options.idempotencyKey && (method === 'POST' || method === 'PATCH')) {
-      headers.set('Idempotency-Key', options.idempotencyKey);
-    }
+    const headers = headersOf(method, options, await this.credential());
     const body = bodyOf(options.body, headers);
     watch.signal.throwIfAborted();
     const answer = await this.settings.fetch(this.url(path, options.query), {
@@ -246,6 +244,21 @@ class Watch {
 /** Random; `crypto.randomUUID` is not there in pages that came without TLS. */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function headersOf(method: Method, options: RequestOptions, token: string | null): Headers {
+  try {
+    const headers = new Headers(options.headers);
+    if (token) headers.set('Authorization', `Bearer ${token}`);
+    if (options.idempotencyKey && (method === 'POST' || method === 'PATCH')) {
+      headers.set('Idempotency-Key', options.idempotencyKey);
+    }
+    return headers;
+  } catch (error) {
+    throw new ConfigurationError('the key, the idempotency key or a header has characters that no header may have', {
+      cause: error,
+    });
+  }
 }
 
 function bodyOf(body: unknown, headers: Headers): BodyInit | null {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import {
   ConfigurationError,
+  ConflictError,
   ConnectionFailedError,
   InvalidRequestError,
   NeuroGridClient,
@@ -58,6 +59,21 @@ test('a request that fails in passing is sent again with the same key', async ()
   const keys = sent.map(({ headers }) => headers.get('Idempotency-Key'));
   expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
   expect(new Set(keys).size).toBe(1);
+});
+
+test('a repeated request waits for the first one that is still under way', async () => {
+  const busy = bad(409, { code: 'CONFLICT', message: 'the same request is being carried out' });
+  const { client } = answered([lost, busy, good({ id: 'task_1' })]);
+  expect(await settled(client.tasks.create({ docker_image: 'a', max_price_per_hour: '1' }))).toEqual({ id: 'task_1' });
+  const { client: other, sent } = answered([busy]);
+  expect(await settled(other.tasks.execute('task_1'))).toBeInstanceOf(ConflictError);
+  expect(sent).toHaveLength(1);
+});
+
+test('a key that no header may have is refused at once', async () => {
+  const { client, sent } = answered([good({})], { apiKey: 'ng_two\nlines' });
+  expect(await settled(client.nodes.list())).toBeInstanceOf(ConfigurationError);
+  expect(sent).toHaveLength(0);
 });
 
 test('two calls have two keys, also with the same options', async () => {
