@@ -106,7 +106,7 @@ lock: $(packages) ## resolve the dependencies again and write requirements.lock 
 	  $(UPGRADE) --output-file requirements.lock
 
 clean: ## remove what set-up made in this folder (the images and the engine stay)
-	rm -rf .venv build dist dashboard/node_modules sdk/typescript/node_modules tests/interop/js/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist coordinator/neurogrid_coordinator/dashboard_files dashboard/node_modules sdk/typescript/dist sdk/typescript/node_modules tests/interop/js/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(packages): requirements.lock pyproject.toml
 	@scripts/python.sh

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -157,3 +158,30 @@ def test_the_theme_that_was_chosen_stays(page: Page, sign_in: SignIn) -> None:
     page.reload()
     expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
     assert page.evaluate(ground) != light
+
+
+def test_every_page_lets_everybody_in_and_fits_a_telephone(
+    page: Page, sign_in: SignIn, check_axe: CheckAxe, check_narrow: Callable[[], None]
+) -> None:
+    sign_in("/keys")
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    expect(links.filter(has_text="Webhooks")).to_be_visible()
+    for name in links.all_inner_texts():
+        links.get_by_text(name, exact=True).click()
+        expect(page.locator("main h1")).to_be_focused()
+        expect(page.get_by_text("Loading…")).to_have_count(0)
+        check_axe()
+        check_narrow()
+
+
+def test_on_a_telephone_the_navigation_is_behind_a_button(page: Page, sign_in: SignIn) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in()
+    menu = page.get_by_role("button", name="Menu")
+    link = page.get_by_role("link", name="API keys")
+    expect(menu).to_have_attribute("aria-expanded", "false")
+    expect(link).to_be_hidden()
+    menu.click()
+    link.click()
+    expect(page.get_by_role("heading", name="API keys", level=1)).to_be_focused()
+    expect(link).to_be_hidden()

@@ -7,6 +7,7 @@ import type { QueryClient } from '@tanstack/react-query';
 import { useEffect, useSyncExternalStore } from 'react';
 
 import { refresh } from './api';
+import { EVERYTHING, outdatedBy } from './outdated';
 
 /** A message of `/ws`; its other fields are the event's. */
 export interface LiveEvent {
@@ -22,19 +23,6 @@ const REFRESH_MS = 1000;
 const WAITS_MS = [500, 1000, 2000, 5000, 10_000, 30_000];
 /** The coordinator says something every 5 s. */
 const SILENCE_MS = 20_000;
-// Which answers an event makes old: how its name begins, and how the paths do.
-const OLD: readonly (readonly [string, readonly string[]])[] = [
-  ['task.', ['/api/v1/tasks', '/api/v1/batches', '/api/v1/workflows']],
-  ['batch.', ['/api/v1/batches', '/api/v1/tasks']],
-  ['scheduled_task.', ['/api/v1/scheduled-tasks', '/api/v1/tasks']],
-  ['node.', ['/api/v1/nodes', '/api/v1/resources', '/api/v1/analytics/gpus']],
-];
-
-/** The beginnings of the paths whose answers an event makes old. */
-export function outdatedBy(type: string): readonly string[] {
-  return OLD.find(([beginning]) => type.startsWith(beginning))?.[1] ?? [];
-}
-
 const listeners = new Set<(event: LiveEvent) => void>();
 const watchers = new Set<() => void>();
 let state: LiveState = 'connecting';
@@ -95,11 +83,11 @@ export function startLive(credential: string, cache: QueryClient): () => void {
     silence = setTimeout(() => socket?.close(), SILENCE_MS);
     if (event.type === 'authenticated') {
       // What happened in a gap may have been missed where there was no number to go on from.
-      if (failures > 0 && after === null) outdate(OLD.flatMap(([, paths]) => paths));
+      if (failures > 0 && after === null) outdate(EVERYTHING);
       failures = 0;
       become('live');
     }
-    if (event.type === 'reset') outdate(OLD.flatMap(([, paths]) => paths));
+    if (event.type === 'reset') outdate(EVERYTHING);
     if (typeof event.sequence === 'number') after = event.sequence;
     outdate(outdatedBy(event.type));
     for (const listener of listeners) listener(event);

@@ -1,7 +1,7 @@
 /** Every page: its path, what the navigation calls it, and who sees it there. A page's code is loaded with its first use. */
 import { lazy, type ComponentType, type LazyExoticComponent } from 'react';
 
-import type { Role } from './identity';
+import type { Role } from './acting';
 
 export interface PageEntry {
   /** Below /dashboard, as react-router has it. */
