@@ -29,10 +29,13 @@ POSTGRESQL = (
 )
 # All that signs, checks signatures and seals; who only submits jobs does without.
 PRIMITIVES = f"{MARKETPLACE}/primitives.py"
+# What takes a function along, and what opens it in the job.
+FUNCTIONS = tuple(f"sdk/neurogrid/functions/{name}.py" for name in ("code", "run"))
 # What each extra is for ("": without any), as folders or files of our code.
 ROLES = {
     "": ("sdk/neurogrid", MARKETPLACE),
     "keys": (PRIMITIVES,),
+    "remote": FUNCTIONS,
     "wallet": ("wallet/neurogrid_wallet",),
     "ledger": ("contracts-client/neurogrid_contracts",),
     "node": ("node/neurogrid_node", "p2p/neurogrid_p2p", TELEMETRY, f"{MARKETPLACE}/wire.py"),
@@ -50,7 +53,7 @@ ROLES = {
 }
 # Frames are for the daemons; the SDK reads receipts alone (and import-linter keeps it so).
 NOT_OF = {
-    "": {f"{MARKETPLACE}/wire.py", PRIMITIVES},
+    "": {f"{MARKETPLACE}/wire.py", PRIMITIVES, *FUNCTIONS},
     "node": {EXPORTED_TRACES, KUBE_API},
     "coordinator": {EXPORTED_TRACES, BUCKET, *POSTGRESQL},
 }

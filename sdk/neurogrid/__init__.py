@@ -41,11 +41,13 @@ if TYPE_CHECKING:
         PinError,
         ProviderUnavailableError,
         RateLimitError,
+        RemoteError,
         ServerError,
         TaskFailedError,
         TaskNotFoundError,
         WaitTimeout,
     )
+    from .functions import remote
     from .models import TaskOutput
     from .pinning import pin_image
     from .providing import Provider
@@ -74,12 +76,14 @@ __all__ = [
     "Provider",
     "ProviderUnavailableError",
     "RateLimitError",
+    "RemoteError",
     "ServerError",
     "TaskFailedError",
     "TaskNotFoundError",
     "TaskOutput",
     "WaitTimeout",
     "pin_image",
+    "remote",
     "verify_webhook",
 ]
 
@@ -91,6 +95,7 @@ _ELSEWHERE = {
     "Provider": ".providing",
     "TaskOutput": ".models",
     "pin_image": ".pinning",
+    "remote": ".functions",
     "verify_webhook": ".webhook_signature",
 }
 

@@ -6,6 +6,7 @@ NeuroGridError
 ├── CommandLost                the connection to a command beside a job broke; the command was ended
 ├── WaitTimeout                the task had not ended when the caller's patience did
 ├── OperationFailed            an operation came to no result: ``task``
+├── RemoteError                a function that ran on the network raised, or its job failed: ``remote_type``, ``remote_traceback``
 ├── PinError                   an image's registry did not say which bytes its tag stands for
 ├── IntegrityError             what was received does not have the hash it should have
 └── ApiError                   the coordinator answered with an error (``code``, ``status``, ``details``)
@@ -71,6 +72,25 @@ class OperationFailed(NeuroGridError):
         why = f": {task.error.message}" if task.error is not None else ""
         super().__init__(f"task {task.id} is {task.status} and left no result{why}")
         self.task = task
+
+
+class RemoteError(NeuroGridError):
+    """A function that ran on the network raised, or its job came to no result.
+
+    Attributes:
+        task_id: the job's.
+        remote_type: the name of what it raised; empty where the job failed before or after the call.
+        remote_traceback: as the job's Python wrote it. The text comes from the provider's machine: show it, don't act on it.
+    """
+
+    def __init__(
+        self, message: str, *, task_id: str, remote_type: str = "", remote_traceback: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+        self.remote_type = remote_type
+        self.remote_traceback = remote_traceback
+        self.hint = f"`neurogrid logs {task_id}` shows what it printed."
 
 
 class PinError(NeuroGridError):
