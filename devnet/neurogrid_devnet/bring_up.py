@@ -59,6 +59,8 @@ class Devnet:
         self._coordinator: CoordinatorIdentity | None = None
         self._nodes: list[NodeIdentity] = []
         self._api_key = ""
+        self._provider_api_key = ""
+        self._operator_api_key = ""
 
     async def bring_up(self) -> None:
         """Start everything; returns when a job can be placed.
@@ -118,11 +120,19 @@ class Devnet:
             self._nodes.append(node)
             await chain.fund_provider(node.wallet)
             self._supervisor.start(_node_service(self._layout, node))
+        if self._nodes:
+            owner, path = self._nodes[0].wallet, self._layout.provider_api_key
+            self._provider_api_key = await api_key(
+                self._layout, "provider", owner, path, ("provider",)
+            )
 
     async def _get_api_keys(self, keys: Keys) -> None:
         layout = self._layout
         self._api_key = await api_key(layout, "devnet", keys.client.address, layout.api_key)
         await api_key(layout, "models", keys.models.address, layout.models_api_key)
+        self._operator_api_key = await api_key(
+            layout, "operator", keys.treasury.address, layout.operator_api_key, ("operator",)
+        )
 
     async def _until_accepting(self) -> None:
         """Wait until the api answers and every node takes work."""
@@ -182,6 +192,8 @@ class Devnet:
             terms=asdict(self._settings.terms),
             chain=str(layout.chain),
             data=str(layout.root),
+            provider_api_key=self._provider_api_key,
+            operator_api_key=self._operator_api_key,
         )
 
 

@@ -115,11 +115,17 @@ def _models(idle_s: int, payer: str) -> dict[str, str | int]:
     }
 
 
-async def api_key(layout: Layout, name: str, wallet: str, path: Path) -> str:
+async def api_key(
+    layout: Layout,
+    name: str,
+    wallet: str,
+    path: Path,
+    roles: Sequence[str] = ("client", "provider"),
+) -> str:
     """An account's API key; account and key are made at the first time.
 
     Args:
-        name: of the account; path: where its key is kept.
+        name: of the account; path: where its key is kept; roles: what it acts as.
 
     Raises:
         StartFailed: the coordinator's command fails.
@@ -127,15 +133,16 @@ async def api_key(layout: Layout, name: str, wallet: str, path: Path) -> str:
     kept = _kept(path)
     if kept is not None:
         return kept
+    acting = [word for role in roles for word in ("--role", role)]
     try:
-        made = await _run(layout, "account", "create", "--name", name, "--wallet", wallet)
+        made = await _run(layout, "account", "create", "--name", name, "--wallet", wallet, *acting)
     except StartFailed:
         # An earlier start may have been interrupted before it could keep the key.
         accounts = await _run(layout, "account", "list")
         found = [account["id"] for account in accounts if account["wallet"] == wallet]
         if not found:
             raise
-        made = await _run(layout, "key", "create", "--account", found[0])
+        made = await _run(layout, "key", "create", "--account", found[0], *acting)
     key = str(made["api_key"])
     write_secret_file(path, key.encode(), overwrite=False)
     return key

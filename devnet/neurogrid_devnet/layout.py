@@ -126,6 +126,9 @@ class Layout:
         self.api_key = self.keys / "api_key"
         # Of who pays for warm models.
         self.models_api_key = self.keys / "models_api_key"
+        # Of the account whose wallet owns the first node, and of one that acts as the coordinator's operator.
+        self.provider_api_key = self.keys / "provider_api_key"
+        self.operator_api_key = self.keys / "operator_api_key"
         self.logs = self.root / "logs"
         # Files that requests may name (`input_file`), a folder for each account.
         self.uploads = self.root / "uploads"

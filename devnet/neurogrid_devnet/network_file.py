@@ -35,7 +35,11 @@ class CoordinatorEntry(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """How to reach a devnet."""
+    """How to reach a devnet.
+
+    ``api_key`` is its client's. ``provider_api_key`` is of the account whose wallet owns the first node;
+    empty where there is none. ``operator_api_key`` acts as the coordinator's operator.
+    """
 
     api_url: str
     api_key: str
@@ -54,6 +58,8 @@ class Network(msgspec.Struct, frozen=True):
     terms: dict[str, int] = {}
     chain: str = ""
     data: str = ""
+    provider_api_key: str = ""
+    operator_api_key: str = ""
 
 
 def write_network(path: Path, network: Network) -> None:

@@ -1,0 +1,43 @@
+import { useState } from 'react';
+
+import { client, useChange } from '../../app/api';
+import { Button } from '../../design/Button';
+import { Card } from '../../design/Card';
+import { SelectField, TextField } from '../../design/fields';
+import { ErrorNote } from '../../design/states';
+import { wrongAmount } from './days';
+import { Transfer } from './Transfer';
+
+type Way = 'deposit' | 'withdrawal';
+const WAYS: readonly (readonly [Way, string])[] = [
+  ['deposit', 'From the wallet into the deposit'],
+  ['withdrawal', 'From the deposit back to the wallet'],
+];
+const REFRESHED: readonly string[] = ['/api/v1/wallet/balance', '/api/v1/billing'];
+
+/** Money into the deposit and out of it: the coordinator writes the transaction, the wallet signs it. */
+export function Deposit() {
+  const [way, setWay] = useState<Way>('deposit');
+  const [amount, setAmount] = useState('');
+  const [to, setTo] = useState('');
+  const ask = useChange(() => {
+    const text = amount.trim();
+    return way === 'deposit' ? client.wallet.deposit({ amount: text, operator_limit: text }) : client.wallet.withdraw({ amount: text, wallet_address: to.trim() });
+  });
+  const isReady = amount.trim() !== '' && wrongAmount(amount) === '' && (way === 'deposit' || to.trim() !== '') && !ask.isPending;
+  return (
+    <Card title="Move money">
+      <form onSubmit={(event) => { event.preventDefault(); if (isReady) ask.mutate(); }}>
+        <SelectField label="Which way" value={way} onChange={setWay} options={WAYS} />
+        <TextField label="Amount, USDC" inputMode="decimal" value={amount} onChange={setAmount} error={wrongAmount(amount)} />
+        {way === 'withdrawal' && <TextField label="To which wallet" value={to} onChange={setTo} hint="Its address; yours stands above." />}
+        {way === 'deposit' && <p className="muted">The coordinator may then lock as much in escrows for your tasks, and no more.</p>}
+        <Button kind="main" type="submit" disabled={!isReady} busy={ask.isPending}>
+          Write the transaction
+        </Button>
+      </form>
+      <ErrorNote error={ask.error} />
+      {ask.data !== undefined && <Transfer key={ask.data.id} made={ask.data} refreshed={REFRESHED} />}
+    </Card>
+  );
+}
