@@ -8,11 +8,6 @@ from acceptance.network import Devnet
 from dashboard.conftest import CheckAxe, Picture, SignIn
 
 
-def _region(market: Devnet) -> str:
-    owned = market.network.nodes[0].peer_id
-    return next(node.region for node in market.client.nodes.list().nodes if node.id == owned)
-
-
 def test_the_owner_reads_what_a_paid_task_earned(
     page: Page,
     sign_in: SignIn,
@@ -25,7 +20,7 @@ def test_the_owner_reads_what_a_paid_task_earned(
     key = network.provider_api_key
     assert key
     # Its nodes have owners of their own: this task goes to the one whose key it is.
-    where = f"region = {_region(market)}"
+    where = f"node.id = {network.nodes[0].peer_id}"
     task = market.until_settled(market.submit("sh", "-c", "sleep 2", where=where).id)
     assert task.node_id == network.nodes[0].peer_id
     sign_in("/provider", key)
