@@ -6,11 +6,11 @@ import { client, useApi, useChange } from '../../app/api';
 import { Button } from '../../design/Button';
 import { Card } from '../../design/Card';
 import { Page } from '../../design/Page';
+import { Pager } from '../../design/Pager';
 import { Confirm, Meter, Money, Status, Time } from '../../design/parts';
 import { ErrorNote, Loaded } from '../../design/states';
 import { Table } from '../../design/Table';
 import { download } from '../billing/download';
-import { Pager } from '../billing/Pager';
 
 const PATH = '/api/v1/batches';
 const LIMIT = 25;
@@ -27,7 +27,7 @@ export default function BatchesPage() {
           {(list) => (
             <>
               <Batches list={list.batches} chosen={chosen} choose={choose} />
-              <Pager offset={offset} limit={LIMIT} total={list.total} go={go} />
+              <Pager label="Batches" offset={offset} limit={LIMIT} total={list.total} onMove={go} />
             </>
           )}
         </Loaded>
@@ -114,7 +114,7 @@ function Tasks({ batchId }: { batchId: string }) {
                 { name: 'Ended', cell: ({ completed_at }) => <Time at={completed_at} />, by: ({ completed_at }) => completed_at },
               ]}
             />
-            <Pager offset={offset} limit={LIMIT} total={list.total} go={go} />
+            <Pager label="Tasks of the batch" offset={offset} limit={LIMIT} total={list.total} onMove={go} />
           </>
         )}
       </Loaded>

@@ -6,12 +6,12 @@ import { client, useApi, useChange } from '../../app/api';
 import { Button } from '../../design/Button';
 import { Card } from '../../design/Card';
 import { Chart } from '../../design/Chart';
+import { Pager } from '../../design/Pager';
 import { Money, Status, Time } from '../../design/parts';
 import { ErrorNote, Loaded } from '../../design/states';
 import { Table } from '../../design/Table';
 import { byDay, drawn } from './days';
 import { download } from './download';
-import { Pager } from './Pager';
 
 const PATH = '/api/v1/billing/history';
 const LIMIT = 20;
@@ -57,7 +57,7 @@ export function History() {
                 { name: 'Transaction', cell: ({ payment_transaction: name }) => (name === null ? '–' : <code title={name}>{name.slice(0, 10)}…</code>) },
               ]}
             />
-            <Pager offset={offset} limit={LIMIT} total={total} go={go} />
+            <Pager label="Runs" offset={offset} limit={LIMIT} total={total} onMove={go} />
           </>
         )}
       </Loaded>

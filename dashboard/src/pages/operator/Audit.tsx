@@ -4,10 +4,10 @@ import { useState } from 'react';
 import { useApi } from '../../app/api';
 import { Card } from '../../design/Card';
 import { SelectField, TextField } from '../../design/fields';
+import { Pager } from '../../design/Pager';
 import { Status, Time } from '../../design/parts';
 import { Loaded } from '../../design/states';
 import { Table } from '../../design/Table';
-import { Pager } from '../billing/Pager';
 
 const LIMIT = 50;
 const TYPES = [['', 'All'], ['api', 'Requests'], ['task', 'Tasks'], ['system', 'System']] as const;
@@ -52,7 +52,7 @@ export function Audit() {
                 { name: 'Hash', cell: ({ hash }) => <code title={hash}>{hash.slice(0, 10)}</code> },
               ]}
             />
-            <Pager offset={offset} limit={LIMIT} total={list.metadata.filtered} go={go} />
+            <Pager label="Audit log" offset={offset} limit={LIMIT} total={list.metadata.filtered} onMove={go} />
           </>
         )}
       </Loaded>

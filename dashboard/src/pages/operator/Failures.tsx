@@ -5,10 +5,10 @@ import { client, useApi, useChange } from '../../app/api';
 import { Button } from '../../design/Button';
 import { Card } from '../../design/Card';
 import { CheckField, SelectField, TextField } from '../../design/fields';
+import { Pager } from '../../design/Pager';
 import { Status, Time } from '../../design/parts';
 import { ErrorNote, Loaded } from '../../design/states';
 import { Table } from '../../design/Table';
-import { Pager } from '../billing/Pager';
 
 const PATH = '/api/v1/operator/errors';
 const LIMIT = 25;
@@ -44,7 +44,7 @@ export function Failures() {
                 { name: 'More', cell: ({ id }) => <Button aria-pressed={chosen === id} onClick={() => { choose(chosen === id ? null : id); }}>Look</Button> },
               ]}
             />
-            <Pager offset={offset} limit={LIMIT} total={list.total} go={go} />
+            <Pager label="Errors" offset={offset} limit={LIMIT} total={list.total} onMove={go} />
           </>
         )}
       </Loaded>

@@ -7,10 +7,10 @@ import { acts, useKey } from '../../app/identity';
 import { Card, Facts, Stat, Stats } from '../../design/Card';
 import { duration, percent, shortened } from '../../design/format';
 import { Page } from '../../design/Page';
+import { Pager } from '../../design/Pager';
 import { Copyable, Status, Time } from '../../design/parts';
 import { Loaded, Note } from '../../design/states';
 import { Table } from '../../design/Table';
-import { Pager } from '../billing/Pager';
 import { Audit } from './Audit';
 import { Failures } from './Failures';
 
@@ -111,7 +111,7 @@ function Accounts() {
                 { name: 'Made', cell: ({ created_at }) => <Time at={created_at} />, by: ({ created_at }) => created_at },
               ]}
             />
-            <Pager offset={offset} limit={LIMIT} total={list.total} go={go} />
+            <Pager label="Accounts" offset={offset} limit={LIMIT} total={list.total} onMove={go} />
           </>
         )}
       </Loaded>

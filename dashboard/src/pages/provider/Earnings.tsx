@@ -5,11 +5,11 @@ import { useApi } from '../../app/api';
 import { Card, Stat, Stats } from '../../design/Card';
 import { Chart } from '../../design/Chart';
 import { shortened } from '../../design/format';
+import { Pager } from '../../design/Pager';
 import { Money, Status, Time } from '../../design/parts';
 import { Loaded } from '../../design/states';
 import { Table } from '../../design/Table';
 import { byDay, drawn } from '../billing/days';
-import { Pager } from '../billing/Pager';
 
 const JOBS = '/api/v1/provider/earnings/jobs';
 const DAYS = 30;
@@ -52,7 +52,7 @@ export function Earnings() {
                 { name: 'Transaction', cell: ({ payment_transaction: name }) => (name === null ? '–' : <code title={name}>{name.slice(0, 10)}…</code>) },
               ]}
             />
-            <Pager offset={offset} limit={LIMIT} total={total} go={go} />
+            <Pager label="Jobs" offset={offset} limit={LIMIT} total={total} onMove={go} />
           </>
         )}
       </Loaded>
