@@ -61,6 +61,7 @@ def test_a_spending_limit_counts_once_it_is_saved_and_an_amount_that_is_none_is_
         return limit == amount or (limit is not None and limit.rstrip("0") == amount)
 
     until(lambda: saved("900.25"), "the limit is saved")
+    expect(page.get_by_text("The limits are saved")).to_be_visible()
     expect(month).to_have_value("900.25")
     month.fill("")
     page.get_by_role("button", name="Save the limits").click()

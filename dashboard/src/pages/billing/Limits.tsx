@@ -17,7 +17,7 @@ export function Limits() {
   const limits = useApi<schema.AccountLimitsView>(PATH);
   return (
     <Card title="Spending limits">
-      <Loaded query={limits}>{(of) => <Form of={of} key={`${of.monthly_budget} ${of.task_budget} ${of.monthly_tasks}`} />}</Loaded>
+      <Loaded query={limits}>{(of) => <Form of={of} />}</Loaded>
     </Card>
   );
 }
