@@ -68,12 +68,10 @@ def test_without_the_package_for_keys_every_name_of_the_sdk_can_be_used() -> Non
     assert int(ran.stdout) >= 29
 
 
-def test_a_wallet_that_cannot_sign_without_it_says_what_to_install(tmp_path: Path) -> None:
-    key = tmp_path / "key.json"
-    key.write_text(str([1] * 64))
+def test_who_signs_without_it_is_told_what_to_install() -> None:
     ran = _python(
-        _WITHOUT_KEYS + "import neurogrid\n"
-        f"try: neurogrid.Client('ng_x', 'http://127.0.0.1:9', wallet={str(key)!r})\n"
+        _WITHOUT_KEYS + "import neurogrid; from neurogrid.signing import RequestSigner\n"
+        "try: RequestSigner(bytes(32))\n"
         "except neurogrid.KeysMissing as error: print(error)"
     )
     assert "pip install 'neurogrid[keys]'" in ran.stdout, ran.stderr
