@@ -1,6 +1,7 @@
 # Made from aio/asking.py by scripts/unasync.py: change that one, and run it.
 """Models: which there are, and asking one for a text, an image or a transcription."""
 
+import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from os import PathLike
@@ -14,6 +15,7 @@ import msgspec
 from .answers import refused
 from .artifacts import Artifacts
 from .errors import ConnectionFailed, InvalidRequestError
+from .models import Task
 from .models.catalogue import (
     Embeddings,
     ImageAnswer,
@@ -26,6 +28,7 @@ from .models.catalogue import (
 )
 from .runtime import blocking
 from .sse import read_events
+from .task_body import Priority
 from .tasks import Tasks
 from .transport import STREAM_SILENCE_S, Transport
 
@@ -65,6 +68,50 @@ class Models:
             NotFoundError: there is none; the message lists those that there are.
         """
         return self._transport.call(ModelInfo, "GET", f"{_PATH}/{model}")
+
+    def submit(
+        self,
+        model: str,
+        prompt: str = "",
+        *,
+        messages: Sequence[Mapping[str, str]] = (),
+        texts: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        name: str = "",
+        priority: Priority = "normal",
+        depends_on: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Ask a model by a task of its own, which is followed by its id, may wait, depend on others and be cancelled.
+
+        What it answers is in its output ``result.json``: of a text, ``text``.
+
+        Args:
+            prompt: of text and images; of text ``messages`` may be given in its place, of embeddings ``texts``.
+            parameters: as in `generate_text` and `generate_image`.
+            depends_on: tasks that must have completed before.
+            idempotency_key: the same key with the same request is the same task.
+
+        Raises:
+            NotFoundError: there is no such model.
+            InvalidRequestError, InsufficientFundsError, ProviderUnavailableError: nothing was submitted.
+        """
+        asked: dict[str, Any] = {
+            "kind": "model",
+            "model": model,
+            "prompt": prompt,
+            "messages": list(messages),
+            "texts": list(texts),
+            "parameters": dict(parameters or {}),
+            "name": name,
+            "priority": priority,
+            "depends_on": list(depends_on),
+        }
+        # What a model does not take is not named.
+        body = {field: value for field, value in asked.items() if value not in ("", [], {})}
+        key = idempotency_key or uuid.uuid4().hex
+        headers = {"Idempotency-Key": key}
+        return self._transport.call(Task, "POST", "/tasks", json=body, headers=headers)
 
     def generate_text(
         self,

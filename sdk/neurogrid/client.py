@@ -126,6 +126,8 @@ class Client:
             NEUROGRID_CLIENT_SECRET.
         base_url: of the coordinator; default NEUROGRID_API_URL.
         network: a devnet's network.json, in place of both; default NEUROGRID_NETWORK.
+        profile: the name of one that `neurogrid configure` wrote, in place of both; default NEUROGRID_PROFILE, or the current
+            one, where nothing else names an address and a key.
         wallet: the key file of the account's wallet, in Solana's format; default NEUROGRID_WALLET_KEY. It signs requests
             that have to be signed, and with ``market`` transactions (`Wallet.carry_out`).
         market: the market's chain.json, by which each transaction is read before it is signed; default NEUROGRID_CHAIN.
@@ -145,6 +147,7 @@ class Client:
         base_url: str | None = None,
         *,
         network: str | PathLike[str] | None = None,
+        profile: str | None = None,
         wallet: str | PathLike[str] | None = None,
         market: str | PathLike[str] | None = None,
         timeout_s: float = 30.0,
@@ -152,17 +155,18 @@ class Client:
         keys_directory: str | PathLike[str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        profile = find_profile(
+        found = find_profile(
             base_url=base_url,
             api_key=api_key,
             network=None if network is None else Path(network),
+            profile=profile,
         )
         if wallet is not None:
-            profile = replace(profile, wallet_key=Path(wallet))
+            found = replace(found, wallet_key=Path(wallet))
         if market is not None:
-            profile = replace(profile, chain=Path(market))
+            found = replace(found, chain=Path(market))
         self._transport = Transport(
-            profile, timeout_s=timeout_s, retries_max=retries_max, http=transport
+            found, timeout_s=timeout_s, retries_max=retries_max, http=transport
         )
         self.artifacts = Artifacts(self._transport)
         self.keys = Keys(self._transport, None if keys_directory is None else Path(keys_directory))
@@ -178,13 +182,18 @@ class Client:
         self.events = Events(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.operations = Operations(self._transport, self.tasks)
-        self.wallet = Wallet(self._transport, profile.wallet_key, profile.chain)
+        self.wallet = Wallet(self._transport, found.wallet_key, found.chain)
         self.billing = Billing(self._transport)
         self.analytics = Analytics(self._transport)
         self.limits = Limits(self._transport)
         self.audit = Audit(self._transport)
         self.error_log = ErrorLog(self._transport)
         self.applications = Applications(self._transport)
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where the coordinator's dashboard is, for browsers."""
+        return f"{self._transport.profile.base_url}/dashboard"
 
     def sign_with(self, wallet_key: str | PathLike[str]) -> None:
         """Sign requests that the coordinator wants signed with this key file, in place of NEUROGRID_WALLET_KEY's."""

@@ -4,13 +4,15 @@
 from collections.abc import Generator, Sequence
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, overload
 
 import msgspec
 
 from .artifacts import Artifacts
-from .errors import NotFoundError
+from .errors import IntegrityError, NotFoundError
 from .models import AuctionInfo, CheckpointInfo, LogPage, OutputFile, TaskMetrics
+from .runtime import blocking
 from .task_streams import followed_log, stored_log
 from .transport import Transport
 
@@ -97,6 +99,20 @@ class TaskResults:
         return (
             self._transport.call(_OutputList, "GET", f"/tasks/{task_id}/outputs", task_id=task_id)
         ).outputs
+
+    def read_output(self, task_id: str, path: str, *, max_bytes: int = 16 * 1024 * 1024) -> bytes:
+        """An output file's content, checked against its hash; `download` is for large ones.
+
+        Raises:
+            NotFoundError: the task has left no such file.
+            IntegrityError: it is larger than ``max_bytes``, or not what its node said.
+        """
+        found = {each.path: each for each in self.outputs(task_id)}
+        if path in found and found[path].size > max_bytes:
+            raise IntegrityError(f"{path} has {found[path].size} bytes: download it")
+        with TemporaryDirectory() as folder:
+            (file,) = self.download(task_id, folder, paths=[path])
+            return blocking(file.read_bytes)
 
     def download(
         self, task_id: str, directory: str | PathLike[str], *, paths: Sequence[str] | None = None

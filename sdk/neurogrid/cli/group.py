@@ -17,7 +17,10 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "submit": (".submit:submit", "Submit a container job; wait for it, fetch its files."),
         "list": (".tasks:list_tasks", "List your tasks."),
         "status": (".tasks:status", "Show a task."),
-        "task": (".task:task", "Change a waiting task, see what one uses, execute one once more."),
+        "task": (
+            ".task:task",
+            "Ask a model by a task, monitor one, change or execute it; also list, logs, cancel, outputs.",
+        ),
         "logs": (".tasks:logs", "Print what a task printed; -f follows."),
         "exec": (".exec:exec_", "Run a command beside a running job."),
         "shell": (".exec:shell", "Open a shell beside a running job."),
@@ -34,6 +37,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "events": (".events:events", "List what happens to your account; -f follows."),
         "webhooks": (".webhooks:webhooks", "Have a URL of yours told of what happens."),
+        "webhook": (".webhooks:webhooks", "The same as `webhooks`."),
         "artifacts": (".artifacts:artifacts", "Delete files that you have uploaded."),
         "outputs": (".results:outputs", "List or download a task's output files."),
     },
@@ -46,6 +50,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Receipts": {
         "receipt": (".results:receipt", "Fetch a task's signed receipt."),
+        "receipts": (".receipts:receipts", "List, download and read the receipts of your tasks."),
         "verify": (".verify:verify", "Check a receipt file; needs no network."),
         "verify-evidence": (".evidence:verify_evidence", "Check the evidence of a challenge."),
     },
@@ -68,11 +73,17 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "usage": (".figures:usage", "Show what you have used this month, and your limits."),
         "limits": (".limits:limits", "See and set what your account may spend."),
         "stats": (".figures:stats", "Show figures of the market."),
+        "resources": (".gpus:resources", "Show the market's GPUs, and how busy they are."),
+        "dashboard": (".dashboard:dashboard", "Open the coordinator's dashboard in a browser."),
         "audit": (".audit:audit", "Export who changed what of your account."),
         "errors": (".errors:errors", "See what failed, and write down what you did about it."),
         "api-keys": (".api_keys:api_keys", "List, create, rotate and revoke your API keys."),
         "apps": (".apps:apps", "Register applications, and see what you allow them."),
     },
+}
+_SECTIONS["Setting up"] = {
+    "configure": (".configure:configure", "Keep addresses and keys, as profiles."),
+    "completion": (".completion:completion", "Print what completes commands in your shell."),
 }
 _COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
@@ -127,6 +138,19 @@ class LazyGroup(click.Group):
         assert isinstance(loaded, click.Command), f"{name} is no command"
         return loaded
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A command by its name; for one that there is not, the likeliest is named."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = _nearest(args[0], self.list_commands(ctx))
+            if not near or near in error.message:
+                raise
+            words = f"{error.message} Did you mean `neurogrid {near}`?"
+            raise click.UsageError(words, error.ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """By section, without importing any of them."""
         sections = {
@@ -166,6 +190,12 @@ class LazyGroup(click.Group):
                 raise
             as_json = bool(ctx.meta.get("neurogrid.json"))
             raise Failed(error, exit_code, as_json=as_json) from error
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, names, 1)), "")
 
 
 def _end_unread() -> NoReturn:
@@ -209,11 +239,13 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 def neurogrid(ctx: click.Context) -> None:
     """Run container jobs on other people's machines, and pay for what they ran.
 
-    Set NEUROGRID_API_URL and NEUROGRID_API_KEY, or pass --network network.json.
+    Begin with `neurogrid configure`; or set NEUROGRID_API_URL and NEUROGRID_API_KEY, or pass --network network.json.
     """
-    # https://no-color.org: any value but an empty one.
+    # https://no-color.org, https://force-color.org: any value but an empty one.
     if os.environ.get("NO_COLOR"):
         ctx.color = False
+    elif os.environ.get("FORCE_COLOR"):
+        ctx.color = True
 
 
 assert USAGE == 2, "click's own code for wrong usage"

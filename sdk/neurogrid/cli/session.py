@@ -53,6 +53,7 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
         *args: Any,
         api_url: str | None,
         network: Path | None,
+        profile: str | None,
         as_json: bool,
         **kwargs: Any,
     ) -> None:
@@ -61,7 +62,7 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
             own = ctx.with_resource(open_own(options))
             function(Session(own.client, as_json, own), *args, **kwargs)
             return
-        client = ctx.with_resource(Client(base_url=api_url, network=network))
+        client = ctx.with_resource(Client(base_url=api_url, network=network, profile=profile))
         function(Session(client, as_json), *args, **kwargs)
 
     command = update_wrapper(run, function)
@@ -69,10 +70,14 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
     parameters = getattr(function, "__click_params__", [])
     command = json_option(command)
     command = click.option(
+        "--profile",
+        metavar="NAME",
+        help="One that `neurogrid configure` wrote [NEUROGRID_PROFILE].",
+    )(command)
+    command = click.option(
         "--network",
         type=_FILE,
-        envvar=NETWORK_VARIABLE,
-        help="network.json of a devnet: its address and key.",
+        help=f"network.json of a devnet: its address and key [{NETWORK_VARIABLE}].",
     )(command)
     command = click.option("--api-url", help="Address of the coordinator [NEUROGRID_API_URL].")(
         command

@@ -1,21 +1,85 @@
 """``neurogrid task``: what is done to one task while it waits, runs, or when it has ended."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from ..models import Task, UsageSample, UsageSummary
 from .change_options import change_options, changes_of
+from .model_options import prompt_of
+from .monitor import monitor, monitored
 from .output import print_fields, print_json, print_table, usdc
+from .results import outputs
 from .session import Session, with_session
+from .tasks import cancel, list_tasks, logs, status
 
 
 @click.group()
 def task() -> None:
-    """Change a task that waits, see what one uses, or execute one once more.
+    """Ask a model by a task, watch one, change one that waits, or execute one once more.
 
-    `neurogrid status`, `logs`, `outputs` and `cancel` are for tasks too.
+    `list`, `status`, `logs`, `outputs` and `cancel` are those of `neurogrid` itself.
     """
+
+
+for each in (list_tasks, status, logs, outputs, cancel, monitor):
+    task.add_command(each)
+
+
+@task.command("submit")
+@click.option("--model", required=True, help="Its id; `neurogrid models list` has them.")
+@click.option("--input", "prompt", help="What it is asked [default: standard input].")
+@click.option(
+    "--input-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The same, from a file.",
+)
+@click.option("--priority", type=click.Choice(("low", "normal", "high")), default="normal")
+@click.option(
+    "--after",
+    "depends_on",
+    multiple=True,
+    metavar="TASK",
+    help="That has to complete before. Repeatable.",
+)
+@click.option("--idempotency-key", help="The same key with the same options is the same task.")
+@click.option("--monitor", "watched", is_flag=True, help="Stay, as `neurogrid task monitor` does.")
+@with_session
+def submit(
+    session: Session,
+    *,
+    model: str,
+    prompt: str | None,
+    input_file: Path | None,
+    priority: Literal["low", "normal", "high"],
+    depends_on: tuple[str, ...],
+    idempotency_key: str | None,
+    watched: bool,
+) -> None:
+    """Ask a model by a task, whose id is printed. A container job is `neurogrid submit`.
+
+    \b
+    neurogrid task submit --model=bard-1m --input="Hello, world!"
+    neurogrid task submit --model bard-1m --input "To be" --monitor
+    """
+    if prompt is not None and input_file is not None:
+        raise click.UsageError("Give --input or --input-file.")
+    made = session.client.models.submit(
+        model,
+        prompt_of(prompt) if input_file is None else input_file.read_text(),
+        priority=priority,
+        depends_on=depends_on,
+        idempotency_key=idempotency_key,
+    )
+    if watched:
+        monitored(session, made.id)
+        return
+    if session.as_json:
+        print_json(made)
+        return
+    click.echo(made.id)
+    click.echo(f"neurogrid task monitor {made.id} shows how far it is.", err=True)
 
 
 @task.command("update")

@@ -17,6 +17,9 @@ from .exit_codes import FAILED
 from .output import age, print_fields, print_json, print_table, printable, when
 from .session import Session, with_session
 
+# Document 000's names of events.
+_OTHER_NAMES = {"task.complete": "task.completed", "task.error": "task.failed"}
+
 
 @click.group("webhooks")
 def webhooks() -> None:
@@ -194,13 +197,40 @@ def delete_webhooks(session: Session, *, webhook_ids: tuple[str, ...]) -> None:
 
 
 @webhooks.command("test")
-@click.argument("webhook_id", metavar="WEBHOOK")
+@click.argument("webhook_id", metavar="[WEBHOOK]", required=False)
+@click.option(
+    "--url",
+    help="In place of WEBHOOK: the one of this URL; without one, one that is there for the test alone.",
+)
 @click.option("--event", default="task.completed", show_default=True)
 @with_session
-def test_webhook(session: Session, *, webhook_id: str, event: str) -> None:
-    """Send a made-up event, and say what the receiver answers; fails where it does not take it."""
+def test_webhook(session: Session, *, webhook_id: str | None, url: str | None, event: str) -> None:
+    """Send a made-up event, and say what the receiver answers; fails where it does not take it.
+
+    \b
+    neurogrid webhook test --url https://your-app.com/webhook --event task.completed
+    """
     hooks = session.client.webhooks
-    _print_outcome(session, hooks.wait(hooks.test(webhook_id, event)))
+    if (webhook_id is None) == (url is None):
+        raise click.UsageError("Name a webhook, or its --url.")
+    name = _OTHER_NAMES.get(event, event)
+    made = None
+    if webhook_id is None:
+        assert url is not None, "one of the two is there"
+        webhook_id = next((hook.id for hook in hooks.iterate() if hook.url == url), None)
+    if webhook_id is None:
+        assert url is not None, "without an id there is a URL"
+        made = hooks.create(url, (name,), description="`neurogrid webhook test`")
+        webhook_id = made.id
+        if not session.as_json:
+            click.echo(f"No webhook has this URL: {made.id} is there for the test alone.", err=True)
+            click.echo(f"It is signed with the secret {made.secret}", err=True)
+    try:
+        outcome = hooks.wait(hooks.test(webhook_id, name))
+    finally:
+        if made is not None:
+            hooks.delete(made.id)
+    _print_outcome(session, outcome)
 
 
 @webhooks.command("deliveries")
