@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from . import (
+    client,
     endurance,
     gangs,
     idle,
@@ -31,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "--only",
-        choices=("market", "rest", "models", "node", "order", "settlement", "gangs"),
+        choices=("market", "rest", "client", "models", "node", "order", "settlement", "gangs"),
         help="one part",
     )
     parser.add_argument("--rounds", type=int, default=20, help="container starts of each side")
@@ -42,6 +43,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[Figure]]] = {
         "market": partial(_market, arguments.rounds, arguments.idle_seconds),
         "rest": _rest,
+        "client": _client,
         "models": _models,
         "node": partial(_node, arguments.jobs, arguments.at_once),
         "order": _order,
@@ -73,6 +75,14 @@ def _rest() -> list[Figure]:
         running_market(Path(directory) / "devnet", nodes=1, readers=_READERS) as market,
     ):
         return _facade(market)
+
+
+def _client() -> list[Figure]:
+    with (
+        tempfile.TemporaryDirectory(prefix="neurogrid-bench-") as directory,
+        running_market(Path(directory) / "devnet", nodes=1) as market,
+    ):
+        return client.measure(market)
 
 
 def _models() -> list[Figure]:

@@ -3,6 +3,8 @@
 #   peers.sh order     NATS (Debian's server, unpacked but not installed) and hivemind (about 5 GB)
 #   peers.sh workers   Dask and Ray (about 0.5 GB)
 #   peers.sh models    LiteLLM's proxy (about 0.6 GB)
+#   peers.sh vastai    Vast.ai's command
+#   peers.sh dstack    dstack's command
 source "$(dirname "$0")/step.sh"
 
 # The newest at the time of writing. They are measured, not depended on: not in the lock.
@@ -19,6 +21,14 @@ workers)
 models)
   environment=build/litellm
   packages=('litellm[proxy]==1.105.6')
+  ;;
+vastai)
+  environment=build/vastai
+  packages=(vastai==1.9.1)
+  ;;
+dstack)
+  environment=build/dstack
+  packages=(dstack==0.22.5)
   ;;
 esac
 

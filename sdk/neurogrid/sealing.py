@@ -15,9 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from neurogrid_marketplace.envelope import parse_envelope
 from neurogrid_marketplace.errors import BadSignature, MalformedMessage, SealBroken
-from neurogrid_marketplace.input_seal import seal_of, wrap_key
 from neurogrid_marketplace.job import InputFile, Job
 from neurogrid_marketplace.network import Network
 from neurogrid_marketplace.sealed_file import (
@@ -88,6 +86,10 @@ class KeyStore:
 
 def wrapped(task_id: str, wanted: KeyWanted, kept: SealedTask) -> dict[str, str]:
     """The key for whom the node itself says that it is for, as it is sent."""
+    # All of the messages of the market: a good part of each start of the command, and sealed inputs alone want them.
+    from neurogrid_marketplace.envelope import parse_envelope
+    from neurogrid_marketplace.input_seal import seal_of, wrap_key
+
     try:
         award, accept = parse_envelope(wanted.award), parse_envelope(wanted.accept)
         target = seal_of(award, accept, kept.job_hash)
