@@ -43,6 +43,10 @@ nightly: setup compiler ## the simulation with 25 times as many seeds, cheats in
 	@API_EXAMPLES=500 .venv/bin/pytest tests/coordinator/test_openapi_conformance.py
 	@PYTHONPATH=tests $(python) -m simulation.cheating_table
 
+docs: $(packages) ## build the documentation site into build/site
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo "docs      build/site/index.html"
+
 conformance: $(packages) ## ask a coordinator all that the documents print: URL=http://... KEY=ng_... DOCUMENT=004 WEBHOOK=https://...
 	@PYTHONPATH=tests $(python) -m conformance --url "$(URL)" --key "$(KEY)" $(if $(DOCUMENT),--document $(DOCUMENT)) $(if $(WEBHOOK),--webhook-url "$(WEBHOOK)") $(if $(RECORDING),--recording "$(RECORDING)") $(if $(IMAGE),--image "$(IMAGE)")
 
@@ -115,4 +119,4 @@ $(packages): requirements.lock pyproject.toml
 build/debian/%:
 	@scripts/debian_files.sh $*
 
-.PHONY: help demo test nightly check fix bench examples schema conformance program kernels setup images models engine dashboard pictures chromium compiler namespaces systemd postgresql nginx lock clean
+.PHONY: help demo docs test nightly check fix bench examples schema conformance program kernels setup images models engine dashboard pictures chromium compiler namespaces systemd postgresql nginx lock clean

@@ -23,7 +23,7 @@ for name in cluster comparators deaths faults fleet gpus hostile_jobs liar pause
     acceptance+=("--ignore=tests/acceptance/test_$name.py")
 done
 # What computes more than it waits.
-money=(tests/contracts tests/wallet tests/simulation tests/node tests/dashboard tests/typescript tests/functions tests/coordinator/test_api_*.py)
+money=(tests/contracts tests/wallet tests/simulation tests/node tests/dashboard tests/typescript tests/functions tests/docs tests/coordinator/test_api_*.py)
 others=()
 for path in tests/{acceptance,engine,sdk,interop,netns,p2p} "${money[@]}"; do others+=("--ignore=$path"); done
 # These lanes speak no TLS, but every process of theirs would read all certificates that the environment names: 0.7 s.
