@@ -82,6 +82,8 @@ export function useChange<T, V = void>(
   const cache = useQueryClient();
   return useMutation<T, Error, V>({
     mutationFn: change,
+    // An answer can be a secret that is shown once: it goes with the page that asked.
+    gcTime: 0,
     onSuccess: () => refresh(cache, ...refreshed),
   });
 }

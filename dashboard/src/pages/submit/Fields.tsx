@@ -39,7 +39,7 @@ export function Fields({ form, problems, onChange }: Props) {
           {text('gpus', 'GPUs')}
           {form.gpus !== '0' && text('gpuMemoryGb', 'Memory of each GPU, GB')}
         </div>
-        {text('where', 'Where', 'A condition on nodes, such as region = eu. Empty: anywhere.')}
+        {text('where', 'Where', 'A condition on nodes, such as region = eu-west. Empty: anywhere.')}
       </Card>
       <Card title="More">
         <div className="form-grid">

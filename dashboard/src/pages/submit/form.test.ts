@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
-import { asCurl, asPython, NEW, placeOf, requestOf } from './form';
+import { NEW, placeOf, requestOf } from './form';
+import { asCommand, asCurl, asPython } from './programs';
 import { lineOf, wordsOf } from './words';
 
 const FORM = { ...NEW, image: 'neurogrid/job:1', command: `sh -c 'echo "hi"'` };
@@ -41,5 +42,13 @@ test('the request is the same for a terminal and in Python', () => {
   const { request } = requestOf({ ...FORM, preemptible: true });
   if (request === null) throw new Error('no request');
   expect(asCurl(request, 'http://x')).toContain('"preemptible":true');
-  expect(asPython(request)).toContain('preemptible=True,');
+  expect(asPython(request, 'http://x')).toContain('preemptible=True,');
+  expect(asCommand(request)).toContain(`--preemptible \\\n  -- neurogrid/job:1 sh -c 'echo "hi"'`);
+});
+
+test('what the form has no field for is taken over, and left out where its field was changed', () => {
+  const rest = { needs: { gpu_model: 'RTX 4090' }, request: { regions: ['eu-west'], verification: { mode: 'quorum' as const, runs: 3 } } };
+  const { request } = requestOf({ ...FORM, gpus: '1', verification: 'quorum', rest });
+  expect(request).toMatchObject({ regions: ['eu-west'], verification: { runs: 3 }, resource_requirements: { gpu_model: 'RTX 4090' } });
+  expect(requestOf({ ...FORM, rest }).request).not.toHaveProperty('verification');
 });

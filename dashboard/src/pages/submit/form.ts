@@ -1,7 +1,8 @@
 /** The form of a task: what is typed, and the request that it makes. */
 import type { schema } from '@neurogrid/sdk';
 
-import { lineOf, quoted, wordsOf } from './words';
+import { NO_REST, restOf, type Rest } from './rest';
+import { lineOf, wordsOf } from './words';
 
 export interface Form {
   readonly image: string;
@@ -24,11 +25,13 @@ export interface Form {
   readonly preemptible: boolean;
   readonly verification: schema.VerifyMode;
   readonly inputs: readonly schema.InputReference[];
+  /** What another task had beyond these fields. */
+  readonly rest: Rest;
 }
 
 export const NEW: Form = {
   image: '', command: '', name: '', price: '1.00', minutes: '60', cores: '1', memoryGb: '1', diskGb: '1', gpus: '0', gpuMemoryGb: '',
-  where: '', priority: 'normal', env: '', hosts: '', preemptible: false, verification: 'none', inputs: [],
+  where: '', priority: 'normal', env: '', hosts: '', preemptible: false, verification: 'none', inputs: [], rest: NO_REST,
 };
 
 export type Problems = Partial<Readonly<Record<keyof Form, string>>>;
@@ -52,9 +55,11 @@ export function requestOf(form: Form): { request: schema.TaskRequest | null; pro
   if (Object.keys(problems).length > 0) return { request: null, problems };
   const hosts = linesOf(form.hosts);
   const gpus = Number(form.gpus);
+  const { priority, verification, reclaim_window_seconds, ...rest } = form.rest.request;
   return {
     problems,
     request: {
+      ...rest,
       docker_image: form.image.trim(),
       max_price_per_hour: form.price.trim(),
       timeout_seconds: Math.max(1, Math.round(60 * Number(form.minutes))),
@@ -64,21 +69,23 @@ export function requestOf(form: Form): { request: schema.TaskRequest | null; pro
         storage_gb: Number(form.diskGb),
         ...(gpus > 0 && { gpu_count: gpus }),
         ...(gpus > 0 && form.gpuMemoryGb.trim() !== '' && { gpu_memory_gb: Number(form.gpuMemoryGb) }),
+        ...(gpus > 0 && form.rest.needs),
       },
       ...(command !== null && command.length > 0 && { command }),
       ...(form.name.trim() !== '' && { name: form.name.trim() }),
       ...(form.where.trim() !== '' && { constraints: form.where.trim() }),
-      ...(form.priority !== 'normal' && { priority: form.priority }),
+      // What a field shows as well holds only while the field is as it was.
+      ...(form.priority !== 'normal' ? { priority: form.priority } : priority !== undefined && { priority }),
       ...(env.length > 0 && { env: Object.fromEntries(env.map((each) => [each?.[1] ?? '', each?.[2] ?? ''])) }),
       ...(hosts.length > 0 && { network: { allow: hosts } }),
-      ...(form.preemptible && { preemptible: true }),
-      ...(form.verification !== 'none' && { verification: { mode: form.verification } }),
+      ...(form.preemptible && { preemptible: true, ...(reclaim_window_seconds !== undefined && { reclaim_window_seconds }) }),
+      ...(form.verification !== 'none' && { verification: verification?.mode === form.verification ? verification : { mode: form.verification } }),
       ...(form.inputs.length > 0 && { inputs: [...form.inputs] }),
     },
   };
 }
 
-/** The form as it was when this task was submitted; its inputs and secrets have to be given again. */
+/** The form as it was when this task was submitted; `lostOf` names what has to be given again. */
 export function formOf(task: schema.TaskView): Form {
   const needs = task.resource_requirements;
   return {
@@ -96,7 +103,10 @@ export function formOf(task: schema.TaskView): Form {
     where: task.constraints,
     priority: typeof task.priority === 'string' ? task.priority : 'normal',
     env: Object.entries(task.env).map(([name, value]) => `${name}=${value}`).join('\n'),
+    hosts: task.network?.allow.join('\n') ?? '',
     preemptible: task.preemptible,
+    verification: task.verification.mode,
+    rest: restOf(task),
   };
 }
 
@@ -111,32 +121,6 @@ const PLACES: readonly (readonly [string, keyof Form])[] = [
 /** Which field of the form the API speaks of. */
 export function placeOf(field: string | null): keyof Form | null {
   return PLACES.find(([beginning]) => field?.replace(/^body\./, '').startsWith(beginning))?.[1] ?? null;
-}
-
-/** The request for a terminal; the key is taken from the environment, so that it is in no history. */
-export function asCurl(request: schema.TaskRequest, origin: string): string {
-  return [
-    `curl ${quoted(`${origin}/api/v1/tasks`)}`,
-    '-H "Authorization: Bearer $NEUROGRID_API_KEY"',
-    "-H 'Content-Type: application/json'",
-    `-d ${quoted(JSON.stringify(request))}`,
-  ].join(' \\\n  ');
-}
-
-/** The request for Python's SDK. */
-export function asPython(request: schema.TaskRequest): string {
-  const lines = Object.entries(request).map(([name, value]) => `    ${name}=${pythonOf(value)},`);
-  return ['from neurogrid import NeuroGrid', '', 'client = NeuroGrid()', 'task = client.tasks.create(', ...lines, ')'].join('\n');
-}
-
-function pythonOf(value: unknown): string {
-  if (value === null || value === undefined) return 'None';
-  if (typeof value === 'boolean') return value ? 'True' : 'False';
-  if (Array.isArray(value)) return `[${value.map(pythonOf).join(', ')}]`;
-  if (typeof value === 'object') {
-    return `{${Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}: ${pythonOf(each)}`).join(', ')}}`;
-  }
-  return JSON.stringify(value);
 }
 
 function linesOf(text: string): string[] {
