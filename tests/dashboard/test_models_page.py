@@ -37,9 +37,17 @@ def test_a_model_answers_in_a_chat_which_says_what_that_cost_and_is_stopped(
     picture("models")
     page.get_by_label("Tokens at most").fill("400")
     page.get_by_label("Message", exact=True).fill("Tell me much")
+    # The model writes faster than anybody clicks; a slow line leaves time to.
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "uploadThroughput": -1, "downloadThroughput": 2_000}
+    devtools.send("Network.emulateNetworkConditions", slow)
     page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("Writing…")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
+    expect(talk.get_by_text(re.compile(r"Stopped after [\d.]+ s"))).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+    devtools.send("Network.emulateNetworkConditions", {**slow, "downloadThroughput": -1})
 
 
 def test_every_model_is_listed_with_its_price_and_one_is_chosen_by_a_button(
