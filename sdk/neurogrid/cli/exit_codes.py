@@ -25,6 +25,7 @@ Exit codes:
   6  no node can serve it
   7  the coordinator or chain can't be reached, has failed, or allows no more requests now
   8  not possible in the present state, such as a receipt that is not settled yet
+  130  interrupted with Ctrl-C; what it followed goes on, unless it says otherwise
   141  nobody reads what it prints any more, as after `| head`
 `exec` and `shell` exit as their command did, once it ran.
 """
