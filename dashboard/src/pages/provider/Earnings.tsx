@@ -28,7 +28,7 @@ export function Earnings() {
           <Stats>
             <Stat label="Paid" value={<Money of={of.paid} />} note={`in ${DAYS} days, the market’s fee included`} />
             <Stat label="Jobs paid" value={of.jobs} />
-            <Stat label="Signed so far" value={<Money of={of.open.promised} />} note={`by ${of.open.jobs} open jobs`} />
+            <Stat label="Signed so far" value={<Money of={of.open.promised} />} note={`by ${of.open.jobs} open ${of.open.jobs === 1 ? 'job' : 'jobs'}`} />
             <Stat label="They pay at most" value={<Money of={of.open.escrowed} />} note="locked for them" />
           </Stats>
         )}
