@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neurogrid_marketplace import base58
-from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.solana_message import (
-    MessageInstruction,
-    SolanaMessage,
-    derived_address,
-    read_message,
+from neurogrid_marketplace.solana_message import MessageInstruction, derived_address
+
+from .signed_transactions import (
+    AMOUNT,
+    BUDGET,
+    CREATE_IDEMPOTENT,
+    TOKEN,
+    TOKEN_ACCOUNTS,
+    NotSigned,
+    read_signed_by,
 )
 
-from .machine.reviewing import PRIORITY_LAMPORTS_MAX, NotSigned
-
-_TOKEN = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
-_TOKEN_ACCOUNTS = "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"
-_BUDGET = "ComputeBudget111111111111111111111111111111"
 # First bytes of instructions (contracts-client/program).
 _OPEN, _DEPOSIT, _WITHDRAW, _SET_OPERATOR = 6, 7, 8, 9
 _OF_KIND = {
@@ -32,12 +31,8 @@ _OF_KIND = {
 # Accounts of all four begin with the one who signs, the config and the client account; those that move money go on
 # with the vault and with the token account that is paid from or into.
 _CLIENT_INDEX, _TOKENS_INDEX = 2, 4
-_AMOUNT = slice(1, 9)
 # Of the operator's leave, after who that is.
 _LIMIT, _EXPIRY = slice(33, 41), slice(41, 49)
-_CREATE_IDEMPOTENT = b"\x01"
-_UNITS, _UNIT_PRICE = 2, 3
-_UNITS_MAX = 1_400_000
 # Clocks differ, and a coordinator counts days from its own.
 _CLOCKS_S = 3600
 
@@ -65,7 +60,7 @@ class Market:
 
     def tokens(self, wallet: str) -> str:
         """The address of a wallet's token account."""
-        return derived_address(_TOKEN_ACCOUNTS, _key(wallet), _key(_TOKEN), _key(self.usdc_mint))
+        return derived_address(TOKEN_ACCOUNTS, _key(wallet), _key(TOKEN), _key(self.usdc_mint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +87,13 @@ def review(asked: Asked, message: bytes, wallet: str, market: Market) -> None:
     Raises:
         NotSigned: it does anything else than was asked for, or not all of it.
     """
-    read = _read(message)
-    if read.signers != (wallet,):
-        raise NotSigned(f"it is not signed by {wallet} alone")
     recipient = asked.recipient or wallet
-    units, price, moved = _UNITS_MAX, 0, 0
+    moved = 0
     limits: list[int] = []
-    for each in read.instructions:
-        if each.program == _BUDGET:
-            units = _budget(each, _UNITS, units)
-            price = _budget(each, _UNIT_PRICE, price)
-        elif each.program == _TOKEN_ACCOUNTS:
+    for each in read_signed_by(message, wallet).instructions:
+        if each.program == BUDGET:
+            continue
+        if each.program == TOKEN_ACCOUNTS:
             _check_account(each, asked, recipient, market)
         elif each.program == market.program_id:
             tag = _check_call(each, asked, wallet, market)
@@ -110,11 +101,9 @@ def review(asked: Asked, message: bytes, wallet: str, market: Market) -> None:
                 limits.append(_limit(each, asked))
             elif tag != _OPEN:
                 _check_tokens(each, wallet if tag == _DEPOSIT else recipient, market)
-                moved += int.from_bytes(each.data[_AMOUNT], "little")
+                moved += int.from_bytes(each.data[AMOUNT], "little")
         else:
             raise NotSigned(f"it calls {each.program}, which is not the market's program")
-    if units * price > PRIORITY_LAMPORTS_MAX * 1_000_000:
-        raise NotSigned("it pays more than a thousandth of a SOL to be carried out soon")
     if moved != asked.amount_micro:
         raise NotSigned(f"it moves {moved} millionths, and {asked.amount_micro} were asked for")
     wanted = [] if asked.limit_micro is None else [asked.limit_micro]
@@ -144,7 +133,7 @@ def _check_tokens(each: MessageInstruction, owner: str, market: Market) -> None:
 
 def _check_account(each: MessageInstruction, asked: Asked, recipient: str, market: Market) -> None:
     made = (*each.accounts[1:4],) == (market.tokens(recipient), recipient, market.usdc_mint)
-    if asked.kind != "withdrawal" or each.data != _CREATE_IDEMPOTENT or not made:
+    if asked.kind != "withdrawal" or each.data != CREATE_IDEMPOTENT or not made:
         raise NotSigned("it does something with token accounts that nobody has asked for")
 
 
@@ -154,16 +143,5 @@ def _limit(each: MessageInstruction, asked: Asked) -> int:
     return int.from_bytes(each.data[_LIMIT], "little")
 
 
-def _budget(each: MessageInstruction, tag: int, before: int) -> int:
-    return int.from_bytes(each.data[1:], "little") if each.data[:1] == bytes([tag]) else before
-
-
 def _key(address: str) -> bytes:
     return base58.decode(address, 32)
-
-
-def _read(message: bytes) -> SolanaMessage:
-    try:
-        return read_message(message)
-    except InvalidValue as error:
-        raise NotSigned(f"it can't be read: {error}") from error

@@ -16,7 +16,7 @@ from coordinator.chain_parties import USDC, Parties, market, pubkey
 from coordinator.fake_wallet_chain import signed_by
 from coordinator.on_asyncio import on_asyncio
 from neurogrid.client_review import Asked, Market, review
-from neurogrid.machine.reviewing import NotSigned
+from neurogrid.signed_transactions import NotSigned
 from neurogrid.signing import sign_message
 from neurogrid_contracts.client_money import Plan
 from neurogrid_contracts.instructions import SignedVoucher

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 
 from coordinator.fake_parties import DEPLOYMENT
 from neurogrid.client_review import Asked, Market, review
-from neurogrid.machine.reviewing import NotSigned
+from neurogrid.signed_transactions import NotSigned
 from neurogrid_contracts.client_money import (
     Plan,
     Standing,

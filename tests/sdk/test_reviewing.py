@@ -11,7 +11,8 @@ from solders.pubkey import Pubkey
 
 from coordinator.fake_parties import DEPLOYMENT
 from coordinator.fake_wallet_chain import escrow_account, provider_account, terms
-from neurogrid.machine.reviewing import NotSigned, Program, program_in, review
+from neurogrid.machine.reviewing import Program, program_in, review
+from neurogrid.signed_transactions import NotSigned
 from neurogrid_contracts.client_money import Plan
 from neurogrid_contracts.instructions import (
     SignedVoucher,

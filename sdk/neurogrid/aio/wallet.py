@@ -21,11 +21,11 @@ from neurogrid_marketplace.money import parse_usdc
 
 from ..client_review import Asked, Market, review
 from ..errors import ConfigurationError, WaitTimeout
-from ..machine.reviewing import NotSigned
 from ..market_file import read_market
 from ..models.earnings import Transfer
 from ..models.money import TransferPage, WalletBalance
 from ..profile import CHAIN_VARIABLE, WALLET_KEY_VARIABLE
+from ..signed_transactions import NotSigned
 from ..signing import sign_message
 from .pages import each
 from .runtime import blocking, sleep

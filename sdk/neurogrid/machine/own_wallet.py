@@ -12,9 +12,10 @@ from neurogrid_marketplace.money import parse_usdc
 
 from ..errors import ConfigurationError, ConflictError, NeuroGridError, WaitTimeout
 from ..models.earnings import Transfer
+from ..signed_transactions import NotSigned
 from ..signing import sign_message
 from ..transport import Transport
-from .reviewing import NotSigned, Program, program_in, review
+from .reviewing import Program, program_in, review
 
 _ENDS = frozenset({"completed", "failed", "expired"})
 # What the chain has confirmed is paid, but for a fork; what is final comes some seconds later.

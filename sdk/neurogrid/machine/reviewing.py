@@ -9,19 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neurogrid_marketplace import base58
-from neurogrid_marketplace.errors import InvalidValue
-from neurogrid_marketplace.solana_message import (
-    MessageInstruction,
-    SolanaMessage,
-    derived_address,
-    read_message,
+from neurogrid_marketplace.solana_message import MessageInstruction, derived_address
+
+from ..signed_transactions import (
+    AMOUNT,
+    BUDGET,
+    CREATE_IDEMPOTENT,
+    TOKEN,
+    TOKEN_ACCOUNTS,
+    NotSigned,
+    read,
+    read_signed_by,
 )
 
-_TOKEN = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
-_TOKEN_ACCOUNTS = "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"
-_BUDGET = "ComputeBudget111111111111111111111111111111"
 _ED25519 = "Ed25519SigVerify111111111111111111111111111"
-_OF_SOLANA = frozenset({_TOKEN, _TOKEN_ACCOUNTS, _BUDGET, _ED25519})
+_OF_SOLANA = frozenset({TOKEN, TOKEN_ACCOUNTS, BUDGET, _ED25519})
 # First bytes of instructions (contracts-client/program): what a transfer of each kind may do with the program.
 _REGISTER, _STAKE, _UNSTAKE, _WITHDRAW_STAKE = 1, 2, 3, 4
 _CLAIM, _RELINQUISH, _REBOND, _CLOSE = 12, 16, 23, 24
@@ -34,23 +36,11 @@ _OF_PROGRAM: dict[str, frozenset[int]] = {
     "claim": frozenset({_CLAIM, _RELINQUISH}),
     "payout": frozenset(),
 }
-_AMOUNT = slice(1, 9)
 # Where the config account stands, and of these two the token account that is paid into.
 _CONFIG_INDEX = 1
 _DESTINATION_INDEX = {_WITHDRAW_STAKE: 4, _CLOSE: 4}
 # SPL Token's TransferChecked: amount, decimals. Accounts: source, mint, destination, owner.
 _TRANSFER_CHECKED = 12
-# Of the token account program: make it, if it is not there. Accounts: payer, account, owner, mint.
-_CREATE_IDEMPOTENT = b"\x01"
-# Compute budget: how many units, and their price in millionths of a lamport.
-_UNITS, _UNIT_PRICE = 2, 3
-_UNITS_MAX = 1_400_000
-# Beside the fee for signatures: a thousandth of a SOL.
-PRIORITY_LAMPORTS_MAX = 1_000_000
-
-
-class NotSigned(Exception):
-    """A transaction is not what it should be; the message says in what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ def program_in(message: bytes) -> Program | None:
     Raises:
         NotSigned: it can't be read.
     """
-    found = [each for each in _read(message).instructions if each.program not in _OF_SOLANA]
+    found = [each for each in read(message).instructions if each.program not in _OF_SOLANA]
     programs = {
         Program(each.program, each.accounts[_CONFIG_INDEX])
         for each in found
@@ -103,30 +93,23 @@ def review(
     tags = _OF_PROGRAM.get(kind)
     if tags is None:
         raise NotSigned(f"a transfer of kind {kind!r} is not a provider's")
-    read = _read(message)
-    if read.signers != (wallet,):
-        raise NotSigned(f"it is not signed by {wallet} alone")
-    own = {each.accounts[1] for each in read.instructions if _makes_account_of(each, wallet)}
-    # Where it names no limit, it may use all that a transaction may.
-    fee_units, price = _UNITS_MAX, 0
+    instructions = read_signed_by(message, wallet).instructions
+    own = {each.accounts[1] for each in instructions if _makes_account_of(each, wallet)}
     moved = 0
-    for each in read.instructions:
-        if each.program == _BUDGET:
-            fee_units = _budget(each, _UNITS, fee_units)
-            price = _budget(each, _UNIT_PRICE, price)
-        elif each.program == _TOKEN_ACCOUNTS:
-            if each.data != _CREATE_IDEMPOTENT:
+    for each in instructions:
+        if each.program == BUDGET:
+            continue
+        if each.program == TOKEN_ACCOUNTS:
+            if each.data != CREATE_IDEMPOTENT:
                 raise NotSigned("it does something with token accounts besides making one")
         elif each.program == _ED25519:
             if kind != "claim":
                 raise NotSigned("it checks signatures that nobody has asked for")
-        elif each.program == _TOKEN:
-            moved += _sent(each, kind, wallet, recipient, read.instructions)
+        elif each.program == TOKEN:
+            moved += _sent(each, kind, wallet, recipient, instructions)
         else:
             moved += _done(each, kind, tags, wallet, program, own)
-    if fee_units * price > PRIORITY_LAMPORTS_MAX * 1_000_000:
-        raise NotSigned("it pays more than a thousandth of a SOL to be carried out soon")
-    redeemed = max(map(_redeemed, read.instructions), default=0)
+    redeemed = max(map(_redeemed, instructions), default=0)
     if redeems_micro is not None and (redeemed < redeems_micro or (redeemed and not redeems_micro)):
         raise NotSigned(f"it redeems {redeemed} millionths, where {redeems_micro} are to be")
     if amount_micro is not None and moved != amount_micro:
@@ -157,13 +140,13 @@ def _done(
     if paid_into is not None and each.accounts[paid_into : paid_into + 1] != (*own,):
         raise NotSigned(f"it pays into a token account that is not {wallet}'s")
     has_amount = tag in (_STAKE, _UNSTAKE, _REBOND)
-    return int.from_bytes(each.data[_AMOUNT], "little") if has_amount else 0
+    return int.from_bytes(each.data[AMOUNT], "little") if has_amount else 0
 
 
 def _redeemed(each: MessageInstruction) -> int:
     """What a claim redeems."""
     is_claim = each.program not in _OF_SOLANA and each.data[:1] == bytes([_CLAIM])
-    return int.from_bytes(each.data[_AMOUNT], "little") if is_claim else 0
+    return int.from_bytes(each.data[AMOUNT], "little") if is_claim else 0
 
 
 def _sent(
@@ -184,30 +167,19 @@ def _sent(
     ]
     if owner != wallet or destination not in made:
         raise NotSigned(f"it does not send to {recipient}")
-    return int.from_bytes(each.data[_AMOUNT], "little")
+    return int.from_bytes(each.data[AMOUNT], "little")
 
 
 def _makes_account_of(each: MessageInstruction, owner: str) -> bool:
     """Whether it makes sure that a wallet's token account is there; its program checks that it is that wallet's."""
     return (
-        each.program == _TOKEN_ACCOUNTS
-        and each.data == _CREATE_IDEMPOTENT
+        each.program == TOKEN_ACCOUNTS
+        and each.data == CREATE_IDEMPOTENT
         and len(each.accounts) >= 4
         and each.accounts[2] == owner
     )
 
 
-def _budget(each: MessageInstruction, tag: int, before: int) -> int:
-    return int.from_bytes(each.data[1:], "little") if each.data[:1] == bytes([tag]) else before
-
-
 def _provider_of(program: Program, wallet: str) -> str:
     config, owner = base58.decode(program.config, 32), base58.decode(wallet, 32)
     return derived_address(program.program, b"provider", config, owner)
-
-
-def _read(message: bytes) -> SolanaMessage:
-    try:
-        return read_message(message)
-    except InvalidValue as error:
-        raise NotSigned(f"it can't be read: {error}") from error
