@@ -11,6 +11,8 @@ MAX_URL_CHARS = 2048
 # The longest that a coordinator may take to fetch what one request names, seconds: its client waits for the answer.
 FETCH_MAX_S = 600
 _PORTS = {"https": 443, "http": 80}
+# What tells a URL from a file of one's own.
+URL_SCHEMES = tuple(f"{scheme}://" for scheme in _PORTS)
 
 
 @dataclass(frozen=True, slots=True)

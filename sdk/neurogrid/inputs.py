@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+from neurogrid_marketplace.input_url import URL_SCHEMES
+
 from .artifacts import Artifacts
 from .models import TaskOutput
 from .sealed import seal_inputs
@@ -12,7 +14,6 @@ from .sealing import SealedTask, job_hash
 from .transport import FETCH_SILENCE_S
 
 # What an input's URL begins with, and what comes before the hash that pins it.
-URL_SCHEMES = ("https://", "http://")
 _PIN = "#sha256="
 
 # Value: a pathlib path to upload, the SHA-256 of an artifact that is there already, a URL, or what another

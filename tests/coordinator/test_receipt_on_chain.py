@@ -11,7 +11,7 @@ from coordinator.chain_parties import USDC, Parties, market
 from coordinator.on_asyncio import on_asyncio
 from marketplace.story import honest_receipt
 from neurogrid.errors import ConnectionFailed
-from neurogrid.receipts import look_at_chain
+from neurogrid.receipt_escrow import look_at_chain
 from neurogrid_coordinator.money.chain import OpenedEscrow
 from neurogrid_marketplace.envelope import network_id
 from neurogrid_marketplace.errors import ReceiptInvalid

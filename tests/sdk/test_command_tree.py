@@ -1,5 +1,7 @@
 """All commands: what each of them has."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -83,3 +85,21 @@ def test_every_shell_is_given_its_completion(shell: str) -> None:
     given = CliRunner().invoke(neurogrid, ["completion", shell])
     assert given.exit_code == 0
     assert "_NEUROGRID_COMPLETE" in given.output
+
+
+# What these do needs the HTTP stack's types where they are defined.
+_SLOWER_HELP = {"exec", "shell", "provider"}
+
+
+def test_no_help_waits_for_the_http_stack() -> None:
+    """A quarter of a second, of the half that a command's help took with it."""
+    program = """
+import sys
+from importlib import import_module
+from neurogrid.cli.group import _COMMANDS
+for name, (place, _) in _COMMANDS.items():
+    if name not in sys.argv[1:]:
+        import_module(place.partition(":")[0], "neurogrid.cli")
+        assert "httpx" not in sys.modules, name
+"""
+    subprocess.run([sys.executable, "-c", program, *_SLOWER_HELP], check=True, timeout=60)

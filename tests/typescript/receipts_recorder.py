@@ -4,6 +4,7 @@ import base64
 import functools
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ def pytest_configure() -> None:
     """Before any test module is imported, and takes the function for itself."""
     verify = receipt.verify_receipt
     seen: set[bytes] = set()
-    file = open(os.environ[RECORDED], "w")  # noqa: SIM115 - open until this process ends
+    place = Path(os.environ[RECORDED])
+    place.write_text("")
 
     @functools.wraps(verify)
     def recording(data: bytes) -> Any:
@@ -34,6 +36,7 @@ def pytest_configure() -> None:
             if data not in seen:
                 seen.add(data)
                 line = {"receipt": base64.b64encode(data).decode(), "items": items}
-                print(json.dumps(line), file=file, flush=True)
+                with place.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
 
     receipt.verify_receipt = recording

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+from neurogrid_marketplace.input_url import URL_SCHEMES
+
 from ..models import TaskOutput
 from ..sealing import SealedTask, job_hash
 from .artifacts import Artifacts
@@ -11,7 +13,6 @@ from .sealed import seal_inputs
 from .transport import FETCH_SILENCE_S
 
 # What an input's URL begins with, and what comes before the hash that pins it.
-URL_SCHEMES = ("https://", "http://")
 _PIN = "#sha256="
 
 # Value: a pathlib path to upload, the SHA-256 of an artifact that is there already, a URL, or what another

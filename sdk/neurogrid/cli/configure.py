@@ -7,7 +7,6 @@ from typing import BinaryIO
 
 import click
 
-from ..client import Client
 from ..profile import (
     API_KEY_VARIABLE,
     API_URL_VARIABLE,
@@ -80,6 +79,9 @@ def configure(
     found = find_profile(base_url=url, api_key=key, environment={})
     account = None
     if not no_check:
+        # Only who tries a key waits for the HTTP stack.
+        from ..client import Client
+
         with Client(api_key=found.api_key, base_url=found.base_url) as client:
             account = client.account()
     kept = str(wallet_key.absolute()) if wallet_key else before.wallet_key if before else ""

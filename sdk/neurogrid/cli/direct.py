@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from ..client import Client
 from ..errors import ConfigurationError, NeuroGridError
 from ..models import Task
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 DEFAULT_DIRECTORY = "~/.neurogrid/direct"
 _PASSPHRASE_VARIABLE = "NEUROGRID_PASSPHRASE"
@@ -123,7 +125,7 @@ class OwnCoordinator:
         client: of its API.
     """
 
-    def __init__(self, directory: Path, client: Client, pid: int) -> None:
+    def __init__(self, directory: Path, client: "Client", pid: int) -> None:
         self.client = client
         self._directory = directory
         self._pid = pid
@@ -205,6 +207,8 @@ def open_own(options: DirectOptions) -> OwnCoordinator:
             info = None
         if info is None:
             info = _start(options)
+        from ..client import Client
+
         return OwnCoordinator(directory, Client(info["api_key"], info["api_url"]), info["api_pid"])
 
 
@@ -275,6 +279,8 @@ def _running(directory: Path) -> dict[str, Any] | None:
         info: dict[str, Any] = json.loads((directory / "coordinator.json").read_text())
         os.kill(info["api_pid"], 0)
         # A number may be another process's by now; only ours answers with its key.
+        from ..client import Client
+
         with Client(info["api_key"], info["api_url"], retries_max=0, timeout_s=5) as client:
             client.tasks.list(limit=1)
     except (OSError, ValueError, KeyError, NeuroGridError):

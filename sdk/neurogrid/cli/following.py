@@ -1,15 +1,18 @@
 """Stay with a task: its progress, its log, and its key where it waits for one."""
 
 import threading
+from typing import TYPE_CHECKING
 
 import click
 
-from ..client import Client
 from ..errors import NeuroGridError
 from ..models import Task
 from .exit_codes import INTERRUPTED
 from .output import Progress, short
 from .session import Session
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 # How long the rest of a log may take to arrive after its task has ended.
 _LOG_PATIENCE_S = 30.0
@@ -42,7 +45,7 @@ def watch(session: Session, task_id: str, *, follow: bool) -> Task:
 class _LogReader(threading.Thread):
     """Prints the log while the main thread follows the task. A daemon: Ctrl-C ends both."""
 
-    def __init__(self, client: Client, task_id: str, progress: Progress) -> None:
+    def __init__(self, client: "Client", task_id: str, progress: Progress) -> None:
         super().__init__(name="log", daemon=True)
         self._client = client
         self._task_id = task_id

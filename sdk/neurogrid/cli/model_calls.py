@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..client import Client
 from ..errors import NeuroGridError
 from ..models.catalogue import ImageAnswer, TextAnswer, Transcription
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Asking:
     score_min: float = 0
 
 
-def start_note(client: Client, model: str) -> str:
+def start_note(client: "Client", model: str) -> str:
     """Of a model that has no warm replica, how soon one is there; "" where one is, or nobody knows."""
     try:
         replicas = client.models.get(model).replicas
@@ -40,7 +42,7 @@ def start_note(client: Client, model: str) -> str:
 
 
 def written(
-    client: Client, asking: Asking, prompt: str = "", messages: Sequence[Mapping[str, str]] = ()
+    client: "Client", asking: Asking, prompt: str = "", messages: Sequence[Mapping[str, str]] = ()
 ) -> Iterator[str | TextAnswer]:
     """The pieces of a text as they come, and in the end the answer that they are together.
 
@@ -58,7 +60,7 @@ def written(
 
 
 def drawn(
-    client: Client, asking: Asking, prompt: str, negative_prompt: str, target: Path
+    client: "Client", asking: Asking, prompt: str, negative_prompt: str, target: Path
 ) -> ImageAnswer:
     """Have an image made, and fetched into a file.
 
@@ -77,13 +79,13 @@ def drawn(
     return answer
 
 
-def heard(client: Client, model: str, file: BinaryIO, language: str | None) -> Transcription:
+def heard(client: "Client", model: str, file: BinaryIO, language: str | None) -> Transcription:
     """Have a recording written down."""
     return client.models.transcribe(model, file, language=language)
 
 
 def listened(
-    client: Client, model: str, file: BinaryIO, language: str | None
+    client: "Client", model: str, file: BinaryIO, language: str | None
 ) -> Iterator[str | Transcription]:
     """The pieces of what a recording says as they are heard, and in the end the whole answer."""
     return client.models.stream_transcript(model, file, language=language)

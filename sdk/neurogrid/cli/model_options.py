@@ -2,18 +2,20 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from neurogrid_marketplace.model_requests import PROMPT_CHARS_MAX
 
-from ..client import Client
 from ..errors import ConnectionFailed
 from ..models.catalogue import ModelAnswer
 from .model_calls import Asking, start_note
 from .output import usdc
 from .waiting import waiting
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound=ModelAnswer)
@@ -90,7 +92,7 @@ def prompt_of(argument: str | None) -> str:
 
 
 def listen(
-    client: Client,
+    client: "Client",
     coming: Iterable[str | A],
     model: str,
     take: Callable[[str], None],

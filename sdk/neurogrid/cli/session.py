@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..client import Client
 from ..profile import NETWORK_VARIABLE
 from .direct import OwnCoordinator, open_own, take_options
+
+# What it brings along takes longer to import than all else: only a command that runs waits for it, and no help.
+if TYPE_CHECKING:
+    from ..client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +28,7 @@ class Session:
         own: the coordinator of one's own that the client speaks with (``--direct``), or None.
     """
 
-    client: Client
+    client: "Client"
     as_json: bool
     own: OwnCoordinator | None = None
 
@@ -57,6 +60,8 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
         as_json: bool,
         **kwargs: Any,
     ) -> None:
+        from ..client import Client
+
         options = take_options(kwargs)
         if options is not None:
             own = ctx.with_resource(open_own(options))

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import click
 
 from ..models import Task
-from ..pinning import pin_image
 from ..task_body import Priority
 from . import submit_values
 from .checkpoints import checkpoint_options
@@ -214,6 +213,9 @@ def submit(
     credentials = submit_values.registry_auth(registry_auth, image)
     sealed = sealed or credentials is not None
     if pin:
+        # It asks registries, so it brings the HTTP stack along.
+        from ..pinning import pin_image
+
         image = pin_image(image, credentials)
     elif (verification or gang) and "@" not in image and not session.as_json:
         click.echo(

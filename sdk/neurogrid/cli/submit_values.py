@@ -11,9 +11,9 @@ import click
 
 from neurogrid_marketplace.errors import InvalidValue
 from neurogrid_marketplace.image_name import ImageName
+from neurogrid_marketplace.input_url import URL_SCHEMES
 from neurogrid_marketplace.registry_auth import read_auth
 
-from ..inputs import URL_SCHEMES
 from ..models import TaskOutput
 from ..task_body import Priority
 from .durations import DURATION, Duration

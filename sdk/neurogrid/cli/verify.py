@@ -13,7 +13,7 @@ from neurogrid_marketplace.receipt import MAX_RECEIPT_BYTES, Verification, verif
 from neurogrid_marketplace.receipt_chain import beside_chain, is_seen
 
 from ..errors import IntegrityError
-from ..receipts import compare_outputs, compare_runs, look_at_chain
+from ..receipts import compare_outputs, compare_runs
 from .exit_codes import FAILED, UNREACHABLE
 from .output import print_fields, print_item, print_json
 from .session import json_option
@@ -69,6 +69,9 @@ def verify(
         if directory is not None and other is not None:
             found = replace(found, items=(*found.items, compare_runs(found, directory, other)))
         if rpc_url is not None:
+            # The HTTP stack is for who asks the chain.
+            from ..receipt_escrow import look_at_chain
+
             found = beside_chain(found, look_at_chain(found, rpc_url))
     except (ReceiptInvalid, IntegrityError) as error:
         if as_json:

@@ -4,15 +4,17 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..inputs import Inputs
 from ..models import TaskOutput, Workflow
 from .exit_codes import FAILED
 from .output import age, print_fields, print_json, print_table, short, usdc, when
 from .session import Session, with_session
+
+if TYPE_CHECKING:
+    from ..inputs import Inputs
 
 
 @click.group()
@@ -178,7 +180,7 @@ def _read(file: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     }
 
 
-def _inputs(references: Any, place: str, folder: Path) -> Inputs:
+def _inputs(references: Any, place: str, folder: Path) -> "Inputs":
     """Path below /inputs -> its source."""
     if not isinstance(references, list):
         raise click.BadParameter(f"{place}.inputs is no list", param_hint="FILE")

@@ -18,8 +18,7 @@ def main(inputs: Path, outputs: Path) -> None:
     sys.path.insert(0, str(inputs))
     try:
         name, answer = "value.json", _called(inputs)
-    # The outermost boundary of somebody's function: whatever it raises is its answer.
-    except BaseException as error:  # noqa: BLE001  # SystemExit of the function, too
+    except BaseException as error:  # noqa: BLE001 - whatever somebody's function raises is its answer, SystemExit too
         told = {
             "type": type(error).__qualname__,
             "message": str(error)[:_MESSAGE_MAX],
