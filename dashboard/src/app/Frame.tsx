@@ -3,7 +3,7 @@ import { Suspense, useEffect, useState } from 'react';
 import { Link, Navigate, NavLink, Route, Routes, useLocation } from 'react-router';
 
 import { Empty, Loading } from '../design/states';
-import { Page } from '../design/Page';
+import { beginAt, Page } from '../design/Page';
 import { Time } from '../design/parts';
 import { Boundary } from './Boundary';
 import { acts, useKey, type Key } from './identity';
@@ -25,7 +25,7 @@ export function Frame() {
       cache.clear();
       return;
     }
-    return startLive(credential, cache);
+    return startLive(cache);
   }, [credential, cache]);
   return session === null ? <SignIn notice={notice} /> : <SignedIn key={credential} />;
 }
@@ -35,6 +35,7 @@ function SignedIn() {
   const { pathname } = useLocation();
   const [openAt, setOpenAt] = useState<string | null>(null);
   const isOpen = openAt === pathname;
+  useEffect(() => { beginAt(pathname); }, [pathname]);
   return (
     <div className="frame">
       <a className="skip" href="#main">

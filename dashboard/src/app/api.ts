@@ -16,8 +16,12 @@ import { credential, end } from './session';
 export const client = new NeuroGridClient({
   apiKey: credential,
   baseUrl: location.origin,
-  // A person waits: give up sooner than a program would.
-  options: { retry: { maxAttempts: 3 } },
+  options: {
+    // A person waits: give up sooner than a program would.
+    retry: { maxAttempts: 3 },
+    // A page that is left open is there when the coordinator is back.
+    websocket: { reconnect: { maxAttempts: Number.MAX_SAFE_INTEGER } },
+  },
   fetch: async (...call) => {
     const asked = credential();
     const answer = await fetch(...call);

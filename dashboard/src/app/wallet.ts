@@ -15,11 +15,11 @@ export interface WalletAccount {
   sign(message: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
 }
 
-interface StandardAccount {
+export interface StandardAccount {
   readonly address: string;
 }
 
-interface StandardWallet {
+export interface StandardWallet {
   readonly name: string;
   readonly accounts: readonly StandardAccount[];
   readonly features: Readonly<Record<string, Record<string, unknown> | undefined>>;
@@ -31,7 +31,7 @@ interface LegacyProvider {
   signMessage(message: Uint8Array<ArrayBuffer>, display?: string): Promise<{ signature: Uint8Array } | Uint8Array>;
 }
 
-type Connect = (options?: object) => Promise<{ accounts: readonly StandardAccount[] }>;
+export type Connect = (options?: object) => Promise<{ accounts: readonly StandardAccount[] }>;
 type SignMessage = (input: {
   account: StandardAccount;
   message: Uint8Array;
@@ -39,22 +39,27 @@ type SignMessage = (input: {
 
 /** Tell of wallets as they show up, from those that are there already on. The answer stops it. */
 export function watchWallets(found: (wallet: BrowserWallet) => void, page: Window = window): () => void {
+  const stop = watchStandard((wallet) => {
+    const known = standard(wallet);
+    if (known !== null) found(known);
+  }, page);
+  const { solana } = page as Window & { solana?: LegacyProvider };
+  if (typeof solana?.signMessage === 'function') found(legacy(solana));
+  return stop;
+}
+
+/** Tell of Wallet Standard's wallets: they announce themselves, and answer when the page says that it is ready. The answer stops it. */
+export function watchStandard(found: (wallet: StandardWallet) => void, page: Window = window): () => void {
   const register = (...wallets: StandardWallet[]): (() => void) => {
-    for (const wallet of wallets) {
-      const known = standard(wallet);
-      if (known !== null) found(known);
-    }
+    wallets.forEach(found);
     return () => undefined;
   };
-  // Wallet Standard: wallets announce themselves, and answer when the page says that it is ready.
   const announced = (event: Event): void => {
     const { detail } = event as CustomEvent<unknown>;
     if (typeof detail === 'function') (detail as (api: object) => void)({ register });
   };
   page.addEventListener('wallet-standard:register-wallet', announced);
   page.dispatchEvent(new CustomEvent('wallet-standard:app-ready', { detail: { register } }));
-  const { solana } = page as Window & { solana?: LegacyProvider };
-  if (typeof solana?.signMessage === 'function') found(legacy(solana));
   return () => { page.removeEventListener('wallet-standard:register-wallet', announced); };
 }
 

@@ -13,6 +13,11 @@ interface Props {
 
 let shownPath: string | null = null;
 
+/** Say where one begins: the page there may be left before it has arrived, and the next one is no beginning. */
+export function beginAt(pathname: string): void {
+  shownPath ??= pathname;
+}
+
 /** A page: its heading gets the focus when one comes from another page, so that a screen reader says where one is. */
 export function Page({ title, actions, lead, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);

@@ -35,12 +35,14 @@ def print_json(value: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as they need to be; the last one is never padded."""
+    """Columns as wide as they need to be; the last one is never padded. Where there is no row, that is said beside them."""
     all_rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *all_rows, strict=True)]
     click.secho(_line(headings, widths), bold=True)
     for row in all_rows:
         click.echo(_coloured(row, widths))
+    if not all_rows:
+        click.echo("There are none.", err=True)
 
 
 def print_fields(fields: Iterable[tuple[str, str | None]], *, err: bool = False) -> None:

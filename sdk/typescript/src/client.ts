@@ -8,6 +8,7 @@ import { Models } from './groups/models.js';
 import { Billing, Provider, Wallet } from './groups/money.js';
 import { Tasks } from './groups/tasks.js';
 import { Live, type ClientEvents } from './live.js';
+import { LiveSocket, type SocketHandlers } from './socket.js';
 import { settings, type ClientOptions } from './options.js';
 import type { BoltTask, BoltTaskRequest } from './schema.js';
 import type { ServerSentEvent } from './sse.js';
@@ -85,6 +86,16 @@ export class NeuroGridClient {
    */
   events(options?: EventOptions): AsyncGenerator<AccountEvent, void> {
     return eventsOf(this.transport, options);
+  }
+
+  /**
+   * The live connection itself, for who shows how it is: made anew after each break, until it is closed. Messages are those
+   * of docs/events.md; set `after` to their `sequence`, so that none is missed in a break.
+   */
+  connect(handlers: SocketHandlers): LiveSocket {
+    const socket = new LiveSocket(this.transport, 'native', handlers);
+    socket.open();
+    return socket;
   }
 
   /**

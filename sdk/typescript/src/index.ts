@@ -24,6 +24,7 @@ export type {
 } from './schema.js';
 export type * as schema from './schema.js';
 export type { ServerSentEvent } from './sse.js';
+export type { LiveSocket, SocketHandlers, SocketMessage } from './socket.js';
 export { SubmittedTask, type TaskEvents } from './task.js';
 export type { CallOptions, Method, Query, RequestOptions, StreamOptions } from './transport.js';
 export { ReceiptInvalidError, verifyReceipt } from './receipts/index.js';

@@ -1,12 +1,10 @@
 import { useState } from 'react';
 
 import { client, useChange } from '../../app/api';
-import { Button } from '../../design/Button';
 import { Card } from '../../design/Card';
 import { SelectField, TextField } from '../../design/fields';
-import { ErrorNote } from '../../design/states';
 import { wrongAmount } from './days';
-import { Transfer } from './Transfer';
+import { TransferForm } from './TransferForm';
 
 type Way = 'deposit' | 'withdrawal';
 const WAYS: readonly (readonly [Way, string])[] = [
@@ -24,20 +22,15 @@ export function Deposit() {
     const text = amount.trim();
     return way === 'deposit' ? client.wallet.deposit({ amount: text, operator_limit: text }) : client.wallet.withdraw({ amount: text, wallet_address: to.trim() });
   });
-  const isReady = amount.trim() !== '' && wrongAmount(amount) === '' && (way === 'deposit' || to.trim() !== '') && !ask.isPending;
+  const isReady = amount.trim() !== '' && wrongAmount(amount) === '' && (way === 'deposit' || to.trim() !== '');
   return (
     <Card title="Move money">
-      <form onSubmit={(event) => { event.preventDefault(); if (isReady) ask.mutate(); }}>
+      <TransferForm ask={ask} isReady={isReady} refreshed={REFRESHED} main>
         <SelectField label="Which way" value={way} onChange={setWay} options={WAYS} />
         <TextField label="Amount, USDC" inputMode="decimal" value={amount} onChange={setAmount} error={wrongAmount(amount)} />
         {way === 'withdrawal' && <TextField label="To which wallet" value={to} onChange={setTo} hint="Its address; yours stands above." />}
         {way === 'deposit' && <p className="muted">The coordinator may then lock as much in escrows for your tasks, and no more.</p>}
-        <Button kind="main" type="submit" disabled={!isReady} busy={ask.isPending}>
-          Write the transaction
-        </Button>
-      </form>
-      <ErrorNote error={ask.error} />
-      {ask.data !== undefined && <Transfer key={ask.data.id} made={ask.data} refreshed={REFRESHED} />}
+      </TransferForm>
     </Card>
   );
 }

@@ -1,48 +1,31 @@
 /** Browser wallets that sign transactions, by Wallet Standard's `solana:signTransaction`. */
 import { useEffect, useState } from 'react';
 
-interface Account {
-  readonly address: string;
-}
-
-interface Standard {
-  readonly name: string;
-  readonly accounts: readonly Account[];
-  readonly features: Readonly<Record<string, Record<string, unknown> | undefined>>;
-}
+import { watchStandard, type Connect, type StandardAccount, type StandardWallet } from '../../app/wallet';
 
 export interface Signer {
   readonly name: string;
-  connect(): Promise<readonly Account[]>;
-  sign(account: Account, transaction: Uint8Array): Promise<Uint8Array>;
+  connect(): Promise<readonly StandardAccount[]>;
+  sign(account: StandardAccount, transaction: Uint8Array): Promise<Uint8Array>;
 }
 
-type Connect = (options?: object) => Promise<{ accounts: readonly Account[] }>;
-type Sign = (input: { account: Account; transaction: Uint8Array }) => Promise<readonly { signedTransaction: Uint8Array }[]>;
+type Sign = (input: { account: StandardAccount; transaction: Uint8Array }) => Promise<readonly { signedTransaction: Uint8Array }[]>;
 
 /** Those that this browser has, as they show up. */
 export function useSigners(): readonly Signer[] {
   const [signers, setSigners] = useState<readonly Signer[]>([]);
-  useEffect(() => {
-    const register = (...wallets: Standard[]): (() => void) => {
-      for (const wallet of wallets) {
+  useEffect(
+    () =>
+      watchStandard((wallet) => {
         const signer = signerOf(wallet);
         if (signer !== null) setSigners((old) => [...old.filter(({ name }) => name !== signer.name), signer]);
-      }
-      return () => undefined;
-    };
-    const announced = ({ detail }: CustomEvent<unknown>): void => {
-      if (typeof detail === 'function') (detail as (api: object) => void)({ register });
-    };
-    const listener = announced as (event: Event) => void;
-    addEventListener('wallet-standard:register-wallet', listener);
-    dispatchEvent(new CustomEvent('wallet-standard:app-ready', { detail: { register } }));
-    return () => { removeEventListener('wallet-standard:register-wallet', listener); };
-  }, []);
+      }),
+    [],
+  );
   return signers;
 }
 
-function signerOf(wallet: Standard): Signer | null {
+function signerOf(wallet: StandardWallet): Signer | null {
   const connect = wallet.features['standard:connect']?.connect as Connect | undefined;
   const sign = wallet.features['solana:signTransaction']?.signTransaction as Sign | undefined;
   if (connect === undefined || sign === undefined) return null;

@@ -2,15 +2,14 @@ import type { schema } from '@neurogrid/sdk';
 import { useState } from 'react';
 
 import { client, useApi, useChange } from '../../app/api';
-import { Button } from '../../design/Button';
 import { Card } from '../../design/Card';
 import { TextField } from '../../design/fields';
 import { shortened } from '../../design/format';
 import { Money, Status, Time } from '../../design/parts';
-import { ErrorNote, Loaded } from '../../design/states';
+import { Loaded } from '../../design/states';
 import { Table } from '../../design/Table';
 import { wrongAmount } from '../billing/days';
-import { Transfer } from '../billing/Transfer';
+import { TransferForm } from '../billing/TransferForm';
 
 const PATH = '/api/v1/provider/payouts';
 const REFRESHED: readonly string[] = [PATH, '/api/v1/provider/stake'];
@@ -21,18 +20,13 @@ export function Payouts() {
   const [amount, setAmount] = useState('');
   const [to, setTo] = useState('');
   const ask = useChange(() => client.provider.requestPayout({ amount: amount.trim(), wallet_address: to.trim() }), PATH);
-  const isReady = amount.trim() !== '' && wrongAmount(amount) === '' && to.trim() !== '' && !ask.isPending;
+  const isReady = amount.trim() !== '' && wrongAmount(amount) === '' && to.trim() !== '';
   return (
     <Card title="Payouts">
-      <form onSubmit={(event) => { event.preventDefault(); if (isReady) ask.mutate(); }}>
+      <TransferForm ask={ask} isReady={isReady} refreshed={REFRESHED}>
         <TextField label="Pay out, USDC" inputMode="decimal" value={amount} onChange={setAmount} error={wrongAmount(amount)} />
         <TextField label="To which wallet" value={to} onChange={setTo} hint="Look twice: what is sent there can’t be called back." />
-        <Button type="submit" disabled={!isReady} busy={ask.isPending}>
-          Write the transaction
-        </Button>
-      </form>
-      <ErrorNote error={ask.error} />
-      {ask.data !== undefined && <Transfer key={ask.data.id} made={ask.data} refreshed={REFRESHED} />}
+      </TransferForm>
       <Loaded query={payouts}>
         {(list) => (
           <Table

@@ -2,13 +2,12 @@ import type { schema } from '@neurogrid/sdk';
 import { useState } from 'react';
 
 import { client, useApi, useChange } from '../../app/api';
-import { Button } from '../../design/Button';
 import { Card, Facts } from '../../design/Card';
 import { SelectField, TextField } from '../../design/fields';
 import { Money, Time } from '../../design/parts';
-import { ErrorNote, Loaded } from '../../design/states';
+import { Loaded } from '../../design/states';
 import { wrongAmount } from '../billing/days';
-import { Transfer } from '../billing/Transfer';
+import { TransferForm } from '../billing/TransferForm';
 
 const PATH = '/api/v1/provider/stake';
 const REFRESHED: readonly string[] = [PATH];
@@ -27,7 +26,7 @@ export function Stake() {
   const [act, setAct] = useState<Act>('stake');
   const [amount, setAmount] = useState('');
   const ask = useChange(() => (act === 'withdrawStake' ? client.provider.withdrawStake() : client.provider[act]({ amount: amount.trim() })));
-  const isReady = (act === 'withdrawStake' || (amount.trim() !== '' && wrongAmount(amount) === '')) && !ask.isPending;
+  const isReady = (act === 'withdrawStake' || (amount.trim() !== '' && wrongAmount(amount) === ''));
   return (
     <Card title="Stake">
       <Loaded query={stake} what="Asking the chain">
@@ -47,16 +46,11 @@ export function Stake() {
           />
         )}
       </Loaded>
-      <form onSubmit={(event) => { event.preventDefault(); if (isReady) ask.mutate(); }}>
+      <TransferForm ask={ask} isReady={isReady} refreshed={REFRESHED}>
         <SelectField label="Change it" value={act} onChange={setAct} options={ACTS} />
         {act !== 'withdrawStake' && <TextField label="Stake, USDC" inputMode="decimal" value={amount} onChange={setAmount} error={wrongAmount(amount)} />}
         {stake.data !== undefined && act === 'unstake' && <p className="muted">It takes {stake.data.unbonding_days} days, and can be slashed until then.</p>}
-        <Button type="submit" disabled={!isReady} busy={ask.isPending}>
-          Write the transaction
-        </Button>
-      </form>
-      <ErrorNote error={ask.error} />
-      {ask.data !== undefined && <Transfer key={ask.data.id} made={ask.data} refreshed={REFRESHED} />}
+      </TransferForm>
     </Card>
   );
 }
